@@ -1,0 +1,57 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+    name: "ckpt",
+    products: [
+        .library(name: "Checkpointing", targets: ["Checkpointing"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    ],
+    targets: [
+        // Libraries, from the bottom up. The arrows are checked by Tools/tidy and by
+        // `--explicit-target-dependency-import-check error`.
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "CKernels"),
+        .target(name: "CPlatform"),
+        .target(name: "CheckpointFormat", swiftSettings: strict),
+        .target(
+            name: "CheckpointCodecs",
+            dependencies: ["CheckpointFormat", "CKernels", "CLZ4", "CZstd"], swiftSettings: strict),
+        .target(name: "CheckpointIO", dependencies: ["CPlatform", system], swiftSettings: strict),
+        .target(
+            name: "CheckpointSegments",
+            dependencies: ["CheckpointFormat", "CheckpointIO", "CheckpointCodecs", system], swiftSettings: strict),
+        .target(
+            name: "CheckpointCatalog",
+            dependencies: ["CheckpointFormat", system, .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: strict),
+        .target(
+            name: "CheckpointState", dependencies: ["CheckpointFormat", "CheckpointCodecs"], swiftSettings: strict),
+        .target(
+            name: "Checkpointing",
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
+                "CheckpointState", system, .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+    ],
+    cLanguageStandard: .c11
+)

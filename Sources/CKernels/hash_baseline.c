@@ -1,0 +1,2 @@
+#define KERNEL(name) ck_##name##_baseline
+#include "hash_kernels.h"

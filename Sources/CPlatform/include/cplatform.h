@@ -1,0 +1,11 @@
+/* System calls that Swift cannot import: variadic ones, and those behind _GNU_SOURCE. */
+#ifndef CPLATFORM_H
+#define CPLATFORM_H
+
+/* Names the calling thread; at most 15 bytes are kept. */
+void cp_thread_set_name(const char *name);
+
+/* Sets the calling thread's nice value. */
+void cp_thread_set_niceness(int niceness);
+
+#endif

@@ -1,0 +1,82 @@
+package import CheckpointFormat
+
+/// A way to store the bytes of a block (Formats/codecs.md). Encoders and decoders write into the caller's memory and never past it.
+package protocol BlockCodec: Sendable {
+    var identifier: CodecIdentifier { get }
+
+    /// An upper bound of what `encode` writes for `rawBytes` bytes.
+    func encodedBytesMax(_ rawBytes: Int) -> Int
+
+    /// Encodes `raw` into `stored`; the number of bytes written, or nil if they do not fit.
+    func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int?
+
+    /// Decodes all of `stored` into exactly `raw.count` bytes.
+    func decode(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(CodecError)
+}
+
+/// Stored bytes that do not decode to what was promised.
+package struct CodecError: Error, Equatable, CustomStringConvertible {
+    package var codec: CodecIdentifier
+    package var message: String
+
+    package init(_ codec: CodecIdentifier, _ message: String) {
+        self.codec = codec
+        self.message = message
+    }
+
+    package var description: String { "\(codec.name): \(message)" }
+}
+
+/// How hard a save tries to make blocks smaller.
+public enum Compression: Sendable, Hashable, CustomStringConvertible {
+    case none
+    case lz4
+    /// Zstandard at a level from 1 (fast) to 19 (small).
+    case zstd(level: Int)
+
+    package var codec: any BlockCodec {
+        switch self {
+        case .none: RawCodec()
+        case .lz4: LZ4Codec()
+        case .zstd(let level): ZstdCodec(level: level)
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .none: "none"
+        case .lz4: "lz4"
+        case .zstd(let level): "zstd:\(level)"
+        }
+    }
+
+    /// Parses `none`, `lz4`, `zstd` (level 1) or `zstd:LEVEL`.
+    public init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        switch (parts.first, parts.count) {
+        case ("none", 1): self = .none
+        case ("lz4", 1): self = .lz4
+        case ("zstd", 1): self = .zstd(level: 1)
+        case ("zstd", 2):
+            guard let level = Int(parts[1]), (1...19).contains(level) else { return nil }
+            self = .zstd(level: level)
+        default: return nil
+        }
+    }
+}
+
+package enum CodecRegistry {
+    /// The decoder of a codec number.
+    package static func decoder(_ identifier: CodecIdentifier) -> any BlockCodec {
+        switch identifier {
+        case .raw: RawCodec()
+        case .lz4: LZ4Codec()
+        case .zstd: ZstdCodec(level: 1)
+        }
+    }
+
+    /// Whether `storedBytes` saves enough to be worth decoding later (Formats/codecs.md: 1/64).
+    package static func isWorthwhile(storedBytes: Int, rawBytes: Int) -> Bool {
+        storedBytes <= rawBytes - max(rawBytes / 64, 1)
+    }
+}

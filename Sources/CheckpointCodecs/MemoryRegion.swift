@@ -1,0 +1,44 @@
+package import CheckpointFormat
+
+/// A stretch of memory that belongs to somebody else: a slot of the staging arena, a worker's scratch buffer.
+///
+/// Contract of whoever makes one: the memory stays mapped while the region is used (`owner`, if given, sees to that), and
+/// only one thread writes to a region at a time.
+@safe
+package struct MemoryRegion: @unchecked Sendable {
+    private let start: UnsafeMutableRawPointer
+    package let count: Int
+    private let owner: AnyObject?
+
+    package init(start: UnsafeMutableRawPointer, count: Int, owner: AnyObject?) {
+        precondition(count >= 0)
+        unsafe self.start = start
+        self.count = count
+        self.owner = owner
+    }
+
+    package subscript(range: Range<Int>) -> MemoryRegion {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        return unsafe MemoryRegion(start: start + range.lowerBound, count: range.count, owner: owner)
+    }
+
+    package func prefix(_ count: Int) -> MemoryRegion { self[0..<count] }
+
+    package var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: start, count: count) }
+
+    package var mutableBytes: UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(start: start, count: count)
+    }
+
+    package func fillWithZeros() { unsafe mutableBytes.initializeMemory(as: UInt8.self, repeating: 0) }
+
+    package func store(_ source: ArraySlice<UInt8>) {
+        precondition(source.count <= count)
+        unsafe source.withUnsafeBytes { unsafe mutableBytes.copyMemory(from: $0) }
+    }
+
+    package var array: [UInt8] { unsafe Array(bytes) }
+    package var hash128: Hash128 { unsafe Hashing.hash128(bytes) }
+    package var hash64: UInt64 { unsafe Hashing.hash64(bytes) }
+    package var firstNonzero: Int? { unsafe Hashing.firstNonzero(bytes) }
+}

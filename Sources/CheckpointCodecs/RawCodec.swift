@@ -1,0 +1,24 @@
+package import CheckpointFormat
+
+/// Stores bytes as they are.
+package struct RawCodec: BlockCodec {
+    package init() {}
+
+    package var identifier: CodecIdentifier { .raw }
+    package func encodedBytesMax(_ rawBytes: Int) -> Int { rawBytes }
+
+    package func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int? {
+        guard raw.count <= stored.count else { return nil }
+        unsafe stored.copyMemory(from: raw)
+        return raw.count
+    }
+
+    package func decode(
+        _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer
+    ) throws(CodecError) {
+        guard stored.count == raw.count else {
+            throw CodecError(.raw, "\(stored.count) stored bytes for \(raw.count)")
+        }
+        unsafe raw.copyMemory(from: stored)
+    }
+}

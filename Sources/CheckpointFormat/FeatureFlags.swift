@@ -1,0 +1,30 @@
+/// Features that a reader must know (Formats/versioning.md).
+package enum RequiredFeature: UInt32, CaseIterable, Sendable {
+    case parts = 0
+    case delta = 1
+    case cast = 2
+    case alias = 3
+
+    package var name: String { String(describing: self) }
+    package var bit: UInt32 { 1 << rawValue }
+
+    /// What this software can restore. The other features have their place in the format and are refused by name.
+    package static let implemented: [RequiredFeature] = []
+
+    /// Refuses a set of bits that this software does not implement.
+    package static func check(bits: UInt32, at offset: Int) throws(FormatError) {
+        let missing = bits & ~implemented.reduce(0) { $0 | $1.bit }
+        guard missing != 0 else { return }
+        let names = (0..<32).filter { missing >> $0 & 1 == 1 }.map { RequiredFeature(rawValue: $0)?.name ?? "bit \($0)" }
+        throw .unsupported(at: offset, "needs feature \(names.joined(separator: ", ")), which this version cannot read")
+    }
+}
+
+/// The codecs that a block may be stored with (Formats/codecs.md).
+package enum CodecIdentifier: UInt8, CaseIterable, Sendable {
+    case raw = 0
+    case lz4 = 1
+    case zstd = 2
+
+    package var name: String { String(describing: self) }
+}

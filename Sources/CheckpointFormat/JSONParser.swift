@@ -1,0 +1,193 @@
+/// A strict JSON parser (RFC 8259) that refuses what the format forbids: duplicate keys, deep nesting, integers outside
+/// Int64, invalid UTF-8, anything after the value. Errors name the offset in the file.
+package struct JSONParser {
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
+    private let origin: Int
+
+    /// Parses `bytes`, which start at `origin` in the file.
+    package static func parse(_ bytes: ArraySlice<UInt8>, origin: Int = 0) throws(FormatError) -> JSONValue {
+        var parser = JSONParser(bytes: bytes, position: bytes.startIndex, origin: origin)
+        let value = try parser.value(depth: 0)
+        parser.skipSpace()
+        guard parser.position == bytes.endIndex else { throw parser.error("text after the JSON value") }
+        return value
+    }
+
+    private func error(_ message: String) -> FormatError {
+        .damage(at: origin + position - bytes.startIndex, "JSON: " + message)
+    }
+
+    private var current: UInt8? { position < bytes.endIndex ? bytes[position] : nil }
+
+    private mutating func skipSpace() {
+        while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+    }
+
+    private mutating func value(depth: Int) throws(FormatError) -> JSONValue {
+        guard depth < Limits.jsonDepthMax else { throw error("nested more than \(Limits.jsonDepthMax) deep") }
+        skipSpace()
+        switch current {
+        case UInt8(ascii: "{"): return try object(depth: depth)
+        case UInt8(ascii: "["): return try array(depth: depth)
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"): return try word("true", .bool(true))
+        case UInt8(ascii: "f"): return try word("false", .bool(false))
+        case UInt8(ascii: "n"): return try word("null", .null)
+        case UInt8(ascii: "-"): return try number()
+        case let byte? where (0x30...0x39).contains(byte): return try number()
+        default: throw error("a value was expected")
+        }
+    }
+
+    private mutating func word(_ text: StaticString, _ value: JSONValue) throws(FormatError) -> JSONValue {
+        guard bytes[position...].starts(with: text.description.utf8) else { throw error("a value was expected") }
+        position += text.utf8CodeUnitCount
+        return value
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard current == byte else { return false }
+        position += 1
+        return true
+    }
+
+    private mutating func array(depth: Int) throws(FormatError) -> JSONValue {
+        position += 1
+        var elements: [JSONValue] = []
+        skipSpace()
+        if take(UInt8(ascii: "]")) { return .array(elements) }
+        while true {
+            elements.append(try value(depth: depth + 1))
+            skipSpace()
+            if take(UInt8(ascii: "]")) { return .array(elements) }
+            guard take(UInt8(ascii: ",")) else { throw error("',' or ']' was expected") }
+        }
+    }
+
+    private mutating func object(depth: Int) throws(FormatError) -> JSONValue {
+        position += 1
+        var members: [JSONValue.Member] = []
+        skipSpace()
+        if take(UInt8(ascii: "}")) { return .object(members) }
+        while true {
+            members.append(try member(depth: depth))
+            skipSpace()
+            if take(UInt8(ascii: "}")) { break }
+            guard take(UInt8(ascii: ",")) else { throw error("',' or '}' was expected") }
+        }
+        guard Set(members.map { Array($0.key.utf8) }).count == members.count else { throw error("duplicate key in an object") }
+        return .object(members)
+    }
+
+    private mutating func member(depth: Int) throws(FormatError) -> JSONValue.Member {
+        skipSpace()
+        guard current == UInt8(ascii: "\"") else { throw error("a key was expected") }
+        let key = try string()
+        skipSpace()
+        guard take(UInt8(ascii: ":")) else { throw error("':' was expected") }
+        return JSONValue.Member(key, try value(depth: depth + 1))
+    }
+
+    private mutating func number() throws(FormatError) -> JSONValue {
+        let start = position
+        _ = take(UInt8(ascii: "-"))
+        let firstDigit = current
+        let integerDigits = skipDigits()
+        guard integerDigits > 0, integerDigits == 1 || firstDigit != UInt8(ascii: "0") else { throw error("a bad number") }
+        var isInteger = true
+        if take(UInt8(ascii: ".")) {
+            isInteger = false
+            guard skipDigits() > 0 else { throw error("a bad number") }
+        }
+        if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
+            isInteger = false
+            if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
+            guard skipDigits() > 0 else { throw error("a bad number") }
+        }
+        let text = String(decoding: bytes[start..<position], as: UTF8.self)
+        if isInteger {
+            guard let value = Int64(text) else { throw error("integer \(text.prefix(24)) is out of range") }
+            return .integer(value)
+        }
+        guard let value = Double(text), value.isFinite else { throw error("number is out of range") }
+        return .number(value)
+    }
+
+    private mutating func skipDigits() -> Int {
+        let start = position
+        while let byte = current, (0x30...0x39).contains(byte) { position += 1 }
+        return position - start
+    }
+
+    private mutating func string() throws(FormatError) -> String {
+        position += 1
+        let start = position
+        while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
+        // Nearly all strings have no escapes: take their bytes as they are.
+        if current == UInt8(ascii: "\"") {
+            let text = bytes[start..<position]
+            position += 1
+            return try validated(text)
+        }
+        var text = Array(bytes[start..<position])
+        while let byte = current {
+            switch byte {
+            case UInt8(ascii: "\""):
+                position += 1
+                return try validated(text[...])
+            case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
+            case 0..<0x20: throw error("control character in a string")
+            default:
+                text.append(byte)
+                position += 1
+            }
+        }
+        throw error("string does not end")
+    }
+
+    private func validated(_ text: ArraySlice<UInt8>) throws(FormatError) -> String {
+        guard let string = String(validating: text, as: UTF8.self) else { throw error("string is not UTF-8") }
+        return string
+    }
+
+    private mutating func escape() throws(FormatError) -> Unicode.Scalar {
+        position += 1
+        guard let byte = current else { throw error("string does not end") }
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""): return "\""
+        case UInt8(ascii: "\\"): return "\\"
+        case UInt8(ascii: "/"): return "/"
+        case UInt8(ascii: "b"): return "\u{8}"
+        case UInt8(ascii: "f"): return "\u{C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
+        case UInt8(ascii: "u"): return try unicodeEscape()
+        default: throw error("unknown escape")
+        }
+    }
+
+    private mutating func unicodeEscape() throws(FormatError) -> Unicode.Scalar {
+        let unit = try fourDigits()
+        if let scalar = Unicode.Scalar(unit) { return scalar }
+        guard (0xD800..<0xDC00).contains(unit), take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
+            throw error("unpaired surrogate")
+        }
+        let low = try fourDigits()
+        guard (0xDC00..<0xE000).contains(low) else { throw error("unpaired surrogate") }
+        let scalar = 0x10000 + (UInt32(unit) - 0xD800) << 10 + (UInt32(low) - 0xDC00)
+        guard let result = Unicode.Scalar(scalar) else { throw error("unpaired surrogate") }
+        return result
+    }
+
+    private mutating func fourDigits() throws(FormatError) -> UInt16 {
+        let digits = bytes[position...].prefix(4)
+        guard digits.count == 4, let value = UInt16(String(decoding: digits, as: UTF8.self), radix: 16),
+            digits.first != UInt8(ascii: "+")
+        else { throw error("four hexadecimal digits were expected") }
+        position += 4
+        return value
+    }
+}

@@ -1,0 +1,93 @@
+/// A JSON value whose object keys keep their order.
+package enum JSONValue: Equatable, Sendable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case number(Double)
+    case string(String)
+    case array([JSONValue])
+    case object([Member])
+
+    package struct Member: Equatable, Sendable {
+        package var key: String
+        package var value: JSONValue
+
+        package init(_ key: String, _ value: JSONValue) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    package static func hex(_ identifier: some Identifier) -> JSONValue { .string(identifier.description) }
+    package static func count(_ value: Int) -> JSONValue { .integer(Int64(value)) }
+    package static func counts(_ values: [Int]) -> JSONValue { .array(values.map(count)) }
+
+    /// A number as the format writes it: what JSON cannot say is a string.
+    package static func metric(_ value: Double) -> JSONValue {
+        if value.isNaN { return .string("nan") }
+        if value.isInfinite { return .string(value < 0 ? "-inf" : "inf") }
+        return .number(value)
+    }
+
+    /// The compact UTF-8 text. Equal values give equal bytes.
+    package var text: [UInt8] {
+        var writer = JSONWriter()
+        writer.write(self)
+        return writer.bytes
+    }
+}
+
+/// Writes compact JSON.
+private struct JSONWriter {
+    var bytes: [UInt8] = []
+
+    mutating func write(_ value: JSONValue) {
+        switch value {
+        case .null: append("null")
+        case .bool(let flag): append(flag ? "true" : "false")
+        case .integer(let integer): append(String(integer))
+        case .number(let number): append(Self.text(of: number))
+        case .string(let string): write(string: string)
+        case .array(let elements):
+            list("[", elements, "]") { $0.write($1) }
+        case .object(let members):
+            list("{", members, "}") {
+                $0.write(string: $1.key)
+                $0.append(":")
+                $0.write($1.value)
+            }
+        }
+    }
+
+    /// Swift prints the shortest text that reads back as the same number, and always as JSON allows.
+    static func text(of number: Double) -> String {
+        precondition(number.isFinite, "JSON has no infinite numbers; use JSONValue.metric")
+        return number.description
+    }
+
+    mutating func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
+
+    mutating func list<T>(_ open: String, _ items: [T], _ close: String, _ each: (inout JSONWriter, T) -> Void) {
+        append(open)
+        for (index, item) in items.enumerated() {
+            if index > 0 { append(",") }
+            each(&self, item)
+        }
+        append(close)
+    }
+
+    mutating func write(string: String) {
+        bytes.append(UInt8(ascii: "\""))
+        for byte in string.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""): append("\\\"")
+            case UInt8(ascii: "\\"): append("\\\\")
+            case 0..<0x20:
+                let digits = String(byte, radix: 16)
+                append("\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits)
+            default: bytes.append(byte)
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+}

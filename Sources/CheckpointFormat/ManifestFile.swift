@@ -1,0 +1,120 @@
+/// The fixed part at the start of a manifest (Formats/manifest.md, Header).
+package struct ManifestHeader: Equatable, Sendable {
+    package static let bytes = 64
+    package static let version: UInt16 = 1
+
+    package var kind: Manifest.Kind
+    package var jsonBytes: Int
+    package var segmentCount: Int
+    package var blockCount: Int
+    package var chunkCount: Int
+
+    package var tablesOffset: Int { (Self.bytes + jsonBytes + 7) / 8 * 8 }
+    package var fileBytes: Int {
+        tablesOffset + segmentCount * SegmentReference.rowBytes + blockCount * BlockRecord.rowBytes
+            + chunkCount * ChunkRecord.rowBytes + 16
+    }
+
+    func encode(to writer: inout ByteWriter) {
+        writer.magic("CKPTMANI")
+        writer.integer(Self.version)
+        writer.integer(kind.rawValue)
+        writer.zeros(1)
+        writer.integer(UInt32(0))
+        writer.integer(UInt32(0))
+        writer.count(UInt32.self, jsonBytes)
+        writer.count(UInt32.self, segmentCount)
+        writer.count(UInt32.self, blockCount)
+        writer.count(UInt32.self, chunkCount)
+        writer.zeros(4)
+        writer.count(UInt64.self, fileBytes)
+        writer.zeros(16)
+    }
+
+    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once the version is known to be ours, before any
+    /// other field is believed.
+    init(from reader: inout ByteReader, fileBytes actual: Int, verify: () throws(FormatError) -> Void) throws(FormatError) {
+        try reader.expect(magic: "CKPTMANI")
+        _ = try reader.version(upTo: Self.version, of: "manifest")
+        guard actual >= Self.bytes + 16 else { throw .damage(at: actual, "truncated: \(actual) bytes are no manifest") }
+        try verify()
+        guard let kind = Manifest.Kind(rawValue: try reader.integer(UInt8.self)) else {
+            throw .damage(at: 10, "kind is neither checkpoint nor part")
+        }
+        self.kind = kind
+        try reader.expectZeros(1, "reserved0")
+        try RequiredFeature.check(bits: try reader.integer(UInt32.self), at: 12)
+        _ = try reader.integer(UInt32.self)
+        jsonBytes = try reader.count(UInt32.self, atMost: Limits.manifestJSONBytesMax, "jsonBytes")
+        segmentCount = try reader.count(UInt32.self, atMost: Limits.segmentsPerManifestMax, "segmentCount")
+        blockCount = try reader.count(UInt32.self, atMost: Limits.blocksPerManifestMax, "blockCount")
+        chunkCount = try reader.count(UInt32.self, atMost: Limits.chunksPerManifestMax, "chunkCount")
+        try reader.expectZeros(4, "reserved1")
+        let stated = try reader.count(UInt64.self, atMost: Limits.manifestBytesMax, "fileBytes")
+        guard stated == actual else { throw .damage(at: 40, "the file should have \(stated) bytes and has \(actual)") }
+        guard fileBytes == actual else { throw .damage(at: 40, "the parts add up to \(fileBytes) bytes of \(actual)") }
+        try reader.expectZeros(16, "reserved2")
+    }
+
+    init(kind: Manifest.Kind, jsonBytes: Int, segmentCount: Int, blockCount: Int, chunkCount: Int) {
+        self.kind = kind
+        self.jsonBytes = jsonBytes
+        self.segmentCount = segmentCount
+        self.blockCount = blockCount
+        self.chunkCount = chunkCount
+    }
+}
+
+extension Manifest {
+    /// The whole file. Ends in the hash of what comes before it.
+    package func encoded(digest: Digest) -> [UInt8] {
+        let json = directory.text
+        let header = ManifestHeader(
+            kind: kind, jsonBytes: json.count, segmentCount: segments.count, blockCount: blocks.count,
+            chunkCount: chunks.count)
+        var writer = ByteWriter(capacity: header.fileBytes)
+        header.encode(to: &writer)
+        writer.append(json)
+        writer.pad(to: 8)
+        for segment in segments { segment.encode(to: &writer) }
+        for block in blocks { block.encode(to: &writer) }
+        for chunk in chunks { chunk.encode(to: &writer) }
+        writer.identifier(digest(writer.bytes[...]))
+        return writer.bytes
+    }
+
+    /// Decodes a whole manifest file and checks every rule that can be checked without reading a segment.
+    package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
+        var reader = ByteReader(bytes)
+        let header = try ManifestHeader(from: &reader, fileBytes: bytes.count) { () throws(FormatError) in
+            try Manifest.checkHash(bytes, digest: digest)
+        }
+        let json = try reader.take(header.jsonBytes)
+        try reader.expectZeros(header.tablesOffset - reader.offset, "padding after the JSON text")
+        var segments: [SegmentReference] = []
+        for _ in 0..<header.segmentCount { segments.append(try SegmentReference(from: &reader)) }
+        var blocks: [BlockRecord] = []
+        for _ in 0..<header.blockCount { blocks.append(try BlockRecord(from: &reader, segments: segments)) }
+        var chunks: [ChunkRecord] = []
+        for _ in 0..<header.chunkCount { chunks.append(try ChunkRecord(from: &reader, blocks: blocks)) }
+
+        let directory = try JSONParser.parse(json, origin: ManifestHeader.bytes)
+        try self.init(directory: directory, chunks: chunks)
+        self.kind = header.kind
+        self.segments = segments
+        self.blocks = blocks
+        self.chunks = chunks
+    }
+
+    private static func checkHash(_ bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
+        var reader = ByteReader(bytes.suffix(16), origin: bytes.count - 16)
+        guard try reader.identifier(Hash128.self) == digest(bytes.dropLast(16)) else {
+            throw .damage(at: bytes.count - 16, "the manifest does not have its hash: it is truncated or was changed")
+        }
+    }
+
+    /// The hash at the end of an encoded manifest, by which it is known.
+    package static func hash(ofEncoded bytes: [UInt8]) -> Hash128 {
+        Hash128(rawValue: bytes.suffix(16).reduce(0) { $0 << 8 | UInt128($1) })
+    }
+}

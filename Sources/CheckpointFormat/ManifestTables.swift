@@ -1,0 +1,129 @@
+/// A segment that a manifest names (Formats/manifest.md, Segment rows).
+package struct SegmentReference: Equatable, Sendable {
+    package static let rowBytes = 48
+
+    package var name: SegmentName
+    package var fileBytes: Int
+    package var trailerHash: Hash128
+
+    package init(name: SegmentName, fileBytes: Int, trailerHash: Hash128) {
+        self.name = name
+        self.fileBytes = fileBytes
+        self.trailerHash = trailerHash
+    }
+
+    func encode(to writer: inout ByteWriter) {
+        writer.identifier(name.attempt)
+        writer.count(UInt32.self, name.rank)
+        writer.count(UInt32.self, name.number)
+        writer.count(UInt64.self, fileBytes)
+        writer.identifier(trailerHash)
+    }
+
+    init(from reader: inout ByteReader) throws(FormatError) {
+        let attempt = try reader.identifier(CheckpointID.self)
+        let rank = try reader.count(UInt32.self, atMost: Limits.worldSizeMax - 1, "rank")
+        let number = try reader.count(UInt32.self, atMost: Limits.segmentsPerRankMax - 1, "number")
+        name = SegmentName(attempt: attempt, rank: rank, number: number)
+        fileBytes = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "fileBytes")
+        trailerHash = try reader.identifier()
+    }
+}
+
+/// Where a block lies and how to read it (Formats/manifest.md, Block rows).
+package struct BlockRecord: Equatable, Sendable {
+    package static let rowBytes = 40
+    package static let noBase = UInt32.max
+
+    /// Row of the segment table.
+    package var segment: Int
+    package var location: SegmentBlock
+
+    package init(segment: Int, location: SegmentBlock) {
+        self.segment = segment
+        self.location = location
+    }
+
+    package var codec: CodecIdentifier { location.codec }
+    package var offset: Int { location.offset }
+    package var storedBytes: Int { location.storedBytes }
+    package var rawBytes: Int { location.rawBytes }
+    package var storedHash: UInt64 { location.storedHash }
+
+    func encode(to writer: inout ByteWriter) {
+        writer.count(UInt32.self, segment)
+        writer.integer(codec.rawValue)
+        writer.zeros(3)
+        writer.count(UInt64.self, offset)
+        writer.count(UInt32.self, storedBytes)
+        writer.count(UInt32.self, rawBytes)
+        writer.integer(storedHash)
+        writer.integer(Self.noBase)
+        writer.zeros(4)
+    }
+
+    init(from reader: inout ByteReader, segments: [SegmentReference]) throws(FormatError) {
+        let start = reader.offset
+        segment = try reader.count(UInt32.self, atMost: segments.count - 1, "segment")
+        let codec = try reader.codec()
+        try reader.expectZeros(3, "reserved")
+        let offset = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "offset")
+        let storedBytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "storedBytes")
+        let rawBytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "rawBytes")
+        let storedHash = try reader.integer(UInt64.self)
+        location = SegmentBlock(
+            offset: offset, storedBytes: storedBytes, rawBytes: rawBytes, storedHash: storedHash, codec: codec)
+        let base = try reader.integer(UInt32.self)
+        try reader.expectZeros(4, "reserved2")
+        guard base == Self.noBase else { throw .damage(at: start + 32, "base \(base) without feature delta") }
+        guard offset % Limits.pageBytes == 0, offset >= Limits.pageBytes, storedBytes > 0, rawBytes > 0,
+            offset <= segments[segment].fileBytes - storedBytes
+        else {
+            throw .damage(at: start + 8, "block of \(storedBytes) bytes at \(offset) does not lie in its segment")
+        }
+        guard codec != .raw || storedBytes == rawBytes else {
+            throw .damage(at: start + 16, "a raw block of \(rawBytes) bytes stored in \(storedBytes)")
+        }
+    }
+}
+
+/// A chunk: its hash and where its raw bytes are (Formats/manifest.md, Chunk rows).
+package struct ChunkRecord: Equatable, Sendable {
+    package static let rowBytes = 32
+
+    package var hash: Hash128
+    /// Row of the block table.
+    package var block: Int
+    /// In the block's raw bytes.
+    package var offset: Int
+    package var bytes: Int
+    package var epoch: UInt32
+
+    package init(hash: Hash128, block: Int, offset: Int, bytes: Int, epoch: UInt32) {
+        self.hash = hash
+        self.block = block
+        self.offset = offset
+        self.bytes = bytes
+        self.epoch = epoch
+    }
+
+    func encode(to writer: inout ByteWriter) {
+        writer.identifier(hash)
+        writer.count(UInt32.self, block)
+        writer.count(UInt32.self, offset)
+        writer.count(UInt32.self, bytes)
+        writer.integer(epoch)
+    }
+
+    init(from reader: inout ByteReader, blocks: [BlockRecord]) throws(FormatError) {
+        let start = reader.offset
+        hash = try reader.identifier()
+        block = try reader.count(UInt32.self, atMost: blocks.count - 1, "block")
+        offset = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "offset")
+        bytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "bytes")
+        epoch = try reader.integer()
+        guard bytes > 0, offset <= blocks[block].rawBytes - bytes else {
+            throw .damage(at: start + 20, "\(bytes) bytes at \(offset) do not lie in block \(block)")
+        }
+    }
+}

@@ -1,0 +1,200 @@
+/// The first page of a segment (Formats/segment.md, Header page).
+package struct SegmentHeader: Equatable, Sendable {
+    package static let version: UInt16 = 1
+    private static let hashOffset = Limits.pageBytes - 16
+
+    package var name: SegmentName
+    package var store: StoreID
+
+    package init(name: SegmentName, store: StoreID) {
+        self.name = name
+        self.store = store
+    }
+
+    package func encoded(digest: Digest) -> [UInt8] {
+        var writer = ByteWriter(capacity: Limits.pageBytes)
+        writer.magic("CKPTSEGM")
+        writer.integer(Self.version)
+        writer.zeros(2)
+        writer.count(UInt32.self, name.rank)
+        writer.count(UInt32.self, name.number)
+        writer.zeros(4)
+        writer.identifier(store)
+        writer.identifier(name.attempt)
+        writer.zeros(Self.hashOffset - 56)
+        writer.identifier(digest(writer.bytes[...]))
+        return writer.bytes
+    }
+
+    package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
+        var reader = ByteReader(bytes)
+        try reader.expect(magic: "CKPTSEGM")
+        _ = try reader.version(upTo: Self.version, of: "segment")
+        guard bytes.count >= Limits.pageBytes else {
+            throw .damage(at: bytes.count, "truncated: the header page has \(bytes.count) bytes")
+        }
+        let page = bytes.prefix(Limits.pageBytes)
+        var hashReader = ByteReader(page.suffix(16), origin: Self.hashOffset)
+        guard try hashReader.identifier(Hash128.self) == digest(page.dropLast(16)) else {
+            throw .damage(at: Self.hashOffset, "the header page does not have its hash")
+        }
+        try reader.expectZeros(2, "reserved0")
+        let rank = try reader.count(UInt32.self, atMost: Limits.worldSizeMax - 1, "rank")
+        let number = try reader.count(UInt32.self, atMost: Limits.segmentsPerRankMax - 1, "number")
+        try reader.expectZeros(4, "reserved1")
+        store = try reader.identifier()
+        name = SegmentName(attempt: try reader.identifier(), rank: rank, number: number)
+        try reader.expectZeros(Self.hashOffset - 56, "padding")
+    }
+}
+
+/// Where a block lies in its segment, and how to read it (Formats/segment.md, Index).
+package struct SegmentBlock: Equatable, Sendable {
+    package static let rowBytes = 32
+
+    package var offset: Int
+    package var storedBytes: Int
+    package var rawBytes: Int
+    package var storedHash: UInt64
+    package var codec: CodecIdentifier
+
+    package init(offset: Int, storedBytes: Int, rawBytes: Int, storedHash: UInt64, codec: CodecIdentifier) {
+        self.offset = offset
+        self.storedBytes = storedBytes
+        self.rawBytes = rawBytes
+        self.storedHash = storedHash
+        self.codec = codec
+    }
+
+    /// End of the block and of its padding.
+    package var paddedEnd: Int { offset + roundedUpToPage(storedBytes) }
+
+    fileprivate func encode(to writer: inout ByteWriter) {
+        writer.count(UInt64.self, offset)
+        writer.count(UInt32.self, storedBytes)
+        writer.count(UInt32.self, rawBytes)
+        writer.integer(storedHash)
+        writer.integer(codec.rawValue)
+        writer.zeros(7)
+    }
+
+    fileprivate init(from reader: inout ByteReader, after end: Int, before limit: Int) throws(FormatError) {
+        let start = reader.offset
+        offset = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "offset")
+        storedBytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "storedBytes")
+        rawBytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "rawBytes")
+        storedHash = try reader.integer()
+        codec = try reader.codec()
+        try reader.expectZeros(7, "reserved")
+        guard storedBytes > 0, rawBytes > 0 else { throw .damage(at: start + 8, "a block of no bytes") }
+        guard offset == end else {
+            throw .damage(at: start, "block at \(offset) does not follow the one before it, which ends at \(end)")
+        }
+        guard paddedEnd <= limit else { throw .damage(at: start, "block at \(offset) runs into the index") }
+        guard codec != .raw || storedBytes == rawBytes else { throw .damage(at: start + 8, "a raw block of another size") }
+    }
+}
+
+/// The end of a segment: its blocks and the trailer (Formats/segment.md, Index, Trailer).
+package struct SegmentIndex: Equatable, Sendable {
+    package static let trailerBytes = 64
+
+    package var blocks: [SegmentBlock]
+    package var indexOffset: Int
+    package var fileBytes: Int
+    /// The trailer's hash, by which a manifest knows the segment.
+    package var trailerHash: Hash128
+
+    /// Encodes index and trailer, to be written at `indexOffset`.
+    package static func encoded(blocks: [SegmentBlock], digest: Digest) -> (index: SegmentIndex, bytes: [UInt8]) {
+        let indexOffset = blocks.last?.paddedEnd ?? Limits.pageBytes
+        let indexBytes = roundedUpToPage(blocks.count * SegmentBlock.rowBytes + trailerBytes)
+        var writer = ByteWriter(capacity: indexBytes)
+        for block in blocks { block.encode(to: &writer) }
+        writer.zeros(indexBytes - trailerBytes - writer.bytes.count)
+        writer.magic("CKPTSEGE")
+        writer.integer(SegmentHeader.version)
+        writer.zeros(2)
+        writer.count(UInt32.self, blocks.count)
+        writer.count(UInt64.self, indexOffset)
+        writer.count(UInt64.self, indexOffset + indexBytes)
+        writer.zeros(16)
+        let hash = digest(writer.bytes[...])
+        writer.identifier(hash)
+        let index = SegmentIndex(
+            blocks: blocks, indexOffset: indexOffset, fileBytes: indexOffset + indexBytes, trailerHash: hash)
+        return (index, writer.bytes)
+    }
+
+    /// What the trailer says, before the index has been read.
+    package struct Trailer {
+        package var blockCount: Int
+        package var indexOffset: Int
+        package var fileBytes: Int
+        package var hash: Hash128
+
+        /// Decodes the last 64 bytes of a file of `fileBytes` bytes.
+        package init(decoding bytes: ArraySlice<UInt8>, fileBytes actual: Int) throws(FormatError) {
+            let origin = actual - SegmentIndex.trailerBytes
+            guard actual % Limits.pageBytes == 0, actual >= 2 * Limits.pageBytes else {
+                throw .damage(at: actual, "truncated: \(actual) bytes are no whole number of pages, or fewer than two")
+            }
+            var reader = ByteReader(bytes, origin: origin)
+            try reader.expect(magic: "CKPTSEGE")
+            _ = try reader.version(upTo: SegmentHeader.version, of: "segment")
+            try reader.expectZeros(2, "reserved0")
+            blockCount = try reader.count(UInt32.self, atMost: Limits.blocksPerSegmentMax, "blockCount")
+            indexOffset = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "indexOffset")
+            fileBytes = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "fileBytes")
+            guard fileBytes == actual else {
+                throw .damage(at: origin + 24, "the file should have \(fileBytes) bytes and has \(actual)")
+            }
+            guard indexOffset % Limits.pageBytes == 0, indexOffset >= Limits.pageBytes, indexOffset < fileBytes,
+                fileBytes - indexOffset == roundedUpToPage(blockCount * SegmentBlock.rowBytes + SegmentIndex.trailerBytes)
+            else { throw .damage(at: origin + 16, "\(blockCount) blocks at \(indexOffset) do not fill the file's end") }
+            try reader.expectZeros(16, "reserved1")
+            hash = try reader.identifier()
+        }
+    }
+
+    /// Decodes `[trailer.indexOffset, trailer.fileBytes)`.
+    package init(decoding bytes: ArraySlice<UInt8>, trailer: Trailer, digest: Digest) throws(FormatError) {
+        precondition(bytes.count == trailer.fileBytes - trailer.indexOffset)
+        guard digest(bytes.dropLast(16)) == trailer.hash else {
+            throw .damage(at: trailer.fileBytes - 16, "the index does not have its hash")
+        }
+        var reader = ByteReader(bytes, origin: trailer.indexOffset)
+        blocks = []
+        var end = Limits.pageBytes
+        for _ in 0..<trailer.blockCount {
+            let block = try SegmentBlock(from: &reader, after: end, before: trailer.indexOffset)
+            end = block.paddedEnd
+            blocks.append(block)
+        }
+        guard end == trailer.indexOffset else {
+            throw .damage(at: trailer.fileBytes - 48, "the blocks end at \(end), the index starts at \(trailer.indexOffset)")
+        }
+        try reader.expectZeros(reader.remaining - Self.trailerBytes, "padding after the index")
+        indexOffset = trailer.indexOffset
+        fileBytes = trailer.fileBytes
+        trailerHash = trailer.hash
+    }
+
+    private init(blocks: [SegmentBlock], indexOffset: Int, fileBytes: Int, trailerHash: Hash128) {
+        self.blocks = blocks
+        self.indexOffset = indexOffset
+        self.fileBytes = fileBytes
+        self.trailerHash = trailerHash
+    }
+}
+
+extension ByteReader {
+    package mutating func codec() throws(FormatError) -> CodecIdentifier {
+        let start = offset
+        let number = try integer(UInt8.self)
+        guard let codec = CodecIdentifier(rawValue: number) else {
+            throw .unsupported(at: start, "codec \(number), which this version cannot read")
+        }
+        return codec
+    }
+}

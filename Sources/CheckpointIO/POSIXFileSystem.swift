@@ -1,0 +1,144 @@
+internal import Glibc
+package import SystemPackage
+
+/// The machine's own file system.
+package struct POSIXFileSystem: FileSystem {
+    package init() {}
+
+    package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
+        POSIXFile(descriptor: try SystemCall.open(path, O_RDWR | O_CREAT | O_EXCL), path: path, size: 0)
+    }
+
+    package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
+        // Not to hang on a named pipe that somebody has put in a file's place.
+        let descriptor = try SystemCall.open(path, O_RDONLY | O_NONBLOCK)
+        let file = POSIXFile(descriptor: descriptor, path: path, size: 0)
+        let status = try SystemCall.status(descriptor, path)
+        guard status.st_mode & S_IFMT == S_IFREG else { throw FileSystemError("open(2)", path, .notSupported) }
+        file.size = Int(status.st_size)
+        return file
+    }
+
+    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
+        guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
+            throw FileSystemError("opendir(3)", directory, Errno(rawValue: errno))
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else { break }
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        guard errno == 0 else { throw FileSystemError("readdir(3)", directory, Errno(rawValue: errno)) }
+        return names
+    }
+
+    package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
+        var status = stat()
+        do {
+            _ = try SystemCall.check("stat", path) { unsafe path.withPlatformString { unsafe stat($0, &status) } }
+        } catch {
+            if error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory { return nil }
+            throw error
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .directory
+        default: return .other
+        }
+    }
+
+    package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
+        do {
+            _ = try SystemCall.check("mkdir", path) { unsafe path.withPlatformString { unsafe mkdir($0, 0o755) } }
+        } catch {
+            guard error.errno == .fileExists, try kind(of: path) == .directory else { throw error }
+        }
+    }
+
+    package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) {
+        _ = try SystemCall.check("link", new) {
+            unsafe existing.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.link(from, $0) } }
+        }
+    }
+
+    package func remove(_ path: FilePath) throws(FileSystemError) {
+        _ = try SystemCall.check("unlink", path) { unsafe path.withPlatformString { unsafe unlink($0) } }
+    }
+
+    package func syncDirectory(_ path: FilePath) throws(FileSystemError) {
+        let descriptor = try SystemCall.open(path, O_RDONLY | O_DIRECTORY)
+        defer { Glibc.close(descriptor) }
+        _ = try SystemCall.check("fsync", path) { fsync(descriptor) }
+    }
+
+    package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
+        let descriptor = try SystemCall.open(path, O_RDWR | O_CREAT)
+        let file = POSIXFile(descriptor: descriptor, path: path, size: 0)
+        do {
+            _ = try SystemCall.check("flock", path) { flock(descriptor, LOCK_EX | LOCK_NB) }
+        } catch {
+            if error.errno == .wouldBlock { return nil }
+            throw error
+        }
+        return file
+    }
+
+    package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int {
+        var status = statvfs()
+        _ = try SystemCall.check("statvfs", path) { unsafe path.withPlatformString { unsafe statvfs($0, &status) } }
+        return Int(clamping: UInt64(status.f_bavail).multipliedFullWidth(by: UInt64(status.f_frsize)).low)
+    }
+}
+
+/// An open descriptor, closed with the object. Descriptors are small integers and the calls used are thread-safe.
+final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable {
+    private let path: FilePath
+    private var descriptor: Int32
+    fileprivate(set) var size: Int
+
+    init(descriptor: Int32, path: FilePath, size: Int) {
+        self.descriptor = descriptor
+        self.path = path
+        self.size = size
+    }
+
+    deinit { close() }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
+        var done = 0
+        while done < bytes.count {
+            // A short write is not an error: the rest is written next, and the cause of the shortness then shows itself.
+            let count = try SystemCall.checkCount("pwrite", path) {
+                unsafe pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+            }
+            guard count > 0 else { throw FileSystemError("pwrite(2)", path, .ioError) }
+            done += count
+        }
+    }
+
+    func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileSystemError) {
+        var done = 0
+        while done < bytes.count {
+            let count = try SystemCall.checkCount("pread", path) {
+                unsafe pread(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+            }
+            guard count > 0 else { throw FileSystemError("pread(2) past the end", path, .outOfRange) }
+            done += count
+        }
+    }
+
+    func sync() throws(FileSystemError) {
+        _ = try SystemCall.check("fsync", path) { fsync(descriptor) }
+    }
+
+    func close() {
+        guard descriptor >= 0 else { return }
+        Glibc.close(descriptor)
+        descriptor = -1
+    }
+}
