@@ -41,7 +41,9 @@ let package = Package(
             dependencies: ["CheckpointFormat", "CheckpointIO", "CheckpointCodecs", system], swiftSettings: strict),
         .target(
             name: "CheckpointCatalog",
-            dependencies: ["CheckpointFormat", system, .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", system, .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: strict),
         .target(
             name: "CheckpointState", dependencies: ["CheckpointFormat", "CheckpointCodecs"], swiftSettings: strict),
@@ -52,6 +54,19 @@ let package = Package(
                 "CheckpointState", system, .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+
+        // The reference trainer.
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .target(
+            name: "ReferenceModel", dependencies: ["COpenBLAS"], path: "Examples/ReferenceTrainer/Model",
+            swiftSettings: strict),
+        .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"], swiftSettings: strict),
+
+        // Tools.
+        .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
+        .executableTarget(
+            name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),
+        .testTarget(name: "TidyTests", dependencies: ["TidyRules"], swiftSettings: strict),
     ],
     cLanguageStandard: .c11
 )

@@ -1,0 +1,132 @@
+import Glibc
+
+/// Adam with decoupled weight decay, which applies to matrices only: not to biases and norms.
+package final class AdamW {
+    /// What the updates depend on besides gradients, moments and learning rate.
+    package struct Hyperparameters: Codable, Sendable, Equatable {
+        /// Decay per step of the mean of the gradients.
+        package var beta1: Float
+        /// Decay per step of the mean of the squared gradients.
+        package var beta2: Float
+        /// Keeps the division by small squares finite.
+        package var epsilon: Float
+        /// Share of a matrix, times the learning rate, that each step removes.
+        package var weightDecay: Float
+
+        /// Defaults that suit small language models.
+        package init(
+            beta1: Float = 0.9, beta2: Float = 0.95, epsilon: Float = 1e-8,
+            weightDecay: Float = 0.1
+        ) {
+            self.beta1 = beta1
+            self.beta2 = beta2
+            self.epsilon = epsilon
+            self.weightDecay = weightDecay
+        }
+    }
+
+    /// May change between steps.
+    package var hyperparameters: Hyperparameters
+    /// Steps begun so far; set it, and fill the moments, to resume.
+    package var step = 0
+    /// Running means of the gradients, in the order and shapes of the parameters.
+    package let firstMoments: [Tensor]
+    /// Running means of the squared gradients, in the order and shapes of the parameters.
+    package let secondMoments: [Tensor]
+    /// The groups in update order.
+    package let groups: [String]
+
+    private let parameters: [Tensor]
+    private let gradients: [Tensor]
+    private let groupOfParameter: [String]
+
+    /// An optimizer of `model`, which reads its gradients and updates its parameters in place.
+    package convenience init(model: GPT, hyperparameters: Hyperparameters = Hyperparameters()) {
+        self.init(
+            parameters: model.parameters, gradients: model.gradients,
+            groupOfParameter: model.parameters.indices.map(model.parameterGroup(of:)),
+            hyperparameters: hyperparameters)
+    }
+
+    /// All three arrays run in parallel.
+    package init(
+        parameters: [Tensor], gradients: [Tensor], groupOfParameter: [String],
+        hyperparameters: Hyperparameters = Hyperparameters()
+    ) {
+        precondition(parameters.map(\.shape) == gradients.map(\.shape))
+        precondition(parameters.count == groupOfParameter.count)
+        self.parameters = parameters
+        self.gradients = gradients
+        self.groupOfParameter = groupOfParameter
+        self.hyperparameters = hyperparameters
+        firstMoments = parameters.map { Tensor(name: "optimizer.m.\($0.name)", shape: $0.shape) }
+        secondMoments = parameters.map { Tensor(name: "optimizer.v.\($0.name)", shape: $0.shape) }
+        groups = groupOfParameter.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    /// Opens the next step; the updates of all groups follow.
+    package func beginStep() {
+        step += 1
+    }
+
+    /// Scales the gradients down to a global norm of at most `maxNorm`; returns the norm before.
+    @discardableResult
+    package func clipGradients(maxNorm: Float) -> Float {
+        let norm = Float(gradients.reduce(0) { $0 + $1.row.sumOfSquares }.squareRoot())
+        if norm > maxNorm {
+            for gradient in gradients { gradient.row.scale(by: maxNorm / norm) }
+        }
+        return norm
+    }
+
+    /// Updates all groups in order.
+    package func update(learningRate: Float) {
+        for group in groups { update(group: group, learningRate: learningRate) }
+    }
+
+    /// Updates the parameters and moments of one group and touches no other.
+    package func update(group: String, learningRate: Float) {
+        precondition(step > 0, "beginStep opens the step")
+        precondition(groups.contains(group))
+        for index in parameters.indices where groupOfParameter[index] == group {
+            updateMoments(index)
+            updateParameter(index, learningRate: learningRate)
+        }
+    }
+
+    private func updateMoments(_ index: Int) {
+        let (beta1, beta2) = (hyperparameters.beta1, hyperparameters.beta2)
+        let (g, m, v) = (gradients[index].row, firstMoments[index].row, secondMoments[index].row)
+        precondition(m.count == g.count && v.count == g.count)
+        for i in 0..<g.count {
+            m[i] = beta1 * m[i] + (1 - beta1) * g[i]
+            v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i]
+        }
+    }
+
+    private func updateParameter(_ index: Int, learningRate: Float) {
+        let (p, m, v) = (parameters[index].row, firstMoments[index].row, secondMoments[index].row)
+        let scale1 = correction(hyperparameters.beta1)
+        let scale2 = correction(hyperparameters.beta2)
+        let decay = parameters[index].shape.count > 1 ? hyperparameters.weightDecay : 0
+        let epsilon = hyperparameters.epsilon
+        precondition(m.count == p.count && v.count == p.count)
+        for i in 0..<p.count {
+            let direction = scale1 * m[i] / ((scale2 * v[i]).squareRoot() + epsilon)
+            p[i] -= learningRate * (direction + decay * p[i])
+        }
+    }
+
+    /// Undoes the pull of the moments towards their initial zero.
+    private func correction(_ beta: Float) -> Float {
+        Float(1 / (1 - pow(Double(beta), Double(step))))
+    }
+}
+
+extension Row {
+    fileprivate var sumOfSquares: Double {
+        var total = 0.0
+        for i in 0..<count { total += Double(self[i]) * Double(self[i]) }
+        return total
+    }
+}

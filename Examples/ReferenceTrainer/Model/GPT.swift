@@ -1,0 +1,125 @@
+/// A byte-level GPT-2: forward and backward pass in float32, deterministic for a given seed, input
+/// and thread count. One instance serves one thread at a time.
+package final class GPT {
+    /// The extents it was made with.
+    package let configuration: ModelConfiguration
+    /// The trained tensors under GPT-2 names, in update order.
+    package let parameters: [Tensor]
+    /// Gradients of the last `lossAndGradients`, in the order and shapes of `parameters`.
+    package let gradients: [Tensor]
+
+    private let embedding: Embedding
+    private let blocks: [Block]
+    private let finalNorm: LayerNorm
+    private var activations: Activations
+
+    /// Draws initial weights as GPT-2 does.
+    package init(configuration: ModelConfiguration, random: inout RandomGenerator) {
+        precondition((1...256).contains(configuration.vocabulary), "tokens are bytes")
+        var factory = ParameterFactory(random: random)
+        embedding = Embedding(configuration, from: &factory)
+        blocks = (0..<configuration.layers).map {
+            Block("transformer.h.\($0)", configuration, from: &factory)
+        }
+        finalNorm = LayerNorm("transformer.ln_f", width: configuration.width, from: &factory)
+        random = factory.random
+        self.configuration = configuration
+        parameters = factory.all.map(\.value)
+        gradients = factory.all.map(\.gradient)
+        activations = Activations(configuration, batch: 1, length: configuration.context)
+    }
+
+    /// The update group of a parameter: "embedding", "h.0", "h.1", ... or "final".
+    package func parameterGroup(of index: Int) -> String {
+        let parts = parameters[index].name.split(separator: ".")
+        switch parts[1] {
+        case "h": return "h.\(parts[2])"
+        case "ln_f": return "final"
+        default: return "embedding"
+        }
+    }
+
+    /// Forward and backward pass with dropout on the residual branches.
+    ///
+    /// `inputs` and `targets` are row-major [batch, length], length at most the context. Overwrites
+    /// `gradients`; returns the mean cross-entropy in nats.
+    package func lossAndGradients(
+        inputs: [UInt8], targets: [UInt8], batch: Int, dropout: Float = 0.1,
+        random: inout RandomGenerator
+    ) -> Float {
+        precondition((0..<1).contains(dropout))
+        precondition(inputs.count == targets.count)
+        let dropout = Dropout(probability: dropout)
+        forward(inputs, batch: batch, dropout: dropout, random: &random)
+        let loss = crossEntropy(activations.logits, targets: targets)
+        backward(inputs, dropout: dropout)
+        return Float(loss)
+    }
+
+    /// As above, without dropout.
+    package func lossAndGradients(inputs: [UInt8], targets: [UInt8], batch: Int) -> Float {
+        var unused = RandomGenerator(seed: 0)
+        return lossAndGradients(
+            inputs: inputs, targets: targets, batch: batch, dropout: 0, random: &unused)
+    }
+
+    /// Forward pass only, without dropout: the mean cross-entropy of [batch, length] tokens in nats.
+    package func loss(inputs: [UInt8], targets: [UInt8], batch: Int) -> Float {
+        precondition(inputs.count == targets.count)
+        forward(inputs, batch: batch)
+        return Float(crossEntropy(activations.logits, targets: targets))
+    }
+
+    /// Logits [vocabulary] of the token after `tokens`; valid until the next pass.
+    func nextTokenLogits(after tokens: some Collection<UInt8>) -> Row {
+        precondition(!tokens.isEmpty && tokens.count <= configuration.context)
+        // Attention never looks ahead, so padding at the end changes nothing that is read here,
+        // while a constant length keeps the activations allocated.
+        let padding = [UInt8](repeating: 0, count: configuration.context - tokens.count)
+        forward(tokens + padding, batch: 1)
+        return activations.logits.row(tokens.count - 1)
+    }
+
+    private func forward(_ inputs: [UInt8], batch: Int) {
+        var unused = RandomGenerator(seed: 0)
+        forward(inputs, batch: batch, dropout: Dropout(probability: 0), random: &unused)
+    }
+
+    private func forward(
+        _ inputs: [UInt8], batch: Int, dropout: Dropout, random: inout RandomGenerator
+    ) {
+        prepare(batch: batch, count: inputs.count)
+        let a = activations
+        embedding.forward(inputs, length: a.length, into: a.streams[0])
+        for (i, block) in blocks.enumerated() {
+            block.forward(
+                a.streams[i], into: a.streams[i + 1], a.blocks[i], dropout: dropout,
+                random: &random)
+        }
+        finalNorm.forward(a.streams[blocks.count], into: a.final, statistics: a.finalStatistics)
+        embedding.head(a.final, into: a.logits)
+    }
+
+    /// Expects the gradient of the logits in their place.
+    private func backward(_ inputs: [UInt8], dropout: Dropout) {
+        let (a, d) = (activations, activations.scratch)
+        for gradient in gradients { gradient.fill(0) }
+        d.stream.tensor.fill(0)
+        embedding.headBackward(a.logits, input: a.final, into: d.norm)
+        finalNorm.backward(
+            d.norm, input: a.streams[blocks.count], statistics: a.finalStatistics,
+            addingTo: d.stream)
+        for (i, block) in blocks.enumerated().reversed() {
+            block.backward(a.streams[i], a.blocks[i], d, dropout: dropout)
+        }
+        embedding.backward(d.stream, ids: inputs, length: a.length)
+    }
+
+    private func prepare(batch: Int, count: Int) {
+        precondition(batch > 0 && count > 0 && count.isMultiple(of: batch))
+        let length = count / batch
+        precondition(length <= configuration.context, "the sequences exceed the context")
+        guard activations.batch != batch || activations.length != length else { return }
+        activations = Activations(configuration, batch: batch, length: length)
+    }
+}

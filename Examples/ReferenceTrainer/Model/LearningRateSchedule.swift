@@ -1,0 +1,29 @@
+import Glibc
+
+/// Linear warm-up to `peak`, then a cosine decay to `floor`, reached at `totalSteps` and kept.
+package struct LearningRateSchedule: Codable, Sendable, Equatable {
+    /// Rate at the end of the warm-up.
+    package var peak: Float
+    /// Rate from `totalSteps` on.
+    package var floor: Float
+    /// Length of the linear rise.
+    package var warmupSteps: Int
+    /// Length of the rise and the decay together.
+    package var totalSteps: Int
+
+    /// A schedule of 0 <= `warmupSteps` <= `totalSteps`.
+    package init(peak: Float, floor: Float, warmupSteps: Int, totalSteps: Int) {
+        self.peak = peak
+        self.floor = floor
+        self.warmupSteps = warmupSteps
+        self.totalSteps = totalSteps
+    }
+
+    /// The rate of a step, counted from 0.
+    package func rate(at step: Int) -> Float {
+        if step < warmupSteps { return peak * Float(step + 1) / Float(warmupSteps) }
+        if step >= totalSteps { return floor }
+        let progress = Double(step - warmupSteps) / Double(totalSteps - warmupSteps)
+        return floor + (peak - floor) * Float(0.5 * (1 + cos(Double.pi * progress)))
+    }
+}

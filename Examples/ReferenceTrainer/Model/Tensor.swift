@@ -1,0 +1,43 @@
+/// Named, owned, zero-initialised float32 memory, aligned to a cache line and stored row-major.
+///
+/// Sendable without checks: a tensor does not synchronise access to its memory. Whoever shares one
+/// between threads must order the reads and the writes, as the trainer does with its permits.
+@safe
+package final class Tensor: @unchecked Sendable {
+    /// Name under which a checkpoint stores the tensor.
+    package let name: String
+    /// Extents, outermost first.
+    package let shape: [Int]
+    /// Number of values: the product of `shape`.
+    package let count: Int
+    /// First of `count` values; valid while the tensor lives.
+    package let base: UnsafeMutablePointer<Float>
+
+    /// Allocates zeros of `shape`.
+    package init(name: String, shape: [Int]) {
+        precondition(shape.allSatisfy { $0 > 0 }, "every extent of \(name) must be positive")
+        self.name = name
+        self.shape = shape
+        count = shape.reduce(1, *)
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: count * MemoryLayout<Float>.stride, alignment: 64)
+        unsafe base = memory.bindMemory(to: Float.self, capacity: count)
+        unsafe base.initialize(repeating: 0, count: count)
+    }
+
+    deinit {
+        unsafe UnsafeMutableRawPointer(base).deallocate()
+    }
+
+    /// Lends all `count` values for the duration of `body`.
+    package func withValues<Result>(
+        _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
+    ) rethrows -> Result {
+        try unsafe body(UnsafeMutableBufferPointer(start: base, count: count))
+    }
+
+    /// Sets every value.
+    package func fill(_ value: Float) {
+        unsafe base.update(repeating: value, count: count)
+    }
+}

@@ -1,0 +1,859 @@
+#!/usr/bin/python3
+"""An independent reader of ckpt stores, written from the pages in Formats/ alone.
+
+    read_checkpoint.py STORE [REF] --json       list a checkpoint, with the digest of everything in it
+    read_checkpoint.py STORE [REF] --out DIR    write each tensor's raw bytes to DIR/00000.bin ... and DIR/index.json
+    read_checkpoint.py STORE --verify           check everything; one line a finding; exit 1 if there is any
+    read_checkpoint.py --vector KIND FILE [--as NAME]   parse one file (KIND: store, segment, manifest), print what it says
+    read_checkpoint.py --vector block FILE --as CODEC:RAWBYTES      decode the stored bytes of one block
+
+REF is a step, or the first digits of a checkpoint id; without it, the newest checkpoint that is whole.
+Needs Python 3.11 and python3-xxhash, python3-zstandard, python3-lz4. Read it beside the specification: each function
+names the page that it follows. Every length that comes from a file is compared with its limit before it is used.
+"""
+
+import argparse
+import itertools
+import json
+import mmap
+import os
+import re
+import struct
+import sys
+
+import lz4.block
+import xxhash
+import zstandard
+
+# ---- limits.md ------------------------------------------------------------------------------------------------------
+
+PAGE = 4096
+BLOCK_BYTES_MAX = 67108864
+SEGMENT_BYTES_MAX = 68719476736
+BLOCKS_PER_SEGMENT_MAX = 4194304
+SEGMENTS_PER_RANK_MAX = 100000
+WORLD_SIZE_MAX = 100000
+SEGMENTS_PER_MANIFEST_MAX = 1048576
+BLOCKS_PER_MANIFEST_MAX = 16777216
+CHUNKS_PER_MANIFEST_MAX = 33554432
+MANIFEST_JSON_BYTES_MAX = 536870912
+MANIFEST_BYTES_MAX = 4294967296
+STORE_JSON_BYTES_MAX = 65536
+JSON_DEPTH_MAX = 64
+NAME_BYTES_MAX = 4096
+RANK_OF_TENSOR_MAX = 32
+TENSORS_PER_MANIFEST_MAX = 16777216
+METRICS_MAX = 4096
+GROUPS_MAX = 65536
+FEATURE_NAMES_MAX = 64
+ZSTD_WINDOW_MAX = 8 << 20  # codecs.md
+
+VERSION = 1
+CODECS = {0: "raw", 1: "lz4", 2: "zstd"}
+FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias"}  # known by name; this reader implements none of them
+NO_BASE = 0xFFFFFFFF
+WIDTHS = {"f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1, "f8e5m2": 1, "i64": 8, "i32": 4, "i16": 2, "i8": 1,
+          "u64": 8, "u32": 4, "u16": 2, "u8": 1, "bool": 1}
+TENSOR_ROLES = {"parameter", "optimizer", "buffer", "other"}
+OBJECT_ROLES = {"rng", "data", "schedule", "optimizer", "config", "other"}
+
+MANIFEST_NAME = re.compile(r"([0-9a-f]{32})-([0-9]{20})\.manifest", re.ASCII)
+PART_NAME = re.compile(r"[0-9a-f]{32}-[0-9]{20}-[0-9a-f]{32}-[0-9]{5}\.part", re.ASCII)
+SEGMENT_NAME = re.compile(r"([0-9a-f]{32})-([0-9]{5})-([0-9]{5})\.segment", re.ASCII)
+HEX_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+FEATURE_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+
+
+class Bad(Exception):
+    """A file that must be refused: `error` is "damage" or "unsupported"; `offset` is None where no one place is wrong."""
+
+    def __init__(self, error, offset, message, file=None):
+        super().__init__(message)
+        self.error, self.offset, self.message, self.file = error, offset, message, file
+
+
+def need(condition, offset, message):
+    if not condition:
+        raise Bad("damage", offset, message)
+
+
+def unsupported(offset, message):
+    raise Bad("unsupported", offset, message)
+
+
+def hash128(data):
+    return xxhash.xxh3_128_digest(data)  # the canonical form: big-endian, seed 0
+
+
+def hash64(data):
+    return xxhash.xxh3_64_intdigest(data)
+
+
+def pages(count):
+    return (count + PAGE - 1) // PAGE * PAGE
+
+
+def need_zero(data, start, end, what):
+    """Reserved bytes and padding are zero; the offset named is that of the first byte of the field."""
+    need(not any(data[start:end]), start, f"{what} is not zero")
+
+
+def u16(data, at):
+    return struct.unpack_from("<H", data, at)[0]
+
+
+def u32(data, at):
+    return struct.unpack_from("<I", data, at)[0]
+
+
+def u64(data, at):
+    return struct.unpack_from("<Q", data, at)[0]
+
+
+# ---- JSON (manifest.md, "JSON"; store.json is held to the same rules) -----------------------------------------------
+
+
+def parse_json(data, what):
+    """Strict JSON: UTF-8 without a mark, no duplicate keys, bounded nesting, integers of 64 bits, nothing after it."""
+    try:
+        text = bytes(data).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Bad("damage", None, f"{what} is not UTF-8") from None
+    need(not text.startswith("\ufeff"), None, f"{what} starts with a byte-order mark")
+    depth = 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.DOTALL):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token.group()[0], 0)
+        need(depth <= JSON_DEPTH_MAX, None, f"{what} is nested deeper than {JSON_DEPTH_MAX}")
+
+    def unique(pairs):
+        keys = dict(pairs)
+        need(len(keys) == len(pairs), None, f"{what} has a duplicate key")
+        return keys
+
+    def integer(digits):
+        need(len(digits) <= 20 and -2**63 <= int(digits) < 2**63, None, f"{what} has an integer outside 64 bits")
+        return int(digits)
+
+    def number(text):
+        need(abs(float(text)) != float("inf"), None, f"{what} has a number outside binary64")
+        return float(text)
+
+    def constant(name):
+        raise Bad("damage", None, f"{what} has the constant {name}")
+
+    try:
+        value = json.loads(text, object_pairs_hook=unique, parse_int=integer, parse_float=number,
+                           parse_constant=constant)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is not UTF-8 in any way
+    except (ValueError, RecursionError) as error:
+        raise Bad("damage", None, f"{what} is not JSON: {error}") from None
+    return value
+
+
+def get(where, key, kind, what):
+    """The value of a key that must be there and of the type given; `int` does not admit true, false or 1.0."""
+    need(type(where) is dict and key in where, None, f"{what}: no `{key}`")
+    value = where[key]
+    need(type(value) is kind, None, f"{what}: `{key}` is not of type {kind.__name__}")
+    return value
+
+
+def get_id(where, key, what):
+    value = get(where, key, str, what)
+    need(HEX_ID.fullmatch(value), None, f"{what}: `{key}` is not 32 lower-case hexadecimal digits")
+    return value
+
+
+def get_count(where, key, what, most=2**63 - 1):
+    value = get(where, key, int, what)
+    need(0 <= value <= most, None, f"{what}: `{key}` is out of range")
+    return value
+
+
+def get_sizes(where, key, what):
+    values = get(where, key, list, what)
+    need(len(values) <= RANK_OF_TENSOR_MAX, None, f"{what}: `{key}` has too many dimensions")
+    need(all(type(v) is int and v >= 0 for v in values), None, f"{what}: `{key}` is not an array of sizes")
+    return values
+
+
+def get_name(where, what):
+    value = get(where, "name", str, what)
+    need(1 <= len(value.encode("utf-8")) <= NAME_BYTES_MAX, None, f"{what}: `name` has a wrong length")
+    return value
+
+
+# ---- store-layout.md: store.json ------------------------------------------------------------------------------------
+
+
+def parse_store(data):
+    need(len(data) <= STORE_JSON_BYTES_MAX, None, "store.json is larger than 64 KiB")
+    store = parse_json(data, "store.json")
+    need(get(store, "format", str, "store.json") == "ckpt-store", None, "format is not ckpt-store")
+    version = get(store, "version", int, "store.json")
+    if version > VERSION:
+        unsupported(None, f"store version {version}")
+    need(version == VERSION, None, f"store version {version}")
+    get_id(store, "id", "store.json")
+    get_count(store, "created_ms", "store.json")
+    for key in ("required_features", "optional_features"):
+        names = get(store, key, list, "store.json")
+        need(len(names) <= FEATURE_NAMES_MAX, None, f"too many {key}")
+        need(all(type(n) is str and FEATURE_NAME.fullmatch(n) for n in names), None, f"{key}: not feature names")
+    lines = [store["format"], str(version), store["id"], str(store["created_ms"]),
+             ",".join(store["required_features"]), ",".join(store["optional_features"])]
+    found = hash128("".join(line + "\n" for line in lines).encode("utf-8")).hex()
+    need(get_id(store, "check", "store.json") == found, None, "check does not match")
+    unknown = [name for name in store["required_features"] if name not in FEATURES.values()]
+    if unknown:
+        unsupported(None, "required features " + ", ".join(unknown))
+    return {key: store[key] for key in
+            ("format", "version", "id", "created_ms", "required_features", "optional_features", "check")}
+
+
+# ---- codecs.md ------------------------------------------------------------------------------------------------------
+
+
+def decode(codec, stored, raw_bytes):
+    """Exactly `raw_bytes` bytes, or ValueError. Never makes more than that, whatever the stored bytes say."""
+    if codec == 0:
+        raw = bytes(stored)
+    elif codec == 1:
+        try:
+            raw = lz4.block.decompress(bytes(stored), uncompressed_size=raw_bytes)
+        except lz4.block.LZ4BlockError as error:
+            raise ValueError(f"lz4: {error}") from None
+    else:
+        raw = decode_zstd(bytes(stored), raw_bytes)
+    if len(raw) != raw_bytes:
+        raise ValueError(f"decoded to {len(raw)} bytes, not {raw_bytes}")
+    return raw
+
+
+def decode_zstd(stored, raw_bytes):
+    try:
+        frame = zstandard.get_frame_parameters(stored)
+        at = zstandard.frame_header_size(stored)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"zstd: {error}") from None
+    if stored[:4] != b"\x28\xb5\x2f\xfd":
+        raise ValueError("zstd: not a frame")
+    if frame.dict_id != 0:
+        raise ValueError("zstd: needs a dictionary")
+    if frame.window_size > ZSTD_WINDOW_MAX:
+        raise ValueError("zstd: window larger than 8 MiB")
+    if frame.content_size not in (zstandard.CONTENTSIZE_UNKNOWN, raw_bytes):
+        raise ValueError("zstd: content size is not the block's")
+    last = False
+    while not last:  # RFC 8878, 3.1.1.2: walk the block headers, to see that the frame ends where the stored bytes end
+        if at + 3 > len(stored):
+            raise ValueError("zstd: frame cut short")
+        header = int.from_bytes(stored[at:at + 3], "little")
+        last, kind, size = header & 1, header >> 1 & 3, header >> 3
+        at += 3 + (1 if kind == 1 else size)
+    at += 4 if frame.has_checksum else 0
+    if at != len(stored):
+        raise ValueError("zstd: stored bytes are not exactly one frame")
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_MAX).stream_reader(stored) as reader:
+            pieces, left = [], raw_bytes + 1
+            while left and (piece := reader.read(left)):
+                pieces.append(piece)
+                left -= len(piece)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"zstd: {error}") from None
+    return b"".join(pieces)
+
+
+# ---- segment.md -----------------------------------------------------------------------------------------------------
+
+
+def check_segment_header(data, name):
+    need(data[0:8] == b"CKPTSEGM", 0, "not a segment")
+    version = u16(data, 8)
+    if version > VERSION:
+        unsupported(8, f"segment version {version}")
+    need(version == VERSION, 8, "segment version 0")
+    need(hash128(data[0:4080]) == data[4080:4096], 4080, "header page does not match its hash")
+    need_zero(data, 10, 12, "reserved0")
+    rank, number, attempt = u32(data, 12), u32(data, 16), data[40:56].hex()
+    need(rank < WORLD_SIZE_MAX, 12, f"rank {rank}")
+    need(number < SEGMENTS_PER_RANK_MAX, 16, f"number {number}")
+    need_zero(data, 20, 24, "reserved1")
+    need_zero(data, 56, 4080, "padding of the header page")
+    if named := name and SEGMENT_NAME.fullmatch(name):
+        need(rank == int(named[2]), 12, f"rank {rank} in a file named for rank {named[2]}")
+        need(number == int(named[3]), 16, f"number {number} in a file named for number {named[3]}")
+        need(attempt == named[1], 40, "attempt is not that of the file's name")
+    return {"version": version, "rank": rank, "number": number, "store": data[24:40].hex(), "attempt": attempt}
+
+
+def check_segment_trailer(data, version):
+    size, at = len(data), len(data) - 64
+    need(data[at:at + 8] == b"CKPTSEGE", at, "no trailer: truncated or overwritten")
+    need(u16(data, at + 8) == version, at + 8, "version is not the header's")
+    need_zero(data, at + 10, at + 12, "reserved0")
+    count, index, file_bytes = u32(data, at + 12), u64(data, at + 16), u64(data, at + 24)
+    need(count <= BLOCKS_PER_SEGMENT_MAX, at + 12, f"{count} blocks")
+    need(index % PAGE == 0 and PAGE <= index <= at, at + 16, f"index offset {index}")
+    need(index + 32 * count <= at, at + 12, f"{count} rows do not fit before the trailer")
+    need(file_bytes == size, at + 24, f"file length expected {file_bytes}, found {size}")
+    need_zero(data, at + 32, at + 48, "reserved1")
+    need(hash128(data[index:size - 16]) == data[size - 16:size], size - 16, "index and trailer do not match their hash")
+    return count, index
+
+
+def parse_segment(data, name=None, finding=None):
+    """The whole segment. `finding`, if given, is called with each Bad that concerns one block, and reading goes on."""
+    def report(bad):
+        if finding is None:
+            raise bad
+        finding(bad)
+
+    size = len(data)
+    need(size < 8 or data[0:8] == b"CKPTSEGM", 0, "not a segment")
+    need(size >= 2 * PAGE and size % PAGE == 0, size, f"file length {size}: truncated")
+    need(size <= SEGMENT_BYTES_MAX, size, f"file length {size}")
+    segment = check_segment_header(data, name)
+    count, index = check_segment_trailer(data, segment["version"])
+    blocks, expected = [], PAGE
+    for row in range(index, index + 32 * count, 32):
+        offset, stored, raw, stored_hash, codec = struct.unpack_from("<QIIQB", data, row)
+        need(offset % PAGE == 0 and offset >= PAGE, row, f"block offset {offset}")
+        need(1 <= stored <= BLOCK_BYTES_MAX, row + 8, f"storedBytes {stored}")
+        need(1 <= raw <= BLOCK_BYTES_MAX, row + 12, f"rawBytes {raw}")
+        need(offset + stored <= index, row, "block outside the segment's blocks")
+        need(offset >= expected, row, "blocks overlap or are not ascending")
+        need(offset == expected, row, "gap before the block")
+        if codec not in CODECS:
+            unsupported(row + 24, f"codec {codec}")
+        need(codec != 0 or stored == raw, row + 8, "raw block with storedBytes other than rawBytes")
+        need_zero(data, row + 25, row + 32, "reserved")
+        blocks.append({"offset": offset, "storedBytes": stored, "rawBytes": raw, "storedHash": f"{stored_hash:016x}",
+                       "codec": codec})
+        expected = pages(offset + stored)
+    need(index == expected, size - 64 + 16, "index is not directly after the last block")
+    need_zero(data, index + 32 * count, size - 64, "padding after the index")
+    for block in blocks:
+        try:
+            stored = data[block["offset"]:block["offset"] + block["storedBytes"]]
+            check_block(block, stored)
+            end = block["offset"] + block["storedBytes"]
+            need_zero(data, end, pages(end), "padding after a block")
+        except Bad as bad:
+            report(bad)
+    segment.update(blocks=blocks, fileBytes=size, trailerHash=data[size - 16:size].hex())
+    return segment
+
+
+def check_block(block, stored):
+    """The raw bytes of a block; its stored hash is checked before decoding."""
+    at = block["offset"]
+    need(len(stored) == block["storedBytes"], at, "block past the end of its segment")
+    need(f"{hash64(stored):016x}" == block["storedHash"], at, "block does not match its stored hash")
+    try:
+        return decode(block["codec"], stored, block["rawBytes"])
+    except ValueError as error:
+        raise Bad("damage", at, f"block cannot be decoded: {error}") from None
+
+
+# ---- manifest.md ----------------------------------------------------------------------------------------------------
+
+
+def parse_manifest(data):
+    size = len(data)
+    need(size < 8 or data[0:8] == b"CKPTMANI", 0, "not a manifest")
+    need(size >= 64, size, f"file length {size}: truncated")
+    version, kind = u16(data, 8), data[10]
+    if version > VERSION:
+        unsupported(8, f"manifest version {version}")
+    need(version == VERSION, 8, "manifest version 0")
+    need(kind <= 1, 10, f"kind {kind}")
+    need_zero(data, 11, 12, "reserved0")
+    required, optional, json_bytes, segment_count, block_count, chunk_count = struct.unpack_from("<6I", data, 12)
+    if required:  # this reader implements no feature: each set bit is refused by its name
+        unsupported(12, "required features " + ", ".join(FEATURES.get(b, f"bit {b}") for b in range(32) if required >> b & 1))
+    need(2 <= json_bytes <= MANIFEST_JSON_BYTES_MAX, 20, f"jsonBytes {json_bytes}")
+    need(segment_count <= SEGMENTS_PER_MANIFEST_MAX, 24, f"segmentCount {segment_count}")
+    need(block_count <= BLOCKS_PER_MANIFEST_MAX, 28, f"blockCount {block_count}")
+    need(chunk_count <= CHUNKS_PER_MANIFEST_MAX, 32, f"chunkCount {chunk_count}")
+    need_zero(data, 36, 40, "reserved1")
+    file_bytes = u64(data, 40)
+    need(file_bytes <= MANIFEST_BYTES_MAX, 40, f"fileBytes {file_bytes}")
+    need(size >= file_bytes, size, f"file length expected {file_bytes}, found {size}")
+    need(size == file_bytes, 40, f"file length expected {file_bytes}, found {size}")
+    need_zero(data, 48, 64, "reserved2")
+    segments_at = (64 + json_bytes + 7) // 8 * 8
+    blocks_at = segments_at + 48 * segment_count
+    chunks_at = blocks_at + 40 * block_count
+    hash_at = chunks_at + 32 * chunk_count
+    for field, end in ((20, segments_at), (24, blocks_at), (28, chunks_at), (32, hash_at)):
+        need(end + 16 <= file_bytes, field, "parts larger than the file")
+    need(hash_at + 16 == file_bytes, 40, "fileBytes is not the sum of the parts")
+    need(hash128(memoryview(data)[:hash_at]) == data[hash_at:], hash_at, "manifest does not match its hash")
+
+    need_zero(data, 64 + json_bytes, segments_at, "padding after the JSON")
+    manifest = {"kind": kind, "version": version, "requiredFeatures": required, "optionalFeatures": optional}
+    segments = [parse_segment_row(data, segments_at + 48 * n) for n in range(segment_count)]
+    blocks = [parse_block_row(data, blocks_at + 40 * n, segments) for n in range(block_count)]
+    chunks = [parse_chunk_row(data, chunks_at + 32 * n, blocks) for n in range(chunk_count)]
+    manifest.update(check_manifest_json(parse_json(data[64:64 + json_bytes], "manifest"), kind, chunks))
+    manifest.update(segments=segments, blocks=blocks, chunks=chunks)
+    return manifest
+
+
+def parse_segment_row(data, at):
+    rank, number, file_bytes = struct.unpack_from("<IIQ", data, at + 16)
+    need(rank < WORLD_SIZE_MAX, at + 16, f"rank {rank}")
+    need(number < SEGMENTS_PER_RANK_MAX, at + 20, f"number {number}")
+    need(file_bytes <= SEGMENT_BYTES_MAX, at + 24, f"segment of {file_bytes} bytes")
+    return {"attempt": data[at:at + 16].hex(), "rank": rank, "number": number, "fileBytes": file_bytes,
+            "trailerHash": data[at + 32:at + 48].hex()}
+
+
+def parse_block_row(data, at, segments):
+    segment, codec, offset, stored, raw, stored_hash, base = struct.unpack_from("<IB3xQIIQI", data, at)
+    need(segment < len(segments), at, f"segment row {segment} of {len(segments)}")
+    if codec not in CODECS:
+        unsupported(at + 4, f"codec {codec}")
+    need_zero(data, at + 5, at + 6, "reserved0")
+    need_zero(data, at + 6, at + 8, "reserved1")
+    need(offset % PAGE == 0 and offset >= PAGE, at + 8, f"block offset {offset}")
+    need(1 <= stored <= BLOCK_BYTES_MAX, at + 16, f"storedBytes {stored}")
+    need(1 <= raw <= BLOCK_BYTES_MAX, at + 20, f"rawBytes {raw}")
+    need(codec != 0 or stored == raw, at + 16, "raw block with storedBytes other than rawBytes")
+    need(offset + stored <= segments[segment]["fileBytes"], at + 8, "block outside its segment")
+    need(base == NO_BASE, at + 32, "a base, without the feature `delta`")
+    need_zero(data, at + 36, at + 40, "reserved2")
+    return {"segment": segment, "codec": codec, "offset": offset, "storedBytes": stored, "rawBytes": raw,
+            "storedHash": f"{stored_hash:016x}", "base": base}
+
+
+def parse_chunk_row(data, at, blocks):
+    block, offset, count, epoch = struct.unpack_from("<IIII", data, at + 16)
+    need(block < len(blocks), at + 16, f"block row {block} of {len(blocks)}")
+    need(1 <= count <= BLOCK_BYTES_MAX, at + 24, f"chunk of {count} bytes")
+    need(offset + count <= blocks[block]["rawBytes"], at + 20, "chunk outside its block")
+    return {"hash": data[at:at + 16].hex(), "block": block, "offset": offset, "bytes": count, "epoch": epoch}
+
+
+def check_manifest_json(text, kind, chunks):
+    what = "manifest"
+    for key in ("id", "store", "run"):
+        get_id(text, key, what)
+    for key in ("run_name", "writer"):
+        get(text, key, str, what)
+    for key in ("step", "created_ms"):
+        get_count(text, key, what)
+    world_size = get_count(text, "world_size", what, WORLD_SIZE_MAX)
+    need(world_size >= 1 and get_count(text, "rank", what) < world_size, None, "world_size or rank out of range")
+    need("parent" in text, None, "manifest: no `parent`")
+    if text["parent"] is not None:
+        parent = get(text, "parent", dict, what)
+        get_id(parent, "id", "parent"), get_id(parent, "run", "parent"), get_count(parent, "step", "parent")
+    metrics = get(text, "metrics", dict, what)
+    need(len(metrics) <= METRICS_MAX, None, "too many metrics")
+    for value in metrics.values():
+        need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), None, "a metric is not a number")
+    groups = get(text, "groups", list, what)
+    need(len(groups) <= GROUPS_MAX, None, "too many groups")
+    for group in groups:
+        get(group, "name", str, "group"), get_count(group, "epoch", "group")
+    need(get(text, "parts", list, what) == [], None, "parts, without the feature `parts`")
+    need(kind == 1 or world_size == 1, None, "a checkpoint of several ranks, without the feature `parts`")
+
+    tensors = get(text, "tensors", list, what)
+    need(len(tensors) <= TENSORS_PER_MANIFEST_MAX, None, "too many tensors")
+    seen = set()
+    tensors = [check_tensor(tensor, groups, chunks, seen, world_size) for tensor in tensors]
+    seen = set()
+    objects = [check_object(thing, chunks, seen) for thing in get(text, "objects", list, what)]
+    keys = ("id", "store", "run", "run_name", "step", "created_ms", "writer", "parent", "world_size", "rank", "metrics",
+            "groups")
+    return {**{key: text[key] for key in keys}, "tensors": tensors, "objects": objects}
+
+
+def product(sizes):
+    """The number of elements; exact, since Python's integers do not overflow. A 0 anywhere makes it 0."""
+    count = 1
+    for size in sizes:
+        count *= size
+    return count
+
+
+def chunk_range(where, chunks, what):
+    first, count = get_count(where, "first", what), get_count(where, "count", what)
+    need(first + count <= len(chunks), None, f"{what}: chunk rows {first} + {count} of {len(chunks)}")
+    return range(first, first + count)
+
+
+def check_tensor(tensor, groups, chunks, seen, world_size):
+    name = get_name(tensor, "tensor")
+    what = f"tensor {name!r:.80}"
+    need(name not in seen, None, f"{what}: duplicate name")
+    seen.add(name)
+    kind, role = get(tensor, "type", str, what), get(tensor, "role", str, what)
+    need(kind in WIDTHS, None, f"{what}: element type {kind!r:.40}")
+    shape, group = get_sizes(tensor, "shape", what), get_count(tensor, "group", what)
+    need(group < len(groups), None, f"{what}: group {group} of {len(groups)}")
+    need(product(shape) * WIDTHS[kind] < 2**63, None, f"{what}: shape too large")
+    need("cast_of" not in tensor and "alias_of" not in tensor, None, f"{what}: cast or alias without its feature")
+    shards = []
+    for shard in get(tensor, "shards", list, what):
+        offset, extent = get_sizes(shard, "offset", what), get_sizes(shard, "extent", what)
+        need(len(offset) == len(extent) == len(shape), None, f"{what}: shard of another rank than its tensor")
+        need(all(o + e <= s for o, e, s in zip(offset, extent, shape)), None, f"{what}: shard outside the shape")
+        rows = chunk_range(shard, chunks, what)
+        need(sum(chunks[n]["bytes"] for n in rows) == product(extent) * WIDTHS[kind], None,
+             f"{what}: chunks do not add up to the shard")
+        epoch = groups[group]["epoch"] & 0xFFFFFFFF
+        need(all(chunks[n]["epoch"] == epoch for n in rows), None, f"{what}: chunk of another epoch than its group's")
+        shards.append({"offset": offset, "extent": extent, "first": rows.start, "count": len(rows)})
+    check_disjoint(shards, what)
+    if world_size == 1:
+        need(sum(product(s["extent"]) for s in shards) == product(shape), None, f"{what}: shards do not cover the shape")
+    return {"name": name, "type": kind, "shape": shape, "role": role if role in TENSOR_ROLES else "other",
+            "group": group, "shards": shards}
+
+
+def check_disjoint(shards, what):
+    whole = sorted((s for s in shards if product(s["extent"])), key=lambda s: s["offset"])
+    for n, a in enumerate(whole):
+        for b in whole[n + 1:]:
+            if a["offset"] and b["offset"][0] >= a["offset"][0] + a["extent"][0]:
+                break  # sorted by the first index: nothing further can touch `a`
+            need(any(ao + ae <= bo or bo + be <= ao for ao, ae, bo, be in
+                     zip(a["offset"], a["extent"], b["offset"], b["extent"])), None, f"{what}: shards overlap")
+
+
+def check_object(thing, chunks, seen):
+    name = get_name(thing, "object")
+    what = f"object {name!r:.80}"
+    need(name not in seen, None, f"{what}: duplicate name")
+    seen.add(name)
+    role, encoding = get(thing, "role", str, what), get(thing, "encoding", str, what)
+    need(encoding in ("json", "bytes"), None, f"{what}: encoding {encoding!r:.40}")
+    rows, count = chunk_range(thing, chunks, what), get_count(thing, "bytes", what)
+    need(sum(chunks[n]["bytes"] for n in rows) == count, None, f"{what}: chunks do not add up to its bytes")
+    return {"name": name, "role": role if role in OBJECT_ROLES else "other", "encoding": encoding, "bytes": count,
+            "first": rows.start, "count": len(rows)}
+
+
+# ---- a store, and the bytes of a checkpoint -------------------------------------------------------------------------
+
+
+def read_bounded(path, most):
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        need(size <= most, size, f"file length {size}")
+        return file.read(most)
+
+
+def in_file(name, action):
+    """Runs an action; a Bad that leaves it carries the file's name."""
+    try:
+        return action()
+    except Bad as bad:
+        bad.file = bad.file or name
+        raise
+    except OSError as error:
+        raise Bad("damage", None, error.strerror or str(error), name) from None
+
+
+def segment_name(row):
+    return f"segments/{row['attempt']}-{row['rank']:05}-{row['number']:05}.segment"
+
+
+class Store:
+    def __init__(self, path):
+        self.path = path
+        self.identity = in_file("store.json", lambda: parse_store(
+            read_bounded(os.path.join(path, "store.json"), STORE_JSON_BYTES_MAX)))
+        # The last name in byte order is the newest checkpoint; names of another form are not part of the store.
+        self.names = sorted(n for n in self.list("manifests") if MANIFEST_NAME.fullmatch(n))
+
+    def list(self, folder):
+        return in_file(folder, lambda: sorted(os.listdir(os.path.join(self.path, folder)), key=os.fsencode))
+
+    def manifest(self, name):
+        def read():
+            manifest = parse_manifest(read_bounded(os.path.join(self.path, "manifests", name), MANIFEST_BYTES_MAX))
+            named = MANIFEST_NAME.fullmatch(name)
+            need(manifest["kind"] == 0, 10, "a part manifest under the name of a checkpoint")
+            need((manifest["run"], manifest["step"]) == (named[1], int(named[2])), None, "run or step is not the name's")
+            return manifest
+        return in_file("manifests/" + name, read)
+
+    def find(self, ref, use):
+        """Calls `use` with the manifest that `ref` means; for latest, goes back past whatever is damaged."""
+        if ref is None:
+            for name in reversed(self.names):
+                try:
+                    return use(self.manifest(name))
+                except Bad as bad:
+                    print(f"{bad.error} {bad.file} {bad.offset}: {bad.message}; trying the one before", file=sys.stderr)
+            raise Bad("damage", None, "no whole checkpoint in the store", "manifests")
+        if ref.isascii() and ref.isdigit():
+            for name in reversed(self.names):
+                if int(MANIFEST_NAME.fullmatch(name)[2]) == int(ref):
+                    return use(self.manifest(name))
+        found = []
+        for name in self.names:
+            try:
+                manifest = self.manifest(name)
+            except Bad:
+                continue
+            if manifest["id"].startswith(ref):
+                found.append(manifest)
+        if len(found) != 1:
+            raise SystemExit(f"{len(found)} checkpoints match {ref!r}")
+        return use(found[0])
+
+
+class Content:
+    """The bytes of one checkpoint. Restore goes through the manifest alone: no segment header, index or trailer."""
+
+    def __init__(self, store, manifest):
+        self.store, self.manifest = store, manifest
+        self.latest = (None, b"")
+
+    def block(self, number):
+        if self.latest[0] != number:
+            block = self.manifest["blocks"][number]
+            name = segment_name(self.manifest["segments"][block["segment"]])
+
+            def read():
+                with open(os.path.join(self.store.path, name), "rb") as file:
+                    return check_block(block, os.pread(file.fileno(), block["storedBytes"], block["offset"]))
+            self.latest = (number, in_file(name, read))
+        return self.latest[1]
+
+    def chunk(self, number):
+        row = self.manifest["chunks"][number]
+        raw = memoryview(self.block(row["block"]))[row["offset"]:row["offset"] + row["bytes"]]
+        if hash128(raw).hex() != row["hash"]:
+            block = self.manifest["blocks"][row["block"]]
+            name = segment_name(self.manifest["segments"][block["segment"]])
+            raise Bad("damage", block["offset"], f"chunk {number} does not match its hash", name)
+        return raw
+
+    def pieces(self, where):
+        for number in range(where["first"], where["first"] + where["count"]):
+            yield self.chunk(number)
+
+    def tensor(self, tensor):
+        """The tensor's row-major bytes, piece by piece; assembled in memory only if it is made of several shards."""
+        if len(tensor["shards"]) == 1:
+            yield from self.pieces(tensor["shards"][0])
+            return
+        shape, width = tensor["shape"], WIDTHS[tensor["type"]]
+        strides = [product(shape[n + 1:]) * width for n in range(len(shape))]
+        whole = bytearray(product(shape) * width)
+        for shard in tensor["shards"]:
+            data, offset, extent = b"".join(self.pieces(shard)), shard["offset"], shard["extent"]
+            run, at = extent[-1] * width, 0
+            for index in itertools.product(*map(range, extent[:-1])) if data else ():
+                start = sum((o + i) * s for o, i, s in zip(offset, (*index, 0), strides))
+                whole[start:start + run] = data[at:at + run]
+                at += run
+        yield bytes(whole)
+
+    def object(self, thing):
+        data = b"".join(self.pieces(thing))
+        value = parse_json(data, f"object {thing['name']!r:.80}") if thing["encoding"] == "json" else None
+        return data, value
+
+
+def describe(store, manifest, out=None):
+    """What --json prints. With `out`, each tensor's bytes go to a numbered file; a name never becomes a path."""
+    content, tensors, objects = Content(store, manifest), [], []
+    for number, tensor in enumerate(manifest["tensors"]):
+        digest = xxhash.xxh3_128()
+        file = open(os.path.join(out, f"{number:05}.bin"), "wb") if out else None
+        for piece in content.tensor(tensor):
+            digest.update(piece)
+            if file:
+                file.write(piece)
+        if file:
+            file.close()
+        row = {key: tensor[key] for key in ("name", "type", "shape", "role")}
+        tensors.append({**row, "digest": digest.hexdigest(), **({"file": f"{number:05}.bin"} if out else {})})
+    for thing in manifest["objects"]:
+        data, value = content.object(thing)
+        row = {key: thing[key] for key in ("name", "role", "encoding", "bytes")}
+        row["digest"] = hash128(data).hex()
+        if thing["encoding"] == "json":
+            row["value"] = value
+        objects.append(row)
+    return {**{key: manifest[key] for key in ("id", "run", "step", "metrics")}, "tensors": tensors, "objects": objects}
+
+
+# ---- verify ---------------------------------------------------------------------------------------------------------
+
+
+def verify(path):
+    count = 0
+
+    def finding(bad):
+        nonlocal count
+        count += 1
+        print(f"{bad.error} {bad.file} {'-' if bad.offset is None else bad.offset} {bad.message}")
+
+    try:
+        store = Store(path)
+    except Bad as bad:
+        finding(bad)
+        return 1
+    segments, named, clean = {}, set(), True
+    for name in store.list("manifests"):
+        if PART_NAME.fullmatch(name):
+            try:
+                in_file("manifests/" + name, lambda: parse_manifest(
+                    read_bounded(os.path.join(path, "manifests", name), MANIFEST_BYTES_MAX)))
+            except Bad as bad:
+                finding(bad)
+        elif not MANIFEST_NAME.fullmatch(name):
+            print(f"note manifests/{name!r} - not a name of this store")
+    for name in store.list("segments"):
+        if not SEGMENT_NAME.fullmatch(name):
+            print(f"note segments/{name!r} - not a name of this store")
+            continue
+        try:
+            segments["segments/" + name] = in_file("segments/" + name, lambda: verify_segment(store, name, finding))
+        except Bad as bad:
+            segments["segments/" + name] = None
+            finding(bad)
+    for name in store.names:
+        try:
+            manifest = store.manifest(name)
+            verify_manifest(store, name, manifest, segments, finding)
+            named.update(map(segment_name, manifest["segments"]))
+        except Bad as bad:
+            clean = False
+            finding(bad)
+    for name in sorted(set(segments) - named) if clean else ():
+        print(f"note {name} - named by no manifest")
+    return 1 if count else 0
+
+
+def verify_segment(store, name, finding):
+    def located(bad):
+        bad.file = "segments/" + name
+        finding(bad)
+    with open(os.path.join(store.path, "segments", name), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        need(size > 0, 0, "file length 0: truncated")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return parse_segment(data, name, located)
+
+
+def by_offset(segment, offset):
+    """The rows of a segment's index at an offset: one or none."""
+    if "byOffset" not in segment:
+        segment["byOffset"] = {block["offset"]: block for block in segment["blocks"]}
+    return [segment["byOffset"][offset]] if offset in segment["byOffset"] else []
+
+
+def verify_manifest(store, name, manifest, segments, finding):
+    """The manifest against its segments, then every block and chunk, then every object's JSON."""
+    for row in manifest["segments"]:
+        file = segment_name(row)
+        if file not in segments:
+            finding(Bad("damage", None, "missing; named by manifests/" + name, file))
+            continue
+        size = os.path.getsize(os.path.join(store.path, file))
+        if size != row["fileBytes"]:
+            finding(Bad("damage", min(size, row["fileBytes"]), f"file length expected {row['fileBytes']}, found {size}", file))
+        elif (segment := segments[file]) and segment["trailerHash"] != row["trailerHash"]:
+            finding(Bad("damage", size - 16, "trailer hash is not that of manifests/" + name, file))
+    for block in manifest["blocks"]:
+        file = segment_name(manifest["segments"][block["segment"]])
+        fields = ("offset", "storedBytes", "rawBytes", "storedHash", "codec")
+        if segments.get(file) and {key: block[key] for key in fields} not in by_offset(segments[file], block["offset"]):
+            finding(Bad("damage", block["offset"], f"block is not in the index as manifests/{name} has it", file))
+    users = {}  # chunk row -> who needs it
+    for tensor in manifest["tensors"]:
+        for shard in tensor["shards"]:
+            users.update((n, f"tensor {tensor['name']!r:.80}") for n in range(shard["first"], shard["first"] + shard["count"]))
+    for thing in manifest["objects"]:
+        users.update((n, f"object {thing['name']!r:.80}") for n in range(thing["first"], thing["first"] + thing["count"]))
+    content, hurt = Content(store, manifest), {}
+    for number in sorted(range(len(manifest["chunks"])), key=lambda n: manifest["chunks"][n]["block"]):
+        try:
+            content.chunk(number)
+        except Bad as bad:
+            hurt.setdefault((bad.file, bad.offset, bad.message), []).append(users.get(number, f"chunk {number}"))
+    for (file, offset, message), who in hurt.items():
+        finding(Bad("damage", offset, f"{message}; manifests/{name} loses {', '.join(dict.fromkeys(who))}", file))
+    for thing in manifest["objects"] if not hurt else ():
+        in_file("manifests/" + name, lambda: content.object(thing))
+
+
+# ---- command line ---------------------------------------------------------------------------------------------------
+
+
+def decode_vector(stored, name):
+    """The stored bytes of one block, for the codec and size of `name`: CODEC:RAWBYTES."""
+    codec, raw_bytes = map(int, name.split(":"))
+    try:
+        return decode(codec, stored, raw_bytes)
+    except ValueError as error:
+        raise Bad("damage", None, str(error)) from None
+
+
+def vector(kind, path, name=None):
+    """Exit code and what to print for one file of the golden vectors."""
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        if kind == "store":
+            return 0, parse_store(data)
+        if kind == "manifest":
+            return 0, parse_manifest(data)
+        if kind == "block":
+            return 0, {"digest": hash128(decode_vector(data, name)).hex()}
+        return 0, parse_segment(data, name or os.path.basename(path))
+    except Bad as bad:
+        return 1, {"error": bad.error, "offset": bad.offset, "message": bad.message}
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description="Independent reader of ckpt stores.")
+    parser.add_argument("store", nargs="?")
+    parser.add_argument("ref", nargs="?")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out")
+    parser.add_argument("--verify", action="store_true")
+    parser.add_argument("--vector", nargs=2, metavar=("KIND", "FILE"))
+    parser.add_argument("--as", dest="name", help="the file name that a segment is read as; CODEC:RAWBYTES of a block")
+    options = parser.parse_args(arguments)
+    if options.vector:
+        if options.vector[0] not in ("store", "segment", "manifest", "block"):
+            parser.error("KIND is store, segment, manifest or block")
+        if options.vector[0] == "block" and not re.fullmatch(r"[012]:[0-9]{1,8}", options.name or ""):
+            parser.error("a block needs --as CODEC:RAWBYTES")
+        code, value = vector(*options.vector, options.name)
+        print(json.dumps(value))
+        return code
+    if not options.store or options.json + options.verify + bool(options.out) != 1:
+        parser.error("a store, and one of --json, --out, --verify")
+    if options.verify:
+        return verify(options.store)
+    try:
+        store = Store(options.store)
+        if options.out:
+            os.makedirs(options.out, exist_ok=True)
+        result = store.find(options.ref, lambda manifest: describe(store, manifest, options.out))
+    except Bad as bad:
+        print(f"{bad.error} {bad.file} {'-' if bad.offset is None else bad.offset} {bad.message}", file=sys.stderr)
+        return 1
+    if options.out:
+        with open(os.path.join(options.out, "index.json"), "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+    else:
+        print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,810 @@
+#!/usr/bin/python3
+"""Makes the golden vectors: a writer of the format in Python, written from Formats/ alone, sharing code with nobody.
+
+    make_vectors.py           writes the vectors that are not there yet; fails if one that is there would change
+    make_vectors.py --check   writes nothing, says what would be new or different
+
+Vectors only grow, so a change here may add files and must leave every existing one as it is. Needs python3-xxhash,
+python3-zstandard and python3-lz4, and makes the same bytes with the same versions of them.
+"""
+
+import json
+import os
+import struct
+import sys
+
+import lz4.block
+import xxhash
+import zstandard
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FILES = {}  # path under HERE -> bytes
+RAW, LZ4, ZSTD = 0, 1, 2
+NO_BASE = 0xFFFFFFFF
+WIDTHS = dict(f64=8, f32=4, f16=2, bf16=2, f8e4m3=1, f8e5m2=1, i64=8, i32=4, i16=2, i8=1, u64=8, u32=4, u16=2, u8=1, bool=1)
+
+
+def hash128(data):
+    return xxhash.xxh3_128_digest(data)
+
+
+def make_id(label):
+    return hash128(b"vector id " + label.encode())
+
+
+STORE, ATTEMPT, RUN = make_id("store"), make_id("attempt"), bytes.fromhex("0193a5b2c4d0") + make_id("run")[6:]
+CREATED = 1733000000000
+
+
+def noise(count, label):
+    """Bytes that do not compress: a chain of hashes."""
+    out = b""
+    while len(out) < count:
+        out += hash128(out[-16:] + label.encode())
+    return out[:count]
+
+
+def pattern(count, label):
+    """Bytes that compress well."""
+    return (noise(48, label) * (count // 48 + 1))[:count]
+
+
+def patch(data, offset, new):
+    return data[:offset] + new + data[offset + len(new):]
+
+
+def flip(data, offset, bit=1):
+    return patch(data, offset, bytes([data[offset] ^ bit]))
+
+
+def padded(data, to=4096):
+    return data + bytes(-len(data) % to)
+
+
+# ---- segments -------------------------------------------------------------------------------------------------------
+
+
+def zstd_frame(raw, window=0x68, header=b"", descriptor=0x00):
+    """A frame made by hand: one raw block. 0x68 is a window of 2^(10 + 13) bytes: 8 MiB."""
+    block = struct.pack("<I", len(raw) << 3 | 1)[:3] + raw
+    return b"\x28\xb5\x2f\xfd" + bytes([descriptor]) + (b"" if window is None else bytes([window])) + header + block
+
+
+def encode(codec, raw):
+    if codec == LZ4:
+        return lz4.block.compress(raw, store_size=False)
+    if codec == ZSTD:
+        return zstandard.ZstdCompressor(level=3).compress(raw)
+    return raw
+
+
+class Block:
+    """One block; `stored` may be given to say something that no encoder says."""
+
+    def __init__(self, codec, raw, stored=None):
+        self.codec, self.raw = codec, raw
+        self.stored = encode(codec, raw) if stored is None else stored
+        self.hash = xxhash.xxh3_64_intdigest(self.stored)
+        self.offset = None
+
+    def row(self):
+        return struct.pack("<QIIQB7x", self.offset, len(self.stored), len(self.raw), self.hash, self.codec)
+
+
+def segment(blocks, rank=0, number=0, attempt=ATTEMPT):
+    """The bytes of a segment; gives each block its offset."""
+    header = b"CKPTSEGM" + struct.pack("<HHIII", 1, 0, rank, number, 0) + STORE + attempt
+    header = header.ljust(4080, b"\0")
+    data = header + hash128(header)
+    for block in blocks:
+        block.offset = len(data)
+        data = padded(data + block.stored)
+    index = len(data)
+    data += b"".join(block.row() for block in blocks)
+    data = padded(data + bytes(64))[:-64]
+    data += b"CKPTSEGE" + struct.pack("<HHIQQ", 1, 0, len(blocks), index, len(data) + 64) + bytes(16)
+    return data + hash128(data[index:])
+
+
+def segment_name(attempt=ATTEMPT, rank=0, number=0):
+    return f"{attempt.hex()}-{rank:05}-{number:05}.segment"
+
+
+def rehash_segment(data, index):
+    """Makes both hashes right again after a change."""
+    data = patch(data, 4080, hash128(data[:4080]))
+    return data[:-16] + hash128(data[index:-16])
+
+
+# ---- manifests ------------------------------------------------------------------------------------------------------
+
+
+class Manifest:
+    """Rows as lists of tuples in the order of the tables; `text` is the JSON as an object."""
+
+    def __init__(self, **changes):
+        self.segments, self.blocks, self.chunks = [], [], []
+        self.text = {"id": ATTEMPT.hex(), "store": STORE.hex(), "run": RUN.hex(), "run_name": "vectors", "step": 1000,
+                     "created_ms": CREATED, "writer": "make_vectors.py", "parent": None, "world_size": 1, "rank": 0,
+                     "metrics": {}, "groups": [{"name": "all", "epoch": 7}], "tensors": [], "objects": [], "parts": []}
+        self.text.update(changes)
+        self.kind, self.required, self.optional, self.raw_text = 0, 0, 0, None
+
+    def add_segment(self, data, attempt=ATTEMPT, rank=0, number=0):
+        self.segments.append((attempt, rank, number, len(data), data[-16:]))
+
+    def add_block(self, block, which=0):
+        self.blocks.append((which, block.codec, block.offset, len(block.stored), len(block.raw), block.hash, NO_BASE))
+        return len(self.blocks) - 1
+
+    def add_chunk(self, raw, block, offset, epoch=7):
+        self.chunks.append((hash128(raw), block, offset, len(raw), epoch))
+        return len(self.chunks) - 1
+
+    def add_tensor(self, name, kind, shape, first, count, role="parameter", group=0):
+        shard = {"offset": [0] * len(shape), "extent": shape, "first": first, "count": count}
+        self.text["tensors"].append({"name": name, "type": kind, "shape": shape, "role": role, "group": group,
+                                     "shards": [shard]})
+        return self.text["tensors"][-1]
+
+    def add_object(self, name, role, encoding, size, first, count):
+        self.text["objects"].append({"name": name, "role": role, "encoding": encoding, "bytes": size, "first": first,
+                                     "count": count})
+
+    def json(self):
+        return self.raw_text if self.raw_text is not None else json.dumps(self.text, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def places(self):
+        """Offsets of the padding, the three tables and the hash."""
+        pad = 64 + len(self.json())
+        segments = (pad + 7) // 8 * 8
+        blocks = segments + 48 * len(self.segments)
+        chunks = blocks + 40 * len(self.blocks)
+        return pad, segments, blocks, chunks, chunks + 32 * len(self.chunks)
+
+    def data(self):
+        text = self.json()
+        body = padded(text, 8)
+        body += b"".join(struct.pack("<16sIIQ16s", *row) for row in self.segments)
+        body += b"".join(struct.pack("<IBBHQIIQII", s, c, 0, 0, *rest, 0) for s, c, *rest in self.blocks)
+        body += b"".join(struct.pack("<16sIIII", *row) for row in self.chunks)
+        head = b"CKPTMANI" + struct.pack("<HBBIIIIIIIQ16x", 1, self.kind, 0, self.required, self.optional, len(text),
+                                         len(self.segments), len(self.blocks), len(self.chunks), 0, 64 + len(body) + 16)
+        return rehash_manifest(head + body + bytes(16))
+
+    def expect(self):
+        rows = {"segments": [dict(attempt=a.hex(), rank=r, number=n, fileBytes=f, trailerHash=h.hex())
+                             for a, r, n, f, h in self.segments],
+                "blocks": [dict(segment=s, codec=c, offset=o, storedBytes=b, rawBytes=r, storedHash=f"{h:016x}", base=e)
+                           for s, c, o, b, r, h, e in self.blocks],
+                "chunks": [dict(hash=h.hex(), block=b, offset=o, bytes=n, epoch=e) for h, b, o, n, e in self.chunks]}
+        rows["tensors"] = [{key: t[key] for key in ("name", "type", "shape")} for t in self.text["tensors"]]
+        rows["objects"] = [{key: o[key] for key in ("name", "role", "encoding", "bytes")} for o in self.text["objects"]]
+        rows["optionalFeatures"] = self.optional
+        return {**{key: self.text[key] for key in ("id", "run", "step", "metrics")}, **rows}
+
+
+def rehash_manifest(data):
+    return data[:-16] + hash128(data[:-16])
+
+
+# ---- store.json -----------------------------------------------------------------------------------------------------
+
+
+def store_text(store=STORE, **changes):
+    fields = {"format": "ckpt-store", "version": 1, "id": store.hex(), "created_ms": CREATED, "required_features": [],
+              "optional_features": []}
+    fields.update(changes)
+    values = [",".join(v) if isinstance(v, list) else str(v) for v in fields.values()]
+    fields.setdefault("check", hash128("".join(v + "\n" for v in values).encode()).hex())
+    return fields
+
+
+def store_json(**changes):
+    return json.dumps(store_text(**changes), indent=1).encode() + b"\n"
+
+
+# ---- putting vectors down -------------------------------------------------------------------------------------------
+
+
+def put(path, data):
+    assert path not in FILES, path
+    FILES[path] = data if isinstance(data, bytes) else (json.dumps(data, indent=1 if "expect" in path else None) + "\n").encode()
+
+
+def valid(name, kind, data, expect, file=None):
+    put(f"valid/{name}.bin", data)
+    put(f"valid/{name}.json", {"kind": kind, **({"file": file} if file else {}), "expect": expect})
+
+
+def invalid(name, kind, data, error, offset, why, file=None):
+    file = {"file": file or segment_name()} if kind == "segment" else {}
+    put(f"invalid/{name}.bin", data)
+    put(f"invalid/{name}.json", {"kind": kind, **file, "error": error, "offset": offset, "why": why})
+
+
+def damage(name, kind, data, offset, why, file=None):
+    invalid(name, kind, data, "damage", offset, why, file)
+
+
+def refused(name, kind, data, offset, why, file=None):
+    invalid(name, kind, data, "unsupported", offset, why, file)
+
+
+# ---- the vectors of store.json --------------------------------------------------------------------------------------
+
+
+def make_store_vectors():
+    for name, changes in {"store-plain": {}, "store-optional-feature": {"optional_features": ["future-hint", "x9"]},
+                          "store-known-features": {"required_features": ["cast", "alias"]}}.items():
+        valid(name, "store", store_json(**changes), store_text(**changes))
+    extra = {**store_text(), "unknown_key": {"nested": [1.5, None, True]}}
+    valid("store-unknown-key", "store", json.dumps(extra).encode(), store_text())
+    order = dict(reversed(store_text().items()))
+    valid("store-keys-in-another-order", "store", json.dumps(order).encode(), store_text())
+
+    plain = store_json()
+    damage("store-format", "store", store_json(format="ckpt-other"), None, "format is not ckpt-store; the check is right")
+    damage("store-version-0", "store", store_json(version=0), None, "version 0; the check is right")
+    refused("store-version-2", "store", store_json(version=2), None, "a later version; the check is right")
+    refused("store-required-feature", "store", store_json(required_features=["parts", "not-yet-known"]), None,
+            "a required feature that nobody knows; the check is right")
+    damage("store-check", "store", store_json(check="0" * 31 + "1"), None, "check does not match")
+    damage("store-check-id", "store", plain.replace(STORE.hex().encode(), make_id("other").hex().encode()), None,
+           "id changed, check left as it was")
+    damage("store-check-upper-case", "store", store_json(check=store_text()["check"].upper()), None,
+           "check in upper-case digits")
+    damage("store-id-short", "store", store_json(id=STORE.hex()[:-1]), None, "id of 31 digits; the check is right")
+    damage("store-id-upper-case", "store", store_json(id="ABCDEF" + STORE.hex()[6:]), None,
+           "id in upper-case digits; the check is right")
+    damage("store-feature-name", "store", store_json(optional_features=["Not A Name"]), None,
+           "feature name outside [a-z0-9-]; the check is right")
+    damage("store-feature-name-long", "store", store_json(optional_features=["a" * 65]), None, "feature name of 65 bytes")
+    damage("store-too-many-features", "store", store_json(optional_features=[f"f{n}" for n in range(65)]), None,
+           "65 feature names")
+    damage("store-truncated", "store", plain[:-20], None, "cut short")
+    damage("store-empty", "store", b"", None, "no bytes at all")
+    damage("store-array", "store", b"[" + plain + b"]", None, "an array, not an object")
+    damage("store-trailing", "store", plain + b"{}", None, "bytes after the object")
+    damage("store-not-utf-8", "store", plain.replace(b"{", b'{"x": "\xff",', 1), None, "a byte that is not UTF-8")
+    for key in store_text():
+        text = {k: v for k, v in store_text().items() if k != key}
+        damage(f"store-without-{key.replace('_', '-')}", "store", json.dumps(text).encode(), None, f"no key {key}")
+    damage("store-created-string", "store", json.dumps({**store_text(), "created_ms": str(CREATED)}).encode(), None,
+           "created_ms is a string; the checked text is the same")
+    damage("store-features-string", "store", json.dumps({**store_text(), "required_features": ""}).encode(), None,
+           "required_features is a string; the checked text is the same")
+
+
+# ---- the vectors of segments ----------------------------------------------------------------------------------------
+
+
+def valid_segment(name, blocks, rank=0, number=0):
+    data = segment(blocks, rank, number)
+    expect = {"rank": rank, "number": number, "attempt": ATTEMPT.hex(), "store": STORE.hex(), "fileBytes": len(data),
+              "trailerHash": data[-16:].hex(),
+              "blocks": [dict(offset=b.offset, storedBytes=len(b.stored), rawBytes=len(b.raw),
+                              storedHash=f"{b.hash:016x}", codec=b.codec) for b in blocks]}
+    valid(name, "segment", data, expect, segment_name(ATTEMPT, rank, number))
+    return data
+
+
+def make_segment_vectors():
+    """Small on purpose: each fault in the smallest file that can have it, two pages where no block is needed."""
+    valid_segment("segment-empty", [])
+    valid_segment("segment-raw", [Block(RAW, noise(100, "small"))], 3, 17)
+    valid_segment("segment-three-codecs", [Block(RAW, noise(4096, "r")), Block(LZ4, pattern(5000, "l")),
+                                           Block(ZSTD, pattern(9000, "z"))])
+    u32 = lambda value: struct.pack("<I", value)
+    u64 = lambda value: struct.pack("<Q", value)
+
+    empty, trailer = segment([]), 8192 - 64
+    def bad(name, offset, new, why, at=...):
+        data = rehash_segment(patch(empty, offset, new), 4096)
+        damage("segment-" + name, "segment", data, offset if at is ... else at, why + "; the hash is right")
+
+    bad("header-magic", 0, b"CKPTSEGX", "wrong magic")
+    both = patch(patch(empty, 8, b"\2\0"), trailer + 8, b"\2\0")
+    refused("segment-version-2", "segment", rehash_segment(both, 4096), 8, "a later version, in header and trailer")
+    both = patch(patch(empty, 8, b"\0\0"), trailer + 8, b"\0\0")
+    damage("segment-version-0", "segment", rehash_segment(both, 4096), 8, "version 0, in header and trailer")
+    bad("header-reserved0", 10, b"\1", "reserved0 set")
+    bad("header-reserved1", 20, b"\1", "reserved1 set")
+    bad("header-padding", 56, b"\1", "first byte of the padding set")
+    damage("segment-header-hash", "segment", flip(empty, 4080), 4080, "a bit of the header's hash flipped")
+    damage("segment-name-rank", "segment", empty, 12, "named for rank 1", segment_name(ATTEMPT, 1, 0))
+    damage("segment-name-attempt", "segment", empty, 40, "named for another attempt", segment_name(make_id("other")))
+    bad("trailer-magic", trailer, b"CKPTSEGM", "wrong magic")
+    bad("trailer-version", trailer + 8, b"\0\0", "version other than the header's")
+    bad("trailer-reserved0", trailer + 10, b"\1", "reserved0 set")
+    bad("trailer-count-max", trailer + 12, b"\xff\xff\xff\xff", "blockCount above its limit")
+    damage("segment-trailer-index-huge", "segment", patch(empty, trailer + 16, u64(2**64 - 4096)), trailer + 16,
+           "indexOffset so large that its end overflows 64 bits")
+    bad("trailer-bytes", trailer + 24, u64(12288), "fileBytes larger than the file")
+    bad("trailer-reserved1", trailer + 32, b"\1", "reserved1 set")
+    damage("segment-trailer-hash", "segment", flip(empty, 8191), 8192 - 16, "a bit of the trailer's hash flipped")
+    for name, end in {"nothing": 0, "magic": 7, "in-header": 4095, "in-trailer": 8191}.items():
+        damage(f"segment-cut-{name}", "segment", empty[:end], end, f"only the first {end} bytes")
+    damage("segment-cut-after-header", "segment", empty[:4096], None, "only the header page")
+
+    bad("index-padding", 4096, b"\1", "the first byte after the rows set")
+    for name, offset in (("outside", 4096), ("huge", 2**64 - 4096)):
+        row = struct.pack("<QIIQB7x", offset, 100, 100, 0, RAW)
+        data = patch(patch(empty, 4096, row), trailer + 12, u32(1))
+        damage(f"segment-row-offset-{name}", "segment", rehash_segment(data, 4096), 4096,
+               f"a block at {offset}, where the index begins or beyond; the hash is right")
+
+    block = Block(RAW, noise(100, "small"))
+    one, index = segment([block]), 8192
+
+    def bad(name, offset, new, why, at=...):
+        data = rehash_segment(patch(one, offset, new), index)
+        damage("segment-" + name, "segment", data, offset if at is ... else at, why + "; the hash is right")
+
+    bad("row-stored-zero", index + 8, bytes(4), "storedBytes 0")
+    bad("row-raw-codec", index + 12, u32(101), "codec raw, storedBytes is not rawBytes", index + 8)
+    bad("row-stored-hash", index + 16, bytes([one[index + 16] ^ 1]), "a bit of the storedHash flipped", 4096)
+    refused("segment-codec-3", "segment", rehash_segment(patch(one, index + 24, b"\3"), index), index + 24, "codec 3")
+    bad("row-reserved", index + 25, b"\1", "first reserved byte set")
+    bad("block-padding", 4096 + 100, b"\1", "the first byte after the block set")
+    overlap = patch(patch(one, index + 32, block.row()), len(one) - 64 + 12, u32(2))
+    damage("segment-row-overlap", "segment", rehash_segment(overlap, index), index + 32,
+           "a second row for the same block; the hash is right")
+
+
+def make_block_vectors():
+    """The stored bytes of one block: a codec must give exactly `rawBytes` bytes, or fail."""
+    raw = pattern(600, "codec")
+    packed, frame = encode(LZ4, raw), encode(ZSTD, raw)
+    streamed = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=False).compress(raw)
+    skippable = b"\x50\x2a\x4d\x18\4\0\0\0abcd"
+    rle = b"\x28\xb5\x2f\xfd\0\x68" + b"\2\0\x10\0" * 63 + b"\3\0\x10\0"  # 64 RLE blocks of 128 KiB of zeros
+
+    good = {
+        "raw": (RAW, raw, raw),
+        "lz4": (LZ4, raw, packed),
+        "lz4-literals": (LZ4, b"abcd", b"\x40abcd"),
+        "zstd": (ZSTD, raw, frame),
+        "zstd-streamed": (ZSTD, raw, streamed),  # a checksum and no content size
+        "zstd-window-8-mib": (ZSTD, raw, zstd_frame(raw)),
+    }
+    for name, (codec, raw_bytes, stored) in good.items():
+        put(f"valid/block-{name}.bin", stored)
+        put(f"valid/block-{name}.json", {"kind": "block", "codec": codec, "rawBytes": len(raw_bytes),
+                                         "expect": {"digest": hash128(raw_bytes).hex()}})
+    wrong = {
+        "raw-short": (RAW, 601, raw, "fewer stored bytes than rawBytes"),
+        "lz4-short": (LZ4, 601, packed, "decodes to fewer bytes than rawBytes"),
+        "lz4-long": (LZ4, 599, packed, "decodes to more bytes than rawBytes"),
+        "lz4-cut": (LZ4, 600, packed[:-3], "cut short"),
+        "lz4-left-over": (LZ4, 600, packed + b"\0\0", "stored bytes left over"),
+        "lz4-far-match": (LZ4, 24, b"\x10\x41\xff\xff\x80" + b"\0" * 8, "a match before the start of the output"),
+        "lz4-offset-zero": (LZ4, 24, b"\x10\x41\0\0\x80" + b"\0" * 8, "a match at distance 0"),
+        "lz4-frame": (LZ4, 4, b"\x04\x22\x4d\x18\x60\x40\x82\x04\0\0\x80abcd\0\0\0\0", "the frame format"),
+        "zstd-not": (ZSTD, 600, noise(50, "not a frame"), "not a Zstandard frame"),
+        "zstd-cut": (ZSTD, 600, frame[:-1], "frame cut short"),
+        "zstd-header-only": (ZSTD, 600, frame[:6], "nothing but the start of the frame's header"),
+        "zstd-left-over": (ZSTD, 600, frame + b"\0", "a stored byte left over"),
+        "zstd-two-frames": (ZSTD, 1200, frame + frame, "two frames"),
+        "zstd-skippable-last": (ZSTD, 600, frame + skippable, "a skippable frame after the frame"),
+        "zstd-skippable-first": (ZSTD, 600, skippable + frame, "a skippable frame before the frame"),
+        "zstd-content-size": (ZSTD, 601, frame, "the content size is not rawBytes"),
+        "zstd-short": (ZSTD, 601, zstd_frame(raw), "no content size; decodes to fewer bytes"),
+        "zstd-long": (ZSTD, 599, zstd_frame(raw), "no content size; decodes to more bytes"),
+        "zstd-window-16-mib": (ZSTD, 600, zstd_frame(raw, window=0x70), "a window of 16 MiB"),
+        "zstd-window-9-mib": (ZSTD, 600, zstd_frame(raw, window=0x69), "a window of 9 MiB"),
+        "zstd-dictionary": (ZSTD, 600, zstd_frame(raw, header=b"\7", descriptor=0x01), "names dictionary 7"),
+        "zstd-block-type": (ZSTD, 8, b"\x28\xb5\x2f\xfd\0\x68\x47\0\0" + raw[:8], "a block of the reserved type"),
+        "zstd-bomb": (ZSTD, 1, rle, "8 MiB from 262 bytes, for a block of one raw byte"),
+        "zstd-checksum": (ZSTD, 600, streamed[:-1] + bytes([streamed[-1] ^ 1]), "the frame's own checksum does not match"),
+    }
+    for name, (codec, raw_bytes, stored, why) in wrong.items():
+        put(f"invalid/block-{name}.bin", stored)
+        put(f"invalid/block-{name}.json", {"kind": "block", "codec": codec, "rawBytes": raw_bytes, "error": "damage",
+                                           "offset": None, "why": why})
+
+
+# ---- the vectors of manifests ---------------------------------------------------------------------------------------
+
+
+def full_manifest():
+    """All element types, scalars, empty tensors, packed and shared chunks, several shards, objects, metrics."""
+    m = Manifest(run_name="nightly", step=2**63 - 1, parent={"id": make_id("parent").hex(), "run": RUN.hex(), "step": 5},
+                 metrics={"loss": 0.25, "steps_s": -1e-3, "tokens": 2**63 - 1, "grad": "nan", "max": "inf", "min": "-inf"},
+                 groups=[{"name": "model", "epoch": 7}, {"name": "", "epoch": 2**32 + 1}])
+    packed = b"".join(noise(2 * 3 * width, kind) for kind, width in WIDTHS.items()) + b'{"a": [1, 2]}' + b"\0\1\2"
+    blocks = [Block(RAW, packed), Block(ZSTD, pattern(96, "first") + pattern(96, "second")), Block(LZ4, pattern(4096, "l"))]
+    data = segment(blocks, 0, 1)
+    m.add_segment(segment([]), ATTEMPT, 0, 0)
+    m.add_segment(data, ATTEMPT, 0, 1)
+    for block in blocks:
+        m.add_block(block, 1)
+    at = 0
+    for kind, width in WIDTHS.items():
+        m.add_tensor(f"type.{kind}", kind, [2, 3], m.add_chunk(packed[at:at + 6 * width], 0, at), 1)
+        at += 6 * width
+    text, tail = m.add_chunk(packed[at:at + 13], 0, at, 0), m.add_chunk(packed[at + 13:], 0, at + 13, 0xFFFFFFFF)
+    m.add_object("options", "config", "json", 13, text, 1)
+    m.add_object("generator", "rng", "bytes", 3, tail, 1)
+    m.add_object("both", "other", "bytes", 16, text, 2)
+    m.add_object("nothing", "data", "bytes", 0, len(m.chunks), 0)
+    m.add_tensor("scalar", "f64", [], m.add_chunk(packed[0:8], 0, 0), 1, "other")
+    m.add_tensor("empty", "f32", [0, 4], 0, 0, "buffer")
+    m.add_tensor("empty without shards", "i8", [3, 0], 0, 0)["shards"] = []
+    raw, first = blocks[1].raw, len(m.chunks)
+    for n in range(4):
+        m.add_chunk(raw[48 * n:48 * n + 48], 1, 48 * n, 1)
+    m.add_tensor("two shards by rows", "f32", [4, 12], 0, 0, "optimizer", 1)["shards"] = [
+        {"offset": [2, 0], "extent": [2, 12], "first": first, "count": 2},
+        {"offset": [0, 0], "extent": [2, 12], "first": first + 2, "count": 2}]
+    m.add_tensor("three shards", "u8", [12, 12], 0, 0, "optimizer", 1)["shards"] = [
+        {"offset": [0, 0], "extent": [12, 4], "first": first, "count": 1},
+        {"offset": [0, 4], "extent": [6, 8], "first": first + 1, "count": 1},
+        {"offset": [6, 4], "extent": [6, 8], "first": first + 2, "count": 1}]
+    m.add_tensor("role of the future", "u8", [64, 64], m.add_chunk(blocks[2].raw, 2, 0), 1, "sparkle")
+    return m
+
+
+NAMES = ["../../etc/passwd", "/absolute", "line\nbreak", "nul\0inside", 'quote"s and \\ slashes', "\U0001f600 emoji",
+         "caf\u00e9", "cafe\u0301", "\r\n", "\n", " ", "\u00e9" * 2048, "tab\t\u007f\u0085\u2028\u202e", "-rf",
+         "CON", "%s%n", "ﬁ", "fi", "\ufeff"]
+
+
+def make_valid_manifests():
+    put_valid = lambda name, m: valid(name, "manifest", m.data(), m.expect())
+    put_valid("manifest-minimal", Manifest(groups=[]))
+    put_valid("manifest-full", full_manifest())
+    m = Manifest()
+    m.optional = 0x80000001
+    put_valid("manifest-optional-feature", m)
+    m = Manifest(unknown_key={"deep": [[], {}]})
+    m.text["metrics"] = {"caf\u00e9": 1, "cafe\u0301": 2, "": 3, "../x": 4}
+    block = Block(RAW, noise(64, "names"))
+    m.add_segment(segment([block]))
+    m.add_block(block)
+    chunk = m.add_chunk(block.raw[:4], 0, 0)
+    for name in NAMES:
+        m.add_tensor(name, "f32", [], chunk, 1)
+        if len(name) < 1000:
+            m.add_object(name, "other", "bytes", 4, chunk, 1)
+    put_valid("manifest-names", m)
+    m.text["tensors"] = [tensor for tensor in m.text["tensors"] if len(tensor["name"]) < 1000]
+    m.raw_text = json.dumps(m.text, ensure_ascii=True, indent=2).replace("/", "\\/").encode()
+    put_valid("manifest-names-escaped", m)
+    m = Manifest()
+    m.raw_text = nested(m, 64)
+    put_valid("manifest-json-depth-64", m)
+    for length in range(1, 8):  # every length of the padding after the JSON occurs in some vector
+        m = Manifest(run_name="x" * length)
+        if len(m.json()) % 8 == 0:
+            put_valid("manifest-no-padding", m)
+    m = Manifest(world_size=2, rank=1)
+    m.kind = 1
+    put_valid("manifest-part", m)
+
+
+def nested(m, depth):
+    """The JSON with an unknown key so deep that `depth` brackets are open at once, the outermost among them."""
+    return m.json()[:-1] + b', "deep": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def small_manifest(**changes):
+    """One segment, two blocks, three chunks, two tensors, one object."""
+    m = Manifest(**changes)
+    blocks = [Block(RAW, noise(48, "a")), Block(ZSTD, pattern(240, "b"))]
+    m.add_segment(segment(blocks))
+    for block in blocks:
+        m.add_block(block)
+    for block, start, end in ((0, 0, 24), (0, 24, 48), (1, 0, 240)):
+        m.add_chunk(blocks[block].raw[start:end], block, start)
+    m.add_tensor("w", "f32", [2, 3], 0, 1)
+    m.add_tensor("m", "bf16", [10, 12], 2, 1)
+    m.add_object("state", "data", "bytes", 24, 1, 1)
+    return m
+
+
+def make_invalid_headers():
+    m = small_manifest(run_name="", writer="", groups=[])
+    m.text.update(tensors=[], objects=[])
+    data = m.data()
+    pad, segments, blocks, chunks, end = m.places()
+    size = len(data)
+
+    def bad(name, offset, new, why, at=...):
+        damage("manifest-" + name, "manifest", rehash_manifest(patch(data, offset, new)), offset if at is ... else at,
+               why + "; the hash is right")
+
+    bad("magic", 0, b"CKPTSEGM", "wrong magic")
+    refused("manifest-version-2", "manifest", rehash_manifest(patch(data, 8, b"\2")), 8, "a later version")
+    refused("manifest-version-65535", "manifest", rehash_manifest(patch(data, 8, b"\xff\xff")), 8, "a later version")
+    bad("version-0", 8, b"\0", "version 0")
+    bad("kind-2", 10, b"\2", "kind 2")
+    bad("reserved0", 11, b"\1", "reserved0 set")
+    refused("manifest-feature-31", "manifest", rehash_manifest(patch(data, 12, b"\0\0\0\x80")), 12, "required feature bit 31")
+    refused("manifest-feature-4", "manifest", rehash_manifest(patch(data, 12, b"\x10")), 12, "required feature bit 4")
+    bad("json-bytes-1", 20, struct.pack("<I", 1), "jsonBytes below 2")
+    for name, offset, most in (("json-bytes", 20, 536870912), ("segment-count", 24, 1048576), ("block-count", 28, 16777216),
+                               ("chunk-count", 32, 33554432)):
+        bad(f"{name}-over", offset, struct.pack("<I", most + 1), "one above its limit")
+        bad(f"{name}-huge", offset, b"\xff\xff\xff\xff", "2^32 - 1")
+        bad(f"{name}-room", offset, struct.pack("<I", most), "at its limit, larger than the file", None)
+        now = struct.unpack_from("<I", data, offset)[0]
+        bad(f"{name}-more", offset, struct.pack("<I", now + 9), "nine more than there are", None)
+        if now and name != "json-bytes":
+            bad(f"{name}-fewer", offset, struct.pack("<I", now - 1), "one fewer than there are", None)
+    bad("reserved1", 36, b"\1", "reserved1 set")
+    bad("file-bytes-less", 40, struct.pack("<Q", size - 8), "fileBytes smaller than the file")
+    bad("file-bytes-more", 40, struct.pack("<Q", size + 8), "fileBytes larger than the file", None)
+    bad("file-bytes-huge", 40, b"\xff" * 8, "fileBytes 2^64 - 1", None)
+    bad("file-bytes-zero", 40, bytes(8), "fileBytes 0", None)
+    bad("reserved2", 48, b"\1", "reserved2 set")
+    bad("reserved2-last", 63, b"\1", "last byte of reserved2 set", None)
+    bad("json-padding", pad, b"\1", "first byte of the padding after the JSON set")
+    damage("manifest-hash", "manifest", flip(data, size - 1), end, "a bit of the hash flipped")
+    for name, offset in (("json", 64), ("segments", segments), ("blocks", blocks + 16), ("chunks", end - 1)):
+        damage(f"manifest-flip-{name}", "manifest", flip(data, offset), end, "a bit flipped, the hash left as it was")
+    for name, cut in (("nothing", 0), ("magic", 7), ("header", 63), ("after-header", 64), ("after-json", pad),
+                      ("after-padding", segments), ("after-segments", blocks), ("after-blocks", chunks), ("before-hash", end),
+                      ("in-hash", size - 1)):
+        damage(f"manifest-cut-{name}", "manifest", data[:cut], cut, f"only the first {cut} bytes")
+    damage("manifest-longer", "manifest", data + b"\0", None, "a byte after the hash")
+    damage("manifest-longer-row", "manifest", rehash_manifest(patch(data[:-16] + bytes(48), 40, struct.pack("<Q", size + 32))),
+           40, "32 bytes more than the parts, in fileBytes and in the file; the hash is right")
+
+
+def make_invalid_rows():
+    m = small_manifest(run_name="", writer="")
+    del m.text["tensors"][0], m.text["objects"][0]  # the last tensor stays: chunk row 2 needs a group
+    data = m.data()
+    _, segments, blocks, chunks, _ = m.places()
+
+    def bad(name, offset, new, why, at=...):
+        damage("manifest-" + name, "manifest", rehash_manifest(patch(data, offset, new)), offset if at is ... else at,
+               why + "; the hash is right")
+
+    u32 = lambda value: struct.pack("<I", value)
+    u64 = lambda value: struct.pack("<Q", value)
+    bad("segment-rank", segments + 16, u32(100000), "rank at worldSizeMax")
+    bad("segment-number", segments + 20, u32(100000), "number at segmentsPerRankMax")
+    bad("segment-bytes", segments + 24, u64(68719476736 + 4096), "segment larger than its limit")
+    bad("segment-bytes-huge", segments + 24, b"\xff" * 8, "segment of 2^64 - 1 bytes")
+    row = blocks + 40
+    bad("block-segment", row, u32(1), "segment row that is not there")
+    bad("block-segment-huge", row, u32(0xFFFFFFFF), "segment row 2^32 - 1")
+    for codec in (3, 64, 255):
+        refused(f"manifest-codec-{codec}", "manifest", rehash_manifest(patch(data, row + 4, bytes([codec]))), row + 4,
+                f"codec {codec}")
+    bad("block-reserved0", row + 5, b"\1", "reserved0 set")
+    bad("block-reserved1", row + 6, b"\1", "reserved1 set")
+    bad("block-offset-page", row + 8, u64(4104), "block not on a page")
+    bad("block-offset-header", row + 8, u64(0), "block in the header page")
+    bad("block-outside", row + 8, u64(16384), "block past the end of its segment")
+    bad("block-offset-huge", row + 8, u64(2**64 - 4096), "offset + storedBytes overflows 64 bits")
+    bad("block-stored-zero", row + 16, u32(0), "storedBytes 0")
+    bad("block-stored-max", row + 16, u32(67108865), "storedBytes above its limit")
+    bad("block-raw-zero", row + 20, u32(0), "rawBytes 0")
+    bad("block-raw-max", row + 20, u32(67108865), "rawBytes above its limit")
+    bad("block-raw-codec", blocks + 16, u32(47), "codec raw, storedBytes is not rawBytes")
+    bad("block-base", row + 32, u32(0), "a base without the feature delta")
+    bad("block-base-self", row + 32, u32(1), "a block that is its own base")
+    bad("block-base-forward", blocks + 32, u32(1), "a base later in the table")
+    bad("block-reserved2", row + 36, b"\1", "reserved2 set")
+    row = chunks + 32
+    bad("chunk-block", row + 16, u32(2), "block row that is not there")
+    bad("chunk-block-huge", row + 16, u32(0xFFFFFFFF), "block row 2^32 - 1")
+    bad("chunk-outside", row + 20, u32(25), "chunk ends a byte after its block")
+    bad("chunk-offset-huge", row + 20, u32(0xFFFFFFF0), "offset + bytes overflows 32 bits")
+    bad("chunk-zero", row + 24, u32(0), "a chunk of 0 bytes")
+    bad("chunk-max", row + 24, u32(67108865), "a chunk above its limit")
+    bad("chunk-epoch", chunks + 64 + 28, u32(8), "an epoch other than that of the chunk's group", None)
+
+
+def make_invalid_json():
+    def change(name, why, edit, /, **changes):
+        m = small_manifest(**changes)
+        edit(m)
+        damage("manifest-" + name, "manifest", m.data(), None, why + "; the hash is right")
+
+    def raw(name, why, edit):
+        change(name, why, lambda m: setattr(m, "raw_text", edit(m.json())))
+
+    raw("json-duplicate-key", "a key twice", lambda t: t[:-1] + b', "rank": 0}')
+    raw("json-duplicate-escaped", "a key twice, once escaped", lambda t: t[:-1] + b', "r\\u0061nk": 0}')
+    raw("json-duplicate-unknown", "an unknown key twice, deep inside", lambda t: t[:-1] + b', "x": [{"y": 1, "y": 1}]}')
+    change("json-depth-65", "nested 65 deep", lambda m: setattr(m, "raw_text", nested(m, 65)))
+    change("json-depth-1000", "nested 1000 deep", lambda m: setattr(m, "raw_text", nested(m, 1000)))
+    raw("json-trailing", "bytes after the object", lambda t: t + b" x")
+    raw("json-trailing-nul", "a zero byte counted in jsonBytes", lambda t: t + b"\0")
+    raw("json-two-values", "two objects", lambda t: t + b"{}")
+    raw("json-cut", "cut short", lambda t: t[:-1])
+    raw("json-array", "an array, not an object", lambda t: b"[" + t + b"]")
+    raw("json-null", "null, not an object", lambda t: b"null")
+    raw("json-empty-object", "no key at all", lambda t: b"{}")
+    raw("json-mark", "a byte-order mark", lambda t: b"\xef\xbb\xbf" + t)
+    raw("json-utf-16", "UTF-16", lambda t: t.decode().encode("utf-16-le"))
+    for name, code in {"lone": b"\xff", "overlong": b"\xc0\xaf", "surrogate": b"\xed\xa0\x80", "cut": b"\xe2\x82",
+                       "beyond": b"\xf4\x90\x80\x80"}.items():
+        raw(f"json-utf-8-{name}", "not UTF-8", lambda t, c=code: t.replace(b'"vectors"', b'"' + c + b'"'))
+    raw("json-lone-surrogate", "an escape of half a surrogate pair", lambda t: t.replace(b"vectors", b"\\ud800"))
+    raw("json-control", "a line feed inside a string, not escaped", lambda t: t.replace(b"vectors", b"vec\ntors"))
+    raw("json-escape", "an escape that JSON has not", lambda t: t.replace(b"vectors", b"\\x41"))
+    raw("json-comma", "a comma too many", lambda t: t[:-1] + b",}")
+    raw("json-comment", "a comment", lambda t: t[:-1] + b"/* */}")
+    raw("json-single-quotes", "single quotes", lambda t: t.replace(b'"vectors"', b"'vectors'"))
+    raw("json-nan", "the constant NaN", lambda t: t.replace(b'"metrics":{}', b'"metrics":{"a":NaN}'))
+    raw("json-leading-zero", "an integer with a leading zero", lambda t: t.replace(b'"step":1000', b'"step":01000'))
+    raw("json-plus", "an integer with a plus sign", lambda t: t.replace(b'"step":1000', b'"step":+1000'))
+    raw("json-integer-64", "an integer of 2^63", lambda t: t.replace(b'"step":1000', b'"step":9223372036854775808'))
+    raw("json-integer-unknown", "2^63 under an unknown key", lambda t: t[:-1] + b', "x": 9223372036854775808}')
+
+    for key in Manifest().text:
+        change(f"without-{key.replace('_', '-')}", f"no key {key}", lambda m, k=key: m.text.pop(k))
+    change("id-upper-case", "id in upper-case digits", lambda m: None, id="ABCDEF" + ATTEMPT.hex()[6:])
+    change("run-short", "run id of 30 digits", lambda m: None, run=RUN.hex()[2:])
+    change("step-negative", "step below 0", lambda m: None, step=-1)
+    change("step-string", "step is a string", lambda m: None, step="1000")
+    change("step-true", "step is true", lambda m: None, step=True)
+    change("step-fraction", "step has a fraction", lambda m: None, step=1000.5)
+    change("world-size-0", "no ranks", lambda m: None, world_size=0)
+    change("world-size-huge", "more ranks than worldSizeMax", lambda m: None, world_size=100001)
+    change("parts-without-feature", "parts without the feature", lambda m: None,
+           parts=[{"rank": 1, "hash": "0" * 32}])
+    change("parent-string", "parent is a string", lambda m: None, parent="none")
+    change("metric-string", "a metric that is no number", lambda m: None, metrics={"a": "NaN"})
+    change("metric-true", "a metric that is true", lambda m: None, metrics={"a": True})
+
+    def tensor(name, why, /, **fields):
+        change("tensor-" + name, why, lambda m: m.text["tensors"][0].update(fields))
+
+    def shard(name, why, /, **fields):
+        change("shard-" + name, why, lambda m: m.text["tensors"][0]["shards"][0].update(fields))
+
+    tensor("name-empty", "an empty name", name="")
+    tensor("name-long", "a name of 4097 bytes", name="\u00e9" * 2048 + "x")
+    tensor("name-duplicate", "two tensors of one name", name="m")
+    tensor("type", "an element type that is not there", type="f33")
+    tensor("type-upper-case", "an element type in upper case", type="F32")
+    tensor("group", "a group that is not there", group=1)
+    tensor("shape-other", "chunks that do not add up", shape=[2, 4])
+    tensor("shape-negative", "a negative size", shape=[-2, -3])
+    tensor("shape-overflow", "sizes whose product overflows 64 bits", shape=[2**32, 2**32, 2])
+    tensor("shape-overflow-to-fit", "sizes whose product is 6 modulo 2^64", shape=[2**63 - 1, 2**63 - 1, 6])
+    tensor("shape-overflow-width", "a product that overflows only with the element width", shape=[2**62, 1])
+    tensor("rank-33", "33 dimensions", shape=[1] * 31 + [2, 3])
+    tensor("no-shards", "no shards, and not empty", shards=[])
+    shard("outside", "offset + extent larger than the shape", offset=[1, 0])
+    shard("offset-huge", "offset + extent overflows 64 bits", offset=[2**63 - 1, 0])
+    shard("negative", "a negative offset", offset=[-1, 0])
+    shard("rank", "a shard of another rank than the tensor", offset=[0], extent=[6])
+    shard("extent-less", "chunks larger than the extent", extent=[1, 3])
+    shard("first-huge", "first + count overflows", first=2**63 - 1)
+    shard("count-huge", "more chunk rows than there are", count=2**62)
+    shard("first-outside", "a chunk row that is not there", first=3)
+    shard("count-more", "a chunk too many", count=2)
+    shard("count-zero", "no chunks for a shard that is not empty", count=0)
+
+    def halves(m, a, b):
+        m.text["tensors"][0].update(type="u8", shape=[2, 24], shards=[
+            {"offset": a, "extent": [1, 24], "first": 0, "count": 1}, {"offset": b, "extent": [1, 24], "first": 1, "count": 1}])
+    change("shards-overlap", "the same row twice", lambda m: halves(m, [0, 0], [0, 0]))
+
+    def crossing(m):
+        m.text["tensors"][0].update(type="u8", shape=[8, 6], shards=[
+            {"offset": [0, 0], "extent": [4, 6], "first": 0, "count": 1}, {"offset": [3, 0], "extent": [4, 6], "first": 1,
+                                                                           "count": 1}])
+    change("shards-cross", "shards that share a row", crossing)
+    change("shards-incomplete", "shards that do not cover the shape", lambda m: m.text["tensors"][0].update(shape=[3, 3]))
+
+    def thing(name, why, /, **fields):
+        change("object-" + name, why, lambda m: m.text["objects"][0].update(fields))
+    thing("name-empty", "an empty name", name="")
+    thing("bytes", "chunks that do not add up", bytes=25)
+    thing("count-huge", "more chunk rows than there are", count=2**31)
+    change("object-name-duplicate", "two objects of one name",
+           lambda m: m.text["objects"].append(dict(m.text["objects"][0])))
+
+
+# ---- stores/first ---------------------------------------------------------------------------------------------------
+
+
+def make_store():
+    """Two checkpoints of one run: raw, lz4 and zstd blocks, packed tensors, objects, a segment used by both."""
+    base, checkpoints = "stores/first", []
+    put(f"{base}/store.json", store_json())
+    embedding = pattern(16 * 64 * 4, "embedding")  # the same in both checkpoints: stored once, in the first segment
+    first = None
+    for step, epoch in ((10, 1), (20, 2)):
+        attempt = make_id(f"first {step}")
+        weight, moment = noise(32 * 32 * 4, f"weight {step}"), pattern(32 * 33 * 4, f"moment {step}")
+        small = [("bias", "bf16", [33], noise(66, f"bias {step}"), "parameter"),
+                 ("scale", "f32", [], noise(4, f"scale {step}"), "other"),
+                 ("../mask\n\U0001f600", "bool", [2, 2, 2], bytes([1, 0, 1, 1, 0, 0, 1, step == 20]), "buffer")]
+        config = json.dumps({"lr": 0.001, "layers": [32, 32], "step": step, "name": "caf\u00e9"}, ensure_ascii=False).encode()
+        rng = noise(40, f"rng {step}")
+        packed = b"".join(raw for _, _, _, raw, _ in small) + config + rng
+        blocks = [Block(RAW, weight), Block(ZSTD, moment), Block(RAW, packed)]
+        blocks += [Block(LZ4, embedding)] if first is None else []
+        data = segment(blocks, 0, 0, attempt)
+        put(f"{base}/segments/{segment_name(attempt)}", data)
+
+        m = Manifest(id=attempt.hex(), run_name="first", step=step, created_ms=CREATED + step, groups=[
+            {"name": "model", "epoch": epoch}, {"name": "optimizer", "epoch": epoch + 1}], metrics={"loss": 1 / step, "g": "nan"})
+        m.add_segment(data, attempt)
+        rows = [m.add_block(block) for block in blocks]
+        tensors, digests = [], []
+
+        def tensor(name, kind, shape, role, group, parts):
+            start = len(m.chunks)
+            for raw, block, offset in parts:
+                m.add_chunk(raw, block, offset, m.text["groups"][group]["epoch"])
+            m.add_tensor(name, kind, shape, start, len(parts), role, group)
+            digests.append(hash128(b"".join(raw for raw, _, _ in parts)).hex())
+
+        half = len(weight) // 2
+        tensor("layer.weight", "f32", [32, 32], "parameter", 0, [(weight[:half], 0, 0), (weight[half:], 0, half)])
+        if first is None:
+            first = (data, attempt, blocks[3])
+            where = rows[3]
+        else:
+            m.add_segment(first[0], first[1])
+            where = m.add_block(first[2], 1)
+        tensor("embedding", "f32", [16, 64], "parameter", 0, [(embedding, where, 0)])
+        at = 0
+        for name, kind, shape, raw, role in small:
+            tensor(name, kind, shape, role, 0, [(raw, 2, at)])
+            at += len(raw)
+        tensor("layer.weight.m", "f32", [33, 32], "optimizer", 1, [(moment, 1, 0)])
+        # the same moment once more, as two shards side by side: columns 0-15 and 16-31 of [33, 32]
+        left = b"".join(moment[128 * n:128 * n + 64] for n in range(33))
+        start = len(m.chunks)
+        m.add_chunk(moment[:len(left)], 1, 0, epoch + 1)
+        m.add_chunk(moment[len(left):], 1, len(left), epoch + 1)
+        m.add_tensor("halves", "f32", [33, 32], 0, 0, "optimizer", 1)["shards"] = [
+            {"offset": [0, 16 * n], "extent": [33, 16], "first": start + n, "count": 1} for n in (0, 1)]
+        a, b = moment[:len(left)], moment[len(left):]
+        digests.append(hash128(b"".join(a[64 * n:64 * n + 64] + b[64 * n:64 * n + 64] for n in range(33))).hex())
+        m.add_tensor("none", "i64", [0], 0, 0, "other")
+        digests.append(hash128(b"").hex())
+        objects = []
+        for name, role, encoding, raw in (("config", "config", "json", config), ("rng", "rng", "bytes", rng)):
+            m.add_object(name, role, encoding, len(raw), m.add_chunk(raw, 2, at, 0), 1)
+            objects.append({"name": name, "role": role, "encoding": encoding, "bytes": len(raw), "digest": hash128(raw).hex(),
+                            **({"value": json.loads(raw)} if encoding == "json" else {})})
+            at += len(raw)
+        put(f"{base}/manifests/{RUN.hex()}-{step:020}.manifest", m.data())
+        tensors = [{**{key: t[key] for key in ("name", "type", "shape", "role")}, "digest": digest}
+                   for t, digest in zip(m.text["tensors"], digests)]
+        checkpoints.append({"id": attempt.hex(), "run": RUN.hex(), "step": step, "metrics": m.text["metrics"],
+                            "tensors": tensors, "objects": objects})
+    put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": checkpoints})
+
+
+def main():
+    make_store_vectors()
+    make_segment_vectors()
+    make_block_vectors()
+    make_valid_manifests()
+    make_invalid_headers()
+    make_invalid_rows()
+    make_invalid_json()
+    make_store()
+    new = different = 0
+    for path, data in FILES.items():
+        target = os.path.join(HERE, path)
+        if os.path.exists(target):
+            with open(target, "rb") as file:
+                if file.read() != data:
+                    different += 1
+                    print(f"different: {path}; vectors only grow, so it is left as it is", file=sys.stderr)
+            continue
+        new += 1
+        if "--check" not in sys.argv:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, "wb") as file:
+                file.write(data)
+    print(f"{len(FILES)} files, {sum(map(len, FILES.values()))} bytes, {new} new, {different} different")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+package import CheckpointFormat
+
+/// One checkpoint as lists show it: what the catalog stores of a manifest, and what can be read off a manifest alike.
+package struct CatalogEntry: Sendable, Equatable {
+    package var name: ManifestName
+    package var id: CheckpointID
+    package var runName: String
+    /// Milliseconds since 1970.
+    package var created: Int
+    package var parent: CheckpointID?
+    package var worldSize: Int
+    package var tensorCount: Int
+    package var objectCount: Int
+    package var logicalBytes: Int
+    package var storedBytes: Int
+    package var manifestBytes: Int
+    package var manifestHash: Hash128
+    /// NaN is a value here, so two entries with NaN metrics compare unequal; use `isSame(as:)`.
+    package var metrics: [String: Double]
+
+    package init(
+        name: ManifestName, id: CheckpointID, runName: String, created: Int, parent: CheckpointID?, worldSize: Int,
+        tensorCount: Int, objectCount: Int, logicalBytes: Int, storedBytes: Int, manifestBytes: Int,
+        manifestHash: Hash128, metrics: [String: Double]
+    ) {
+        self.name = name
+        self.id = id
+        self.runName = runName
+        self.created = created
+        self.parent = parent
+        self.worldSize = worldSize
+        self.tensorCount = tensorCount
+        self.objectCount = objectCount
+        self.logicalBytes = logicalBytes
+        self.storedBytes = storedBytes
+        self.manifestBytes = manifestBytes
+        self.manifestHash = manifestHash
+        self.metrics = metrics
+    }
+
+    package init(_ manifest: Manifest, manifestBytes: Int, manifestHash: Hash128) {
+        self.init(
+            name: manifest.name, id: manifest.id, runName: manifest.runName, created: manifest.created,
+            parent: manifest.parent?.id, worldSize: manifest.worldSize, tensorCount: manifest.tensors.count,
+            objectCount: manifest.objects.count, logicalBytes: manifest.logicalBytes,
+            storedBytes: manifest.storedBytes, manifestBytes: manifestBytes, manifestHash: manifestHash,
+            metrics: Dictionary(manifest.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first }))
+    }
+
+    /// Equality that takes two NaNs for the same.
+    package func isSame(as other: CatalogEntry) -> Bool {
+        var (a, b) = (self, other)
+        guard a.metrics.keys == b.metrics.keys else { return false }
+        let same = a.metrics.allSatisfy { $0.value == b.metrics[$0.key] || ($0.value.isNaN && b.metrics[$0.key]?.isNaN == true) }
+        (a.metrics, b.metrics) = ([:], [:])
+        return same && a == b
+    }
+}
+
+/// The catalog could not be used. It is never the only copy of anything: the caller reads the manifests, or builds it again.
+package struct CatalogError: Error, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,84 @@
+internal import CheckpointCodecs
+package import CheckpointFormat
+package import CheckpointIO
+internal import SystemPackage
+
+/// Checks a whole segment against Formats/segment.md: structure, every block's stored hash, every byte of padding.
+package struct SegmentVerifier {
+    private let fileSystem: any FileSystem
+    private let directories: StoreDirectories
+
+    package init(fileSystem: any FileSystem, directories: StoreDirectories) {
+        self.fileSystem = fileSystem
+        self.directories = directories
+    }
+
+    /// Reads header, index and trailer.
+    package func structure(of name: SegmentName) throws(SegmentError) -> SegmentIndex {
+        try structure(of: name, file: open(name))
+    }
+
+    /// Checks everything, calling `found` for each thing wrong with a block or its padding.
+    /// - Parameter progress: called with the number of bytes read since the last call.
+    /// - Returns: the index, for comparison with manifests.
+    package func check(
+        _ name: SegmentName, progress: (Int) -> Void = { _ in }, found: (SegmentError) -> Void
+    ) throws(SegmentError) -> SegmentIndex {
+        let file = try open(name)
+        let index = try structure(of: name, file: file)
+        var scratch = ScratchBuffer()
+        for block in index.blocks {
+            do { try check(block, of: name, file: file, scratch: &scratch) } catch { found(error) }
+            progress(block.paddedEnd - block.offset)
+        }
+        return index
+    }
+
+    private func open(_ name: SegmentName) throws(SegmentError) -> any ReadableFile {
+        try wrappingIO { () throws(FileSystemError) in try fileSystem.open(directories.path(of: name)) }
+    }
+
+    private func structure(of name: SegmentName, file: any ReadableFile) throws(SegmentError) -> SegmentIndex {
+        let path = directories.path(of: name)
+        guard file.size >= 2 * Limits.pageBytes, file.size <= Limits.segmentBytesMax else {
+            throw .format(path, .damage(at: file.size, "\(file.size) bytes are no segment: it is truncated or foreign"))
+        }
+        let page = try read(file, Limits.pageBytes, at: 0)
+        let tail = try read(file, SegmentIndex.trailerBytes, at: file.size - SegmentIndex.trailerBytes)
+        let header = try wrappingFormat(path) { () throws(FormatError) in
+            try SegmentHeader(decoding: page[...], digest: Hashing.digest)
+        }
+        guard header.name == name else { throw .format(path, .damage(at: 12, "the header names \(header.name)")) }
+        let trailer = try wrappingFormat(path) { () throws(FormatError) in
+            try SegmentIndex.Trailer(decoding: tail[...], fileBytes: file.size)
+        }
+        let rows = try read(file, trailer.fileBytes - trailer.indexOffset, at: trailer.indexOffset)
+        return try wrappingFormat(path) { () throws(FormatError) in
+            try SegmentIndex(decoding: rows[...], trailer: trailer, digest: Hashing.digest)
+        }
+    }
+
+    private func read(_ file: any ReadableFile, _ count: Int, at offset: Int) throws(SegmentError) -> [UInt8] {
+        try wrappingIO { () throws(FileSystemError) in try file.read(count: count, at: offset) }
+    }
+
+    private func check(
+        _ block: SegmentBlock, of name: SegmentName, file: any ReadableFile, scratch: inout ScratchBuffer
+    ) throws(SegmentError) {
+        let path = directories.path(of: name)
+        let padded = block.paddedEnd - block.offset
+        let region: MemoryRegion
+        do { region = try scratch.region(atLeast: padded).prefix(padded) } catch {
+            throw .codec(path, offset: block.offset, CodecError(block.codec, "\(error)"))
+        }
+        try wrappingIO { () throws(FileSystemError) in
+            unsafe try file.read(into: region.mutableBytes, at: block.offset)
+        }
+        guard region.prefix(block.storedBytes).hash64 == block.storedHash else {
+            throw .format(path, .damage(at: block.offset, "\(block.storedBytes) stored bytes do not have their hash"))
+        }
+        if let index = region[block.storedBytes..<padded].firstNonzero {
+            throw .format(path, .damage(at: block.offset + block.storedBytes + index, "padding is not zero"))
+        }
+    }
+}

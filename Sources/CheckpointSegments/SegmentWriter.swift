@@ -1,0 +1,138 @@
+package import CheckpointCodecs
+package import CheckpointFormat
+package import CheckpointIO
+package import SystemPackage
+
+/// Writes the segments of one rank's save: steps W1 to W5 of Formats/durability.md.
+///
+/// Blocks are written by several threads at places that a `SegmentLayout` has given out. The first failure poisons the
+/// writer: nothing it has written will be sealed.
+package final class SegmentWriter: Sendable {
+    private struct OpenSegment {
+        var file: any WritableFile
+        var blocks: [SegmentBlock] = []
+    }
+
+    private struct State {
+        var segments: [Int: OpenSegment] = [:]
+        var isPoisoned = false
+    }
+
+    private let fileSystem: any FileSystem
+    private let directories: StoreDirectories
+    private let store: StoreID
+    private let attempt: CheckpointID
+    private let rank: Int
+    private let state = Monitor(State())
+
+    package init(
+        fileSystem: any FileSystem, directories: StoreDirectories, store: StoreID, attempt: CheckpointID, rank: Int
+    ) {
+        self.fileSystem = fileSystem
+        self.directories = directories
+        self.store = store
+        self.attempt = attempt
+        self.rank = rank
+    }
+
+    private func name(_ number: Int) -> SegmentName { SegmentName(attempt: attempt, rank: rank, number: number) }
+
+    /// Writes a block at `place`. `padded` begins with the stored bytes and ends in zeros up to a whole page.
+    package func write(
+        _ padded: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
+    ) throws(SegmentError) -> SegmentBlock {
+        precondition(padded.count == roundedUpToPage(block.storedBytes))
+        let file = try file(ofSegment: place.segment)
+        do {
+            unsafe try file.write(padded.bytes, at: place.offset)
+        } catch {
+            state.withLock { $0.isPoisoned = true }
+            throw .io(error)
+        }
+        let location = SegmentBlock(
+            offset: place.offset, storedBytes: block.storedBytes, rawBytes: block.rawBytes,
+            storedHash: block.storedHash, codec: block.codec)
+        state.withLock { $0.segments[place.segment]?.blocks.append(location) }
+        return location
+    }
+
+    /// The open file of a segment, created with its header page by whoever comes first.
+    private func file(ofSegment number: Int) throws(SegmentError) -> any WritableFile {
+        try state.withLock { state throws(SegmentError) in
+            if state.isPoisoned { throw .poisoned }
+            if let open = state.segments[number] { return open.file }
+            do throws(FileSystemError) {
+                let file = try fileSystem.create(directories.staging.appending(name(number).description))
+                state.segments[number] = OpenSegment(file: file)
+                try file.write(SegmentHeader(name: name(number), store: store).encoded(digest: Hashing.digest), at: 0)
+                return file
+            } catch {
+                state.isPoisoned = true
+                throw .io(error)
+            }
+        }
+    }
+
+    /// Completes every segment, makes all of them durable under their final names, and returns them in order of number.
+    package func seal() throws(SegmentError) -> [SegmentReference] {
+        try state.withLock { state throws(SegmentError) in
+            if state.isPoisoned { throw .poisoned }
+            state.isPoisoned = true
+            var references: [SegmentReference] = []
+            for (number, open) in state.segments.sorted(by: { $0.key < $1.key }) {
+                references.append(try seal(number, open))
+            }
+            if !references.isEmpty {
+                try wrappingIO { () throws(FileSystemError) in try fileSystem.syncDirectory(directories.segments) }
+            }
+            return references
+        }
+    }
+
+    private func seal(_ number: Int, _ open: OpenSegment) throws(SegmentError) -> SegmentReference {
+        let blocks = open.blocks.sorted { $0.offset < $1.offset }
+        let (index, bytes) = SegmentIndex.encoded(blocks: blocks, digest: Hashing.digest)
+        let name = name(number)
+        try wrappingIO { () throws(FileSystemError) in
+            defer { open.file.close() }
+            try open.file.write(bytes, at: index.indexOffset)
+            try open.file.sync()
+            let staged = directories.staging.appending(name.description)
+            try fileSystem.link(staged, to: directories.segments.appending(name.description))
+            try fileSystem.remove(staged)
+        }
+        return SegmentReference(name: name, fileBytes: index.fileBytes, trailerHash: index.trailerHash)
+    }
+
+    /// Removes what an unfinished save has left. Best effort: recovery removes what is still there.
+    package func abandon() {
+        state.withLock { state in
+            state.isPoisoned = true
+            for (number, open) in state.segments {
+                open.file.close()
+                for directory in [directories.staging, directories.segments] {
+                    // Absence is the usual outcome for one of the two, and any other failure leaves rubbish only.
+                    try? fileSystem.remove(directory.appending(name(number).description))
+                }
+            }
+            state.segments = [:]
+        }
+    }
+}
+
+/// The directories of a store (Formats/store-layout.md).
+package struct StoreDirectories: Sendable {
+    package let root: FilePath
+
+    package init(root: FilePath) { self.root = root }
+
+    package var identity: FilePath { root.appending("store.json") }
+    package var manifests: FilePath { root.appending("manifests") }
+    package var segments: FilePath { root.appending("segments") }
+    package var staging: FilePath { root.appending("staging") }
+    package var catalog: FilePath { root.appending("catalog.sqlite") }
+    package var lock: FilePath { root.appending("writer.lock") }
+
+    package func path(of segment: SegmentName) -> FilePath { segments.appending(segment.description) }
+    package func path(of manifest: ManifestName) -> FilePath { manifests.appending(manifest.description) }
+}

@@ -1,0 +1,89 @@
+public import CheckpointFormat
+
+/// An object of the host program that describes state and lends its bytes (the "state provider" of the second
+/// DataStates-LLM paper). Providers compose: see `State`.
+public protocol StateProvider: Sendable {
+    /// Adds what this provider owns, in a stable order. Called at every save and restore, on the thread that asked; it must be quick
+    /// and must not change the state.
+    func describe(to inventory: inout StateInventory) throws
+}
+
+/// One tensor of the state.
+public struct TensorItem: Sendable {
+    public var name: String
+    public var view: TensorView
+    public var role: TensorRole
+    /// Name of the group that is mutated together; the group of the enclosing `State` by default.
+    public var group: String
+}
+
+/// One object of the state.
+public struct ObjectItem: Sendable {
+    public var name: String
+    public var role: ObjectRole
+    public var encoding: ObjectEncoding
+    /// Takes the value as it is now, on the trainer's thread, and returns how to encode it later, on another.
+    package var freeze: @Sendable () throws -> FrozenObject
+    /// Decodes bytes and puts the value back.
+    package var restore: @Sendable (_ bytes: [UInt8]) throws -> Void
+}
+
+/// A value that no longer changes, encoded when the pipeline has time for it.
+public typealias FrozenObject = @Sendable () throws -> [UInt8]
+
+/// What a walk over providers finds, in order.
+public struct StateInventory: Sendable {
+    public private(set) var tensors: [TensorItem] = []
+    public private(set) var objects: [ObjectItem] = []
+    private var prefix = ""
+    private var group = defaultGroup
+
+    /// The group of state that names none.
+    public static let defaultGroup = "state"
+
+    package init() {}
+
+    /// The inventory of one provider, with names checked.
+    /// - Throws: `StateError` if two tensors or two objects share a name, or a name is empty or too long.
+    package init(of provider: any StateProvider) throws {
+        try provider.describe(to: &self)
+        try Self.checkNames(tensors.map(\.name), "tensor")
+        try Self.checkNames(objects.map(\.name), "object")
+    }
+
+    public mutating func add(tensor name: String, _ view: TensorView, role: TensorRole, group: String? = nil) {
+        tensors.append(TensorItem(name: prefix + name, view: view, role: role, group: group ?? self.group))
+    }
+
+    /// - Parameters:
+    ///   - freeze: called during `save`; must return at once.
+    ///   - restore: called with the bytes that a frozen object gave.
+    public mutating func add(
+        object name: String, role: ObjectRole, encoding: ObjectEncoding,
+        freeze: @escaping @Sendable () throws -> FrozenObject, restore: @escaping @Sendable ([UInt8]) throws -> Void
+    ) {
+        objects.append(
+            ObjectItem(name: prefix + name, role: role, encoding: encoding, freeze: freeze, restore: restore))
+    }
+
+    /// Describes a child under a name, which its names are joined to with a dot, and in a group.
+    public mutating func nest(
+        _ name: String, group: String? = nil, _ body: (inout StateInventory) throws -> Void
+    ) rethrows {
+        let outer = (prefix, self.group)
+        defer { (prefix, self.group) = outer }
+        if !name.isEmpty { prefix += name + "." }
+        if let group { self.group = group }
+        try body(&self)
+    }
+
+    private static func checkNames(_ names: [String], _ what: String) throws(StateError) {
+        var seen = Set<String>(minimumCapacity: names.count)
+        for name in names {
+            guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
+                throw StateError("a \(what)'s name has \(name.utf8.count) bytes, not 1 to \(Limits.nameBytesMax)")
+            }
+            guard seen.insert(name).inserted else { throw StateError("two \(what)s have the name \(name)") }
+        }
+    }
+}

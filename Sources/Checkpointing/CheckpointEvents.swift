@@ -1,0 +1,56 @@
+public import CheckpointFormat
+
+/// What happens to saves, told as it happens, on the engine's own threads.
+public enum CheckpointEvent: Sendable {
+    /// `save` was called and will return at once.
+    case started(step: Int, id: CheckpointID)
+    /// A block has been written; bytes are of the state, before encoding. Objects count once they are encoded.
+    case progress(step: Int, writtenBytes: Int, totalBytes: Int)
+    /// Every byte has left the trainer's memory.
+    case captured(step: Int)
+    /// Every byte is on stable storage.
+    case durable(step: Int)
+    /// The checkpoint is published.
+    case committed(SaveReport)
+    /// The save failed; earlier checkpoints are untouched and the next save starts clean.
+    case failed(step: Int, CheckpointError)
+    /// Something that a person should know and that stops nothing.
+    case warning(String)
+}
+
+/// What one committed save did. Sizes in bytes.
+public struct SaveReport: Sendable {
+    public var step: Int
+    public var id: CheckpointID
+    /// Bytes of tensors and objects, before encoding.
+    public var logicalBytes: Int
+    /// Bytes of blocks, as stored.
+    public var storedBytes: Int
+    /// Tensor bytes captured while the trainer was free to compute.
+    public var liveBytes: Int
+    /// Tensor bytes captured while the trainer waited at a fence.
+    public var fencedBytes: Int
+    /// Time that `save` took to return.
+    public var submitTime: Duration
+    /// From the call of `save` until every byte had left the trainer's memory.
+    public var timeToCaptured: Duration
+    /// From the call of `save` until every byte was on stable storage.
+    public var timeToDurable: Duration
+    /// From the call of `save` until the checkpoint was published.
+    public var timeToCommitted: Duration
+    /// Whether every tensor has the same content as in this run's previous checkpoint: the sign of a save
+    /// that does not see the training.
+    public var isUnchanged: Bool
+}
+
+/// Time that the trainer has been held up, since the `Checkpointer` was made.
+public struct StallReport: Sendable {
+    /// In `save` itself.
+    public var submit: Duration = .zero
+    /// At fences, copying or waiting for copies.
+    public var fence: Duration = .zero
+    /// At fences and in `save`, waiting for the disk: for arena slots, or for an earlier save.
+    public var backpressure: Duration = .zero
+    /// The most arena memory ever in use, in bytes.
+    public var arenaHighWaterBytes = 0
+}

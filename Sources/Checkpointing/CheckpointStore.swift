@@ -1,0 +1,102 @@
+internal import CheckpointCatalog
+internal import CheckpointCodecs
+public import CheckpointFormat
+package import CheckpointIO
+package import CheckpointSegments
+public import Foundation
+package import SystemPackage
+
+/// A directory of checkpoints (Formats/store-layout.md).
+///
+/// Open it for reading from any number of processes at any time; one process at a time may open it for writing.
+public final class CheckpointStore: Sendable {
+    public enum Access: Sendable {
+        case reading
+        /// Takes the writer's lock, creates the store if the directory is missing or empty, and recovers from whatever an earlier writer left.
+        case writing
+    }
+
+    package let fileSystem: any FileSystem
+    package let directories: StoreDirectories
+    package let files: ManifestFiles
+    let catalog: CatalogKeeper
+    public let access: Access
+    /// The store's id.
+    public let id: StoreID
+    private let lock: (any FileLock)?
+
+    /// Opens the store at `path`.
+    /// - Parameter onWarning: told of what is not in order and stops nothing, such as a damaged checkpoint.
+    /// - Throws: codes `notFound`, `notAStore`, `busy`, `readOnly`, `noSpace`, `unsupported`, `damaged`, `io`.
+    public static func open(
+        _ path: String, for access: Access = .reading, onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(CheckpointError) -> CheckpointStore {
+        try CheckpointStore(
+            fileSystem: POSIXFileSystem(), root: FilePath(path), access: access, usesCatalog: true, onWarning: onWarning)
+    }
+
+    /// - Parameter usesCatalog: false for file systems that SQLite cannot see.
+    package init(
+        fileSystem: any FileSystem, root: FilePath, access: Access, usesCatalog: Bool,
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(CheckpointError) {
+        let directories = StoreDirectories(root: root)
+        let founding = StoreFounding(fileSystem: fileSystem, directories: directories)
+        if access == .writing { try founding.prepareDirectory() }
+        try founding.requireDirectory()
+        lock = access == .writing ? try founding.takeLock() : nil
+        if access == .writing { try founding.createIfNew() }
+        id = try founding.identity().id
+        self.fileSystem = fileSystem
+        self.directories = directories
+        self.access = access
+        files = ManifestFiles(fileSystem: fileSystem, directories: directories)
+        catalog = CatalogKeeper(
+            files: files, access: access == .writing ? .writing : .reading, isEnabled: usesCatalog, warn: onWarning)
+        if access == .writing { try Recovery(files: files, catalog: catalog, warn: onWarning).run() }
+    }
+
+    /// All checkpoints, newest first. Damaged ones have an error in their place.
+    public func checkpoints() throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
+        catalog.entries(try files.names().reversed()).map { $0.map(CheckpointSummary.init) }
+    }
+
+    /// The newest `limit` checkpoints.
+    public func newest(_ limit: Int) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
+        catalog.entries(try files.names().suffix(limit).reversed()).map { $0.map(CheckpointSummary.init) }
+    }
+}
+
+/// One checkpoint, as lists show it.
+public struct CheckpointSummary: Sendable {
+    public var id: CheckpointID
+    public var run: RunID
+    public var runName: String
+    public var step: Int
+    public var created: Date
+    public var parent: CheckpointID?
+    /// Training metrics given to `save`.
+    public var metrics: [String: Double]
+    public var tensorCount: Int
+    public var objectCount: Int
+    /// Bytes of tensors and objects.
+    public var logicalBytes: Int
+    /// Bytes of blocks as stored.
+    public var storedBytes: Int
+    package var name: ManifestName
+
+    init(_ entry: CatalogEntry) {
+        id = entry.id
+        run = entry.name.run
+        runName = entry.runName
+        step = entry.name.step
+        created = Date(timeIntervalSince1970: Double(entry.created) / 1000)
+        parent = entry.parent
+        metrics = entry.metrics
+        tensorCount = entry.tensorCount
+        objectCount = entry.objectCount
+        logicalBytes = entry.logicalBytes
+        storedBytes = entry.storedBytes
+        name = entry.name
+    }
+}

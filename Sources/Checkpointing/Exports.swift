@@ -1,0 +1,4 @@
+// Users import `Checkpointing` alone: these are the types that its interface is made of.
+@_exported public import CheckpointCodecs
+@_exported public import CheckpointFormat
+@_exported public import CheckpointState

@@ -1,0 +1,136 @@
+internal import CheckpointCatalog
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import Synchronization
+internal import SystemPackage
+
+/// Keeps the catalog in step with the manifests, or does without it. Nothing here can fail a save or a restore: the worst outcome is a
+/// warning and slower lists.
+final class CatalogKeeper: Sendable {
+    private let files: ManifestFiles
+    private let access: Catalog.Access
+    private let isEnabled: Bool
+    private let warn: @Sendable (String) -> Void
+    private let catalog = Mutex<Catalog?>(nil)
+
+    init(files: ManifestFiles, access: Catalog.Access, isEnabled: Bool, warn: @escaping @Sendable (String) -> Void) {
+        self.files = files
+        self.access = access
+        self.isEnabled = isEnabled
+        self.warn = warn
+        guard isEnabled else { return }
+        let opened = access == .writing ? openForWriting() : openForReading()
+        catalog.withLock { $0 = opened }
+    }
+
+    private var current: Catalog? { catalog.withLock { $0 } }
+
+    private func openForReading() -> Catalog? {
+        // Without a usable catalog a reader reads the manifests.
+        try? Catalog(path: files.directories.catalog, access: .reading)
+    }
+
+    private func openForWriting() -> Catalog? {
+        do {
+            let catalog = try Catalog(path: files.directories.catalog, access: .writing)
+            if isSmall { try catalog.checkIntegrity() }
+            return catalog
+        } catch {
+            warn("the catalog is set aside and built again from the manifests: \(error)")
+            return replace()
+        }
+    }
+
+    /// Whether a full check costs nothing worth mentioning. Larger catalogs are checked by `verify`; here a failing query shows their damage.
+    private var isSmall: Bool {
+        let size = try? files.fileSystem.open(files.directories.catalog).size  // no file, nothing to check
+        return (size ?? 0) <= 16 << 20
+    }
+
+    private func replace() -> Catalog? {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            // What is not there need not be removed, and what cannot be removed shows itself in the next line.
+            try? files.fileSystem.remove(FilePath(files.directories.catalog.string + suffix))
+        }
+        do { return try Catalog(path: files.directories.catalog, access: .writing) } catch {
+            warn("no catalog can be written: \(error); lists will be slower")
+            return nil
+        }
+    }
+
+    /// Adds one committed checkpoint.
+    func add(_ loaded: ManifestFiles.Loaded) {
+        attempt { try $0.insert([(Self.entry(loaded), loaded.manifest)]) }
+    }
+
+    /// Removes checkpoints whose manifests are gone.
+    func remove(_ names: [ManifestName]) { attempt { try $0.delete(names) } }
+
+    private func attempt(_ body: (Catalog) throws -> Void) {
+        guard access == .writing, let catalog = current else { return }
+        do { try body(catalog) } catch { warn("the catalog was not updated: \(error)") }
+    }
+
+    /// Brings the catalog into step with `names` (R2). Manifests that cannot be read are left out and returned.
+    func synchronize(with names: [ManifestName]) -> [ManifestName: CheckpointError] {
+        guard access == .writing, let catalog = current else { return [:] }
+        do {
+            return try synchronize(catalog, with: names)
+        } catch {
+            warn("the catalog is built again from the manifests: \(error)")
+            let fresh = replace()
+            self.catalog.withLock { $0 = fresh }
+            guard let fresh else { return [:] }
+            do { return try synchronize(fresh, with: names) } catch {
+                warn("the catalog could not be built: \(error)")
+                return [:]
+            }
+        }
+    }
+
+    private func synchronize(
+        _ catalog: Catalog, with names: [ManifestName]
+    ) throws(CatalogError) -> [ManifestName: CheckpointError] {
+        let known = try catalog.names()
+        let gone = known.subtracting(names)
+        if !gone.isEmpty { try catalog.delete(Array(gone)) }
+        var damaged: [ManifestName: CheckpointError] = [:]
+        let missing = names.filter { !known.contains($0) }
+        for start in stride(from: 0, to: missing.count, by: 64) {
+            var batch: [(CatalogEntry, Manifest)] = []
+            for name in missing[start..<min(start + 64, missing.count)] {
+                do {
+                    let loaded = try files.load(name)
+                    batch.append((Self.entry(loaded), loaded.manifest))
+                } catch { damaged[name] = error }
+            }
+            try catalog.insert(batch)
+        }
+        return damaged
+    }
+
+    /// Entries of these checkpoints, in this order, from the catalog where it knows them and from the manifests where not.
+    func entries(_ names: [ManifestName]) -> [Result<CatalogEntry, CheckpointError>] {
+        // A catalog that fails a query is as good as none.
+        let known = (try? current?.entries(limit: nil)) ?? []
+        let byName = Dictionary(known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return names.map { name in
+            if let entry = byName[name] { return .success(entry) }
+            do throws(CheckpointError) { return .success(Self.entry(try files.load(name))) } catch { return .failure(error) }
+        }
+    }
+
+    /// Compares the catalog with a manifest; what is wrong with it, or nil. A checkpoint that is not in it is in order.
+    func contradiction(of loaded: ManifestFiles.Loaded) -> String? {
+        guard let catalog = current else { return nil }
+        do {
+            guard let entry = try catalog.entry(named: loaded.manifest.name) else { return nil }
+            return entry.isSame(as: Self.entry(loaded)) ? nil : "the catalog's row for \(entry.name) is not what the manifest says"
+        } catch { return "\(error)" }
+    }
+
+    static func entry(_ loaded: ManifestFiles.Loaded) -> CatalogEntry {
+        CatalogEntry(loaded.manifest, manifestBytes: loaded.fileBytes, manifestHash: loaded.hash)
+    }
+}

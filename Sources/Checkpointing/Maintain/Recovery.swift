@@ -1,0 +1,48 @@
+internal import CheckpointCatalog
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import SystemPackage
+
+/// What a writer does when it opens a store: steps R1 to R3 of Formats/durability.md. The caller holds the lock.
+struct Recovery {
+    let files: ManifestFiles
+    let catalog: CatalogKeeper
+    let warn: @Sendable (String) -> Void
+
+    func run() throws(CheckpointError) {
+        try translating("recovery") {
+            try clearStaging()
+            let names = try files.names()
+            for (name, error) in catalog.synchronize(with: names) { warn("checkpoint \(name) is damaged: \(error)") }
+            try removeOrphans(names)
+        }
+    }
+
+    /// R1
+    private func clearStaging() throws {
+        let staging = files.directories.staging
+        for name in try files.fileSystem.list(staging) { try files.fileSystem.remove(staging.appending(name)) }
+    }
+
+    /// R3. A segment bears the id of the attempt that wrote it, so the usual case, every segment's attempt committed, is seen from names
+    /// that the catalog need not vouch for; anything else is decided by reading every manifest.
+    private func removeOrphans(_ names: [ManifestName]) throws {
+        let segments = try files.fileSystem.list(files.directories.segments).compactMap { SegmentName($0) }
+        guard !segments.isEmpty else { return }
+        let entries = catalog.entries(names)
+        let committed = Set(entries.compactMap { (try? $0.get())?.id })  // a damaged manifest commits nothing here
+        let suspects = segments.filter { !committed.contains($0.attempt) }
+        guard !suspects.isEmpty else { return }
+        var inUse = Set<SegmentName>()
+        for name in names {
+            do throws(CheckpointError) { inUse.formUnion(try files.load(name).manifest.segments.map(\.name)) } catch {
+                warn("segments of unknown use are kept, because a manifest cannot be read: \(error)")
+                return
+            }
+        }
+        for suspect in suspects where !inUse.contains(suspect) {
+            try files.fileSystem.remove(files.directories.path(of: suspect))
+        }
+    }
+}

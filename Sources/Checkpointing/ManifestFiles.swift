@@ -1,0 +1,54 @@
+internal import CheckpointCodecs
+package import CheckpointFormat
+package import CheckpointIO
+package import CheckpointSegments
+internal import SystemPackage
+
+/// Reads the files in `manifests/`: the truth of a store.
+package struct ManifestFiles: Sendable {
+    package let fileSystem: any FileSystem
+    package let directories: StoreDirectories
+
+    /// A manifest with what the file says of itself.
+    package struct Loaded: Sendable {
+        package var manifest: Manifest
+        package var hash: Hash128
+        package var fileBytes: Int
+    }
+
+    /// Names of all checkpoints, oldest first. Foreign names are skipped.
+    package func names() throws(CheckpointError) -> [ManifestName] {
+        try list().compactMap { ManifestName($0) }.sorted()
+    }
+
+    /// Names in `manifests/` that are not manifests.
+    package func foreignNames() throws(CheckpointError) -> [String] {
+        try list().filter { ManifestName($0) == nil }.sorted()
+    }
+
+    private func list() throws(CheckpointError) -> [String] {
+        do { return try fileSystem.list(directories.manifests) } catch { throw CheckpointError(error) }
+    }
+
+    /// Reads and checks one manifest.
+    package func load(_ name: ManifestName) throws(CheckpointError) -> Loaded {
+        let path = directories.path(of: name)
+        let bytes: [UInt8]?
+        do { bytes = try fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) } catch {
+            throw CheckpointError(error)
+        }
+        guard let bytes else {
+            throw CheckpointError(.damaged, "\(path) is larger than any manifest", path: path.string, offset: 0)
+        }
+        do throws(FormatError) {
+            let manifest = try Manifest(decoding: bytes[...], digest: Hashing.digest)
+            guard manifest.name == name else {
+                throw FormatError.damage(at: ManifestHeader.bytes, "the file says that it is \(manifest.name)")
+            }
+            guard manifest.kind == .checkpoint else { throw FormatError.damage(at: 10, "a part in a checkpoint's place") }
+            return Loaded(manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
+        } catch {
+            throw CheckpointError(error, path: path.string)
+        }
+    }
+}

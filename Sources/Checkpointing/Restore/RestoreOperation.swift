@@ -1,0 +1,159 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+internal import Synchronization
+internal import SystemPackage
+
+/// Carries out a restore plan: reads blocks on several threads, checks every chunk against the hash taken at capture, and puts it where it belongs.
+struct RestoreOperation {
+    let store: CheckpointStore
+    let manifest: Manifest
+    let threads: Int
+    /// Called with the tensor bytes restored since the last call, on the reading threads.
+    var progress: @Sendable (Int) -> Void = { _ in }
+
+    private struct Progress {
+        var next = 0
+        var failure: CheckpointError?
+    }
+
+    func run(_ plan: RestorePlan) throws(CheckpointError) {
+        let readers = SegmentReaders(store: store, manifest: manifest)
+        let state = Mutex(Progress())
+        let workers = (0..<min(threads, max(plan.reads.count, 1))).map { index in
+            WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, readers, state, progress) }
+        }
+        for worker in workers { worker.join() }
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+    }
+
+    private static func work(
+        _ plan: RestorePlan, _ readers: SegmentReaders, _ state: borrowing Mutex<Progress>,
+        _ progress: @Sendable (Int) -> Void
+    ) {
+        var buffers = Buffers()
+        while true {
+            let index: Int? = state.withLock { state in
+                guard state.failure == nil, state.next < plan.reads.count else { return nil }
+                defer { state.next += 1 }
+                return state.next
+            }
+            guard let index else { return }
+            do throws(CheckpointError) {
+                try restore(plan.reads[index], readers, &buffers)
+                progress(plan.reads[index].pieces.reduce(0) { $0 + $1.chunk.bytes })
+            } catch {
+                state.withLock { $0.failure = $0.failure ?? error }
+            }
+        }
+    }
+
+    struct Buffers: ~Copyable {
+        var raw = ScratchBuffer()
+        var stored = ScratchBuffer()
+    }
+
+    private static func restore(
+        _ read: RestorePlan.Read, _ readers: SegmentReaders, _ buffers: inout Buffers
+    ) throws(CheckpointError) {
+        let names = read.pieces.map(\.tensor)
+        do {
+            let reader = try readers.reader(of: read.block.segment)
+            if let piece = read.pieces.first, read.pieces.count == 1, let home = direct(piece, read.block) {
+                try reader.read(read.block.location, into: home, scratch: &buffers.stored)
+                try check(piece, home, read.block, reader)
+                return
+            }
+            let raw = try buffers.raw.region(atLeast: read.block.rawBytes).prefix(read.block.rawBytes)
+            try reader.read(read.block.location, into: raw, scratch: &buffers.stored)
+            for piece in read.pieces {
+                let chunk = raw[piece.chunk.offset..<piece.chunk.offset + piece.chunk.bytes]
+                try check(piece, chunk, read.block, reader)
+                piece.view.restore(chunk, at: piece.offset)
+            }
+        } catch {
+            var error = CheckpointError(any: error, during: "restore")
+            error.names = error.names.isEmpty ? names : error.names
+            throw error
+        }
+    }
+
+    /// The trainer's own memory, if the block is one chunk that lies there in one piece.
+    private static func direct(_ piece: RestorePlan.Piece, _ block: BlockRecord) -> MemoryRegion? {
+        guard piece.chunk.offset == 0, piece.chunk.bytes == block.rawBytes else { return nil }
+        return piece.view.contiguousRegion(piece.offset..<piece.offset + piece.chunk.bytes)
+    }
+
+    private static func check(
+        _ piece: RestorePlan.Piece, _ region: MemoryRegion, _ block: BlockRecord, _ reader: BlockReader
+    ) throws(CheckpointError) {
+        guard region.hash128 == piece.chunk.hash else {
+            throw CheckpointError(
+                .damaged,
+                "\(reader.path): block at offset \(block.offset): \(piece.chunk.bytes) bytes of tensor \(piece.tensor) are not what was captured",
+                remedy: "Restore another checkpoint; ckpt verify shows which are whole", path: reader.path.string,
+                names: [piece.tensor], offset: block.offset)
+        }
+    }
+
+    /// The bytes of each object, in the manifest's order.
+    func objects(_ records: [ObjectRecord]) throws(CheckpointError) -> [[UInt8]] {
+        let readers = SegmentReaders(store: store, manifest: manifest)
+        var buffers = Buffers()
+        var contents: [[UInt8]] = []
+        for record in records {
+            do {
+                contents.append(try object(record, readers, &buffers))
+            } catch {
+                var error = CheckpointError(any: error, during: "object \(record.name)")
+                error.names = [record.name]
+                throw error
+            }
+        }
+        return contents
+    }
+
+    private func object(
+        _ record: ObjectRecord, _ readers: SegmentReaders, _ buffers: inout Buffers
+    ) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for chunk in manifest.chunks[record.chunks] {
+            let block = manifest.blocks[chunk.block]
+            let reader = try readers.reader(of: block.segment)
+            let raw = try buffers.raw.region(atLeast: block.rawBytes).prefix(block.rawBytes)
+            try reader.read(block.location, into: raw, scratch: &buffers.stored)
+            let part = raw[chunk.offset..<chunk.offset + chunk.bytes]
+            guard part.hash128 == chunk.hash else {
+                throw CheckpointError(
+                    .damaged, "\(reader.path): block at offset \(block.offset): object \(record.name) is not what was captured",
+                    path: reader.path.string, offset: block.offset)
+            }
+            bytes += part.array
+        }
+        return bytes
+    }
+}
+
+/// The open segments of one manifest, each opened once, when it is first needed.
+final class SegmentReaders: Sendable {
+    private let store: CheckpointStore
+    private let segments: [SegmentReference]
+    private let readers = Mutex<[Int: BlockReader]>([:])
+
+    init(store: CheckpointStore, manifest: Manifest) {
+        self.store = store
+        segments = manifest.segments
+    }
+
+    func reader(of segment: Int) throws(SegmentError) -> BlockReader {
+        try readers.withLock { readers throws(SegmentError) in
+            if let reader = readers[segment] { return reader }
+            let reader = try BlockReader(
+                segments[segment], fileSystem: store.fileSystem, directories: store.directories)
+            readers[segment] = reader
+            return reader
+        }
+    }
+}

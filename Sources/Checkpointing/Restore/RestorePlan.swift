@@ -1,0 +1,73 @@
+internal import CheckpointFormat
+internal import CheckpointState
+
+/// Which bytes of which block go where in the trainer's memory: pure arithmetic over a manifest and an inventory.
+struct RestorePlan {
+    /// One chunk's way home.
+    struct Piece {
+        var chunk: ChunkRecord
+        /// The part of the tensor that the chunk's shard is.
+        var view: TensorView
+        /// Where the chunk starts in that part's row-major bytes.
+        var offset: Int
+        var tensor: String
+    }
+
+    /// A block to read, with what is wanted from it.
+    struct Read {
+        var block: BlockRecord
+        var pieces: [Piece]
+    }
+
+    private(set) var reads: [Read] = []
+    private(set) var tensorBytes = 0
+
+    /// - Parameter tensors: what is to be restored; each must be in the manifest with the same type and shape.
+    init(_ manifest: Manifest, into tensors: [TensorItem]) throws(CheckpointError) {
+        let records = Dictionary(manifest.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var piecesOfBlock: [Int: [Piece]] = [:]
+        for item in tensors {
+            guard let record = records[item.name] else { throw Self.missing("tensor", item.name, Array(records.keys)) }
+            guard record.type == item.view.type, record.shape == item.view.shape else {
+                throw CheckpointError(
+                    .mismatch,
+                    "tensor \(item.name) is \(record.type) \(record.shape) in the checkpoint and \(item.view.type) \(item.view.shape) in the state",
+                    names: [item.name])
+            }
+            tensorBytes += record.bytes
+            for piece in try Self.pieces(record, manifest, item.view) {
+                piecesOfBlock[piece.chunk.block, default: []].append(piece)
+            }
+        }
+        // In the order in which the blocks lie on disk.
+        reads = piecesOfBlock.map { Read(block: manifest.blocks[$0.key], pieces: $0.value) }
+            .sorted { ($0.block.segment, $0.block.offset) < ($1.block.segment, $1.block.offset) }
+    }
+
+    private static func pieces(
+        _ record: TensorRecord, _ manifest: Manifest, _ view: TensorView
+    ) throws(CheckpointError) -> [Piece] {
+        var pieces: [Piece] = []
+        for shard in record.shards {
+            let part: TensorView
+            do { part = try view.part(shard.descriptor) } catch {
+                throw CheckpointError(.mismatch, "tensor \(record.name): \(error)", names: [record.name])
+            }
+            var offset = 0
+            for chunk in manifest.chunks[shard.chunks] {
+                pieces.append(Piece(chunk: chunk, view: part, offset: offset, tensor: record.name))
+                offset += chunk.bytes
+            }
+        }
+        return pieces
+    }
+
+    static func missing(_ what: String, _ name: String, _ present: [String]) -> CheckpointError {
+        let lastPart = name.split(separator: ".").last ?? ""
+        let near = present.filter { $0.hasSuffix(lastPart) }.sorted().prefix(3)
+        let hint = near.isEmpty ? "" : "; it has \(near.joined(separator: ", "))"
+        return CheckpointError(
+            .mismatch, "the checkpoint has no \(what) \(name)\(hint)",
+            remedy: "Restore by a name pattern that leaves it out, or describe the state as it was saved", names: [name])
+    }
+}

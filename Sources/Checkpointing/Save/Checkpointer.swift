@@ -1,0 +1,234 @@
+internal import CheckpointCodecs
+public import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+public import CheckpointState
+internal import Synchronization
+internal import SystemPackage
+
+/// Saves and restores the state of one training loop in one store.
+///
+/// The contract with the trainer: between updates the state does not change, and it changes only while a `MutationPermit` is
+/// held. In between, `save` may be called; it returns at once, and the state is copied out of the trainer's memory
+/// while forward and backward run.
+///
+///     let checkpointer = try Checkpointer(store: store, state: state)
+///     try checkpointer.resume()
+///     for step in 1... {
+///         let loss = forwardBackward()
+///         checkpointer.mutate { optimizer.update() }
+///         if step % 100 == 0 { try checkpointer.save(step: step, metrics: ["loss": loss]) }
+///     }
+///     try checkpointer.close()
+///
+/// Call it from one thread, the trainer's.
+public final class Checkpointer: Sendable {
+    public let store: CheckpointStore
+    private let provider: any StateProvider
+    private let session: SaveSession
+    private let pipeline: SavePipeline
+    private let workers: [WorkerThread]
+    private let encoder: BlockEncoder
+
+    /// Begins a run: allocates the arena and starts the workers.
+    /// - Parameter store: open for writing.
+    /// - Throws: codes `misuse`, `outOfMemory`, `io`.
+    public init(
+        store: CheckpointStore, state provider: any StateProvider, options: CheckpointerOptions = .init()
+    ) throws(CheckpointError) {
+        try options.check()
+        guard store.access == .writing else {
+            throw CheckpointError(.misuse, "the store is open for reading only", remedy: "Open it with access .writing")
+        }
+        self.store = store
+        self.provider = provider
+        let run = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: try store.files.names().last?.run)
+        session = SaveSession(store: store, options: options, run: run)
+        encoder = BlockEncoder(options.compression)
+        let arena = try translating("staging arena") {
+            try StagingArena(slotBytes: options.chunkBytes, slotCount: max(options.arenaBytes / options.chunkBytes, 1))
+        }
+        let pipeline = SavePipeline(arena: arena, chunkBytes: options.chunkBytes, outcome: session.outcome)
+        self.pipeline = pipeline
+        workers = (0..<options.workers).map { index in
+            WorkerThread(name: "ckpt-worker-\(index)", niceness: Int32(options.workerNiceness)) { pipeline.work() }
+        }
+    }
+
+    /// A checkpointer dropped without `close` lets the save in flight finish, as long as the process lives.
+    deinit { pipeline.close() }
+
+    /// The run that this checkpointer's saves belong to.
+    public var run: RunID { session.run }
+
+    // MARK: Saving
+
+    /// Asks for a checkpoint of the state as it is now, and returns at once.
+    ///
+    /// Step, metrics and object values are taken now; tensors are captured in the background until the next permit.
+    /// - Parameters:
+    ///   - step: number of updates made so far; unique in the run.
+    ///   - metrics: what a person may want to choose checkpoints by.
+    /// - Throws: codes `misuse` (a permit is held, or closed), `skipped` (by policy), `noSpace`, `provider`. A failure in the
+    ///   background is not thrown here: it is in the ticket, in the events, in the next ticket and in `close`.
+    @discardableResult
+    public func save(step: Int, metrics: [String: Double] = [:]) throws(CheckpointError) -> SaveTicket {
+        let called = ContinuousClock.now
+        try admit(step: step)
+        let started = ContinuousClock.now
+        let operation = try prepare(step, metrics, started)
+        pipeline.begin(
+            operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes),
+            isPlacedEarly: session.options.compression == .none)
+        session.state.withLock { state in
+            state.submitTime = .now - started
+            state.stall.submit += state.submitTime
+            state.stall.backpressure += started - called
+        }
+        session.emit(.started(step: step, id: operation.ticket.id))
+        return operation.ticket
+    }
+
+    /// Waits for an earlier save, or refuses, as the policy says.
+    private func admit(step: Int) throws(CheckpointError) {
+        guard step >= 0 else { throw CheckpointError(.misuse, "step \(step) is negative") }
+        let (permits, isClosed) = session.state.withLock { ($0.permits, $0.isClosed) }
+        guard !isClosed else { throw CheckpointError(.misuse, "the checkpointer is closed") }
+        guard permits == 0 else {
+            throw CheckpointError(
+                .misuse, "save of step \(step) while a mutation permit is held",
+                remedy: "End the permit before saving: the state must not change while it is captured")
+        }
+        guard !pipeline.isIdle else { return }
+        guard session.options.backpressure == .block else {
+            throw CheckpointError(.skipped, "step \(step) is not saved: an earlier save is still being written")
+        }
+        pipeline.waitUntilIdle()
+    }
+
+    private func prepare(
+        _ step: Int, _ metrics: [String: Double], _ started: ContinuousClock.Instant
+    ) throws(CheckpointError) -> SaveOperation {
+        let (inventory, objects) = try translating("describing the state") {
+            let inventory = try StateInventory(of: provider)
+            return (inventory, try inventory.objects.map { try $0.freeze() })
+        }
+        let plan = session.plan(for: inventory)
+        try checkSpace(plan.totalBytes)
+        let header = header(step, metrics, inventory, plan)
+        let failure = session.state.withLock { state in
+            defer { state.unreportedFailure = nil }
+            return state.unreportedFailure
+        }
+        let writer = SegmentWriter(
+            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: header.id, rank: 0)
+        let ticket = SaveTicket(step: step, id: header.id, earlierFailure: failure) { [pipeline] in pipeline.cancel($0) }
+        return SaveOperation(
+            header: header, plan: plan, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
+            ticket: ticket, started: started)
+    }
+
+    private func header(
+        _ step: Int, _ metrics: [String: Double], _ inventory: StateInventory, _ plan: CapturePlan
+    ) -> Manifest {
+        var header = Manifest(
+            id: .random(), store: store.id, run: session.run, runName: session.options.runName, step: step,
+            created: Clock.milliseconds, writer: Version.writer)
+        session.state.withLock { state in
+            header.parent = state.parent
+            header.groups = plan.groups.map { Manifest.Group(name: $0, epoch: state.epochs[$0, default: 0]) }
+        }
+        header.metrics = metrics.sorted { $0.key < $1.key }.map { Manifest.Metric(name: $0.key, value: $0.value) }
+        header.tensors = TensorRecord.directory(inventory.tensors, plan)
+        return header
+    }
+
+    /// Refuses a save that cannot fit before it disturbs anybody.
+    private func checkSpace(_ bytes: Int) throws(CheckpointError) {
+        // Compressed sizes are known only once something has been saved.
+        let lastStored = session.state.withLock { $0.lastStoredBytes }
+        let needed = session.options.compression == .none ? bytes : lastStored ?? 0
+        let root = store.directories.root
+        let available = try translating("free space") { try store.fileSystem.availableBytes(at: root) }
+        guard available >= needed else {
+            throw CheckpointError(
+                .noSpace, "a save needs \(needed) bytes and \(root) has \(available)",
+                remedy: "Free some space, or prune old checkpoints", path: root.string)
+        }
+    }
+
+    // MARK: Mutating
+
+    /// Waits until the state, or one group of it, may change, and returns the permit for it.
+    ///
+    /// What has not been captured yet is copied now, by this thread and the workers together. Never fails: if the save in flight does,
+    /// the permit is granted all the same.
+    /// - Parameter group: the group that will change; nil means all of them.
+    public func permit(for group: String? = nil) -> MutationPermit {
+        let began = ContinuousClock.now
+        let backpressure = pipeline.passFence(group)
+        let waited = ContinuousClock.now - began
+        session.state.withLock { state in
+            state.permits += 1
+            state.stall.backpressure += backpressure
+            state.stall.fence += waited - backpressure
+            for name in group.map({ [$0] }) ?? Array(state.epochs.keys) { state.epochs[name, default: 0] &+= 1 }
+            if let group, !state.fencesSinceSave.contains(group) { state.fencesSinceSave.append(group) }
+        }
+        return MutationPermit { [session] in session.state.withLock { $0.permits -= 1 } }
+    }
+
+    /// Changes the state, or one group of it, inside `body`.
+    public func mutate<R, E: Error>(_ group: String? = nil, _ body: () throws(E) -> R) throws(E) -> R {
+        let permit = permit(for: group)
+        let result = Result { () throws(E) -> R in try body() }
+        permit.end()
+        return try result.get()
+    }
+
+    // MARK: Restoring
+
+    /// Restores the newest checkpoint that is whole, if there is any, and makes it the parent of this run.
+    /// - Returns: nil if the store holds no checkpoint.
+    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint is whole).
+    public func resume() throws(CheckpointError) -> RestoreReport? {
+        if try store.files.names().isEmpty { return nil }
+        return try restore(.latest)
+    }
+
+    /// Restores a checkpoint into the state, and makes it the parent of this run.
+    @discardableResult
+    public func restore(_ reference: CheckpointReference) throws(CheckpointError) -> RestoreReport {
+        pipeline.waitUntilIdle()
+        let report = try mutate { () throws(CheckpointError) in
+            try store.restore(reference, into: provider, threads: session.options.workers)
+        }
+        for skipped in report.skipped { session.warn("not resumed from: \(skipped)") }
+        session.state.withLock {
+            $0.parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
+        }
+        return report
+    }
+
+    // MARK: Ending
+
+    /// Time that the trainer has been held up so far.
+    public var stall: StallReport {
+        var stall = session.state.withLock { $0.stall }
+        stall.arenaHighWaterBytes = pipeline.arenaHighWaterBytes
+        return stall
+    }
+
+    /// Waits for the save in flight, and stops.
+    /// - Throws: the failure of the last save, if it failed and no ticket has told of it.
+    public func close() throws(CheckpointError) {
+        let wasClosed = session.state.withLock { state in
+            defer { state.isClosed = true }
+            return state.isClosed
+        }
+        guard !wasClosed else { return }
+        pipeline.close()
+        for worker in workers { worker.join() }
+        if let failure = session.state.withLock({ $0.unreportedFailure }) { throw failure }
+    }
+}

@@ -1,0 +1,66 @@
+internal import CheckpointCatalog
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import SystemPackage
+
+/// The one place that knows the order "segments durable, manifest published, row indexed": steps W2 to W10 of
+/// Formats/durability.md, by their numbers.
+struct CommitProtocol {
+    let fileSystem: any FileSystem
+    let directories: StoreDirectories
+    let catalog: CatalogKeeper
+
+    /// Commits what `writer` has written.
+    /// - Parameters:
+    ///   - manifest: makes the manifest, given the sealed segments.
+    ///   - durable: called between W5 and W6.
+    func commit(
+        _ writer: SegmentWriter, manifest: ([SegmentReference]) -> Manifest, durable: () -> Void
+    ) throws(CheckpointError) -> Manifest {
+        let segments: [SegmentReference]
+        do { segments = try writer.seal() } catch { throw CheckpointError(error) }  // W2-W5
+        durable()
+        let manifest = manifest(segments)
+        let bytes = manifest.encoded(digest: Hashing.digest)
+        try publish(manifest, bytes)
+        let loaded = ManifestFiles.Loaded(
+            manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
+        catalog.add(loaded)  // W10
+        return manifest
+    }
+
+    private func publish(_ manifest: Manifest, _ bytes: [UInt8]) throws(CheckpointError) {
+        let staged = directories.staging.appending("\(manifest.id).manifest")
+        let final = directories.path(of: manifest.name)
+        do {
+            try fileSystem.createDurably(staged, bytes)  // W6
+        } catch {
+            throw CheckpointError(error)
+        }
+        do {
+            try fileSystem.link(staged, to: final)  // W7, the commit point
+            try fileSystem.syncDirectory(directories.manifests)  // W8
+        } catch {
+            try settle(error, final, bytes)
+        }
+        // W9. A name left behind in staging/ is removed by the next recovery.
+        try? fileSystem.remove(staged)
+    }
+
+    /// W7 or W8 failed: whether the checkpoint is committed is read off the disk, never assumed.
+    private func settle(_ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8]) throws(CheckpointError) {
+        // An unreadable manifest is one that is not ours.
+        let found = try? fileSystem.contents(of: final, atMost: Limits.manifestBytesMax)
+        guard let found, found == bytes else {
+            throw error.errno == .fileExists
+                ? CheckpointError(
+                    .exists, "\(final) is already committed", remedy: "A committed step is never overwritten; save another step",
+                    path: final.string)
+                : CheckpointError(error)
+        }
+        // Published by us; it counts once the directory is durable. A directory may be synced again, unlike a file's data.
+        do { try fileSystem.syncDirectory(directories.manifests) } catch { throw CheckpointError(error) }
+    }
+}

@@ -1,0 +1,141 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointState
+internal import Logging
+internal import Synchronization
+
+/// What a checkpointer remembers from one save to the next, and what is done when a save ends. Shared by the trainer's
+/// thread and the workers.
+final class SaveSession: Sendable {
+    struct State {
+        var parent: Manifest.Parent?
+        var plan: (key: PlanKey, plan: CapturePlan)?
+        /// Updates granted so far, per group.
+        var epochs: [String: UInt32] = [:]
+        var permits = 0
+        /// Groups in the order of their fences, before the last save and since.
+        var fenceOrder: [String] = []
+        var fencesSinceSave: [String] = []
+        var stall = StallReport()
+        var submitTime = Duration.zero
+        var unreportedFailure: CheckpointError?
+        var lastHashes: [Hash128] = []
+        var lastStoredBytes: Int?
+        var isClosed = false
+    }
+
+    let store: CheckpointStore
+    let options: CheckpointerOptions
+    let run: RunID
+    let state = Mutex(State())
+
+    init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
+        self.store = store
+        self.options = options
+        self.run = run
+    }
+
+    func emit(_ event: CheckpointEvent) { options.onEvent?(event) }
+
+    var outcome: SavePipeline.Outcome {
+        SavePipeline.Outcome(
+            captured: { self.captured($0) }, written: { self.written($0, $1) }, commit: { try self.commit($0) },
+            failed: { self.failed($0, $1) })
+    }
+
+    private func captured(_ operation: SaveOperation) {
+        operation.results.withLock { $0.timeToCaptured = operation.age }
+        operation.ticket.advance(to: .captured)
+        emit(.captured(step: operation.header.step))
+    }
+
+    private func written(_ operation: SaveOperation, _ bytes: Int) {
+        emit(.progress(step: operation.header.step, writtenBytes: bytes, totalBytes: operation.plan.totalBytes))
+    }
+
+    private func commit(_ operation: SaveOperation) throws {
+        let commit = CommitProtocol(
+            fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
+        let manifest = try commit.commit(operation.writer, manifest: operation.manifest) {
+            operation.results.withLock { $0.timeToDurable = operation.age }
+            operation.ticket.advance(to: .durable)
+            emit(.durable(step: operation.header.step))
+        }
+        let report = remember(manifest, operation)
+        if report.isUnchanged {
+            warn("step \(report.step) has the same tensors as the checkpoint before it: is the training state what is saved?")
+        }
+        operation.ticket.advance(to: .committed)
+        emit(.committed(report))
+    }
+
+    private func remember(_ manifest: Manifest, _ operation: SaveOperation) -> SaveReport {
+        state.withLock { state in
+            let hashes = manifest.chunks.prefix(operation.plan.chunks.count).map(\.hash)
+            let isUnchanged = !hashes.isEmpty && hashes == state.lastHashes
+            state.lastHashes = hashes
+            state.lastStoredBytes = manifest.storedBytes
+            return operation.report(manifest, submitTime: state.submitTime, isUnchanged: isUnchanged)
+        }
+    }
+
+    private func failed(_ operation: SaveOperation, _ error: CheckpointError) {
+        state.withLock { $0.unreportedFailure = error }
+        options.logger.error("save of step \(operation.header.step) failed: \(error)")
+        operation.ticket.fail(error)
+        emit(.failed(step: operation.header.step, error))
+    }
+
+    func warn(_ message: String) {
+        options.logger.warning("\(message)")
+        emit(.warning(message))
+    }
+
+    /// The plan of the last save, if the state still has the same layout.
+    func plan(for inventory: StateInventory) -> CapturePlan {
+        state.withLock { state in
+            if !state.fencesSinceSave.isEmpty { state.fenceOrder = state.fencesSinceSave }
+            state.fencesSinceSave = []
+            let key = PlanKey(inventory, state.fenceOrder)
+            if let (known, plan) = state.plan, known == key { return plan }
+            let plan = CapturePlan(
+                tensors: inventory.tensors.map { ($0.group, $0.view.byteCount) }, chunkBytes: options.chunkBytes,
+                groupOrder: state.fenceOrder)
+            state.plan = (key, plan)
+            return plan
+        }
+    }
+}
+
+/// What a capture plan depends on.
+struct PlanKey: Equatable {
+    private struct Tensor: Equatable {
+        var name: String
+        var group: String
+        var type: ElementType
+        var shape: [Int]
+    }
+
+    private let tensors: [Tensor]
+    private let groupOrder: [String]
+
+    init(_ inventory: StateInventory, _ groupOrder: [String]) {
+        tensors = inventory.tensors.map {
+            Tensor(name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape)
+        }
+        self.groupOrder = groupOrder
+    }
+}
+
+extension TensorRecord {
+    /// The tensor directory of a checkpoint whose one rank holds everything.
+    static func directory(_ tensors: [TensorItem], _ plan: CapturePlan) -> [TensorRecord] {
+        tensors.enumerated().map { index, item in
+            let shard = ShardRecord(
+                descriptor: ShardDescriptor(whole: item.view.shape), chunks: plan.chunksOfTensor[index])
+            return TensorRecord(
+                name: item.name, type: item.view.type, shape: item.view.shape, role: item.role,
+                group: plan.groupOfTensor[index], shards: [shard])
+        }
+    }
+}

@@ -1,0 +1,46 @@
+public import CheckpointCodecs
+internal import CheckpointFormat
+public import Logging
+
+/// How a `Checkpointer` saves.
+public struct CheckpointerOptions: Sendable {
+    /// What `save` does while an earlier save is still being written.
+    public enum Backpressure: Sendable {
+        /// Waits until it is committed.
+        case block
+        /// Fails with code `skipped`.
+        case skip
+    }
+
+    /// A person's name for the run, shown by `ckpt ls`.
+    public var runName = ""
+    public var compression = Compression.none
+    /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.
+    public var chunkBytes = Limits.chunkBytesDefault
+    /// Memory for captured chunks, in bytes: a hard budget, allocated once. At least one chunk is allocated.
+    public var arenaBytes = 128 << 20
+    /// Threads that copy, encode and write.
+    public var workers = 2
+    /// Nice value of those threads: 0 competes with the trainer, 19 yields to it.
+    public var workerNiceness = 10
+    public var backpressure = Backpressure.block
+    /// A segment is closed when it reaches this size.
+    public var segmentBytes = Limits.segmentBytesDefault
+    /// Called on the engine's threads; must return quickly.
+    public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
+    public var logger = Logger(label: "ckpt")
+
+    public init() {}
+
+    func check() throws(CheckpointError) {
+        guard chunkBytes % Limits.pageBytes == 0, (Limits.pageBytes...16 << 20).contains(chunkBytes) else {
+            throw CheckpointError(.misuse, "chunkBytes \(chunkBytes) is not a multiple of 4096 up to 16 MiB")
+        }
+        guard workers >= 1, workers <= 64, arenaBytes >= 0, (0...19).contains(workerNiceness) else {
+            throw CheckpointError(.misuse, "workers \(workers), arenaBytes \(arenaBytes) or niceness \(workerNiceness) out of range")
+        }
+        guard segmentBytes >= 1 << 20, segmentBytes <= Limits.segmentBytesMax / 2 else {
+            throw CheckpointError(.misuse, "segmentBytes \(segmentBytes) is not between 1 MiB and 32 GiB")
+        }
+    }
+}
