@@ -58,8 +58,12 @@ let package = Package(
         // The reference trainer.
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .target(
-            name: "ReferenceModel", dependencies: ["COpenBLAS"], path: "Examples/ReferenceTrainer/Model",
+            name: "ReferenceModel", dependencies: ["COpenBLAS", "CheckpointState"], path: "Examples/ReferenceTrainer/Model",
             swiftSettings: strict),
+        .executableTarget(
+            name: "ReferenceTrainer",
+            dependencies: ["Checkpointing", "ReferenceModel", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/ReferenceTrainer/App", swiftSettings: strict),
         .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"], swiftSettings: strict),
 
         // Tools.

@@ -1,0 +1,150 @@
+internal import ArgumentParser
+internal import Checkpointing
+internal import Foundation
+internal import ReferenceModel
+
+/// `reference-trainer`: trains a byte-level GPT, checkpoints it, and resumes from the store's newest checkpoint.
+@main
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ReferenceTrainer",
+        abstract: "Trains a small byte-level GPT with asynchronous checkpoints, and resumes where the store left off.",
+        discussion: "Example: ReferenceTrainer --store /tmp/run --steps 200 --every 20")
+
+    @Option(help: "Directory of the checkpoint store; made if missing.")
+    var store: String
+
+    @Option(help: "Text to train on.")
+    var data = "/usr/share/common-licenses/GPL-3"
+
+    @Option(help: "Model: tiny, small or medium.")
+    var model = "small"
+
+    @Option(help: "Number of updates in the whole run, across resumes.")
+    var steps = 200
+
+    @Option(help: "A checkpoint every so many updates.")
+    var every = 20
+
+    @Option(help: "Sequences per batch.")
+    var batch = 8
+
+    @Option(help: "Seed of weights, dropout and data order.")
+    var seed: UInt64 = 1
+
+    @Option(help: "none, lz4, zstd or zstd:LEVEL.")
+    var compression = "zstd"
+
+    @Option(help: "Threads of the matrix products.")
+    var threads = 1
+
+    @Option(help: "Staging memory in MiB.")
+    var arena = 64
+
+    @Option(help: "Append a line 'STEP LOSS-BITS' per update to this file.")
+    var lossLog: String?
+
+    @Flag(help: "Print a fingerprint of weights and moments at every save.")
+    var fingerprints = false
+
+    @Option(help: "Send SIGKILL to this process when the save of this step is half written.")
+    var killDuringSave: Int?
+
+    func validate() throws {
+        guard Compression(compression) != nil else { throw ValidationError("unknown compression \(compression)") }
+        guard configuration != nil else { throw ValidationError("unknown model \(model)") }
+        guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else { throw ValidationError("a number is not positive") }
+    }
+
+    private var configuration: ModelConfiguration? {
+        switch model {
+        case "tiny": .tiny
+        case "small": .small
+        case "medium": .medium
+        default: nil
+        }
+    }
+
+    func run() throws {
+        setThreads(threads)
+        guard let configuration else { return }
+        let text = try Array(Data(contentsOf: URL(fileURLWithPath: data)))
+        guard text.count > configuration.context else { throw ValidationError("\(data) is too short to train on") }
+        let training = TrainingRun(configuration: configuration, text: text, batch: batch, steps: steps, seed: seed)
+        let store = try CheckpointStore.open(store, for: .writing, onWarning: { say("warning: \($0)") })
+        let checkpointer = try Checkpointer(store: store, state: training.state, options: options)
+        if let resumed = try checkpointer.resume() {
+            training.adoptRestoredStep()
+            say("resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))")
+        }
+        try train(training, checkpointer)
+        try checkpointer.close()
+        say("finished at step \(training.step), state \(training.digest)")
+    }
+
+    private func train(_ training: TrainingRun, _ checkpointer: Checkpointer) throws {
+        let log = try lossLog.map { try LossLog(path: $0) }
+        while training.step < steps {
+            let loss = training.advance(checkpointer)
+            let step = training.step
+            try log?.append(step: step, loss: loss)
+            if step % 10 == 0 || step == 1 { say("step \(step) loss \(String(format: "%.4f", loss))") }
+            if step % every == 0 || step == steps {
+                say("saving step \(step)\(fingerprint(training))")
+                try checkpointer.save(step: step, metrics: ["loss": Double(loss)])
+            }
+        }
+    }
+
+    private func fingerprint(_ training: TrainingRun) -> String {
+        fingerprints ? ", state \(training.digest)" : ""
+    }
+
+    private var options: CheckpointerOptions {
+        var options = CheckpointerOptions()
+        options.runName = "reference-\(model)"
+        options.compression = Compression(compression) ?? .none
+        options.arenaBytes = arena << 20
+        options.onEvent = { [killDuringSave] event in report(event, killDuringSave: killDuringSave) }
+        return options
+    }
+}
+
+/// Tells of saves on standard output, and dies in the middle of one if it was asked to.
+private func report(_ event: CheckpointEvent, killDuringSave: Int?) {
+    switch event {
+    case .committed(let report):
+        let ratio = Double(report.logicalBytes) / Double(max(report.storedBytes, 1))
+        say(
+            "committed step \(report.step): \(report.logicalBytes) bytes, ratio \(String(format: "%.2f", ratio)), "
+                + "trainer held \(report.submitTime), \(report.timeToCommitted) in the background")
+    case .failed(let step, let error): say("save of step \(step) failed: \(error)")
+    case .progress(let step, let written, let total) where step == killDuringSave && written * 2 >= total:
+        say("killing this process in the middle of the save of step \(step)")
+        kill(getpid(), SIGKILL)
+    default: break
+    }
+}
+
+/// Prints a whole line at once, so that lines of several threads do not mix, and a killed process has said it.
+private func say(_ line: String) {
+    FileHandle.standardOutput.write(Data((line + "\n").utf8))
+}
+
+/// Losses as their bits, to compare runs exactly.
+private struct LossLog {
+    private let handle: FileHandle
+
+    init(path: String) throws {
+        let exists = FileManager.default.fileExists(atPath: path)
+        guard exists || FileManager.default.createFile(atPath: path, contents: nil),
+            let handle = FileHandle(forWritingAtPath: path)
+        else { throw ValidationError("cannot write \(path)") }
+        try handle.seekToEnd()
+        self.handle = handle
+    }
+
+    func append(step: Int, loss: Float) throws {
+        try handle.write(contentsOf: Data("\(step) \(String(loss.bitPattern, radix: 16))\n".utf8))
+    }
+}

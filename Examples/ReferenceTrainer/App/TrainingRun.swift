@@ -1,0 +1,103 @@
+internal import Checkpointing
+internal import ReferenceModel
+internal import Synchronization
+
+/// Everything that changes while the model trains, and how the engine sees it.
+///
+/// Weights and moments lie in the tensors' own memory and are lent to the engine; the rest are values.
+final class TrainingRun {
+    /// What must be restored besides tensors for the next step to be the same to the last bit.
+    struct Progress: Sendable {
+        var step = 0
+        var random: RandomGenerator
+        var cursor: DataCursor
+        var schedule: LearningRateSchedule
+        var configuration: ModelConfiguration
+    }
+
+    let model: GPT
+    let optimizer: AdamW
+    let text: [UInt8]
+    let batch: Int
+    private let progress: Shared<Progress>
+
+    init(configuration: ModelConfiguration, text: [UInt8], batch: Int, steps: Int, seed: UInt64) {
+        var random = RandomGenerator(seed: seed)
+        model = GPT(configuration: configuration, random: &random)
+        optimizer = AdamW(model: model)
+        self.text = text
+        self.batch = batch
+        let schedule = LearningRateSchedule(peak: 1e-3, floor: 1e-4, warmupSteps: 20, totalSteps: steps)
+        progress = Shared(
+            Progress(random: random, cursor: DataCursor(seed: seed), schedule: schedule, configuration: configuration))
+    }
+
+    var step: Int { progress.value.step }
+
+    /// One step: forward and backward with the state unchanged, then the update, group by group, each under its permit.
+    /// - Returns: the training loss before the update.
+    func advance(_ checkpointer: Checkpointer) -> Float {
+        var next = progress.value
+        let batchOfText = next.cursor.nextBatch(from: text, batch: batch, context: model.configuration.context)
+        let loss = model.lossAndGradients(
+            inputs: batchOfText.inputs, targets: batchOfText.targets, batch: batch, random: &next.random)
+        optimizer.clipGradients(maxNorm: 1)
+        let rate = next.schedule.rate(at: next.step)
+        optimizer.beginStep()
+        for group in optimizer.groups {
+            checkpointer.mutate(group) { optimizer.update(group: group, learningRate: rate) }
+        }
+        next.step += 1
+        progress.value = next
+        return loss
+    }
+
+    /// After a restore: the optimizer keeps a count of its own.
+    func adoptRestoredStep() { optimizer.step = progress.value.step }
+
+    /// The state as the engine sees it.
+    var state: State {
+        let progress = progress
+        return State {
+            State("model", children: model.parameters.indices.map { index in
+                TensorState(
+                    model.parameters[index].name, model.parameters[index].view,
+                    group: model.parameterGroup(of: index))
+            })
+            OptimizerState(
+                tensors: (optimizer.firstMoments + optimizer.secondMoments).enumerated().map { index, tensor in
+                    (
+                        name: String(tensor.name.dropFirst("optimizer.".count)), view: tensor.view,
+                        group: model.parameterGroup(of: index % model.parameters.count)
+                    )
+                },
+                getStep: { progress.value.step }, setStep: { progress.value.step = $0 })
+            ObjectState("rng", role: .rng, get: { progress.value.random }, set: { progress.value.random = $0 })
+            ObjectState("cursor", role: .data, get: { progress.value.cursor }, set: { progress.value.cursor = $0 })
+            ObjectState(
+                "schedule", role: .schedule, get: { progress.value.schedule }, set: { progress.value.schedule = $0 })
+            ObjectState(
+                "configuration", role: .config, get: { progress.value.configuration },
+                set: { precondition($0 == progress.value.configuration, "the checkpoint is of another model") })
+        }
+    }
+
+    /// A number that tells two states of the tensors apart, computed from the live memory.
+    var digest: String {
+        let tensors = model.parameters + optimizer.firstMoments + optimizer.secondMoments
+        let value = tensors.reduce(0xcbf2_9ce4_8422_2325) { $0 &* 31 &+ $1.fingerprint }
+        return String(value, radix: 16)
+    }
+}
+
+/// A value that the trainer's thread changes and the engine's closures read.
+final class Shared<Value: Sendable>: Sendable {
+    private let storage: Mutex<Value>
+
+    init(_ value: Value) { storage = Mutex(value) }
+
+    var value: Value {
+        get { storage.withLock { $0 } }
+        set { storage.withLock { $0 = newValue } }
+    }
+}

@@ -1,0 +1,22 @@
+internal import CheckpointFormat
+package import CheckpointState
+
+extension Tensor {
+    /// The tensor's memory, lent to the checkpoint engine. The loan keeps the tensor alive.
+    package var view: TensorView {
+        let memory = unsafe LentMemory(
+            start: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<Float>.stride, owner: self)
+        do { return try TensorView(memory, type: .f32, shape: shape) } catch {
+            preconditionFailure("a tensor that does not fit its own memory: \(error)")
+        }
+    }
+
+    /// A 64-bit number that any change of any bit changes, but for accident (FNV-1a over the elements' bits).
+    package var fingerprint: UInt64 {
+        unsafe withValues { values in
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+            for unsafe value in unsafe values { hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01b3 }
+            return hash
+        }
+    }
+}
