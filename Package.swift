@@ -22,7 +22,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
     ],
     targets: [
         // Libraries, from the bottom up. The arrows are checked by Tools/tidy and by
@@ -71,6 +70,18 @@ let package = Package(
         .executableTarget(
             name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TidyRules"], swiftSettings: strict),
+
+        // Tests of the engine, with fakes that several test targets share.
+        .target(
+            name: "CheckpointTestSupport",
+            dependencies: ["CheckpointFormat", "CheckpointIO", "CheckpointState", system],
+            path: "Tests/CheckpointTestSupport", swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointingTests",
+            dependencies: [
+                "Checkpointing", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport", system,
+            ],
+            swiftSettings: strict),
     ],
     cLanguageStandard: .c11
 )

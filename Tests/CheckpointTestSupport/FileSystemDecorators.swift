@@ -1,0 +1,123 @@
+package import CheckpointIO
+internal import Glibc
+internal import Synchronization
+package import SystemPackage
+
+/// What is about to be done to a file system; decorators see every operation before it happens.
+package struct FileOperation: Sendable, Equatable, CustomStringConvertible {
+    package var verb: String
+    package var path: FilePath
+
+    package var description: String { "\(verb) \(path)" }
+}
+
+/// Asks `before` about every operation that changes something; it may refuse, delay or record it.
+package final class HookedFileSystem<Base: FileSystem>: FileSystem {
+    package let base: Base
+    private let before: @Sendable (FileOperation) throws(FileSystemError) -> Void
+
+    package init(_ base: Base, before: @escaping @Sendable (FileOperation) throws(FileSystemError) -> Void) {
+        self.base = base
+        self.before = before
+    }
+
+    fileprivate func ask(_ verb: String, _ path: FilePath) throws(FileSystemError) {
+        try before(FileOperation(verb: verb, path: path))
+    }
+
+    package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
+        try ask("create", path)
+        return HookedFile(try base.create(path), path) { verb, path throws(FileSystemError) in try self.ask(verb, path) }
+    }
+
+    package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile { try base.open(path) }
+    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] { try base.list(directory) }
+    package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? { try base.kind(of: path) }
+
+    package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
+        try ask("mkdir", path)
+        try base.makeDirectory(path)
+    }
+
+    package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) {
+        try ask("link", new)
+        try base.link(existing, to: new)
+    }
+
+    package func remove(_ path: FilePath) throws(FileSystemError) {
+        try ask("remove", path)
+        try base.remove(path)
+    }
+
+    package func syncDirectory(_ path: FilePath) throws(FileSystemError) {
+        try ask("syncdir", path)
+        try base.syncDirectory(path)
+    }
+
+    package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? { try base.lock(path) }
+    package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int { try base.availableBytes(at: path) }
+}
+
+private final class HookedFile: WritableFile {
+    private let base: any WritableFile
+    private let path: FilePath
+    private let ask: @Sendable (String, FilePath) throws(FileSystemError) -> Void
+
+    init(
+        _ base: any WritableFile, _ path: FilePath,
+        ask: @escaping @Sendable (String, FilePath) throws(FileSystemError) -> Void
+    ) {
+        self.base = base
+        self.path = path
+        self.ask = ask
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
+        try ask("write \(offset)+\(bytes.count)", path)
+        unsafe try base.write(bytes, at: offset)
+    }
+
+    func sync() throws(FileSystemError) {
+        try ask("sync", path)
+        try base.sync()
+    }
+
+    func close() { base.close() }
+}
+
+/// Counts operations and fails some of them.
+package final class FaultCounter: Sendable {
+    private let count = Atomic(0)
+
+    package init() {}
+
+    package var operations: Int { count.load(ordering: .relaxed) }
+
+    /// Succeeds `k` times, then fails: once, or for ever after.
+    package func hook(
+        failAt k: Int, _ errno: Errno, forEver: Bool
+    ) -> @Sendable (FileOperation) throws(FileSystemError) -> Void {
+        { operation throws(FileSystemError) in
+            let index = self.count.wrappingAdd(1, ordering: .relaxed).oldValue
+            if index == k || (forEver && index > k) {
+                throw FileSystemError("injected \(operation.verb)", operation.path, errno)
+            }
+        }
+    }
+}
+
+/// Sleeps; for tests that need a slow disk.
+package func sleepMilliseconds(_ milliseconds: Double) { usleep(UInt32(milliseconds * 1000)) }
+
+/// Keeps a list of what was done.
+package final class OperationLog: Sendable {
+    private let operations = Mutex<[FileOperation]>([])
+
+    package init() {}
+
+    package var all: [FileOperation] { operations.withLock { $0 } }
+
+    package var hook: @Sendable (FileOperation) throws(FileSystemError) -> Void {
+        { operation throws(FileSystemError) in self.operations.withLock { $0.append(operation) } }
+    }
+}

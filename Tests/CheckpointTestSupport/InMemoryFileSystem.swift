@@ -1,0 +1,280 @@
+package import CheckpointIO
+internal import Synchronization
+package import SystemPackage
+
+/// A file system in memory that knows what a crash would leave.
+///
+/// Contents and directory entries exist twice: as programs see them, and as they are on the platter. `sync` copies a file's content,
+/// `syncDirectory` a directory's entries, from the first to the second. `crashed` gives the file system that a reboot finds: what was synced
+/// for certain, and of everything else whatever chance lets survive.
+package final class InMemoryFileSystem: FileSystem {
+    enum Entry: Equatable {
+        case file(Int)
+        case directory
+    }
+
+    struct Node {
+        var bytes: [UInt8] = []
+        var durable: [UInt8] = []
+    }
+
+    struct State {
+        var nodes: [Int: Node] = [:]
+        var nextNode = 0
+        var entries: [FilePath: [String: Entry]] = ["/": [:]]
+        var durableEntries: [FilePath: [String: Entry]] = ["/": [:]]
+        var locked: Set<FilePath> = []
+    }
+
+    let state: Mutex<State>
+    /// Bytes that may still be written; nil is no limit.
+    private let capacity: Int?
+
+    package init(capacity: Int? = nil) {
+        self.capacity = capacity
+        state = Mutex(State())
+    }
+
+    private init(state: consuming sending State) {
+        capacity = nil
+        self.state = Mutex(state)
+    }
+
+    // MARK: FileSystem
+
+    package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
+        let node = try change("open", path) { state, name, directory throws(FileSystemError) in
+            guard state.entries[directory]?[name] == nil else { throw FileSystemError("open(2)", path, .fileExists) }
+            let node = state.nextNode
+            state.nextNode += 1
+            state.nodes[node] = Node()
+            state.entries[directory]?[name] = .file(node)
+            return node
+        }
+        return File(fileSystem: self, node: node, path: path, size: 0)
+    }
+
+    package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
+        let (node, size) = try state.withLock { state throws(FileSystemError) in
+            guard case .file(let node)? = state.entry(path), let size = state.nodes[node]?.bytes.count else {
+                throw FileSystemError("open(2)", path, .noSuchFileOrDirectory)
+            }
+            return (node, size)
+        }
+        return File(fileSystem: self, node: node, path: path, size: size)
+    }
+
+    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
+        try state.withLock { state throws(FileSystemError) in
+            guard let entries = state.entries[directory] else {
+                throw FileSystemError("opendir(3)", directory, .noSuchFileOrDirectory)
+            }
+            return Array(entries.keys)
+        }
+    }
+
+    package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
+        state.withLock { state in
+            if state.entries[path] != nil { return .directory }
+            return state.entry(path) == nil ? nil : .file
+        }
+    }
+
+    package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
+        try change("mkdir", path) { state, name, directory throws(FileSystemError) in
+            if state.entries[path] != nil { return }
+            state.entries[directory]?[name] = .directory
+            state.entries[path] = [:]
+        }
+    }
+
+    package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) {
+        try change("link", new) { state, name, directory throws(FileSystemError) in
+            guard let entry = state.entry(existing) else { throw FileSystemError("link(2)", existing, .noSuchFileOrDirectory) }
+            guard state.entries[directory]?[name] == nil else { throw FileSystemError("link(2)", new, .fileExists) }
+            state.entries[directory]?[name] = entry
+        }
+    }
+
+    package func remove(_ path: FilePath) throws(FileSystemError) {
+        try change("unlink", path) { state, name, directory throws(FileSystemError) in
+            guard state.entries[directory]?.removeValue(forKey: name) != nil else {
+                throw FileSystemError("unlink(2)", path, .noSuchFileOrDirectory)
+            }
+        }
+    }
+
+    package func syncDirectory(_ path: FilePath) throws(FileSystemError) {
+        try state.withLock { state throws(FileSystemError) in
+            guard let entries = state.entries[path] else { throw FileSystemError("fsync(2)", path, .noSuchFileOrDirectory) }
+            state.durableEntries[path] = entries
+        }
+    }
+
+    package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
+        let isNew = state.withLock { $0.locked.insert(path).inserted }
+        return isNew ? Lock(fileSystem: self, path: path) : nil
+    }
+
+    package func availableBytes(at path: FilePath) -> Int {
+        guard let capacity else { return .max }
+        return state.withLock { max(capacity - $0.usedBytes, 0) }
+    }
+
+    private func change<R>(
+        _ operation: String, _ path: FilePath,
+        _ body: (inout sending State, String, FilePath) throws(FileSystemError) -> sending R
+    ) throws(FileSystemError) -> sending R {
+        let directory = path.removingLastComponent()
+        guard let name = path.lastComponent?.string else { throw FileSystemError(operation, path, .invalidArgument) }
+        return try state.withLock { state throws(FileSystemError) in
+            guard state.entries[directory] != nil else { throw FileSystemError(operation, path, .noSuchFileOrDirectory) }
+            return try body(&state, name, directory)
+        }
+    }
+
+    // MARK: Crashing
+
+    /// What a reboot finds.
+    /// - Parameter random: decides the fate of everything that was not synced.
+    package func crashed(_ random: inout some RandomNumberGenerator) -> InMemoryFileSystem {
+        let copy = state.withLock { $0 }
+        var after = State()
+        after.nextNode = copy.nextNode
+        for (directory, live) in copy.entries.sorted(by: { $0.key.string < $1.key.string }) {
+            let durable = copy.durableEntries[directory] ?? [:]
+            var survivors: [String: Entry] = [:]
+            for name in Set(live.keys).union(durable.keys).sorted() {
+                let isLive = live[name] == durable[name] || Bool.random(using: &random)
+                survivors[name] = isLive ? live[name] : durable[name]
+            }
+            after.entries[directory] = survivors
+        }
+        after.dropUnreachable()
+        after.durableEntries = after.entries
+        for (id, node) in copy.nodes { after.nodes[id] = node.crashed(&random) }
+        return InMemoryFileSystem(state: after)
+    }
+
+    // MARK: Tampering
+
+    /// All files, with their content.
+    package var files: [FilePath: [UInt8]] {
+        state.withLock { state in
+            var files: [FilePath: [UInt8]] = [:]
+            for (directory, entries) in state.entries {
+                for case (let name, .file(let node)) in entries { files[directory.appending(name)] = state.nodes[node]?.bytes }
+            }
+            return files
+        }
+    }
+
+    /// Replaces a file's content behind everybody's back.
+    package func overwrite(_ path: FilePath, with bytes: [UInt8]) {
+        state.withLock { state in
+            guard case .file(let node)? = state.entry(path) else { preconditionFailure("no file \(path)") }
+            state.nodes[node] = Node(bytes: bytes, durable: bytes)
+        }
+    }
+
+    fileprivate func write(_ bytes: [UInt8], to node: Int, at offset: Int, _ path: FilePath) throws(FileSystemError) {
+        try state.withLock { state throws(FileSystemError) in
+            let end = offset + bytes.count
+            let growth = max(end - (state.nodes[node]?.bytes.count ?? 0), 0)
+            if let capacity, state.usedBytes + growth > capacity { throw FileSystemError("pwrite(2)", path, .noSpace) }
+            state.nodes[node]?.bytes.append(contentsOf: repeatElement(0, count: growth))
+            state.nodes[node]?.bytes.replaceSubrange(offset..<end, with: bytes)
+        }
+    }
+
+    fileprivate func read(_ node: Int, _ range: Range<Int>) -> ArraySlice<UInt8>? {
+        state.withLock { state in
+            guard let bytes = state.nodes[node]?.bytes, range.upperBound <= bytes.count else { return nil }
+            return bytes[range]
+        }
+    }
+
+    fileprivate func sync(_ node: Int) {
+        state.withLock { state in
+            guard let bytes = state.nodes[node]?.bytes else { return }
+            state.nodes[node]?.durable = bytes
+        }
+    }
+
+    fileprivate func unlock(_ path: FilePath) { state.withLock { _ = $0.locked.remove(path) } }
+
+    private final class Lock: FileLock {
+        private let fileSystem: InMemoryFileSystem
+        private let path: FilePath
+
+        init(fileSystem: InMemoryFileSystem, path: FilePath) {
+            self.fileSystem = fileSystem
+            self.path = path
+        }
+
+        deinit { fileSystem.unlock(path) }
+    }
+
+    private final class File: WritableFile, ReadableFile {
+        private let fileSystem: InMemoryFileSystem
+        private let node: Int
+        private let path: FilePath
+        let size: Int
+
+        init(fileSystem: InMemoryFileSystem, node: Int, path: FilePath, size: Int) {
+            self.fileSystem = fileSystem
+            self.node = node
+            self.path = path
+            self.size = size
+        }
+
+        func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
+            unsafe try fileSystem.write(Array(bytes), to: node, at: offset, path)
+        }
+
+        func sync() throws(FileSystemError) { fileSystem.sync(node) }
+        func close() {}
+
+        func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileSystemError) {
+            guard let found = fileSystem.read(node, offset..<offset + bytes.count) else {
+                throw FileSystemError("pread(2) past the end", path, .outOfRange)
+            }
+            unsafe bytes.copyBytes(from: found)
+        }
+    }
+}
+
+extension InMemoryFileSystem.State {
+    func entry(_ path: FilePath) -> InMemoryFileSystem.Entry? {
+        guard let name = path.lastComponent?.string else { return nil }
+        return entries[path.removingLastComponent()]?[name]
+    }
+
+    var usedBytes: Int { nodes.values.reduce(0) { $0 + $1.bytes.count } }
+
+    /// Directories whose own entry did not survive are gone with everything in them.
+    mutating func dropUnreachable() {
+        for directory in entries.keys.sorted(by: { $0.string < $1.string }) where directory != "/" {
+            if entry(directory) != .directory { entries[directory] = nil }
+        }
+        for (directory, names) in entries {
+            entries[directory] = names.filter { $0.value != .directory || entries[directory.appending($0.key)] != nil }
+        }
+    }
+}
+
+extension InMemoryFileSystem.Node {
+    /// Unsynced content survives in sectors of 512 bytes, each for itself; so does the length.
+    func crashed(_ random: inout some RandomNumberGenerator) -> InMemoryFileSystem.Node {
+        guard bytes != durable else { return self }
+        let length = Bool.random(using: &random) ? bytes.count : durable.count
+        var after: [UInt8] = []
+        while after.count < length {
+            let sector = after.count..<min(after.count + 512, length)
+            let source = Bool.random(using: &random) ? bytes : durable
+            after += source[min(sector.lowerBound, source.count)..<min(sector.upperBound, source.count)]
+            after += repeatElement(0, count: sector.upperBound - after.count)
+        }
+        return InMemoryFileSystem.Node(bytes: after, durable: after)
+    }
+}

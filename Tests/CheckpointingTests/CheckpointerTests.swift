@@ -1,0 +1,219 @@
+import CheckpointFormat
+import CheckpointIO
+import CheckpointTestSupport
+import Checkpointing
+import Synchronization
+import SystemPackage
+import Testing
+
+@Suite("Checkpointer")
+struct CheckpointerTests {
+    private let memory = InMemoryFileSystem()
+
+    @Test("what is saved comes back, with every compression", arguments: [Compression.none, .lz4, .zstd(level: 3)])
+    func roundTrip(compression: Compression) throws {
+        let tensors = TestTensors(sizes: [30_000, 0, 8, 4096, 100_000], groups: ["a", "b"])
+        tensors.fillPattern(5)
+        var options = smallOptions(workers: 2)
+        options.compression = compression
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options)
+        try checkpointer.save(step: 1, metrics: ["loss": 2.5, "bad": .nan]).wait()
+        let copy = TestTensors(sizes: [30_000, 0, 8, 4096, 100_000], groups: ["a", "b"])
+        let report = try checkpointer.store.restore(.latest, into: copy)
+        #expect(copy.bytes == tensors.bytes)
+        #expect(report.step == 1)
+        #expect(report.metrics["loss"] == 2.5)
+        #expect(report.metrics["bad"]?.isNaN == true)
+        try checkpointer.close()
+    }
+
+    @Test("compressible state is stored smaller, incompressible state never larger than a page more")
+    func compressionPays() throws {
+        let tensors = TestTensors(sizes: [64 << 10])
+        var options = smallOptions()
+        options.chunkBytes = 64 << 10
+        options.compression = .zstd(level: 1)
+        let reports = Mutex<[SaveReport]>([])
+        options.onEvent = { if case .committed(let report) = $0 { reports.withLock { $0.append(report) } } }
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options)
+        tensors.fill(7)
+        try checkpointer.save(step: 1).wait()
+        checkpointer.mutate { tensors.fillPattern(3) }
+        try checkpointer.save(step: 2).wait()
+        try checkpointer.close()
+        let stored = reports.withLock { $0.map(\.storedBytes) }
+        #expect(stored.count == 2)
+        #expect(stored[0] < 1000)
+        #expect(stored[1] == 64 << 10)
+    }
+
+    @Test("an arena of one chunk is enough for tensors larger than it")
+    func arenaOfOneChunk() throws {
+        let tensors = TestTensors(sizes: [50_000, 20_000])
+        tensors.fillPattern(1)
+        var options = smallOptions(workers: 2)
+        options.arenaBytes = 0
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options)
+        try checkpointer.save(step: 1)
+        checkpointer.mutate { tensors.fill(0) }
+        try checkpointer.close()
+        let copy = TestTensors(sizes: [50_000, 20_000])
+        try openStore(memory, for: .reading).restore(.latest, into: copy)
+        tensors.fillPattern(1)
+        #expect(copy.bytes == tensors.bytes)
+        #expect(checkpointer.stall.arenaHighWaterBytes == 4096)
+    }
+
+    @Test("saving while a permit is held is refused, and training goes on")
+    func saveUnderPermit() throws {
+        let tensors = TestTensors(sizes: [64])
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
+        let permit = checkpointer.permit()
+        let error = #expect(throws: CheckpointError.self) { try checkpointer.save(step: 1) }
+        #expect(error?.code == .misuse)
+        permit.end()
+        try checkpointer.save(step: 1).wait()
+        try checkpointer.close()
+    }
+
+    @Test("a failed save is told of by its ticket, the next ticket or close, and the next save starts clean")
+    func failureIsSticky() throws {
+        let isBroken = Box(false)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if isBroken.value, operation.verb == "sync" { throw FileSystemError("fsync(2)", operation.path, .ioError) }
+        }
+        let tensors = TestTensors(sizes: [20_000])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions())
+        try checkpointer.save(step: 1).wait()
+        isBroken.value = true
+        let failed = try checkpointer.save(step: 2)
+        #expect(throws: CheckpointError.self) { try failed.wait() }
+        isBroken.value = false
+        checkpointer.mutate { tensors.fill(3) }
+        let next = try checkpointer.save(step: 3)
+        #expect(next.earlierFailure?.code == .io)
+        try next.wait()
+        #expect(try steps(of: checkpointer.store) == [3, 1])
+        isBroken.value = true
+        try checkpointer.save(step: 4)
+        #expect(throws: CheckpointError.self) { try checkpointer.close() }
+        #expect(try memory.list("/store/staging").isEmpty)
+    }
+
+    @Test("a step committed in this run is not overwritten")
+    func sameStepTwice() throws {
+        let tensors = TestTensors(sizes: [64])
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
+        let first = try checkpointer.save(step: 1)
+        try first.wait()
+        let error = #expect(throws: CheckpointError.self) { try checkpointer.save(step: 1).wait() }
+        #expect(error?.code == .exists)
+        #expect(try checkpointer.store.newest(5).map { try $0.get().id } == [first.id])
+        #expect(throws: CheckpointError.self) { try checkpointer.close() }
+    }
+
+    @Test("a save can be cancelled; nothing of it stays, and a waiting fence opens")
+    func cancel() throws {
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if operation.verb.hasPrefix("write") { sleepMilliseconds(5) }
+        }
+        let tensors = TestTensors(sizes: [400_000])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions())
+        let ticket = try checkpointer.save(step: 1)
+        ticket.cancel()
+        checkpointer.mutate { tensors.fill(1) }
+        let error = #expect(throws: CheckpointError.self) { try ticket.wait() }
+        #expect(error?.code == .cancelled)
+        #expect(throws: CheckpointError.self) { try checkpointer.close() }
+        #expect(try memory.list("/store/segments").isEmpty)
+        #expect(try memory.list("/store/staging").isEmpty)
+    }
+
+    @Test("a busy pipeline skips the save if the policy says so")
+    func skipPolicy() throws {
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if operation.verb.hasPrefix("write") { sleepMilliseconds(5) }
+        }
+        var options = smallOptions()
+        options.backpressure = .skip
+        let tensors = TestTensors(sizes: [100_000])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
+        try checkpointer.save(step: 1)
+        let error = #expect(throws: CheckpointError.self) { try checkpointer.save(step: 2) }
+        #expect(error?.code == .skipped)
+        try checkpointer.close()
+    }
+
+    @Test("metrics, step and objects are those of the moment of the call")
+    func frozenAtCall() throws {
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if operation.verb.hasPrefix("write") { sleepMilliseconds(3) }
+        }
+        let tensors = TestTensors(sizes: [50_000])
+        let value = Box(["epoch": 1])
+        let state = State {
+            tensors
+            ObjectState("counter", get: { value.value }, set: { value.value = $0 })
+        }
+        let checkpointer = try Checkpointer(store: openStore(disk), state: state, options: smallOptions())
+        try checkpointer.save(step: 1)
+        value.value = ["epoch": 2]
+        try checkpointer.close()
+        value.value = [:]
+        try openStore(memory, for: .reading).restore(.latest, into: state)
+        #expect(value.value == ["epoch": 1])
+    }
+
+    @Test("a provider that throws fails the call, or the save if it throws while encoding")
+    func throwingProvider() throws {
+        struct Refusal: Error {}
+        let failing = EncodedState("x", freeze: { { throw Refusal() } }, restore: { _ in })
+        let checkpointer = try Checkpointer(store: openStore(memory), state: failing, options: smallOptions())
+        let error = #expect(throws: CheckpointError.self) { try checkpointer.save(step: 1).wait() }
+        #expect(error?.code == .provider)
+        #expect(throws: CheckpointError.self) { try checkpointer.close() }
+    }
+
+    @Test("an unchanged state is reported as such")
+    func unchanged() throws {
+        let reports = Box<[Bool]>([])
+        var options = smallOptions()
+        options.onEvent = { if case .committed(let report) = $0 { reports.value.append(report.isUnchanged) } }
+        let tensors = TestTensors(sizes: [9_000])
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options)
+        try checkpointer.save(step: 1).wait()
+        try checkpointer.save(step: 2).wait()
+        checkpointer.mutate { tensors.fill(1) }
+        try checkpointer.save(step: 3).wait()
+        try checkpointer.close()
+        #expect(reports.value == [false, true, false])
+    }
+
+    @Test("a disk without room is refused before anything is captured")
+    func preflight() throws {
+        let small = InMemoryFileSystem(capacity: 60_000)
+        let tensors = TestTensors(sizes: [100_000])
+        let checkpointer = try Checkpointer(store: openStore(small), state: tensors, options: smallOptions())
+        let error = #expect(throws: CheckpointError.self) { try checkpointer.save(step: 1) }
+        #expect(error?.code == .noSpace)
+        try checkpointer.close()
+    }
+
+    @Test("a resumed run is a new one, with the checkpoint it resumed from as its parent")
+    func lineage() throws {
+        let tensors = TestTensors(sizes: [64])
+        let first = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
+        #expect(try first.resume() == nil)
+        try first.save(step: 1).wait()
+        let parent = try first.save(step: 2)
+        try first.close()
+        let second = try Checkpointer(store: first.store, state: tensors, options: smallOptions())
+        #expect(try second.resume()?.step == 2)
+        try second.save(step: 2).wait()
+        try second.close()
+        let newest = try #require(try first.store.newest(1).first).get()
+        #expect(newest.run == second.run)
+        #expect(newest.run > first.run)
+        #expect(newest.parent == parent.id)
+    }
+}

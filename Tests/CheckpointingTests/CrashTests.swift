@@ -1,0 +1,173 @@
+import CheckpointFormat
+import CheckpointIO
+import CheckpointTestSupport
+import Checkpointing
+import Synchronization
+import SystemPackage
+import Testing
+
+/// The machine loses power at file system operation k, for every k.
+@Suite("Crash at every operation")
+struct CrashTests {
+    private static let sizes = [1_200 * 8, 8, 512]
+
+    /// What the program was told before the crash.
+    private struct Acknowledged {
+        var committed: [Int] = []
+    }
+
+    /// Creates a store and saves three steps. Failures end it, like a crash would.
+    private func workload(_ fileSystem: any FileSystem) -> Acknowledged {
+        var acknowledged = Acknowledged()
+        let tensors = TestTensors(sizes: Self.sizes, groups: ["a", "b"])
+        let value = Box(0)
+        do {
+            let checkpointer = try Checkpointer(
+                store: openStore(fileSystem), state: Self.state(tensors, value), options: smallOptions())
+            for step in 1...3 {
+                checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
+                value.value = step
+                try checkpointer.save(step: step).wait()
+                acknowledged.committed.append(step)
+            }
+            try checkpointer.close()
+        } catch {}
+        return acknowledged
+    }
+
+    private static func state(_ tensors: TestTensors, _ value: Box<Int>) -> State {
+        State {
+            tensors
+            ObjectState("step", role: .optimizer, get: { value.value }, set: { value.value = $0 })
+        }
+    }
+
+    /// Reopens what the crash left and checks every promise of Formats/durability.md.
+    private func check(_ fileSystem: InMemoryFileSystem, _ acknowledged: Acknowledged, _ comment: Comment) throws {
+        let warnings = Box<[String]>([])
+        let store = try CheckpointStore(
+            fileSystem: fileSystem, root: "/store", access: .writing, usesCatalog: false,
+            onWarning: { warnings.value.append($0) })
+        #expect(warnings.value.isEmpty, comment)
+        let found = try steps(of: store)
+        #expect(Set(found).isSuperset(of: acknowledged.committed), comment)
+        for step in found {
+            let tensors = TestTensors(sizes: Self.sizes, groups: ["a", "b"])
+            let value = Box(0)
+            let step = try #require(step, comment)
+            try store.restore(.step(step), into: Self.state(tensors, value))
+            let expected = TestTensors(sizes: Self.sizes)
+            expected.fillPattern(UInt64(step))
+            #expect(tensors.bytes == expected.bytes, comment)
+            #expect(value.value == step, comment)
+        }
+        try checkNoRubbish(fileSystem, found.count, comment)
+        try checkNextSave(store, found.compactMap { $0 }, comment)
+    }
+
+    private func checkNoRubbish(_ fileSystem: InMemoryFileSystem, _ checkpoints: Int, _ comment: Comment) throws {
+        #expect(try fileSystem.list("/store/staging").isEmpty, comment)
+        #expect(try fileSystem.list("/store/segments").count == checkpoints, comment)
+    }
+
+    private func checkNextSave(_ store: CheckpointStore, _ before: [Int], _ comment: Comment) throws {
+        let tensors = TestTensors(sizes: Self.sizes)
+        let value = Box(9)
+        let checkpointer = try Checkpointer(store: store, state: Self.state(tensors, value), options: smallOptions())
+        try checkpointer.save(step: 9).wait()
+        try checkpointer.close()
+        #expect(try steps(of: store) == [9] + before, comment)
+    }
+
+    @Test("old or new, acknowledged is kept, rubbish is removed, the next save works", arguments: 0..<3 as Range<UInt64>)
+    func everyOperation(seed: UInt64) throws {
+        var random = SeededRandom(seed)
+        var operations = 0
+        for k in 0... {
+            let memory = InMemoryFileSystem()
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(memory, before: counter.hook(failAt: k, .ioError, forEver: true))
+            let acknowledged = workload(dying)
+            try check(memory.crashed(&random), acknowledged, "crash at operation \(k), seed \(seed)")
+            if counter.operations <= k {
+                #expect(acknowledged.committed == [1, 2, 3])
+                operations = k
+                break
+            }
+        }
+        #expect(operations > 50)
+    }
+
+    @Test("one operation fails once: that save fails or not, nothing else does", arguments: [Errno.ioError, .noSpace])
+    func everyOperationFailsOnce(errno: Errno) throws {
+        for k in 0... {
+            let memory = InMemoryFileSystem()
+            let counter = FaultCounter()
+            let faulty = HookedFileSystem(memory, before: counter.hook(failAt: k, errno, forEver: false))
+            let committed = survivingWorkload(faulty)
+            if counter.operations <= k {
+                #expect(committed == [1, 2, 3])
+                return
+            }
+            guard let committed else { continue }
+            #expect(committed.count >= 2, "operation \(k)")
+            var random = SeededRandom(UInt64(k))
+            try check(memory.crashed(&random), Acknowledged(committed: committed), "operation \(k) failed once")
+        }
+    }
+
+    /// As `workload`, but training goes on after a failed save. Nil if the store could not even be opened.
+    private func survivingWorkload(_ fileSystem: any FileSystem) -> [Int]? {
+        let tensors = TestTensors(sizes: Self.sizes, groups: ["a", "b"])
+        let value = Box(0)
+        guard let store = try? openStore(fileSystem),
+            let checkpointer = try? Checkpointer(
+                store: store, state: Self.state(tensors, value), options: smallOptions())
+        else { return nil }
+        var committed: [Int] = []
+        for step in 1...3 {
+            checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
+            value.value = step
+            if let ticket = try? checkpointer.save(step: step), (try? ticket.wait()) != nil { committed.append(step) }
+        }
+        try? checkpointer.close()
+        return committed
+    }
+
+    @Test("the operations of one save, in order")
+    func operationTrace() throws {
+        let log = OperationLog()
+        let memory = InMemoryFileSystem()
+        let tensors = TestTensors(sizes: [4096 * 2, 16])
+        let checkpointer = try Checkpointer(
+            store: openStore(HookedFileSystem(memory, before: log.hook)), state: tensors, options: smallOptions())
+        let before = log.all.count
+        let ticket = try checkpointer.save(step: 7)
+        try checkpointer.close()
+        let attempt = ticket.id.description
+        let manifest = ManifestName(run: checkpointer.run, step: 7).description
+        let trace = log.all.dropFirst(before).map {
+            $0.description.replacing(attempt, with: "ATTEMPT").replacing(manifest, with: "NAME")
+        }
+        let manifestBytes = try #require(memory.files[FilePath("/store/manifests/\(manifest)")]).count
+        #expect(
+            trace == [
+                "create /store/staging/ATTEMPT-00000-00000.segment",
+                "write 0+4096 /store/staging/ATTEMPT-00000-00000.segment",
+                "write 4096+4096 /store/staging/ATTEMPT-00000-00000.segment",
+                "write 8192+4096 /store/staging/ATTEMPT-00000-00000.segment",
+                "write 12288+4096 /store/staging/ATTEMPT-00000-00000.segment",
+                "write 16384+4096 /store/staging/ATTEMPT-00000-00000.segment",
+                "sync /store/staging/ATTEMPT-00000-00000.segment",
+                "link /store/segments/ATTEMPT-00000-00000.segment",
+                "remove /store/staging/ATTEMPT-00000-00000.segment",
+                "syncdir /store/segments",
+                "create /store/staging/ATTEMPT.manifest",
+                "write 0+\(manifestBytes) /store/staging/ATTEMPT.manifest",
+                "sync /store/staging/ATTEMPT.manifest",
+                "link /store/manifests/NAME",
+                "syncdir /store/manifests",
+                "remove /store/staging/ATTEMPT.manifest",
+            ])
+    }
+}

@@ -1,0 +1,61 @@
+import CheckpointIO
+import CheckpointTestSupport
+import Checkpointing
+import Testing
+
+/// Every tensor holds the step number, so a checkpoint that mixes two steps shows it.
+@Suite("Torn snapshots")
+struct TornSnapshotTests {
+    enum Fence: CaseIterable { case whole, perGroup, none }
+
+    /// Trains for some steps, saving at random, on a disk slow enough that captures are late.
+    /// - Returns: for each checkpoint, the distinct values found in it.
+    private func train(_ fence: Fence, seed: UInt64) throws -> [(step: Int, values: Set<UInt64>)] {
+        let memory = InMemoryFileSystem()
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if operation.verb.hasPrefix("write") { sleepMilliseconds(0.3) }
+        }
+        let tensors = TestTensors(
+            sizes: [40_000, 8, 64_000, 800, 16_384, 24, 90_000, 4_096], groups: ["a", "b", "c"])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions(workers: 2))
+        var random = SeededRandom(seed)
+        for step in 1...40 {
+            update(tensors, to: UInt64(step), checkpointer, fence)
+            if Int.random(in: 0..<3, using: &random) == 0 { try checkpointer.save(step: step) }
+            sleepMilliseconds(Double.random(in: 0...3, using: &random))
+        }
+        try checkpointer.close()
+        return try contents(of: memory)
+    }
+
+    private func update(_ tensors: TestTensors, to value: UInt64, _ checkpointer: Checkpointer, _ fence: Fence) {
+        switch fence {
+        case .whole: checkpointer.mutate { tensors.fill(value) }
+        case .perGroup:
+            for group in ["b", "a", "c"] { checkpointer.mutate(group) { tensors.fill(value, group: group) } }
+        case .none: tensors.fill(value)
+        }
+    }
+
+    private func contents(of fileSystem: InMemoryFileSystem) throws -> [(step: Int, values: Set<UInt64>)] {
+        let store = try openStore(fileSystem, for: .reading)
+        return try store.checkpoints().map { try $0.get() }.map { summary in
+            let copy = TestTensors(sizes: [40_000, 8, 64_000, 800, 16_384, 24, 90_000, 4_096], groups: ["a", "b", "c"])
+            try store.restore(.step(summary.step), into: copy)
+            return (summary.step, copy.distinctValues)
+        }
+    }
+
+    @Test("with the fence, every checkpoint holds exactly its own step", arguments: [Fence.whole, .perGroup], 1...4 as ClosedRange<UInt64>)
+    func fencedIsWhole(fence: Fence, seed: UInt64) throws {
+        let checkpoints = try train(fence, seed: seed)
+        #expect(checkpoints.count > 5, "seed \(seed)")
+        for (step, values) in checkpoints { #expect(values == [UInt64(step)], "step \(step), seed \(seed)") }
+    }
+
+    @Test("without the fence the same training tears checkpoints, and this test sees it")
+    func unfencedIsTorn() throws {
+        let torn = try (1...4).flatMap { try train(.none, seed: $0) }.filter { $0.values != [UInt64($0.step)] }
+        #expect(!torn.isEmpty)
+    }
+}
