@@ -82,6 +82,9 @@ let package = Package(
                 "Checkpointing", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "TrainerTests", dependencies: ["Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
+            swiftSettings: strict),
     ],
     cLanguageStandard: .c11
 )

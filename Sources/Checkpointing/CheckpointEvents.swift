@@ -30,8 +30,6 @@ public struct SaveReport: Sendable {
     public var liveBytes: Int
     /// Tensor bytes captured while the trainer waited at a fence.
     public var fencedBytes: Int
-    /// Time that `save` took to return.
-    public var submitTime: Duration
     /// From the call of `save` until every byte had left the trainer's memory.
     public var timeToCaptured: Duration
     /// From the call of `save` until every byte was on stable storage.

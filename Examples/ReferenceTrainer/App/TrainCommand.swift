@@ -78,8 +78,9 @@ struct TrainCommand: ParsableCommand {
             say("resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))")
         }
         try train(training, checkpointer)
-        try checkpointer.close()
         say("finished at step \(training.step), state \(training.digest)")
+        defer { sayHowLongSavesHeldTheTrainer(checkpointer.stall) }
+        try checkpointer.close()
     }
 
     private func train(_ training: TrainingRun, _ checkpointer: Checkpointer) throws {
@@ -117,7 +118,7 @@ private func report(_ event: CheckpointEvent, killDuringSave: Int?) {
         let ratio = Double(report.logicalBytes) / Double(max(report.storedBytes, 1))
         say(
             "committed step \(report.step): \(report.logicalBytes) bytes, ratio \(String(format: "%.2f", ratio)), "
-                + "trainer held \(report.submitTime), \(report.timeToCommitted) in the background")
+                + "committed after \(milliseconds(report.timeToCommitted)) ms in the background")
     case .failed(let step, let error): say("save of step \(step) failed: \(error)")
     case .progress(let step, let written, let total) where step == killDuringSave && written * 2 >= total:
         say("killing this process in the middle of the save of step \(step)")
@@ -125,6 +126,14 @@ private func report(_ event: CheckpointEvent, killDuringSave: Int?) {
     default: break
     }
 }
+
+private func sayHowLongSavesHeldTheTrainer(_ stall: StallReport) {
+    say(
+        "saves held the trainer for \(milliseconds(stall.submit)) ms in submits, \(milliseconds(stall.fence)) ms at fences, "
+            + "\(milliseconds(stall.backpressure)) ms waiting for the disk")
+}
+
+private func milliseconds(_ duration: Duration) -> String { String(format: "%.1f", duration / .milliseconds(1)) }
 
 /// Prints a whole line at once, so that lines of several threads do not mix, and a killed process has said it.
 private func say(_ line: String) {

@@ -69,28 +69,30 @@ public final class Checkpointer: Sendable {
     /// - Parameters:
     ///   - step: number of updates made so far; unique in the run.
     ///   - metrics: what a person may want to choose checkpoints by.
-    /// - Throws: codes `misuse` (a permit is held, or closed), `skipped` (by policy), `noSpace`, `provider`. A failure in the
-    ///   background is not thrown here: it is in the ticket, in the events, in the next ticket and in `close`.
+    /// - Returns: the ticket by which the save can be followed. A bad day, be it a full disk or a provider that throws, is the ticket's
+    ///   failure and never thrown here: it is also an event, and told again by the next ticket or by `close`.
+    /// - Throws: code `misuse` alone: a permit is held, the step is negative, or the checkpointer is closed.
     @discardableResult
     public func save(step: Int, metrics: [String: Double] = [:]) throws(CheckpointError) -> SaveTicket {
         let called = ContinuousClock.now
-        try admit(step: step)
-        let started = ContinuousClock.now
-        let operation = try prepare(step, metrics, started)
-        pipeline.begin(
-            operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes),
-            isPlacedEarly: session.options.compression == .none)
-        session.state.withLock { state in
-            state.submitTime = .now - started
-            state.stall.submit += state.submitTime
-            state.stall.backpressure += started - called
+        try checkUse(step: step)
+        let ticket = SaveTicket(step: step, earlierFailure: session.takeFailure()) { [pipeline] in pipeline.cancel($0) }
+        do throws(CheckpointError) {
+            try waitForEarlierSave(step: step)
+            let started = ContinuousClock.now
+            let operation = try prepare(ticket, metrics, started)
+            session.emit(.started(step: step, id: ticket.id))
+            pipeline.begin(
+                operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes),
+                isPlacedEarly: session.options.compression == .none)
+            session.recordSubmission(called: called, started: started)
+        } catch {
+            session.failed(ticket, error)
         }
-        session.emit(.started(step: step, id: operation.ticket.id))
-        return operation.ticket
+        return ticket
     }
 
-    /// Waits for an earlier save, or refuses, as the policy says.
-    private func admit(step: Int) throws(CheckpointError) {
+    private func checkUse(step: Int) throws(CheckpointError) {
         guard step >= 0 else { throw CheckpointError(.misuse, "step \(step) is negative") }
         let (permits, isClosed) = session.state.withLock { ($0.permits, $0.isClosed) }
         guard !isClosed else { throw CheckpointError(.misuse, "the checkpointer is closed") }
@@ -99,6 +101,10 @@ public final class Checkpointer: Sendable {
                 .misuse, "save of step \(step) while a mutation permit is held",
                 remedy: "End the permit before saving: the state must not change while it is captured")
         }
+    }
+
+    /// Waits for an earlier save, or refuses, as the policy says.
+    private func waitForEarlierSave(step: Int) throws(CheckpointError) {
         guard !pipeline.isIdle else { return }
         guard session.options.backpressure == .block else {
             throw CheckpointError(.skipped, "step \(step) is not saved: an earlier save is still being written")
@@ -107,7 +113,7 @@ public final class Checkpointer: Sendable {
     }
 
     private func prepare(
-        _ step: Int, _ metrics: [String: Double], _ started: ContinuousClock.Instant
+        _ ticket: SaveTicket, _ metrics: [String: Double], _ started: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveOperation {
         let (inventory, objects) = try translating("describing the state") {
             let inventory = try StateInventory(of: provider)
@@ -115,24 +121,19 @@ public final class Checkpointer: Sendable {
         }
         let plan = session.plan(for: inventory)
         try checkSpace(plan.totalBytes)
-        let header = header(step, metrics, inventory, plan)
-        let failure = session.state.withLock { state in
-            defer { state.unreportedFailure = nil }
-            return state.unreportedFailure
-        }
+        let header = header(ticket, metrics, inventory, plan)
         let writer = SegmentWriter(
-            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: header.id, rank: 0)
-        let ticket = SaveTicket(step: step, id: header.id, earlierFailure: failure) { [pipeline] in pipeline.cancel($0) }
+            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: ticket.id, rank: 0)
         return SaveOperation(
             header: header, plan: plan, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
             ticket: ticket, started: started)
     }
 
     private func header(
-        _ step: Int, _ metrics: [String: Double], _ inventory: StateInventory, _ plan: CapturePlan
+        _ ticket: SaveTicket, _ metrics: [String: Double], _ inventory: StateInventory, _ plan: CapturePlan
     ) -> Manifest {
         var header = Manifest(
-            id: .random(), store: store.id, run: session.run, runName: session.options.runName, step: step,
+            id: ticket.id, store: store.id, run: session.run, runName: session.options.runName, step: ticket.step,
             created: Clock.milliseconds, writer: Version.writer)
         session.state.withLock { state in
             header.parent = state.parent

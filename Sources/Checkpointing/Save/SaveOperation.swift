@@ -93,12 +93,12 @@ final class SaveOperation: Sendable {
         }
     }
 
-    func report(_ manifest: Manifest, submitTime: Duration, isUnchanged: Bool) -> SaveReport {
+    func report(_ manifest: Manifest, isUnchanged: Bool) -> SaveReport {
         results.withLock { results in
             SaveReport(
                 step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
                 storedBytes: manifest.storedBytes, liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
-                submitTime: submitTime, timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
+                timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
                 timeToCommitted: age, isUnchanged: isUnchanged)
         }
     }

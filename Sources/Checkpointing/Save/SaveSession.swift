@@ -17,7 +17,6 @@ final class SaveSession: Sendable {
         var fenceOrder: [String] = []
         var fencesSinceSave: [String] = []
         var stall = StallReport()
-        var submitTime = Duration.zero
         var unreportedFailure: CheckpointError?
         var lastHashes: [Hash128] = []
         var lastStoredBytes: Int?
@@ -40,7 +39,7 @@ final class SaveSession: Sendable {
     var outcome: SavePipeline.Outcome {
         SavePipeline.Outcome(
             captured: { self.captured($0) }, written: { self.written($0, $1) }, commit: { try self.commit($0) },
-            failed: { self.failed($0, $1) })
+            failed: { self.failed($0.ticket, $1) })
     }
 
     private func captured(_ operation: SaveOperation) {
@@ -75,15 +74,31 @@ final class SaveSession: Sendable {
             let isUnchanged = !hashes.isEmpty && hashes == state.lastHashes
             state.lastHashes = hashes
             state.lastStoredBytes = manifest.storedBytes
-            return operation.report(manifest, submitTime: state.submitTime, isUnchanged: isUnchanged)
+            return operation.report(manifest, isUnchanged: isUnchanged)
         }
     }
 
-    private func failed(_ operation: SaveOperation, _ error: CheckpointError) {
-        state.withLock { $0.unreportedFailure = error }
-        options.logger.error("save of step \(operation.header.step) failed: \(error)")
-        operation.ticket.fail(error)
-        emit(.failed(step: operation.header.step, error))
+    /// Tells of a failure everywhere but in training. A save skipped by policy is no failure of the engine, and is not told again.
+    func failed(_ ticket: SaveTicket, _ error: CheckpointError) {
+        if error.code != .skipped { state.withLock { $0.unreportedFailure = error } }
+        options.logger.error("save of step \(ticket.step) failed: \(error)")
+        ticket.fail(error)
+        emit(.failed(step: ticket.step, error))
+    }
+
+    /// The failure that no ticket has told of yet; it is told once.
+    func takeFailure() -> CheckpointError? {
+        state.withLock { state in
+            defer { state.unreportedFailure = nil }
+            return state.unreportedFailure
+        }
+    }
+
+    func recordSubmission(called: ContinuousClock.Instant, started: ContinuousClock.Instant) {
+        state.withLock { state in
+            state.stall.submit += .now - started
+            state.stall.backpressure += started - called
+        }
     }
 
     func warn(_ message: String) {

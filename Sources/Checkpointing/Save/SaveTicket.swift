@@ -29,9 +29,9 @@ public final class SaveTicket: Sendable {
     private let state = Monitor(State())
     private let onCancel: @Sendable (SaveTicket) -> Void
 
-    init(step: Int, id: CheckpointID, earlierFailure: CheckpointError?, onCancel: @escaping @Sendable (SaveTicket) -> Void) {
+    init(step: Int, earlierFailure: CheckpointError?, onCancel: @escaping @Sendable (SaveTicket) -> Void) {
         self.step = step
-        self.id = id
+        id = .random()
         self.earlierFailure = earlierFailure
         self.onCancel = onCancel
     }
