@@ -54,6 +54,37 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Tests of the layers, from the bottom up.
+        .target(
+            name: "LayerTesting",
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState", system,
+            ],
+            path: "Tests/LayerTesting", swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointFormatTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "LayerTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointCodecsTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "LayerTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointStateTests",
+            dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "LayerTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointSegmentsTests",
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "LayerTesting", system,
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "FormatVectorTests",
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
+                "CheckpointState", "Checkpointing", "LayerTesting", system,
+            ],
+            swiftSettings: strict),
+
         // The reference trainer.
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .target(

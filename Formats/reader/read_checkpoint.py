@@ -46,7 +46,7 @@ TENSORS_PER_MANIFEST_MAX = 16777216
 METRICS_MAX = 4096
 GROUPS_MAX = 65536
 FEATURE_NAMES_MAX = 64
-ZSTD_WINDOW_MAX = 8 << 20  # codecs.md
+ZSTD_WINDOW_MAX = BLOCK_BYTES_MAX  # codecs.md
 
 VERSION = 1
 CODECS = {0: "raw", 1: "lz4", 2: "zstd"}
@@ -94,8 +94,9 @@ def pages(count):
 
 
 def need_zero(data, start, end, what):
-    """Reserved bytes and padding are zero; the offset named is that of the first byte of the field."""
-    need(not any(data[start:end]), start, f"{what} is not zero")
+    """Reserved bytes and padding are zero; the offset named is that of the first byte that is not."""
+    field = bytes(data[start:end])
+    need(not any(field), start + len(field) - len(field.lstrip(b"\0")), f"{what} is not zero")
 
 
 def u16(data, at):
@@ -204,9 +205,8 @@ def parse_store(data):
              ",".join(store["required_features"]), ",".join(store["optional_features"])]
     found = hash128("".join(line + "\n" for line in lines).encode("utf-8")).hex()
     need(get_id(store, "check", "store.json") == found, None, "check does not match")
-    unknown = [name for name in store["required_features"] if name not in FEATURES.values()]
-    if unknown:
-        unsupported(None, "required features " + ", ".join(unknown))
+    if store["required_features"]:  # this reader implements none, known or not
+        unsupported(None, "required features " + ", ".join(store["required_features"]))
     return {key: store[key] for key in
             ("format", "version", "id", "created_ms", "required_features", "optional_features", "check")}
 
@@ -241,7 +241,7 @@ def decode_zstd(stored, raw_bytes):
     if frame.dict_id != 0:
         raise ValueError("zstd: needs a dictionary")
     if frame.window_size > ZSTD_WINDOW_MAX:
-        raise ValueError("zstd: window larger than 8 MiB")
+        raise ValueError("zstd: window larger than 64 MiB")
     if frame.content_size not in (zstandard.CONTENTSIZE_UNKNOWN, raw_bytes):
         raise ValueError("zstd: content size is not the block's")
     last = False
@@ -296,8 +296,8 @@ def check_segment_trailer(data, version):
     count, index, file_bytes = u32(data, at + 12), u64(data, at + 16), u64(data, at + 24)
     need(count <= BLOCKS_PER_SEGMENT_MAX, at + 12, f"{count} blocks")
     need(index % PAGE == 0 and PAGE <= index <= at, at + 16, f"index offset {index}")
-    need(index + 32 * count <= at, at + 12, f"{count} rows do not fit before the trailer")
     need(file_bytes == size, at + 24, f"file length expected {file_bytes}, found {size}")
+    need(size - index == pages(32 * count + 64), at + 16, f"{count} rows at {index} do not fill the end of the file")
     need_zero(data, at + 32, at + 48, "reserved1")
     need(hash128(data[index:size - 16]) == data[size - 16:size], size - 16, "index and trailer do not match their hash")
     return count, index
@@ -363,11 +363,20 @@ def check_block(block, stored):
 def parse_manifest(data):
     size = len(data)
     need(size < 8 or data[0:8] == b"CKPTMANI", 0, "not a manifest")
-    need(size >= 64, size, f"file length {size}: truncated")
-    version, kind = u16(data, 8), data[10]
+    need(size >= 10, size, f"file length {size}: truncated")
+    version = u16(data, 8)
     if version > VERSION:
         unsupported(8, f"manifest version {version}")
     need(version == VERSION, 8, "manifest version 0")
+    need(size >= 80, size, f"file length {size}: truncated")
+    file_bytes = u64(data, 40)
+    need(file_bytes <= MANIFEST_BYTES_MAX, 40, f"fileBytes {file_bytes}")
+    need(size >= file_bytes, size, f"file length expected {file_bytes}, found {size}")
+    need(size == file_bytes, 40, f"file length expected {file_bytes}, found {size}")
+    hash_at = size - 16
+    need(hash128(memoryview(data)[:hash_at]) == data[hash_at:], hash_at, "manifest does not match its hash")
+
+    kind = data[10]
     need(kind <= 1, 10, f"kind {kind}")
     need_zero(data, 11, 12, "reserved0")
     required, optional, json_bytes, segment_count, block_count, chunk_count = struct.unpack_from("<6I", data, 12)
@@ -378,20 +387,11 @@ def parse_manifest(data):
     need(block_count <= BLOCKS_PER_MANIFEST_MAX, 28, f"blockCount {block_count}")
     need(chunk_count <= CHUNKS_PER_MANIFEST_MAX, 32, f"chunkCount {chunk_count}")
     need_zero(data, 36, 40, "reserved1")
-    file_bytes = u64(data, 40)
-    need(file_bytes <= MANIFEST_BYTES_MAX, 40, f"fileBytes {file_bytes}")
-    need(size >= file_bytes, size, f"file length expected {file_bytes}, found {size}")
-    need(size == file_bytes, 40, f"file length expected {file_bytes}, found {size}")
     need_zero(data, 48, 64, "reserved2")
     segments_at = (64 + json_bytes + 7) // 8 * 8
     blocks_at = segments_at + 48 * segment_count
     chunks_at = blocks_at + 40 * block_count
-    hash_at = chunks_at + 32 * chunk_count
-    for field, end in ((20, segments_at), (24, blocks_at), (28, chunks_at), (32, hash_at)):
-        need(end + 16 <= file_bytes, field, "parts larger than the file")
-    need(hash_at + 16 == file_bytes, 40, "fileBytes is not the sum of the parts")
-    need(hash128(memoryview(data)[:hash_at]) == data[hash_at:], hash_at, "manifest does not match its hash")
-
+    need(chunks_at + 32 * chunk_count == hash_at, 40, "fileBytes is not the sum of the parts")
     need_zero(data, 64 + json_bytes, segments_at, "padding after the JSON")
     manifest = {"kind": kind, "version": version, "requiredFeatures": required, "optionalFeatures": optional}
     segments = [parse_segment_row(data, segments_at + 48 * n) for n in range(segment_count)]
@@ -406,7 +406,7 @@ def parse_segment_row(data, at):
     rank, number, file_bytes = struct.unpack_from("<IIQ", data, at + 16)
     need(rank < WORLD_SIZE_MAX, at + 16, f"rank {rank}")
     need(number < SEGMENTS_PER_RANK_MAX, at + 20, f"number {number}")
-    need(file_bytes <= SEGMENT_BYTES_MAX, at + 24, f"segment of {file_bytes} bytes")
+    need(2 * PAGE <= file_bytes <= SEGMENT_BYTES_MAX and file_bytes % PAGE == 0, at + 24, f"segment of {file_bytes} bytes")
     return {"attempt": data[at:at + 16].hex(), "rank": rank, "number": number, "fileBytes": file_bytes,
             "trailerHash": data[at + 32:at + 48].hex()}
 
@@ -467,7 +467,9 @@ def check_manifest_json(text, kind, chunks):
     seen = set()
     tensors = [check_tensor(tensor, groups, chunks, seen, world_size) for tensor in tensors]
     seen = set()
-    objects = [check_object(thing, chunks, seen) for thing in get(text, "objects", list, what)]
+    objects = get(text, "objects", list, what)
+    need(len(objects) <= TENSORS_PER_MANIFEST_MAX, None, "too many objects")
+    objects = [check_object(thing, chunks, seen) for thing in objects]
     keys = ("id", "store", "run", "run_name", "step", "created_ms", "writer", "parent", "world_size", "rank", "metrics",
             "groups")
     return {**{key: text[key] for key in keys}, "tensors": tensors, "objects": objects}
@@ -509,6 +511,8 @@ def check_tensor(tensor, groups, chunks, seen, world_size):
         epoch = groups[group]["epoch"] & 0xFFFFFFFF
         need(all(chunks[n]["epoch"] == epoch for n in rows), None, f"{what}: chunk of another epoch than its group's")
         shards.append({"offset": offset, "extent": extent, "first": rows.start, "count": len(rows)})
+    need(len(shards) <= WORLD_SIZE_MAX, None, f"{what}: too many shards")
+    need(len(shards) <= 1 or 0 not in shape, None, f"{what}: several shards of an empty tensor")
     check_disjoint(shards, what)
     if world_size == 1:
         need(sum(product(s["extent"]) for s in shards) == product(shape), None, f"{what}: shards do not cover the shape")
@@ -535,6 +539,7 @@ def check_object(thing, chunks, seen):
     need(encoding in ("json", "bytes"), None, f"{what}: encoding {encoding!r:.40}")
     rows, count = chunk_range(thing, chunks, what), get_count(thing, "bytes", what)
     need(sum(chunks[n]["bytes"] for n in rows) == count, None, f"{what}: chunks do not add up to its bytes")
+    need(all(chunks[n]["epoch"] == 0 for n in rows), None, f"{what}: a chunk with an epoch")
     return {"name": name, "role": role if role in OBJECT_ROLES else "other", "encoding": encoding, "bytes": count,
             "first": rows.start, "count": len(rows)}
 
@@ -564,13 +569,18 @@ def segment_name(row):
     return f"segments/{row['attempt']}-{row['rank']:05}-{row['number']:05}.segment"
 
 
+def is_manifest_name(name):
+    named = MANIFEST_NAME.fullmatch(name)
+    return named is not None and int(named[2]) < 2**63
+
+
 class Store:
     def __init__(self, path):
         self.path = path
         self.identity = in_file("store.json", lambda: parse_store(
             read_bounded(os.path.join(path, "store.json"), STORE_JSON_BYTES_MAX)))
         # The last name in byte order is the newest checkpoint; names of another form are not part of the store.
-        self.names = sorted(n for n in self.list("manifests") if MANIFEST_NAME.fullmatch(n))
+        self.names = sorted(n for n in self.list("manifests") if is_manifest_name(n))
 
     def list(self, folder):
         return in_file(folder, lambda: sorted(os.listdir(os.path.join(self.path, folder)), key=os.fsencode))
@@ -712,7 +722,7 @@ def verify(path):
                     read_bounded(os.path.join(path, "manifests", name), MANIFEST_BYTES_MAX)))
             except Bad as bad:
                 finding(bad)
-        elif not MANIFEST_NAME.fullmatch(name):
+        elif not is_manifest_name(name):
             print(f"note manifests/{name!r} - not a name of this store")
     for name in store.list("segments"):
         if not SEGMENT_NAME.fullmatch(name):

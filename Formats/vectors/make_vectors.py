@@ -235,8 +235,7 @@ def refused(name, kind, data, offset, why, file=None):
 
 
 def make_store_vectors():
-    for name, changes in {"store-plain": {}, "store-optional-feature": {"optional_features": ["future-hint", "x9"]},
-                          "store-known-features": {"required_features": ["cast", "alias"]}}.items():
+    for name, changes in {"store-plain": {}, "store-optional-feature": {"optional_features": ["future-hint", "x9"]}}.items():
         valid(name, "store", store_json(**changes), store_text(**changes))
     extra = {**store_text(), "unknown_key": {"nested": [1.5, None, True]}}
     valid("store-unknown-key", "store", json.dumps(extra).encode(), store_text())
@@ -249,6 +248,12 @@ def make_store_vectors():
     refused("store-version-2", "store", store_json(version=2), None, "a later version; the check is right")
     refused("store-required-feature", "store", store_json(required_features=["parts", "not-yet-known"]), None,
             "a required feature that nobody knows; the check is right")
+    refused("store-known-features", "store", store_json(required_features=["cast", "alias"]), None,
+            "features that version 1 knows and refuses; the check is right")
+    damage("store-features-check", "store", store_json(required_features=["not-yet-known"], check="0" * 32), None,
+           "an unknown feature, and a check that does not match: the check comes first")
+    damage("store-version-fraction", "store", json.dumps({**store_text(), "version": 1.0}).encode(), None,
+           "the version is 1.0; the checked text is the same")
     damage("store-check", "store", store_json(check="0" * 31 + "1"), None, "check does not match")
     damage("store-check-id", "store", plain.replace(STORE.hex().encode(), make_id("other").hex().encode()), None,
            "id changed, check left as it was")
@@ -316,6 +321,13 @@ def make_segment_vectors():
     damage("segment-name-attempt", "segment", empty, 40, "named for another attempt", segment_name(make_id("other")))
     bad("trailer-magic", trailer, b"CKPTSEGM", "wrong magic")
     bad("trailer-version", trailer + 8, b"\0\0", "version other than the header's")
+    bad("trailer-version-2", trailer + 8, b"\2\0", "a later version, in the trailer only")
+    bad("header-padding-later", 77, b"\1", "a byte in the middle of the padding set")
+    damage("segment-name-number", "segment", empty, 16, "named for number 2", segment_name(ATTEMPT, 0, 2))
+    roomy = empty[:4096] + bytes(4096) + empty[4096:-40] + struct.pack("<Q", 12288) + empty[-32:]
+    damage("segment-index-roomy", "segment", rehash_segment(roomy, 4096), 12288 - 48,
+           "an index area of two pages for no rows; the hash is right")
+    bad("trailer-count-more", trailer + 12, struct.pack("<I", 127), "more rows than fit the index area", trailer + 16)
     bad("trailer-reserved0", trailer + 10, b"\1", "reserved0 set")
     bad("trailer-count-max", trailer + 12, b"\xff\xff\xff\xff", "blockCount above its limit")
     damage("segment-trailer-index-huge", "segment", patch(empty, trailer + 16, u64(2**64 - 4096)), trailer + 16,
@@ -342,6 +354,14 @@ def make_segment_vectors():
         damage("segment-" + name, "segment", data, offset if at is ... else at, why + "; the hash is right")
 
     bad("row-stored-zero", index + 8, bytes(4), "storedBytes 0")
+    bad("row-raw-zero", index + 12, bytes(4), "rawBytes 0")
+    bad("row-reserved-last", index + 31, b"\1", "last reserved byte set")
+    bad("index-padding-later", index + 50, b"\1", "a byte in the middle of the padding set")
+    bad("block-padding-last", index - 1, b"\1", "the last byte before the index set")
+    late = patch(one[:8192] + bytes(4096) + one[8192:], 12288, struct.pack("<Q", 8192))
+    late = patch(late, len(late) - 48, struct.pack("<QQ", 12288, len(late)))
+    damage("segment-row-gap", "segment", rehash_segment(late, 12288), 12288,
+           "a page of zeros before the first block; the hash is right")
     bad("row-raw-codec", index + 12, u32(101), "codec raw, storedBytes is not rawBytes", index + 8)
     bad("row-stored-hash", index + 16, bytes([one[index + 16] ^ 1]), "a bit of the storedHash flipped", 4096)
     refused("segment-codec-3", "segment", rehash_segment(patch(one, index + 24, b"\3"), index), index + 24, "codec 3")
@@ -367,6 +387,7 @@ def make_block_vectors():
         "zstd": (ZSTD, raw, frame),
         "zstd-streamed": (ZSTD, raw, streamed),  # a checksum and no content size
         "zstd-window-8-mib": (ZSTD, raw, zstd_frame(raw)),
+        "zstd-window-64-mib": (ZSTD, raw, zstd_frame(raw, window=0x80)),
     }
     for name, (codec, raw_bytes, stored) in good.items():
         put(f"valid/block-{name}.bin", stored)
@@ -391,8 +412,9 @@ def make_block_vectors():
         "zstd-content-size": (ZSTD, 601, frame, "the content size is not rawBytes"),
         "zstd-short": (ZSTD, 601, zstd_frame(raw), "no content size; decodes to fewer bytes"),
         "zstd-long": (ZSTD, 599, zstd_frame(raw), "no content size; decodes to more bytes"),
-        "zstd-window-16-mib": (ZSTD, 600, zstd_frame(raw, window=0x70), "a window of 16 MiB"),
-        "zstd-window-9-mib": (ZSTD, 600, zstd_frame(raw, window=0x69), "a window of 9 MiB"),
+        "zstd-window-72-mib": (ZSTD, 600, zstd_frame(raw, window=0x81), "a window of 72 MiB"),
+        "zstd-window-128-mib": (ZSTD, 600, zstd_frame(raw, window=0x88), "a window of 128 MiB"),
+        "zstd-skippable-alone": (ZSTD, 600, skippable, "nothing but a skippable frame"),
         "zstd-dictionary": (ZSTD, 600, zstd_frame(raw, header=b"\7", descriptor=0x01), "names dictionary 7"),
         "zstd-block-type": (ZSTD, 8, b"\x28\xb5\x2f\xfd\0\x68\x47\0\0" + raw[:8], "a block of the reserved type"),
         "zstd-bomb": (ZSTD, 1, rle, "8 MiB from 262 bytes, for a block of one raw byte"),
@@ -423,7 +445,7 @@ def full_manifest():
     for kind, width in WIDTHS.items():
         m.add_tensor(f"type.{kind}", kind, [2, 3], m.add_chunk(packed[at:at + 6 * width], 0, at), 1)
         at += 6 * width
-    text, tail = m.add_chunk(packed[at:at + 13], 0, at, 0), m.add_chunk(packed[at + 13:], 0, at + 13, 0xFFFFFFFF)
+    text, tail = m.add_chunk(packed[at:at + 13], 0, at, 0), m.add_chunk(packed[at + 13:], 0, at + 13, 0)
     m.add_object("options", "config", "json", 13, text, 1)
     m.add_object("generator", "rng", "bytes", 3, tail, 1)
     m.add_object("both", "other", "bytes", 16, text, 2)
@@ -462,11 +484,11 @@ def make_valid_manifests():
     block = Block(RAW, noise(64, "names"))
     m.add_segment(segment([block]))
     m.add_block(block)
-    chunk = m.add_chunk(block.raw[:4], 0, 0)
+    chunk, other = m.add_chunk(block.raw[:4], 0, 0), m.add_chunk(block.raw[4:8], 0, 4, 0)
     for name in NAMES:
         m.add_tensor(name, "f32", [], chunk, 1)
         if len(name) < 1000:
-            m.add_object(name, "other", "bytes", 4, chunk, 1)
+            m.add_object(name, "other", "bytes", 4, other, 1)
     put_valid("manifest-names", m)
     m.text["tensors"] = [tensor for tensor in m.text["tensors"] if len(tensor["name"]) < 1000]
     m.raw_text = json.dumps(m.text, ensure_ascii=True, indent=2).replace("/", "\\/").encode()
@@ -483,6 +505,18 @@ def make_valid_manifests():
     put_valid("manifest-part", m)
 
 
+def make_more_valid_manifests():
+    m = Manifest()
+    scalar = b', "deep": ' + b"[" * 63 + b"1" + b"]" * 63 + b"}"
+    m.raw_text = m.json()[:-1] + scalar
+    valid("manifest-json-depth-64-scalar", "manifest", m.data(), m.expect())
+    m = Manifest(created_ms=0)
+    m.add_tensor("huge, empty", "f64", [2**62, 0, 2**62], 0, 0)
+    m.add_tensor("huge, no shard", "f64", [2**62, 2**62, 0], 0, 0)["shards"] = []
+    m.add_tensor("ones", "u8", [1] * 31 + [0], 0, 0)
+    valid("manifest-empty-huge", "manifest", m.data(), m.expect())
+
+
 def nested(m, depth):
     """The JSON with an unknown key so deep that `depth` brackets are open at once, the outermost among them."""
     return m.json()[:-1] + b', "deep": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
@@ -495,17 +529,24 @@ def small_manifest(**changes):
     m.add_segment(segment(blocks))
     for block in blocks:
         m.add_block(block)
-    for block, start, end in ((0, 0, 24), (0, 24, 48), (1, 0, 240)):
-        m.add_chunk(blocks[block].raw[start:end], block, start)
+    for block, start, end, epoch in ((0, 0, 24, 7), (0, 24, 48, 0), (1, 0, 240, 7)):
+        m.add_chunk(blocks[block].raw[start:end], block, start, epoch)
     m.add_tensor("w", "f32", [2, 3], 0, 1)
     m.add_tensor("m", "bf16", [10, 12], 2, 1)
     m.add_object("state", "data", "bytes", 24, 1, 1)
     return m
 
 
+def without_object(m):
+    """Takes the object out of the small manifest, so that its chunk is free for a tensor."""
+    m.text["objects"] = []
+    m.chunks[1] = (*m.chunks[1][:4], 7)
+
+
 def make_invalid_headers():
     m = small_manifest(run_name="", writer="", groups=[])
-    m.text.update(tensors=[], objects=[])
+    m.text.update(tensors=[])
+    without_object(m)
     data = m.data()
     pad, segments, blocks, chunks, end = m.places()
     size = len(data)
@@ -536,6 +577,20 @@ def make_invalid_headers():
     bad("file-bytes-less", 40, struct.pack("<Q", size - 8), "fileBytes smaller than the file")
     bad("file-bytes-more", 40, struct.pack("<Q", size + 8), "fileBytes larger than the file", None)
     bad("file-bytes-huge", 40, b"\xff" * 8, "fileBytes 2^64 - 1", None)
+    damage("manifest-feature-no-hash", "manifest", patch(data, 12, b"\1"), end, "feature parts, and no matching hash")
+    for bit, feature in enumerate(("parts", "delta", "cast", "alias")):
+        refused(f"manifest-feature-{feature}", "manifest", rehash_manifest(patch(data, 12, bytes([1 << bit]))), 12,
+                f"required feature {feature}")
+    damage("manifest-reserved2-middle", "manifest", rehash_manifest(patch(data, 55, b"\1")), 55,
+           "a byte in the middle of reserved2 set; the hash is right")
+    no_rows = patch(patch(data[:segments] + data[blocks:chunks] + bytes(16), 24, bytes(4)), 32, bytes(4))
+    no_rows = patch(no_rows, 40, struct.pack("<Q", len(no_rows)))
+    damage("manifest-blocks-no-segments", "manifest", rehash_manifest(no_rows), segments,
+           "blocks, and no segment row at all; the hash is right")
+    no_rows = patch(patch(data[:segments] + data[chunks:end] + bytes(16), 24, bytes(4)), 28, bytes(4))
+    no_rows = patch(no_rows, 40, struct.pack("<Q", len(no_rows)))
+    damage("manifest-chunks-no-blocks", "manifest", rehash_manifest(no_rows), segments + 16,
+           "chunks, and no block row at all; the hash is right")
     bad("file-bytes-zero", 40, bytes(8), "fileBytes 0", None)
     bad("reserved2", 48, b"\1", "reserved2 set")
     bad("reserved2-last", 63, b"\1", "last byte of reserved2 set", None)
@@ -554,7 +609,8 @@ def make_invalid_headers():
 
 def make_invalid_rows():
     m = small_manifest(run_name="", writer="")
-    del m.text["tensors"][0], m.text["objects"][0]  # the last tensor stays: chunk row 2 needs a group
+    del m.text["tensors"][0]  # the last tensor stays: chunk row 2 needs a group
+    without_object(m)
     data = m.data()
     _, segments, blocks, chunks, _ = m.places()
 
@@ -567,6 +623,8 @@ def make_invalid_rows():
     bad("segment-rank", segments + 16, u32(100000), "rank at worldSizeMax")
     bad("segment-number", segments + 20, u32(100000), "number at segmentsPerRankMax")
     bad("segment-bytes", segments + 24, u64(68719476736 + 4096), "segment larger than its limit")
+    bad("segment-bytes-page", segments + 24, u64(16385), "segment of no whole number of pages")
+    bad("segment-bytes-few", segments + 24, u64(4096), "segment of one page")
     bad("segment-bytes-huge", segments + 24, b"\xff" * 8, "segment of 2^64 - 1 bytes")
     row = blocks + 40
     bad("block-segment", row, u32(1), "segment row that is not there")
@@ -647,6 +705,27 @@ def make_invalid_json():
     change("step-fraction", "step has a fraction", lambda m: None, step=1000.5)
     change("world-size-0", "no ranks", lambda m: None, world_size=0)
     change("world-size-huge", "more ranks than worldSizeMax", lambda m: None, world_size=100001)
+    raw("step-exponent", "step is 1e3", lambda t: t.replace(b'"step":1000', b'"step":1e3'))
+    raw("json-escape-sign", "an escape with a sign among its digits", lambda t: t.replace(b"vectors", b"\\u-041"))
+    raw("json-surrogate-order", "an escaped pair the wrong way round", lambda t: t.replace(b"vectors", b"\\ude00\\ud83d"))
+    change("world-size-2", "two ranks, kind 0, without feature parts", lambda m: None, world_size=2)
+    change("rank-outside", "rank 1 of 1", lambda m: None, rank=1)
+    change("object-chunk-epoch", "an object whose chunk has an epoch", lambda m: m.text["objects"][0].update(first=0))
+    change("group-epoch-other", "a group of another epoch than its chunks", lambda m: m.text["groups"][0].update(epoch=8))
+    change("group-epoch-fraction", "an epoch with a fraction", lambda m: m.text["groups"][0].update(epoch=7.5))
+    change("object-encoding", "an encoding that is not there", lambda m: m.text["objects"][0].update(encoding="pickle"))
+    for key in ("name", "type", "shape", "role", "group", "shards"):
+        change(f"tensor-without-{key}", f"a tensor with no {key}", lambda m, k=key: m.text["tensors"][0].pop(k))
+    for key in ("offset", "extent", "first", "count"):
+        change(f"shard-without-{key}", f"a shard with no {key}", lambda m, k=key: m.text["tensors"][0]["shards"][0].pop(k))
+    for key in ("name", "role", "encoding", "bytes", "first", "count"):
+        change(f"object-without-{key}", f"an object with no {key}", lambda m, k=key: m.text["objects"][0].pop(k))
+    for key in ("cast_of", "alias_of"):
+        change(key.replace("_", "-") + "-without-feature", f"{key}, without its feature",
+               lambda m, k=key: m.text["tensors"][0].update({k: "m"}))
+    change("empty-two-shards", "an empty tensor of two shards", lambda m: m.text["tensors"].append(
+        {"name": "e", "type": "u8", "shape": [0, 2], "role": "other", "group": 0, "shards": [
+            {"offset": [0, n], "extent": [0, 1], "first": 0, "count": 0} for n in (0, 1)]}))
     change("parts-without-feature", "parts without the feature", lambda m: None,
            parts=[{"rank": 1, "hash": "0" * 32}])
     change("parent-string", "parent is a string", lambda m: None, parent="none")
@@ -684,11 +763,13 @@ def make_invalid_json():
     shard("count-zero", "no chunks for a shard that is not empty", count=0)
 
     def halves(m, a, b):
+        without_object(m)
         m.text["tensors"][0].update(type="u8", shape=[2, 24], shards=[
             {"offset": a, "extent": [1, 24], "first": 0, "count": 1}, {"offset": b, "extent": [1, 24], "first": 1, "count": 1}])
     change("shards-overlap", "the same row twice", lambda m: halves(m, [0, 0], [0, 0]))
 
     def crossing(m):
+        without_object(m)
         m.text["tensors"][0].update(type="u8", shape=[8, 6], shards=[
             {"offset": [0, 0], "extent": [4, 6], "first": 0, "count": 1}, {"offset": [3, 0], "extent": [4, 6], "first": 1,
                                                                            "count": 1}])
@@ -784,6 +865,7 @@ def main():
     make_segment_vectors()
     make_block_vectors()
     make_valid_manifests()
+    make_more_valid_manifests()
     make_invalid_headers()
     make_invalid_rows()
     make_invalid_json()

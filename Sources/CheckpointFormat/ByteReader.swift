@@ -30,13 +30,13 @@ package struct ByteReader {
         return value
     }
 
-    /// An integer that must be at most `limit`.
+    /// An integer that must be at most `limit`; a negative limit, the last row of an empty table, lets nothing through.
     package mutating func count<T: FixedWidthInteger & UnsignedInteger>(
         _: T.Type, atMost limit: Int, _ field: String
     ) throws(FormatError) -> Int {
         let start = offset
         let value = try integer(T.self)
-        guard value <= UInt64(limit) else { throw .damage(at: start, "\(field) is \(value), more than \(limit)") }
+        guard let limit = UInt64(exactly: limit), value <= limit else { throw .damage(at: start, "\(field) is \(value), more than \(limit)") }
         return Int(value)
     }
 

@@ -16,9 +16,12 @@ package struct JSONFields {
 
     package func error(_ message: String) -> FormatError { .damage(at: offset, "JSON: \(context): \(message)") }
 
-    package func optional(_ key: String) -> JSONValue? {
-        if case .null? = members[key] { return nil }
-        return members[key]
+    package func has(_ key: String) -> Bool { members[key] != nil }
+
+    /// A value that may be null; the key must be there.
+    package func nullable(_ key: String) throws(FormatError) -> JSONValue? {
+        let value = try value(key)
+        return value == .null ? nil : value
     }
 
     package func value(_ key: String) throws(FormatError) -> JSONValue {

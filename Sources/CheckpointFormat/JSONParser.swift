@@ -25,8 +25,10 @@ package struct JSONParser {
     }
 
     private mutating func value(depth: Int) throws(FormatError) -> JSONValue {
-        guard depth < Limits.jsonDepthMax else { throw error("nested more than \(Limits.jsonDepthMax) deep") }
         skipSpace()
+        guard depth < Limits.jsonDepthMax || current != UInt8(ascii: "{") && current != UInt8(ascii: "[") else {
+            throw error("nested more than \(Limits.jsonDepthMax) deep")
+        }
         switch current {
         case UInt8(ascii: "{"): return try object(depth: depth)
         case UInt8(ascii: "["): return try array(depth: depth)
@@ -182,10 +184,15 @@ package struct JSONParser {
         return result
     }
 
+    private func isHexadecimal(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x46).contains(byte) || (0x61...0x66).contains(byte)
+    }
+
     private mutating func fourDigits() throws(FormatError) -> UInt16 {
         let digits = bytes[position...].prefix(4)
-        guard digits.count == 4, let value = UInt16(String(decoding: digits, as: UTF8.self), radix: 16),
-            digits.first != UInt8(ascii: "+")
+        // Swift's own parser of integers would also take a sign.
+        guard digits.count == 4, digits.allSatisfy(isHexadecimal),
+            let value = UInt16(String(decoding: digits, as: UTF8.self), radix: 16)
         else { throw error("four hexadecimal digits were expected") }
         position += 4
         return value

@@ -69,6 +69,7 @@ package struct Manifest: Equatable, Sendable {
 
     package struct Group: Equatable, Sendable {
         package var name: String
+        /// Modulo 2^32, as the chunk rows have it.
         package var epoch: UInt32
 
         package init(name: String, epoch: UInt32) {

@@ -16,23 +16,25 @@ extension Manifest {
     }
 
     /// Reads everything but the tables.
-    init(directory: JSONValue, chunks: [ChunkRecord]) throws(FormatError) {
+    init(directory: JSONValue, kind: Kind, chunks: [ChunkRecord]) throws(FormatError) {
         let origin = ManifestHeader.bytes
         let fields = try JSONFields(directory, "manifest", offset: origin)
         self.init(
             id: try fields.identifier("id"), store: try fields.identifier("store"), run: try fields.identifier("run"),
             runName: try fields.string("run_name"), step: try fields.count("step"),
             created: try fields.count("created_ms"), writer: try fields.string("writer"))
-        parent = try fields.optional("parent").map { value throws(FormatError) in try Parent(value, offset: origin) }
+        self.kind = kind
+        parent = try fields.nullable("parent").map { value throws(FormatError) in try Parent(value, offset: origin) }
         worldSize = try fields.count("world_size", atMost: Limits.worldSizeMax)
         rank = try fields.count("rank", atMost: Limits.worldSizeMax - 1)
         guard worldSize >= 1, rank < worldSize else { throw fields.error("rank \(rank) of \(worldSize)") }
+        guard kind == .part || worldSize == 1 else { throw fields.error("\(worldSize) ranks without feature parts") }
         metrics = try Self.metrics(try fields.value("metrics"), fields)
         for value in try fields.array("groups", atMost: Limits.groupsMax) {
             groups.append(try Group(value, offset: origin))
         }
         for (index, value) in try fields.array("tensors", atMost: Limits.tensorsPerManifestMax).enumerated() {
-            tensors.append(try TensorRecord(value, index: index, groups: groups.count, chunks: chunks, offset: origin))
+            tensors.append(try TensorRecord(value, index: index, groups: groups, chunks: chunks, offset: origin))
         }
         for (index, value) in try fields.array("objects", atMost: Limits.tensorsPerManifestMax).enumerated() {
             objects.append(try ObjectRecord(value, index: index, chunks: chunks, offset: origin))
@@ -97,7 +99,7 @@ extension Manifest.Group {
 
     init(_ value: JSONValue, offset: Int) throws(FormatError) {
         let fields = try JSONFields(value, "group", offset: offset)
-        self.init(name: try fields.string("name"), epoch: UInt32(try fields.count("epoch", atMost: Int(UInt32.max))))
+        self.init(name: try fields.string("name"), epoch: UInt32(truncatingIfNeeded: try fields.count("epoch")))
     }
 }
 
@@ -110,8 +112,11 @@ extension TensorRecord {
         ])
     }
 
-    init(_ value: JSONValue, index: Int, groups: Int, chunks: [ChunkRecord], offset: Int) throws(FormatError) {
+    init(
+        _ value: JSONValue, index: Int, groups: [Manifest.Group], chunks: [ChunkRecord], offset: Int
+    ) throws(FormatError) {
         let fields = try JSONFields(value, "tensor \(index)", offset: offset)
+        for key in ["cast_of", "alias_of"] where fields.has(key) { throw fields.error("\(key) without its feature") }
         name = try fields.name("name")
         let typeName = try fields.string("type")
         guard let type = ElementType(rawValue: typeName) else { throw fields.error("unknown type \(typeName)") }
@@ -120,11 +125,16 @@ extension TensorRecord {
         guard TensorShape.byteCount(shape, type) != nil else { throw fields.error("shape \(shape) is too large") }
         role = TensorRole(rawValue: try fields.string("role")) ?? .other
         group = try fields.count("group")
-        guard group < groups else { throw fields.error("group \(group) of \(groups)") }
+        guard group < groups.count else { throw fields.error("group \(group) of \(groups.count)") }
         shards = []
         for value in try fields.array("shards", atMost: Limits.worldSizeMax) {
-            shards.append(try ShardRecord(value, type: type, chunks: chunks, offset: offset))
+            shards.append(try ShardRecord(value, type: type, epoch: groups[group].epoch, chunks: chunks, offset: offset))
         }
+        try checkShards(fields)
+    }
+
+    private func checkShards(_ fields: JSONFields) throws(FormatError) {
+        guard shards.count <= 1 || !shape.contains(0) else { throw fields.error("several shards of an empty tensor") }
         for (index, shard) in shards.enumerated() {
             guard shard.descriptor.lies(inside: shape) else { throw fields.error("shard \(index) lies outside \(shape)") }
             guard !shards[..<index].contains(where: { $0.descriptor.overlaps(shard.descriptor) }) else {
@@ -142,7 +152,9 @@ extension ShardRecord {
         ])
     }
 
-    init(_ value: JSONValue, type: ElementType, chunks table: [ChunkRecord], offset: Int) throws(FormatError) {
+    init(
+        _ value: JSONValue, type: ElementType, epoch: UInt32, chunks table: [ChunkRecord], offset: Int
+    ) throws(FormatError) {
         let fields = try JSONFields(value, "shard", offset: offset)
         descriptor = ShardDescriptor(
             offset: try fields.counts("offset", atMost: Limits.rankOfTensorMax),
@@ -150,6 +162,9 @@ extension ShardRecord {
         chunks = try fields.chunkRange(in: table)
         guard let bytes = TensorShape.byteCount(descriptor.extent, type), bytes == table[chunks].totalBytes else {
             throw fields.error("extent \(descriptor.extent) does not have the \(table[chunks].totalBytes) bytes of its chunks")
+        }
+        guard table[chunks].allSatisfy({ $0.epoch == epoch }) else {
+            throw fields.error("a chunk does not have its group's epoch \(epoch)")
         }
     }
 }
@@ -175,6 +190,7 @@ extension ObjectRecord {
         bytes = try fields.count("bytes")
         chunks = try fields.chunkRange(in: table)
         guard bytes == table[chunks].totalBytes else { throw fields.error("\(bytes) bytes are not those of its chunks") }
+        guard table[chunks].allSatisfy({ $0.epoch == 0 }) else { throw fields.error("an object's chunk has an epoch") }
     }
 }
 

@@ -31,12 +31,13 @@ package struct ManifestHeader: Equatable, Sendable {
         writer.zeros(16)
     }
 
-    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once the version is known to be ours, before any
-    /// other field is believed.
+    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once version and length are known to be right, before
+    /// any other field is believed.
     init(from reader: inout ByteReader, fileBytes actual: Int, verify: () throws(FormatError) -> Void) throws(FormatError) {
         try reader.expect(magic: "CKPTMANI")
         _ = try reader.version(upTo: Self.version, of: "manifest")
         guard actual >= Self.bytes + 16 else { throw .damage(at: actual, "truncated: \(actual) bytes are no manifest") }
+        try Self.checkLength(after: reader, actual: actual)
         try verify()
         guard let kind = Manifest.Kind(rawValue: try reader.integer(UInt8.self)) else {
             throw .damage(at: 10, "kind is neither checkpoint nor part")
@@ -50,10 +51,20 @@ package struct ManifestHeader: Equatable, Sendable {
         blockCount = try reader.count(UInt32.self, atMost: Limits.blocksPerManifestMax, "blockCount")
         chunkCount = try reader.count(UInt32.self, atMost: Limits.chunksPerManifestMax, "chunkCount")
         try reader.expectZeros(4, "reserved1")
-        let stated = try reader.count(UInt64.self, atMost: Limits.manifestBytesMax, "fileBytes")
-        guard stated == actual else { throw .damage(at: 40, "the file should have \(stated) bytes and has \(actual)") }
+        _ = try reader.integer(UInt64.self)
+        guard jsonBytes >= 2 else { throw .damage(at: 20, "jsonBytes is \(jsonBytes), less than 2") }
         guard fileBytes == actual else { throw .damage(at: 40, "the parts add up to \(fileBytes) bytes of \(actual)") }
         try reader.expectZeros(16, "reserved2")
+    }
+
+    /// Compares `fileBytes` with the file's length; `reader` stands behind the version.
+    private static func checkLength(after reader: ByteReader, actual: Int) throws(FormatError) {
+        var reader = reader
+        _ = try reader.take(30)
+        let stated = try reader.count(UInt64.self, atMost: Limits.manifestBytesMax, "fileBytes")
+        guard stated != actual else { return }
+        let offset = stated > actual ? actual : 40
+        throw .damage(at: offset, "the file should have \(stated) bytes and has \(actual)")
     }
 
     init(kind: Manifest.Kind, jsonBytes: Int, segmentCount: Int, blockCount: Int, chunkCount: Int) {
@@ -99,8 +110,7 @@ extension Manifest {
         for _ in 0..<header.chunkCount { chunks.append(try ChunkRecord(from: &reader, blocks: blocks)) }
 
         let directory = try JSONParser.parse(json, origin: ManifestHeader.bytes)
-        try self.init(directory: directory, chunks: chunks)
-        self.kind = header.kind
+        try self.init(directory: directory, kind: header.kind, chunks: chunks)
         self.segments = segments
         self.blocks = blocks
         self.chunks = chunks

@@ -25,7 +25,11 @@ package struct SegmentReference: Equatable, Sendable {
         let rank = try reader.count(UInt32.self, atMost: Limits.worldSizeMax - 1, "rank")
         let number = try reader.count(UInt32.self, atMost: Limits.segmentsPerRankMax - 1, "number")
         name = SegmentName(attempt: attempt, rank: rank, number: number)
+        let start = reader.offset
         fileBytes = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "fileBytes")
+        guard fileBytes % Limits.pageBytes == 0, fileBytes >= 2 * Limits.pageBytes else {
+            throw .damage(at: start, "no segment has \(fileBytes) bytes")
+        }
         trailerHash = try reader.identifier()
     }
 }
@@ -76,7 +80,9 @@ package struct BlockRecord: Equatable, Sendable {
         let base = try reader.integer(UInt32.self)
         try reader.expectZeros(4, "reserved2")
         guard base == Self.noBase else { throw .damage(at: start + 32, "base \(base) without feature delta") }
-        guard offset % Limits.pageBytes == 0, offset >= Limits.pageBytes, storedBytes > 0, rawBytes > 0,
+        guard storedBytes > 0 else { throw .damage(at: start + 16, "storedBytes is 0") }
+        guard rawBytes > 0 else { throw .damage(at: start + 20, "rawBytes is 0") }
+        guard offset % Limits.pageBytes == 0, offset >= Limits.pageBytes,
             offset <= segments[segment].fileBytes - storedBytes
         else {
             throw .damage(at: start + 8, "block of \(storedBytes) bytes at \(offset) does not lie in its segment")
@@ -122,7 +128,8 @@ package struct ChunkRecord: Equatable, Sendable {
         offset = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "offset")
         bytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "bytes")
         epoch = try reader.integer()
-        guard bytes > 0, offset <= blocks[block].rawBytes - bytes else {
+        guard bytes > 0 else { throw .damage(at: start + 24, "a chunk of no bytes") }
+        guard offset <= blocks[block].rawBytes - bytes else {
             throw .damage(at: start + 20, "\(bytes) bytes at \(offset) do not lie in block \(block)")
         }
     }

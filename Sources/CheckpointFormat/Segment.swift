@@ -11,6 +11,17 @@ package struct SegmentHeader: Equatable, Sendable {
         self.store = store
     }
 
+    /// Checks that the header belongs to a file of this name.
+    package func check(isFor expected: SegmentName) throws(FormatError) {
+        guard name.rank == expected.rank else { throw .damage(at: 12, "rank \(name.rank) is not that of the file's name") }
+        guard name.number == expected.number else {
+            throw .damage(at: 16, "number \(name.number) is not that of the file's name")
+        }
+        guard name.attempt == expected.attempt else {
+            throw .damage(at: 40, "attempt \(name.attempt) is not that of the file's name")
+        }
+    }
+
     package func encoded(digest: Digest) -> [UInt8] {
         var writer = ByteWriter(capacity: Limits.pageBytes)
         writer.magic("CKPTSEGM")
@@ -86,7 +97,8 @@ package struct SegmentBlock: Equatable, Sendable {
         storedHash = try reader.integer()
         codec = try reader.codec()
         try reader.expectZeros(7, "reserved")
-        guard storedBytes > 0, rawBytes > 0 else { throw .damage(at: start + 8, "a block of no bytes") }
+        guard storedBytes > 0 else { throw .damage(at: start + 8, "storedBytes is 0") }
+        guard rawBytes > 0 else { throw .damage(at: start + 12, "rawBytes is 0") }
         guard offset == end else {
             throw .damage(at: start, "block at \(offset) does not follow the one before it, which ends at \(end)")
         }
@@ -141,7 +153,10 @@ package struct SegmentIndex: Equatable, Sendable {
             }
             var reader = ByteReader(bytes, origin: origin)
             try reader.expect(magic: "CKPTSEGE")
-            _ = try reader.version(upTo: SegmentHeader.version, of: "segment")
+            let version = try reader.integer(UInt16.self)
+            guard version == SegmentHeader.version else {
+                throw .damage(at: origin + 8, "version \(version) is not the header's")
+            }
             try reader.expectZeros(2, "reserved0")
             blockCount = try reader.count(UInt32.self, atMost: Limits.blocksPerSegmentMax, "blockCount")
             indexOffset = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "indexOffset")

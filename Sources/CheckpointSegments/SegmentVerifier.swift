@@ -48,7 +48,7 @@ package struct SegmentVerifier {
         let header = try wrappingFormat(path) { () throws(FormatError) in
             try SegmentHeader(decoding: page[...], digest: Hashing.digest)
         }
-        guard header.name == name else { throw .format(path, .damage(at: 12, "the header names \(header.name)")) }
+        try wrappingFormat(path) { () throws(FormatError) in try header.check(isFor: name) }
         let trailer = try wrappingFormat(path) { () throws(FormatError) in
             try SegmentIndex.Trailer(decoding: tail[...], fileBytes: file.size)
         }

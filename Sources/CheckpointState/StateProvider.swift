@@ -78,12 +78,13 @@ public struct StateInventory: Sendable {
     }
 
     private static func checkNames(_ names: [String], _ what: String) throws(StateError) {
-        var seen = Set<String>(minimumCapacity: names.count)
+        // As bytes: Swift takes strings for equal that differ only in how an accented letter is composed.
+        var seen = Set<[UInt8]>(minimumCapacity: names.count)
         for name in names {
             guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
                 throw StateError("a \(what)'s name has \(name.utf8.count) bytes, not 1 to \(Limits.nameBytesMax)")
             }
-            guard seen.insert(name).inserted else { throw StateError("two \(what)s have the name \(name)") }
+            guard seen.insert(Array(name.utf8)).inserted else { throw StateError("two \(what)s have the name \(name)") }
         }
     }
 }

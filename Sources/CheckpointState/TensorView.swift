@@ -45,6 +45,7 @@ public struct TensorView: Sendable {
     }
 
     private static func runBytes(_ type: ElementType, _ shape: [Int], _ strides: [Int]) -> Int {
+        guard !shape.contains(0) else { return 0 }
         var run = 1
         for dimension in shape.indices.reversed() {
             guard shape[dimension] == 1 || strides[dimension] == run else { break }
@@ -56,10 +57,12 @@ public struct TensorView: Sendable {
     private func elementsLieInside() -> Bool {
         var lowest = byteOffset
         var highest = byteOffset
-        for (extent, stride) in zip(shape, strides) {
-            let (reach, overflow) = (extent - 1).multipliedReportingOverflow(by: stride * type.width)
-            if overflow { return false }
-            if reach < 0 { lowest += reach } else { highest += reach }
+        for (extent, stride) in zip(shape, strides) where extent > 1 {
+            let (step, isStepHuge) = stride.multipliedReportingOverflow(by: type.width)
+            let (reach, isReachHuge) = step.multipliedReportingOverflow(by: extent - 1)
+            let (end, isEndHuge) = (reach < 0 ? lowest : highest).addingReportingOverflow(reach)
+            if isStepHuge || isReachHuge || isEndHuge { return false }
+            if reach < 0 { lowest = end } else { highest = end }
         }
         return lowest >= 0 && highest <= memory.byteCount - type.width
     }
@@ -67,15 +70,16 @@ public struct TensorView: Sendable {
     /// The part of this tensor that `shard` is, where it lies.
     package func part(_ shard: ShardDescriptor) throws(StateError) -> TensorView {
         guard shard.lies(inside: shape) else { throw StateError("a shard at \(shard.offset) lies outside \(shape)") }
-        let first = zip(shard.offset, strides).reduce(0) { $0 + $1.0 * $1.1 }
+        var first = 0
+        if !shard.extent.contains(0) { first = zip(shard.offset, strides).reduce(0) { $0 + $1.0 * $1.1 } }
         return try TensorView(
-            memory, type: type, shape: shard.extent, strides: strides,
-            byteOffset: shard.extent.contains(0) ? 0 : byteOffset + first * type.width)
+            memory, type: type, shape: shard.extent, strides: strides, byteOffset: byteOffset + first * type.width)
     }
 
     /// Copies row-major bytes `range` to the start of `destination` and hashes them.
     package func capture(_ range: Range<Int>, to destination: MemoryRegion) -> Hash128 {
         precondition(range.upperBound <= byteCount && range.count <= destination.count)
+        if range.isEmpty { return destination.prefix(0).hash128 }
         if runBytes == byteCount {
             let source = unsafe memory.bytes(byteOffset + range.lowerBound..<byteOffset + range.upperBound)
             return unsafe Hashing.copyAndHash128(from: UnsafeRawBufferPointer(source), to: destination.mutableBytes)

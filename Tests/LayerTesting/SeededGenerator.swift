@@ -1,0 +1,40 @@
+internal import Foundation
+
+/// SplitMix64: the same numbers for the same seed, on every machine.
+package struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    package init(_ seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+
+    package mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
+
+    package mutating func bytes(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count + 8)
+        while bytes.count < count {
+            let word = next()
+            for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
+        }
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
+
+    /// Any bit pattern.
+    package mutating func identifier() -> UInt128 { UInt128(next()) << 64 | UInt128(next()) }
+}
+
+/// Seeds for property tests, given as test arguments so that a failure prints its own.
+package enum Seeds {
+    /// The first `count` seeds, or the one in the environment variable CKPT_TEST_SEED.
+    package static func first(_ count: Int) -> [UInt64] {
+        if let text = ProcessInfo.processInfo.environment["CKPT_TEST_SEED"], let seed = UInt64(text) { return [seed] }
+        return (1...UInt64(count)).map { $0 }
+    }
+}
