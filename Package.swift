@@ -16,6 +16,7 @@ let package = Package(
     name: "ckpt",
     products: [
         .library(name: "Checkpointing", targets: ["Checkpointing"]),
+        .executable(name: "ckpt", targets: ["ckpt"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
@@ -97,6 +98,14 @@ let package = Package(
         .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"], swiftSettings: strict),
 
         // Tools.
+        .executableTarget(
+            name: "ckpt",
+            dependencies: [
+                "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointIO",
+                "CheckpointSegments", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tools/ckpt", swiftSettings: strict),
+        .testTarget(name: "CkptTests", dependencies: ["ckpt", "Checkpointing"], swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
         .executableTarget(
             name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),

@@ -75,6 +75,13 @@ package enum CodecRegistry {
         }
     }
 
+    /// Decodes all of `stored` into exactly `raw.count` bytes.
+    package static func decode(
+        _ identifier: CodecIdentifier, _ stored: MemoryRegion, into raw: MemoryRegion
+    ) throws(CodecError) {
+        unsafe try decoder(identifier).decode(stored.bytes, into: raw.mutableBytes)
+    }
+
     /// Whether `storedBytes` saves enough to be worth decoding later (Formats/codecs.md: 1/64).
     package static func isWorthwhile(storedBytes: Int, rawBytes: Int) -> Bool {
         storedBytes <= rawBytes - max(rawBytes / 64, 1)

@@ -60,7 +60,7 @@ package struct SegmentHeader: Equatable, Sendable {
 }
 
 /// Where a block lies in its segment, and how to read it (Formats/segment.md, Index).
-package struct SegmentBlock: Equatable, Sendable {
+package struct SegmentBlock: Hashable, Sendable {
     package static let rowBytes = 32
 
     package var offset: Int

@@ -1,4 +1,4 @@
-internal import CheckpointCodecs
+package import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointIO
 internal import SystemPackage
@@ -24,15 +24,36 @@ package struct SegmentVerifier {
     package func check(
         _ name: SegmentName, progress: (Int) -> Void = { _ in }, found: (SegmentError) -> Void
     ) throws(SegmentError) -> SegmentIndex {
-        let file = try open(name)
-        let index = try structure(of: name, file: file)
-        var scratch = ScratchBuffer()
-        for block in index.blocks {
-            do { try check(block, of: name, file: file, scratch: &scratch) } catch { found(error) }
-            progress(block.paddedEnd - block.offset)
-        }
+        let index = try structure(of: name)
+        try contents(of: name, blocks: index.blocks, progress: progress, found: { error, _ in found(error) })
         return index
     }
+
+    /// Checks blocks and their padding, wherever they are known from: the index, or a manifest.
+    /// - Parameters:
+    ///   - found: called with what is wrong, and with the block that is lost by it, or nil for padding.
+    ///   - whole: called with the stored bytes of each block that has its hash.
+    package func contents(
+        of name: SegmentName, blocks: [SegmentBlock], progress: (Int) -> Void = { _ in },
+        found: (SegmentError, SegmentBlock?) -> Void, whole: (SegmentBlock, MemoryRegion) -> Void = { _, _ in }
+    ) throws(SegmentError) {
+        let file = try open(name)
+        let path = directories.path(of: name)
+        var scratch = ScratchBuffer()
+        for block in blocks {
+            do {
+                let padded = try read(block, path, file, &scratch)
+                whole(block, padded.prefix(block.storedBytes))
+                if let index = padded[block.storedBytes..<padded.count].firstNonzero {
+                    found(.format(path, .damage(at: block.offset + block.storedBytes + index, "padding is not zero")), nil)
+                }
+            } catch { found(error, block) }
+            progress(block.paddedEnd - block.offset)
+        }
+    }
+
+    /// Length of the file, which `structure` compares with what the trailer says.
+    package func fileBytes(of name: SegmentName) throws(SegmentError) -> Int { try open(name).size }
 
     private func open(_ name: SegmentName) throws(SegmentError) -> any ReadableFile {
         try wrappingIO { () throws(FileSystemError) in try fileSystem.open(directories.path(of: name)) }
@@ -62,10 +83,10 @@ package struct SegmentVerifier {
         try wrappingIO { () throws(FileSystemError) in try file.read(count: count, at: offset) }
     }
 
-    private func check(
-        _ block: SegmentBlock, of name: SegmentName, file: any ReadableFile, scratch: inout ScratchBuffer
-    ) throws(SegmentError) {
-        let path = directories.path(of: name)
+    /// The block with its padding, once its stored bytes have their hash.
+    private func read(
+        _ block: SegmentBlock, _ path: FilePath, _ file: any ReadableFile, _ scratch: inout ScratchBuffer
+    ) throws(SegmentError) -> MemoryRegion {
         let padded = block.paddedEnd - block.offset
         let region: MemoryRegion
         do { region = try scratch.region(atLeast: padded).prefix(padded) } catch {
@@ -77,8 +98,6 @@ package struct SegmentVerifier {
         guard region.prefix(block.storedBytes).hash64 == block.storedHash else {
             throw .format(path, .damage(at: block.offset, "\(block.storedBytes) stored bytes do not have their hash"))
         }
-        if let index = region[block.storedBytes..<padded].firstNonzero {
-            throw .format(path, .damage(at: block.offset + block.storedBytes + index, "padding is not zero"))
-        }
+        return region
     }
 }

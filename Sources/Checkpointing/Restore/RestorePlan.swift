@@ -39,8 +39,19 @@ struct RestorePlan {
                 piecesOfBlock[piece.chunk.block, default: []].append(piece)
             }
         }
-        // In the order in which the blocks lie on disk.
-        reads = piecesOfBlock.map { Read(block: manifest.blocks[$0.key], pieces: $0.value) }
+        reads = Self.reads(piecesOfBlock, manifest)
+    }
+
+    /// One tensor of the manifest, into memory of its type and shape.
+    init(_ manifest: Manifest, _ record: TensorRecord, into view: TensorView) throws(CheckpointError) {
+        tensorBytes = record.bytes
+        let pieces = try Self.pieces(record, manifest, view)
+        reads = Self.reads(Dictionary(grouping: pieces, by: \.chunk.block), manifest)
+    }
+
+    /// In the order in which the blocks lie on disk.
+    private static func reads(_ piecesOfBlock: [Int: [Piece]], _ manifest: Manifest) -> [Read] {
+        piecesOfBlock.map { Read(block: manifest.blocks[$0.key], pieces: $0.value) }
             .sorted { ($0.block.segment, $0.block.offset) < ($1.block.segment, $1.block.offset) }
     }
 

@@ -1,0 +1,43 @@
+internal import CheckpointCodecs
+package import CheckpointFormat
+package import CheckpointState
+
+/// Reads tensors and objects of one checkpoint into memory of their own, every byte checked against the hash taken at capture.
+package struct ContentReader: Sendable {
+    private let operation: RestoreOperation
+
+    package init(store: CheckpointStore, manifest: Manifest, threads: Int = 2) {
+        operation = RestoreOperation(store: store, manifest: manifest, threads: threads)
+    }
+
+    private var manifest: Manifest { operation.manifest }
+
+    /// The whole tensor, row-major.
+    package func tensor(_ record: TensorRecord) throws(CheckpointError) -> OwnedTensor {
+        let held = record.shards.reduce(0) { $0 + manifest.chunks[$1.chunks].reduce(0) { $0 + $1.bytes } }
+        guard held == record.bytes else {
+            throw CheckpointError(
+                .damaged, "the shards of tensor \(record.name) hold \(held) of its \(record.bytes) bytes",
+                names: [record.name])
+        }
+        return try damageIfMissing { () throws(CheckpointError) in
+            let tensor = try translating("tensor \(record.name)") { try OwnedTensor(record.type, record.shape) }
+            try operation.run(RestorePlan(manifest, record, into: tensor.view))
+            return tensor
+        }
+    }
+
+    package func object(_ record: ObjectRecord) throws(CheckpointError) -> [UInt8] {
+        try damageIfMissing { () throws(CheckpointError) in try operation.objects([record])[0] }
+    }
+
+    /// A segment that is gone is damage to the checkpoint that names it.
+    private func damageIfMissing<R>(_ body: () throws(CheckpointError) -> R) throws(CheckpointError) -> R {
+        do { return try body() } catch {
+            guard error.code == .notFound else { throw error }
+            var damage = error
+            damage.code = .damaged
+            throw damage
+        }
+    }
+}

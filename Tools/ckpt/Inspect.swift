@@ -1,0 +1,153 @@
+import ArgumentParser
+import CheckpointFormat
+import Checkpointing
+import Foundation
+
+struct Inspect: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Shows what is in a checkpoint.",
+        discussion: """
+            Example: ckpt inspect runs/first step-1000 --tensor '*.weight'
+
+            Objects are read, and tensors too with --digests; what is read is checked.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
+    var reference = CheckpointReference.latest
+
+    @Option(help: ArgumentHelp("Shows only tensors whose name matches; * and ? stand for any characters.", valueName: "glob"))
+    var tensor: String?
+
+    @Flag(help: "Adds the XXH3-128 of every tensor's row-major bytes and of every object's bytes.")
+    var digests = false
+
+    func execute() throws -> ExitCode {
+        let store = try common.open()
+        let (manifest, skipped) = try store.find(reference)
+        let reader = ContentReader(store: store, manifest: manifest)
+        let records = try manifest.tensors(matching: tensor.map { NamePattern($0) }).map(\.record)
+        let hashes = digests ? try hashes(of: records, reader) : records.map { _ in nil }
+        let objects = try manifest.objects.map { try ObjectContent($0, reader) }
+        let tensors = zip(records, hashes).map { record, hash in
+            Row(record: record, storage: manifest.storage(of: record.shards.map(\.chunks)), digest: hash)
+        }
+        ProgressLine.clear()
+        if common.json {
+            printJSON(manifest, tensors, objects, skipped)
+        } else {
+            printText(manifest, tensors, objects)
+        }
+        return .fine
+    }
+
+    private struct Row {
+        let record: TensorRecord
+        let storage: Manifest.Storage
+        let digest: Hash128?
+    }
+
+    private func hashes(of records: [TensorRecord], _ reader: ContentReader) throws -> [Hash128?] {
+        let total = records.reduce(0) { $0 + $1.bytes }
+        var done = 0
+        let progress = ProgressLine("reading")
+        return try records.map { record in
+            let hash = try reader.tensor(record).region.hash128
+            done += record.bytes
+            progress.show(done, of: total)
+            return hash
+        }
+    }
+
+    private func printJSON(
+        _ manifest: Manifest, _ tensors: [Row], _ objects: [ObjectContent], _ skipped: [CheckpointError]
+    ) {
+        Output.json(
+            manifest.description.adding([
+                .init("complete", .object(manifest.completeness.map { .init($0.part, .bool($0.isPresent)) })),
+                .init("tensors", .array(tensors.map { $0.record.description($0.storage, $0.digest) })),
+                .init("objects", .array(objects.map { $0.description(withDigest: digests) })),
+                .init("skipped", .array(skipped.map { .error($0) })),
+            ]))
+    }
+
+    private func printText(_ manifest: Manifest, _ tensors: [Row], _ objects: [ObjectContent]) {
+        printHead(manifest)
+        printTensors(tensors)
+        for object in objects {
+            Output.line()
+            let digest = digests ? "  \(object.digest)" : ""
+            Output.line(
+                "object \(object.record.name)  \(object.record.role.rawValue)  \(object.record.encoding.rawValue)  "
+                    + "\(Output.size(object.record.bytes))\(digest)")
+            guard object.record.encoding == .json else { continue }
+            for line in object.value.map(PrettyJSON.lines) ?? [object.text] { Output.line("  " + line) }
+        }
+    }
+
+    private func printHead(_ manifest: Manifest) {
+        let parent = manifest.parent.map { "step \($0.step) (\($0.id))" } ?? "none"
+        let metrics = manifest.metrics.map { "\($0.name)=\(Output.figure($0.value))" }.joined(separator: " ")
+        let (bytes, stored) = (manifest.logicalBytes, manifest.storedBytes)
+        let created = Date(timeIntervalSince1970: Double(manifest.created) / 1000)
+        Output.line("checkpoint  \(manifest.id)")
+        Output.line("step        \(manifest.step)")
+        Output.line("run         \(manifest.run) \(manifest.runName)")
+        Output.line("parent      \(parent)")
+        Output.line("created     \(Output.time(created)) by \(manifest.writer)")
+        Output.line("metrics     \(metrics.isEmpty ? "none" : metrics)")
+        Output.line("size        \(Output.size(bytes)), stored \(Output.size(stored)), \(Output.ratio(bytes, stored))")
+        let parts = manifest.completeness.map { "\($0.part) \($0.isPresent ? "present" : "MISSING")" }
+        Output.line("to resume   \(parts.joined(separator: ", "))")
+    }
+
+    private func printTensors(_ tensors: [Row]) {
+        var table = digests ? Table("NAME", "TYPE", "SHAPE", "ROLE", "SIZE", "CHUNKS", "CODEC", "RATIO", "DIGEST")
+            : Table("NAME", "TYPE", "SHAPE", "ROLE", "SIZE", "CHUNKS", "CODEC", "RATIO")
+        for row in tensors {
+            let (record, storage) = (row.record, row.storage)
+            table.add(
+                [
+                    record.name, record.type.rawValue, Output.shape(record.shape), record.role.rawValue,
+                    Output.size(record.bytes), String(storage.chunkCount), storage.codecs.joined(separator: ","),
+                    Output.ratio(storage.bytes, storage.storedBytes),
+                ] + (row.digest.map { [$0.description] } ?? []))
+        }
+        Output.line()
+        table.print()
+    }
+}
+
+/// JSON over several lines, for people.
+enum PrettyJSON {
+    static func lines(_ value: JSONValue) -> [String] {
+        switch value {
+        case .object(let members) where !members.isEmpty:
+            list("{", members.map { (Output.encoded(.string($0.key)) + ": ", $0.value) }, "}")
+        case .array(let elements) where elements.contains { $0.isContainer }:
+            list("[", elements.map { ("", $0) }, "]")
+        default: [Output.encoded(value)]
+        }
+    }
+
+    private static func list(_ open: String, _ items: [(String, JSONValue)], _ close: String) -> [String] {
+        var result = [open]
+        for (index, (prefix, value)) in items.enumerated() {
+            var inner = lines(value)
+            inner[0] = prefix + inner[0]
+            if index < items.count - 1 { inner[inner.count - 1] += "," }
+            result += inner.map { "  " + $0 }
+        }
+        return result + [close]
+    }
+}
+
+extension JSONValue {
+    fileprivate var isContainer: Bool {
+        switch self {
+        case .array, .object: true
+        default: false
+        }
+    }
+}

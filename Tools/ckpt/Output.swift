@@ -1,0 +1,79 @@
+import CheckpointFormat
+import Checkpointing
+import Foundation
+
+/// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a terminal obeys
+/// what it is sent.
+enum Output {
+    /// Prints a line of text.
+    static func line(_ text: String = "") { print(visible(text)) }
+
+    /// Prints a JSON value on one line.
+    static func json(_ value: JSONValue) { print(encoded(value)) }
+
+    /// One line of JSON in which nothing can move a cursor.
+    static func encoded(_ value: JSONValue) -> String {
+        escape(String(decoding: value.text, as: UTF8.self)) { scalar in
+            String(scalar).utf16.map { unit in
+                let digits = String(unit, radix: 16)
+                return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }.joined()
+        }
+    }
+
+    static func warn(_ message: String) { complain("warning: \(message)") }
+
+    static func complain(_ message: String) {
+        ProgressLine.clear()
+        FileHandle.standardError.write(Data("ckpt: \(visible(message))\n".utf8))
+    }
+
+    /// Text with every character that is not seen as itself written as `\u{...}`.
+    static func visible(_ text: String, lineFeeds: Bool = false) -> String {
+        escape(text) { scalar in
+            lineFeeds && scalar == "\n" ? "\n" : "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+        }
+    }
+
+    private static func escape(_ text: String, _ replacement: (Unicode.Scalar) -> String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.properties.generalCategory {
+            // Controls start escape sequences; formats turn text around; the others have no look of their own.
+            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate:
+                result.append(contentsOf: replacement(scalar).unicodeScalars)
+            default: result.append(scalar)
+            }
+        }
+        return String(result)
+    }
+
+    /// A size in binary units: `4.0 KiB`.
+    static func size(_ bytes: Int) -> String {
+        var value = Double(bytes)
+        for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
+            if value < 1024 { return unit == "B" ? "\(bytes) B" : "\(rounded(value, 1)) \(unit)" }
+            value /= 1024
+        }
+        return "\(rounded(value, 1)) PiB"
+    }
+
+    /// How many times smaller than its content something is stored.
+    static func ratio(_ logical: Int, _ stored: Int) -> String {
+        stored == 0 ? "-" : "\(rounded(Double(logical) / Double(stored), 2))x"
+    }
+
+    /// A number with few digits, as people compare them.
+    static func figure(_ value: Double) -> String { String(format: "%.4g", value) }
+
+    private static func rounded(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
+
+    /// A time in UTC; a manifest may hold any number.
+    static func time(_ date: Date) -> String {
+        (0..<253_402_300_800).contains(date.timeIntervalSince1970) ? date.ISO8601Format() : "?"
+    }
+
+    static func short(_ identifier: some Identifier) -> String { String(identifier.description.prefix(12)) }
+
+    static func shape(_ shape: [Int]) -> String { "[\(shape.map(String.init).joined(separator: ", "))]" }
+}
