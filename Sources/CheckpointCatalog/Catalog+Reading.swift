@@ -29,14 +29,17 @@ extension Catalog {
             let rows = try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT *, (SELECT count(*) FROM tensor WHERE tensor.layout = checkpoint.layout) AS tensor_count
+                    SELECT name, id, run, run_name, step, created_ms, parent_id, world_size, object_count,
+                      bytes_logical, bytes_stored, manifest_bytes, manifest_hash,
+                      (SELECT count(*) FROM tensor WHERE tensor.layout = checkpoint.layout) AS tensor_count
                     FROM checkpoint WHERE \(condition) ORDER BY name DESC LIMIT \(limit ?? -1)
                     """, arguments: arguments)
             return try rows.map { try Self.entry($0, database) }
         }
     }
 
-    /// A damaged database can hold anything in any column: nothing is taken on trust.
+    /// A damaged database can hold anything in any column: nothing is taken on trust. (The columns are named in the query, where a wrong
+    /// name is an error; asking a row for a column that it does not have would trap.)
     private static func entry(_ row: Row, _ database: Database) throws -> CatalogEntry {
         func text(_ column: String) throws -> String {
             guard let value = String.fromDatabaseValue(row[column]) else { throw CatalogError("bad \(column)") }

@@ -1,7 +1,7 @@
 package import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointIO
-package import SystemPackage
+internal import SystemPackage
 
 /// Writes the segments of one rank's save: steps W1 to W5 of Formats/durability.md.
 ///
@@ -118,21 +118,4 @@ package final class SegmentWriter: Sendable {
             state.segments = [:]
         }
     }
-}
-
-/// The directories of a store (Formats/store-layout.md).
-package struct StoreDirectories: Sendable {
-    package let root: FilePath
-
-    package init(root: FilePath) { self.root = root }
-
-    package var identity: FilePath { root.appending("store.json") }
-    package var manifests: FilePath { root.appending("manifests") }
-    package var segments: FilePath { root.appending("segments") }
-    package var staging: FilePath { root.appending("staging") }
-    package var catalog: FilePath { root.appending("catalog.sqlite") }
-    package var lock: FilePath { root.appending("writer.lock") }
-
-    package func path(of segment: SegmentName) -> FilePath { segments.appending(segment.description) }
-    package func path(of manifest: ManifestName) -> FilePath { manifests.appending(manifest.description) }
 }

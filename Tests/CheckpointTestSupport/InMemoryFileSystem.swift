@@ -21,8 +21,8 @@ package final class InMemoryFileSystem: FileSystem {
     struct State {
         var nodes: [Int: Node] = [:]
         var nextNode = 0
-        var entries: [FilePath: [String: Entry]] = ["/": [:]]
-        var durableEntries: [FilePath: [String: Entry]] = ["/": [:]]
+        var entries: [String: [String: Entry]] = ["": [:]]
+        var durableEntries: [String: [String: Entry]] = ["": [:]]
         var locked: Set<FilePath> = []
     }
 
@@ -66,7 +66,7 @@ package final class InMemoryFileSystem: FileSystem {
 
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
         try state.withLock { state throws(FileSystemError) in
-            guard let entries = state.entries[directory] else {
+            guard let entries = state.entries[Self.key(directory)] else {
                 throw FileSystemError("opendir(3)", directory, .noSuchFileOrDirectory)
             }
             return Array(entries.keys)
@@ -75,16 +75,16 @@ package final class InMemoryFileSystem: FileSystem {
 
     package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
         state.withLock { state in
-            if state.entries[path] != nil { return .directory }
+            if state.entries[Self.key(path)] != nil { return .directory }
             return state.entry(path) == nil ? nil : .file
         }
     }
 
     package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
         try change("mkdir", path) { state, name, directory throws(FileSystemError) in
-            if state.entries[path] != nil { return }
+            if state.entries[Self.key(path)] != nil { return }
             state.entries[directory]?[name] = .directory
-            state.entries[path] = [:]
+            state.entries[Self.key(path)] = [:]
         }
     }
 
@@ -106,8 +106,10 @@ package final class InMemoryFileSystem: FileSystem {
 
     package func syncDirectory(_ path: FilePath) throws(FileSystemError) {
         try state.withLock { state throws(FileSystemError) in
-            guard let entries = state.entries[path] else { throw FileSystemError("fsync(2)", path, .noSuchFileOrDirectory) }
-            state.durableEntries[path] = entries
+            guard let entries = state.entries[Self.key(path)] else {
+                throw FileSystemError("fsync(2)", path, .noSuchFileOrDirectory)
+            }
+            state.durableEntries[Self.key(path)] = entries
         }
     }
 
@@ -123,14 +125,23 @@ package final class InMemoryFileSystem: FileSystem {
 
     private func change<R>(
         _ operation: String, _ path: FilePath,
-        _ body: (inout sending State, String, FilePath) throws(FileSystemError) -> sending R
+        _ body: (inout sending State, String, String) throws(FileSystemError) -> sending R
     ) throws(FileSystemError) -> sending R {
-        let directory = path.removingLastComponent()
-        guard let name = path.lastComponent?.string else { throw FileSystemError(operation, path, .invalidArgument) }
+        let (directory, name) = Self.split(path)
         return try state.withLock { state throws(FileSystemError) in
             guard state.entries[directory] != nil else { throw FileSystemError(operation, path, .noSuchFileOrDirectory) }
             return try body(&state, name, directory)
         }
+    }
+
+    /// How a directory is known here; the root is the empty text.
+    private static func key(_ directory: FilePath) -> String { directory.string == "/" ? "" : directory.string }
+
+    /// Directory and name. (FilePath can do this too, a thousand times slower in a debug build.)
+    fileprivate static func split(_ path: FilePath) -> (directory: String, name: String) {
+        let text = path.string
+        guard let slash = text.lastIndex(of: "/") else { preconditionFailure("\(text) is not absolute") }
+        return (String(text[..<slash]), String(text[text.index(after: slash)...]))
     }
 
     // MARK: Crashing
@@ -141,7 +152,7 @@ package final class InMemoryFileSystem: FileSystem {
         let copy = state.withLock { $0 }
         var after = State()
         after.nextNode = copy.nextNode
-        for (directory, live) in copy.entries.sorted(by: { $0.key.string < $1.key.string }) {
+        for (directory, live) in copy.entries.sorted(by: { $0.key < $1.key }) {
             let durable = copy.durableEntries[directory] ?? [:]
             var survivors: [String: Entry] = [:]
             for name in Set(live.keys).union(durable.keys).sorted() {
@@ -163,7 +174,7 @@ package final class InMemoryFileSystem: FileSystem {
         state.withLock { state in
             var files: [FilePath: [UInt8]] = [:]
             for (directory, entries) in state.entries {
-                for case (let name, .file(let node)) in entries { files[directory.appending(name)] = state.nodes[node]?.bytes }
+                for case (let name, .file(let node)) in entries { files[FilePath(directory + "/" + name)] = state.nodes[node]?.bytes }
             }
             return files
         }
@@ -246,19 +257,19 @@ package final class InMemoryFileSystem: FileSystem {
 
 extension InMemoryFileSystem.State {
     func entry(_ path: FilePath) -> InMemoryFileSystem.Entry? {
-        guard let name = path.lastComponent?.string else { return nil }
-        return entries[path.removingLastComponent()]?[name]
+        let (directory, name) = InMemoryFileSystem.split(path)
+        return entries[directory]?[name]
     }
 
     var usedBytes: Int { nodes.values.reduce(0) { $0 + $1.bytes.count } }
 
     /// Directories whose own entry did not survive are gone with everything in them.
     mutating func dropUnreachable() {
-        for directory in entries.keys.sorted(by: { $0.string < $1.string }) where directory != "/" {
-            if entry(directory) != .directory { entries[directory] = nil }
+        for directory in entries.keys.sorted() where directory != "" {
+            if entry(FilePath(directory)) != .directory { entries[directory] = nil }
         }
         for (directory, names) in entries {
-            entries[directory] = names.filter { $0.value != .directory || entries[directory.appending($0.key)] != nil }
+            entries[directory] = names.filter { $0.value != .directory || entries[directory + "/" + $0.key] != nil }
         }
     }
 }
