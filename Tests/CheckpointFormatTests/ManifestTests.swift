@@ -55,7 +55,7 @@ struct ManifestTests {
     func flippedBitsWithRightHash() {
         var accepted = 0
         for index in Self.small.indices.dropLast(16) {
-            for bit in UInt8(0)..<8 {
+            for bit in [UInt8(index % 8), UInt8((index + 3) % 8)] {
                 var bytes = Self.small
                 bytes[index] ^= 1 << bit
                 bytes.replaceSubrange(bytes.count - 16..<bytes.count, with: canonicalBytes(Hashing.digest(bytes.dropLast(16))))
@@ -63,7 +63,7 @@ struct ManifestTests {
             }
         }
         // Hashes, names and numbers may be anything; the structure may not.
-        #expect(accepted > 0 && accepted < Self.small.count * 8)
+        #expect(accepted > 0 && accepted < Self.small.count * 2)
     }
 
     @Test("Rows of a table that is not there are refused", arguments: [(0, 1, 0), (0, 0, 1), (1, 0, 1)])
