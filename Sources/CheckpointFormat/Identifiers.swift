@@ -41,7 +41,9 @@ public struct RunID: Identifier {
     package static func next(clockMilliseconds: UInt64, after newest: RunID?) -> RunID {
         let last: UInt64 = 0xFFFF_FFFF_FFFF
         // Past the last time that an id can hold only the id itself can still grow.
-        if let newest, newest.milliseconds == last { return RunID(rawValue: max(newest.rawValue, newest.rawValue &+ 1)) }
+        if let newest, newest.milliseconds == last {
+            return RunID(rawValue: max(newest.rawValue, newest.rawValue &+ 1))
+        }
         let floor = newest.map { $0.milliseconds + 1 } ?? 0
         let time = UInt128(min(max(clockMilliseconds, floor), last))
         return RunID(rawValue: time << 80 | UInt128.random(in: 0..<(1 << 80)))

@@ -21,7 +21,8 @@ struct Subject: Sendable, CustomTestStringConvertible {
         let bound = codec.encodedBytesMax(raw.count)
         let target = try OwnedBytes([UInt8](repeating: 0xA5, count: bound + 64))
         let count = unsafe codec.encode(source.region.bytes, into: target.region.prefix(bound).mutableBytes)
-        #expect(target.bytes.suffix(64).allSatisfy { $0 == 0xA5 }, "written past the bound of \(bound) for \(raw.count)")
+        #expect(
+            target.bytes.suffix(64).allSatisfy { $0 == 0xA5 }, "written past the bound of \(bound) for \(raw.count)")
         return count.map { Array(target.bytes.prefix($0)) }
     }
 
@@ -132,10 +133,13 @@ struct CodecContractTests {
         #expect(Subject.all.map(\.codec.identifier) == [.raw, .lz4, .zstd, .zstd, .zstd])
     }
 
-    @Test("Saving less than a 64th is not worthwhile", arguments: [
-        (64, 64, false), (64, 63, true), (128, 127, false), (128, 126, true), (10, 9, true), (10, 10, false), (1, 1, false),
-        (1, 0, true), (4 << 20, (4 << 20) - (64 << 10), true), (4 << 20, (4 << 20) - (64 << 10) + 1, false),
-    ])
+    @Test(
+        "Saving less than a 64th is not worthwhile",
+        arguments: [
+            (64, 64, false), (64, 63, true), (128, 127, false), (128, 126, true), (10, 9, true), (10, 10, false),
+            (1, 1, false),
+            (1, 0, true), (4 << 20, (4 << 20) - (64 << 10), true), (4 << 20, (4 << 20) - (64 << 10) + 1, false),
+        ])
     func worthwhile(_ raw: Int, _ stored: Int, _ expected: Bool) {
         #expect(CodecRegistry.isWorthwhile(storedBytes: stored, rawBytes: raw) == expected)
     }
@@ -143,18 +147,23 @@ struct CodecContractTests {
 
 @Suite("Compression")
 struct CompressionTests {
-    @Test("What a person may write", arguments: [
-        ("none", Compression.none), ("lz4", .lz4), ("zstd", .zstd(level: 1)), ("zstd:1", .zstd(level: 1)),
-        ("zstd:19", .zstd(level: 19)),
-    ])
+    @Test(
+        "What a person may write",
+        arguments: [
+            ("none", Compression.none), ("lz4", .lz4), ("zstd", .zstd(level: 1)), ("zstd:1", .zstd(level: 1)),
+            ("zstd:19", .zstd(level: 19)),
+        ])
     func parsed(_ text: String, _ expected: Compression) {
         #expect(Compression(text) == expected)
         #expect(Compression(expected.description) == expected)
     }
 
-    @Test("What is refused", arguments: [
-        "", "None", "raw", "zstd:", "zstd:0", "zstd:20", "zstd:-1", "zstd:x", "zstd:1:2", "lz4:1", "none:", " zstd", "zstd:3 ", ":",
-    ])
+    @Test(
+        "What is refused",
+        arguments: [
+            "", "None", "raw", "zstd:", "zstd:0", "zstd:20", "zstd:-1", "zstd:x", "zstd:1:2", "lz4:1", "none:", " zstd",
+            "zstd:3 ", ":",
+        ])
     func refused(_ text: String) { #expect(Compression(text) == nil) }
 }
 
@@ -166,9 +175,12 @@ struct ZstdFrameTests {
         return [0x28, 0xB5, 0x2F, 0xFD, 0, window, UInt8(header & 0xFF), UInt8(header >> 8 & 0xFF), 0] + raw
     }
 
-    @Test("Windows up to the largest block are read, larger ones refused", arguments: [
-        (UInt8(0x00), true), (0x68, true), (0x70, true), (0x7F, true), (0x80, true), (0x81, false), (0x88, false), (0xFF, false),
-    ])
+    @Test(
+        "Windows up to the largest block are read, larger ones refused",
+        arguments: [
+            (UInt8(0x00), true), (0x68, true), (0x70, true), (0x7F, true), (0x80, true), (0x81, false), (0x88, false),
+            (0xFF, false),
+        ])
     func windows(_ window: UInt8, _ isRead: Bool) throws {
         let subject = Subject(.zstd(level: 1))
         let raw = Array(0..<UInt8(100))
@@ -185,7 +197,8 @@ struct ZstdFrameTests {
         let skippable: [UInt8] = [0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]
         let raw = [UInt8](repeating: 3, count: 50)
         for (stored, size) in [
-            (skippable, 0), (skippable, 50), (skippable + frame(window: 0, raw), 50), (frame(window: 0, raw) + skippable, 50),
+            (skippable, 0), (skippable, 50), (skippable + frame(window: 0, raw), 50),
+            (frame(window: 0, raw) + skippable, 50),
         ] {
             #expect(throws: CodecError.self) { try subject.decode(stored, rawBytes: size) }
         }

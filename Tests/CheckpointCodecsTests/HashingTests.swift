@@ -67,7 +67,8 @@ struct HashingTests {
         let hash = unsafe Hashing.copyAndHash128(from: source.bytes, to: room.mutableBytes)
         #expect(hash == source.hash128, "length \(source.count)")
         #expect(unsafe room.bytes.elementsEqual(source.bytes), "length \(source.count)")
-        let canaries = unsafe guarded[0..<to].bytes.allSatisfy { $0 == 0xA5 }
+        let canaries =
+            unsafe guarded[0..<to].bytes.allSatisfy { $0 == 0xA5 }
             && guarded[(to + source.count)...].bytes.allSatisfy { $0 == 0xA5 }
         #expect(canaries, "length \(source.count) at \(to)")
     }

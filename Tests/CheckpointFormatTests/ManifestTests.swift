@@ -58,7 +58,8 @@ struct ManifestTests {
             for bit in [UInt8(index % 8), UInt8((index + 3) % 8)] {
                 var bytes = Self.small
                 bytes[index] ^= 1 << bit
-                bytes.replaceSubrange(bytes.count - 16..<bytes.count, with: canonicalBytes(Hashing.digest(bytes.dropLast(16))))
+                bytes.replaceSubrange(
+                    bytes.count - 16..<bytes.count, with: canonicalBytes(Hashing.digest(bytes.dropLast(16))))
                 if (try? decoded(bytes)) != nil { accepted += 1 }
             }
         }

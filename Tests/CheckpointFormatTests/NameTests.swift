@@ -69,13 +69,16 @@ struct NameTests {
         for name in names { #expect(ManifestName(name.description) == name) }
     }
 
-    @Test("Only the exact form is a manifest's name", arguments: [
-        "", ".manifest", "\(hex)-\(digits).manifes", "\(hex)-\(digits).Manifest", "\(hex)-\(digits).manifest ",
-        "\(hex)_\(digits).manifest", "\(hex)-0\(digits).manifest", "\(hex)-+0000000000000001000.manifest",
-        "\(hex)--0000000000000001000.manifest", "0\(hex.dropFirst().uppercased())-\(digits).manifest",
-        "\(hex)-99999999999999999999.manifest", "\(hex)-09223372036854775808.manifest", "../\(hex)-\(digits).manifest",
-        "\(hex)-0000000000000000100\u{661}.manifest", "\(hex)-\(digits).manifest\u{301}",
-    ])
+    @Test(
+        "Only the exact form is a manifest's name",
+        arguments: [
+            "", ".manifest", "\(hex)-\(digits).manifes", "\(hex)-\(digits).Manifest", "\(hex)-\(digits).manifest ",
+            "\(hex)_\(digits).manifest", "\(hex)-0\(digits).manifest", "\(hex)-+0000000000000001000.manifest",
+            "\(hex)--0000000000000001000.manifest", "0\(hex.dropFirst().uppercased())-\(digits).manifest",
+            "\(hex)-99999999999999999999.manifest", "\(hex)-09223372036854775808.manifest",
+            "../\(hex)-\(digits).manifest",
+            "\(hex)-0000000000000000100\u{661}.manifest", "\(hex)-\(digits).manifest\u{301}",
+        ])
     func badManifestNames(_ text: String) { #expect(ManifestName(text) == nil) }
 
     @Test("The last step has a name")

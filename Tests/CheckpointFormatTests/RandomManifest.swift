@@ -23,14 +23,17 @@ struct RandomManifest {
             created: random.below(1 << 42), writer: Self.name(&random))
         if Bool.random(using: &random) {
             manifest.parent = .init(
-                id: CheckpointID(rawValue: random.identifier()), run: RunID(rawValue: random.identifier()), step: random.below(99))
+                id: CheckpointID(rawValue: random.identifier()), run: RunID(rawValue: random.identifier()),
+                step: random.below(99))
         }
         if random.below(4) == 0 {
             manifest.kind = .part
             manifest.worldSize = 1 + random.below(Limits.worldSizeMax)
             manifest.rank = random.below(manifest.worldSize)
         }
-        manifest.groups = (0...random.below(3)).map { .init(name: "g\($0)", epoch: UInt32(truncatingIfNeeded: random.next())) }
+        manifest.groups = (0...random.below(3)).map {
+            .init(name: "g\($0)", epoch: UInt32(truncatingIfNeeded: random.next()))
+        }
         manifest.metrics = (0..<random.below(5)).map { .init(name: "m\($0)", value: Self.metric(&random)) }
     }
 
@@ -53,8 +56,10 @@ struct RandomManifest {
         for number in 0...random.below(3) {
             let name = SegmentName(
                 attempt: manifest.id, rank: random.below(Limits.worldSizeMax), number: number)
-            manifest.segments.append(SegmentReference(
-                name: name, fileBytes: 4096 * (2 + random.below(1 << 20)), trailerHash: Hash128(rawValue: random.identifier())))
+            manifest.segments.append(
+                SegmentReference(
+                    name: name, fileBytes: 4096 * (2 + random.below(1 << 20)),
+                    trailerHash: Hash128(rawValue: random.identifier())))
         }
         for _ in 0...random.below(6) { addBlock() }
     }
@@ -77,9 +82,10 @@ struct RandomManifest {
         for _ in 0..<count {
             let block = random.below(manifest.blocks.count)
             let bytes = 1 + random.below(manifest.blocks[block].rawBytes)
-            manifest.chunks.append(ChunkRecord(
-                hash: Hash128(rawValue: random.identifier()), block: block,
-                offset: random.below(manifest.blocks[block].rawBytes - bytes + 1), bytes: bytes, epoch: epoch))
+            manifest.chunks.append(
+                ChunkRecord(
+                    hash: Hash128(rawValue: random.identifier()), block: block,
+                    offset: random.below(manifest.blocks[block].rawBytes - bytes + 1), bytes: bytes, epoch: epoch))
         }
         let rows = first..<manifest.chunks.count
         return (rows, manifest.chunks[rows].reduce(0) { $0 + $1.bytes })
@@ -92,10 +98,11 @@ struct RandomManifest {
             // One dimension holds the bytes, the others are of extent 1; a shape with a 0 where there are none.
             var shape = [Int](repeating: 1, count: random.below(4)) + [bytes]
             shape.shuffle(using: &random)
-            manifest.tensors.append(TensorRecord(
-                name: "\(index)" + Self.name(&random), type: .u8, shape: shape,
-                role: TensorRole.allCases[random.below(4)], group: group,
-                shards: [ShardRecord(descriptor: ShardDescriptor(whole: shape), chunks: rows)]))
+            manifest.tensors.append(
+                TensorRecord(
+                    name: "\(index)" + Self.name(&random), type: .u8, shape: shape,
+                    role: TensorRole.allCases[random.below(4)], group: group,
+                    shards: [ShardRecord(descriptor: ShardDescriptor(whole: shape), chunks: rows)]))
         }
         if Bool.random(using: &random) { addSplitTensor() }
     }
@@ -103,8 +110,10 @@ struct RandomManifest {
     /// Rows of two bytes, one in each of two shards.
     private mutating func addSplitTensor() {
         let shards = (0..<2).map { row -> ShardRecord in
-            manifest.chunks.append(ChunkRecord(
-                hash: Hash128(rawValue: random.identifier()), block: 0, offset: 0, bytes: 1, epoch: manifest.groups[0].epoch))
+            manifest.chunks.append(
+                ChunkRecord(
+                    hash: Hash128(rawValue: random.identifier()), block: 0, offset: 0, bytes: 1,
+                    epoch: manifest.groups[0].epoch))
             let descriptor = ShardDescriptor(offset: [row], extent: [1])
             return ShardRecord(descriptor: descriptor, chunks: manifest.chunks.count - 1..<manifest.chunks.count)
         }
@@ -115,9 +124,10 @@ struct RandomManifest {
     private mutating func addObjects() {
         for index in 0..<random.below(4) {
             let (rows, bytes) = addChunks(random.below(3), epoch: 0)
-            manifest.objects.append(ObjectRecord(
-                name: "\(index)" + Self.name(&random), role: ObjectRole.allCases[random.below(6)],
-                encoding: ObjectEncoding.allCases[random.below(2)], bytes: bytes, chunks: rows))
+            manifest.objects.append(
+                ObjectRecord(
+                    name: "\(index)" + Self.name(&random), role: ObjectRole.allCases[random.below(6)],
+                    encoding: ObjectEncoding.allCases[random.below(2)], bytes: bytes, chunks: rows))
         }
     }
 }

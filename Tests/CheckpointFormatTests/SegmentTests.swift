@@ -34,9 +34,11 @@ private func randomSegment(_ seed: UInt64) -> (header: SegmentHeader, index: Seg
     for _ in 0..<(seed % 3 == 0 ? 120 + random.below(20) : random.below(8)) {
         let codec = CodecIdentifier.allCases[random.below(3)]
         let stored = 1 + random.below(9000)
-        blocks.append(SegmentBlock(
-            offset: blocks.last?.paddedEnd ?? Limits.pageBytes, storedBytes: stored,
-            rawBytes: codec == .raw ? stored : 1 + random.below(Limits.blockBytesMax), storedHash: random.next(), codec: codec))
+        blocks.append(
+            SegmentBlock(
+                offset: blocks.last?.paddedEnd ?? Limits.pageBytes, storedBytes: stored,
+                rawBytes: codec == .raw ? stored : 1 + random.below(Limits.blockBytesMax), storedHash: random.next(),
+                codec: codec))
     }
     let (index, tail) = SegmentIndex.encoded(blocks: blocks, digest: Hashing.digest)
     var bytes = header.encoded(digest: Hashing.digest)

@@ -4,11 +4,14 @@ import Testing
 
 @Suite("Shapes and shards")
 struct ShapeTests {
-    @Test("Bytes of a shape, or nil", arguments: [
-        ([], 1), ([3], 3), ([2, 3, 4], 24), ([0], 0), ([0, .max, .max], 0), ([.max, .max, 0], 0), ([-1], nil), ([0, -1], nil),
-        ([1 << 62, 2], nil), ([1 << 32, 1 << 32], nil), ([.max], .max), ([Int](repeating: 1, count: 32), 1),
-        ([Int](repeating: 1, count: 33), nil), ([.max, .max], nil),
-    ] as [([Int], Int?)])
+    @Test(
+        "Bytes of a shape, or nil",
+        arguments: [
+            ([], 1), ([3], 3), ([2, 3, 4], 24), ([0], 0), ([0, .max, .max], 0), ([.max, .max, 0], 0), ([-1], nil),
+            ([0, -1], nil),
+            ([1 << 62, 2], nil), ([1 << 32, 1 << 32], nil), ([.max], .max), ([Int](repeating: 1, count: 32), 1),
+            ([Int](repeating: 1, count: 33), nil), ([.max, .max], nil),
+        ] as [([Int], Int?)])
     func bytes(_ shape: [Int], _ expected: Int?) {
         #expect(TensorShape.elementCount(shape) == expected)
         #expect(TensorShape.byteCount(shape, .u8) == expected)
@@ -29,7 +32,8 @@ struct ShapeTests {
         var random = SeededGenerator(seed)
         let shape = (0..<1 + random.below(3)).map { _ in random.below(5) }
         func shard() -> ShardDescriptor {
-            ShardDescriptor(offset: shape.map { _ in random.below(6) - 1 }, extent: shape.map { _ in random.below(5) - 1 })
+            ShardDescriptor(
+                offset: shape.map { _ in random.below(6) - 1 }, extent: shape.map { _ in random.below(5) - 1 })
         }
         let (a, b) = (shard(), shard())
         func isSane(_ shard: ShardDescriptor) -> Bool {

@@ -38,7 +38,9 @@ struct DamageTests {
 
         /// What the verifier says: findings, or the error that it stops with.
         func verdict() -> [SegmentError] {
-            do { return try store.findings(reference).findings } catch let error as SegmentError { return [error] } catch {
+            do { return try store.findings(reference).findings } catch let error as SegmentError {
+                return [error]
+            } catch {
                 Issue.record("\(error)")
                 return []
             }
@@ -61,7 +63,8 @@ struct DamageTests {
                 Issue.record("byte \(index): \(verdict)")
                 continue
             }
-            if let entry = sealed.entries.first(where: { ($0.location.offset..<$0.location.paddedEnd).contains(index) }) {
+            if let entry = sealed.entries.first(where: { ($0.location.offset..<$0.location.paddedEnd).contains(index) })
+            {
                 let isPadding = index >= entry.location.offset + entry.location.storedBytes
                 #expect(error.offset == (isPadding ? index : entry.location.offset), "byte \(index)")
             }

@@ -43,9 +43,11 @@ struct LayoutTests {
 
 @Suite("Block encoder")
 struct EncoderTests {
-    @Test("Blocks that hardly shrink are stored raw; padding is zero whatever lay there", arguments: [
-        Compression.none, .lz4, .zstd(level: 3),
-    ])
+    @Test(
+        "Blocks that hardly shrink are stored raw; padding is zero whatever lay there",
+        arguments: [
+            Compression.none, .lz4, .zstd(level: 3),
+        ])
     func choice(_ compression: Compression) throws {
         var random = SeededGenerator(3)
         for count in [1, 63, 64, 100, 4095, 4096, 4097, 50_000] {
@@ -53,8 +55,9 @@ struct EncoderTests {
                 let raw = isNoise ? random.bytes(count) : [UInt8](repeating: 7, count: count)
                 let encoder = BlockEncoder(compression)
                 let memory = try OwnedBytes(raw + [UInt8](repeating: 0xEE, count: roundedUpToPage(count) - count))
-                let scratch = try OwnedBytes([UInt8](
-                    repeating: 0xEE, count: max(encoder.scratchBytes(rawBytes: count), 1)))
+                let scratch = try OwnedBytes(
+                    [UInt8](
+                        repeating: 0xEE, count: max(encoder.scratchBytes(rawBytes: count), 1)))
                 let (padded, block) = encoder.encode(
                     memory.region, rawBytes: count, scratch: compression == .none ? nil : scratch.region)
                 let isRaw = compression == .none || isNoise || count == 1

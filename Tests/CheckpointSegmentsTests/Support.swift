@@ -24,7 +24,8 @@ final class Written: Sendable {
 extension TemporaryStore {
     func writer(_ fileSystem: (any FileSystem)? = nil, attempt: CheckpointID = .random()) -> SegmentWriter {
         SegmentWriter(
-            fileSystem: fileSystem ?? self.fileSystem, directories: directories, store: .random(), attempt: attempt, rank: 3)
+            fileSystem: fileSystem ?? self.fileSystem, directories: directories, store: .random(), attempt: attempt,
+            rank: 3)
     }
 
     /// The verifier's findings, none if all is well.

@@ -14,9 +14,11 @@ struct WriterTests {
         return random.below(2) == 0 ? random.bytes(count) : [UInt8](repeating: UInt8(random.below(256)), count: count)
     }
 
-    @Test("What several threads write can be verified and read back", arguments: [
-        Compression.none, .lz4, .zstd(level: 1),
-    ])
+    @Test(
+        "What several threads write can be verified and read back",
+        arguments: [
+            Compression.none, .lz4, .zstd(level: 1),
+        ])
     func threads(_ compression: Compression) throws {
         let store = try TemporaryStore()
         let writer = store.writer()
@@ -27,9 +29,10 @@ struct WriterTests {
                 var random = SeededGenerator(UInt64(worker))
                 for _ in 0..<25 {
                     do {
-                        written.add(try write(raw(&random), compression, writer) { bytes in
-                            layout.withLock { $0.place(bytes: bytes) }
-                        })
+                        written.add(
+                            try write(raw(&random), compression, writer) { bytes in
+                                layout.withLock { $0.place(bytes: bytes) }
+                            })
                     } catch { Issue.record("\(error)") }
                 }
             }
@@ -37,7 +40,9 @@ struct WriterTests {
         for worker in workers { worker.join() }
         let references = try writer.seal()
         #expect(written.entries.count == 100)
-        #expect(references.count == layout.withLock { $0.segmentCount } && references.count > (compression == .none ? 3 : 1))
+        #expect(
+            references.count == layout.withLock { $0.segmentCount } && references.count > (compression == .none ? 3 : 1)
+        )
         try check(store, references, written.entries)
         #expect(try store.fileSystem.list(store.directories.staging).isEmpty)
         if compression != .none {
@@ -129,10 +134,14 @@ struct FailureTests {
     func trace() {
         let seal = ["write", "sync", "link", "remove"]
         #expect(
-            Self.operations == ["create", "write", "write", "write", "create", "write", "write"] + seal + seal + ["syncDirectory"])
+            Self.operations == ["create", "write", "write", "write", "create", "write", "write"] + seal + seal + [
+                "syncDirectory"
+            ])
     }
 
-    @Test("Whichever operation fails, the writer is poisoned, and abandoning it leaves nothing", arguments: operations.indices)
+    @Test(
+        "Whichever operation fails, the writer is poisoned, and abandoning it leaves nothing",
+        arguments: operations.indices)
     func failure(_ operation: Int) throws {
         let store = try TemporaryStore()
         let system = FailingFileSystem(failing: operation)

@@ -27,10 +27,14 @@ struct ObjectTests {
         return box.value
     }
 
-    @Test("Doubles come back bit for bit", arguments: [
-        0.0, -0.0, 1.0, -1.0, 0.1, 1.0 / 3, .pi, 1e23, .leastNonzeroMagnitude, -.leastNonzeroMagnitude, .leastNormalMagnitude, .greatestFiniteMagnitude,
-        .infinity, -.infinity, 9_007_199_254_740_992, 1e16, 123_456_789_012_345_680, .leastNormalMagnitude.nextDown, 4.35, 0.5e-7,
-    ])
+    @Test(
+        "Doubles come back bit for bit",
+        arguments: [
+            0.0, -0.0, 1.0, -1.0, 0.1, 1.0 / 3, .pi, 1e23, .leastNonzeroMagnitude, -.leastNonzeroMagnitude,
+            .leastNormalMagnitude, .greatestFiniteMagnitude,
+            .infinity, -.infinity, 9_007_199_254_740_992, 1e16, 123_456_789_012_345_680, .leastNormalMagnitude.nextDown,
+            4.35, 0.5e-7,
+        ])
     func doubles(_ value: Double) throws {
         #expect(try roundTrip(value, other: 42).bitPattern == value.bitPattern)
         #expect(try roundTrip([value, value], other: []).map(\.bitPattern) == [value.bitPattern, value.bitPattern])
@@ -41,14 +45,19 @@ struct ObjectTests {
         var random = SeededGenerator(seed)
         let doubles = (0..<50).map { _ in Double(bitPattern: random.next()) }.filter { !$0.isNaN }
         #expect(try roundTrip(doubles, other: []).map(\.bitPattern) == doubles.map(\.bitPattern))
-        let floats = (0..<50).map { _ in Float(bitPattern: UInt32(truncatingIfNeeded: random.next())) }.filter { !$0.isNaN }
+        let floats = (0..<50).map { _ in Float(bitPattern: UInt32(truncatingIfNeeded: random.next())) }.filter {
+            !$0.isNaN
+        }
         #expect(try roundTrip(floats, other: []).map(\.bitPattern) == floats.map(\.bitPattern))
     }
 
-    @Test("Floats come back bit for bit", arguments: [
-        0, -0.0, 0.1, 1 / 3, .leastNonzeroMagnitude, -.leastNonzeroMagnitude, .greatestFiniteMagnitude, .infinity, -.infinity,
-        16_777_216, 0.3,
-    ] as [Float])
+    @Test(
+        "Floats come back bit for bit",
+        arguments: [
+            0, -0.0, 0.1, 1 / 3, .leastNonzeroMagnitude, -.leastNonzeroMagnitude, .greatestFiniteMagnitude, .infinity,
+            -.infinity,
+            16_777_216, 0.3,
+        ] as [Float])
     func floats(_ value: Float) throws {
         #expect(try roundTrip(value, other: 42).bitPattern == value.bitPattern)
     }
@@ -76,7 +85,8 @@ struct ObjectTests {
 
     @Test("Structures come back, and equal values give equal bytes")
     func structures() throws {
-        let leaf = Nested(text: "\u{0}\n\"/\\\u{1F600}", list: [1, nil], map: ["b": 1, "a": -0.5, "caf\u{E9}": 2], inner: [])
+        let leaf = Nested(
+            text: "\u{0}\n\"/\\\u{1F600}", list: [1, nil], map: ["b": 1, "a": -0.5, "caf\u{E9}": 2], inner: [])
         let value = Nested(text: "nan", list: [], map: [:], inner: [leaf, leaf])
         let box = Box(value)
         let provider = ObjectState("x", get: { box.value }, set: { box.value = $0 })
@@ -105,7 +115,8 @@ struct ObjectTests {
     func encoded() throws {
         struct Failure: Error {}
         let box = Box<[UInt8]>([0, 255, 10])
-        let provider = EncodedState("x", role: .data, freeze: { [bytes = box.value] in { bytes } }, restore: { box.value = $0 })
+        let provider = EncodedState(
+            "x", role: .data, freeze: { [bytes = box.value] in { bytes } }, restore: { box.value = $0 })
         let item = try #require(try StateInventory(of: provider).objects.first)
         #expect(item.encoding == .bytes && item.role == .data)
         let bytes = try item.freeze()()
@@ -122,7 +133,8 @@ struct ObjectTests {
         let step = Box(7)
         let moment = try view([1, 2, 3])
         let optimizer = OptimizerState(
-            tensors: [("m.w", moment, "late"), ("v.w", moment, nil)], getStep: { step.value }, setStep: { step.value = $0 })
+            tensors: [("m.w", moment, "late"), ("v.w", moment, nil)], getStep: { step.value },
+            setStep: { step.value = $0 })
         let inventory = try StateInventory(of: State("train", group: "all") { optimizer })
         #expect(inventory.tensors.map(\.name) == ["train.optimizer.m.w", "train.optimizer.v.w"])
         #expect(inventory.tensors.map(\.group) == ["late", "all"])

@@ -45,7 +45,8 @@ struct InventoryTests {
             ObjectState("rng", role: .rng, get: { 1 }, set: { _ in })
         }
         let inventory = try StateInventory(of: state)
-        #expect(inventory.tensors.map(\.name) == ["model.weight", "model.head.bias", "model.own", "model.plain.w", "raw"])
+        #expect(
+            inventory.tensors.map(\.name) == ["model.weight", "model.head.bias", "model.own", "model.plain.w", "raw"])
         #expect(inventory.tensors.map(\.group) == ["body", "head", "mine", "body", StateInventory.defaultGroup])
         #expect(inventory.tensors.map(\.role) == [.parameter, .buffer, .parameter, .parameter, .other])
         #expect(inventory.objects.map(\.name) == ["rng"] && inventory.objects.map(\.role) == [.rng])

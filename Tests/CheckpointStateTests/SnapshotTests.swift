@@ -92,9 +92,11 @@ struct SnapshotTests {
         }
     }
 
-    @Test("Every order of events: each block once, released exactly when nothing is left", arguments: [
-        [0, 0], [1, 0], [0, 1], [1, 1], [2, 0], [2, 1], [1, 2], [2, 2], [3, 0], [3, 1], [0, 3],
-    ])
+    @Test(
+        "Every order of events: each block once, released exactly when nothing is left",
+        arguments: [
+            [0, 0], [1, 0], [0, 1], [1, 1], [2, 0], [2, 1], [1, 2], [2, 2], [3, 0], [3, 1], [0, 3],
+        ])
     func everyOrder(_ counts: [Int]) {
         var tally = Tally()
         explore(Pair(counts), &tally)

@@ -128,11 +128,15 @@ struct TensorViewTests {
         #expect(row.contiguousRegion(0..<5)?.array == [2, 3, 4, 5, 6])
     }
 
-    @Test("Shapes and strides that leave the memory, or cannot be counted, are refused", arguments: [
-        ([4], [1], -1), ([4], [1], 37), ([4], [3], 12), ([4], [-1], 0), ([4], [-1], 11), ([2, 2], [8, 4], 0), ([2], [.max], 0),
-        ([2], [.min], 0), ([2, 2], [.max / 4, .max / 4], 0), ([3], [1 << 60], 0), ([-1], [1], 0), ([2], [1, 1], 0),
-        ([2, 2], [1], 0), ([1 << 40, 1 << 40], [0, 0], 0), ([1], [1], .max), ([1], [1], .min), ([2], [1], .max), ([13], [1], 0),
-    ] as [([Int], [Int], Int)])
+    @Test(
+        "Shapes and strides that leave the memory, or cannot be counted, are refused",
+        arguments: [
+            ([4], [1], -1), ([4], [1], 37), ([4], [3], 12), ([4], [-1], 0), ([4], [-1], 11), ([2, 2], [8, 4], 0),
+            ([2], [.max], 0),
+            ([2], [.min], 0), ([2, 2], [.max / 4, .max / 4], 0), ([3], [1 << 60], 0), ([-1], [1], 0), ([2], [1, 1], 0),
+            ([2, 2], [1], 0), ([1 << 40, 1 << 40], [0, 0], 0), ([1], [1], .max), ([1], [1], .min), ([2], [1], .max),
+            ([13], [1], 0),
+        ] as [([Int], [Int], Int)])
     func refused(_ shape: [Int], _ strides: [Int], _ byteOffset: Int) throws {
         let memory = try OwnedBytes(zeros: 48)
         #expect(throws: StateError.self) {
@@ -140,10 +144,12 @@ struct TensorViewTests {
         }
     }
 
-    @Test("Row-major shapes that do not fit are refused", arguments: [
-        [13], [-1], [4, 4], [1 << 62], [1 << 40, 1 << 40], [.max, .max, .max], [1, 1 << 40, 1 << 40],
-        [Int](repeating: 1, count: 33),
-    ])
+    @Test(
+        "Row-major shapes that do not fit are refused",
+        arguments: [
+            [13], [-1], [4, 4], [1 << 62], [1 << 40, 1 << 40], [.max, .max, .max], [1, 1 << 40, 1 << 40],
+            [Int](repeating: 1, count: 33),
+        ])
     func refusedShapes(_ shape: [Int]) throws {
         let memory = try OwnedBytes(zeros: 48)
         #expect(throws: StateError.self) { try TensorView(memory.lent, type: .f32, shape: shape) }
@@ -164,9 +170,11 @@ struct TensorViewTests {
         #expect(slot.bytes.prefix(3) == [47, 47, 47])
     }
 
-    @Test("Empty tensors need no memory, wherever they are said to lie", arguments: [
-        ([0], [1]), ([0, 5], [5, 1]), ([5, 0], [0, 1]), ([.max, 0, .max], [1, 1, 1]),
-    ] as [([Int], [Int])])
+    @Test(
+        "Empty tensors need no memory, wherever they are said to lie",
+        arguments: [
+            ([0], [1]), ([0, 5], [5, 1]), ([5, 0], [0, 1]), ([.max, 0, .max], [1, 1, 1]),
+        ] as [([Int], [Int])])
     func empty(_ shape: [Int], _ strides: [Int]) throws {
         let nothing = try OwnedBytes(zeros: 0)
         for offset in [0, 100, -3] {

@@ -58,9 +58,12 @@ struct WholeStoreTests {
             providers.append(TensorState(name, try TensorView(memory.lent, type: type, shape: shape)))
         }
         for name in try expected.list("objects").map({ try $0.string("name") }) {
-            providers.append(EncodedState(name, freeze: { { [] } }, restore: { [bytes = objects] value in
-                bytes.bytes.withLock { $0[name] = value }
-            }))
+            providers.append(
+                EncodedState(
+                    name, freeze: { { [] } },
+                    restore: { [bytes = objects] value in
+                        bytes.bytes.withLock { $0[name] = value }
+                    }))
         }
         let report = try store.restore(.step(expected.step), into: State(children: providers))
         #expect(report.id.description == (try expected.fields.string("id")))
