@@ -31,6 +31,14 @@ struct LayoutTests {
         }
     }
 
+    @Test("A segment is filled to its last byte")
+    func full() {
+        var layout = SegmentLayout(segmentBytesMax: 12288)
+        #expect(layout.place(bytes: 4096) == .init(segment: 0, offset: 4096))
+        #expect(layout.place(bytes: 4096) == .init(segment: 0, offset: 8192))
+        #expect(layout.place(bytes: 1) == .init(segment: 1, offset: 4096))
+    }
+
     @Test("A block larger than a segment gets one of its own")
     func large() {
         var layout = SegmentLayout(segmentBytesMax: 8192)

@@ -92,6 +92,8 @@ struct PlanTests {
     func packing() {
         let plan = CapturePlan(tensors: (0..<1000).map { _ in ("g", 100) }, chunkBytes: 4096)
         #expect(plan.blocks.count == 25)  // 40 tensors of 100 bytes fit a block
+        let full = CapturePlan(tensors: (0..<10).map { _ in ("g", 20) }, chunkBytes: 100)
+        #expect(full.blocks.map(\.bytes) == [100, 100])
         let order = CapturePlan(tensors: [("b", 1), ("a", 1), ("b", 1)], chunkBytes: 4096)
         #expect(order.groups == ["b", "a"] && order.blocks.count == 2)
     }
