@@ -114,8 +114,9 @@ def u64(data, at):
 # ---- JSON (manifest.md, "JSON"; store.json is held to the same rules) -----------------------------------------------
 
 
-def parse_json(data, what):
-    """Strict JSON: UTF-8 without a mark, no duplicate keys, bounded nesting, integers of 64 bits, nothing after it."""
+def parse_json(data, what, bounded=True):
+    """Strict JSON: UTF-8 without a mark, no duplicate keys, bounded nesting, integers of 64 bits, nothing after it.
+    Objects are the program's own JSON: their integers are not `bounded`."""
     try:
         text = bytes(data).decode("utf-8")
     except UnicodeDecodeError:
@@ -132,7 +133,8 @@ def parse_json(data, what):
         return keys
 
     def integer(digits):
-        need(len(digits) <= 20 and -2**63 <= int(digits) < 2**63, None, f"{what} has an integer outside 64 bits")
+        most = 20 if bounded else 4000  # Python reads no integer of more digits
+        need(len(digits) <= most and (not bounded or -2**63 <= int(digits) < 2**63), None, f"{what}: integer too large")
         return int(digits)
 
     def number(text):
@@ -670,7 +672,7 @@ class Content:
 
     def object(self, thing):
         data = b"".join(self.pieces(thing))
-        value = parse_json(data, f"object {thing['name']!r:.80}") if thing["encoding"] == "json" else None
+        value = parse_json(data, f"object {thing['name']!r:.80}", False) if thing["encoding"] == "json" else None
         return data, value
 
 

@@ -860,6 +860,26 @@ def make_store():
     put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": checkpoints})
 
 
+def make_objects_store():
+    """One checkpoint of two objects and no tensor: integers beyond a signed 64-bit number, and an object of no bytes."""
+    base, attempt = "stores/objects", make_id("objects")
+    put(f"{base}/store.json", store_json())
+    text = b'{"state":[18446744073709551615,-1,0.1,-0.0],"name":"caf\xc3\xa9"}'
+    block = Block(RAW, text)
+    data = segment([block], 0, 0, attempt)
+    put(f"{base}/segments/{segment_name(attempt)}", data)
+    m = Manifest(id=attempt.hex(), run_name="objects", step=1, groups=[])
+    m.add_segment(data, attempt)
+    m.add_object("generator", "rng", "json", len(text), m.add_chunk(text, m.add_block(block), 0, 0), 1)
+    m.add_object("nothing", "other", "bytes", 0, 1, 0)
+    put(f"{base}/manifests/{RUN.hex()}-{1:020}.manifest", m.data())
+    objects = [{"name": "generator", "role": "rng", "encoding": "json", "bytes": len(text), "digest": hash128(text).hex(),
+                "value": json.loads(text)},
+               {"name": "nothing", "role": "other", "encoding": "bytes", "bytes": 0, "digest": hash128(b"").hex()}]
+    checkpoint = {"id": attempt.hex(), "run": RUN.hex(), "step": 1, "metrics": {}, "tensors": [], "objects": objects}
+    put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": [checkpoint]})
+
+
 def main():
     make_store_vectors()
     make_segment_vectors()
@@ -870,6 +890,7 @@ def main():
     make_invalid_rows()
     make_invalid_json()
     make_store()
+    make_objects_store()
     new = different = 0
     for path, data in FILES.items():
         target = os.path.join(HERE, path)

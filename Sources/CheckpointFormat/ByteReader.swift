@@ -36,7 +36,9 @@ package struct ByteReader {
     ) throws(FormatError) -> Int {
         let start = offset
         let value = try integer(T.self)
-        guard let limit = UInt64(exactly: limit), value <= limit else { throw .damage(at: start, "\(field) is \(value), more than \(limit)") }
+        guard let limit = UInt64(exactly: limit), value <= limit else {
+            throw .damage(at: start, "\(field) is \(value), more than \(limit)")
+        }
         return Int(value)
     }
 

@@ -39,8 +39,13 @@ public struct RunID: Identifier {
 
     /// A run id later than both the clock and every id in `existing`.
     package static func next(clockMilliseconds: UInt64, after newest: RunID?) -> RunID {
+        let last: UInt64 = 0xFFFF_FFFF_FFFF
+        // Past the last time that an id can hold only the id itself can still grow.
+        if let newest, newest.milliseconds == last {
+            return RunID(rawValue: max(newest.rawValue, newest.rawValue &+ 1))
+        }
         let floor = newest.map { $0.milliseconds + 1 } ?? 0
-        let time = UInt128(max(clockMilliseconds, floor) & 0xFFFF_FFFF_FFFF)
+        let time = UInt128(min(max(clockMilliseconds, floor), last))
         return RunID(rawValue: time << 80 | UInt128.random(in: 0..<(1 << 80)))
     }
 }

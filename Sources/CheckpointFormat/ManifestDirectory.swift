@@ -128,7 +128,8 @@ extension TensorRecord {
         guard group < groups.count else { throw fields.error("group \(group) of \(groups.count)") }
         shards = []
         for value in try fields.array("shards", atMost: Limits.worldSizeMax) {
-            shards.append(try ShardRecord(value, type: type, epoch: groups[group].epoch, chunks: chunks, offset: offset))
+            let epoch = groups[group].epoch
+            shards.append(try ShardRecord(value, type: type, epoch: epoch, chunks: chunks, offset: offset))
         }
         try checkShards(fields)
     }

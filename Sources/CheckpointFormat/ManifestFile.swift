@@ -31,8 +31,8 @@ package struct ManifestHeader: Equatable, Sendable {
         writer.zeros(16)
     }
 
-    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once version and length are known to be right, before
-    /// any other field is believed.
+    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once version and length are known to be
+    /// right, before any other field is believed.
     init(from reader: inout ByteReader, fileBytes actual: Int, verify: () throws(FormatError) -> Void) throws(FormatError) {
         try reader.expect(magic: "CKPTMANI")
         _ = try reader.version(upTo: Self.version, of: "manifest")

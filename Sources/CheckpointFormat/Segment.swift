@@ -13,7 +13,9 @@ package struct SegmentHeader: Equatable, Sendable {
 
     /// Checks that the header belongs to a file of this name.
     package func check(isFor expected: SegmentName) throws(FormatError) {
-        guard name.rank == expected.rank else { throw .damage(at: 12, "rank \(name.rank) is not that of the file's name") }
+        guard name.rank == expected.rank else {
+            throw .damage(at: 12, "rank \(name.rank) is not that of the file's name")
+        }
         guard name.number == expected.number else {
             throw .damage(at: 16, "number \(name.number) is not that of the file's name")
         }

@@ -20,11 +20,12 @@ package enum TensorShape {
         return overflow ? nil : bytes
     }
 
-    /// Strides, in elements, of a row-major tensor. A tensor that is too large has no element to reach: its strides may be anything.
+    /// Strides, in elements, of a row-major tensor. A tensor that is too large has no element to reach: its strides may
+    /// be anything.
     package static func rowMajorStrides(_ shape: [Int]) -> [Int] {
         var strides = [Int](repeating: 1, count: shape.count)
         for dimension in shape.indices.dropLast().reversed() {
-            strides[dimension] = strides[dimension + 1].multipliedReportingOverflow(by: max(shape[dimension + 1], 1)).partialValue
+            strides[dimension] = strides[dimension + 1] &* max(shape[dimension + 1], 1)
         }
         return strides
     }

@@ -5,6 +5,11 @@ package struct SegmentLayout: Sendable {
     package struct Place: Equatable, Sendable {
         package var segment: Int
         package var offset: Int
+
+        package init(segment: Int, offset: Int) {
+            self.segment = segment
+            self.offset = offset
+        }
     }
 
     private let segmentBytesMax: Int

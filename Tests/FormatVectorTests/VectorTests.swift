@@ -17,10 +17,13 @@ struct ValidVectorTests {
         let members = try VectorDecoding.manifestKeys.map { key -> JSONValue.Member in
             let value = try expected.value(key)
             guard key == "metrics", case .object(let metrics) = value else { return .init(key, value) }
-            return .init(key, .object(metrics.map { metric in
-                guard case .integer(let integer) = metric.value else { return metric }
-                return .init(metric.key, .number(Double(integer)))
-            }))
+            return .init(
+                key,
+                .object(
+                    metrics.map { metric in
+                        guard case .integer(let integer) = metric.value else { return metric }
+                        return .init(metric.key, .number(Double(integer)))
+                    }))
         }
         return canonical(.object(members))
     }
@@ -31,7 +34,9 @@ struct ValidVectorTests {
         #expect(canonical(found) == (try canonical(vector.expected, VectorDecoding.segmentKeys)))
     }
 
-    @Test("Every valid store.json is read, and would be written with the same check", arguments: Vector.all("valid", "store"))
+    @Test(
+        "Every valid store.json is read, and would be written with the same check",
+        arguments: Vector.all("valid", "store"))
     func store(_ vector: Vector) throws {
         let found = try VectorDecoding.store(vector.bytes)
         #expect(canonical(found) == (try canonical(vector.expected, VectorDecoding.storeKeys)))

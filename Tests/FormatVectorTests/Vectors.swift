@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 /// Formats/ beside the sources of this test.
-let formats = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+let formats = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
     .appending(path: "Formats")
 
 func bytes(of path: String) throws -> [UInt8] { Array(try Data(contentsOf: formats.appending(path: path))) }

@@ -2,8 +2,8 @@ package import CheckpointIO
 internal import Synchronization
 package import SystemPackage
 
-/// A file system whose operation number `failing` fails; all before and after it work. Counts create, write, sync, link,
-/// remove and syncDirectory, in the order of their calls.
+/// A file system whose operation number `failing` fails; all before and after it work. Counts create, write, sync,
+/// link, remove and syncDirectory, in the order of their calls.
 package final class FailingFileSystem: FileSystem {
     private let base = POSIXFileSystem()
     private let failing: Int

@@ -54,11 +54,12 @@ extension CheckpointStore {
         let objects = inventory.objects.filter { pattern?.matches($0.name) ?? true }
         let plan = try RestorePlan(manifest, into: tensors)
         let operation = RestoreOperation(store: self, manifest: manifest, threads: threads, progress: progress)
-        let records = Dictionary(manifest.objects.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let records = Dictionary(
+            manifest.objects.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
         var wanted: [ObjectRecord] = []
         for object in objects {
-            guard let record = records[object.name] else {
-                throw RestorePlan.missing("object", object.name, Array(records.keys))
+            guard let record = records[Array(object.name.utf8)] else {
+                throw RestorePlan.missing("object", object.name, manifest.objects.map(\.name))
             }
             wanted.append(record)
         }

@@ -24,10 +24,14 @@ struct RestorePlan {
 
     /// - Parameter tensors: what is to be restored; each must be in the manifest with the same type and shape.
     init(_ manifest: Manifest, into tensors: [TensorItem]) throws(CheckpointError) {
-        let records = Dictionary(manifest.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        // By the bytes of the names: Swift takes strings for equal that differ only in how an accented letter is made up.
+        let records = Dictionary(
+            manifest.tensors.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
         var piecesOfBlock: [Int: [Piece]] = [:]
         for item in tensors {
-            guard let record = records[item.name] else { throw Self.missing("tensor", item.name, Array(records.keys)) }
+            guard let record = records[Array(item.name.utf8)] else {
+                throw Self.missing("tensor", item.name, manifest.tensors.map(\.name))
+            }
             guard record.type == item.view.type, record.shape == item.view.shape else {
                 throw CheckpointError(
                     .mismatch,

@@ -1,0 +1,61 @@
+import CheckpointCodecs
+import CheckpointFormat
+import CheckpointIO
+import CheckpointSegments
+import LayerTesting
+import Synchronization
+import SystemPackage
+
+/// One save's blocks: what was asked to be written, and where it went.
+final class Written: Sendable {
+    struct Entry: Sendable {
+        var raw: [UInt8]
+        var segment: Int
+        var location: SegmentBlock
+    }
+
+    private let storage = Mutex<(entries: [Entry], errors: [SegmentError])>(([], []))
+    var entries: [Entry] { storage.withLock { $0.entries } }
+    var errors: [SegmentError] { storage.withLock { $0.errors } }
+    func add(_ entry: Entry) { storage.withLock { $0.entries.append(entry) } }
+    func add(_ error: SegmentError) { storage.withLock { $0.errors.append(error) } }
+}
+
+extension TemporaryStore {
+    func writer(_ fileSystem: (any FileSystem)? = nil, attempt: CheckpointID = .random()) -> SegmentWriter {
+        SegmentWriter(
+            fileSystem: fileSystem ?? self.fileSystem, directories: directories, store: .random(), attempt: attempt,
+            rank: 3)
+    }
+
+    /// The verifier's findings, none if all is well.
+    func findings(_ reference: SegmentReference) throws -> (index: SegmentIndex, findings: [SegmentError]) {
+        var findings: [SegmentError] = []
+        let verifier = SegmentVerifier(fileSystem: fileSystem, directories: directories)
+        let index = try verifier.check(reference.name) { findings.append($0) }
+        return (index, findings)
+    }
+
+    /// Reads a block back through its reference.
+    func read(_ entry: Written.Entry, _ references: [SegmentReference]) throws -> [UInt8] {
+        let reader = try BlockReader(references[entry.segment], fileSystem: fileSystem, directories: directories)
+        var scratch = ScratchBuffer()
+        let destination = try OwnedBytes([UInt8](repeating: 0xA5, count: entry.location.rawBytes))
+        try reader.read(entry.location, into: destination.region, scratch: &scratch)
+        return destination.bytes
+    }
+}
+
+/// Encodes `raw` and writes it at the next place of `layout`.
+func write(
+    _ raw: [UInt8], _ compression: Compression, _ writer: SegmentWriter, place: (Int) -> SegmentLayout.Place
+) throws -> Written.Entry {
+    let encoder = BlockEncoder(compression)
+    let memory = try OwnedBytes(raw + [UInt8](repeating: 0xEE, count: roundedUpToPage(raw.count) - raw.count))
+    let scratchBytes = encoder.scratchBytes(rawBytes: raw.count)
+    let scratch = scratchBytes > 0 ? try OwnedBytes([UInt8](repeating: 0xEE, count: scratchBytes)).region : nil
+    let (padded, block) = encoder.encode(memory.region, rawBytes: raw.count, scratch: scratch)
+    let place = place(block.storedBytes)
+    let location = try writer.write(padded, block: block, at: place)
+    return Written.Entry(raw: raw, segment: place.segment, location: location)
+}

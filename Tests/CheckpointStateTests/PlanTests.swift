@@ -1,0 +1,139 @@
+internal import CheckpointCodecs
+import CheckpointState
+import LayerTesting
+import Testing
+
+@Suite("Capture plan")
+struct PlanTests {
+    private struct Input {
+        var tensors: [(group: String, bytes: Int)]
+        var chunkBytes: Int
+        var order: [String]
+
+        init(_ seed: UInt64) {
+            var random = SeededGenerator(seed)
+            chunkBytes = 1 + random.below(300)
+            let sizes = [chunkBytes / 5 + 1, chunkBytes * 2 + 1, chunkBytes + 1, chunkBytes * 9 + 1]
+            let names = (0..<1 + random.below(4)).map { "g\($0)" }
+            tensors = []
+            for _ in 0..<random.below(40) {
+                tensors.append((names[random.below(names.count)], random.below(sizes[random.below(4)])))
+            }
+            order = (names + ["absent"]).shuffled(using: &random)
+        }
+
+        var plan: CapturePlan { CapturePlan(tensors: tensors, chunkBytes: chunkBytes, groupOrder: order) }
+    }
+
+    @Test("Chunks tile each tensor, in order", arguments: Seeds.first(200))
+    func chunksTileTensors(_ seed: UInt64) {
+        let input = Input(seed)
+        let plan = input.plan
+        var seen = 0
+        for (index, tensor) in input.tensors.enumerated() {
+            var end = 0
+            for row in plan.chunksOfTensor[index] {
+                #expect(plan.chunks[row].tensor == index)
+                #expect(plan.chunks[row].range.lowerBound == end && !plan.chunks[row].range.isEmpty)
+                end = plan.chunks[row].range.upperBound
+                seen += 1
+            }
+            #expect(end == tensor.bytes, "tensor \(index)")
+        }
+        #expect(seen == plan.chunks.count)
+        #expect(plan.totalBytes == input.tensors.reduce(0) { $0 + $1.bytes })
+    }
+
+    @Test("Blocks are filled by their chunks, bounded, and of one group", arguments: Seeds.first(200))
+    func blocks(_ seed: UInt64) {
+        let input = Input(seed)
+        let plan = input.plan
+        var nextChunk = 0
+        for (index, block) in plan.blocks.enumerated() {
+            #expect(block.chunks.lowerBound == nextChunk && !block.chunks.isEmpty)
+            nextChunk = block.chunks.upperBound
+            var end = 0
+            for row in block.chunks {
+                #expect(plan.chunks[row].block == index && plan.chunks[row].offset == end)
+                #expect(plan.groupOfTensor[plan.chunks[row].tensor] == block.group)
+                end += plan.chunks[row].range.count
+            }
+            #expect(end == block.bytes && (1...input.chunkBytes).contains(block.bytes))
+        }
+        #expect(nextChunk == plan.chunks.count)
+    }
+
+    @Test("Groups are neighbours, in the order asked for, and tensors keep theirs", arguments: Seeds.first(200))
+    func groups(_ seed: UInt64) {
+        let input = Input(seed)
+        let plan = input.plan
+        let groups = plan.blocks.map(\.group)
+        #expect(groups == groups.sorted())
+        let present = Set(input.tensors.map(\.group))
+        #expect(plan.groups == input.order.filter(present.contains))
+        for (index, tensor) in input.tensors.enumerated() {
+            #expect(plan.groups[plan.groupOfTensor[index]] == tensor.group)
+        }
+    }
+
+    @Test("Blocks of a large tensor are neighbours, whole but for the last", arguments: Seeds.first(100))
+    func largeTensors(_ seed: UInt64) {
+        let input = Input(seed)
+        let plan = input.plan
+        for (index, tensor) in input.tensors.enumerated() where tensor.bytes >= max(input.chunkBytes / 4, 1) {
+            let blocks = plan.chunksOfTensor[index].map { plan.chunks[$0].block }
+            #expect(blocks == Array(blocks[0]..<blocks[0] + blocks.count))
+            #expect(blocks.allSatisfy { plan.blocks[$0].chunks.count == 1 })
+            #expect(blocks.dropLast().allSatisfy { plan.blocks[$0].bytes == input.chunkBytes })
+        }
+    }
+
+    @Test("Small tensors share blocks: fewer than half are wasted")
+    func packing() {
+        let plan = CapturePlan(tensors: (0..<1000).map { _ in ("g", 100) }, chunkBytes: 4096)
+        #expect(plan.blocks.count == 25)  // 40 tensors of 100 bytes fit a block
+        let full = CapturePlan(tensors: (0..<10).map { _ in ("g", 20) }, chunkBytes: 100)
+        #expect(full.blocks.map(\.bytes) == [100, 100])
+        let order = CapturePlan(tensors: [("b", 1), ("a", 1), ("b", 1)], chunkBytes: 4096)
+        #expect(order.groups == ["b", "a"] && order.blocks.count == 2)
+    }
+}
+
+@Suite("Slot allocator")
+struct SlotAllocatorTests {
+    @Test("No slot is given twice; what is given back is given again", arguments: Seeds.first(100))
+    func properties(_ seed: UInt64) {
+        var random = SeededGenerator(seed)
+        let count = 1 + random.below(8)
+        var allocator = SlotAllocator(slotCount: count)
+        var used: Set<Int> = []
+        var most = 0
+        for _ in 0..<200 {
+            if Bool.random(using: &random) {
+                let slot = allocator.take()
+                #expect((slot == nil) == (used.count == count))
+                if let slot {
+                    #expect((0..<count).contains(slot) && used.insert(slot).inserted)
+                }
+            } else if let slot = used.randomElement(using: &random) {
+                allocator.giveBack(slot)
+                used.remove(slot)
+            }
+            most = max(most, used.count)
+            #expect(allocator.usedCount == used.count && allocator.hasFree == (used.count < count))
+            #expect(allocator.highWaterMark == most)
+        }
+    }
+
+    @Test("Slots of an arena are page-aligned, of equal size, and do not overlap")
+    func arena() throws {
+        let arena = try StagingArena(slotBytes: 8192, slotCount: 5)
+        for slot in 0..<5 {
+            let region = arena.region(ofSlot: slot)
+            #expect(region.count == 8192)
+            region.store([UInt8](repeating: UInt8(slot + 1), count: 8192)[...])
+            #expect(unsafe UInt(bitPattern: region.bytes.baseAddress) % 4096 == 0)
+        }
+        for slot in 0..<5 { #expect(arena.region(ofSlot: slot).array.allSatisfy { $0 == UInt8(slot + 1) }) }
+    }
+}
