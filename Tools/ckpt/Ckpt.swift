@@ -8,8 +8,8 @@ struct Ckpt: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ckpt", abstract: "Looks at checkpoints: lists, inspects, verifies, restores and compares them.",
         discussion: """
-            STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or more \
-            digits of a checkpoint's id. Nothing here ever writes to a store.
+            STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or \
+            more digits of a checkpoint's id. Nothing here ever writes to a store.
 
             Example: ckpt ls runs/first
 

@@ -2,8 +2,8 @@ import CheckpointFormat
 import Checkpointing
 import Foundation
 
-/// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a terminal obeys
-/// what it is sent.
+/// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a
+/// terminal obeys what it is sent.
 enum Output {
     /// Prints a line of text.
     static func line(_ text: String = "") { print(visible(text)) }

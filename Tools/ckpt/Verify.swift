@@ -13,7 +13,7 @@ struct Verify: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("One checkpoint, instead of all of them.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("One checkpoint instead of all: latest, a step, or the first 4 or more digits of an id.", valueName: "ref"))
     var reference: CheckpointReference?
 
     @Flag(help: "Checks manifests and the structure of segments, and leaves the blocks unread.")

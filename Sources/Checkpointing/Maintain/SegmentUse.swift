@@ -25,7 +25,9 @@ struct SegmentUse {
 
 extension [SegmentName: SegmentUse] {
     mutating func add(_ manifest: Manifest) {
-        for reference in manifest.segments { self[reference.name, default: SegmentUse()].add(reference, of: manifest.name) }
+        for reference in manifest.segments {
+            self[reference.name, default: SegmentUse()].add(reference, of: manifest.name)
+        }
         var chunks = [[SegmentUse.Chunk]](repeating: [], count: manifest.blocks.count)
         for chunk in manifest.chunks {
             let range = chunk.offset..<chunk.offset + chunk.bytes
