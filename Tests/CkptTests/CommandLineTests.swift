@@ -31,19 +31,10 @@ import Testing
         ["ls", "s", "--what\u{1B}[31m"],
     ])
     func badUsageIsTwo(_ arguments: [String]) throws {
-        let run = try run(arguments)
+        let run = try ckpt(arguments)
         #expect(run.status == 2)
         #expect(run.output.isEmpty && !run.errors.isEmpty)
         #expect(!run.errors.contains("\u{1B}"))
-    }
-
-    private func run(_ arguments: [String]) throws -> Run {
-        switch arguments.count {
-        case 1: try ckpt(arguments[0])
-        case 2: try ckpt(arguments[0], arguments[1])
-        case 3: try ckpt(arguments[0], arguments[1], arguments[2])
-        default: try ckpt(arguments[0], arguments[1], arguments[2], arguments[3])
-        }
     }
 
     @Test func whatIsNotThereIsThree() throws {
@@ -81,10 +72,20 @@ import Testing
         #expect(try ckpt("ls", sample.store).status == 1)
     }
 
+    @Test func aFullDiskBehindStandardOutputIsFive() throws {
+        let sample = try Sample()
+        let shell = Process()
+        shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+        shell.arguments = ["-c", "\"$0\" ls \"$1\" > /dev/full 2> /dev/null", program.path, sample.store]
+        try shell.run()
+        shell.waitUntilExit()
+        #expect(shell.terminationStatus == 5)
+    }
+
     @Test func aPipeGetsNeitherProgressNorColour() throws {
         let sample = try Sample()
         for arguments in [["verify", sample.store], ["inspect", sample.store, "--digests"]] {
-            let run = try run(arguments)
+            let run = try ckpt(arguments)
             #expect(run.errors.isEmpty)
             #expect(!run.output.contains("\u{1B}") && !run.output.contains("\r"))
         }

@@ -35,10 +35,14 @@ struct Fields {
 }
 
 /// The program, which the build leaves beside the tests.
-func ckpt(_ arguments: String...) throws -> Run {
-    let tests = Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0])
+let program = (Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0]))
+    .deletingLastPathComponent().appendingPathComponent("ckpt")
+
+func ckpt(_ arguments: String...) throws -> Run { try ckpt(arguments) }
+
+func ckpt(_ arguments: [String]) throws -> Run {
     let process = Process()
-    process.executableURL = tests.deletingLastPathComponent().appendingPathComponent("ckpt")
+    process.executableURL = program
     process.arguments = arguments
     let (output, errors) = (Pipe(), Pipe())
     (process.standardOutput, process.standardError) = (output, errors)
@@ -156,6 +160,16 @@ struct Sample {
         guard let record = manifest.tensors.first(where: { $0.name == tensor }) else { throw Missing() }
         let block = manifest.blocks[manifest.chunks[record.shards[0].chunks.lowerBound].block]
         return ("store/segments/\(manifest.segments[block.segment].name)", block.offset)
+    }
+
+    /// Adds a checkpoint at step 30 that is step 20's but for what `change` does to it.
+    func forge(_ change: (inout Manifest) -> Void) throws {
+        var manifest = try CheckpointStore.open(store).load(.step(20)).loaded.manifest
+        manifest.id = .random()
+        manifest.step = 30
+        change(&manifest)
+        let path = "\(store)/manifests/\(manifest.name)"
+        try Data(manifest.encoded(digest: Hashing.digest)).write(to: URL(fileURLWithPath: path))
     }
 
     struct Missing: Error {}

@@ -65,7 +65,7 @@ import Testing
 
     @Test(arguments: [[], ["--quick"]])
     func verifyCallsTheGoldenStoreWhole(_ options: [String]) throws {
-        let run = options.isEmpty ? try ckpt("verify", Self.first) : try ckpt("verify", Self.first, options[0])
+        let run = try ckpt(["verify", Self.first] + options)
         #expect(run.status == 0)
         #expect(run.output.hasPrefix("whole: 2 checkpoints, 2 segments"))
     }
@@ -136,7 +136,7 @@ import Testing
         let sample = try Sample()
         let before = try sample.folder.trace()
         for arguments in [["ls"], ["inspect", "--digests"], ["verify"]] {
-            #expect(try ckpt(arguments[0], sample.store).status == 0)
+            #expect(try ckpt([arguments[0], sample.store] + arguments.dropFirst()).status == 0)
         }
         #expect(try ckpt("diff", sample.store, "10", "20").status == 1)
         #expect(try sample.folder.trace() == before)

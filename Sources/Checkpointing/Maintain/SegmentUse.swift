@@ -95,9 +95,12 @@ struct SegmentOwners {
 
     /// Names of the tensors and objects that lose bytes, each once, in the manifests' order.
     func losers(by loss: SegmentFault.Loss) -> (tensors: [String], objects: [String]) {
-        var seen = Set<String>()
+        // As bytes: two spellings of one accented letter are two names.
+        var seen: (tensors: Set<[UInt8]>, objects: Set<[UInt8]>) = ([], [])
         let losers = owners.filter { owner in
-            loss.includes(owner.block, owner.range) && seen.insert("\(owner.isObject) \(owner.name)").inserted
+            guard loss.includes(owner.block, owner.range) else { return false }
+            let name = Array(owner.name.utf8)
+            return owner.isObject ? seen.objects.insert(name).inserted : seen.tensors.insert(name).inserted
         }
         return (losers.filter { !$0.isObject }.map(\.name), losers.filter(\.isObject).map(\.name))
     }
