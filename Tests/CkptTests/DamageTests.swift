@@ -29,6 +29,25 @@ import Testing
         #expect(try ckpt("verify", sample.store, "--quick").status == 0)
     }
 
+    /// No byte of a segment or a manifest can change unnoticed; nor does any change end the verifier.
+    @Test func everyByteCounts() throws {
+        let sample = try Sample(compression: .zstd(level: 1))
+        let store = try CheckpointStore.open(sample.store)
+        for directory in ["segments", "manifests"] {
+            for name in try sample.folder.names(in: "store/" + directory) {
+                let file = "store/\(directory)/\(name)"
+                let size = try #require(FileManager.default.contents(atPath: sample.folder.path + "/" + file)).count
+                for offset in stride(from: 0, to: size, by: 97) {
+                    try sample.folder.damage(file, at: offset)
+                    let report = try store.verify()
+                    #expect(!report.isWhole && report.findings[0].path.hasSuffix(name), "\(file) at \(offset)")
+                    try sample.folder.damage(file, at: offset)
+                }
+            }
+        }
+        #expect(try store.verify().isWhole)
+    }
+
     @Test func aDamagedTensorIsNotRestored() throws {
         let sample = try Sample()
         let place = try sample.place(of: "model.weight", step: 20)

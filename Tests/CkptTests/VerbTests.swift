@@ -1,4 +1,6 @@
 internal import CheckpointCodecs
+import CheckpointState
+import Checkpointing
 import Foundation
 import Testing
 
@@ -130,6 +132,43 @@ import Testing
         #expect(json.element("tensors", named: "model.weight")?.text("change") == "removed")
         #expect(json.element("tensors", named: "model.kernel")?.text("change") == "added")
         #expect(json.integer("read_bytes") == 0)
+    }
+
+    /// An integer that JSON readers disagree about is passed on as it was written.
+    @Test func anObjectBeyondSixtyFourBitsIsPassedOnAsText() throws {
+        let folder = try Folder()
+        let store = try CheckpointStore.open(folder.path + "/store", for: .writing)
+        let state = State { ObjectState("rng", role: .rng, get: { [UInt64.max] }, set: { _ in }) }
+        let checkpointer = try Checkpointer(store: store, state: state)
+        try checkpointer.save(step: 1).wait()
+        try checkpointer.close()
+        let json = try ckpt("inspect", folder.path + "/store", "--json").json()
+        #expect(json.element("objects", named: "rng")?.text("value_text") == "[18446744073709551615]")
+        #expect(try ckpt("inspect", folder.path + "/store").output.contains("[18446744073709551615]"))
+    }
+
+    /// Every key that a verb prints stands in the document.
+    @Test func everyKeyIsDocumented() throws {
+        let sample = try Sample()
+        let page = try String(contentsOf: checkout.appendingPathComponent("Formats/cli-json.md"), encoding: .utf8)
+        let runs = [
+            try ckpt("ls", sample.store, "--json"), try ckpt("inspect", sample.store, "--digests", "--json"),
+            try ckpt("verify", sample.store, "--json"), try ckpt("diff", sample.store, "10", "20", "--json"),
+            try ckpt("restore", sample.store, "-o", sample.folder.path + "/out", "--json"),
+        ]
+        for run in runs {
+            for key in keys(try run.json().members) where key != "loss" {
+                #expect(page.contains("`\(key)`") || page.contains("\"\(key)\""), "\(key)")
+            }
+        }
+    }
+
+    private func keys(_ value: Any) -> Set<String> {
+        switch value {
+        case let members as [String: Any]: members.reduce(into: []) { $0.formUnion(keys($1.value).union([$1.key])) }
+        case let elements as [Any]: elements.reduce(into: []) { $0.formUnion(keys($1)) }
+        default: []
+        }
     }
 
     @Test func noVerbWritesToTheStore() throws {

@@ -13,7 +13,7 @@ struct Diff: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The first: latest, a step, or the first 4 or more digits of an id.", valueName: "a"))
+    @Argument(help: ArgumentHelp("The first: latest, a step, or the first digits of an id.", valueName: "a"))
     var before: CheckpointReference
 
     @Argument(help: ArgumentHelp("The second, named likewise.", valueName: "b"))

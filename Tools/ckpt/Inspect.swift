@@ -14,10 +14,10 @@ struct Inspect: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first 4 or more digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(help: ArgumentHelp("Shows only tensors whose name matches (* and ? as in a shell).", valueName: "glob"))
+    @Option(help: ArgumentHelp("Shows only tensors of this name; * and ? are wild.", valueName: "glob"))
     var tensor: String?
 
     @Flag(help: "Adds the XXH3-128 of every tensor's row-major bytes and of every object's bytes.")

@@ -76,6 +76,8 @@ enum Output {
         return "\(rounded(value, 1)) PiB"
     }
 
+    static func count(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
+
     /// How many times smaller than its content something is stored.
     static func ratio(_ logical: Int, _ stored: Int) -> String {
         stored == 0 ? "-" : "\(rounded(Double(logical) / Double(stored), 2))x"

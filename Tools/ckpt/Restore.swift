@@ -13,18 +13,19 @@ struct Restore: Verb {
             Example: ckpt restore runs/first 1000 -o weights --tensor 'model.*'
 
             Each tensor becomes one raw little-endian, row-major file, 00000.bin and so on; index.json says which is \
-            which, holds the objects, and is written last: a directory without it is not complete. Every byte is checked.
+            which, holds the objects, and is written last: a directory without it is not complete. Every byte is \
+            checked on its way.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first 4 or more digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
     @Option(name: [.short, .long], help: ArgumentHelp("A new or empty directory for the files.", valueName: "dir"))
     var output: String
 
-    @Option(help: ArgumentHelp("Restores only tensors whose name matches (* and ? as in a shell).", valueName: "glob"))
+    @Option(help: ArgumentHelp("Restores only tensors of this name; * and ? are wild.", valueName: "glob"))
     var tensor: String?
 
     func execute() throws -> ExitCode {
@@ -43,8 +44,9 @@ struct Restore: Verb {
 
     private func printText(_ export: Export, _ manifest: Manifest) {
         Output.line(
-            "restored \(export.tensors.count) tensors (\(Output.size(export.tensorBytes))) and "
-                + "\(manifest.objects.count) objects of step \(manifest.step) (\(Output.short(manifest.id))) to \(output)")
+            "restored \(Output.count(export.tensors.count, "tensor")) (\(Output.size(export.tensorBytes))) and "
+                + "\(Output.count(manifest.objects.count, "object")) of step \(manifest.step) "
+                + "(\(Output.short(manifest.id))) to \(output)")
     }
 }
 

@@ -57,6 +57,8 @@ private struct Verifier {
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
             }
         } catch {
+            // Gone since it was listed: its owner has deleted it.
+            guard error.code != .notFound else { return }
             isEveryManifestRead = false
             report.findings.append(.init(error, path: path))
         }
@@ -109,10 +111,17 @@ private struct Verifier {
     private mutating func record(_ faults: [SegmentFault], _ name: SegmentName, _ use: SegmentUse) {
         guard !faults.isEmpty else { return }
         var owners = SegmentOwners()
+        var isStillNamed = false
         for manifest in use.manifests {
-            // It was read a moment ago; if it is gone now, its owner has deleted it, and loses nothing.
-            if let loaded = try? store.files.load(manifest) { owners.add(loaded.manifest, segment: name) }
+            do throws(CheckpointError) {
+                owners.add(try store.files.load(manifest).manifest, segment: name)
+                isStillNamed = true
+            } catch {
+                // It was read a moment ago; if it is gone now, its owner has deleted it, and loses nothing.
+                isStillNamed = isStillNamed || error.code != .notFound
+            }
         }
+        guard isStillNamed else { return }
         for fault in faults {
             var finding = VerificationReport.Finding(fault.error, path: store.directories.path(of: name).string)
             finding.checkpoints = owners.checkpoints
