@@ -105,7 +105,13 @@ let package = Package(
                 "CheckpointSegments", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/ckpt", swiftSettings: strict),
-        .testTarget(name: "CkptTests", dependencies: ["ckpt", "Checkpointing"], swiftSettings: strict),
+        .testTarget(
+            name: "CkptTests",
+            dependencies: [
+                "ckpt", "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointCatalog",
+                system,
+            ],
+            swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
         .executableTarget(
             name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),

@@ -31,7 +31,7 @@ public struct ElementDifference: Equatable, Sendable {
 }
 
 extension OwnedTensor {
-    /// Compares with a tensor of the same type and shape. Nil for types without arithmetic here: bool and the 8-bit floats.
+    /// Compares with a tensor of the same type and shape. Nil for types without arithmetic here: bool, 8-bit floats.
     package func difference(to after: OwnedTensor) -> ElementDifference? {
         precondition(type == after.type && shape == after.shape)
         return switch type {

@@ -8,8 +8,8 @@ struct Ckpt: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ckpt", abstract: "Looks at checkpoints: lists, inspects, verifies, restores and compares them.",
         discussion: """
-            STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or more \
-            digits of a checkpoint's id. Nothing here ever writes to a store.
+            STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or \
+            more digits of a checkpoint's id. Nothing here ever writes to a store.
 
             Example: ckpt ls runs/first
 
@@ -21,6 +21,15 @@ struct Ckpt: ParsableCommand {
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
 
     private static func run(_ arguments: [String]) -> ExitCode {
+        let code = execute(arguments)
+        do { try Output.flush() } catch {
+            Output.complain("standard output cannot be written: \(error.localizedDescription)")
+            return .inputOutput
+        }
+        return code
+    }
+
+    private static func execute(_ arguments: [String]) -> ExitCode {
         do {
             var command = try parseAsRoot(arguments)
             guard let verb = command as? any Verb else {
@@ -29,6 +38,7 @@ struct Ckpt: ParsableCommand {
             }
             return try verb.execute()
         } catch let error as CheckpointError {
+            Output.drop()
             return report(error)
         } catch {
             return report(parsing: error)

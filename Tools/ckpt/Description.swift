@@ -14,7 +14,8 @@ extension JSONValue {
     static func error(_ error: CheckpointError) -> JSONValue {
         .object([
             .init("code", .string(error.code.rawValue)), .init("message", .string(error.message)),
-            .init("path", error.path.map { .string($0) } ?? .null), .init("offset", error.offset.map { .count($0) } ?? .null),
+            .init("path", error.path.map { .string($0) } ?? .null),
+            .init("offset", error.offset.map { .count($0) } ?? .null),
         ])
     }
 
@@ -32,7 +33,8 @@ extension JSONValue {
 extension Manifest {
     var description: JSONValue {
         .object([
-            .init("id", .hex(id)), .init("run", .hex(run)), .init("run_name", .string(runName)), .init("step", .count(step)),
+            .init("id", .hex(id)), .init("run", .hex(run)), .init("run_name", .string(runName)),
+            .init("step", .count(step)),
             .init("created_ms", .count(created)), .init("writer", .string(writer)), .init("store", .hex(store)),
             .init("parent", parent.map { .label($0.id, $0.run, $0.step) } ?? .null),
             .init("metrics", .metrics(metrics.map { ($0.name, $0.value) })),
@@ -77,7 +79,8 @@ extension Manifest {
         func has(_ role: ObjectRole) -> Bool { objects.contains { $0.role == role } }
         func has(_ role: TensorRole) -> Bool { tensors.contains { $0.role == role } }
         return [
-            ("parameters", has(TensorRole.parameter)), ("optimizer", has(TensorRole.optimizer) || has(ObjectRole.optimizer)),
+            ("parameters", has(TensorRole.parameter)),
+            ("optimizer", has(TensorRole.optimizer) || has(ObjectRole.optimizer)),
             ("rng", has(ObjectRole.rng)), ("data", has(ObjectRole.data)), ("schedule", has(ObjectRole.schedule)),
         ]
     }
@@ -88,7 +91,8 @@ extension TensorRecord {
         .object(
             [
                 .init("name", .string(name)), .init("type", .string(type.rawValue)), .init("shape", .counts(shape)),
-                .init("role", .string(role.rawValue)), .init("bytes", .count(bytes)), .init("chunks", .count(storage.chunkCount)),
+                .init("role", .string(role.rawValue)), .init("bytes", .count(bytes)),
+                .init("chunks", .count(storage.chunkCount)),
                 .init("codecs", .strings(storage.codecs)), .init("stored_bytes", .count(storage.storedBytes)),
             ] + (digest.map { [.init("digest", .hex($0))] } ?? []))
     }

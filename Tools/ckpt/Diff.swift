@@ -13,10 +13,10 @@ struct Diff: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The first checkpoint.", valueName: "a"))
+    @Argument(help: ArgumentHelp("The first: latest, a step, or the first digits of an id.", valueName: "a"))
     var before: CheckpointReference
 
-    @Argument(help: ArgumentHelp("The second checkpoint.", valueName: "b"))
+    @Argument(help: ArgumentHelp("The second, named likewise.", valueName: "b"))
     var after: CheckpointReference
 
     @Option(help: ArgumentHelp("The store of the second checkpoint, if it is another.", valueName: "dir"))
@@ -33,14 +33,16 @@ struct Diff: Verb {
     }
 
     private func printText(_ result: CheckpointComparison) {
-        var table = Table("TENSOR", "CHANGE", "BEFORE", "AFTER", "CHANGED", "LARGEST", "L2", "RELATIVE")
+        var table = Table(["TENSOR", "CHANGE", "BEFORE", "AFTER", "CHANGED", "LARGEST", "L2", "RELATIVE"])
         for tensor in result.tensors where tensor.change != .equal {
-            table.add([tensor.name, tensor.change.rawValue, text(tensor.before), text(tensor.after)] + figures(tensor.difference))
+            let what = [tensor.name, tensor.change.rawValue, text(tensor.before), text(tensor.after)]
+            table.add(what + figures(tensor.difference))
         }
         table.print()
-        var objects = Table("OBJECT", "CHANGE", "JSON")
+        var objects = Table(["OBJECT", "CHANGE", "JSON"])
         for object in result.objects where object.change != .equal {
-            objects.add([object.name, object.change.rawValue, object.isSameJSON.map { $0 ? "equal" : "different" } ?? "-"])
+            let isSame = object.isSameJSON.map { $0 ? "equal" : "different" }
+            objects.add([object.name, object.change.rawValue, isSame ?? "-"])
         }
         objects.print()
         let (tensors, things) = (result.tensors, result.objects)
@@ -89,7 +91,8 @@ struct Diff: Verb {
             .init("elements", .count(difference.elements)), .init("changed", .count(difference.changed)),
             .init("changed_fraction", .metric(Double(difference.changed) / Double(max(difference.elements, 1)))),
             .init("non_finite", .count(difference.nonFinite)), .init("max_abs", .metric(difference.largest)),
-            .init("l2", .metric(difference.norm)), .init("relative_l2", difference.relativeNorm.map { .metric($0) } ?? .null),
+            .init("l2", .metric(difference.norm)),
+            .init("relative_l2", difference.relativeNorm.map { .metric($0) } ?? .null),
         ])
     }
 

@@ -14,10 +14,10 @@ struct Inspect: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(help: ArgumentHelp("Shows only tensors whose name matches; * and ? stand for any characters.", valueName: "glob"))
+    @Option(help: ArgumentHelp("Shows only tensors of this name; * and ? are wild.", valueName: "glob"))
     var tensor: String?
 
     @Flag(help: "Adds the XXH3-128 of every tensor's row-major bytes and of every object's bytes.")
@@ -103,8 +103,8 @@ struct Inspect: Verb {
     }
 
     private func printTensors(_ tensors: [Row]) {
-        var table = digests ? Table("NAME", "TYPE", "SHAPE", "ROLE", "SIZE", "CHUNKS", "CODEC", "RATIO", "DIGEST")
-            : Table("NAME", "TYPE", "SHAPE", "ROLE", "SIZE", "CHUNKS", "CODEC", "RATIO")
+        let titles = ["NAME", "TYPE", "SHAPE", "ROLE", "SIZE", "CHUNKS", "CODEC", "RATIO"]
+        var table = Table(titles + (digests ? ["DIGEST"] : []))
         for row in tensors {
             let (record, storage) = (row.record, row.storage)
             table.add(

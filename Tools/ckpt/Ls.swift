@@ -30,7 +30,9 @@ struct Ls: Verb {
     }
 
     private func printTable(_ checkpoints: [Result<CheckpointSummary, CheckpointError>]) {
-        var table = Table("STEP", "ID", "RUN", "CREATED", "METRICS", "TENSORS", "SIZE", "STORED", "RATIO", "PARENT")
+        var table = Table([
+            "STEP", "ID", "RUN", "CREATED", "METRICS", "TENSORS", "SIZE", "STORED", "RATIO", "PARENT",
+        ])
         for checkpoint in checkpoints {
             switch checkpoint {
             case .success(let summary): table.add(cells(summary))

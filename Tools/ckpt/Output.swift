@@ -1,15 +1,33 @@
 import CheckpointFormat
 import Checkpointing
 import Foundation
+import Synchronization
 
-/// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a terminal obeys
-/// what it is sent.
+/// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a
+/// terminal obeys what it is sent.
 enum Output {
+    /// Held back until the verb has ended, so that an error leaves nothing half printed.
+    private static let held = Mutex("")
+
     /// Prints a line of text.
-    static func line(_ text: String = "") { print(visible(text)) }
+    static func line(_ text: String = "") { raw(visible(text)) }
 
     /// Prints a JSON value on one line.
-    static func json(_ value: JSONValue) { print(encoded(value)) }
+    static func json(_ value: JSONValue) { raw(encoded(value)) }
+
+    private static func raw(_ line: String) { held.withLock { $0 += line + "\n" } }
+
+    /// Writes what was printed.
+    static func flush() throws {
+        let text = held.withLock { text in
+            defer { text = "" }
+            return text
+        }
+        try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+    }
+
+    /// Forgets what was printed.
+    static func drop() { held.withLock { $0 = "" } }
 
     /// One line of JSON in which nothing can move a cursor.
     static func encoded(_ value: JSONValue) -> String {
@@ -57,6 +75,8 @@ enum Output {
         }
         return "\(rounded(value, 1)) PiB"
     }
+
+    static func count(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
 
     /// How many times smaller than its content something is stored.
     static func ratio(_ logical: Int, _ stored: Int) -> String {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import CheckpointFormat
+import CheckpointIO
+import CheckpointSegments
 import Checkpointing
-internal import CheckpointIO
-internal import CheckpointSegments
 import Foundation
 import SystemPackage
 
@@ -12,19 +12,20 @@ struct Restore: Verb {
         discussion: """
             Example: ckpt restore runs/first 1000 -o weights --tensor 'model.*'
 
-            Each tensor becomes one raw little-endian, row-major file, 00000.bin and so on; index.json says which is which, \
-            holds the objects, and is written last: a directory without it is not complete. Every byte is checked.
+            Each tensor becomes one raw little-endian, row-major file, 00000.bin and so on; index.json says which is \
+            which, holds the objects, and is written last: a directory without it is not complete. Every byte is \
+            checked on its way.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(name: [.short, .long], help: ArgumentHelp("A new or empty directory.", valueName: "dir"))
+    @Option(name: [.short, .long], help: ArgumentHelp("A new or empty directory for the files.", valueName: "dir"))
     var output: String
 
-    @Option(help: ArgumentHelp("Restores only tensors whose name matches; * and ? stand for any characters.", valueName: "glob"))
+    @Option(help: ArgumentHelp("Restores only tensors of this name; * and ? are wild.", valueName: "glob"))
     var tensor: String?
 
     func execute() throws -> ExitCode {
@@ -43,8 +44,9 @@ struct Restore: Verb {
 
     private func printText(_ export: Export, _ manifest: Manifest) {
         Output.line(
-            "restored \(export.tensors.count) tensors (\(Output.size(export.tensorBytes))) and \(manifest.objects.count) objects "
-                + "of step \(manifest.step) (\(Output.short(manifest.id))) to \(output)")
+            "restored \(Output.count(export.tensors.count, "tensor")) (\(Output.size(export.tensorBytes))) and "
+                + "\(Output.count(manifest.objects.count, "object")) of step \(manifest.step) "
+                + "(\(Output.short(manifest.id))) to \(output)")
     }
 }
 
@@ -86,8 +88,8 @@ private struct Export {
         func resolved(_ path: String) -> String {
             let url = URL(fileURLWithPath: path).standardizedFileURL
             // What is not there yet cannot be a link; its directory may be.
-            return url.deletingLastPathComponent().resolvingSymlinksInPath().appendingPathComponent(url.lastPathComponent)
-                .resolvingSymlinksInPath().path
+            let parent = url.deletingLastPathComponent().resolvingSymlinksInPath()
+            return parent.appendingPathComponent(url.lastPathComponent).resolvingSymlinksInPath().path
         }
         let (inner, outer) = (resolved(path), resolved(root))
         guard inner != outer, !inner.hasPrefix(outer + "/") else {

@@ -8,7 +8,7 @@ struct Table {
     private let titles: [String]
     private var rows: [Row] = []
 
-    init(_ titles: String...) { self.titles = titles }
+    init(_ titles: [String]) { self.titles = titles }
 
     mutating func add(_ cells: [String]) { rows.append(.cells(cells.map { Output.visible($0) })) }
     mutating func add(line: String) { rows.append(.line(line)) }

@@ -13,7 +13,7 @@ struct Verify: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("One checkpoint, instead of all of them.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("One checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference: CheckpointReference?
 
     @Flag(help: "Checks manifests and the structure of segments, and leaves the blocks unread.")
@@ -32,7 +32,8 @@ struct Verify: Verb {
         for finding in report.findings { Output.line(text(finding)) }
         let depth = quick ? "structure only" : "\(Output.size(report.checkedBytes)) of blocks read"
         let verdict = report.isWhole ? "whole" : "NOT WHOLE"
-        Output.line("\(verdict): \(report.checkpointCount) checkpoints, \(report.segmentCount) segments, \(depth)")
+        let checkpoints = Output.count(report.checkpointCount, "checkpoint")
+        Output.line("\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
     }
 
     private func text(_ finding: VerificationReport.Finding) -> String {

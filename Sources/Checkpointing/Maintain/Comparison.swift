@@ -40,7 +40,8 @@ public struct CheckpointComparison: Sendable {
         public var name: String
         /// What became of it.
         public var change: Change
-        /// Whether both are JSON of the same value, whatever the order of keys and the spaces; nil if one of them is no JSON.
+        /// Whether both are JSON of the same value, whatever the order of keys and the spaces; nil if the bytes are equal
+        /// or one of them is no JSON.
         public var isSameJSON: Bool?
     }
 
@@ -114,7 +115,9 @@ private struct Comparer {
             + new.filter { olds[Array(name($0).utf8)] == nil }.map { (nil, $0) }
     }
 
-    private mutating func compare(_ old: TensorRecord?, _ new: TensorRecord?) throws(CheckpointError) -> CheckpointComparison.Tensor {
+    private mutating func compare(
+        _ old: TensorRecord?, _ new: TensorRecord?
+    ) throws(CheckpointError) -> CheckpointComparison.Tensor {
         var tensor = CheckpointComparison.Tensor(name: old?.name ?? new?.name ?? "", change: .equal)
         tensor.before = old.map { .init(type: $0.type, shape: $0.shape) }
         tensor.after = new.map { .init(type: $0.type, shape: $0.shape) }
@@ -149,7 +152,9 @@ private struct Comparer {
             }
     }
 
-    private mutating func compare(_ old: ObjectRecord?, _ new: ObjectRecord?) throws(CheckpointError) -> CheckpointComparison.Object {
+    private mutating func compare(
+        _ old: ObjectRecord?, _ new: ObjectRecord?
+    ) throws(CheckpointError) -> CheckpointComparison.Object {
         var object = CheckpointComparison.Object(name: old?.name ?? new?.name ?? "", change: .equal)
         guard let old, let new else {
             object.change = old == nil ? .added : .removed

@@ -31,9 +31,11 @@ struct SegmentCheck {
             guard let expected = use.references.map(\.fileBytes).first(where: { $0 != end }) else {
                 return try compareIndex()
             }
-            fault("the segment should have \(expected) bytes and has \(end)", at: min(end, expected), end < expected ? .past(end) : .nothing)
+            fault(
+                "the segment should have \(expected) bytes and has \(end)", at: min(end, expected),
+                end < expected ? .past(end) : .nothing)
         } catch {
-            // Damaged structure loses nothing by itself: blocks are read through the manifests. A missing file loses all.
+            // Damaged structure loses nothing: blocks are read through the manifests. A missing file loses all.
             faults.append(SegmentFault(error: described(error), loss: end == nil ? .everything : .nothing))
         }
     }
@@ -48,7 +50,9 @@ struct SegmentCheck {
         let index = try verifier.structure(of: name)
         self.index = index
         if use.references.contains(where: { $0.trailerHash != index.trailerHash }) {
-            fault("the segment is not the one that was committed: its trailer hash differs", at: index.fileBytes - 16, .nothing)
+            fault(
+                "the segment is not the one that was committed: its trailer hash differs", at: index.fileBytes - 16,
+                .nothing)
         }
         let rows = Set(index.blocks)
         for block in use.blocks.keys.filter({ !rows.contains($0) }).sorted(by: { $0.offset < $1.offset }) {
@@ -85,13 +89,15 @@ struct SegmentCheck {
         checkedBytes = checked
     }
 
-    private func chunkFaults(_ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer) -> [SegmentFault] {
+    private func chunkFaults(
+        _ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer
+    ) -> [SegmentFault] {
         do {
             let raw = try decoded(block, stored, &scratch)
             let wrong = use.blocks[block, default: []].filter { raw[$0.range].hash128 != $0.hash }
             return wrong.sorted { $0.range.lowerBound < $1.range.lowerBound }.map { chunk in
-                let message = "\(path): block at offset \(block.offset): \(chunk.range.count) bytes are not what was captured"
-                let error = CheckpointError(.damaged, message, path: path.string, offset: block.offset)
+                let what = "block at offset \(block.offset): \(chunk.range.count) bytes are not what was captured"
+                let error = CheckpointError(.damaged, "\(path): \(what)", path: path.string, offset: block.offset)
                 return SegmentFault(error: error, loss: .chunk(block: block.offset, chunk.range))
             }
         } catch {
@@ -99,7 +105,9 @@ struct SegmentCheck {
         }
     }
 
-    private func decoded(_ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer) throws -> MemoryRegion {
+    private func decoded(
+        _ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer
+    ) throws -> MemoryRegion {
         guard block.codec != .raw else { return stored }
         let raw = try scratch.region(atLeast: block.rawBytes).prefix(block.rawBytes)
         do { try CodecRegistry.decode(block.codec, stored, into: raw) } catch {

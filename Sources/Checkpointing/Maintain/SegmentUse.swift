@@ -25,7 +25,9 @@ struct SegmentUse {
 
 extension [SegmentName: SegmentUse] {
     mutating func add(_ manifest: Manifest) {
-        for reference in manifest.segments { self[reference.name, default: SegmentUse()].add(reference, of: manifest.name) }
+        for reference in manifest.segments {
+            self[reference.name, default: SegmentUse()].add(reference, of: manifest.name)
+        }
         var chunks = [[SegmentUse.Chunk]](repeating: [], count: manifest.blocks.count)
         for chunk in manifest.chunks {
             let range = chunk.offset..<chunk.offset + chunk.bytes
@@ -93,9 +95,12 @@ struct SegmentOwners {
 
     /// Names of the tensors and objects that lose bytes, each once, in the manifests' order.
     func losers(by loss: SegmentFault.Loss) -> (tensors: [String], objects: [String]) {
-        var seen = Set<String>()
+        // As bytes: two spellings of one accented letter are two names.
+        var seen: (tensors: Set<[UInt8]>, objects: Set<[UInt8]>) = ([], [])
         let losers = owners.filter { owner in
-            loss.includes(owner.block, owner.range) && seen.insert("\(owner.isObject) \(owner.name)").inserted
+            guard loss.includes(owner.block, owner.range) else { return false }
+            let name = Array(owner.name.utf8)
+            return owner.isObject ? seen.objects.insert(name).inserted : seen.tensors.insert(name).inserted
         }
         return (losers.filter { !$0.isObject }.map(\.name), losers.filter(\.isObject).map(\.name))
     }

@@ -4,17 +4,21 @@ internal import CheckpointSegments
 internal import SystemPackage
 
 extension CheckpointStore {
-    /// Checks that what was written is still there, reading and never writing: each manifest against its own hash, each segment's structure
-    /// and padding, each block's stored bytes, each chunk's raw bytes against the hash taken at capture, the catalog against the manifests.
+    /// Checks that what was written is still there, reading and never writing: each manifest against its own hash, each
+    /// segment's structure and padding, each block's stored bytes, each chunk's raw bytes against the hash taken at
+    /// capture, the catalog against the manifests.
     ///
-    /// A damaged file is a finding, not an error: verification goes on. A segment that several checkpoints name is read once.
+    /// A damaged file is a finding, not an error: verification goes on. A segment that several checkpoints name is read
+    /// once.
     /// - Parameters:
-    ///   - reference: one checkpoint; `nil` means all of them, and what lies in the store besides. `latest` is the newest one, whole or not.
+    ///   - reference: one checkpoint; `nil` means all of them, and what lies in the store besides. `latest` is the
+    ///     newest one, whole or not.
     ///   - quick: leaves the blocks unread: manifests, and structure of the segments, only.
     ///   - progress: called with the bytes checked so far and those to be checked.
     /// - Throws: codes `notFound` (no such checkpoint), `io`, `readOnly` (the store's directories cannot be listed).
     public func verify(
-        _ reference: CheckpointReference? = nil, quick: Bool = false, progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
+        _ reference: CheckpointReference? = nil, quick: Bool = false,
+        progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> VerificationReport {
         var verifier = Verifier(store: self, isQuick: quick)
         if let reference {
@@ -53,12 +57,16 @@ private struct Verifier {
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
             }
         } catch {
+            // Gone since it was listed: its owner has deleted it.
+            guard error.code != .notFound else { return }
             isEveryManifestRead = false
             report.findings.append(.init(error, path: path))
         }
     }
 
-    private mutating func add(_ kind: VerificationReport.Finding.Kind, _ path: String, _ message: String, of manifest: Manifest) {
+    private mutating func add(
+        _ kind: VerificationReport.Finding.Kind, _ path: String, _ message: String, of manifest: Manifest
+    ) {
         let label = VerificationReport.Label(id: manifest.id, run: manifest.run, step: manifest.step)
         report.findings.append(.init(kind: kind, path: path, message: message, checkpoints: [label]))
     }
@@ -103,10 +111,17 @@ private struct Verifier {
     private mutating func record(_ faults: [SegmentFault], _ name: SegmentName, _ use: SegmentUse) {
         guard !faults.isEmpty else { return }
         var owners = SegmentOwners()
+        var isStillNamed = false
         for manifest in use.manifests {
-            // It was read a moment ago; if it is gone now, its owner has deleted it, and loses nothing.
-            if let loaded = try? store.files.load(manifest) { owners.add(loaded.manifest, segment: name) }
+            do throws(CheckpointError) {
+                owners.add(try store.files.load(manifest).manifest, segment: name)
+                isStillNamed = true
+            } catch {
+                // It was read a moment ago; if it is gone now, its owner has deleted it, and loses nothing.
+                isStillNamed = isStillNamed || error.code != .notFound
+            }
         }
+        guard isStillNamed else { return }
         for fault in faults {
             var finding = VerificationReport.Finding(fault.error, path: store.directories.path(of: name).string)
             finding.checkpoints = owners.checkpoints
@@ -119,6 +134,8 @@ private struct Verifier {
 extension VerificationReport.Finding {
     fileprivate init(_ error: CheckpointError, path: String) {
         let isDamage = error.code == .damaged || error.code == .notFound
-        self.init(kind: isDamage ? .damage : .unchecked, path: error.path ?? path, offset: error.offset, message: error.message)
+        self.init(
+            kind: isDamage ? .damage : .unchecked, path: error.path ?? path, offset: error.offset,
+            message: error.message)
     }
 }

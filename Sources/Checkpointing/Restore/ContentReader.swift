@@ -2,7 +2,8 @@ internal import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointState
 
-/// Reads tensors and objects of one checkpoint into memory of their own, every byte checked against the hash taken at capture.
+/// Reads tensors and objects of one checkpoint into memory of their own, every byte checked against the hash taken at
+/// capture.
 package struct ContentReader: Sendable {
     private let operation: RestoreOperation
 

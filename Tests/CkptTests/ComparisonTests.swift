@@ -1,0 +1,85 @@
+import CheckpointFormat
+import CheckpointState
+import Checkpointing
+import Testing
+
+/// Differences of tensors, element by element and chunk by chunk.
+@Suite struct ComparisonTests {
+    private func tensor<Bits: FixedWidthInteger>(_ type: ElementType, _ bits: [Bits]) throws -> OwnedTensor {
+        let bytes = bits.flatMap { value in (0..<Bits.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
+        return try OwnedTensor(type, [bits.count], bytes: bytes)
+    }
+
+    private func difference<Bits: FixedWidthInteger>(
+        _ type: ElementType, _ a: [Bits], _ b: [Bits]
+    ) throws -> ElementDifference? {
+        try tensor(type, a).difference(to: tensor(type, b))
+    }
+
+    /// 1, 2, 3 against 1, 4, 3 in each floating type.
+    @Test func floatsOfEveryWidth() throws {
+        let (a, b) = ([1.0, 2, 3], [1.0, 4, 3])
+        let all = [
+            try difference(.f64, a.map(\.bitPattern), b.map(\.bitPattern)),
+            try difference(.f32, a.map { Float($0).bitPattern }, b.map { Float($0).bitPattern }),
+            try difference(.f16, a.map { Float16($0).bitPattern }, b.map { Float16($0).bitPattern }),
+            try difference(.bf16, a.map { Float($0).bitPattern >> 16 }.map(UInt16.init), [0x3F80, 0x4080, 0x4040]),
+        ]
+        for difference in all {
+            #expect(difference?.elements == 3 && difference?.changed == 1)
+            #expect(difference?.largest == 2 && difference?.norm == 2)
+            #expect(difference?.squaresBefore == 14)
+        }
+    }
+
+    @Test func integersAreExactAtTheirEnds() throws {
+        let signed = try difference(.i64, [Int64.min, .max - 1], [.max, .max])
+        #expect(signed?.largest == Double(UInt64.max) && signed?.changed == 2)
+        #expect(try difference(.u64, [UInt64.max], [.max - 1])?.largest == 1)
+        #expect(try difference(.i8, [Int8.min], [.max])?.largest == 255)
+        #expect(try difference(.u8, [0, 255] as [UInt8], [255, 0])?.norm == (2.0 * 255 * 255).squareRoot())
+        #expect(try difference(.bool, [0] as [UInt8], [1]) == nil)
+    }
+
+    @Test func whatIsNoNumberIsCountedApart() throws {
+        let nan = Float.nan.bitPattern
+        let found = try difference(.f32, [nan, nan, Float(1).bitPattern, 0], [nan, 0, nan, Float(-0.0).bitPattern])
+        #expect(found?.changed == 3 && found?.nonFinite == 2)
+        #expect(found?.largest == 0 && found?.relativeNorm == nil)
+    }
+
+    @Test func anEmptyTensorEqualsItself() throws {
+        let difference = try OwnedTensor(.f32, [0, 3]).difference(to: OwnedTensor(.f32, [0, 3]))
+        #expect(difference?.elements == 0 && difference?.norm == 0 && difference?.relativeNorm == nil)
+    }
+
+    /// The same bytes in chunks of another size are equal, but that shows only when they are read.
+    @Test func anotherTilingIsNoDifference() throws {
+        let folder = try Folder()
+        let trainer = try Trainer()
+        let stores = try [4096, 8192].map { bytes in
+            let store = try CheckpointStore.open("\(folder.path)/\(bytes)", for: .writing)
+            var options = CheckpointerOptions()
+            options.chunkBytes = bytes
+            options.arenaBytes = 1 << 20
+            let checkpointer = try Checkpointer(store: store, state: trainer.state(), options: options)
+            try checkpointer.save(step: 1).wait()
+            try checkpointer.close()
+            return store
+        }
+        let result = try stores[0].compare(.latest, with: .latest, of: stores[1])
+        #expect(result.isEqual)
+        #expect(result.readBytes == 4 * 16384)
+        #expect(try stores[0].compare(.latest, with: .latest).readBytes == 0)
+    }
+
+    @Test func anotherShapeIsAnotherForm() throws {
+        let sample = try Sample()
+        try sample.forge { $0.tensors[0].shape = [4096]; $0.tensors[0].shards[0].descriptor = .init(whole: [4096]) }
+        let json = try ckpt("diff", sample.store, "20", "30", "--json").json()
+        let weight = try #require(json.element("tensors", named: "model.weight"))
+        #expect(weight.text("change") == "form")
+        #expect(weight.object("after").members["shape"] as? [Int] == [4096])
+        #expect(weight.object("difference").members.isEmpty)
+    }
+}

@@ -1,0 +1,182 @@
+import CheckpointFormat
+import CheckpointState
+import Checkpointing
+import Foundation
+import Synchronization
+
+/// What a run of the real program gave.
+struct Run {
+    var status: Int32
+    var output: String
+    var errors: String
+
+    /// The JSON object on standard output.
+    func json() throws -> Fields {
+        Fields(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any] ?? [:])
+    }
+}
+
+/// Members of a JSON object, by type.
+struct Fields {
+    let members: [String: Any]
+
+    init(_ members: [String: Any]) { self.members = members }
+
+    func text(_ key: String) -> String? { members[key] as? String }
+    func integer(_ key: String) -> Int? { members[key] as? Int }
+    func number(_ key: String) -> Double? { members[key] as? Double }
+    func flag(_ key: String) -> Bool? { members[key] as? Bool }
+    func texts(_ key: String) -> [String] { members[key] as? [String] ?? [] }
+    func object(_ key: String) -> Fields { Fields(members[key] as? [String: Any] ?? [:]) }
+    func list(_ key: String) -> [Fields] { (members[key] as? [[String: Any]] ?? []).map { Fields($0) } }
+
+    /// The element of a list that has this name.
+    func element(_ key: String, named name: String) -> Fields? { list(key).first { $0.text("name") == name } }
+}
+
+/// The program, which the build leaves beside the tests.
+let program = (Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arguments[0]))
+    .deletingLastPathComponent().appendingPathComponent("ckpt")
+
+func ckpt(_ arguments: String...) throws -> Run { try ckpt(arguments) }
+
+func ckpt(_ arguments: [String]) throws -> Run {
+    let process = Process()
+    process.executableURL = program
+    process.arguments = arguments
+    let (output, errors) = (Pipe(), Pipe())
+    (process.standardOutput, process.standardError) = (output, errors)
+    try process.run()
+    // What is printed here fits the pipes, so one may be read after the other.
+    let texts = [output, errors].map { String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) }
+    process.waitUntilExit()
+    return Run(status: process.terminationStatus, output: texts[0], errors: texts[1])
+}
+
+/// The root of the checkout.
+let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+/// A directory that is gone when the test is.
+final class Folder: Sendable {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("ckpt-test-\(UUID())").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func names(in directory: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path + "/" + directory).sorted()
+    }
+
+    /// Every file with its size and time of change.
+    func trace() throws -> [String] {
+        let names = try FileManager.default.subpathsOfDirectory(atPath: path).sorted()
+        return try names.map { name in
+            let attributes = try FileManager.default.attributesOfItem(atPath: path + "/" + name)
+            return "\(name) \(attributes[.size] ?? 0) \(attributes[.modificationDate] ?? "")"
+        }
+    }
+
+    /// Turns one byte of a file into another.
+    func damage(_ name: String, at offset: Int) throws {
+        var data = try Data(contentsOf: URL(fileURLWithPath: path + "/" + name))
+        data[offset] ^= 0x40
+        try data.write(to: URL(fileURLWithPath: path + "/" + name))
+    }
+}
+
+/// A training state small enough to look at: three tensors and two objects.
+struct Trainer {
+    let weight: OwnedTensor
+    let bias: OwnedTensor
+    let moment: OwnedTensor
+    let cursor: Box
+
+    /// A value that providers share with the test.
+    final class Box: Sendable {
+        private let stored = Mutex(0)
+        var value: Int {
+            get { stored.withLock { $0 } }
+            set { stored.withLock { $0 = newValue } }
+        }
+    }
+
+    init() throws {
+        weight = try .of((0..<4096).map { Float($0) / 8 }, [64, 64])
+        bias = try .of([Float](repeating: 1, count: 16), [16])
+        moment = try .of([Float](repeating: 0, count: 4096), [64, 64])
+        cursor = Box()
+    }
+
+    func state(weight name: String = "model.weight") -> State {
+        State {
+            TensorState(name, weight.view)
+            TensorState("model.bias", bias.view)
+            TensorState("optimizer.m", moment.view, role: .optimizer)
+            ObjectState("cursor", role: .data, get: { [cursor] in cursor.value }, set: { [cursor] in cursor.value = $0 })
+            EncodedState("rng", role: .rng, freeze: { { [1, 2, 3, 255] } }, restore: { _ in })
+        }
+    }
+}
+
+extension OwnedTensor {
+    static func of(_ values: [Float], _ shape: [Int]) throws -> OwnedTensor {
+        let bytes = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
+        return try OwnedTensor(.f32, shape, bytes: bytes)
+    }
+}
+
+/// A store with steps 10 and 20, between which bias and cursor change.
+struct Sample {
+    let folder: Folder
+    var store: String { folder.path + "/store" }
+
+    init(compression: Compression = .none, weight name: String = "model.weight", runName: String = "sample") throws {
+        folder = try Folder()
+        let trainer = try Trainer()
+        var options = CheckpointerOptions()
+        options.chunkBytes = 8192
+        options.arenaBytes = 1 << 20
+        options.compression = compression
+        options.runName = runName
+        let store = try CheckpointStore.open(folder.path + "/store", for: .writing)
+        let checkpointer = try Checkpointer(store: store, state: trainer.state(weight: name), options: options)
+        try checkpointer.save(step: 10, metrics: ["loss": 0.5]).wait()
+        checkpointer.mutate {
+            trainer.bias.region.store(OwnedTensor.bytes(of: 3, count: 16)[...])
+            trainer.cursor.value = 7
+        }
+        try checkpointer.save(step: 20, metrics: ["loss": 0.25]).wait()
+        try checkpointer.close()
+    }
+
+    /// Where the first block of a tensor lies.
+    func place(of tensor: String, step: Int) throws -> (file: String, offset: Int) {
+        let manifest = try CheckpointStore.open(store).load(.step(step)).loaded.manifest
+        guard let record = manifest.tensors.first(where: { $0.name == tensor }) else { throw Missing() }
+        let block = manifest.blocks[manifest.chunks[record.shards[0].chunks.lowerBound].block]
+        return ("store/segments/\(manifest.segments[block.segment].name)", block.offset)
+    }
+
+    /// Adds a checkpoint at step 30 that is step 20's but for what `change` does to it.
+    func forge(_ change: (inout Manifest) -> Void) throws {
+        var manifest = try CheckpointStore.open(store).load(.step(20)).loaded.manifest
+        manifest.id = .random()
+        manifest.step = 30
+        change(&manifest)
+        let path = "\(store)/manifests/\(manifest.name)"
+        try Data(manifest.encoded(digest: Hashing.digest)).write(to: URL(fileURLWithPath: path))
+    }
+
+    struct Missing: Error {}
+}
+
+extension OwnedTensor {
+    static func bytes(of value: Float, count: Int) -> [UInt8] {
+        (0..<count * 4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 % 4 * 8)) }
+    }
+}
