@@ -272,11 +272,11 @@ def decode_zstd(stored, raw_bytes):
 
 def check_segment_header(data, name):
     need(data[0:8] == b"CKPTSEGM", 0, "not a segment")
+    need(hash128(data[0:4080]) == data[4080:4096], 4080, "header page does not match its hash")
     version = u16(data, 8)
     if version > VERSION:
         unsupported(8, f"segment version {version}")
     need(version == VERSION, 8, "segment version 0")
-    need(hash128(data[0:4080]) == data[4080:4096], 4080, "header page does not match its hash")
     need_zero(data, 10, 12, "reserved0")
     rank, number, attempt = u32(data, 12), u32(data, 16), data[40:56].hex()
     need(rank < WORLD_SIZE_MAX, 12, f"rank {rank}")
@@ -365,11 +365,6 @@ def check_block(block, stored):
 def parse_manifest(data):
     size = len(data)
     need(size < 8 or data[0:8] == b"CKPTMANI", 0, "not a manifest")
-    need(size >= 10, size, f"file length {size}: truncated")
-    version = u16(data, 8)
-    if version > VERSION:
-        unsupported(8, f"manifest version {version}")
-    need(version == VERSION, 8, "manifest version 0")
     need(size >= 80, size, f"file length {size}: truncated")
     file_bytes = u64(data, 40)
     need(file_bytes <= MANIFEST_BYTES_MAX, 40, f"fileBytes {file_bytes}")
@@ -377,6 +372,10 @@ def parse_manifest(data):
     need(size == file_bytes, 40, f"file length expected {file_bytes}, found {size}")
     hash_at = size - 16
     need(hash128(memoryview(data)[:hash_at]) == data[hash_at:], hash_at, "manifest does not match its hash")
+    version = u16(data, 8)
+    if version > VERSION:
+        unsupported(8, f"manifest version {version}")
+    need(version == VERSION, 8, "manifest version 0")
 
     kind = data[10]
     need(kind <= 1, 10, f"kind {kind}")

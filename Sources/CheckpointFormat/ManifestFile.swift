@@ -31,14 +31,14 @@ package struct ManifestHeader: Equatable, Sendable {
         writer.zeros(16)
     }
 
-    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once version and length are known to be
-    /// right, before any other field is believed.
+    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once the length is known to be right, before
+    /// any other field is believed, the version included: a flipped version is damage, not a file from the future.
     init(from reader: inout ByteReader, fileBytes actual: Int, verify: () throws(FormatError) -> Void) throws(FormatError) {
         try reader.expect(magic: "CKPTMANI")
-        _ = try reader.version(upTo: Self.version, of: "manifest")
         guard actual >= Self.bytes + 16 else { throw .damage(at: actual, "truncated: \(actual) bytes are no manifest") }
         try Self.checkLength(after: reader, actual: actual)
         try verify()
+        _ = try reader.version(upTo: Self.version, of: "manifest")
         guard let kind = Manifest.Kind(rawValue: try reader.integer(UInt8.self)) else {
             throw .damage(at: 10, "kind is neither checkpoint nor part")
         }
@@ -57,10 +57,10 @@ package struct ManifestHeader: Equatable, Sendable {
         try reader.expectZeros(16, "reserved2")
     }
 
-    /// Compares `fileBytes` with the file's length; `reader` stands behind the version.
+    /// Compares `fileBytes` with the file's length; `reader` stands behind the magic.
     private static func checkLength(after reader: ByteReader, actual: Int) throws(FormatError) {
         var reader = reader
-        _ = try reader.take(30)
+        _ = try reader.take(32)
         let stated = try reader.count(UInt64.self, atMost: Limits.manifestBytesMax, "fileBytes")
         guard stated != actual else { return }
         let offset = stated > actual ? actual : 40

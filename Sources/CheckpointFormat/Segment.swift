@@ -42,7 +42,6 @@ package struct SegmentHeader: Equatable, Sendable {
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
         var reader = ByteReader(bytes)
         try reader.expect(magic: "CKPTSEGM")
-        _ = try reader.version(upTo: Self.version, of: "segment")
         guard bytes.count >= Limits.pageBytes else {
             throw .damage(at: bytes.count, "truncated: the header page has \(bytes.count) bytes")
         }
@@ -51,6 +50,7 @@ package struct SegmentHeader: Equatable, Sendable {
         guard try hashReader.identifier(Hash128.self) == digest(page.dropLast(16)) else {
             throw .damage(at: Self.hashOffset, "the header page does not have its hash")
         }
+        _ = try reader.version(upTo: Self.version, of: "segment")
         try reader.expectZeros(2, "reserved0")
         let rank = try reader.count(UInt32.self, atMost: Limits.worldSizeMax - 1, "rank")
         let number = try reader.count(UInt32.self, atMost: Limits.segmentsPerRankMax - 1, "number")

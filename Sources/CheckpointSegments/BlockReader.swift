@@ -30,7 +30,7 @@ package struct BlockReader: Sendable {
         guard block.codec != .raw else { return try readStored(block, into: destination) }
         let stored: MemoryRegion
         do { stored = try scratch.region(atLeast: block.storedBytes).prefix(block.storedBytes) } catch {
-            throw .codec(path, offset: block.offset, CodecError(block.codec, "\(error)"))
+            throw .outOfMemory(error)
         }
         try readStored(block, into: stored)
         do {

@@ -11,6 +11,8 @@ package enum SegmentError: Error, CustomStringConvertible {
     case format(FilePath, FormatError)
     /// A block's stored bytes do not decode.
     case codec(FilePath, offset: Int, CodecError)
+    /// No memory to read a block into. Not damage: the file may be whole.
+    case outOfMemory(OutOfMemory)
     /// An earlier failure has made the writer unusable.
     case poisoned
 
@@ -19,6 +21,7 @@ package enum SegmentError: Error, CustomStringConvertible {
         case .io(let error): error.description
         case .format(let path, let error): "\(path): \(error)"
         case .codec(let path, let offset, let error): "\(path): block at offset \(offset): \(error)"
+        case .outOfMemory(let error): error.description
         case .poisoned: "an earlier write of this segment failed"
         }
     }

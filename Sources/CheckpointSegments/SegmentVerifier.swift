@@ -90,7 +90,7 @@ package struct SegmentVerifier {
         let padded = block.paddedEnd - block.offset
         let region: MemoryRegion
         do { region = try scratch.region(atLeast: padded).prefix(padded) } catch {
-            throw .codec(path, offset: block.offset, CodecError(block.codec, "\(error)"))
+            throw .outOfMemory(error)
         }
         try wrappingIO { () throws(FileSystemError) in
             unsafe try file.read(into: region.mutableBytes, at: block.offset)

@@ -19,6 +19,7 @@ public struct State: StateProvider {
         self.init(name, group: group, children: children())
     }
 
+    /// As above, from a list.
     public init(_ name: String = "", group: String? = nil, children: [any StateProvider]) {
         self.name = name
         self.group = group
@@ -32,6 +33,7 @@ public struct State: StateProvider {
     }
 }
 
+/// Collects the providers in the braces of a `State`.
 @resultBuilder
 public enum StateBuilder {
     public static func buildExpression(_ provider: any StateProvider) -> [any StateProvider] { [provider] }
@@ -50,6 +52,7 @@ public struct TensorState: StateProvider {
     private let role: TensorRole
     private let group: String?
 
+    /// - Parameter group: the group of mutation; that of the enclosing `State` if nil.
     public init(_ name: String, _ view: TensorView, role: TensorRole = .parameter, group: String? = nil) {
         self.name = name
         self.view = view
@@ -67,6 +70,7 @@ public struct RawBytesState: StateProvider {
     private let name: String
     private let memory: LentMemory
 
+    /// - Parameter memory: all of it is saved and restored.
     public init(_ name: String, _ memory: LentMemory) {
         self.name = name
         self.memory = memory

@@ -10,8 +10,11 @@ public protocol StateProvider: Sendable {
 
 /// One tensor of the state.
 public struct TensorItem: Sendable {
+    /// Full name, unique among tensors.
     public var name: String
+    /// Where it lies.
     public var view: TensorView
+    /// What it is to the training loop.
     public var role: TensorRole
     /// Name of the group that is mutated together; the group of the enclosing `State` by default.
     public var group: String
@@ -19,8 +22,11 @@ public struct TensorItem: Sendable {
 
 /// One object of the state.
 public struct ObjectItem: Sendable {
+    /// Full name, unique among objects.
     public var name: String
+    /// What it is to the training loop.
     public var role: ObjectRole
+    /// How its bytes are to be read.
     public var encoding: ObjectEncoding
     /// Takes the value as it is now, on the trainer's thread, and returns how to encode it later, on another.
     package var freeze: @Sendable () throws -> FrozenObject
@@ -33,7 +39,9 @@ public typealias FrozenObject = @Sendable () throws -> [UInt8]
 
 /// What a walk over providers finds, in order.
 public struct StateInventory: Sendable {
+    /// Tensors in the order in which they were described.
     public private(set) var tensors: [TensorItem] = []
+    /// Objects in the order in which they were described.
     public private(set) var objects: [ObjectItem] = []
     private var prefix = ""
     private var group = defaultGroup
@@ -51,6 +59,8 @@ public struct StateInventory: Sendable {
         try Self.checkNames(objects.map(\.name), "object")
     }
 
+    /// Adds a tensor.
+    /// - Parameter group: the group of mutation; that of the enclosing `State` if nil.
     public mutating func add(tensor name: String, _ view: TensorView, role: TensorRole, group: String? = nil) {
         tensors.append(TensorItem(name: prefix + name, view: view, role: role, group: group ?? self.group))
     }

@@ -5,7 +5,9 @@ public import CheckpointFormat
 ///
 /// The engine sees a tensor as its row-major bytes (Formats/README.md, Conventions), whatever the strides are.
 public struct TensorView: Sendable {
+    /// Where the elements lie.
     public let memory: LentMemory
+    /// Type of the elements.
     public let type: ElementType
     /// Extents, slowest dimension first; `[]` is a scalar.
     public let shape: [Int]

@@ -43,6 +43,7 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         case provider
     }
 
+    /// The class of failure.
     public var code: Code
     /// What happened, to what.
     public var message: String
@@ -106,6 +107,7 @@ extension CheckpointError {
         case .format(let path, let cause): self.init(cause, path: path.string)
         case .codec(let path, let offset, _):
             self.init(.damaged, error.description, path: path.string, offset: offset)
+        case .outOfMemory: self.init(.outOfMemory, error.description, remedy: "Free memory and try again")
         case .poisoned: self.init(.io, error.description)
         }
     }

@@ -20,7 +20,9 @@ public enum CheckpointEvent: Sendable {
 
 /// What one committed save did. Sizes in bytes.
 public struct SaveReport: Sendable {
+    /// The step given to `save`.
     public var step: Int
+    /// The checkpoint's id.
     public var id: CheckpointID
     /// Bytes of tensors and objects, before encoding.
     public var logicalBytes: Int

@@ -48,7 +48,8 @@ extension CheckpointStore {
         case .step(let step): return Array(names.filter { $0.step == step }.prefix(1))
         case .id(let prefix):
             let entries = catalog.entries(names)
-            let matches = zip(names, entries).filter { (try? $0.1.get())?.id.description.hasPrefix(prefix) == true }  // unreadable: no match
+            // A checkpoint that cannot be read has no id to match.
+            let matches = zip(names, entries).filter { (try? $0.1.get())?.id.description.hasPrefix(prefix) == true }
             guard matches.count <= 1 else {
                 throw CheckpointError(.notFound, "id prefix \(prefix) means \(matches.count) checkpoints", remedy: "Give more digits")
             }

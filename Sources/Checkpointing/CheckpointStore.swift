@@ -10,9 +10,11 @@ package import SystemPackage
 ///
 /// Open it for reading from any number of processes at any time; one process at a time may open it for writing.
 public final class CheckpointStore: Sendable {
+    /// What a process may do with a store.
     public enum Access: Sendable {
         case reading
-        /// Takes the writer's lock, creates the store if the directory is missing or empty, and recovers from whatever an earlier writer left.
+        /// Takes the writer's lock, creates the store if the directory is missing or empty, and recovers from whatever an
+        /// earlier writer left.
         case writing
     }
 
@@ -20,6 +22,7 @@ public final class CheckpointStore: Sendable {
     package let directories: StoreDirectories
     package let files: ManifestFiles
     let catalog: CatalogKeeper
+    /// How the store was opened.
     public let access: Access
     /// The store's id.
     public let id: StoreID
@@ -69,15 +72,23 @@ public final class CheckpointStore: Sendable {
 
 /// One checkpoint, as lists show it.
 public struct CheckpointSummary: Sendable {
+    /// The checkpoint's id.
     public var id: CheckpointID
+    /// The run it belongs to.
     public var run: RunID
+    /// A person's name for the run; may be empty.
     public var runName: String
+    /// Updates made before it was saved.
     public var step: Int
+    /// When the save was asked for.
     public var created: Date
+    /// The checkpoint that the run was resumed from.
     public var parent: CheckpointID?
     /// Training metrics given to `save`.
     public var metrics: [String: Double]
+    /// Number of tensors.
     public var tensorCount: Int
+    /// Number of objects.
     public var objectCount: Int
     /// Bytes of tensors and objects.
     public var logicalBytes: Int

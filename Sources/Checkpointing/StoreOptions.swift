@@ -14,6 +14,7 @@ public struct CheckpointerOptions: Sendable {
 
     /// A person's name for the run, shown by `ckpt ls`.
     public var runName = ""
+    /// How hard to try to make blocks smaller.
     public var compression = Compression.none
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.
     public var chunkBytes = Limits.chunkBytesDefault
@@ -23,13 +24,16 @@ public struct CheckpointerOptions: Sendable {
     public var workers = 2
     /// Nice value of those threads: 0 competes with the trainer, 19 yields to it.
     public var workerNiceness = 10
+    /// What to do when saves come faster than the disk takes them.
     public var backpressure = Backpressure.block
     /// A segment is closed when it reaches this size.
     public var segmentBytes = Limits.segmentBytesDefault
     /// Called on the engine's threads; must return quickly.
     public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
+    /// Told of failures and warnings.
     public var logger = Logger(label: "ckpt")
 
+    /// The defaults.
     public init() {}
 
     func check() throws(CheckpointError) {

@@ -5,8 +5,8 @@ package import SystemPackage
 /// A file system in memory that knows what a crash would leave.
 ///
 /// Contents and directory entries exist twice: as programs see them, and as they are on the platter. `sync` copies a file's content,
-/// `syncDirectory` a directory's entries, from the first to the second. `crashed` gives the file system that a reboot finds: what was synced
-/// for certain, and of everything else whatever chance lets survive.
+/// `syncDirectory` a directory's entries, from the first to the second. `crashed` gives the file system that a reboot finds: what
+/// was synced for certain, and of everything else whatever chance lets survive.
 package final class InMemoryFileSystem: FileSystem {
     enum Entry: Equatable {
         case file(Int)

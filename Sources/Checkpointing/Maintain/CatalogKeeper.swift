@@ -42,7 +42,7 @@ final class CatalogKeeper: Sendable {
         }
     }
 
-    /// Whether a full check costs nothing worth mentioning. Larger catalogs are checked by `verify`; here a failing query shows their damage.
+    /// Whether a full check costs nothing worth mentioning. In a larger catalog a failing query shows the damage.
     private var isSmall: Bool {
         let size = try? files.fileSystem.open(files.directories.catalog).size  // no file, nothing to check
         return (size ?? 0) <= 16 << 20

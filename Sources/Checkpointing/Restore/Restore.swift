@@ -3,11 +3,17 @@ public import CheckpointState
 
 /// What was restored.
 public struct RestoreReport: Sendable {
+    /// The checkpoint restored from.
     public var id: CheckpointID
+    /// The run it belongs to.
     public var run: RunID
+    /// Its step.
     public var step: Int
+    /// The metrics given to `save`.
     public var metrics: [String: Double]
+    /// Number of tensors restored.
     public var tensorCount: Int
+    /// Number of objects restored.
     public var objectCount: Int
     /// Bytes of tensors restored.
     public var tensorBytes: Int
@@ -18,7 +24,8 @@ public struct RestoreReport: Sendable {
 extension CheckpointStore {
     /// Restores a checkpoint into the memory that `provider` lends, checking every byte against the hash taken at capture.
     ///
-    /// `latest` goes back to the newest checkpoint that is whole, and reports those it passed over. Objects are put back after all tensors are.
+    /// `latest` goes back to the newest checkpoint that is whole, and reports those it passed over. Objects are put back after
+    /// all tensors are.
     /// If it fails, the state is partly overwritten and must not be used.
     /// - Parameters:
     ///   - matching: restores only tensors and objects whose name matches; nil means everything that the provider describes.
@@ -79,6 +86,7 @@ public struct NamePattern: Sendable, CustomStringConvertible {
     public let description: String
     private let pattern: [Character]
 
+    /// Any text is a pattern.
     public init(_ text: String) {
         description = text
         pattern = Array(text)

@@ -6,7 +6,8 @@ internal import CheckpointState
 internal import Synchronization
 internal import SystemPackage
 
-/// Carries out a restore plan: reads blocks on several threads, checks every chunk against the hash taken at capture, and puts it where it belongs.
+/// Carries out a restore plan: reads blocks on several threads, checks every chunk against the hash taken at capture, and
+/// puts it where it belongs.
 struct RestoreOperation {
     let store: CheckpointStore
     let manifest: Manifest
@@ -92,7 +93,8 @@ struct RestoreOperation {
         guard region.hash128 == piece.chunk.hash else {
             throw CheckpointError(
                 .damaged,
-                "\(reader.path): block at offset \(block.offset): \(piece.chunk.bytes) bytes of tensor \(piece.tensor) are not what was captured",
+                "\(reader.path): block at offset \(block.offset): "
+                    + "\(piece.chunk.bytes) bytes of tensor \(piece.tensor) are not what was captured",
                 remedy: "Restore another checkpoint; ckpt verify shows which are whole", path: reader.path.string,
                 names: [piece.tensor], offset: block.offset)
         }

@@ -35,7 +35,8 @@ struct RestorePlan {
             guard record.type == item.view.type, record.shape == item.view.shape else {
                 throw CheckpointError(
                     .mismatch,
-                    "tensor \(item.name) is \(record.type) \(record.shape) in the checkpoint and \(item.view.type) \(item.view.shape) in the state",
+                    "tensor \(item.name) is \(record.type) \(record.shape) in the checkpoint "
+                        + "and \(item.view.type) \(item.view.shape) in the state",
                     names: [item.name])
             }
             tensorBytes += record.bytes

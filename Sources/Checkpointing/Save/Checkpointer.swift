@@ -23,6 +23,7 @@ internal import SystemPackage
 ///
 /// Call it from one thread, the trainer's.
 public final class Checkpointer: Sendable {
+    /// Where checkpoints go.
     public let store: CheckpointStore
     private let provider: any StateProvider
     private let session: SaveSession

@@ -21,6 +21,7 @@ public final class SaveTicket: Sendable {
         var failure: CheckpointError?
     }
 
+    /// The step given to `save`.
     public let step: Int
     /// The checkpoint's id, if it commits.
     public let id: CheckpointID
@@ -36,7 +37,9 @@ public final class SaveTicket: Sendable {
         self.onCancel = onCancel
     }
 
+    /// How far it has come so far.
     public var progress: Progress { state.withLock { $0.progress } }
+    /// Why it failed, if it has.
     public var failure: CheckpointError? { state.withLock { $0.failure } }
 
     /// Waits until the save has come as far as `goal`.

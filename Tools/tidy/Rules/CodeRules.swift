@@ -55,9 +55,19 @@ public func checkSilentTry(_ path: String, _ lines: Lines) -> [Violation] {
 public func checkDocumentation(_ path: String, _ lines: Lines) -> [Violation] {
     guard isSwift(path, in: ["Sources/"]) else { return [] }
     return lines.code.indices.compactMap { index in
-        guard isPublicDeclaration(lines.code[index]), !isDocumented(index, lines) else { return nil }
+        let code = lines.code[index]
+        guard isPublicDeclaration(code), !isWitness(code), !isDocumented(index, lines) else { return nil }
         return Violation(path: path, line: index + 1, rule: "documentation", message: "public declaration without a /// comment")
     }
+}
+
+/// Whether a declaration is known from the protocol or the attribute that asks for it, which says what it does.
+private func isWitness(_ code: String) -> Bool {
+    let witnesses = [
+        "let rawValue:", "init(rawValue:", "var description: String {", "let description: String", "static func <",
+        "func describe(to inventory: inout StateInventory)", "static func build",
+    ]
+    return witnesses.contains { code.contains("public " + $0) }
 }
 
 private func isPublicDeclaration(_ code: String) -> Bool {

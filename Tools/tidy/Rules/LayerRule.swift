@@ -18,10 +18,10 @@ public let layers: [Layer] = [
         target: "CheckpointFormat", imports: ["Synchronization"],
         reason: "the format is a pure function of bytes, and does no I/O"),
     Layer(
-        target: "CheckpointCodecs", imports: ["CheckpointFormat", "CKernels", "CLZ4", "CZstd"],
+        target: "CheckpointCodecs", imports: ["CheckpointFormat", "CKernels", "CLZ4", "CZstd", "Glibc"],
         reason: "codecs turn bytes into bytes, and know no files"),
     Layer(
-        target: "CheckpointIO", imports: ["SystemPackage", "Synchronization", "Glibc", "CKernels"],
+        target: "CheckpointIO", imports: ["SystemPackage", "Synchronization", "Glibc", "CPlatform"],
         reason: "I/O moves bytes, and must not know what they mean"),
     Layer(
         target: "CheckpointState",
@@ -31,8 +31,8 @@ public let layers: [Layer] = [
         target: "CheckpointSegments", imports: ["CheckpointFormat", "CheckpointIO", "CheckpointCodecs", "SystemPackage"],
         reason: "segments join format, codecs and I/O, and know neither trainer nor catalog"),
     Layer(
-        target: "CheckpointCatalog", imports: ["CheckpointFormat", "GRDB", "SystemPackage", "Foundation"],
-        reason: "only the catalog knows SQLite, and it knows manifests but no blocks"),
+        target: "CheckpointCatalog", imports: ["CheckpointFormat", "CheckpointCodecs", "GRDB", "SystemPackage", "Foundation"],
+        reason: "only the catalog knows SQLite, and it knows manifests but no segments"),
     Layer(
         target: "Checkpointing",
         imports: checkpointModules.union(["SystemPackage", "Synchronization", "Foundation", "Logging"]),
