@@ -597,7 +597,7 @@ class Store:
 
     def find(self, ref, use):
         """Calls `use` with the manifest that `ref` means; for latest, goes back past whatever is damaged."""
-        if ref is None:
+        if ref in (None, "latest"):
             for name in reversed(self.names):
                 try:
                     return use(self.manifest(name))
