@@ -114,6 +114,13 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
         .executableTarget(
+            name: "bench",
+            dependencies: [
+                "Checkpointing", "CheckpointFormat", "CheckpointState",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tools/bench", swiftSettings: strict),
+        .executableTarget(
             name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TidyRules"], swiftSettings: strict),
 

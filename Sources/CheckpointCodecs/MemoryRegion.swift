@@ -32,6 +32,15 @@ package struct MemoryRegion: @unchecked Sendable {
 
     package func fillWithZeros() { unsafe mutableBytes.initializeMemory(as: UInt8.self, repeating: 0) }
 
+    /// Fills the region with numbers that depend on position and `seed` and look random to a compressor.
+    package func fillWithPattern(seed: UInt64) {
+        var value = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+        for index in unsafe mutableBytes.indices {
+            if index % 8 == 0 { value ^= value << 13; value ^= value >> 7; value ^= value << 17 }
+            unsafe mutableBytes[index] = UInt8(truncatingIfNeeded: value >> UInt64(index % 8 * 8))
+        }
+    }
+
     package func store(_ source: ArraySlice<UInt8>) {
         precondition(source.count <= count)
         unsafe source.withUnsafeBytes { unsafe mutableBytes.copyMemory(from: $0) }
