@@ -216,3 +216,78 @@ struct CheckpointerTests {
         #expect(newest.parent == parent.id)
     }
 }
+
+@Suite("What a manifest says of the moment")
+struct ManifestContentTests {
+    private let memory = InMemoryFileSystem()
+
+    private func newest(_ store: CheckpointStore) throws -> Manifest {
+        try store.files.load(#require(try store.files.names().last)).manifest
+    }
+
+    @Test("each group's epoch counts the permits that covered it")
+    func epochs() throws {
+        let tensors = TestTensors(sizes: [64, 64], groups: ["a", "b"])
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
+        checkpointer.mutate {}
+        checkpointer.mutate("b") {}
+        checkpointer.mutate("b") {}
+        try checkpointer.save(step: 1).wait()
+        let manifest = try newest(checkpointer.store)
+        #expect(Dictionary(uniqueKeysWithValues: manifest.groups.map { ($0.name, $0.epoch) }) == ["a": 1, "b": 3])
+        try checkpointer.close()
+    }
+
+    @Test("groups are captured in the order of the fences since the last save")
+    func fenceOrder() throws {
+        let tensors = TestTensors(sizes: [64, 64, 64], groups: ["a", "b", "c"])
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
+        for group in ["c", "a", "b"] { checkpointer.mutate(group) {} }
+        try checkpointer.save(step: 1).wait()
+        #expect(try newest(checkpointer.store).groups.map(\.name) == ["c", "a", "b"])
+        try checkpointer.save(step: 2).wait()
+        #expect(try newest(checkpointer.store).groups.map(\.name) == ["c", "a", "b"])
+        try checkpointer.close()
+    }
+
+    @Test("a state of objects alone is captured, saved and restored")
+    func objectsOnly() throws {
+        let value = Box(3)
+        let state = ObjectState("n", get: { value.value }, set: { value.value = $0 })
+        let checkpointer = try Checkpointer(store: openStore(memory), state: state, options: smallOptions())
+        let ticket = try checkpointer.save(step: 1)
+        try ticket.wait(for: .captured, timeout: .seconds(20))
+        try ticket.wait()
+        value.value = 0
+        try checkpointer.restore(.latest)
+        #expect(value.value == 3)
+        try checkpointer.close()
+    }
+
+    @Test("an empty state is a checkpoint too")
+    func emptyState() throws {
+        let checkpointer = try Checkpointer(store: openStore(memory), state: State {}, options: smallOptions())
+        try checkpointer.save(step: 0).wait()
+        #expect(try checkpointer.store.restore(.step(0), into: State {}).tensorCount == 0)
+        try checkpointer.close()
+    }
+
+    @Test("large objects are cut into chunks, and come back")
+    func largeObjects() throws {
+        let texts = Box([String(repeating: "a", count: 5000), "", String(repeating: "é", count: 9000)])
+        let state = State {
+            for index in 0..<3 {
+                ObjectState("text\(index)", get: { texts.value[index] }, set: { texts.value[index] = $0 })
+            }
+        }
+        let original = texts.value
+        var options = smallOptions()
+        options.compression = .lz4
+        let checkpointer = try Checkpointer(store: openStore(memory), state: state, options: options)
+        try checkpointer.save(step: 1).wait()
+        texts.value = ["", "", ""]
+        try checkpointer.restore(.latest)
+        #expect(texts.value == original)
+        try checkpointer.close()
+    }
+}

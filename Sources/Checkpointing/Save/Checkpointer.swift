@@ -138,7 +138,7 @@ public final class Checkpointer: Sendable {
             created: Clock.milliseconds, writer: Version.writer)
         session.state.withLock { state in
             header.parent = state.parent
-            header.groups = plan.groups.map { Manifest.Group(name: $0, epoch: state.epochs[$0, default: 0]) }
+            header.groups = plan.groups.map { Manifest.Group(name: $0, epoch: state.epoch(of: $0)) }
         }
         header.metrics = metrics.sorted { $0.key < $1.key }.map { Manifest.Metric(name: $0.key, value: $0.value) }
         header.tensors = TensorRecord.directory(inventory.tensors, plan)
@@ -171,11 +171,9 @@ public final class Checkpointer: Sendable {
         let backpressure = pipeline.passFence(group)
         let waited = ContinuousClock.now - began
         session.state.withLock { state in
-            state.permits += 1
+            state.recordPermit(group)
             state.stall.backpressure += backpressure
             state.stall.fence += waited - backpressure
-            for name in group.map({ [$0] }) ?? Array(state.epochs.keys) { state.epochs[name, default: 0] &+= 1 }
-            if let group, !state.fencesSinceSave.contains(group) { state.fencesSinceSave.append(group) }
         }
         return MutationPermit { [session] in session.state.withLock { $0.permits -= 1 } }
     }
@@ -222,7 +220,7 @@ public final class Checkpointer: Sendable {
     }
 
     /// Waits for the save in flight, and stops.
-    /// - Throws: the failure of the last save, if it failed and no ticket has told of it.
+    /// - Throws: the failure of the last save, if it failed: no later ticket has told of it.
     public func close() throws(CheckpointError) {
         let wasClosed = session.state.withLock { state in
             defer { state.isClosed = true }

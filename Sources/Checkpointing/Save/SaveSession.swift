@@ -10,8 +10,9 @@ final class SaveSession: Sendable {
     struct State {
         var parent: Manifest.Parent?
         var plan: (key: PlanKey, plan: CapturePlan)?
-        /// Updates granted so far, per group.
-        var epochs: [String: UInt32] = [:]
+        /// Permits granted so far: for everything, and for single groups.
+        var wholeEpoch: UInt32 = 0
+        var groupEpochs: [String: UInt32] = [:]
         var permits = 0
         /// Groups in the order of their fences, before the last save and since.
         var fenceOrder: [String] = []
@@ -21,6 +22,16 @@ final class SaveSession: Sendable {
         var lastHashes: [Hash128] = []
         var lastStoredBytes: Int?
         var isClosed = false
+
+        /// Updates granted to a group so far, modulo 2^32.
+        func epoch(of group: String) -> UInt32 { wholeEpoch &+ groupEpochs[group, default: 0] }
+
+        mutating func recordPermit(_ group: String?) {
+            permits += 1
+            guard let group else { return wholeEpoch &+= 1 }
+            groupEpochs[group, default: 0] &+= 1
+            if !fencesSinceSave.contains(group) { fencesSinceSave.append(group) }
+        }
     }
 
     let store: CheckpointStore
@@ -53,6 +64,8 @@ final class SaveSession: Sendable {
     }
 
     private func commit(_ operation: SaveOperation) throws {
+        // A state without tensors has nothing that a worker could have captured last.
+        if operation.plan.blocks.isEmpty { captured(operation) }
         let commit = CommitProtocol(
             fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
         let manifest = try commit.commit(operation.writer, manifest: operation.manifest) {
