@@ -132,7 +132,8 @@ let package = Package(
         .testTarget(
             name: "CheckpointingTests",
             dependencies: [
-                "Checkpointing", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport", system,
+                "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
+                "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
         .testTarget(

@@ -11,6 +11,7 @@ CREATE TABLE checkpoint (
   parent_id       TEXT,
   world_size      INTEGER NOT NULL CHECK (world_size >= 1),
   layout          INTEGER NOT NULL REFERENCES layout(layout),
+  tensor_count    INTEGER NOT NULL,
   object_count    INTEGER NOT NULL,
   bytes_logical   INTEGER NOT NULL,              -- sum of shard and object bytes
   bytes_stored    INTEGER NOT NULL,              -- sum of stored bytes of its blocks

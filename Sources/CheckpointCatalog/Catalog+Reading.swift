@@ -17,11 +17,6 @@ extension Catalog {
         try entries(where: "name = ?", [name.description], limit: 1).first
     }
 
-    /// Segments that are named by a checkpoint.
-    package func segmentsInUse() throws(CatalogError) -> Set<SegmentName> {
-        Set(try read { try String.fetchAll($0, sql: "SELECT DISTINCT segment FROM segment_use") }.compactMap { SegmentName($0) })
-    }
-
     private func entries(
         where condition: String, _ arguments: StatementArguments, limit: Int?
     ) throws(CatalogError) -> [CatalogEntry] {
@@ -29,18 +24,22 @@ extension Catalog {
             let rows = try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT name, id, run, run_name, step, created_ms, parent_id, world_size, object_count,
-                      bytes_logical, bytes_stored, manifest_bytes, manifest_hash,
-                      (SELECT count(*) FROM tensor WHERE tensor.layout = checkpoint.layout) AS tensor_count
+                    SELECT name, id, run, run_name, step, created_ms, parent_id, world_size,
+                      tensor_count, object_count, bytes_logical, bytes_stored, manifest_bytes, manifest_hash
                     FROM checkpoint WHERE \(condition) ORDER BY name DESC LIMIT \(limit ?? -1)
                     """, arguments: arguments)
-            return try rows.map { try Self.entry($0, database) }
+            let metrics = rows.count > 64 ? try Self.allMetrics(database) : nil
+            return try rows.map { row in
+                var entry = try Self.entry(row)
+                entry.metrics = try metrics.map { $0[entry.name] ?? [:] } ?? Self.metrics(of: entry.name, database)
+                return entry
+            }
         }
     }
 
     /// A damaged database can hold anything in any column: nothing is taken on trust. (The columns are named in the query, where a wrong
     /// name is an error; asking a row for a column that it does not have would trap.)
-    private static func entry(_ row: Row, _ database: Database) throws -> CatalogEntry {
+    private static func entry(_ row: Row) throws -> CatalogEntry {
         func text(_ column: String) throws -> String {
             guard let value = String.fromDatabaseValue(row[column]) else { throw CatalogError("bad \(column)") }
             return value
@@ -59,17 +58,30 @@ extension Catalog {
             worldSize: try count("world_size"), tensorCount: try count("tensor_count"),
             objectCount: try count("object_count"), logicalBytes: try count("bytes_logical"),
             storedBytes: try count("bytes_stored"), manifestBytes: try count("manifest_bytes"), manifestHash: hash,
-            metrics: try metrics(of: name, database))
+            metrics: [:])
     }
 
     private static func metrics(of name: ManifestName, _ database: Database) throws -> [String: Double] {
         let rows = try Row.fetchAll(
             database, sql: "SELECT metric, value FROM metric WHERE checkpoint = ?", arguments: [name.description])
         var metrics: [String: Double] = [:]
-        for row in rows {
-            guard let metric = String.fromDatabaseValue(row["metric"]) else { throw CatalogError("bad metric") }
-            metrics[metric] = Double.fromDatabaseValue(row["value"]) ?? .nan
+        for row in rows { try add(row, to: &metrics) }
+        return metrics
+    }
+
+    /// All metrics of all checkpoints, in one query.
+    private static func allMetrics(_ database: Database) throws -> [ManifestName: [String: Double]] {
+        var metrics: [ManifestName: [String: Double]] = [:]
+        let rows = try Row.fetchCursor(database, sql: "SELECT metric, value, checkpoint FROM metric")
+        while let row = try rows.next() {
+            guard let name = String.fromDatabaseValue(row[2]).flatMap({ ManifestName($0) }) else { continue }
+            try add(row, to: &metrics[name, default: [:]])
         }
         return metrics
+    }
+
+    private static func add(_ row: Row, to metrics: inout [String: Double]) throws {
+        guard let metric = String.fromDatabaseValue(row[0]) else { throw CatalogError("bad metric") }
+        metrics[metric] = Double.fromDatabaseValue(row[1]) ?? .nan
     }
 }

@@ -34,12 +34,13 @@ extension Catalog {
         try database.execute(
             sql: """
                 INSERT OR REPLACE INTO checkpoint (name, id, run, run_name, step, created_ms, parent_id, world_size,
-                  layout, object_count, bytes_logical, bytes_stored, manifest_bytes, manifest_hash)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  layout, tensor_count, object_count, bytes_logical, bytes_stored, manifest_bytes, manifest_hash)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 entry.name.description, entry.id.description, entry.name.run.description, entry.runName,
-                entry.name.step, entry.created, entry.parent?.description, entry.worldSize, layout, entry.objectCount,
+                entry.name.step, entry.created, entry.parent?.description, entry.worldSize, layout, entry.tensorCount,
+                entry.objectCount,
                 entry.logicalBytes, entry.storedBytes, entry.manifestBytes, entry.manifestHash.description,
             ])
     }

@@ -16,6 +16,7 @@ enum CatalogSchema {
           parent_id       TEXT,
           world_size      INTEGER NOT NULL CHECK (world_size >= 1),
           layout          INTEGER NOT NULL REFERENCES layout(layout),
+          tensor_count    INTEGER NOT NULL,
           object_count    INTEGER NOT NULL,
           bytes_logical   INTEGER NOT NULL,
           bytes_stored    INTEGER NOT NULL,

@@ -112,13 +112,20 @@ final class CatalogKeeper: Sendable {
 
     /// Entries of these checkpoints, in this order, from the catalog where it knows them and from the manifests where not.
     func entries(_ names: [ManifestName]) -> [Result<CatalogEntry, CheckpointError>] {
-        // A catalog that fails a query is as good as none.
-        let known = (try? current?.entries(limit: nil)) ?? []
+        let known = knownEntries(names)
         let byName = Dictionary(known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return names.map { name in
             if let entry = byName[name] { return .success(entry) }
             do throws(CheckpointError) { return .success(Self.entry(try files.load(name))) } catch { return .failure(error) }
         }
+    }
+
+    /// A few names are looked up one by one, many by reading everything. A catalog that fails a query is as good as none.
+    private func knownEntries(_ names: [ManifestName]) -> [CatalogEntry] {
+        guard let catalog = current else { return [] }
+        do {
+            return names.count > 256 ? try catalog.entries() : try names.compactMap { try catalog.entry(named: $0) }
+        } catch { return [] }
     }
 
     /// Compares the catalog with a manifest; what is wrong with it, or nil. A checkpoint that is not in it is in order.
