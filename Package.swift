@@ -133,6 +133,7 @@ let package = Package(
             name: "CheckpointingTests",
             dependencies: [
                 "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
+                "CheckpointSegments", "CheckpointState",
                 "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),

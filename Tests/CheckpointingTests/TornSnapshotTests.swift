@@ -6,7 +6,7 @@ import Testing
 /// Every tensor holds the step number, so a checkpoint that mixes two steps shows it.
 @Suite("Torn snapshots")
 struct TornSnapshotTests {
-    enum Fence: CaseIterable { case whole, perGroup, none }
+    enum Fence: CaseIterable { case whole, perGroup, misnamed, none }
 
     /// Trains for some steps, saving at random, on a disk slow enough that captures are late.
     /// - Returns: for each checkpoint, the distinct values found in it.
@@ -33,6 +33,7 @@ struct TornSnapshotTests {
         case .whole: checkpointer.mutate { tensors.fill(value) }
         case .perGroup:
             for group in ["b", "a", "c"] { checkpointer.mutate(group) { tensors.fill(value, group: group) } }
+        case .misnamed: checkpointer.mutate("no such group") { tensors.fill(value) }
         case .none: tensors.fill(value)
         }
     }
@@ -46,7 +47,7 @@ struct TornSnapshotTests {
         }
     }
 
-    @Test("with the fence, every checkpoint holds exactly its own step", arguments: [Fence.whole, .perGroup], 1...4 as ClosedRange<UInt64>)
+    @Test("with the fence, every checkpoint holds exactly its own step", arguments: [Fence.whole, .perGroup, .misnamed], 1...3 as ClosedRange<UInt64>)
     func fencedIsWhole(fence: Fence, seed: UInt64) throws {
         let checkpoints = try train(fence, seed: seed)
         #expect(checkpoints.count > 5, "seed \(seed)")

@@ -165,7 +165,7 @@ public final class Checkpointer: Sendable {
     ///
     /// What has not been captured yet is copied now, by this thread and the workers together. Never fails: if the save in flight does,
     /// the permit is granted all the same.
-    /// - Parameter group: the group that will change; nil means all of them.
+    /// - Parameter group: the group that will change; nil, or a name that no tensor is in, means all of them.
     public func permit(for group: String? = nil) -> MutationPermit {
         let began = ContinuousClock.now
         let backpressure = pipeline.passFence(group)

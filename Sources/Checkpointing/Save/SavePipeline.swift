@@ -165,10 +165,9 @@ final class SavePipeline: Sendable {
     /// - Returns: time spent waiting for arena slots, that is, for the disk.
     func passFence(_ group: String?) -> Duration {
         var backpressure = Duration.zero
+        // A name that no tensor has may be a mistake, and a torn checkpoint its price: it waits for everything.
         let index: Int?? = state.withLock { state in
-            guard let operation = state.operation else { return .none }
-            guard let group else { return .some(nil) }
-            return operation.plan.groups.firstIndex(of: group).map { .some($0) } ?? .none
+            state.operation.map { operation in group.flatMap { operation.plan.groups.firstIndex(of: $0) } }
         }
         guard case .some(let index) = index else { return .zero }
         state.withLock { $0.machine.beginFence(index) }
