@@ -54,7 +54,15 @@ public struct StateInventory: Sendable {
     /// The inventory of one provider, with names checked.
     /// - Throws: `StateError` if two tensors or two objects share a name, or a name is empty or too long.
     package init(of provider: any StateProvider) throws {
-        try provider.describe(to: &self)
+        try self.init(unchecked: provider)
+        try checkNames()
+    }
+
+    /// The inventory of one provider, for callers that have seen these names before, or check them later.
+    package init(unchecked provider: any StateProvider) throws { try provider.describe(to: &self) }
+
+    /// - Throws: as `init(of:)`.
+    package func checkNames() throws(StateError) {
         try Self.checkNames(tensors.map(\.name), "tensor")
         try Self.checkNames(objects.map(\.name), "object")
     }

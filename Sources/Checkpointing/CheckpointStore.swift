@@ -30,12 +30,14 @@ public final class CheckpointStore: Sendable {
 
     /// Opens the store at `path`.
     /// - Parameter onWarning: told of what is not in order and stops nothing, such as a damaged checkpoint.
+    /// - Parameter usesDirectIO: writes blocks past the page cache, where the file system takes it.
     /// - Throws: codes `notFound`, `notAStore`, `busy`, `readOnly`, `noSpace`, `unsupported`, `damaged`, `io`.
     public static func open(
-        _ path: String, for access: Access = .reading, onWarning: @escaping @Sendable (String) -> Void = { _ in }
+        _ path: String, for access: Access = .reading, usesDirectIO: Bool = true,
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
         try CheckpointStore(
-            fileSystem: POSIXFileSystem(), root: FilePath(path), access: access, usesCatalog: true, onWarning: onWarning)
+            fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path), access: access, usesCatalog: true, onWarning: onWarning)
     }
 
     /// - Parameter usesCatalog: false for file systems that SQLite cannot see.

@@ -291,3 +291,33 @@ struct ManifestContentTests {
         try checkpointer.close()
     }
 }
+
+@Suite("States that cannot be saved")
+struct BadStateTests {
+    @Test("two tensors or two objects of one name fail the save, also when the state changes later")
+    func duplicateNames() throws {
+        let memory = InMemoryFileSystem()
+        let names = Box(["a", "b"])
+        struct Named: StateProvider {
+            let names: Box<[String]>
+            func describe(to inventory: inout StateInventory) throws {
+                for name in names.value {
+                    ObjectState(name, get: { 1 }, set: { _ in }).describe(to: &inventory)
+                    unsafe try inventory.add(
+                        tensor: name, TensorView(LentMemory(start: nil, byteCount: 0), type: .f32, shape: [0]), role: .buffer)
+                }
+            }
+        }
+        let checkpointer = try Checkpointer(
+            store: openStore(memory), state: Named(names: names), options: smallOptions())
+        try checkpointer.save(step: 1).wait()
+        names.value = ["a", "a"]
+        #expect(try checkpointer.save(step: 2).failure?.code == .misuse)
+        names.value = ["a", ""]
+        #expect(try checkpointer.save(step: 3).failure?.code == .misuse)
+        names.value = ["a", "b"]
+        try checkpointer.save(step: 4).wait()
+        #expect(try steps(of: checkpointer.store) == [4, 1])
+        try checkpointer.close()
+    }
+}

@@ -1,7 +1,9 @@
+import CheckpointCodecs
 import CheckpointFormat
-import CheckpointIO
-import CheckpointTestSupport
 import Checkpointing
+import CheckpointIO
+internal import CheckpointSegments
+import CheckpointTestSupport
 import Foundation
 import SystemPackage
 import Testing
@@ -108,6 +110,22 @@ struct DamageTests {
         }
         #expect(error?.code == .damaged)
         #expect(error?.path?.hasSuffix("2.manifest") == true)
+    }
+
+    @Test("bytes that changed between capture and disk are found by the hash of the capture, though all else agrees")
+    func changedAfterCapture() throws {
+        let memory = try smallStore(.none)
+        let store = try openStore(memory, for: .reading)
+        var loaded = try store.files.load(#require(try store.files.names().last)).manifest
+        loaded.chunks[0].hash = Hash128(rawValue: loaded.chunks[0].hash.rawValue ^ 1)
+        memory.overwrite(store.directories.path(of: loaded.name), with: loaded.encoded(digest: Hashing.digest))
+        let error = #expect(throws: CheckpointError.self) {
+            try store.restore(.step(2), into: TestTensors(sizes: sizes))
+        }
+        #expect(error?.code == .damaged)
+        #expect(error?.names == ["tensor.0"])
+        #expect(try store.restore(.latest, into: TestTensors(sizes: sizes)).step == 1)
+        #expect(try damageCount(store) == 1)
     }
 
     @Test("a writer that finds a damaged manifest keeps every segment")

@@ -3,6 +3,7 @@ internal import CheckpointFormat
 internal import CheckpointState
 internal import Checkpointing
 internal import Foundation
+internal import Synchronization
 
 /// Measures what saving costs a training loop: a synthetic state is saved every step while nothing changes it, then updated under a permit.
 @main
@@ -32,18 +33,28 @@ struct Bench: ParsableCommand {
     @Option(help: "none, lz4, zstd or zstd:LEVEL.")
     var compression = "none"
 
+    @Flag(inversion: .prefixedNo, help: "Write past the page cache.")
+    var direct = true
+
+    @Option(help: "Nice value of the workers.")
+    var niceness = 10
+
     func run() throws {
         let state = try SyntheticState(tensors: tensors, bytes: megabytes * 1_000_000)
         defer { removeStore() }
+        let committed = Shared<[Duration]>([])
         var options = CheckpointerOptions()
+        options.onEvent = { if case .committed(let report) = $0 { committed.append(report.timeToCommitted) } }
         options.arenaBytes = arena << 20
+        options.workerNiceness = niceness
         options.compression = Compression(compression) ?? .none
         let checkpointer = try Checkpointer(
-            store: CheckpointStore.open(store, for: .writing), state: state, options: options)
+            store: CheckpointStore.open(store, for: .writing, usesDirectIO: direct), state: state, options: options)
         var figures = Figures()
         for step in 1...saves { try measure(step, state, checkpointer, &figures) }
         figures.arenaHighWaterBytes = checkpointer.stall.arenaHighWaterBytes
         try checkpointer.close()
+        figures.committed = committed.value
         figures.show(tensors: tensors, bytes: state.byteCount, arenaBytes: options.arenaBytes)
     }
 
@@ -60,7 +71,6 @@ struct Bench: ParsableCommand {
         state.touch(step)
         permit.end()
         try ticket.wait()
-        figures.committed.append(.now - called)
     }
 
     private func removeStore() {
@@ -91,6 +101,16 @@ private struct SyntheticState: StateProvider {
     func touch(_ step: Int) {
         for tensor in owned { tensor.region.prefix(4).fillWithPattern(seed: UInt64(step)) }
     }
+}
+
+/// A list that the engine's threads add to.
+private final class Shared<Value: RangeReplaceableCollection & Sendable>: Sendable {
+    private let storage: Mutex<Value>
+
+    init(_ value: Value) { storage = Mutex(value) }
+
+    var value: Value { storage.withLock { $0 } }
+    func append(_ element: Value.Element) { storage.withLock { $0.append(element) } }
 }
 
 private struct Figures {

@@ -5,6 +5,9 @@
 /* Names the calling thread; at most 15 bytes are kept. */
 void cp_thread_set_name(const char *name);
 
+/* The open(2) flag for input and output past the page cache. */
+int cp_direct_io_flag(void);
+
 /* Sets the calling thread's nice value. */
 void cp_thread_set_niceness(int niceness);
 

@@ -117,12 +117,12 @@ public final class Checkpointer: Sendable {
         _ ticket: SaveTicket, _ metrics: [String: Double], _ started: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveOperation {
         let (inventory, objects) = try translating("describing the state") {
-            let inventory = try StateInventory(of: provider)
+            let inventory = try StateInventory(unchecked: provider)
             return (inventory, try inventory.objects.map { try $0.freeze() })
         }
-        let plan = session.plan(for: inventory)
+        let plan = try translating("describing the state") { try session.plan(for: inventory) }
         try checkSpace(plan.totalBytes)
-        let header = header(ticket, metrics, inventory, plan)
+        let header = header(ticket, metrics, plan)
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: ticket.id, rank: 0)
         return SaveOperation(
@@ -131,7 +131,7 @@ public final class Checkpointer: Sendable {
     }
 
     private func header(
-        _ ticket: SaveTicket, _ metrics: [String: Double], _ inventory: StateInventory, _ plan: CapturePlan
+        _ ticket: SaveTicket, _ metrics: [String: Double], _ plan: CapturePlan
     ) -> Manifest {
         var header = Manifest(
             id: ticket.id, store: store.id, run: session.run, runName: session.options.runName, step: ticket.step,
@@ -141,7 +141,6 @@ public final class Checkpointer: Sendable {
             header.groups = plan.groups.map { Manifest.Group(name: $0, epoch: state.epoch(of: $0)) }
         }
         header.metrics = metrics.sorted { $0.key < $1.key }.map { Manifest.Metric(name: $0.key, value: $0.value) }
-        header.tensors = TensorRecord.directory(inventory.tensors, plan)
         return header
     }
 

@@ -78,6 +78,7 @@ final class SaveOperation: Sendable {
     func manifest(_ segments: [SegmentReference]) -> Manifest {
         results.withLock { results in
             var manifest = header
+            manifest.tensors = TensorRecord.directory(inventory.tensors, plan)
             manifest.segments = segments
             manifest.blocks = (results.places.compactMap { $0 } + results.objectBlocks).map {
                 BlockRecord(segment: $0.segment, location: $0.location)

@@ -119,13 +119,14 @@ final class SaveSession: Sendable {
         emit(.warning(message))
     }
 
-    /// The plan of the last save, if the state still has the same layout.
-    func plan(for inventory: StateInventory) -> CapturePlan {
-        state.withLock { state in
+    /// The plan of the last save, if the state still has the same layout; a new layout has its names checked.
+    func plan(for inventory: StateInventory) throws -> CapturePlan {
+        try state.withLock { state in
             if !state.fencesSinceSave.isEmpty { state.fenceOrder = state.fencesSinceSave }
             state.fencesSinceSave = []
             let key = PlanKey(inventory, state.fenceOrder)
             if let (known, plan) = state.plan, known == key { return plan }
+            try inventory.checkNames()
             let plan = CapturePlan(
                 tensors: inventory.tensors.map { ($0.group, $0.view.byteCount) }, chunkBytes: options.chunkBytes,
                 groupOrder: state.fenceOrder)
@@ -142,15 +143,22 @@ struct PlanKey: Equatable {
         var group: String
         var type: ElementType
         var shape: [Int]
+
+        /// Names are compared as bytes, as everywhere.
+        static func == (a: Tensor, b: Tensor) -> Bool {
+            a.name.utf8.elementsEqual(b.name.utf8) && a.group == b.group && a.type == b.type && a.shape == b.shape
+        }
     }
 
     private let tensors: [Tensor]
+    private let objects: [[UInt8]]
     private let groupOrder: [String]
 
     init(_ inventory: StateInventory, _ groupOrder: [String]) {
         tensors = inventory.tensors.map {
             Tensor(name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape)
         }
+        objects = inventory.objects.map { Array($0.name.utf8) }
         self.groupOrder = groupOrder
     }
 }
