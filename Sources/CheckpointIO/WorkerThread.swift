@@ -9,8 +9,9 @@ package final class WorkerThread: @unchecked Sendable {
 
     /// - Parameters:
     ///   - name: shown by `top -H` and debuggers; at most 15 bytes.
-    ///   - niceness: 0 is normal, 19 yields to everything else.
-    package init(name: String, niceness: Int32 = 0, _ body: @escaping @Sendable () -> Void) {
+    ///   - niceness: makes it a background thread: 0 shares a core evenly, 19 yields to everything else, and none pushes
+    ///     another thread off its core when it wakes. Nil is a thread like any other.
+    package init(name: String, niceness: Int32? = nil, _ body: @escaping @Sendable () -> Void) {
         let start = unsafe Unmanaged.passRetained(Start(name: String(name.prefix(15)), niceness: niceness, body: body))
         let result = unsafe pthread_create(
             &thread, nil,
@@ -31,10 +32,10 @@ package final class WorkerThread: @unchecked Sendable {
 
     private final class Start: Sendable {
         let name: String
-        let niceness: Int32
+        let niceness: Int32?
         let body: @Sendable () -> Void
 
-        init(name: String, niceness: Int32, body: @escaping @Sendable () -> Void) {
+        init(name: String, niceness: Int32?, body: @escaping @Sendable () -> Void) {
             self.name = name
             self.niceness = niceness
             self.body = body
@@ -42,7 +43,7 @@ package final class WorkerThread: @unchecked Sendable {
 
         func run() {
             unsafe cp_thread_set_name(name)
-            cp_thread_set_niceness(niceness)
+            if let niceness { cp_thread_set_background(niceness) }
             body()
         }
     }

@@ -8,7 +8,7 @@ void cp_thread_set_name(const char *name);
 /* The open(2) flag for input and output past the page cache. */
 int cp_direct_io_flag(void);
 
-/* Sets the calling thread's nice value. */
-void cp_thread_set_niceness(int niceness);
+/* Sets the calling thread's nice value, and makes it a batch thread: one that does not push another off its core when it wakes. */
+void cp_thread_set_background(int niceness);
 
 #endif

@@ -31,9 +31,10 @@ public final class Checkpointer: Sendable {
     private let workers: [WorkerThread]
     private let encoder: BlockEncoder
 
-    /// Begins a run: allocates the arena and starts the workers.
+    /// Begins a run: allocates the arena, starts the workers, and describes the state once, so that mistakes in it show before
+    /// training and the first save is as quick as the others.
     /// - Parameter store: open for writing.
-    /// - Throws: codes `misuse`, `outOfMemory`, `io`.
+    /// - Throws: codes `misuse`, `provider`, `outOfMemory`, `io`.
     public init(
         store: CheckpointStore, state provider: any StateProvider, options: CheckpointerOptions = .init()
     ) throws(CheckpointError) {
@@ -54,6 +55,7 @@ public final class Checkpointer: Sendable {
         workers = (0..<options.workers).map { index in
             WorkerThread(name: "ckpt-worker-\(index)", niceness: Int32(options.workerNiceness)) { pipeline.work() }
         }
+        try rehearse()
     }
 
     /// A checkpointer dropped without `close` lets the save in flight finish, as long as the process lives.
@@ -101,6 +103,16 @@ public final class Checkpointer: Sendable {
             throw CheckpointError(
                 .misuse, "save of step \(step) while a mutation permit is held",
                 remedy: "End the permit before saving: the state must not change while it is captured")
+        }
+    }
+
+    /// Prepares a save and drops it: finds mistakes in the state, and makes everything that the first save would otherwise make.
+    private func rehearse() throws(CheckpointError) {
+        do {
+            _ = try prepare(SaveTicket(step: 0, earlierFailure: nil) { _ in }, [:], .now)
+        } catch {
+            // A full disk is the first save's affair.
+            if error.code != .noSpace { throw error }
         }
     }
 
