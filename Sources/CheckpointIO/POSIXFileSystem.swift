@@ -7,8 +7,8 @@ package import SystemPackage
 package struct POSIXFileSystem: FileSystem {
     private let usesDirectIO: Bool
 
-    /// - Parameter usesDirectIO: writes whole pages past the page cache where the file system takes it: a fortieth of the processor time, and the
-    ///   trainer's own files stay cached.
+    /// - Parameter usesDirectIO: writes whole pages past the page cache where the file system takes it: a fraction of the
+    ///   processor time, and the trainer's own files stay cached.
     package init(usesDirectIO: Bool = true) { self.usesDirectIO = usesDirectIO }
 
     package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
@@ -138,7 +138,8 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
     }
 
     /// Writes whole pages from page-aligned memory past the page cache.
-    /// - Returns: how many bytes it wrote. The rest, also after an error, is tried again through the cache, where a lasting cause shows itself.
+    /// - Returns: how many bytes it wrote. The rest, also after an error, is tried again through the cache, where a lasting
+    ///   cause shows itself.
     private func writeDirectly(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
         let descriptor = direct.load(ordering: .relaxed)
         let address = Int(bitPattern: bytes.baseAddress)

@@ -37,7 +37,8 @@ public final class CheckpointStore: Sendable {
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
         try CheckpointStore(
-            fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path), access: access, usesCatalog: true, onWarning: onWarning)
+            fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path), access: access,
+            usesCatalog: true, onWarning: onWarning)
     }
 
     /// - Parameter usesCatalog: false for file systems that SQLite cannot see.

@@ -47,7 +47,9 @@ struct TornSnapshotTests {
         }
     }
 
-    @Test("with the fence, every checkpoint holds exactly its own step", arguments: [Fence.whole, .perGroup, .misnamed], 1...3 as ClosedRange<UInt64>)
+    @Test(
+        "with the fence, every checkpoint holds exactly its own step", arguments: [Fence.whole, .perGroup, .misnamed],
+        1...3 as ClosedRange<UInt64>)
     func fencedIsWhole(fence: Fence, seed: UInt64) throws {
         let checkpoints = try train(fence, seed: seed)
         #expect(checkpoints.count > 5, "seed \(seed)")
