@@ -1,6 +1,7 @@
 internal import Glibc
 
-/// A value behind a lock, with a condition to wait for. The body of `withLock` is the only place that sees the value;
+/// A value behind a lock, with a condition to wait for. (Used throughout instead of `Synchronization.Mutex`, whose locking the thread
+/// sanitizer does not see.) The body of `withLock` is the only place that sees the value;
 /// it may call `wait()` to let go of the lock until somebody else has changed the value.
 @safe
 package final class Monitor<State>: @unchecked Sendable {

@@ -72,15 +72,18 @@ struct StoreFounding {
             remedy: "Give an empty or new directory", path: directories.root.string)
     }
 
-    /// Makes the directories, then store.json, so that its presence means a complete store.
+    /// Makes the directories, then store.json, so that its presence means a complete store. In a store that was copied by a tool that
+    /// drops empty directories, they are made again.
     func createIfNew() throws(CheckpointError) {
-        guard try kindOfIdentity() == nil else { return }
-        let identity = StoreIdentity(id: .random(), created: Clock.milliseconds)
-        let staged = directories.staging.appending("\(identity.id).json")
         try attempt { () throws(FileSystemError) in
             for directory in [directories.manifests, directories.segments, directories.staging] {
                 try fileSystem.makeDirectory(directory)
             }
+        }
+        guard try kindOfIdentity() == nil else { return }
+        let identity = StoreIdentity(id: .random(), created: Clock.milliseconds)
+        let staged = directories.staging.appending("\(identity.id).json")
+        try attempt { () throws(FileSystemError) in
             try fileSystem.syncDirectory(directories.root)
             try fileSystem.createDurably(staged, identity.encoded(digest: Hashing.digest))
             try fileSystem.link(staged, to: directories.identity)

@@ -111,7 +111,7 @@ package func sleepMilliseconds(_ milliseconds: Double) { usleep(UInt32(milliseco
 
 /// Keeps a list of what was done.
 package final class OperationLog: Sendable {
-    private let operations = Mutex<[FileOperation]>([])
+    private let operations = Monitor<[FileOperation]>([])
 
     package init() {}
 

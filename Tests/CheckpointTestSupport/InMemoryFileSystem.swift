@@ -1,5 +1,4 @@
 package import CheckpointIO
-internal import Synchronization
 package import SystemPackage
 
 /// A file system in memory that knows what a crash would leave.
@@ -26,18 +25,18 @@ package final class InMemoryFileSystem: FileSystem {
         var locked: Set<FilePath> = []
     }
 
-    let state: Mutex<State>
+    let state: Monitor<State>
     /// Bytes that may still be written; nil is no limit.
     private let capacity: Int?
 
     package init(capacity: Int? = nil) {
         self.capacity = capacity
-        state = Mutex(State())
+        state = Monitor(State())
     }
 
-    private init(state: consuming sending State) {
+    private init(state: State) {
         capacity = nil
-        self.state = Mutex(state)
+        self.state = Monitor(state)
     }
 
     // MARK: FileSystem
@@ -125,8 +124,8 @@ package final class InMemoryFileSystem: FileSystem {
 
     private func change<R>(
         _ operation: String, _ path: FilePath,
-        _ body: (inout sending State, String, String) throws(FileSystemError) -> sending R
-    ) throws(FileSystemError) -> sending R {
+        _ body: (inout State, String, String) throws(FileSystemError) -> R
+    ) throws(FileSystemError) -> R {
         let (directory, name) = Self.split(path)
         return try state.withLock { state throws(FileSystemError) in
             guard state.entries[directory] != nil else { throw FileSystemError(operation, path, .noSuchFileOrDirectory) }

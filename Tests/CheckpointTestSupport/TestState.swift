@@ -1,6 +1,6 @@
 internal import CheckpointFormat
+internal import CheckpointIO
 package import CheckpointState
-internal import Synchronization
 
 /// Tensors of bytes owned by a test, lent to the engine like a trainer's.
 @safe
@@ -79,9 +79,9 @@ package struct SeededRandom: RandomNumberGenerator {
 
 /// A value shared with the engine's closures.
 package final class Box<Value: Sendable>: Sendable {
-    private let storage: Mutex<Value>
+    private let storage: Monitor<Value>
 
-    package init(_ value: Value) { storage = Mutex(value) }
+    package init(_ value: Value) { storage = Monitor(value) }
 
     package var value: Value {
         get { storage.withLock { $0 } }

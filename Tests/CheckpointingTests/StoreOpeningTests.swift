@@ -50,6 +50,18 @@ struct StoreOpeningTests {
         #expect(code(path) == nil)
     }
 
+    @Test("a store that was copied without its empty directories can be written")
+    func copiedWithoutEmptyDirectories() throws {
+        let path = try path("copied")
+        _ = try CheckpointStore.open(path, for: .writing)
+        for name in ["manifests", "segments", "staging"] { try FileManager.default.removeItem(atPath: path + "/" + name) }
+        let tensors = TestTensors(sizes: [64])
+        let checkpointer = try Checkpointer(
+            store: CheckpointStore.open(path, for: .writing), state: tensors, options: smallOptions())
+        try checkpointer.save(step: 1).wait()
+        try checkpointer.close()
+    }
+
     @Test("a second writer is refused, readers are not, and the lock goes with its holder")
     func busy() throws {
         let path = try path("store")

@@ -2,7 +2,6 @@ internal import CheckpointCatalog
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
-internal import Synchronization
 internal import SystemPackage
 
 /// Keeps the catalog in step with the manifests, or does without it. Nothing here can fail a save or a restore: the worst outcome is a
@@ -12,7 +11,7 @@ final class CatalogKeeper: Sendable {
     private let access: Catalog.Access
     private let isEnabled: Bool
     private let warn: @Sendable (String) -> Void
-    private let catalog = Mutex<Catalog?>(nil)
+    private let catalog = Monitor<Catalog?>(nil)
 
     init(files: ManifestFiles, access: Catalog.Access, isEnabled: Bool, warn: @escaping @Sendable (String) -> Void) {
         self.files = files

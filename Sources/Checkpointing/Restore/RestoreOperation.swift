@@ -3,7 +3,6 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
-internal import Synchronization
 internal import SystemPackage
 
 /// Carries out a restore plan: reads blocks on several threads, checks every chunk against the hash taken at capture, and
@@ -22,7 +21,7 @@ struct RestoreOperation {
 
     func run(_ plan: RestorePlan) throws(CheckpointError) {
         let readers = SegmentReaders(store: store, manifest: manifest)
-        let state = Mutex(Progress())
+        let state = Monitor(Progress())
         let workers = (0..<min(threads, max(plan.reads.count, 1))).map { index in
             WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, readers, state, progress) }
         }
@@ -31,7 +30,7 @@ struct RestoreOperation {
     }
 
     private static func work(
-        _ plan: RestorePlan, _ readers: SegmentReaders, _ state: borrowing Mutex<Progress>,
+        _ plan: RestorePlan, _ readers: SegmentReaders, _ state: Monitor<Progress>,
         _ progress: @Sendable (Int) -> Void
     ) {
         var buffers = Buffers()
@@ -142,7 +141,7 @@ struct RestoreOperation {
 final class SegmentReaders: Sendable {
     private let store: CheckpointStore
     private let segments: [SegmentReference]
-    private let readers = Mutex<[Int: BlockReader]>([:])
+    private let readers = Monitor<[Int: BlockReader]>([:])
 
     init(store: CheckpointStore, manifest: Manifest) {
         self.store = store

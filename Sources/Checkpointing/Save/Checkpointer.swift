@@ -3,7 +3,6 @@ public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 public import CheckpointState
-internal import Synchronization
 internal import SystemPackage
 
 /// Saves and restores the state of one training loop in one store.

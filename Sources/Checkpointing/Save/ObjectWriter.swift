@@ -1,8 +1,8 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
+internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
-internal import Synchronization
 
 /// Encodes the objects of a save, off the trainer's thread, and writes them packed into as few blocks as they fit.
 struct ObjectWriter {

@@ -3,7 +3,6 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
-internal import Synchronization
 
 /// One save in flight: what is to be captured, and what has become of each block so far.
 final class SaveOperation: Sendable {
@@ -28,7 +27,7 @@ final class SaveOperation: Sendable {
     let encoder: BlockEncoder
     let ticket: SaveTicket
     let started: ContinuousClock.Instant
-    let results: Mutex<Results>
+    let results: Monitor<Results>
 
     init(
         header: Manifest, plan: CapturePlan, inventory: StateInventory,
@@ -43,7 +42,7 @@ final class SaveOperation: Sendable {
         self.encoder = encoder
         self.ticket = ticket
         self.started = started
-        results = Mutex(
+        results = Monitor(
             Results(
                 hashes: [Hash128](repeating: Hash128(rawValue: 0), count: plan.chunks.count),
                 places: .init(repeating: nil, count: plan.blocks.count)))

@@ -1,8 +1,8 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
+internal import CheckpointIO
 internal import CheckpointState
 internal import Logging
-internal import Synchronization
 
 /// What a checkpointer remembers from one save to the next, and what is done when a save ends. Shared by the trainer's
 /// thread and the workers.
@@ -37,7 +37,7 @@ final class SaveSession: Sendable {
     let store: CheckpointStore
     let options: CheckpointerOptions
     let run: RunID
-    let state = Mutex(State())
+    let state = Monitor(State())
 
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
         self.store = store
