@@ -22,7 +22,7 @@ public func checkLeftovers(_ path: String, _ lines: Lines) -> [Violation] {
 public func checkMachinePaths(_ path: String, _ lines: Lines) -> [Violation] {
     guard !isUntouched(path) else { return [] }
     return lines.raw.indices.compactMap { index in
-        guard let found = ["/work/", "/root/", "/home/"].first(where: { hasPath(lines.raw[index], $0) }) else { return nil }
+        guard let found = ["/root/", "/home/", "/Users/"].first(where: { hasPath(lines.raw[index], $0) }) else { return nil }
         return Violation(path: path, line: index + 1, rule: "machine-path", message: "\(found) exists on one machine only")
     }
 }
