@@ -56,33 +56,27 @@ let package = Package(
             swiftSettings: strict),
 
         // Tests of the layers, from the bottom up.
-        .target(
-            name: "LayerTesting",
-            dependencies: [
-                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState", system,
-            ],
-            path: "Tests/LayerTesting", swiftSettings: strict),
         .testTarget(
-            name: "CheckpointFormatTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "LayerTesting"],
+            name: "CheckpointFormatTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointTestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "CheckpointCodecsTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "LayerTesting"],
+            name: "CheckpointCodecsTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "CheckpointStateTests",
-            dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "LayerTesting"],
+            dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "CheckpointSegmentsTests",
             dependencies: [
-                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "LayerTesting", system,
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
         .testTarget(
             name: "FormatVectorTests",
             dependencies: [
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", "Checkpointing", "LayerTesting", system,
+                "CheckpointState", "Checkpointing", "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
 
@@ -127,7 +121,9 @@ let package = Package(
         // Tests of the engine, with fakes that several test targets share.
         .target(
             name: "CheckpointTestSupport",
-            dependencies: ["CheckpointFormat", "CheckpointIO", "CheckpointState", system],
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState", system,
+            ],
             path: "Tests/CheckpointTestSupport", swiftSettings: strict),
         .testTarget(
             name: "CheckpointingTests",

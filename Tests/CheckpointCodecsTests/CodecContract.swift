@@ -1,6 +1,6 @@
 import CheckpointCodecs
 import CheckpointFormat
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 /// A codec under test.

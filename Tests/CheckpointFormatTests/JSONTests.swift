@@ -1,5 +1,5 @@
 import CheckpointFormat
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 private func parse(_ text: String) throws(FormatError) -> JSONValue { try JSONParser.parse(Array(text.utf8)[...]) }

@@ -1,6 +1,6 @@
 import CheckpointCodecs
 import CheckpointFormat
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 func decoded(_ bytes: [UInt8]) throws(FormatError) -> Manifest {

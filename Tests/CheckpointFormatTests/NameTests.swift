@@ -1,5 +1,5 @@
 import CheckpointFormat
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 @Suite("Ids and names")

@@ -1,6 +1,6 @@
 import CheckpointCodecs
 import CheckpointFormat
-import LayerTesting
+import CheckpointTestSupport
 
 /// Manifests that obey every rule, with arbitrary content.
 struct RandomManifest {

@@ -2,7 +2,7 @@ import CheckpointCodecs
 import CheckpointFormat
 internal import CheckpointIO
 import CheckpointSegments
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 @Suite("Damaged segments")

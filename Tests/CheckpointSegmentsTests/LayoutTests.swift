@@ -1,7 +1,7 @@
 import CheckpointCodecs
 import CheckpointFormat
 import CheckpointSegments
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 @Suite("Segment layout")

@@ -2,7 +2,7 @@ import CheckpointCodecs
 import CheckpointFormat
 import CheckpointIO
 import CheckpointSegments
-import LayerTesting
+import CheckpointTestSupport
 import Synchronization
 import SystemPackage
 

@@ -1,7 +1,7 @@
 import CheckpointFormat
 import CheckpointState
 import Foundation
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 @Suite("Objects")

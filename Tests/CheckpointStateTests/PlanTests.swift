@@ -1,6 +1,6 @@
 internal import CheckpointCodecs
 import CheckpointState
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 @Suite("Capture plan")

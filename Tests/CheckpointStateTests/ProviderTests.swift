@@ -1,7 +1,7 @@
 import CheckpointCodecs
 import CheckpointFormat
 import CheckpointState
-import LayerTesting
+import CheckpointTestSupport
 import Synchronization
 import Testing
 

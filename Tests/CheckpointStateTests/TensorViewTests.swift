@@ -1,7 +1,7 @@
 import CheckpointCodecs
 import CheckpointFormat
 import CheckpointState
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 /// A tensor in memory, with a loop over its elements that knows nothing of runs.

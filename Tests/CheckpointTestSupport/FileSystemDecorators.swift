@@ -111,7 +111,7 @@ package func sleepMilliseconds(_ milliseconds: Double) { usleep(UInt32(milliseco
 
 /// Keeps a list of what was done.
 package final class OperationLog: Sendable {
-    private let operations = Monitor<[FileOperation]>([])
+    fileprivate let operations = Monitor<[FileOperation]>([])
 
     package init() {}
 
@@ -120,4 +120,21 @@ package final class OperationLog: Sendable {
     package var hook: @Sendable (FileOperation) throws(FileSystemError) -> Void {
         { operation throws(FileSystemError) in self.operations.withLock { $0.append(operation) } }
     }
+}
+
+extension OperationLog {
+    /// The machine's file system, whose operation number `k`, from 0, fails; all before and after it work, and all are kept
+    /// here. With nil none fails.
+    package func fileSystem(failingAt k: Int?) -> HookedFileSystem<POSIXFileSystem> {
+        HookedFileSystem(POSIXFileSystem()) { operation throws(FileSystemError) in
+            let index = self.operations.withLock { operations in
+                operations.append(operation)
+                return operations.count - 1
+            }
+            if index == k { throw FileSystemError(operation.verb, operation.path, .ioError) }
+        }
+    }
+
+    /// What was done, without offsets and paths.
+    package var verbs: [String] { all.map { String($0.verb.prefix { $0 != " " }) } }
 }

@@ -48,7 +48,7 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
 
     /// Fills everything with bytes that depend on position and `seed`, so that no two blocks are equal.
     package func fillPattern(_ seed: UInt64) {
-        var random = SeededRandom(seed)
+        var random = SeededGenerator(seed)
         unsafe UnsafeMutableRawBufferPointer(start: memory, count: totalBytes).withMemoryRebound(to: UInt64.self) { words in
             for index in words.indices { unsafe words[index] = random.next() }
         }
@@ -60,21 +60,6 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
     }
 
     package var bytes: [UInt8] { unsafe Array(UnsafeRawBufferPointer(start: memory, count: totalBytes)) }
-}
-
-/// splitmix64: the same numbers for the same seed on every machine.
-package struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    package init(_ seed: UInt64) { state = seed }
-
-    package mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
 }
 
 /// A value shared with the engine's closures.

@@ -81,7 +81,7 @@ struct CrashTests {
 
     @Test("old or new, acknowledged is kept, rubbish is removed, the next save works", arguments: 0..<3 as Range<UInt64>)
     func everyOperation(seed: UInt64) throws {
-        var random = SeededRandom(seed)
+        var random = SeededGenerator(seed)
         var operations = 0
         for k in 0... {
             let memory = InMemoryFileSystem()
@@ -111,7 +111,7 @@ struct CrashTests {
             }
             guard let committed else { continue }
             #expect(committed.count >= 2, "operation \(k)")
-            var random = SeededRandom(UInt64(k))
+            var random = SeededGenerator(UInt64(k))
             try check(memory.crashed(&random), Acknowledged(committed: committed), "operation \(k) failed once")
         }
     }

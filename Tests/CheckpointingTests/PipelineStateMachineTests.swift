@@ -70,7 +70,7 @@ struct PipelineStateMachineTests {
     func completes(shape: Int, isPlacedEarly: Bool) throws {
         let (groups, slots) = Self.shapes[shape]
         for seed in 0..<200 as Range<UInt64> {
-            var random = SeededRandom(seed)
+            var random = SeededGenerator(seed)
             var simulation = Simulation(groups: groups, slots: slots, isPlacedEarly: isPlacedEarly)
             try run(&simulation, groupCount: groups.count, &random, failAt: nil, seed)
             #expect(simulation.ended == .commit, "seed \(seed)")
@@ -85,7 +85,7 @@ struct PipelineStateMachineTests {
     func fails(shape: Int) throws {
         let (groups, slots) = Self.shapes[shape]
         for seed in 0..<200 as Range<UInt64> {
-            var random = SeededRandom(seed)
+            var random = SeededGenerator(seed)
             var simulation = Simulation(groups: groups, slots: slots, isPlacedEarly: seed % 2 == 0)
             try run(&simulation, groupCount: groups.count, &random, failAt: Int.random(in: 0..<12, using: &random), seed)
             #expect(simulation.ended != nil, "seed \(seed)")
@@ -102,7 +102,7 @@ struct PipelineStateMachineTests {
 
     /// Up to three workers, and a trainer that goes from fence to fence, in a random order.
     private func run(
-        _ simulation: inout Simulation, groupCount: Int, _ random: inout SeededRandom, failAt: Int?, _ seed: UInt64
+        _ simulation: inout Simulation, groupCount: Int, _ random: inout SeededGenerator, failAt: Int?, _ seed: UInt64
     ) throws {
         var fence: Int?? = nil
         for step in 0..<10_000 where simulation.ended == nil {

@@ -18,7 +18,7 @@ struct TornSnapshotTests {
         let tensors = TestTensors(
             sizes: [40_000, 8, 64_000, 800, 16_384, 24, 90_000, 4_096], groups: ["a", "b", "c"])
         let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions(workers: 2))
-        var random = SeededRandom(seed)
+        var random = SeededGenerator(seed)
         for step in 1...40 {
             update(tensors, to: UInt64(step), checkpointer, fence)
             if Int.random(in: 0..<3, using: &random) == 0 { try checkpointer.save(step: step) }

@@ -2,7 +2,7 @@ import CheckpointCatalog
 import CheckpointFormat
 import CheckpointIO
 internal import CheckpointSegments
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 @Suite("Tables of names and numbers")

@@ -2,7 +2,7 @@ import CheckpointFormat
 import Checkpointing
 import CheckpointState
 import Foundation
-import LayerTesting
+import CheckpointTestSupport
 import Testing
 
 @Suite("Names as bytes")

@@ -2,7 +2,7 @@ import CheckpointCodecs
 import CheckpointFormat
 import CheckpointIO
 import CheckpointSegments
-import LayerTesting
+import CheckpointTestSupport
 
 /// What the Swift decoders make of a vector, in the shape of its `expect`.
 enum VectorDecoding {

@@ -3,7 +3,7 @@ import CheckpointFormat
 import Checkpointing
 import CheckpointState
 internal import FoundationEssentials
-import LayerTesting
+import CheckpointTestSupport
 import Synchronization
 import Testing
 

@@ -34,7 +34,7 @@ struct KillTests {
     ) throws -> Int {
         let store = directory.appending("victim-\(seed)")
         defer { _ = try? FileManager.default.removeItem(atPath: store) }
-        var random = SeededRandom(seed)
+        var random = SeededGenerator(seed)
         seed &+= 1
         var committed: Set<Int> = []
         for kill in 0... {
