@@ -115,6 +115,13 @@ let package = Package(
             ],
             path: "Tools/bench", swiftSettings: strict),
         .executableTarget(
+            name: "crashsim",
+            dependencies: [
+                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tools/crashsim", swiftSettings: strict),
+        .executableTarget(
             name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TidyRules"], swiftSettings: strict),
 
