@@ -201,6 +201,7 @@ public final class Checkpointer: Sendable {
     /// Restores the newest checkpoint that is whole, if there is any, and makes it the parent of this run.
     /// - Returns: nil if the store holds no checkpoint.
     /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint is whole).
+    @discardableResult
     public func resume() throws(CheckpointError) -> RestoreReport? {
         if try store.files.names().isEmpty { return nil }
         return try restore(.latest)
