@@ -134,6 +134,31 @@ struct CrashTests {
         return committed
     }
 
+    @Test("a publication that cannot be made durable fails the save, and never leaves a manifest without its segments",
+        arguments: ["syncdir /store/manifests", "link /store/manifests", "sync /store/staging"])
+    func unsettledPublication(failing: String) throws {
+        let memory = InMemoryFileSystem()
+        let isBroken = Box(false)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if isBroken.value, operation.description.hasPrefix(failing) {
+                throw FileSystemError("injected", operation.path, .ioError)
+            }
+        }
+        let tensors = TestTensors(sizes: Self.sizes)
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions())
+        try checkpointer.save(step: 1).wait()
+        isBroken.value = true
+        checkpointer.mutate { tensors.fill(2) }
+        #expect(throws: CheckpointError.self) { try checkpointer.save(step: 2).wait() }
+        isBroken.value = false
+        #expect(try openStore(memory, for: .reading).verify().isWhole)
+        checkpointer.mutate { tensors.fill(3) }
+        try checkpointer.save(step: 3).wait()
+        try checkpointer.close()
+        #expect(try openStore(memory, for: .reading).verify().isWhole)
+        #expect(try steps(of: openStore(memory, for: .reading)).contains(3))
+    }
+
     @Test("the operations of one save, in order")
     func operationTrace() throws {
         let log = OperationLog()

@@ -20,40 +20,48 @@ struct CommitProtocol {
         _ writer: SegmentWriter, manifest: ([SegmentReference]) -> Manifest, durable: () -> Void
     ) throws(CheckpointError) -> Manifest {
         let segments: [SegmentReference]
-        do { segments = try writer.seal() } catch { throw CheckpointError(error) }  // W2-W5
+        do { segments = try writer.seal() } catch {  // W2-W5
+            writer.abandon()
+            throw CheckpointError(error)
+        }
         durable()
         let manifest = manifest(segments)
         let bytes = manifest.encoded(digest: Hashing.digest)
-        try publish(manifest, bytes)
+        try publish(manifest, bytes, writer)
         let loaded = ManifestFiles.Loaded(
             manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
         catalog.add(loaded)  // W10
         return manifest
     }
 
-    private func publish(_ manifest: Manifest, _ bytes: [UInt8]) throws(CheckpointError) {
+    private func publish(_ manifest: Manifest, _ bytes: [UInt8], _ writer: SegmentWriter) throws(CheckpointError) {
         let staged = directories.staging.appending("\(manifest.id).manifest")
         let final = directories.path(of: manifest.name)
         do {
             try fileSystem.createDurably(staged, bytes)  // W6
         } catch {
+            writer.abandon()
             throw CheckpointError(error)
         }
         do {
             try fileSystem.link(staged, to: final)  // W7, the commit point
             try fileSystem.syncDirectory(directories.manifests)  // W8
         } catch {
-            try settle(error, final, bytes)
+            try settle(error, final, bytes, writer)
         }
         // W9. A name left behind in staging/ is removed by the next recovery.
         try? fileSystem.remove(staged)
     }
 
-    /// W7 or W8 failed: whether the checkpoint is committed is read off the disk, never assumed.
-    private func settle(_ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8]) throws(CheckpointError) {
+    /// W7 or W8 failed: whether the checkpoint is committed is read off the disk, never assumed. The segments are removed only if the
+    /// name is known to be somebody else's: a manifest that may be published must not lose what it names. Recovery removes the rest.
+    private func settle(
+        _ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8], _ writer: SegmentWriter
+    ) throws(CheckpointError) {
         // An unreadable manifest is one that is not ours.
         let found = try? fileSystem.contents(of: final, atMost: Limits.manifestBytesMax)
         guard let found, found == bytes else {
+            if found != nil { writer.abandon() }
             throw error.errno == .fileExists
                 ? CheckpointError(
                     .exists, "\(final) is already committed", remedy: "A committed step is never overwritten; save another step",

@@ -131,10 +131,8 @@ final class SavePipeline: Sendable {
 
     private func commit(_ operation: SaveOperation) {
         let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
-        if let failure {
-            operation.writer.abandon()
-            outcome.failed(operation, failure)
-        }
+        // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
+        if let failure { outcome.failed(operation, failure) }
         end()
     }
 
