@@ -5,14 +5,24 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 void cp_thread_set_name(const char *name) { pthread_setname_np(pthread_self(), name); }
 
+int cp_thread_id(void) { return (int)syscall(SYS_gettid); }
+
 int cp_direct_io_flag(void) { return O_DIRECT; }
 
-/* On Linux the nice value belongs to the thread, and id 0 means the calling one. */
-void cp_thread_set_background(int niceness) {
+/* On Linux the nice value belongs to the thread. */
+void cp_thread_set_background(int id, int niceness) {
   const struct sched_param parameters = {0};
-  sched_setscheduler(0, SCHED_BATCH, &parameters);
-  setpriority(PRIO_PROCESS, 0, niceness);
+  sched_setscheduler(id, SCHED_BATCH, &parameters);
+  setpriority(PRIO_PROCESS, id, niceness);
+}
+
+void cp_thread_set_foreground(int id) {
+  const struct sched_param parameters = {0};
+  sched_setscheduler(id, SCHED_OTHER, &parameters);
+  setpriority(PRIO_PROCESS, id, 0);
 }

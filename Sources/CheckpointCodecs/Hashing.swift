@@ -11,6 +11,12 @@ package enum Hashing {
         unsafe ck_hash64_of(bytes.baseAddress, bytes.count)
     }
 
+    /// The 64-bit hash of bytes whose 128-bit hash is known, or nil if it cannot be told. Of more than 240 bytes, XXH3-64 is the low
+    /// half of XXH3-128: both end in the same merge of the same lanes (xxHash specification, "XXH3 for large inputs").
+    package static func hash64(from hash: Hash128, byteCount: Int) -> UInt64? {
+        byteCount > 240 ? UInt64(truncatingIfNeeded: hash.rawValue) : nil
+    }
+
     /// Copies `source` to the start of `destination` and hashes the copy, in one pass over memory.
     package static func copyAndHash128(
         from source: UnsafeRawBufferPointer, to destination: UnsafeMutableRawBufferPointer

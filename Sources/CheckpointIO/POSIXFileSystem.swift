@@ -27,6 +27,22 @@ package struct POSIXFileSystem: FileSystem {
         return file
     }
 
+    /// The beginning of a file that does not know its size, such as those in /proc.
+    package func stream(_ path: FilePath, atMost limit: Int) throws(FileSystemError) -> [UInt8] {
+        let descriptor = try SystemCall.open(path, O_RDONLY)
+        defer { Glibc.close(descriptor) }
+        var bytes: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 4096)
+        while bytes.count < limit {
+            let count = try SystemCall.checkCount("read", path) {
+                unsafe part.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+            }
+            if count == 0 { break }
+            bytes += part[..<count]
+        }
+        return bytes
+    }
+
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileSystemError("opendir(3)", directory, Errno(rawValue: errno))

@@ -1,26 +1,47 @@
 internal import CPlatform
 internal import Glibc
+internal import Synchronization
 
 /// A thread of our own for work that blocks: file writes and compression would starve Swift's cooperative pool, which has
 /// only as many threads as the machine has cores.
 package final class WorkerThread: @unchecked Sendable {
     private var thread = pthread_t()
     private var isJoined = false
+    private let niceness: Int32?
+    private let start: Start
 
     /// - Parameters:
     ///   - name: shown by `top -H` and debuggers; at most 15 bytes.
     ///   - niceness: makes it a background thread: 0 shares a core evenly, 19 yields to everything else, and none pushes
     ///     another thread off its core when it wakes. Nil is a thread like any other.
-    package init(name: String, niceness: Int32? = nil, _ body: @escaping @Sendable () -> Void) {
-        let start = unsafe Unmanaged.passRetained(Start(name: String(name.prefix(15)), niceness: niceness, body: body))
+    /// - Throws: if the system has no more threads to give.
+    package init(
+        name: String, niceness: Int32? = nil, _ body: @escaping @Sendable () -> Void
+    ) throws(ThreadError) {
+        self.niceness = niceness
+        start = Start(name: String(name.prefix(15)), niceness: niceness, body: body)
+        let argument = unsafe Unmanaged.passRetained(start)
         let result = unsafe pthread_create(
             &thread, nil,
             { argument in
                 let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
                 start.run()
                 return nil
-            }, start.toOpaque())
-        precondition(result == 0, "no thread could be created")
+            }, argument.toOpaque())
+        guard result == 0 else {
+            unsafe argument.release()
+            // There is nothing to join.
+            isJoined = true
+            throw ThreadError(name: name, errno: result)
+        }
+    }
+
+    /// Makes a background thread run like any other as long as somebody waits for it. Lowering the nice value needs a privilege; without
+    /// it only the scheduling class changes (sched(7)).
+    package func setUrgent(_ isUrgent: Bool) {
+        let id = start.id.load(ordering: .relaxed)
+        guard let niceness, id != 0 else { return }
+        if isUrgent { cp_thread_set_foreground(id) } else { cp_thread_set_background(id, niceness) }
     }
 
     /// Waits for the body to return. Call it once.
@@ -34,6 +55,8 @@ package final class WorkerThread: @unchecked Sendable {
         let name: String
         let niceness: Int32?
         let body: @Sendable () -> Void
+        /// The kernel's id of the thread, 0 before it runs and after it has ended.
+        let id = Atomic<Int32>(0)
 
         init(name: String, niceness: Int32?, body: @escaping @Sendable () -> Void) {
             self.name = name
@@ -43,8 +66,17 @@ package final class WorkerThread: @unchecked Sendable {
 
         func run() {
             unsafe cp_thread_set_name(name)
-            if let niceness { cp_thread_set_background(niceness) }
+            if let niceness { cp_thread_set_background(0, niceness) }
+            id.store(cp_thread_id(), ordering: .relaxed)
             body()
+            id.store(0, ordering: .relaxed)
         }
     }
+}
+
+/// The system gave no thread.
+package struct ThreadError: Error, CustomStringConvertible {
+    package var name: String
+    package var errno: Int32
+    package var description: String { "thread \(name) could not be created (pthread_create(3) gave \(errno))" }
 }

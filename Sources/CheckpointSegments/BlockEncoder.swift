@@ -9,37 +9,39 @@ package struct EncodedBlock: Equatable, Sendable {
     package var storedHash: UInt64
 }
 
-/// Encodes blocks, each into its own memory or a worker's scratch buffer.
+/// Encodes blocks, each where it lies or into spare memory.
 package struct BlockEncoder: Sendable {
     private let codec: any BlockCodec
 
     package init(_ compression: Compression) { codec = compression.codec }
 
-    /// Scratch memory that `encode` needs for blocks of up to `rawBytes` bytes, a whole number of pages; 0 if none.
-    package func scratchBytes(rawBytes: Int) -> Int {
-        codec.identifier == .raw ? 0 : roundedUpToPage(codec.encodedBytesMax(rawBytes))
-    }
+    /// Whether `encode` wants spare memory.
+    package var needsSpare: Bool { codec.identifier != .raw }
 
-    /// Encodes the first `rawBytes` bytes of `raw` and returns the stored bytes, padded with zeros to a whole page, which lie in `raw`
-    /// itself (stored as they are) or in `scratch`. Both must be a whole number of pages.
+    /// Encodes the first `rawBytes` bytes of `raw`, and pads the stored bytes with zeros to a whole page.
+    /// - Parameters:
+    ///   - raw: a whole number of pages.
+    ///   - contentHash: of the raw bytes, if it is known.
+    ///   - spare: as large as `raw`, or nil.
+    /// - Returns: the block, and whether it lies in `spare`; otherwise it lies in `raw`.
     package func encode(
-        _ raw: MemoryRegion, rawBytes: Int, scratch: MemoryRegion?
-    ) -> (padded: MemoryRegion, block: EncodedBlock) {
-        if let scratch, codec.identifier != .raw,
-            let stored = unsafe codec.encode(raw.prefix(rawBytes).bytes, into: scratch.mutableBytes),
+        _ raw: MemoryRegion, rawBytes: Int, contentHash: Hash128? = nil, spare: MemoryRegion?
+    ) -> (block: EncodedBlock, isInSpare: Bool) {
+        // What does not fit into as many bytes is not worth storing.
+        if needsSpare, let spare, let stored = unsafe codec.encode(raw.prefix(rawBytes).bytes, into: spare.mutableBytes),
             CodecRegistry.isWorthwhile(storedBytes: stored, rawBytes: rawBytes)
         {
-            return finish(scratch, codec.identifier, rawBytes: rawBytes, storedBytes: stored)
+            let hash = finish(spare, storedBytes: stored)
+            return (EncodedBlock(codec: codec.identifier, rawBytes: rawBytes, storedBytes: stored, storedHash: hash), true)
         }
-        return finish(raw, .raw, rawBytes: rawBytes, storedBytes: rawBytes)
+        let hash = finish(raw, storedBytes: rawBytes, contentHash: contentHash)
+        return (EncodedBlock(codec: .raw, rawBytes: rawBytes, storedBytes: rawBytes, storedHash: hash), false)
     }
 
-    private func finish(
-        _ region: MemoryRegion, _ codec: CodecIdentifier, rawBytes: Int, storedBytes: Int
-    ) -> (MemoryRegion, EncodedBlock) {
-        let padded = region.prefix(roundedUpToPage(storedBytes))
-        padded[storedBytes..<padded.count].fillWithZeros()
-        let hash = padded.prefix(storedBytes).hash64
-        return (padded, EncodedBlock(codec: codec, rawBytes: rawBytes, storedBytes: storedBytes, storedHash: hash))
+    /// Pads the stored bytes, and returns their hash.
+    private func finish(_ region: MemoryRegion, storedBytes: Int, contentHash: Hash128? = nil) -> UInt64 {
+        region[storedBytes..<roundedUpToPage(storedBytes)].fillWithZeros()
+        if let contentHash, let hash = Hashing.hash64(from: contentHash, byteCount: storedBytes) { return hash }
+        return region.prefix(storedBytes).hash64
     }
 }

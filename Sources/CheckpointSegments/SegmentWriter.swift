@@ -10,7 +10,7 @@ internal import SystemPackage
 package final class SegmentWriter: Sendable {
     private struct OpenSegment {
         var file: any WritableFile
-        var blocks: [SegmentBlock] = []
+        var blocks: [SegmentBlock]
     }
 
     private struct State {
@@ -23,11 +23,15 @@ package final class SegmentWriter: Sendable {
     private let store: StoreID
     private let attempt: CheckpointID
     private let rank: Int
+    private let blockCount: Int
     private let state = Monitor(State())
 
+    /// - Parameter blockCount: blocks expected, for which room is made at once.
     package init(
-        fileSystem: any FileSystem, directories: StoreDirectories, store: StoreID, attempt: CheckpointID, rank: Int
+        fileSystem: any FileSystem, directories: StoreDirectories, store: StoreID, attempt: CheckpointID, rank: Int,
+        blockCount: Int = 0
     ) {
+        self.blockCount = blockCount
         self.fileSystem = fileSystem
         self.directories = directories
         self.store = store
@@ -37,11 +41,11 @@ package final class SegmentWriter: Sendable {
 
     private func name(_ number: Int) -> SegmentName { SegmentName(attempt: attempt, rank: rank, number: number) }
 
-    /// Writes a block at `place`. `padded` begins with the stored bytes and ends in zeros up to a whole page.
+    /// Writes a block at `place`. `region` begins with the stored bytes and zeros up to a whole page.
     package func write(
-        _ padded: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
+        _ region: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
     ) throws(SegmentError) -> SegmentBlock {
-        precondition(padded.count == roundedUpToPage(block.storedBytes))
+        let padded = region.prefix(roundedUpToPage(block.storedBytes))
         let file = try file(ofSegment: place.segment)
         do {
             unsafe try file.write(padded.bytes, at: place.offset)
@@ -63,7 +67,9 @@ package final class SegmentWriter: Sendable {
             if let open = state.segments[number] { return open.file }
             do throws(FileSystemError) {
                 let file = try fileSystem.create(directories.staging.appending(name(number).description))
-                state.segments[number] = OpenSegment(file: file)
+                var blocks: [SegmentBlock] = []
+                blocks.reserveCapacity(blockCount)
+                state.segments[number] = OpenSegment(file: file, blocks: blocks)
                 try file.write(SegmentHeader(name: name(number), store: store).encoded(digest: Hashing.digest), at: 0)
                 return file
             } catch {

@@ -4,8 +4,21 @@ internal import CheckpointFormat
 /// names, types and shapes stay the same.
 ///
 /// Large tensors are cut into chunks of `chunkBytes`, each a block of its own, in order. Small ones are packed, several to a block, with
-/// others of their group, so that no group's capture depends on another's.
+/// others of their group and lane, so that no group's capture depends on another's.
 package struct CapturePlan: Sendable {
+    /// What a plan needs to know of a tensor.
+    package struct Tensor: Sendable {
+        package var group: String
+        package var bytes: Int
+        package var lane: CaptureLane
+
+        package init(group: String, bytes: Int, lane: CaptureLane = .host) {
+            self.group = group
+            self.bytes = bytes
+            self.lane = lane
+        }
+    }
+
     package struct Chunk: Sendable, Equatable {
         /// Index of the tensor in the inventory.
         package var tensor: Int
@@ -18,11 +31,14 @@ package struct CapturePlan: Sendable {
 
     package struct Block: Sendable, Equatable {
         package var group: Int
+        package var lane: CaptureLane
         package var chunks: Range<Int>
         package var bytes: Int
     }
 
     package private(set) var groups: [String] = []
+    /// Where in `groups` a name is.
+    package private(set) var groupIndex: [String: Int] = [:]
     package private(set) var chunks: [Chunk] = []
     package private(set) var blocks: [Block] = []
     /// Chunks of each tensor, in order: `chunks` is grouped, so that these are runs of it.
@@ -31,57 +47,74 @@ package struct CapturePlan: Sendable {
     package private(set) var totalBytes = 0
 
     /// - Parameters:
-    ///   - tensors: name of group and bytes of each.
+    ///   - packs: whether small tensors share blocks.
     ///   - groupOrder: names of groups in the order in which they are to be captured; others follow as they come.
-    package init(tensors: [(group: String, bytes: Int)], chunkBytes: Int, groupOrder: [String] = []) {
+    package init(tensors: [Tensor], chunkBytes: Int, packs: Bool = true, groupOrder: [String] = []) {
         precondition(chunkBytes > 0 && chunkBytes <= Limits.blockBytesMax)
         chunksOfTensor = [Range<Int>](repeating: 0..<0, count: tensors.count)
         orderGroups(tensors.map(\.group), first: groupOrder)
-        for group in groups.indices {
-            let members = tensors.indices.filter { groupOfTensor[$0] == group }
-            let packed = members.filter { tensors[$0].bytes < chunkBytes / 4 }
-            for tensor in members where tensors[tensor].bytes >= chunkBytes / 4 {
-                cut(tensor, bytes: tensors[tensor].bytes, group: group, chunkBytes: chunkBytes)
+        var members = [[Int]](repeating: [], count: groups.count)
+        for tensor in tensors.indices { members[groupOfTensor[tensor]].append(tensor) }
+        for members in members {
+            for lane in CaptureLane.allCases {
+                add(members.filter { tensors[$0].lane == lane }, of: tensors, chunkBytes, packedBelow: packs ? chunkBytes / 4 : 0)
             }
-            pack(packed, tensors.map(\.bytes), group: group, chunkBytes: chunkBytes)
         }
         totalBytes = tensors.reduce(0) { $0 + $1.bytes }
     }
 
+    /// Adds tensors of one group and lane.
+    private mutating func add(_ members: [Int], of tensors: [Tensor], _ chunkBytes: Int, packedBelow limit: Int) {
+        for tensor in members where tensors[tensor].bytes >= limit { cut(tensor, tensors[tensor], chunkBytes) }
+        pack(members.filter { tensors[$0].bytes < limit }, of: tensors, chunkBytes)
+    }
+
     private mutating func orderGroups(_ names: [String], first: [String]) {
-        var index: [String: Int] = [:]
         let present = Set(names)
-        for name in first.filter(present.contains) + names where index[name] == nil {
-            index[name] = groups.count
+        for name in first.filter(present.contains) + names where groupIndex[name] == nil {
+            groupIndex[name] = groups.count
             groups.append(name)
         }
-        groupOfTensor = names.map { index[$0, default: 0] }
+        groupOfTensor = names.map { groupIndex[$0, default: 0] }
     }
 
-    private mutating func cut(_ tensor: Int, bytes: Int, group: Int, chunkBytes: Int) {
+    private mutating func cut(_ index: Int, _ tensor: Tensor, _ chunkBytes: Int) {
         let first = chunks.count
-        for start in stride(from: 0, to: bytes, by: chunkBytes) {
-            let range = start..<min(start + chunkBytes, bytes)
-            blocks.append(Block(group: group, chunks: chunks.count..<chunks.count + 1, bytes: range.count))
-            chunks.append(Chunk(tensor: tensor, range: range, offset: 0, block: blocks.count - 1))
+        for start in stride(from: 0, to: tensor.bytes, by: chunkBytes) {
+            let range = start..<min(start + chunkBytes, tensor.bytes)
+            openBlock(index, tensor)
+            append(index, range)
         }
-        chunksOfTensor[tensor] = first..<chunks.count
+        chunksOfTensor[index] = first..<chunks.count
     }
 
-    private mutating func pack(_ members: [Int], _ bytes: [Int], group: Int, chunkBytes: Int) {
-        var open: Int?
-        for tensor in members where bytes[tensor] > 0 {
-            if let block = open, blocks[block].bytes + bytes[tensor] > chunkBytes { open = nil }
-            let block = open ?? blocks.count
-            if open == nil {
-                blocks.append(Block(group: group, chunks: chunks.count..<chunks.count, bytes: 0))
-                open = block
-            }
-            chunksOfTensor[tensor] = chunks.count..<chunks.count + 1
-            chunks.append(
-                Chunk(tensor: tensor, range: 0..<bytes[tensor], offset: blocks[block].bytes, block: block))
-            blocks[block].bytes += bytes[tensor]
-            blocks[block].chunks = blocks[block].chunks.lowerBound..<chunks.count
+    private mutating func pack(_ members: [Int], of tensors: [Tensor], _ chunkBytes: Int) {
+        var isOpen = false
+        for index in members where tensors[index].bytes > 0 {
+            if !isOpen || blocks[blocks.count - 1].bytes + tensors[index].bytes > chunkBytes { openBlock(index, tensors[index]) }
+            isOpen = true
+            chunksOfTensor[index] = chunks.count..<chunks.count + 1
+            append(index, 0..<tensors[index].bytes)
         }
     }
+
+    private mutating func openBlock(_ index: Int, _ tensor: Tensor) {
+        blocks.append(Block(group: groupOfTensor[index], lane: tensor.lane, chunks: chunks.count..<chunks.count, bytes: 0))
+    }
+
+    /// Adds a chunk to the last block.
+    private mutating func append(_ tensor: Int, _ range: Range<Int>) {
+        let block = blocks.count - 1
+        chunks.append(Chunk(tensor: tensor, range: range, offset: blocks[block].bytes, block: block))
+        blocks[block].bytes += range.count
+        blocks[block].chunks = blocks[block].chunks.lowerBound..<chunks.count
+    }
+}
+
+/// Ways by which blocks leave the memory they live in. Each has threads and cursors of its own, so that a slow one holds no other up.
+package enum CaptureLane: Int, Sendable, CaseIterable {
+    /// Memory that this process can read.
+    case host
+    /// Memory that a device has to copy from.
+    case device
 }

@@ -4,57 +4,88 @@
 package struct SnapshotStateMachine: Sendable {
     private enum State { case pending, capturing, captured }
 
+    /// The blocks of one group that leave by one lane; taken in order.
+    private struct Queue {
+        var next = 0
+        var end = 0
+        var hasPending: Bool { next < end }
+    }
+
     private let groupOfBlock: [Int]
     private var states: [State]
     /// Blocks of each group that are not captured yet.
     private var remaining: [Int]
-    /// First block of each group that may be pending, and one past its last.
-    private var cursors: [(next: Int, end: Int)]
+    /// Blocks of all groups that are not captured yet.
+    private var remainingInAll: Int
+    /// Queue of each lane of each group: `group * laneCount + lane`.
+    private var queues: [Queue]
+    /// The first group that may have something pending, for each lane.
+    private var firstGroup: [Int]
     private var isCancelled = false
+    private static var laneCount: Int { CaptureLane.allCases.count }
 
-    /// - Parameter groupOfBlock: the group of each block, ascending: blocks of a group are neighbours.
-    package init(groupOfBlock: [Int], groupCount: Int) {
-        self.groupOfBlock = groupOfBlock
-        states = [State](repeating: .pending, count: groupOfBlock.count)
+    /// - Parameter blocks: group and lane of each block; those of one group and lane are neighbours, groups ascend.
+    package init(blocks: [(group: Int, lane: CaptureLane)], groupCount: Int) {
+        groupOfBlock = blocks.map(\.group)
+        states = [State](repeating: .pending, count: blocks.count)
         remaining = [Int](repeating: 0, count: groupCount)
-        cursors = [(next: Int, end: Int)](repeating: (0, 0), count: groupCount)
-        for (block, group) in groupOfBlock.enumerated() {
-            if remaining[group] == 0 { cursors[group] = (block, block) }
-            precondition(cursors[group].end == block, "the blocks of group \(group) are not neighbours")
-            cursors[group].end = block + 1
-            remaining[group] += 1
+        remainingInAll = blocks.count
+        queues = [Queue](repeating: Queue(), count: groupCount * Self.laneCount)
+        firstGroup = [Int](repeating: 0, count: Self.laneCount)
+        for (index, block) in blocks.enumerated() {
+            let queue = Self.queue(block.group, block.lane)
+            if !queues[queue].hasPending { queues[queue] = Queue(next: index, end: index) }
+            precondition(queues[queue].end == index, "the blocks of group \(block.group) are not neighbours")
+            queues[queue].end = index + 1
+            remaining[block.group] += 1
         }
     }
 
-    /// The next block to capture: of `group` if given, else the first pending one. It must be finished later.
-    package mutating func take(from group: Int? = nil) -> Int? {
-        for candidate in group.map({ $0..<$0 + 1 }) ?? 0..<cursors.count where hasPending(candidate) {
-            let block = cursors[candidate].next
-            cursors[candidate].next += 1
-            precondition(states[block] == .pending, "block \(block) would be captured twice")
-            states[block] = .capturing
-            return block
+    private static func queue(_ group: Int, _ lane: CaptureLane) -> Int { group * laneCount + lane.rawValue }
+
+    /// Whether `take` would give a block.
+    package func hasPending(in lane: CaptureLane, of group: Int? = nil) -> Bool { nextQueue(lane, group) != nil }
+
+    private func nextQueue(_ lane: CaptureLane, _ group: Int?) -> Int? {
+        guard !isCancelled else { return nil }
+        if let group {
+            let queue = Self.queue(group, lane)
+            return queues[queue].hasPending ? queue : nil
+        }
+        for group in firstGroup[lane.rawValue]..<remaining.count where queues[Self.queue(group, lane)].hasPending {
+            return Self.queue(group, lane)
         }
         return nil
     }
 
-    private func hasPending(_ group: Int) -> Bool { !isCancelled && cursors[group].next < cursors[group].end }
+    /// The next block to capture by a lane: of `group` if given, else the first pending one. It must be finished later.
+    package mutating func take(by lane: CaptureLane, of group: Int? = nil) -> Int? {
+        guard let queue = nextQueue(lane, group) else { return nil }
+        if group == nil { firstGroup[lane.rawValue] = queue / Self.laneCount }
+        let block = queues[queue].next
+        queues[queue].next += 1
+        precondition(states[block] == .pending, "block \(block) would be captured twice")
+        states[block] = .capturing
+        return block
+    }
 
     package mutating func finish(_ block: Int) {
         precondition(states[block] == .capturing, "block \(block) was not being captured")
         states[block] = .captured
         remaining[groupOfBlock[block]] -= 1
+        remainingInAll -= 1
     }
 
     /// Lets go of everything not taken yet; what is being captured must still be finished.
     package mutating func cancel() {
         guard !isCancelled else { return }
         isCancelled = true
-        for group in cursors.indices { remaining[group] -= cursors[group].end - cursors[group].next }
+        for (index, queue) in queues.enumerated() {
+            remaining[index / Self.laneCount] -= queue.end - queue.next
+            remainingInAll -= queue.end - queue.next
+        }
     }
 
     /// Whether nothing of `group` is left in the trainer's memory; of all groups if nil.
-    package func isReleased(_ group: Int? = nil) -> Bool {
-        group.map { remaining[$0] == 0 } ?? remaining.allSatisfy { $0 == 0 }
-    }
+    package func isReleased(_ group: Int? = nil) -> Bool { (group.map { remaining[$0] } ?? remainingInAll) == 0 }
 }

@@ -79,26 +79,24 @@ public struct TensorView: Sendable {
     }
 
     /// Copies row-major bytes `range` to the start of `destination` and hashes them.
-    package func capture(_ range: Range<Int>, to destination: MemoryRegion) -> Hash128 {
+    package func capture(_ range: Range<Int>, to destination: MemoryRegion) throws(DeviceError) -> Hash128 {
         precondition(range.upperBound <= byteCount && range.count <= destination.count)
         if range.isEmpty { return destination.prefix(0).hash128 }
-        if runBytes == byteCount {
+        if runBytes == byteCount, memory.device == nil {
             let source = unsafe memory.bytes(byteOffset + range.lowerBound..<byteOffset + range.upperBound)
             return unsafe Hashing.copyAndHash128(from: UnsafeRawBufferPointer(source), to: destination.mutableBytes)
         }
-        forEachRun(in: range) { memoryRange, offset in
-            unsafe destination[offset..<offset + memoryRange.count].mutableBytes.copyMemory(
-                from: UnsafeRawBufferPointer(memory.bytes(memoryRange)))
+        try forEachRun(in: range) { memoryRange, offset throws(DeviceError) in
+            try memory.copy(memoryRange, to: destination[offset..<offset + memoryRange.count])
         }
         return destination.prefix(range.count).hash128
     }
 
     /// Copies `source` to row-major bytes `offset ..< offset + source.count` of the tensor.
-    package func restore(_ source: MemoryRegion, at offset: Int) {
+    package func restore(_ source: MemoryRegion, at offset: Int) throws(DeviceError) {
         precondition(offset >= 0 && source.count <= byteCount - offset)
-        forEachRun(in: offset..<offset + source.count) { memoryRange, position in
-            unsafe memory.bytes(memoryRange).copyMemory(
-                from: source[position..<position + memoryRange.count].bytes)
+        try forEachRun(in: offset..<offset + source.count) { memoryRange, position throws(DeviceError) in
+            try memory.fill(at: memoryRange.lowerBound, from: source[position..<position + memoryRange.count])
         }
     }
 
@@ -109,13 +107,15 @@ public struct TensorView: Sendable {
     }
 
     /// Calls `body` with each stretch of memory that makes up row-major bytes `range`, and its offset in the range.
-    private func forEachRun(in range: Range<Int>, _ body: (Range<Int>, Int) -> Void) {
+    private func forEachRun(
+        in range: Range<Int>, _ body: (Range<Int>, Int) throws(DeviceError) -> Void
+    ) throws(DeviceError) {
         var position = range.lowerBound
         while position < range.upperBound {
             let inRun = position % runBytes
             let count = min(runBytes - inRun, range.upperBound - position)
             let start = memoryOffset(ofRun: position / runBytes) + inRun
-            body(start..<start + count, position - range.lowerBound)
+            try body(start..<start + count, position - range.lowerBound)
             position += count
         }
     }

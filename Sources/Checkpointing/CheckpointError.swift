@@ -33,7 +33,7 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         case misuse
         /// The save was cancelled.
         case cancelled
-        /// The save was skipped because an earlier one was still being written.
+        /// The save was skipped, or gave way, because an earlier one was still being written.
         case skipped
         /// A wait ended before what it waited for.
         case timedOut
@@ -41,6 +41,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         case outOfMemory
         /// A state provider threw.
         case provider
+        /// A device did not copy what it was asked to.
+        case device
     }
 
     /// The class of failure.
@@ -119,6 +121,8 @@ extension CheckpointError {
         case let error as FileSystemError: self.init(error)
         case let error as SegmentError: self.init(error)
         case let error as StateError: self.init(.misuse, "\(action): \(error)")
+        case let error as DeviceError: self.init(.device, "\(action): \(error)")
+        case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit of threads")
         case let error as OutOfMemory: self.init(.outOfMemory, "\(action): \(error)")
         default: self.init(.provider, "\(action): \(error)")
         }

@@ -4,12 +4,15 @@ public import Logging
 
 /// How a `Checkpointer` saves.
 public struct CheckpointerOptions: Sendable {
-    /// What `save` does while an earlier save is still being written.
+    /// What happens when saves come faster than the disk takes them.
     public enum Backpressure: Sendable {
-        /// Waits until it is committed.
+        /// Nothing is lost: training waits, in `save` or at a fence. One save may be captured while another is being written out.
         case block
-        /// Fails with code `skipped`.
+        /// A save is not begun while another is in flight: it fails with code `skipped`.
         case skip
+        /// Training does not wait for a save that has not started: one of which nothing could be captured yet, because the disk is
+        /// busy with an earlier one, gives way to the next save or to the next update, with code `skipped`.
+        case replacePending
     }
 
     /// A person's name for the run, shown by `ckpt ls`.
@@ -20,18 +23,25 @@ public struct CheckpointerOptions: Sendable {
     public var chunkBytes = Limits.chunkBytesDefault
     /// Memory for captured chunks, in bytes: a hard budget, allocated once. At least one chunk is allocated.
     public var arenaBytes = 128 << 20
-    /// Threads that copy, encode and write.
+    /// Threads that copy and encode; one more writes, and one encodes objects.
     public var workers = 2
-    /// Nice value of those threads: 0 competes with the trainer, 19 yields to it.
+    /// Nice value of all these threads: 0 competes with the trainer, 19 yields to it. While training waits for them, they run like any
+    /// other, as far as the system permits.
     public var workerNiceness = 10
+    /// Bytes of state written in a second, at most; nil is no limit. Training waits if it is too low.
+    public var bytesPerSecond: Int?
     /// What to do when saves come faster than the disk takes them.
     public var backpressure = Backpressure.block
+    /// Checkpoints of this run to keep; older ones are removed after each commit. Nil keeps all. Those of other runs are never removed.
+    public var keepLast: Int?
     /// A segment is closed when it reaches this size.
     public var segmentBytes = Limits.segmentBytesDefault
     /// Called on the engine's threads; must return quickly.
     public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
     /// Told of failures and warnings.
     public var logger = Logger(label: "ckpt")
+    /// For measuring.
+    package var mechanisms = Mechanisms()
 
     /// The defaults.
     public init() {}
@@ -42,6 +52,9 @@ public struct CheckpointerOptions: Sendable {
         }
         guard workers >= 1, workers <= 64, arenaBytes >= 0, (0...19).contains(workerNiceness) else {
             throw CheckpointError(.misuse, "workers \(workers), arenaBytes \(arenaBytes) or niceness \(workerNiceness) out of range")
+        }
+        guard keepLast ?? 1 >= 1, bytesPerSecond ?? 1 >= 1 else {
+            throw CheckpointError(.misuse, "keepLast and bytesPerSecond must be at least 1")
         }
         guard segmentBytes >= 1 << 20, segmentBytes <= Limits.segmentBytesMax / 2 else {
             throw CheckpointError(.misuse, "segmentBytes \(segmentBytes) is not between 1 MiB and 32 GiB")

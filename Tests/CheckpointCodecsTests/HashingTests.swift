@@ -34,6 +34,8 @@ struct HashingTests {
         let memory = try OwnedBytes(known(count))
         #expect(memory.region.hash128.description == hash128)
         #expect(memory.region.hash64 == hash64)
+        let derived = Hashing.hash64(from: memory.region.hash128, byteCount: count)
+        #expect(derived == (count > 240 ? hash64 : nil))
         #expect(Hashing.digest(memory.bytes[...]).description == hash128)
         var stream = HashStream()
         var position = 0

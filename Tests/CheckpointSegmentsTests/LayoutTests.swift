@@ -63,14 +63,15 @@ struct EncoderTests {
                 let raw = isNoise ? random.bytes(count) : [UInt8](repeating: 7, count: count)
                 let encoder = BlockEncoder(compression)
                 let memory = try OwnedBytes(raw + [UInt8](repeating: 0xEE, count: roundedUpToPage(count) - count))
-                let scratch = try OwnedBytes(
-                    [UInt8](
-                        repeating: 0xEE, count: max(encoder.scratchBytes(rawBytes: count), 1)))
-                let (padded, block) = encoder.encode(
-                    memory.region, rawBytes: count, scratch: compression == .none ? nil : scratch.region)
+                let spare = try OwnedBytes([UInt8](repeating: 0xEE, count: memory.region.count))
+                let (block, isInSpare) = encoder.encode(
+                    memory.region, rawBytes: count, contentHash: Bool.random(using: &random) ? Hashing.digest(raw[...]) : nil,
+                    spare: compression == .none ? nil : spare.region)
+                let padded = (isInSpare ? spare : memory).region.prefix(roundedUpToPage(block.storedBytes))
+                #expect(isInSpare == (block.codec != .raw))
                 let isRaw = compression == .none || isNoise || count == 1
                 if count == 1 || count >= 100 { #expect(block.codec == (isRaw ? .raw : compression.codec.identifier)) }
-                #expect(block.rawBytes == count && padded.count == roundedUpToPage(block.storedBytes))
+                #expect(block.rawBytes == count)
                 #expect(padded.array.dropFirst(block.storedBytes).allSatisfy { $0 == 0 })
                 #expect(block.storedHash == padded.prefix(block.storedBytes).hash64)
                 if block.codec == .raw { #expect(Array(padded.array.prefix(count)) == raw) }

@@ -52,10 +52,9 @@ func write(
 ) throws -> Written.Entry {
     let encoder = BlockEncoder(compression)
     let memory = try OwnedBytes(raw + [UInt8](repeating: 0xEE, count: roundedUpToPage(raw.count) - raw.count))
-    let scratchBytes = encoder.scratchBytes(rawBytes: raw.count)
-    let scratch = scratchBytes > 0 ? try OwnedBytes([UInt8](repeating: 0xEE, count: scratchBytes)).region : nil
-    let (padded, block) = encoder.encode(memory.region, rawBytes: raw.count, scratch: scratch)
+    let spare = encoder.needsSpare ? try OwnedBytes([UInt8](repeating: 0xEE, count: memory.region.count)).region : nil
+    let (block, isInSpare) = encoder.encode(memory.region, rawBytes: raw.count, spare: spare)
     let place = place(block.storedBytes)
-    let location = try writer.write(padded, block: block, at: place)
+    let location = try writer.write(isInSpare ? spare ?? memory.region : memory.region, block: block, at: place)
     return Written.Entry(raw: raw, segment: place.segment, location: location)
 }

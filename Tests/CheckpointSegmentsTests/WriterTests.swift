@@ -24,8 +24,8 @@ struct WriterTests {
         let writer = store.writer()
         let written = Written()
         let layout = Mutex(SegmentLayout(segmentBytesMax: 256 << 10))
-        let workers = (0..<4).map { worker in
-            WorkerThread(name: "writer-\(worker)") {
+        let workers = try (0..<4).map { worker in
+            try WorkerThread(name: "writer-\(worker)") {
                 var random = SeededGenerator(UInt64(worker))
                 for _ in 0..<25 {
                     do {

@@ -153,7 +153,7 @@ struct ObjectTests {
         let item = try StateInventory(of: RawBytesState("raw", memory.lent)).tensors[0]
         #expect(item.view.type == .u8 && item.view.shape == [4] && item.role == .other)
         #expect(try item.view.captured == [1, 2, 3, 4])
-        item.view.restore(try OwnedBytes([9, 8]).region, at: 1)
+        try item.view.restore(try OwnedBytes([9, 8]).region, at: 1)
         #expect(memory.bytes == [1, 9, 8, 4])
     }
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite("Capture plan")
 struct PlanTests {
     private struct Input {
-        var tensors: [(group: String, bytes: Int)]
+        var tensors: [CapturePlan.Tensor]
         var chunkBytes: Int
         var order: [String]
 
@@ -17,7 +17,10 @@ struct PlanTests {
             let names = (0..<1 + random.below(4)).map { "g\($0)" }
             tensors = []
             for _ in 0..<random.below(40) {
-                tensors.append((names[random.below(names.count)], random.below(sizes[random.below(4)])))
+                tensors.append(
+                    CapturePlan.Tensor(
+                        group: names[random.below(names.count)], bytes: random.below(sizes[random.below(4)]),
+                        lane: random.below(4) == 0 ? .device : .host))
             }
             order = (names + ["absent"]).shuffled(using: &random)
         }
@@ -56,6 +59,7 @@ struct PlanTests {
             for row in block.chunks {
                 #expect(plan.chunks[row].block == index && plan.chunks[row].offset == end)
                 #expect(plan.groupOfTensor[plan.chunks[row].tensor] == block.group)
+                #expect(input.tensors[plan.chunks[row].tensor].lane == block.lane)
                 end += plan.chunks[row].range.count
             }
             #expect(end == block.bytes && (1...input.chunkBytes).contains(block.bytes))
@@ -88,13 +92,23 @@ struct PlanTests {
         }
     }
 
+    private func tensors(_ count: Int, _ bytes: Int) -> [CapturePlan.Tensor] {
+        [CapturePlan.Tensor](repeating: .init(group: "g", bytes: bytes), count: count)
+    }
+
+    @Test("Without packing each tensor has blocks of its own")
+    func unpacked() {
+        let plan = CapturePlan(tensors: tensors(10, 20), chunkBytes: 100, packs: false)
+        #expect(plan.blocks.map(\.bytes) == [Int](repeating: 20, count: 10))
+    }
+
     @Test("Small tensors share blocks: fewer than half are wasted")
     func packing() {
-        let plan = CapturePlan(tensors: (0..<1000).map { _ in ("g", 100) }, chunkBytes: 4096)
+        let plan = CapturePlan(tensors: tensors(1000, 100), chunkBytes: 4096)
         #expect(plan.blocks.count == 25)  // 40 tensors of 100 bytes fit a block
-        let full = CapturePlan(tensors: (0..<10).map { _ in ("g", 20) }, chunkBytes: 100)
+        let full = CapturePlan(tensors: tensors(10, 20), chunkBytes: 100)
         #expect(full.blocks.map(\.bytes) == [100, 100])
-        let order = CapturePlan(tensors: [("b", 1), ("a", 1), ("b", 1)], chunkBytes: 4096)
+        let order = CapturePlan(tensors: ["b", "a", "b"].map { .init(group: $0, bytes: 1) }, chunkBytes: 4096)
         #expect(order.groups == ["b", "a"] && order.blocks.count == 2)
     }
 }
@@ -123,6 +137,17 @@ struct SlotAllocatorTests {
             #expect(allocator.usedCount == used.count && allocator.hasFree == (used.count < count))
             #expect(allocator.highWaterMark == most)
         }
+    }
+
+    @Test("Spares are nobody's until given back, and are then handed out like any other")
+    func spares() {
+        var allocator = SlotAllocator(slotCount: 1, spareCount: 1)
+        let taken = (allocator.take(), allocator.take())
+        #expect(taken == (0, nil) && allocator.spares == 1..<2)
+        allocator.giveBack(1)
+        #expect(allocator.usedCount == 0)
+        let spare = allocator.take()
+        #expect(spare == 1 && allocator.highWaterMark == 1)
     }
 
     @Test("Slots of an arena are page-aligned, of equal size, and do not overlap")

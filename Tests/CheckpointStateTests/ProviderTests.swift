@@ -23,7 +23,7 @@ extension TensorView {
     var captured: [UInt8] {
         get throws {
             let slot = try OwnedBytes(zeros: byteCount)
-            _ = capture(0..<byteCount, to: slot.region)
+            _ = try capture(0..<byteCount, to: slot.region)
             return slot.bytes
         }
     }

@@ -18,7 +18,7 @@ struct SnapshotTests {
             groups = counts.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element) }
             groupCount = counts.count
             blocks = groups.map { _ in .pending }
-            machine = SnapshotStateMachine(groupOfBlock: groups, groupCount: counts.count)
+            machine = SnapshotStateMachine(blocks: groups.map { ($0, .host) }, groupCount: counts.count)
         }
 
         /// Blocks that a take may give: those of the group, or all, in order.
@@ -39,7 +39,7 @@ struct SnapshotTests {
         mutating func take(_ group: Int?) -> Bool {
             let expected = pending(group)
             if let expected { blocks[expected] = .capturing }
-            return machine.take(from: group) == expected
+            return machine.hasPending(in: .host, of: group) == (expected != nil) && machine.take(by: .host, of: group) == expected
         }
 
         mutating func finish(_ block: Int) {
@@ -71,7 +71,7 @@ struct SnapshotTests {
             var last = pair
             // Nothing is left to take, and a second cancel changes nothing.
             last.machine.cancel()
-            if last.machine.take() != nil || !last.machine.isReleased() { tally.wrong += 1 }
+            if last.machine.take(by: .host) != nil || !last.machine.isReleased() { tally.wrong += 1 }
             return
         }
         for group in [nil, 0, 1] as [Int?] where pair.pending(group) != nil {
@@ -87,7 +87,7 @@ struct SnapshotTests {
         if !pair.isCancelled {
             var next = pair
             next.cancel()
-            if next.machine.take() != nil || next.machine.take(from: 0) != nil { tally.wrong += 1 }
+            if next.machine.take(by: .host) != nil || next.machine.take(by: .host, of: 0) != nil { tally.wrong += 1 }
             explore(next, &tally)
         }
     }
@@ -131,5 +131,23 @@ struct SnapshotTests {
             next.cancel()
             exploreTwoWorkers(next, &tally)
         }
+    }
+
+    @Test("Lanes take their own blocks only, each in order, and a group is released when both have finished")
+    func lanes() {
+        let blocks: [(group: Int, lane: CaptureLane)] = [(0, .host), (0, .device), (0, .device), (1, .device), (2, .host)]
+        var machine = SnapshotStateMachine(blocks: blocks, groupCount: 3)
+        let foreign = [machine.take(by: .device, of: 2), machine.take(by: .host, of: 1)]
+        #expect(foreign == [nil, nil])
+        let host = [machine.take(by: .host), machine.take(by: .host), machine.take(by: .host)]
+        #expect(host == [0, 4, nil])
+        let device = [machine.take(by: .device), machine.take(by: .device, of: 1), machine.take(by: .device)]
+        #expect(device == [1, 3, 2])
+        for block in [0, 1, 3] { machine.finish(block) }
+        #expect(!machine.isReleased(0) && machine.isReleased(1) && !machine.isReleased(2))
+        machine.finish(2)
+        #expect(machine.isReleased(0) && !machine.isReleased())
+        machine.finish(4)
+        #expect(machine.isReleased())
     }
 }

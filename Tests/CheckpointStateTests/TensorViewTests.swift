@@ -73,7 +73,7 @@ struct TensorViewTests {
             let start = random.below(expected.count + 1)
             let range = start..<start + random.below(expected.count - start + 1)
             let slot = try OwnedBytes([UInt8](repeating: 0xA5, count: range.count + 32))
-            let hash = view.capture(range, to: slot.region.prefix(range.count))
+            let hash = try view.capture(range, to: slot.region.prefix(range.count))
             #expect(Array(slot.bytes.prefix(range.count)) == Array(expected[range]))
             #expect(slot.bytes.suffix(32).allSatisfy { $0 == 0xA5 })
             #expect(hash == Hashing.digest(expected[range]))
@@ -93,7 +93,7 @@ struct TensorViewTests {
         var cuts = (0..<random.below(4)).map { _ in random.below(content.count + 1) } + [0, content.count]
         cuts.sort()
         for (start, end) in zip(cuts, cuts.dropFirst()).shuffled(using: &random) {
-            view.restore(source.region[start..<end], at: start)
+            try view.restore(source.region[start..<end], at: start)
         }
         #expect(memory.bytes == tensor.storing(content, in: before))
     }
@@ -110,7 +110,7 @@ struct TensorViewTests {
         naive.shape = extent
         naive.byteOffset += zip(offset, tensor.strides).reduce(0) { $0 + $1.0 * $1.1 } * tensor.type.width
         let slot = try OwnedBytes(zeros: part.byteCount)
-        _ = part.capture(0..<part.byteCount, to: slot.region)
+        _ = try part.capture(0..<part.byteCount, to: slot.region)
         #expect(slot.bytes == naive.rowMajor(memory.bytes))
     }
 
@@ -162,11 +162,11 @@ struct TensorViewTests {
         #expect(last.contiguousRegion(0..<4)?.array == [44, 45, 46, 47])
         let backwards = try TensorView(memory.lent, type: .f32, shape: [12], strides: [-1], byteOffset: 44)
         let slot = try OwnedBytes(zeros: 48)
-        _ = backwards.capture(0..<48, to: slot.region)
+        _ = try backwards.capture(0..<48, to: slot.region)
         #expect(slot.bytes.prefix(8) == [44, 45, 46, 47, 40, 41, 42, 43])
         // A stride of 0 repeats an element.
         let repeated = try TensorView(memory.lent, type: .u8, shape: [3], strides: [0], byteOffset: 47)
-        _ = repeated.capture(0..<3, to: slot.region)
+        _ = try repeated.capture(0..<3, to: slot.region)
         #expect(slot.bytes.prefix(3) == [47, 47, 47])
     }
 
@@ -180,8 +180,8 @@ struct TensorViewTests {
         for offset in [0, 100, -3] {
             let view = try TensorView(nothing.lent, type: .f64, shape: shape, strides: strides, byteOffset: offset)
             #expect(view.byteCount == 0)
-            #expect(view.capture(0..<0, to: nothing.region) == Hashing.digest([]))
-            view.restore(nothing.region, at: 0)
+            #expect(try view.capture(0..<0, to: nothing.region) == Hashing.digest([]))
+            try view.restore(nothing.region, at: 0)
         }
         #expect(try TensorView(nothing.lent, type: .f64, shape: shape).byteCount == 0)
     }

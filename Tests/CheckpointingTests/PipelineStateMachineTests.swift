@@ -4,161 +4,322 @@ import CheckpointTestSupport
 @testable import Checkpointing
 import Testing
 
-/// The machine alone, driven through random interleavings of workers, a trainer at fences, and failures.
-@Suite("Pipeline state machine")
-struct PipelineStateMachineTests {
-    /// A simulated save: what is going on and what has happened.
-    private struct Simulation {
-        var machine: PipelineStateMachine
+/// The machine driven by a schedule: threads of every kind, a trainer that saves and waits at fences, and failures.
+private struct Simulation {
+    typealias Job = PipelineStateMachine.Job
+    typealias Role = PipelineStateMachine.Role
+
+    /// What has become of one save.
+    struct Save {
         let groupOfBlock: [Int]
-        var running: [PipelineStateMachine.Action] = []
         var captured: [Int: Int] = [:]
         var written: [Int: Int] = [:]
         var places: [SegmentLayout.Place] = []
         var objectsEncoded = 0
-        var ended: PipelineStateMachine.Action?
+        var end: PipelineStateMachine.Action?
+        var isFailed = false
+    }
 
-        init(groups: [Int], slots: Int, isPlacedEarly: Bool) {
-            groupOfBlock = groups.enumerated().flatMap { group, count in Array(repeating: group, count: count) }
-            machine = PipelineStateMachine(slotCount: slots)
-            let snapshot = SnapshotStateMachine(groupOfBlock: groupOfBlock, groupCount: groups.count)
-            machine.begin(
-                snapshot: snapshot, rawBytes: groupOfBlock.map { _ in 5000 }, layout: SegmentLayout(),
-                isPlacedEarly: isPlacedEarly, hasObjects: true)
+    var machine: PipelineStateMachine
+    let groups: [Int]
+    let isPlacedEarly: Bool
+    var saves: [Save] = []
+    var running: [(role: Role, action: PipelineStateMachine.Action)] = []
+    var fence: (id: Int, group: Int?)?
+    /// Spare slot of the one worker, if it encodes.
+    var spare: Int?
+    var committed: [Int] = []
+    static let threads: [Role: Int] = [.worker: 2, .device: 2, .writer: 1, .objects: 1]
+
+    /// - Parameter groups: number of blocks of each group; every third block is on a device.
+    init(groups: [Int], slots: Int, isPlacedEarly: Bool, streams: Bool = true) {
+        self.groups = groups
+        self.isPlacedEarly = isPlacedEarly
+        machine = PipelineStateMachine(slotCount: slots, spareCount: isPlacedEarly ? 0 : 1, streams: streams)
+        spare = isPlacedEarly ? nil : slots
+    }
+
+    var isOver: Bool { machine.isIdle }
+
+    mutating func save() {
+        var blocks: [(group: Int, lane: CaptureLane)] = []
+        for (group, count) in groups.enumerated() {
+            let device = count / 3
+            blocks += (0..<count).map { (group, $0 < count - device ? .host : .device) }
         }
+        let names = Dictionary(uniqueKeysWithValues: groups.indices.map { ("g\($0)", $0) })
+        let id = machine.begin(
+            Flight.Plan(
+                snapshot: SnapshotStateMachine(blocks: blocks, groupCount: groups.count), groupIndex: names,
+                rawBytes: blocks.map { _ in 5000 }, layout: SegmentLayout(), isPlacedEarly: isPlacedEarly, hasObjects: true))
+        precondition(id == saves.count)
+        saves.append(Save(groupOfBlock: blocks.map(\.group)))
+    }
 
-        /// A worker asks for something to do.
-        mutating func startWork() -> Bool {
-            guard let action = machine.nextAction() else { return false }
-            running.append(action)
-            return true
+    /// A thread asks for something to do.
+    mutating func start(_ role: Role) -> Bool {
+        guard running.filter({ $0.role == role }).count < Self.threads[role, default: 0] else { return false }
+        let hadWork = machine.hasWork(for: role)
+        guard let action = machine.nextAction(for: role) else {
+            #expect(!hadWork)
+            return false
         }
+        #expect(hadWork)
+        running.append((role, action))
+        return true
+    }
 
-        /// One of the running actions ends.
-        mutating func finish(_ index: Int) {
-            switch running.remove(at: index) {
-            case .encodeObjects:
-                objectsEncoded += 1
-                machine.finishedObjects()
-            case .capture(let job): finishCapture(job)
-            case .write(let job):
-                written[job.block, default: 0] += 1
-                places.append(job.place ?? machine.place(storedBytes: 100))
-                machine.finishedWrite(job)
-            case let action:
-                ended = action
-                machine.ended()
-            }
-        }
-
-        mutating func finishCapture(_ job: PipelineStateMachine.Job) {
-            captured[job.block, default: 0] += 1
-            _ = machine.finishedCapture(job)
-        }
-
-        func isCaptured(_ group: Int?) -> Bool {
-            groupOfBlock.indices.allSatisfy { (group != nil && groupOfBlock[$0] != group) || captured[$0] == 1 }
+    /// One of the running actions ends.
+    mutating func finish(_ index: Int) {
+        switch running.remove(at: index).action {
+        case .capture(let job): finishCapture(job)
+        case .encode(var job):
+            // Every other block is worth encoding.
+            if let held = spare, job.block % 2 == 0 { (spare, job.slot) = (job.slot, held) }
+            machine.finishedEncoding(job, storedBytes: 100 * (job.block + 1))
+        case .write(let job):
+            saves[job.flight].written[job.block, default: 0] += 1
+            if let place = job.place { saves[job.flight].places.append(place) }
+            machine.finishedWriting(job)
+        case .encodeObjects(let flight):
+            saves[flight].objectsEncoded += 1
+            saves[flight].places.append(machine.place(flight: flight, storedBytes: 10))
+            machine.finishedObjects(flight: flight)
+        case .commit(let flight):
+            committed.append(flight)
+            saves[flight].end = .commit(flight: flight)
+            machine.ended(flight: flight)
+        case .abandon(let flight):
+            saves[flight].end = .abandon(flight: flight)
+            machine.ended(flight: flight)
+        case .stop: break
         }
     }
 
-    private static let shapes: [(groups: [Int], slots: Int)] = [
-        ([3], 1), ([1, 1], 1), ([2, 3], 2), ([4, 1, 2], 3), ([0, 2], 1), ([5], 8), ([], 1),
-    ]
-
-    @Test("every block is captured and written exactly once, no slot is lost, and a fence passes only when its group is out",
-        arguments: shapes.indices, [false, true])
-    func completes(shape: Int, isPlacedEarly: Bool) throws {
-        let (groups, slots) = Self.shapes[shape]
-        for seed in 0..<200 as Range<UInt64> {
-            var random = SeededGenerator(seed)
-            var simulation = Simulation(groups: groups, slots: slots, isPlacedEarly: isPlacedEarly)
-            try run(&simulation, groupCount: groups.count, &random, failAt: nil, seed)
-            #expect(simulation.ended == .commit, "seed \(seed)")
-            #expect(simulation.objectsEncoded == 1)
-            #expect(simulation.groupOfBlock.indices.allSatisfy { simulation.captured[$0] == 1 && simulation.written[$0] == 1 })
-            #expect(Set(simulation.places.map { [$0.segment, $0.offset] }).count == simulation.places.count)
-            checkNothingLost(simulation, slots, seed)
-        }
+    mutating func finishCapture(_ job: Job) {
+        saves[job.flight].captured[job.block, default: 0] += 1
+        let wasLast = machine.finishedCapture(job)
+        let save = saves[job.flight]
+        #expect(wasLast == (!save.isFailed && save.captured.count == save.groupOfBlock.count))
     }
 
-    @Test("a failure at any moment ends in cleaning up, with every slot back and every fence open", arguments: shapes.indices)
-    func fails(shape: Int) throws {
-        let (groups, slots) = Self.shapes[shape]
-        for seed in 0..<200 as Range<UInt64> {
-            var random = SeededGenerator(seed)
-            var simulation = Simulation(groups: groups, slots: slots, isPlacedEarly: seed % 2 == 0)
-            try run(&simulation, groupCount: groups.count, &random, failAt: Int.random(in: 0..<12, using: &random), seed)
-            #expect(simulation.ended != nil, "seed \(seed)")
-            #expect(simulation.captured.values.allSatisfy { $0 == 1 })
-            checkNothingLost(simulation, slots, seed)
-        }
+    mutating func fail(_ flight: Int) {
+        guard saves[flight].end == nil else { return }
+        machine.failed(flight: flight)
+        saves[flight].isFailed = true
     }
 
-    private func checkNothingLost(_ simulation: Simulation, _ slots: Int, _ seed: UInt64) {
-        #expect(simulation.machine.slots.usedCount == 0, "seed \(seed)")
-        #expect(simulation.machine.slots.highWaterMark <= slots)
-        #expect(simulation.machine.isIdle)
-    }
+    // MARK: Fences
 
-    /// Up to three workers, and a trainer that goes from fence to fence, in a random order.
-    private func run(
-        _ simulation: inout Simulation, groupCount: Int, _ random: inout SeededGenerator, failAt: Int?, _ seed: UInt64
-    ) throws {
-        var fence: Int?? = nil
-        for step in 0..<10_000 where simulation.ended == nil {
-            if step == failAt { simulation.machine.failed() }
-            let isFailed = failAt.map { step >= $0 } ?? false
-            switch Int.random(in: 0..<4, using: &random) {
-            case 0 where simulation.running.count < 3: _ = simulation.startWork()
-            case 1 where !simulation.running.isEmpty:
-                simulation.finish(Int.random(in: simulation.running.indices, using: &random))
-            case 2 where fence == nil:
-                let group = Int.random(in: -1..<max(groupCount, 1), using: &random)
-                fence = .some(group < 0 || groupCount == 0 ? nil : group)
-                simulation.machine.beginFence(fence ?? nil)
-            case 3: takeFenceStep(&simulation, &fence, isFailed, seed)
-            default: break
-            }
-        }
-        if case .some(let group) = fence { simulation.machine.endFence(group) }
-    }
+    mutating func beginFence(_ group: Int?) { fence = (machine.beginFence(group.map { "g\($0)" }), group) }
 
-    private func takeFenceStep(_ simulation: inout Simulation, _ fence: inout Int??, _ isFailed: Bool, _ seed: UInt64) {
-        guard case .some(let group) = fence else { return }
-        switch simulation.machine.nextStep(atFence: group) {
+    /// The trainer helps, or passes.
+    mutating func stepFence() {
+        guard let (id, group) = fence else { return }
+        switch machine.nextStep(atFence: id) {
         case .pass:
-            #expect(isFailed || simulation.isCaptured(group), "seed \(seed)")
-            simulation.machine.endFence(group)
+            #expect(saves.allSatisfy { $0.isFailed || $0.isCaptured(group) })
+            machine.endFence(id)
             fence = nil
         case .capture(let job):
-            if let group { #expect(simulation.groupOfBlock[job.block] == group) }
-            simulation.finishCapture(job)
+            if let group { #expect(saves[job.flight].groupOfBlock[job.block] == group) }
+            finishCapture(job)
         case nil: break
         }
     }
 
-    @Test("while somebody waits at a fence, workers capture before they write")
-    func fencesComeFirst() {
-        var simulation = Simulation(groups: [1, 3], slots: 4, isPlacedEarly: true)
-        #expect(simulation.machine.nextAction() == .encodeObjects)
-        simulation.machine.finishedObjects()
-        guard case .capture(let first)? = simulation.machine.nextAction() else { return #expect(Bool(false), "no capture") }
-        simulation.finishCapture(first)
-        simulation.machine.beginFence(1)
-        guard case .capture(let fenced)? = simulation.machine.nextAction() else { return #expect(Bool(false), "not first") }
-        #expect(simulation.groupOfBlock[fenced.block] == 1)
-        simulation.machine.endFence(1)
-        #expect(simulation.machine.nextAction() == .write(first))
+    mutating func endFence() {
+        if let (id, _) = fence { machine.endFence(id) }
+        fence = nil
+    }
+}
+
+extension Simulation.Save {
+    func isCaptured(_ group: Int?) -> Bool {
+        groupOfBlock.indices.allSatisfy { (group != nil && groupOfBlock[$0] != group) || captured[$0] == 1 }
     }
 
-    @Test("a closed machine stops its workers once the save in flight is over")
-    func closes() {
-        var simulation = Simulation(groups: [], slots: 1, isPlacedEarly: true)
-        simulation.machine.close()
-        while simulation.ended == nil {
-            _ = simulation.startWork()
+    var isWhole: Bool {
+        groupOfBlock.indices.allSatisfy { captured[$0] == 1 && written[$0] == 1 } && objectsEncoded == 1
+            && Set(places.map { [$0.segment, $0.offset] }).count == groupOfBlock.count + 1
+    }
+}
+
+/// The machine alone, driven through random interleavings.
+@Suite("Pipeline state machine")
+struct PipelineStateMachineTests {
+    private static let shapes: [(groups: [Int], slots: Int)] = [
+        ([3], 1), ([1, 1], 1), ([2, 3], 2), ([4, 1, 2], 3), ([0, 2], 1), ([9], 8), ([], 1), ([6, 0, 7], 2),
+    ]
+
+    @Test(
+        "each block is captured and written once, no slot is lost, a fence passes only when its group is out, saves commit in order",
+        arguments: shapes.indices, [(false, true), (true, true), (true, false)])
+    func completes(shape: Int, mode: (isPlacedEarly: Bool, streams: Bool)) {
+        for seed in 0..<150 as Range<UInt64> {
+            var random = SeededGenerator(seed)
+            var simulation = Simulation(
+                groups: Self.shapes[shape].groups, slots: Self.shapes[shape].slots, isPlacedEarly: mode.isPlacedEarly,
+                streams: mode.streams)
+            run(&simulation, &random, failures: 0)
+            #expect(simulation.isOver && simulation.saves.allSatisfy(\.isWhole), "seed \(seed)")
+            #expect(simulation.committed == Array(simulation.saves.indices), "seed \(seed)")
+            checkNothingLost(simulation, seed)
+        }
+    }
+
+    @Test(
+        "a failure at any moment ends in cleaning up, with every slot back and every fence open; other saves commit",
+        arguments: shapes.indices)
+    func fails(shape: Int) {
+        for seed in 0..<300 as Range<UInt64> {
+            var random = SeededGenerator(seed)
+            var simulation = Simulation(
+                groups: Self.shapes[shape].groups, slots: Self.shapes[shape].slots, isPlacedEarly: seed % 2 == 0)
+            run(&simulation, &random, failures: 1 + Int(seed % 2))
+            #expect(simulation.isOver && simulation.saves.allSatisfy { $0.end != nil }, "seed \(seed)")
+            #expect(simulation.saves.allSatisfy { $0.captured.values.allSatisfy { $0 == 1 } })
+            #expect(simulation.committed == simulation.committed.sorted())
+            for save in simulation.saves where !save.isFailed { #expect(save.isWhole, "seed \(seed)") }
+            checkNothingLost(simulation, seed)
+        }
+    }
+
+    private func checkNothingLost(_ simulation: Simulation, _ seed: UInt64) {
+        #expect(simulation.machine.slots.usedCount == 0, "seed \(seed)")
+        #expect(simulation.machine.slots.highWaterMark <= simulation.machine.slots.spares.lowerBound)
+    }
+
+    /// Every kind of thread, and a trainer that saves three times and goes from fence to fence, in a random order.
+    private func run(_ simulation: inout Simulation, _ random: inout SeededGenerator, failures: Int) {
+        var failAt = Set((0..<failures).map { _ in Int.random(in: 1..<60, using: &random) })
+        simulation.save()
+        for step in 0..<20_000 where !(simulation.isOver && simulation.saves.count == 3) {
+            if failAt.remove(step) != nil { simulation.fail(Int.random(in: simulation.saves.indices, using: &random)) }
+            switch Int.random(in: 0..<5, using: &random) {
+            case 0, 1:
+                if let role = Simulation.Role.allCases.randomElement(using: &random) { _ = simulation.start(role) }
+            case 2 where !simulation.running.isEmpty:
+                simulation.finish(Int.random(in: simulation.running.indices, using: &random))
+            case 3 where simulation.fence == nil && simulation.saves.count < 3:
+                if simulation.machine.admission(.block) == .begin(instead: []) { simulation.save() }
+            case 3 where simulation.fence == nil && !simulation.isOver:
+                let group = Int.random(in: -1..<max(simulation.groups.count, 1), using: &random)
+                simulation.beginFence(group < 0 || simulation.groups.isEmpty ? nil : group)
+            case 4: simulation.stepFence()
+            default: break
+            }
+        }
+        simulation.endFence()
+    }
+
+    @Test("while somebody waits at a fence, workers capture what is waited for before they encode")
+    func fencesComeFirst() {
+        var simulation = Simulation(groups: [1, 2], slots: 4, isPlacedEarly: true)
+        simulation.save()
+        guard case .capture(let first)? = simulation.machine.nextAction(for: .worker) else { return #expect(Bool(false), "no capture") }
+        simulation.finishCapture(first)
+        simulation.beginFence(1)
+        guard case .capture(let fenced)? = simulation.machine.nextAction(for: .worker) else { return #expect(Bool(false), "not first") }
+        #expect(simulation.saves[0].groupOfBlock[fenced.block] == 1)
+        simulation.endFence()
+        let next = simulation.machine.nextAction(for: .worker)
+        #expect(next == .encode(first))
+    }
+
+    @Test("workers run only so far ahead of the writer, and catch up when it has written")
+    func lookahead() {
+        var simulation = Simulation(groups: [20], slots: 16, isPlacedEarly: true)
+        simulation.save()
+        while simulation.start(.worker) { simulation.finish(0) }
+        #expect(simulation.saves[0].captured.count == PipelineStateMachine.lookahead)
+        let isWriting = simulation.start(.writer)
+        #expect(isWriting)
+        while simulation.start(.worker) { simulation.finish(1) }
+        #expect(simulation.saves[0].captured.count == PipelineStateMachine.lookahead + 1)
+    }
+
+    @Test("a slow object encoder, device or writer holds none of the others up")
+    func lanesAreIndependent() {
+        var simulation = Simulation(groups: [6], slots: 8, isPlacedEarly: true)
+        simulation.save()
+        // The objects and a device copy begin, and never end.
+        let areStarted = simulation.start(.objects) && simulation.start(.device)
+        #expect(areStarted)
+        while simulation.start(.worker) || simulation.start(.writer) { simulation.finish(2) }
+        #expect(simulation.saves[0].written.count == 4)
+        #expect(simulation.saves[0].objectsEncoded == 0 && simulation.saves[0].end == nil)
+    }
+
+    @Test("the next save is captured while the one before it is being committed")
+    func savesOverlap() {
+        var simulation = Simulation(groups: [2], slots: 4, isPlacedEarly: true)
+        simulation.save()
+        while simulation.start(.worker) || simulation.start(.writer) || simulation.start(.objects) {
+            if simulation.running.last?.action == .commit(flight: 0) { break }
             simulation.finish(0)
         }
-        #expect(simulation.machine.nextAction() == .stop)
+        simulation.save()
+        #expect(simulation.machine.admission(.block) == .wait && simulation.machine.admission(.skip) == .refuse)
+        while simulation.start(.worker) || simulation.start(.writer) || simulation.start(.objects) { simulation.finish(1) }
+        #expect(simulation.saves[1].written.count == 2 && simulation.committed.isEmpty)
+        simulation.finish(0)
+        #expect(simulation.machine.admission(.block) == .begin(instead: []))
+        while simulation.start(.worker) { simulation.finish(0) }
+        #expect(simulation.committed == [0, 1])
+    }
+
+    @Test("a save that nothing was captured of gives way; one that has begun does not")
+    func replacePending() {
+        var simulation = Simulation(groups: [2], slots: 1, isPlacedEarly: true)
+        #expect(simulation.machine.admission(.replacePending) == .begin(instead: []))
+        simulation.save()
+        #expect(simulation.machine.admission(.replacePending) == .begin(instead: []), "the oldest is never given up")
+        simulation.save()
+        #expect(simulation.machine.admission(.replacePending) == .begin(instead: [1]))
+        simulation.fail(1)
+        simulation.save()
+        #expect(simulation.machine.unstarted == [2])
+        // Of the oldest; the failed one is cleaned up by another.
+        let isStarted = simulation.start(.worker)
+        #expect(isStarted)
+        while !simulation.isOver {
+            for role in Simulation.Role.allCases { _ = simulation.start(role) }
+            simulation.finish(0)
+        }
+        #expect(simulation.committed == [0, 2] && simulation.saves[1].end == .abandon(flight: 1))
+    }
+
+    @Test("a closed machine stops its threads once the saves in flight are over")
+    func closes() {
+        var simulation = Simulation(groups: [], slots: 1, isPlacedEarly: true)
+        simulation.save()
+        simulation.machine.close()
+        while !simulation.isOver {
+            for role in Simulation.Role.allCases { _ = simulation.start(role) }
+            simulation.finish(0)
+        }
+        for role in Simulation.Role.allCases {
+            let last = simulation.machine.nextAction(for: role)
+            #expect(last == .stop)
+        }
+    }
+}
+
+@Suite("Rate limiter")
+struct RateLimiterTests {
+    private func check(_ delay: Duration, _ expected: Duration) { #expect(abs((delay - expected) / .seconds(1)) < 1e-9) }
+
+    @Test("writes are spread so that no second takes more than its share, and idle time is not saved up")
+    func spreads() {
+        var limiter = RateLimiter(bytesPerSecond: 1000)
+        let start = ContinuousClock.now
+        check(limiter.delay(before: 500, now: start), .zero)
+        check(limiter.delay(before: 500, now: start), .seconds(0.5))
+        check(limiter.delay(before: 250, now: start + .seconds(0.75)), .seconds(0.25))
+        check(limiter.delay(before: 100, now: start + .seconds(60)), .zero)
+        check(limiter.delay(before: 100, now: start + .seconds(60)), .seconds(0.1))
+        var unlimited = RateLimiter(bytesPerSecond: nil)
+        check(unlimited.delay(before: .max, now: start), .zero)
     }
 }

@@ -31,7 +31,7 @@ enum ExitCode: Int32, CaseIterable {
         case .busy: self = .busy
         case .io, .noSpace, .readOnly: self = .inputOutput
         case .unsupported: self = .unsupported
-        case .exists, .mismatch, .misuse, .cancelled, .skipped, .timedOut, .outOfMemory, .provider: self = .other
+        case .exists, .mismatch, .misuse, .cancelled, .skipped, .timedOut, .outOfMemory, .provider, .device: self = .other
         }
     }
 

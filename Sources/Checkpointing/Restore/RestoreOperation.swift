@@ -22,8 +22,16 @@ struct RestoreOperation {
     func run(_ plan: RestorePlan) throws(CheckpointError) {
         let readers = SegmentReaders(store: store, manifest: manifest)
         let state = Monitor(Progress())
-        let workers = (0..<min(threads, max(plan.reads.count, 1))).map { index in
-            WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, readers, state, progress) }
+        var workers: [WorkerThread] = []
+        do throws(ThreadError) {
+            for index in 0..<min(threads, max(plan.reads.count, 1)) {
+                workers.append(
+                    try WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, readers, state, progress) })
+            }
+        } catch where !workers.isEmpty {
+            // Fewer threads restore too.
+        } catch {
+            throw CheckpointError(any: error, during: "restore")
         }
         for worker in workers { worker.join() }
         if let failure = state.withLock({ $0.failure }) { throw failure }
@@ -71,7 +79,7 @@ struct RestoreOperation {
             for piece in read.pieces {
                 let chunk = raw[piece.chunk.offset..<piece.chunk.offset + piece.chunk.bytes]
                 try check(piece, chunk, read.block, reader)
-                piece.view.restore(chunk, at: piece.offset)
+                try piece.view.restore(chunk, at: piece.offset)
             }
         } catch {
             var error = CheckpointError(any: error, during: "restore")

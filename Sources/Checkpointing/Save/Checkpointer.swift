@@ -27,7 +27,7 @@ public final class Checkpointer: Sendable {
     private let provider: any StateProvider
     private let session: SaveSession
     private let pipeline: SavePipeline
-    private let workers: [WorkerThread]
+    private let crew: ThreadCrew
     private let encoder: BlockEncoder
 
     /// Begins a run: allocates the arena, starts the workers, and describes the state once, so that mistakes in it show before
@@ -46,18 +46,17 @@ public final class Checkpointer: Sendable {
         let run = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: try store.files.names().last?.run)
         session = SaveSession(store: store, options: options, run: run)
         encoder = BlockEncoder(options.compression)
-        let arena = try translating("staging arena") {
-            try StagingArena(slotBytes: options.chunkBytes, slotCount: max(options.arenaBytes / options.chunkBytes, 1))
-        }
-        let pipeline = SavePipeline(arena: arena, chunkBytes: options.chunkBytes, outcome: session.outcome)
-        self.pipeline = pipeline
-        workers = (0..<options.workers).map { index in
-            WorkerThread(name: "ckpt-worker-\(index)", niceness: Int32(options.workerNiceness)) { pipeline.work() }
+        try MemoryPreflight.check(options)
+        let session = session, encoder = encoder
+        (pipeline, crew) = try translating("starting") {
+            let configuration = SavePipeline.Configuration(options, encodes: encoder.needsSpare)
+            let pipeline = try SavePipeline(configuration, outcome: session.outcome)
+            return (pipeline, try ThreadCrew(pipeline, niceness: options.workerNiceness))
         }
         try rehearse()
     }
 
-    /// A checkpointer dropped without `close` lets the save in flight finish, as long as the process lives.
+    /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process lives.
     deinit { pipeline.close() }
 
     /// The run that this checkpointer's saves belong to.
@@ -80,13 +79,11 @@ public final class Checkpointer: Sendable {
         try checkUse(step: step)
         let ticket = SaveTicket(step: step, earlierFailure: session.takeFailure()) { [pipeline] in pipeline.cancel($0) }
         do throws(CheckpointError) {
-            try waitForEarlierSave(step: step)
+            try pipeline.admit(step: step, session.options.backpressure)
             let started = ContinuousClock.now
             let operation = try prepare(ticket, metrics, started)
             session.emit(.started(step: step, id: ticket.id))
-            pipeline.begin(
-                operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes),
-                isPlacedEarly: session.options.compression == .none)
+            try begin(operation)
             session.recordSubmission(called: called, started: started)
         } catch {
             session.failed(ticket, error)
@@ -115,13 +112,17 @@ public final class Checkpointer: Sendable {
         }
     }
 
-    /// Waits for an earlier save, or refuses, as the policy says.
-    private func waitForEarlierSave(step: Int) throws(CheckpointError) {
-        guard !pipeline.isIdle else { return }
-        guard session.options.backpressure == .block else {
-            throw CheckpointError(.skipped, "step \(step) is not saved: an earlier save is still being written")
+    private func begin(_ operation: SaveOperation) throws(CheckpointError) {
+        let mechanisms = session.options.mechanisms
+        try translating("preparing the capture") {
+            if !mechanisms.preallocates {
+                pipeline.waitUntilIdle()
+                try pipeline.replaceArena()
+            }
+            try session.devices.prepare(for: operation.inventory, pipeline, crew)
         }
-        pipeline.waitUntilIdle()
+        pipeline.begin(operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes))
+        if !mechanisms.isLazy { _ = pipeline.passFence(nil, .block) { _ in } }
     }
 
     private func prepare(
@@ -135,7 +136,8 @@ public final class Checkpointer: Sendable {
         try checkSpace(plan.totalBytes)
         let header = header(ticket, metrics, plan)
         let writer = SegmentWriter(
-            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: ticket.id, rank: 0)
+            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: ticket.id, rank: 0,
+            blockCount: plan.blocks.count)
         return SaveOperation(
             header: header, plan: plan, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
             ticket: ticket, started: started)
@@ -178,7 +180,7 @@ public final class Checkpointer: Sendable {
     /// - Parameter group: the group that will change; nil, or a name that no tensor is in, means all of them.
     public func permit(for group: String? = nil) -> MutationPermit {
         let began = ContinuousClock.now
-        let backpressure = pipeline.passFence(group)
+        let backpressure = pipeline.passFence(group, session.options.backpressure) { crew.setUrgent($0) }
         let waited = ContinuousClock.now - began
         session.state.withLock { state in
             state.recordPermit(group)
@@ -230,7 +232,7 @@ public final class Checkpointer: Sendable {
         return stall
     }
 
-    /// Waits for the save in flight, and stops.
+    /// Waits for the saves in flight, and stops.
     /// - Throws: the failure of the last save, if it failed: no later ticket has told of it.
     public func close() throws(CheckpointError) {
         let wasClosed = session.state.withLock { state in
@@ -239,7 +241,8 @@ public final class Checkpointer: Sendable {
         }
         guard !wasClosed else { return }
         pipeline.close()
-        for worker in workers { worker.join() }
+        crew.join()
+        session.devices.release()
         if let failure = session.state.withLock({ $0.unreportedFailure }) { throw failure }
     }
 }

@@ -56,16 +56,15 @@ struct ObjectWriter {
         guard !bytes.isEmpty else { return [] }
         var raw = ScratchBuffer()
         var scratch = ScratchBuffer()
-        let region = try raw.region(atLeast: roundedUpToPage(min(chunkBytes, bytes.count)))
+        let regionBytes = roundedUpToPage(min(chunkBytes, bytes.count))
+        let region = try raw.region(atLeast: regionBytes).prefix(regionBytes)
+        let spare = operation.encoder.needsSpare ? try scratch.region(atLeast: regionBytes).prefix(regionBytes) : nil
         return try stride(from: 0, to: bytes.count, by: chunkBytes).map { start in
             let part = bytes[start..<min(start + chunkBytes, bytes.count)]
             region.store(part)
-            let scratchBytes = operation.encoder.scratchBytes(rawBytes: part.count)
-            let (padded, block) = operation.encoder.encode(
-                region, rawBytes: part.count,
-                scratch: scratchBytes == 0 ? nil : try scratch.region(atLeast: scratchBytes))
+            let (block, isInSpare) = operation.encoder.encode(region, rawBytes: part.count, spare: spare)
             let place = place(block.storedBytes)
-            return (place.segment, try operation.writer.write(padded, block: block, at: place))
+            return (place.segment, try operation.writer.write(isInSpare ? spare ?? region : region, block: block, at: place))
         }
     }
 }

@@ -8,6 +8,7 @@ internal import CheckpointState
 final class SaveOperation: Sendable {
     struct Results {
         var hashes: [Hash128]
+        var encoded: [EncodedBlock?]
         var places: [(segment: Int, location: SegmentBlock)?]
         var objectBlocks: [(segment: Int, location: SegmentBlock)] = []
         var objectChunks: [ChunkRecord] = []
@@ -45,29 +46,44 @@ final class SaveOperation: Sendable {
         results = Monitor(
             Results(
                 hashes: [Hash128](repeating: Hash128(rawValue: 0), count: plan.chunks.count),
+                encoded: .init(repeating: nil, count: plan.blocks.count),
                 places: .init(repeating: nil, count: plan.blocks.count)))
     }
 
     var age: Duration { .now - started }
 
     /// Copies block `index` from the trainer's memory to `slot`, hashing each of its chunks on the way.
-    func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) {
+    func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) throws {
         let block = plan.blocks[index]
-        let hashes = block.chunks.map { row in
+        for row in block.chunks {
             let chunk = plan.chunks[row]
-            return inventory.tensors[chunk.tensor].view.capture(
+            let hash = try inventory.tensors[chunk.tensor].view.capture(
                 chunk.range, to: slot[chunk.offset..<chunk.offset + chunk.range.count])
+            results.withLock { $0.hashes[row] = hash }
         }
         results.withLock { results in
-            for (row, hash) in zip(block.chunks, hashes) { results.hashes[row] = hash }
             if isFenced { results.fencedBytes += block.bytes } else { results.liveBytes += block.bytes }
         }
     }
 
-    /// - Returns: bytes written so far.
-    func recordWritten(_ index: Int, segment: Int, _ location: SegmentBlock) -> Int {
-        results.withLock { results in
-            results.places[index] = (segment, location)
+    /// Encodes block `index`, which lies in `slot`.
+    /// - Parameter spare: as large as the slot, or nil.
+    /// - Returns: the stored size, and whether the block now lies in `spare`.
+    func encode(_ index: Int, in slot: MemoryRegion, spare: MemoryRegion?) -> (storedBytes: Int, isInSpare: Bool) {
+        let block = plan.blocks[index]
+        let hash = block.chunks.count == 1 ? results.withLock { $0.hashes[block.chunks.lowerBound] } : nil
+        let (encoded, isInSpare) = encoder.encode(slot, rawBytes: block.bytes, contentHash: hash, spare: spare)
+        results.withLock { $0.encoded[index] = encoded }
+        return (encoded.storedBytes, isInSpare)
+    }
+
+    /// Writes block `index`, which lies encoded in `slot`.
+    /// - Returns: bytes of the state written so far.
+    func write(_ index: Int, from slot: MemoryRegion, at place: SegmentLayout.Place) throws -> Int {
+        guard let block = results.withLock({ $0.encoded[index] }) else { preconditionFailure("block \(index) is not encoded") }
+        let location = try writer.write(slot, block: block, at: place)
+        return results.withLock { results in
+            results.places[index] = (place.segment, location)
             results.writtenBytes += plan.blocks[index].bytes
             return results.writtenBytes
         }

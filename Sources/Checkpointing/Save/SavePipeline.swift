@@ -3,15 +3,9 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// The threads and memory of saving. Carries out what `PipelineStateMachine` decides.
+/// The memory of saving, and what its threads do: carries out what `PipelineStateMachine` decides.
 final class SavePipeline: Sendable {
-    struct State {
-        var machine: PipelineStateMachine
-        var operation: SaveOperation?
-        var failure: CheckpointError?
-    }
-
-    /// What becomes of a save; called on a worker thread.
+    /// What becomes of a save; called on the pipeline's threads.
     struct Outcome: Sendable {
         var captured: @Sendable (SaveOperation) -> Void
         var written: @Sendable (SaveOperation, _ bytes: Int) -> Void
@@ -19,179 +13,323 @@ final class SavePipeline: Sendable {
         var failed: @Sendable (SaveOperation, CheckpointError) -> Void
     }
 
-    let arena: StagingArena
-    private let state: Monitor<State>
-    private let outcome: Outcome
-    private let chunkBytes: Int
+    /// How the pipeline is laid out.
+    struct Configuration {
+        var chunkBytes: Int
+        var slotCount: Int
+        /// Workers, each of which holds one more slot if blocks are encoded.
+        var workers: Int
+        var encodes: Bool
+        var streams: Bool
+        var bytesPerSecond: Int?
 
-    init(arena: StagingArena, chunkBytes: Int, outcome: Outcome) {
-        self.arena = arena
-        self.chunkBytes = chunkBytes
+        var spareCount: Int { encodes ? workers : 0 }
+
+        init(_ options: CheckpointerOptions, encodes: Bool) {
+            chunkBytes = options.chunkBytes
+            slotCount = max(options.arenaBytes / options.chunkBytes, 1)
+            workers = options.workers
+            self.encodes = encodes
+            streams = options.mechanisms.streams
+            bytesPerSecond = options.bytesPerSecond
+        }
+    }
+
+    struct State {
+        struct Flying {
+            var flight: Int
+            var operation: SaveOperation
+            var failure: CheckpointError?
+        }
+
+        var machine: PipelineStateMachine
+        var flying: [Flying] = []
+        var arena: StagingArena
+
+        func index(of flight: Int) -> Int {
+            guard let index = flying.firstIndex(where: { $0.flight == flight }) else { preconditionFailure("no save \(flight)") }
+            return index
+        }
+    }
+
+    let configuration: Configuration
+    let state: Monitor<State>
+    private let outcome: Outcome
+
+    /// - Throws: `OutOfMemory` if the system refuses the arena.
+    init(_ configuration: Configuration, outcome: Outcome) throws(OutOfMemory) {
+        self.configuration = configuration
         self.outcome = outcome
-        state = Monitor(State(machine: PipelineStateMachine(slotCount: arena.slotCount)))
+        let machine = PipelineStateMachine(
+            slotCount: configuration.slotCount, spareCount: configuration.spareCount, streams: configuration.streams)
+        let arena = try Self.arena(configuration)
+        state = Monitor(
+            State(machine: machine, arena: arena), channels: 1 + PipelineStateMachine.Role.allCases.count
+        ) { state in
+            var channels: Monitor<State>.Channels = 0
+            for role in PipelineStateMachine.Role.allCases where state.machine.hasWork(for: role) { channels |= 1 << role.channel }
+            return channels
+        }
+    }
+
+    private static func arena(_ configuration: Configuration) throws(OutOfMemory) -> StagingArena {
+        try StagingArena(
+            slotBytes: configuration.chunkBytes, slotCount: configuration.slotCount + configuration.spareCount)
     }
 
     var isIdle: Bool { state.withLock { $0.machine.isIdle } }
-    var arenaHighWaterBytes: Int { state.withLock { $0.machine.slots.highWaterMark } * arena.slotBytes }
+    var arenaHighWaterBytes: Int { state.withLock { $0.machine.slots.highWaterMark } * configuration.chunkBytes }
 
     func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
 
-    func begin(_ operation: SaveOperation, layout: SegmentLayout, isPlacedEarly: Bool) {
-        let blocks = operation.plan.blocks
-        let snapshot = SnapshotStateMachine(
-            groupOfBlock: blocks.map(\.group), groupCount: operation.plan.groups.count)
-        let bytes = blocks.map(\.bytes)
+    /// Waits until no save in flight needs the trainer's memory any more.
+    func waitUntilReleased() { state.waitFor { $0.machine.isReleased ? () : nil } }
+
+    /// Takes other memory for the next save; nothing may be in flight.
+    func replaceArena() throws(OutOfMemory) {
+        let arena = try Self.arena(configuration)
         state.withLock { state in
-            state.machine.begin(
-                snapshot: snapshot, rawBytes: bytes, layout: layout, isPlacedEarly: isPlacedEarly,
-                hasObjects: !operation.frozenObjects.isEmpty)
-            state.operation = operation
-            state.failure = nil
+            precondition(state.machine.isIdle)
+            state.arena = arena
         }
+    }
+
+    // MARK: Saves
+
+    func begin(_ operation: SaveOperation, layout: SegmentLayout) {
+        let plan = operation.plan
+        let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.group, $0.lane) }, groupCount: plan.groups.count)
+        let flight = Flight.Plan(
+            snapshot: snapshot, groupIndex: plan.groupIndex, rawBytes: plan.blocks.map(\.bytes), layout: layout,
+            isPlacedEarly: !configuration.encodes, hasObjects: !operation.frozenObjects.isEmpty)
+        state.withLock { state in
+            state.flying.append(State.Flying(flight: state.machine.begin(flight), operation: operation))
+        }
+    }
+
+    /// Waits, or makes room, until another save may begin.
+    /// - Throws: code `skipped`, if the policy does not let it begin.
+    func admit(step: Int, _ policy: CheckpointerOptions.Backpressure) throws(CheckpointError) {
+        let isAdmitted = state.waitFor { state -> Bool? in
+            switch state.machine.admission(policy) {
+            case .wait: return nil
+            case .refuse: return false
+            case .begin(let instead):
+                for flight in instead { self.giveUp(&state, flight, for: "step \(step)") }
+                return true
+            }
+        }
+        guard isAdmitted else {
+            throw CheckpointError(.skipped, "step \(step) is not saved: an earlier save is still being written")
+        }
+    }
+
+    private func giveUp(_ state: inout State, _ flight: Int, for successor: String) {
+        let step = state.flying[state.index(of: flight)].operation.ticket.step
+        fail(&state, flight, CheckpointError(.skipped, "step \(step) is not saved: the disk was busy, and it gave way to \(successor)"))
     }
 
     func close() { state.withLock { $0.machine.close() } }
 
     /// Fails the save of `ticket` if it is still in flight.
-    func cancel(_ id: SaveTicket) {
+    func cancel(_ ticket: SaveTicket) {
         state.withLock { state in
-            guard state.operation?.ticket === id else { return }
-            fail(&state, CheckpointError(.cancelled, "the save of step \(id.step) was cancelled"), writing: nil)
+            guard let flying = state.flying.first(where: { $0.operation.ticket === ticket }) else { return }
+            fail(&state, flying.flight, CheckpointError(.cancelled, "the save of step \(ticket.step) was cancelled"))
         }
     }
 
-    private func fail(_ state: inout State, _ error: CheckpointError, writing job: PipelineStateMachine.Job?) {
-        if state.failure == nil { state.failure = error }
-        state.machine.failed(writing: job)
+    /// Fails every save in flight that is not being committed already.
+    func failAll(_ error: CheckpointError) {
+        state.withLock { state in for flying in state.flying { fail(&state, flying.flight, error) } }
     }
 
-    // MARK: Workers
-
-    /// The body of a worker thread.
-    func work() {
-        var scratch = ScratchBuffer()
-        while true {
-            let (action, operation) = state.waitFor { state in
-                state.machine.nextAction().map { ($0, state.operation) }
-            }
-            guard action != .stop, let operation else { return }
-            perform(action, operation, &scratch)
-        }
-    }
-
-    private func perform(
-        _ action: PipelineStateMachine.Action, _ operation: SaveOperation, _ scratch: inout ScratchBuffer
+    private func fail(
+        _ state: inout State, _ flight: Int, _ error: CheckpointError, holding job: PipelineStateMachine.Job? = nil
     ) {
-        switch action {
-        case .encodeObjects: encodeObjects(operation)
-        case .capture(let job): capture(job, operation, isFenced: false)
-        case .write(let job): write(job, operation, &scratch)
-        case .commit: commit(operation)
-        case .abandon: abandon(operation)
-        case .stop: return
+        let index = state.index(of: flight)
+        if state.flying[index].failure == nil { state.flying[index].failure = error }
+        state.machine.failed(flight: flight, holding: job)
+    }
+
+    // MARK: Actions
+
+    /// The body of a thread.
+    func work(as role: PipelineStateMachine.Role, spare: Int? = nil) {
+        var spare = spare
+        var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
+        while true {
+            let (action, operation, arena) = state.waitFor(on: role.channel) { state in
+                state.machine.nextAction(for: role).map { action in
+                    (action, action.flight.map { state.flying[state.index(of: $0)].operation }, state.arena)
+                }
+            }
+            guard let operation else { return }
+            switch action {
+            case .capture(let job): capture(job, operation, arena, isFenced: false)
+            case .encode(let job): encode(job, operation, arena, &spare)
+            case .write(let job):
+                pause(limiter.delay(before: operation.plan.blocks[job.block].bytes, now: .now), job.flight)
+                write(job, operation, arena)
+            case .encodeObjects(let flight): encodeObjects(operation, flight)
+            case .commit(let flight): commit(operation, flight)
+            case .abandon(let flight): abandon(operation, flight)
+            case .stop: return
+            }
         }
     }
 
-    private func encodeObjects(_ operation: SaveOperation) {
-        let writer = ObjectWriter(operation: operation, chunkBytes: chunkBytes) { bytes in
-            self.state.withLock { $0.machine.place(storedBytes: bytes) }
+    private func capture(_ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, isFenced: Bool) {
+        let failure = Self.failure("capture") {
+            try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
         }
-        let failure = Self.failure("objects of step \(operation.ticket.step)") { try writer.run() }
-        state.withLock { state in
-            state.machine.finishedObjects()
-            if let failure { fail(&state, failure, writing: nil) }
+        let wasLast = state.withLock { state in
+            if let failure { fail(&state, job.flight, failure) }
+            return state.machine.finishedCapture(job)
         }
-    }
-
-    private func capture(_ job: PipelineStateMachine.Job, _ operation: SaveOperation, isFenced: Bool) {
-        operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
-        let wasLast = state.withLock { $0.machine.finishedCapture(job) }
         if wasLast { outcome.captured(operation) }
     }
 
-    private func write(
-        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ scratch: inout ScratchBuffer
+    private func encode(
+        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ spare: inout Int?
     ) {
+        let (storedBytes, isInSpare) = operation.encode(
+            job.block, in: arena.region(ofSlot: job.slot), spare: spare.map(arena.region(ofSlot:)))
+        var job = job
+        // The block moves on in the spare slot, and leaves the one it was in.
+        if isInSpare, let used = spare { (spare, job.slot) = (job.slot, used) }
+        state.withLock { $0.machine.finishedEncoding(job, storedBytes: storedBytes) }
+    }
+
+    /// Lets time pass, unless the save fails in the meantime.
+    private func pause(_ duration: Duration, _ flight: Int) {
+        guard duration > .zero else { return }
+        state.waitFor(timeout: duration) { state in state.flying[state.index(of: flight)].failure.map { _ in } }
+    }
+
+    private func write(_ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena) {
+        guard let place = job.place else { preconditionFailure("block \(job.block) has no place") }
         var written = 0
-        let failure = Self.failure("step \(operation.ticket.step)") {
-            let rawBytes = operation.plan.blocks[job.block].bytes
-            let scratchBytes = operation.encoder.scratchBytes(rawBytes: rawBytes)
-            let (padded, block) = operation.encoder.encode(
-                arena.region(ofSlot: job.slot), rawBytes: rawBytes,
-                scratch: scratchBytes == 0 ? nil : try scratch.region(atLeast: scratchBytes))
-            let place = job.place ?? state.withLock { $0.machine.place(storedBytes: block.storedBytes) }
-            let location = try operation.writer.write(padded, block: block, at: place)
-            written = operation.recordWritten(job.block, segment: place.segment, location)
+        let failure = Self.failure("save") {
+            written = try operation.write(job.block, from: arena.region(ofSlot: job.slot), at: place)
         }
         state.withLock { state in
-            if let failure { fail(&state, failure, writing: job) } else { state.machine.finishedWrite(job) }
+            if let failure { fail(&state, job.flight, failure, holding: job) } else { state.machine.finishedWriting(job) }
         }
         if failure == nil { outcome.written(operation, written) }
     }
 
-    private func commit(_ operation: SaveOperation) {
-        let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
-        // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
-        if let failure { outcome.failed(operation, failure) }
-        end()
-    }
-
-    private func abandon(_ operation: SaveOperation) {
-        operation.writer.abandon()
-        let failure = state.withLock { $0.failure }
-        outcome.failed(operation, failure ?? CheckpointError(.io, "the save failed"))
-        end()
-    }
-
-    private func end() {
+    private func encodeObjects(_ operation: SaveOperation, _ flight: Int) {
+        let writer = ObjectWriter(operation: operation, chunkBytes: configuration.chunkBytes) { bytes in
+            self.state.withLock { $0.machine.place(flight: flight, storedBytes: bytes) }
+        }
+        let failure = Self.failure("objects of step \(operation.ticket.step)") { try writer.run() }
         state.withLock { state in
-            state.machine.ended()
-            state.operation = nil
+            state.machine.finishedObjects(flight: flight)
+            if let failure { fail(&state, flight, failure) }
         }
     }
 
-    private static func failure(_ action: String, _ body: () throws -> Void) -> CheckpointError? {
+    private func commit(_ operation: SaveOperation, _ flight: Int) {
+        let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
+        // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
+        if let failure { outcome.failed(operation, failure) }
+        end(flight)
+    }
+
+    private func abandon(_ operation: SaveOperation, _ flight: Int) {
+        operation.writer.abandon()
+        let failure = state.withLock { $0.flying[$0.index(of: flight)].failure }
+        outcome.failed(operation, failure ?? CheckpointError(.io, "the save failed"))
+        end(flight)
+    }
+
+    private func end(_ flight: Int) {
+        state.withLock { state in
+            state.machine.ended(flight: flight)
+            state.flying.remove(at: state.index(of: flight))
+        }
+    }
+
+    private static func failure(_ action: @autoclosure () -> String, _ body: () throws -> Void) -> CheckpointError? {
         do {
             try body()
             return nil
-        } catch { return CheckpointError(any: error, during: action) }
+        } catch { return CheckpointError(any: error, during: action()) }
     }
 
     // MARK: Fences
 
     /// Returns when nothing of `group` is left to capture, helping to capture it. Of everything, if nil.
+    /// - Parameters:
+    ///   - policy: whether saves that wait for the disk are waited for.
+    ///   - whileWaiting: called with true before this thread has to wait for others, and with false after.
     /// - Returns: time spent waiting for arena slots, that is, for the disk.
-    func passFence(_ group: String?) -> Duration {
-        var backpressure = Duration.zero
-        // A name that no tensor has may be a mistake, and a torn checkpoint its price: it waits for everything.
-        let index: Int?? = state.withLock { state in
-            state.operation.map { operation in group.flatMap { operation.plan.groups.firstIndex(of: $0) } }
+    func passFence(
+        _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
+    ) -> Duration {
+        let fence: Int? = state.withLock { state in
+            if state.machine.isReleased { return nil }
+            if policy == .replacePending {
+                for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
+            }
+            return state.machine.beginFence(group)
         }
-        guard case .some(let index) = index else { return .zero }
-        state.withLock { $0.machine.beginFence(index) }
-        defer { state.withLock { $0.machine.endFence(index) } }
-        while true {
-            let began = ContinuousClock.now
-            let (step, operation, wasFull) = state.waitForStep(atFence: index)
-            if wasFull { backpressure += .now - began }
-            guard case .capture(let job) = step, let operation else { return backpressure }
-            capture(job, operation, isFenced: true)
+        guard let fence else { return .zero }
+        defer { state.withLock { $0.machine.endFence(fence) } }
+        var backpressure = Duration.zero
+        while let (job, operation, arena) = nextJob(atFence: fence, &backpressure, whileWaiting) {
+            capture(job, operation, arena, isFenced: true)
+        }
+        return backpressure
+    }
+
+    /// Something to do at a fence; nil: pass.
+    private func nextJob(
+        atFence fence: Int, _ backpressure: inout Duration, _ whileWaiting: (Bool) -> Void
+    ) -> (PipelineStateMachine.Job, SaveOperation, StagingArena)? {
+        if let step = state.withLock({ $0.step(atFence: fence) }) { return step.work }
+        let began = ContinuousClock.now
+        var wasFull = false
+        whileWaiting(true)
+        let step = state.waitFor { state in
+            if !state.machine.slots.hasFree { wasFull = true }
+            return state.step(atFence: fence)
+        }
+        whileWaiting(false)
+        if wasFull { backpressure += .now - began }
+        return step.work
+    }
+}
+
+extension SavePipeline.State {
+    fileprivate struct Step {
+        /// Nil: pass.
+        var work: (PipelineStateMachine.Job, SaveOperation, StagingArena)?
+    }
+
+    /// What a thread that waits at a fence should do; nil: wait.
+    fileprivate mutating func step(atFence fence: Int) -> Step? {
+        switch machine.nextStep(atFence: fence) {
+        case .pass: Step(work: nil)
+        case .capture(let job): Step(work: (job, flying[index(of: job.flight)].operation, arena))
+        case nil: nil
         }
     }
 }
 
-extension Monitor<SavePipeline.State> {
-    /// Waits for something to do at a fence, and tells whether the wait was for a free slot.
-    fileprivate func waitForStep(
-        atFence group: Int?
-    ) -> (PipelineStateMachine.FenceStep, SaveOperation?, wasFull: Bool) {
-        var wasFull = false
-        return waitFor { state in
-            guard let step = state.machine.nextStep(atFence: group) else {
-                if !state.machine.slots.hasFree { wasFull = true }
-                return nil
-            }
-            return (step, state.operation, wasFull)
+extension PipelineStateMachine.Role {
+    /// The channel on which threads of this kind wait; 0 is for everybody outside the pipeline.
+    var channel: Int { rawValue + 1 }
+}
+
+extension PipelineStateMachine.Action {
+    /// The save that it is about.
+    var flight: Int? {
+        switch self {
+        case .capture(let job), .encode(let job), .write(let job): job.flight
+        case .encodeObjects(let flight), .commit(let flight), .abandon(let flight): flight
+        case .stop: nil
         }
     }
 }

@@ -38,6 +38,7 @@ final class SaveSession: Sendable {
     let options: CheckpointerOptions
     let run: RunID
     let state = Monitor(State())
+    let devices = DeviceKeeper()
 
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
         self.store = store
@@ -127,9 +128,11 @@ final class SaveSession: Sendable {
             let key = PlanKey(inventory, state.fenceOrder)
             if let (known, plan) = state.plan, known == key { return plan }
             try inventory.checkNames()
+            let tensors = inventory.tensors.map {
+                CapturePlan.Tensor(group: $0.group, bytes: $0.view.byteCount, lane: $0.view.memory.lane)
+            }
             let plan = CapturePlan(
-                tensors: inventory.tensors.map { ($0.group, $0.view.byteCount) }, chunkBytes: options.chunkBytes,
-                groupOrder: state.fenceOrder)
+                tensors: tensors, chunkBytes: options.chunkBytes, packs: options.mechanisms.coalesces, groupOrder: state.fenceOrder)
             state.plan = (key, plan)
             return plan
         }
@@ -143,10 +146,12 @@ struct PlanKey: Equatable {
         var group: String
         var type: ElementType
         var shape: [Int]
+        var device: ObjectIdentifier?
 
         /// Names are compared as bytes, as everywhere.
         static func == (a: Tensor, b: Tensor) -> Bool {
             a.name.utf8.elementsEqual(b.name.utf8) && a.group == b.group && a.type == b.type && a.shape == b.shape
+                && a.device == b.device
         }
     }
 
@@ -156,7 +161,9 @@ struct PlanKey: Equatable {
 
     init(_ inventory: StateInventory, _ groupOrder: [String]) {
         tensors = inventory.tensors.map {
-            Tensor(name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape)
+            Tensor(
+                name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape,
+                device: $0.view.memory.device.map { ObjectIdentifier($0) })
         }
         objects = inventory.objects.map { Array($0.name.utf8) }
         self.groupOrder = groupOrder

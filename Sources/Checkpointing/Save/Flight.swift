@@ -1,0 +1,144 @@
+internal import CheckpointSegments
+internal import CheckpointState
+
+/// How far one save has come: its blocks, its objects, its end. A plain value inside `PipelineStateMachine`.
+struct Flight {
+    /// What a save consists of.
+    struct Plan {
+        var snapshot: SnapshotStateMachine
+        /// Where in the snapshot a group's name is.
+        var groupIndex: [String: Int]
+        /// Size of each block before encoding.
+        var rawBytes: [Int]
+        var layout: SegmentLayout
+        /// Whether blocks are stored as they are, so that their places are known before they are encoded and those of one tensor
+        /// lie one after the other.
+        var isPlacedEarly: Bool
+        var hasObjects: Bool
+    }
+
+    /// A block on its way.
+    struct Job: Equatable {
+        /// The save that it belongs to.
+        var flight: Int
+        var block: Int
+        /// Where in the arena it is.
+        var slot: Int
+        /// Where in the segments it goes; fixed when it is taken, or else when it is encoded.
+        var place: SegmentLayout.Place?
+    }
+
+    let id: Int
+    private let groupIndex: [String: Int]
+    private let rawBytes: [Int]
+    private let isPlacedEarly: Bool
+    private(set) var snapshot: SnapshotStateMachine
+    private var layout: SegmentLayout
+    /// Out of the trainer's memory, not encoded yet; and encoded, not written yet. Room for every slot is reserved: they never grow.
+    private(set) var captured: [Job] = []
+    private(set) var encoded: [Job] = []
+    private(set) var needsObjects: Bool
+    /// Actions that threads are carrying out.
+    private(set) var busy = 0
+    private var unwritten: Int
+    private(set) var isStarted = false
+    private(set) var isFailed = false
+    private(set) var isEnding = false
+
+    init(id: Int, _ plan: Plan, slotCount: Int) {
+        self.id = id
+        snapshot = plan.snapshot
+        groupIndex = plan.groupIndex
+        rawBytes = plan.rawBytes
+        layout = plan.layout
+        isPlacedEarly = plan.isPlacedEarly
+        needsObjects = plan.hasObjects
+        unwritten = plan.rawBytes.count
+        captured.reserveCapacity(slotCount)
+        encoded.reserveCapacity(slotCount)
+    }
+
+    /// Blocks that have been captured and wait for a thread.
+    var backlog: Int { captured.count + encoded.count }
+    /// Everything is written, and may be sealed and published.
+    var isWritten: Bool { !isFailed && !isEnding && unwritten == 0 && busy == 0 && !needsObjects }
+    /// Nothing of the failed save is in use any more.
+    var isAbandonable: Bool { isFailed && !isEnding && busy == 0 }
+
+    mutating func end() { isEnding = true }
+
+    /// The number of a group; nil, which stands for all of them, if there is no such group: the name may be a mistake, and a torn
+    /// checkpoint its price.
+    func group(named name: String?) -> Int? { name.flatMap { groupIndex[$0] } }
+
+    // MARK: Blocks
+
+    /// Takes the next block of a lane, which must have one pending.
+    mutating func take(_ lane: CaptureLane, _ group: Int?, slot: Int) -> Job {
+        guard let block = snapshot.take(by: lane, of: group) else { preconditionFailure("no block is pending") }
+        isStarted = true
+        busy += 1
+        return Job(flight: id, block: block, slot: slot, place: isPlacedEarly ? layout.place(bytes: rawBytes[block]) : nil)
+    }
+
+    /// The block is in its slot.
+    /// - Returns: whether it was the last to leave the trainer's memory.
+    mutating func finishedCapture(_ job: Job) -> Bool {
+        snapshot.finish(job.block)
+        busy -= 1
+        if !isFailed { captured.append(job) }
+        return !isFailed && snapshot.isReleased()
+    }
+
+    mutating func takeCaptured() -> Job {
+        busy += 1
+        return captured.removeFirst()
+    }
+
+    /// The block is encoded; it lies in `job.slot`.
+    mutating func finishedEncoding(_ job: Job, storedBytes: Int) {
+        busy -= 1
+        guard !isFailed else { return }
+        var job = job
+        if job.place == nil { job.place = layout.place(bytes: storedBytes) }
+        encoded.append(job)
+    }
+
+    mutating func takeEncoded() -> Job {
+        busy += 1
+        return encoded.removeFirst()
+    }
+
+    mutating func finishedWriting() {
+        busy -= 1
+        unwritten -= 1
+    }
+
+    // MARK: Objects
+
+    mutating func takeObjects() {
+        needsObjects = false
+        busy += 1
+    }
+
+    mutating func finishedObjects() { busy -= 1 }
+
+    /// Where a block of objects goes.
+    mutating func place(storedBytes: Int) -> SegmentLayout.Place { layout.place(bytes: storedBytes) }
+
+    // MARK: Failing
+
+    /// Drops everything that no thread is working on.
+    /// - Returns: slots that are free again.
+    mutating func fail() -> [Int] {
+        guard !isFailed, !isEnding else { return [] }
+        isFailed = true
+        needsObjects = false
+        snapshot.cancel()
+        defer { (captured, encoded) = ([], []) }
+        return (captured + encoded).map(\.slot)
+    }
+
+    /// The action failed.
+    mutating func gaveUp() { busy -= 1 }
+}
