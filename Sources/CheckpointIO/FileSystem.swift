@@ -6,7 +6,11 @@ package protocol FileSystem: Sendable {
     /// Creates a file that must not exist yet, for writing.
     func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile
 
-    /// Opens a regular file for reading.
+    /// Opens a file to be written over, for this writer alone: as long as it is open, nobody can open it for reading. Nil if somebody reads
+    /// it now, or the file system cannot tell.
+    func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)?
+
+    /// Opens a regular file for reading. One that is being written over is as good as gone: `.noSuchFileOrDirectory`.
     func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile
 
     /// Names of a directory's entries, in no particular order, without `.` and `..`.
@@ -43,6 +47,9 @@ package enum FileKind: Sendable, Equatable {
 package protocol WritableFile: AnyObject, Sendable {
     /// Writes all bytes at `offset`. Threads may write disjoint ranges at the same time.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError)
+
+    /// Cuts the file, or extends it with zeros, to `count` bytes.
+    func truncate(to count: Int) throws(FileSystemError)
 
     /// Makes the bytes durable. After an error the file must be abandoned.
     func sync() throws(FileSystemError)

@@ -23,7 +23,18 @@ package struct POSIXFileSystem: FileSystem {
         let file = POSIXFile(descriptor: descriptor, path: path, size: 0)
         let status = try SystemCall.status(descriptor, path)
         guard status.st_mode & S_IFMT == S_IFREG else { throw FileSystemError("open(2)", path, .notSupported) }
+        // Where locks do not work, `reopen` never succeeds, and nothing is written over.
+        if flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK {
+            throw FileSystemError("flock(2)", path, .noSuchFileOrDirectory)
+        }
         file.size = Int(status.st_size)
+        return file
+    }
+
+    package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? {
+        let file = POSIXFile(descriptor: try SystemCall.open(path, O_RDWR), path: path, size: 0)
+        guard file.lockExclusively() else { return nil }
+        if usesDirectIO { file.openDirectly() }
         return file
     }
 
@@ -135,6 +146,9 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
 
     deinit { close() }
 
+    /// Whether nobody else has the file open for reading, or will until it is closed.
+    fileprivate func lockExclusively() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+
     fileprivate func openDirectly() {
         // Refused means written through the page cache.
         let descriptor = try? SystemCall.open(path, O_WRONLY | cp_direct_io_flag())
@@ -174,6 +188,10 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
             guard count > 0 else { throw FileSystemError("pread(2) past the end", path, .outOfRange) }
             done += count
         }
+    }
+
+    func truncate(to count: Int) throws(FileSystemError) {
+        _ = try SystemCall.check("ftruncate", path) { ftruncate(descriptor, off_t(count)) }
     }
 
     func sync() throws(FileSystemError) {

@@ -19,6 +19,19 @@ package struct BlockReader: Sendable {
             throw .format(
                 path, .damage(at: file.size, "the segment should have \(reference.fileBytes) bytes and has \(file.size)"))
         }
+        try Self.checkHeader(file, reference.name, path)
+    }
+
+    /// A file that is being read while its checkpoint expires may come back as another segment: its header tells.
+    private static func checkHeader(
+        _ file: any ReadableFile, _ name: SegmentName, _ path: FilePath
+    ) throws(SegmentError) {
+        let page = try wrappingIO { () throws(FileSystemError) in
+            try file.read(count: min(Limits.pageBytes, file.size), at: 0)
+        }
+        do throws(FormatError) {
+            try SegmentHeader(decoding: page[...], digest: Hashing.digest).check(isFor: name)
+        } catch { throw .format(path, error) }
     }
 
     /// Fills `destination`, of exactly `rawBytes` bytes, with the block's raw bytes.

@@ -10,6 +10,8 @@ internal import SystemPackage
 package final class SegmentWriter: Sendable {
     private struct OpenSegment {
         var file: any WritableFile
+        /// Whether the file was another segment's and may be longer than this one.
+        var isReused: Bool
         var blocks: [SegmentBlock]
     }
 
@@ -24,13 +26,17 @@ package final class SegmentWriter: Sendable {
     private let attempt: CheckpointID
     private let rank: Int
     private let blockCount: Int
+    private let pool: SegmentPool?
     private let state = Monitor(State())
 
-    /// - Parameter blockCount: blocks expected, for which room is made at once.
+    /// - Parameters:
+    ///   - blockCount: blocks expected, for which room is made at once.
+    ///   - pool: where files to be written over come from.
     package init(
         fileSystem: any FileSystem, directories: StoreDirectories, store: StoreID, attempt: CheckpointID, rank: Int,
-        blockCount: Int = 0
+        blockCount: Int = 0, pool: SegmentPool? = nil
     ) {
+        self.pool = pool
         self.blockCount = blockCount
         self.fileSystem = fileSystem
         self.directories = directories
@@ -66,10 +72,12 @@ package final class SegmentWriter: Sendable {
             if state.isPoisoned { throw .poisoned }
             if let open = state.segments[number] { return open.file }
             do throws(FileSystemError) {
-                let file = try fileSystem.create(directories.staging.appending(name(number).description))
+                let path = directories.staging.appending(name(number).description)
+                let spare = pool?.take(as: path)
+                let file = if let spare { spare } else { try fileSystem.create(path) }
                 var blocks: [SegmentBlock] = []
                 blocks.reserveCapacity(blockCount)
-                state.segments[number] = OpenSegment(file: file, blocks: blocks)
+                state.segments[number] = OpenSegment(file: file, isReused: spare != nil, blocks: blocks)
                 try file.write(SegmentHeader(name: name(number), store: store).encoded(digest: Hashing.digest), at: 0)
                 return file
             } catch {
@@ -102,6 +110,7 @@ package final class SegmentWriter: Sendable {
         try wrappingIO { () throws(FileSystemError) in
             defer { open.file.close() }
             try open.file.write(bytes, at: index.indexOffset)
+            if open.isReused { try open.file.truncate(to: index.fileBytes) }
             try open.file.sync()
             let staged = directories.staging.appending(name.description)
             try fileSystem.link(staged, to: directories.segments.appending(name.description))

@@ -30,6 +30,11 @@ package final class HookedFileSystem<Base: FileSystem>: FileSystem {
         return HookedFile(try base.create(path), path) { verb, path throws(FileSystemError) in try self.ask(verb, path) }
     }
 
+    package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? {
+        try ask("reopen", path)
+        return try base.reopen(path).map { HookedFile($0, path) { verb, path throws(FileSystemError) in try self.ask(verb, path) } }
+    }
+
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile { try base.open(path) }
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] { try base.list(directory) }
     package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? { try base.kind(of: path) }
@@ -75,6 +80,11 @@ private final class HookedFile: WritableFile {
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
         try ask("write \(offset)+\(bytes.count)", path)
         unsafe try base.write(bytes, at: offset)
+    }
+
+    func truncate(to count: Int) throws(FileSystemError) {
+        try ask("truncate", path)
+        try base.truncate(to: count)
     }
 
     func sync() throws(FileSystemError) {

@@ -54,13 +54,21 @@ package final class InMemoryFileSystem: FileSystem {
     }
 
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
-        let (node, size) = try state.withLock { state throws(FileSystemError) in
+        let (node, size) = try find(path)
+        return File(fileSystem: self, node: node, path: path, size: size)
+    }
+
+    package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? {
+        File(fileSystem: self, node: try find(path).node, path: path, size: 0)
+    }
+
+    private func find(_ path: FilePath) throws(FileSystemError) -> (node: Int, size: Int) {
+        try state.withLock { state throws(FileSystemError) in
             guard case .file(let node)? = state.entry(path), let size = state.nodes[node]?.bytes.count else {
                 throw FileSystemError("open(2)", path, .noSuchFileOrDirectory)
             }
             return (node, size)
         }
-        return File(fileSystem: self, node: node, path: path, size: size)
     }
 
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
@@ -197,6 +205,14 @@ package final class InMemoryFileSystem: FileSystem {
         }
     }
 
+    fileprivate func truncate(_ node: Int, to count: Int) {
+        state.withLock { state in
+            let size = state.nodes[node]?.bytes.count ?? 0
+            if count < size { state.nodes[node]?.bytes.removeLast(size - count) }
+            if count > size { state.nodes[node]?.bytes.append(contentsOf: repeatElement(0, count: count - size)) }
+        }
+    }
+
     fileprivate func read(_ node: Int, _ range: Range<Int>) -> ArraySlice<UInt8>? {
         state.withLock { state in
             guard let bytes = state.nodes[node]?.bytes, range.upperBound <= bytes.count else { return nil }
@@ -242,6 +258,7 @@ package final class InMemoryFileSystem: FileSystem {
             unsafe try fileSystem.write(Array(bytes), to: node, at: offset, path)
         }
 
+        func truncate(to count: Int) throws(FileSystemError) { fileSystem.truncate(node, to: count) }
         func sync() throws(FileSystemError) { fileSystem.sync(node) }
         func close() {}
 

@@ -14,16 +14,26 @@ struct CrashTests {
     /// What the program was told before the crash.
     private struct Acknowledged {
         var committed: [Int] = []
+        var keepLast: Int?
+
+        /// Those that must still be there.
+        var kept: ArraySlice<Int> { committed.suffix(keepLast ?? committed.count) }
+    }
+
+    private static func options(keepLast: Int?) -> CheckpointerOptions {
+        var options = smallOptions()
+        options.keepLast = keepLast
+        return options
     }
 
     /// Creates a store and saves three steps. Failures end it, like a crash would.
-    private func workload(_ fileSystem: any FileSystem) -> Acknowledged {
-        var acknowledged = Acknowledged()
+    private func workload(_ fileSystem: any FileSystem, keepLast: Int?) -> Acknowledged {
+        var acknowledged = Acknowledged(keepLast: keepLast)
         let tensors = TestTensors(sizes: Self.sizes, groups: ["a", "b"])
         let value = Box(0)
         do {
             let checkpointer = try Checkpointer(
-                store: openStore(fileSystem), state: Self.state(tensors, value), options: smallOptions())
+                store: openStore(fileSystem), state: Self.state(tensors, value), options: Self.options(keepLast: keepLast))
             for step in 1...3 {
                 checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
                 value.value = step
@@ -50,7 +60,7 @@ struct CrashTests {
             onWarning: { warnings.value.append($0) })
         #expect(warnings.value.isEmpty, comment)
         let found = try steps(of: store)
-        #expect(Set(found).isSuperset(of: acknowledged.committed), comment)
+        #expect(Set(found).isSuperset(of: acknowledged.kept.map { $0 }), comment)
         for step in found {
             let tensors = TestTensors(sizes: Self.sizes, groups: ["a", "b"])
             let value = Box(0)
@@ -79,15 +89,17 @@ struct CrashTests {
         #expect(try steps(of: store) == [9] + before, comment)
     }
 
-    @Test("old or new, acknowledged is kept, rubbish is removed, the next save works", arguments: 0..<3 as Range<UInt64>)
-    func everyOperation(seed: UInt64) throws {
+    @Test(
+        "old or new, acknowledged is kept, rubbish is removed, the next save works", arguments: 0..<3 as Range<UInt64>,
+        [nil, 1, 2] as [Int?])
+    func everyOperation(seed: UInt64, keepLast: Int?) throws {
         var random = SeededGenerator(seed)
         var operations = 0
         for k in 0... {
             let memory = InMemoryFileSystem()
             let counter = FaultCounter()
             let dying = HookedFileSystem(memory, before: counter.hook(failAt: k, .ioError, forEver: true))
-            let acknowledged = workload(dying)
+            let acknowledged = workload(dying, keepLast: keepLast)
             try check(memory.crashed(&random), acknowledged, "crash at operation \(k), seed \(seed)")
             if counter.operations <= k {
                 #expect(acknowledged.committed == [1, 2, 3])
@@ -98,13 +110,15 @@ struct CrashTests {
         #expect(operations > 50)
     }
 
-    @Test("one operation fails once: that save fails or not, nothing else does", arguments: [Errno.ioError, .noSpace])
-    func everyOperationFailsOnce(errno: Errno) throws {
+    @Test(
+        "one operation fails once: that save fails or not, nothing else does", arguments: [Errno.ioError, .noSpace],
+        [nil, 1] as [Int?])
+    func everyOperationFailsOnce(errno: Errno, keepLast: Int?) throws {
         for k in 0... {
             let memory = InMemoryFileSystem()
             let counter = FaultCounter()
             let faulty = HookedFileSystem(memory, before: counter.hook(failAt: k, errno, forEver: false))
-            let committed = survivingWorkload(faulty)
+            let committed = survivingWorkload(faulty, keepLast: keepLast)
             if counter.operations <= k {
                 #expect(committed == [1, 2, 3])
                 return
@@ -112,17 +126,18 @@ struct CrashTests {
             guard let committed else { continue }
             #expect(committed.count >= 2, "operation \(k)")
             var random = SeededGenerator(UInt64(k))
-            try check(memory.crashed(&random), Acknowledged(committed: committed), "operation \(k) failed once")
+            let acknowledged = Acknowledged(committed: committed, keepLast: keepLast)
+            try check(memory.crashed(&random), acknowledged, "operation \(k) failed once")
         }
     }
 
     /// As `workload`, but training goes on after a failed save. Nil if the store could not even be opened.
-    private func survivingWorkload(_ fileSystem: any FileSystem) -> [Int]? {
+    private func survivingWorkload(_ fileSystem: any FileSystem, keepLast: Int?) -> [Int]? {
         let tensors = TestTensors(sizes: Self.sizes, groups: ["a", "b"])
         let value = Box(0)
         guard let store = try? openStore(fileSystem),
             let checkpointer = try? Checkpointer(
-                store: store, state: Self.state(tensors, value), options: smallOptions())
+                store: store, state: Self.state(tensors, value), options: Self.options(keepLast: keepLast))
         else { return nil }
         var committed: [Int] = []
         for step in 1...3 {
@@ -159,6 +174,34 @@ struct CrashTests {
         #expect(try steps(of: openStore(memory, for: .reading)).contains(3))
     }
 
+    /// What `save` of a state of three blocks does to the disk, with names of the attempt and the manifest replaced.
+    private func trace(_ log: OperationLog, _ attempt: CheckpointID, _ manifest: ManifestName) -> [String] {
+        log.all.map { operation in
+            operation.description.replacing(attempt.description, with: "ATTEMPT").replacing(manifest.description, with: "NAME")
+        }
+    }
+
+    /// The operations between the first write and the end of a save.
+    private func common(manifestBytes: Int) -> [String] {
+        [
+            "write 0+4096 /store/staging/ATTEMPT-00000-00000.segment",
+            "write 4096+4096 /store/staging/ATTEMPT-00000-00000.segment",
+            "write 8192+4096 /store/staging/ATTEMPT-00000-00000.segment",
+            "write 12288+4096 /store/staging/ATTEMPT-00000-00000.segment",
+            "write 16384+4096 /store/staging/ATTEMPT-00000-00000.segment",
+            "sync /store/staging/ATTEMPT-00000-00000.segment",
+            "link /store/segments/ATTEMPT-00000-00000.segment",
+            "remove /store/staging/ATTEMPT-00000-00000.segment",
+            "syncdir /store/segments",
+            "create /store/staging/ATTEMPT.manifest",
+            "write 0+\(manifestBytes) /store/staging/ATTEMPT.manifest",
+            "sync /store/staging/ATTEMPT.manifest",
+            "link /store/manifests/NAME",
+            "syncdir /store/manifests",
+            "remove /store/staging/ATTEMPT.manifest",
+        ]
+    }
+
     @Test("the operations of one save, in order")
     func operationTrace() throws {
         let log = OperationLog()
@@ -169,30 +212,40 @@ struct CrashTests {
         let before = log.all.count
         let ticket = try checkpointer.save(step: 7)
         try checkpointer.close()
-        let attempt = ticket.id.description
-        let manifest = ManifestName(run: checkpointer.run, step: 7).description
-        let trace = log.all.dropFirst(before).map {
-            $0.description.replacing(attempt, with: "ATTEMPT").replacing(manifest, with: "NAME")
-        }
-        let manifestBytes = try #require(memory.files[FilePath("/store/manifests/\(manifest)")]).count
+        let name = ManifestName(run: checkpointer.run, step: 7)
+        let manifestBytes = try #require(memory.files[FilePath("/store/manifests/\(name)")]).count
         #expect(
-            trace == [
-                "create /store/staging/ATTEMPT-00000-00000.segment",
-                "write 0+4096 /store/staging/ATTEMPT-00000-00000.segment",
-                "write 4096+4096 /store/staging/ATTEMPT-00000-00000.segment",
-                "write 8192+4096 /store/staging/ATTEMPT-00000-00000.segment",
-                "write 12288+4096 /store/staging/ATTEMPT-00000-00000.segment",
-                "write 16384+4096 /store/staging/ATTEMPT-00000-00000.segment",
-                "sync /store/staging/ATTEMPT-00000-00000.segment",
-                "link /store/segments/ATTEMPT-00000-00000.segment",
-                "remove /store/staging/ATTEMPT-00000-00000.segment",
-                "syncdir /store/segments",
-                "create /store/staging/ATTEMPT.manifest",
-                "write 0+\(manifestBytes) /store/staging/ATTEMPT.manifest",
-                "sync /store/staging/ATTEMPT.manifest",
-                "link /store/manifests/NAME",
-                "syncdir /store/manifests",
-                "remove /store/staging/ATTEMPT.manifest",
-            ])
+            Array(trace(log, ticket.id, name).dropFirst(before))
+                == ["create /store/staging/ATTEMPT-00000-00000.segment"] + common(manifestBytes: manifestBytes))
+    }
+
+    @Test("the operations of a save that writes over an expired segment, in order")
+    func recyclingTrace() throws {
+        let log = OperationLog()
+        let memory = InMemoryFileSystem()
+        let tensors = TestTensors(sizes: [4096 * 2, 16])
+        let checkpointer = try Checkpointer(
+            store: openStore(HookedFileSystem(memory, before: log.hook)), state: tensors, options: Self.options(keepLast: 1))
+        let first = try checkpointer.save(step: 1)
+        try first.wait()
+        try checkpointer.save(step: 2).wait()
+        // Removing the first checkpoint ends in this operation, some time after the second is committed.
+        while log.all.last?.verb != "remove" || log.all.last?.path.string.hasPrefix("/store/segments/") != true { sleepMilliseconds(1) }
+        let before = log.all.count
+        let ticket = try checkpointer.save(step: 3)
+        try ticket.wait()
+        let name = ManifestName(run: checkpointer.run, step: 3)
+        let manifestBytes = try #require(memory.files[FilePath("/store/manifests/\(name)")]).count
+        let spare = "/store/staging/\(first.id)-00000-00000.segment.spare"
+        var expected = common(manifestBytes: manifestBytes)
+        expected.insert("truncate /store/staging/ATTEMPT-00000-00000.segment", at: 5)
+        expected = ["reopen \(spare)", "link /store/staging/ATTEMPT-00000-00000.segment", "remove \(spare)"] + expected
+        #expect(Array(trace(log, ticket.id, name).dropFirst(before).prefix(expected.count)) == expected.map {
+            // The file goes by the name under which it was opened.
+            $0.hasPrefix("write") || $0.hasPrefix("truncate") || $0.hasPrefix("sync /store/staging/ATTEMPT-")
+                ? $0.replacing("/store/staging/ATTEMPT-00000-00000.segment", with: spare) : $0
+        })
+        try checkpointer.close()
+        #expect(try memory.list("/store/staging").isEmpty)
     }
 }

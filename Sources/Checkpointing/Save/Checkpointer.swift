@@ -137,7 +137,7 @@ public final class Checkpointer: Sendable {
         let header = header(ticket, metrics, plan)
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: ticket.id, rank: 0,
-            blockCount: plan.blocks.count)
+            blockCount: plan.blocks.count, pool: session.pool)
         return SaveOperation(
             header: header, plan: plan, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
             ticket: ticket, started: started)
@@ -164,7 +164,7 @@ public final class Checkpointer: Sendable {
         let needed = session.options.compression == .none ? bytes : lastStored ?? 0
         let root = store.directories.root
         let available = try translating("free space") { try store.fileSystem.availableBytes(at: root) }
-        guard available >= needed else {
+        guard available >= needed - session.pool.bytes else {
             throw CheckpointError(
                 .noSpace, "a save needs \(needed) bytes and \(root) has \(available)",
                 remedy: "Free some space, or prune old checkpoints", path: root.string)
@@ -243,6 +243,7 @@ public final class Checkpointer: Sendable {
         pipeline.close()
         crew.join()
         session.devices.release()
+        session.pool.shrink(to: 0)
         if let failure = session.state.withLock({ $0.unreportedFailure }) { throw failure }
     }
 }

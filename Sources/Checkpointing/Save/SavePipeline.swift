@@ -11,6 +11,8 @@ final class SavePipeline: Sendable {
         var written: @Sendable (SaveOperation, _ bytes: Int) -> Void
         var commit: @Sendable (SaveOperation) throws -> Void
         var failed: @Sendable (SaveOperation, CheckpointError) -> Void
+        /// The save was committed, and the next may be under way.
+        var ended: @Sendable () -> Void
     }
 
     /// How the pipeline is laid out.
@@ -235,6 +237,7 @@ final class SavePipeline: Sendable {
         // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
         if let failure { outcome.failed(operation, failure) }
         end(flight)
+        if failure == nil { outcome.ended() }
     }
 
     private func abandon(_ operation: SaveOperation, _ flight: Int) {

@@ -1,6 +1,7 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointSegments
 internal import CheckpointState
 internal import Logging
 
@@ -21,6 +22,7 @@ final class SaveSession: Sendable {
         var unreportedFailure: CheckpointError?
         var lastHashes: [Hash128] = []
         var lastStoredBytes: Int?
+        var lastSegmentCount = 0
         var isClosed = false
 
         /// Updates granted to a group so far, modulo 2^32.
@@ -39,8 +41,14 @@ final class SaveSession: Sendable {
     let run: RunID
     let state = Monitor(State())
     let devices = DeviceKeeper()
+    /// Segments of expired checkpoints, to be written over.
+    let pool: SegmentPool
+    private let expiry: Expiry
+    private let expiring = Monitor(())
 
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
+        pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
+        expiry = Expiry(files: store.files, catalog: store.catalog)
         self.store = store
         self.options = options
         self.run = run
@@ -51,7 +59,7 @@ final class SaveSession: Sendable {
     var outcome: SavePipeline.Outcome {
         SavePipeline.Outcome(
             captured: { self.captured($0) }, written: { self.written($0, $1) }, commit: { try self.commit($0) },
-            failed: { self.failed($0.ticket, $1) })
+            failed: { self.failed($0.ticket, $1) }, ended: { self.expire() })
     }
 
     private func captured(_ operation: SaveOperation) {
@@ -74,6 +82,7 @@ final class SaveSession: Sendable {
             operation.ticket.advance(to: .durable)
             emit(.durable(step: operation.header.step))
         }
+        expiry.committed(manifest)
         let report = remember(manifest, operation)
         if report.isUnchanged {
             warn("step \(report.step) has the same tensors as the checkpoint before it: is the training state what is saved?")
@@ -82,12 +91,32 @@ final class SaveSession: Sendable {
         emit(.committed(report))
     }
 
+    /// Removes what the run no longer keeps. A failure stops nothing: the next save tries again.
+    private func expire() {
+        guard let keepLast = options.keepLast else { return }
+        do throws(CheckpointError) {
+            try expiring.withLock { _ throws(CheckpointError) in try expire(keeping: keepLast) }
+        } catch {
+            warn("old checkpoints were not removed: \(error)")
+        }
+    }
+
+    private func expire(keeping keepLast: Int) throws(CheckpointError) {
+        let expired = Retention.expired(try store.files.names(), of: run, keepLast: keepLast)
+        guard options.mechanisms.recycles else { return try expiry.remove(expired, discard: nil) }
+        try expiry.remove(expired) { segment throws(FileSystemError) in
+            try self.pool.add(segment.name, bytes: segment.fileBytes)
+        }
+        pool.shrink(to: state.withLock { $0.lastSegmentCount })
+    }
+
     private func remember(_ manifest: Manifest, _ operation: SaveOperation) -> SaveReport {
         state.withLock { state in
             let hashes = manifest.chunks.prefix(operation.plan.chunks.count).map(\.hash)
             let isUnchanged = !hashes.isEmpty && hashes == state.lastHashes
             state.lastHashes = hashes
             state.lastStoredBytes = manifest.storedBytes
+            state.lastSegmentCount = manifest.segments.count
             return operation.report(manifest, isUnchanged: isUnchanged)
         }
     }

@@ -1,0 +1,153 @@
+import CheckpointFormat
+import CheckpointIO
+import CheckpointTestSupport
+@testable import Checkpointing
+import SystemPackage
+import Testing
+
+@Suite("Retention")
+struct RetentionTests {
+    private let memory = InMemoryFileSystem()
+
+    @Test("of its own run the last ones stay, of others all", arguments: 1...4)
+    func rule(keepLast: Int) throws {
+        let runs = [RunID.next(clockMilliseconds: 1, after: nil), RunID.next(clockMilliseconds: 2, after: nil)]
+        let names = runs.flatMap { run in [3, 7, 12].map { ManifestName(run: run, step: $0) } }.sorted()
+        let expired = Retention.expired(names, of: runs[1], keepLast: keepLast)
+        #expect(expired == Array(names.suffix(3).prefix(max(3 - keepLast, 0))))
+    }
+
+    private func options(_ keepLast: Int, recycles: Bool = true) -> CheckpointerOptions {
+        var options = smallOptions()
+        options.keepLast = keepLast
+        options.mechanisms.recycles = recycles
+        return options
+    }
+
+    @Test("old checkpoints go with their segments, those of an earlier run stay, and what remains is whole", arguments: [true, false])
+    func removes(recycles: Bool) throws {
+        let tensors = TestTensors(sizes: [20_000, 64])
+        let store = try openStore(memory)
+        for keepLast in [5, 2] {
+            let checkpointer = try Checkpointer(store: store, state: tensors, options: options(keepLast, recycles: recycles))
+            for step in 1...5 {
+                checkpointer.mutate { tensors.fill(UInt64(step)) }
+                try checkpointer.save(step: step).wait()
+            }
+            try checkpointer.close()
+        }
+        #expect(try steps(of: store) == [5, 4, 5, 4, 3, 2, 1])
+        #expect(try memory.list("/store/segments").count == 7)
+        #expect(try memory.list("/store/staging").isEmpty)
+        #expect(try store.verify().isWhole)
+        let copy = TestTensors(sizes: [20_000, 64])
+        try store.restore(.latest, into: copy)
+        #expect(copy.distinctValues == [5])
+    }
+
+    @Test("a smaller save leaves nothing of the larger one whose file it writes over")
+    func shrinks() throws {
+        let sizes = Box([40_000])
+        struct Changing: StateProvider {
+            let sizes: Box<[Int]>
+            let tensors: TestTensors
+            func describe(to inventory: inout StateInventory) throws {
+                try TestTensors(sizes: sizes.value).describe(to: &inventory)
+            }
+        }
+        let state = Changing(sizes: sizes, tensors: TestTensors(sizes: [40_000]))
+        let checkpointer = try Checkpointer(store: openStore(memory), state: state, options: options(1))
+        for (step, size) in [40_000, 40_000, 8, 30_000, 16].enumerated() {
+            sizes.value = [size]
+            try checkpointer.save(step: step).wait()
+        }
+        try checkpointer.close()
+        #expect(try checkpointer.store.verify().isWhole)
+    }
+
+    @Test("a manifest that cannot be read stops the removal of segments, and is told of")
+    func damagedManifest() throws {
+        let tensors = TestTensors(sizes: [64])
+        let warnings = Box<[String]>([])
+        var options = options(1)
+        options.onEvent = { if case .warning(let text) = $0 { warnings.value.append(text) } }
+        let first = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
+        try first.save(step: 1).wait()
+        try first.close()
+        memory.overwrite(FilePath("/store/manifests/\(ManifestName(run: first.run, step: 1))"), with: [1, 2, 3])
+        let second = try Checkpointer(store: first.store, state: tensors, options: options)
+        for step in 1...3 {
+            second.mutate { tensors.fill(UInt64(step)) }
+            try second.save(step: step).wait()
+        }
+        try second.close()
+        #expect(warnings.value.contains { $0.hasPrefix("old checkpoints were not removed") })
+        #expect(try memory.list("/store/segments").count == 4)
+    }
+}
+
+@Suite("Segments that are written over")
+struct RecyclingTests {
+    @Test("a file that is being read is not written over; one that is being written over cannot be opened")
+    func readersAreSafe() throws {
+        let directory = try TemporaryDirectory()
+        let fileSystem = POSIXFileSystem()
+        let path = FilePath(directory.path).appending("file")
+        try fileSystem.createDurably(path, [1, 2, 3])
+        var reader: (any ReadableFile)? = try fileSystem.open(path)
+        #expect(try reader?.size == 3 && fileSystem.reopen(path) == nil)
+        reader = nil
+        let writer = try #require(try fileSystem.reopen(path))
+        #expect(throws: FileSystemError("flock(2)", path, .noSuchFileOrDirectory)) { try fileSystem.open(path) }
+        try writer.write([9, 9, 9, 9], at: 0)
+        try writer.truncate(to: 2)
+        writer.close()
+        #expect(try fileSystem.contents(of: path, atMost: 10) == [9, 9])
+    }
+
+    @Test("a checkpoint that expires while it is read is read whole, or refused; it never comes back as another")
+    func expiringWhileRead() throws {
+        let directory = try TemporaryDirectory()
+        let tensors = TestTensors(sizes: [200_000, 8])
+        var options = smallOptions(workers: 2)
+        options.keepLast = 1
+        let checkpointer = try Checkpointer(
+            store: CheckpointStore.open(directory.path, for: .writing), state: tensors, options: options)
+        let reader = try WorkerOutcome<[String]> {
+            var problems: [String] = []
+            for _ in 0..<60 {
+                let store = try CheckpointStore.open(directory.path)
+                let copy = TestTensors(sizes: [200_000, 8])
+                do {
+                    let report = try store.restore(.latest, into: copy)
+                    if copy.distinctValues != [UInt64(report.step)] { problems.append("step \(report.step) is torn") }
+                } catch let error as CheckpointError where [.notFound, .damaged].contains(error.code) {
+                    // It has expired meanwhile.
+                }
+            }
+            return problems
+        }
+        for step in 1...80 {
+            checkpointer.mutate { tensors.fill(UInt64(step)) }
+            try checkpointer.save(step: step).wait()
+        }
+        #expect(try reader.value() == [])
+        try checkpointer.close()
+        #expect(try checkpointer.store.verify().isWhole)
+    }
+}
+
+/// What a thread of its own comes to.
+private final class WorkerOutcome<Value: Sendable>: Sendable {
+    private let result = Monitor<Result<Value, any Error>?>(nil)
+
+    init(_ body: @escaping @Sendable () throws -> Value) throws {
+        let result = result
+        _ = try WorkerThread(name: "reader") {
+            let outcome = Result { try body() }
+            result.withLock { $0 = outcome }
+        }
+    }
+
+    func value() throws -> Value { try result.waitFor { $0 }.get() }
+}
