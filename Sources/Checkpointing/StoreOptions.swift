@@ -28,6 +28,10 @@ public struct CheckpointerOptions: Sendable {
     public var backpressure = Backpressure.block
     /// A segment is closed when it reaches this size.
     public var segmentBytes = Limits.segmentBytesDefault
+    /// Checkpoints of this run to keep; older ones are removed after each commit. Nil keeps all.
+    public var keepLast: Int?
+    /// The engine's mechanisms, for measuring what each brings.
+    package var mechanisms = Mechanisms()
     /// Called on the engine's threads; must return quickly.
     public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
     /// Told of failures and warnings.
