@@ -95,25 +95,29 @@ let package = Package(
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointIO",
+                "CheckpointBench", "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointIO",
                 "CheckpointSegments", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/ckpt", swiftSettings: strict),
         .testTarget(
             name: "CkptTests",
             dependencies: [
-                "ckpt", "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointCatalog",
-                system,
+                "ckpt", "CheckpointBench", "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
+                "CheckpointCatalog", system,
             ],
             swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
-        .executableTarget(
-            name: "bench",
+        .target(name: "CBaseline", path: "Tools/bench/Baseline"),
+        .target(
+            name: "CheckpointBench",
             dependencies: [
-                "Checkpointing", "CheckpointFormat", "CheckpointState",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CBaseline", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState", "Checkpointing", system,
             ],
-            path: "Tools/bench", swiftSettings: strict),
+            path: "Tools/bench/Library", swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointBenchTests",
+            dependencies: ["CheckpointBench", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointState", system],
+            swiftSettings: strict),
         .executableTarget(
             name: "crashsim",
             dependencies: [

@@ -23,6 +23,13 @@ struct ProgressLine {
         write("\r\(verb) \(percent) % of \(Output.size(total))\u{1B}[K")
     }
 
+    /// Shows what begins, for a verb whose steps have no size.
+    static func tell(_ text: String) {
+        guard isTerminal else { return }
+        shown.withLock { $0 = .now }
+        FileHandle.standardError.write(Data("\r\(text)\u{1B}[K".utf8))
+    }
+
     /// Takes it away before something else is printed.
     static func clear() {
         let wasShown = shown.withLock { last in

@@ -1,0 +1,92 @@
+package import Checkpointing
+internal import Foundation
+
+/// `ckpt bench`: a training loop without checkpoints, the same with them, and restores of what it left.
+package struct Benchmark {
+    private let settings: Settings
+
+    /// - Parameter settings: without a `mistake`.
+    package init(_ settings: Settings) {
+        precondition(settings.mistake == nil)
+        self.settings = settings
+    }
+
+    /// Runs it: makes the store, and removes it unless told to keep it.
+    /// - Parameter progress: told what begins.
+    /// - Throws: code `misuse` if the store's directory is in use or a workload is wrong; what the engine throws.
+    package func run(progress: (String) -> Void = { _ in }) throws(CheckpointError) -> BenchmarkReport {
+        try requireNewStore()
+        defer { if !settings.keepsStore { removeStore() } }
+        return try translating("benchmark") { try measure(progress) }
+    }
+
+    private func requireNewStore() throws(CheckpointError) {
+        let manager = FileManager.default
+        guard manager.fileExists(atPath: settings.store) else { return }
+        let names = try translating(settings.store) { try manager.contentsOfDirectory(atPath: settings.store) }
+        guard names.isEmpty else {
+            throw CheckpointError(
+                .misuse, "\(settings.store) is not empty, and the benchmark removes its store at the end",
+                remedy: "Name a directory that is new or empty", path: settings.store)
+        }
+    }
+
+    private func removeStore() {
+        // What cannot be removed is left for the person who named the directory.
+        try? FileManager.default.removeItem(atPath: settings.store)
+    }
+
+    private func measure(_ progress: (String) -> Void) throws -> BenchmarkReport {
+        progress("making the state")
+        let state = try loadState()
+        let trainer = try Trainer(state, threads: settings.computeThreads, computeSeconds: settings.computeSeconds)
+        progress("training without checkpoints")
+        let plain = PlainPhase(trainer, settings)
+        let writers = try makeWriters(state)
+        try measure(writers, progress)
+
+        let resident = ProcessMemory.resident
+        let peakMemory = PeakMemory()
+        progress("training with checkpoints")
+        let engine = try train(trainer)
+        let extra = max(peakMemory.stop() - resident, 0)
+        try measure(writers, progress)
+
+        guard let last = engine.saves.last(where: { $0.report != nil }), let report = last.report else {
+            throw CheckpointError(.misuse, "no save was committed", remedy: "Save less often, or wait: --backpressure block")
+        }
+        trainer.undo(settings.steps - last.step + 1)
+        progress("restoring")
+        let restores = try RestorePhase(state, step: last.step, settings)
+        return BenchmarkReport(
+            settings: settings, state: state, plain: plain, engine: engine, restores: restores, writers: writers,
+            last: report, peakOverState: Double(extra) / Double(state.byteCount))
+    }
+
+    private func loadState() throws -> TrainingState {
+        switch settings.state {
+        case .synthetic(let synthetic): try TrainingState(synthetic, scale: settings.scale)
+        case .workload(let path): try Workload(path: path).load()
+        }
+    }
+
+    private func makeWriters(_ state: TrainingState) throws(CheckpointError) -> [ReferenceWriter] {
+        var kinds: [Bool] = []
+        if settings.measuresWriter { kinds.append(false) }
+        if settings.measuresRecycledWriter { kinds.append(true) }
+        return try kinds.map { overwrites throws(CheckpointError) in
+            try ReferenceWriter(state.memory, path: settings.store + ".baseline", overwrites: overwrites)
+        }
+    }
+
+    /// Called before and after the engine's phase: what drifts on the machine shows in the spread.
+    private func measure(_ writers: [ReferenceWriter], _ progress: (String) -> Void) throws(CheckpointError) {
+        if !writers.isEmpty { progress("writing without an engine") }
+        for writer in writers { try writer.measure(3) }
+    }
+
+    private func train(_ trainer: Trainer) throws(CheckpointError) -> EngineSamples {
+        var engine = try EnginePhase(trainer, settings)
+        return try engine.run()
+    }
+}

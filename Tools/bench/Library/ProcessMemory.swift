@@ -1,0 +1,62 @@
+internal import CheckpointIO
+internal import Foundation
+
+/// Memory of this process that is resident, in bytes (proc(5), /proc/PID/status).
+enum ProcessMemory {
+    static var resident: Int { figure("VmRSS") }
+
+    private static func figure(_ name: String) -> Int {
+        // No figure is better than no benchmark.
+        guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return 0 }
+        return ProcessStatus.bytes(of: name, in: status) ?? 0
+    }
+
+    /// Sets the high-water mark back to what is resident now; false where the kernel refuses.
+    fileprivate static func resetPeak() -> Bool {
+        guard let file = FileHandle(forWritingAtPath: "/proc/self/clear_refs") else { return false }
+        // Told by the result.
+        return (try? file.write(contentsOf: Data("5".utf8))) != nil
+    }
+
+    fileprivate static var peak: Int { figure("VmHWM") }
+}
+
+/// The most memory that is resident between `init` and `stop`.
+final class PeakMemory: Sendable {
+    private let sampled = Monitor((peak: 0, isOver: false))
+    private let sampler: WorkerThread?
+
+    /// - Parameter usesMark: the kernel's high-water mark, if it lets it be set back; else memory is looked at every 5 ms.
+    init(usesMark: Bool = true) {
+        let isReset = usesMark && ProcessMemory.resetPeak()
+        let sampled = sampled
+        sampler = isReset ? nil : WorkerThread(name: "rss") { Self.sample(sampled) }
+    }
+
+    private static func sample(_ sampled: Monitor<(peak: Int, isOver: Bool)>) {
+        while sampled.waitFor(timeout: .milliseconds(5), { $0.isOver ? () : nil }) == nil {
+            let resident = ProcessMemory.resident
+            sampled.withLock { $0.peak = max($0.peak, resident) }
+        }
+    }
+
+    /// Ends it. Call it once.
+    /// - Returns: the peak in bytes.
+    func stop() -> Int {
+        guard let sampler else { return ProcessMemory.peak }
+        sampled.withLock { $0.isOver = true }
+        sampler.join()
+        return max(sampled.withLock { $0.peak }, ProcessMemory.resident)
+    }
+}
+
+/// Lines such as `VmRSS:     1204 kB`.
+package enum ProcessStatus {
+    package static func bytes(of name: String, in status: String) -> Int? {
+        for line in status.split(separator: "\n") where line.hasPrefix(name + ":") {
+            let words = line.dropFirst(name.count + 1).split(whereSeparator: \.isWhitespace)
+            return words.first.flatMap { Int($0) }.map { $0 << 10 }
+        }
+        return nil
+    }
+}

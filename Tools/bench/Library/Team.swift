@@ -1,0 +1,57 @@
+internal import CheckpointIO
+
+/// The trainer's threads: the calling one and helpers, all doing one thing at a time, as a pool of OpenMP does.
+final class Team: Sendable {
+    private struct Work {
+        var body: (@Sendable (Int) -> Void)?
+        /// Numbers the bodies, so that no helper does one twice.
+        var round = 0
+        var running = 0
+        var isOver = false
+    }
+
+    let count: Int
+    private let work: Monitor<Work>
+    private let helpers: [WorkerThread]
+
+    init(count: Int) {
+        precondition(count >= 1)
+        let work = Monitor(Work())
+        (self.count, self.work) = (count, work)
+        helpers = (1..<count).map { number in
+            WorkerThread(name: "trainer-\(number)") { Self.help(number, work) }
+        }
+    }
+
+    deinit {
+        work.withLock { $0.isOver = true }
+        for helper in helpers { helper.join() }
+    }
+
+    /// Calls `body` on every thread, with the thread's number, and returns when all have.
+    func run(_ body: @escaping @Sendable (Int) -> Void) {
+        work.withLock { work in
+            work.body = body
+            work.round += 1
+            work.running = count - 1
+        }
+        body(0)
+        work.waitFor { $0.running == 0 ? () : nil }
+    }
+
+    private static func help(_ number: Int, _ work: Monitor<Work>) {
+        var done = 0
+        while let body = next(after: done, work) {
+            done += 1
+            body(number)
+            work.withLock { $0.running -= 1 }
+        }
+    }
+
+    private static func next(after done: Int, _ work: Monitor<Work>) -> (@Sendable (Int) -> Void)? {
+        work.waitFor { work in
+            if work.isOver { return .some(nil) }
+            return work.round > done ? .some(work.body) : nil
+        }
+    }
+}

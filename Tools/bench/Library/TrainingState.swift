@@ -1,0 +1,135 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointState
+internal import Checkpointing
+
+/// The state of the simulated trainer: tensors side by side in one mapping on huge pages, made once and kept, and a few objects.
+final class TrainingState: StateProvider {
+    struct Tensor: Sendable {
+        let specification: TensorSpecification
+        let region: MemoryRegion
+        let view: TensorView
+    }
+
+    /// What is not a tensor. Its bytes depend on the step alone.
+    struct Object: Sendable {
+        let name: String
+        let role: ObjectRole
+        let value: @Sendable (_ step: Int) -> JSONValue
+    }
+
+    /// Tensors that change together.
+    struct Group: Sendable {
+        let name: String
+        let tensors: [Tensor]
+    }
+
+    let tensors: [Tensor]
+    /// Those that the update changes, in the order in which it does.
+    let groups: [Group]
+    /// All tensors and the gaps between them, up to a whole page.
+    let memory: MemoryRegion
+    private let objects: [Object]
+    private let step = Monitor(0)
+    private let restored = Monitor<[String: [UInt8]]>([:])
+
+    /// Reserves the memory; the tensors are zeros.
+    init(_ specifications: [TensorSpecification], objects: [Object]) throws {
+        var end = 0
+        let offsets = specifications.map { specification in
+            // As allocators of training frameworks align them.
+            let start = (end + 63) / 64 * 64
+            end = start + specification.byteCount
+            return start
+        }
+        let whole = try OwnedTensor(.u8, [roundedUpToPage(max(end, 1))])
+        tensors = try zip(specifications, offsets).map { specification, offset in
+            let view = try TensorView(
+                whole.view.memory, type: specification.type, shape: specification.shape,
+                strides: TensorShape.rowMajorStrides(specification.shape), byteOffset: offset)
+            let region = whole.region[offset..<offset + specification.byteCount]
+            return Tensor(specification: specification, region: region, view: view)
+        }
+        memory = whole.region
+        groups = Self.groups(of: tensors)
+        self.objects = objects
+    }
+
+    private static func groups(of tensors: [Tensor]) -> [Group] {
+        var members: [String: [Tensor]] = [:]
+        var names: [(name: String, block: Int)] = []
+        for tensor in tensors where !tensor.specification.isFrozen {
+            let name = tensor.specification.group
+            if members[name] == nil { names.append((name, tensor.specification.block)) }
+            members[name, default: []].append(tensor)
+        }
+        let sorted = names.enumerated().sorted { ($0.element.block, $0.offset) < ($1.element.block, $1.offset) }
+        return sorted.map { Group(name: $0.element.name, tensors: members[$0.element.name] ?? []) }
+    }
+
+    /// Bytes of all tensors.
+    var byteCount: Int { tensors.reduce(0) { $0 + $1.region.count } }
+
+    func describe(to inventory: inout StateInventory) {
+        for tensor in tensors {
+            let specification = tensor.specification
+            inventory.add(tensor: specification.name, tensor.view, role: specification.role, group: specification.group)
+        }
+        for object in objects {
+            inventory.add(
+                object: object.name, role: object.role, encoding: .json,
+                freeze: { [step] in
+                    let value = object.value(step.withLock { $0 })
+                    return { value.text }
+                },
+                restore: { [restored] bytes in restored.withLock { $0[object.name] = bytes } })
+        }
+    }
+
+    // MARK: Comparing
+
+    /// Counts updates for the objects; negative takes them back.
+    func advance(by count: Int) { step.withLock { $0 += count } }
+
+    /// The hash of every tensor.
+    var hashes: [Hash128] { tensors.map(\.region.hash128) }
+
+    /// Changes every byte of every tensor.
+    func scribble() {
+        memory.add(0x5A, width: 1)
+        restored.withLock { $0 = [:] }
+    }
+
+    /// Whether the last restore put back every object as it is at this step.
+    var hasAllObjects: Bool {
+        let (bytes, step) = (restored.withLock { $0 }, step.withLock { $0 })
+        return objects.allSatisfy { bytes[$0.name] == $0.value(step).text }
+    }
+}
+
+extension TrainingState {
+    /// A state of made-up values.
+    convenience init(_ synthetic: SyntheticState, scale: Double) throws {
+        try self.init(synthetic.tensors(scale: scale), objects: Self.objects(synthetic))
+        let table = try NormalTable(seed: 1)
+        for (index, tensor) in tensors.enumerated() {
+            let specification = tensor.specification
+            table.fill(tensor.region, width: specification.type.width, specification.values, seed: UInt64(index))
+        }
+    }
+
+    /// What a trainer would need besides its tensors to go on bit for bit.
+    private static func objects(_ synthetic: SyntheticState) -> [Object] {
+        [
+            Object(name: "optimizer.step", role: .optimizer) { .count($0) },
+            Object(name: "rng", role: .rng) { step in .counts((1...4).map { step &* 0x9E37_79B9 &+ $0 }) },
+            Object(name: "data", role: .data) { step in
+                .object([.init("epoch", .count(step / 1000)), .init("cursor", .count(step % 1000 * 512))])
+            },
+            Object(name: "config", role: .config) { _ in
+                .object([.init("model", .string(synthetic.rawValue)), .init("learning_rate", .number(6e-4))])
+            },
+        ]
+    }
+}
