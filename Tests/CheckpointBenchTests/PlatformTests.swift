@@ -22,7 +22,7 @@ import Testing
     @Test(arguments: [true, false])
     func memoryThatIsGoneAgainIsInThePeak(_ usesMark: Bool) throws {
         let before = ProcessMemory.resident
-        let peak = PeakMemory(usesMark: usesMark)
+        let peak = try PeakMemory(usesMark: usesMark)
         do {
             let state = try TrainingState(SyntheticState.gpt2.tensors(scale: 0.05), objects: [])
             #expect(state.byteCount > 64 << 20)
@@ -33,8 +33,8 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 5])
-    func aTeamRunsEveryThreadOnce(_ count: Int) {
-        let team = Team(count: count)
+    func aTeamRunsEveryThreadOnce(_ count: Int) throws {
+        let team = try Team(count: count)
         let seen = Monitor<[Int]>([])
         for round in 1...50 {
             team.run { thread in seen.withLock { $0.append(thread) } }

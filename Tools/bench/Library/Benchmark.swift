@@ -46,7 +46,7 @@ package struct Benchmark {
         try measure(writers, progress)
 
         let resident = ProcessMemory.resident
-        let peakMemory = PeakMemory()
+        let peakMemory = try PeakMemory()
         progress("training with checkpoints")
         let engine = try train(trainer)
         let extra = max(peakMemory.stop() - resident, 0)

@@ -27,10 +27,10 @@ final class PeakMemory: Sendable {
     private let sampler: WorkerThread?
 
     /// - Parameter usesMark: the kernel's high-water mark, if it lets it be set back; else memory is looked at every 5 ms.
-    init(usesMark: Bool = true) {
+    init(usesMark: Bool = true) throws {
         let isReset = usesMark && ProcessMemory.resetPeak()
         let sampled = sampled
-        sampler = isReset ? nil : WorkerThread(name: "rss") { Self.sample(sampled) }
+        sampler = isReset ? nil : try WorkerThread(name: "rss") { Self.sample(sampled) }
     }
 
     private static func sample(_ sampled: Monitor<(peak: Int, isOver: Bool)>) {

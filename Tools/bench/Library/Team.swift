@@ -14,12 +14,12 @@ final class Team: Sendable {
     private let work: Monitor<Work>
     private let helpers: [WorkerThread]
 
-    init(count: Int) {
+    init(count: Int) throws {
         precondition(count >= 1)
         let work = Monitor(Work())
         (self.count, self.work) = (count, work)
-        helpers = (1..<count).map { number in
-            WorkerThread(name: "trainer-\(number)") { Self.help(number, work) }
+        helpers = try (1..<count).map { number in
+            try WorkerThread(name: "trainer-\(number)") { Self.help(number, work) }
         }
     }
 

@@ -25,7 +25,7 @@ final class Trainer: Sendable {
     init(_ state: TrainingState, threads: Int, computeSeconds: Double) throws {
         let buffer = try AlignedBuffer(count: threads * Self.scratchBytes, hugePages: false)
         let scratch = (0..<threads).map { buffer.region[$0 * Self.scratchBytes..<($0 + 1) * Self.scratchBytes] }
-        let team = Team(count: threads)
+        let team = try Team(count: threads)
         (self.state, self.team, self.scratch) = (state, team, scratch)
         pieces = state.groups.map(Self.cut)
         rounds = computeSeconds > 0 ? Int(computeSeconds / Self.secondsPerRound(team, scratch)) : 0
