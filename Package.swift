@@ -16,6 +16,7 @@ let package = Package(
     name: "ckpt",
     products: [
         .library(name: "Checkpointing", targets: ["Checkpointing"]),
+        .library(name: "CheckpointDevices", targets: ["CheckpointDevices"]),
         .executable(name: "ckpt", targets: ["ckpt"]),
     ],
     dependencies: [
@@ -54,6 +55,9 @@ let package = Package(
                 "CheckpointState", system, .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+
+        .target(
+            name: "CheckpointDevices", dependencies: ["CheckpointState", "CheckpointIO", "CheckpointCodecs"], swiftSettings: strict),
 
         // Tests of the layers, from the bottom up.
         .testTarget(
@@ -133,15 +137,23 @@ let package = Package(
         .target(
             name: "CheckpointTestSupport",
             dependencies: [
-                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState", system,
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState", "CheckpointDevices",
+                system,
             ],
             path: "Tests/CheckpointTestSupport", swiftSettings: strict),
         .testTarget(
             name: "CheckpointingTests",
             dependencies: [
                 "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
-                "CheckpointSegments", "CheckpointState",
-                "CheckpointTestSupport", system,
+                "CheckpointSegments", "CheckpointState", "CheckpointDevices", "CheckpointTestSupport", system,
+            ],
+            swiftSettings: strict),
+        .target(name: "CFakeCUDA", path: "Tests/FakeCUDA"),
+        .testTarget(
+            name: "CheckpointDevicesTests",
+            dependencies: [
+                "CFakeCUDA", "Checkpointing", "CheckpointCodecs", "CheckpointDevices", "CheckpointFormat", "CheckpointIO",
+                "CheckpointState", "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
         .testTarget(

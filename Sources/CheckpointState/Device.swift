@@ -6,14 +6,15 @@ public protocol Device: AnyObject, Sendable {
     var name: String { get }
 
     /// Makes copies to and from this memory of the host as quick as they can be, by pinning it, say. Called once for the staging arena,
-    /// which stays mapped until `releaseHostMemory`.
+    /// which stays mapped until `releaseHostMemory`. Other memory is copied to and from as well, perhaps slower; a failure is told
+    /// as a warning and fails no save.
     func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) throws(DeviceError)
 
-    /// Undoes `prepareHostMemory`.
+    /// Undoes a `prepareHostMemory` that did not fail. No copy is under way.
     func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer)
 
-    /// Called on the trainer's thread by each `save`: copies that are started from now on must see everything that the trainer has
-    /// asked of the device so far. Must return at once.
+    /// Called on the trainer's thread by each `save` and each restore: copies that are started from now on must see everything that the
+    /// trainer has asked of the device so far. Must return at once.
     func orderCopiesAfterTrainer() throws(DeviceError)
 
     /// Starts to copy `destination.count` bytes from device memory at `address`. `destination` stays mapped until `finish`.
@@ -22,7 +23,8 @@ public protocol Device: AnyObject, Sendable {
     /// Starts to copy `source.count` bytes to device memory at `address`. `source` stays mapped until `finish`.
     func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy
 
-    /// Waits until a copy is complete. Called exactly once for each.
+    /// Waits until a copy is complete. Called exactly once for each, on any thread. When it has returned or thrown, the device no longer
+    /// touches the host's memory.
     func finish(_ copy: DeviceCopy) throws(DeviceError)
 }
 
@@ -33,7 +35,8 @@ public struct DeviceAddress: Hashable, Sendable {
     /// - Parameter rawValue: as the device counts.
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-    package func advanced(by bytes: Int) -> DeviceAddress { DeviceAddress(rawValue: rawValue &+ UInt64(bitPattern: Int64(bytes))) }
+    /// The address `bytes` bytes further on.
+    public func advanced(by bytes: Int) -> DeviceAddress { DeviceAddress(rawValue: rawValue &+ UInt64(bitPattern: Int64(bytes))) }
 }
 
 /// A copy under way.

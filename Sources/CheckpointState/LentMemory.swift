@@ -61,26 +61,30 @@ public struct LentMemory: @unchecked Sendable {
         return unsafe UnsafeMutableRawBufferPointer(start: start + range.lowerBound, count: range.count)
     }
 
-    /// Copies bytes `range` to `destination`, wherever they are.
-    func copy(_ range: Range<Int>, to destination: MemoryRegion) throws(DeviceError) {
+    /// Starts to copy bytes `range` to `destination`, wherever they are.
+    /// - Returns: the copy to finish; nil if it is complete.
+    func startCopy(_ range: Range<Int>, to destination: MemoryRegion) throws(DeviceError) -> DeviceCopy? {
         precondition(range.lowerBound >= 0 && range.upperBound <= byteCount && range.count <= destination.count)
         switch place {
-        case .host: unsafe destination.mutableBytes.copyMemory(from: UnsafeRawBufferPointer(bytes(range)))
+        case .host:
+            unsafe destination.mutableBytes.copyMemory(from: UnsafeRawBufferPointer(bytes(range)))
+            return nil
         case .device(let device, let address):
-            let copy = unsafe try device.startCopy(
+            return unsafe try device.startCopy(
                 from: address.advanced(by: range.lowerBound), to: destination.prefix(range.count).mutableBytes)
-            try device.finish(copy)
         }
     }
 
-    /// Copies all of `source` to offset `offset`, wherever that is.
-    func fill(at offset: Int, from source: MemoryRegion) throws(DeviceError) {
+    /// Starts to copy all of `source` to offset `offset`, wherever that is.
+    /// - Returns: the copy to finish; nil if it is complete.
+    func startFill(at offset: Int, from source: MemoryRegion) throws(DeviceError) -> DeviceCopy? {
         precondition(offset >= 0 && source.count <= byteCount - offset)
         switch place {
-        case .host: unsafe bytes(offset..<offset + source.count).copyMemory(from: source.bytes)
+        case .host:
+            unsafe bytes(offset..<offset + source.count).copyMemory(from: source.bytes)
+            return nil
         case .device(let device, let address):
-            let copy = unsafe try device.startCopy(from: source.bytes, to: address.advanced(by: offset))
-            try device.finish(copy)
+            return unsafe try device.startCopy(from: source.bytes, to: address.advanced(by: offset))
         }
     }
 }

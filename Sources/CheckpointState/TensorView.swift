@@ -86,8 +86,8 @@ public struct TensorView: Sendable {
             let source = unsafe memory.bytes(byteOffset + range.lowerBound..<byteOffset + range.upperBound)
             return unsafe Hashing.copyAndHash128(from: UnsafeRawBufferPointer(source), to: destination.mutableBytes)
         }
-        try forEachRun(in: range) { memoryRange, offset throws(DeviceError) in
-            try memory.copy(memoryRange, to: destination[offset..<offset + memoryRange.count])
+        try transfer(range) { memoryRange, offset throws(DeviceError) in
+            try memory.startCopy(memoryRange, to: destination[offset..<offset + memoryRange.count])
         }
         return destination.prefix(range.count).hash128
     }
@@ -95,9 +95,24 @@ public struct TensorView: Sendable {
     /// Copies `source` to row-major bytes `offset ..< offset + source.count` of the tensor.
     package func restore(_ source: MemoryRegion, at offset: Int) throws(DeviceError) {
         precondition(offset >= 0 && source.count <= byteCount - offset)
-        try forEachRun(in: offset..<offset + source.count) { memoryRange, position throws(DeviceError) in
-            try memory.fill(at: memoryRange.lowerBound, from: source[position..<position + memoryRange.count])
+        try transfer(offset..<offset + source.count) { memoryRange, position throws(DeviceError) in
+            try memory.startFill(at: memoryRange.lowerBound, from: source[position..<position + memoryRange.count])
         }
+    }
+
+    /// Starts a copy for each stretch of memory that makes up row-major bytes `range`, and waits for all of them.
+    private func transfer(
+        _ range: Range<Int>, _ start: (Range<Int>, Int) throws(DeviceError) -> DeviceCopy?
+    ) throws(DeviceError) {
+        var window = CopyWindow(memory.device)
+        do throws(DeviceError) {
+            try forEachRun(in: range) { memoryRange, offset throws(DeviceError) in try window.add(start(memoryRange, offset)) }
+        } catch {
+            // The first failure says what went wrong.
+            try? window.finish()
+            throw error
+        }
+        try window.finish()
     }
 
     /// The region of the host's memory that is row-major bytes `range`, if they lie in one piece.

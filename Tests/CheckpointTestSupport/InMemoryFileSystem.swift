@@ -200,7 +200,7 @@ package final class InMemoryFileSystem: FileSystem {
             let end = offset + bytes.count
             let growth = max(end - (state.nodes[node]?.bytes.count ?? 0), 0)
             if let capacity, state.usedBytes + growth > capacity { throw FileSystemError("pwrite(2)", path, .noSpace) }
-            state.nodes[node]?.bytes.append(contentsOf: repeatElement(0, count: growth))
+            state.nodes[node]?.bytes.append(contentsOf: [UInt8](repeating: 0, count: growth))
             state.nodes[node]?.bytes.replaceSubrange(offset..<end, with: bytes)
         }
     }
@@ -209,7 +209,7 @@ package final class InMemoryFileSystem: FileSystem {
         state.withLock { state in
             let size = state.nodes[node]?.bytes.count ?? 0
             if count < size { state.nodes[node]?.bytes.removeLast(size - count) }
-            if count > size { state.nodes[node]?.bytes.append(contentsOf: repeatElement(0, count: count - size)) }
+            if count > size { state.nodes[node]?.bytes.append(contentsOf: [UInt8](repeating: 0, count: count - size)) }
         }
     }
 

@@ -1,7 +1,8 @@
+internal import CheckpointDevices
 import CheckpointFormat
+import Checkpointing
 import CheckpointIO
 import CheckpointTestSupport
-import Checkpointing
 import Synchronization
 import SystemPackage
 import Testing
@@ -10,17 +11,23 @@ import Testing
 struct CheckpointerTests {
     private let memory = InMemoryFileSystem()
 
-    @Test("what is saved comes back, with every compression", arguments: [Compression.none, .lz4, .zstd(level: 3)])
-    func roundTrip(compression: Compression) throws {
-        let tensors = TestTensors(sizes: [30_000, 0, 8, 4096, 100_000], groups: ["a", "b"])
+    @Test(
+        "what is saved comes back, with every compression, from every place to every other",
+        arguments: [Compression.none, .lz4, .zstd(level: 3)], Placement.allCases)
+    func roundTrip(compression: Compression, placement: Placement) throws {
+        let tensors = try placement.tensors(sizes: [30_000, 0, 8, 4096, 100_000], groups: ["a", "b"])
         tensors.fillPattern(5)
         var options = smallOptions(workers: 2)
         options.compression = compression
         let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options)
         try checkpointer.save(step: 1, metrics: ["loss": 2.5, "bad": .nan]).wait()
-        let copy = TestTensors(sizes: [30_000, 0, 8, 4096, 100_000], groups: ["a", "b"])
-        let report = try checkpointer.store.restore(.latest, into: copy)
-        #expect(copy.bytes == tensors.bytes)
+        var report = try checkpointer.store.restore(.latest, into: tensors)
+        for home in Placement.allCases {
+            let copy = try home.tensors(sizes: [30_000, 0, 8, 4096, 100_000], groups: ["a", "b"])
+            report = try checkpointer.store.restore(.latest, into: copy)
+            #expect(copy.bytes == tensors.bytes, "\(home)")
+            #expect(copy.device?.report.misuses ?? [] == [])
+        }
         #expect(report.step == 1)
         #expect(report.metrics["loss"] == 2.5)
         #expect(report.metrics["bad"]?.isNaN == true)
@@ -47,9 +54,9 @@ struct CheckpointerTests {
         #expect(stored[1] == 64 << 10)
     }
 
-    @Test("an arena of one chunk is enough for tensors larger than it")
-    func arenaOfOneChunk() throws {
-        let tensors = TestTensors(sizes: [50_000, 20_000])
+    @Test("an arena of one chunk is enough for tensors larger than it", arguments: Placement.allCases)
+    func arenaOfOneChunk(placement: Placement) throws {
+        let tensors = try placement.tensors(sizes: [50_000, 20_000])
         tensors.fillPattern(1)
         var options = smallOptions(workers: 2)
         options.arenaBytes = 0

@@ -1,6 +1,7 @@
+internal import CheckpointDevices
+import Checkpointing
 import CheckpointIO
 import CheckpointTestSupport
-import Checkpointing
 import Testing
 
 /// Every tensor holds the step number, so a checkpoint that mixes two steps shows it.
@@ -10,12 +11,12 @@ struct TornSnapshotTests {
 
     /// Trains for some steps, saving at random, on a disk slow enough that captures are late.
     /// - Returns: for each checkpoint, the distinct values found in it.
-    private func train(_ fence: Fence, seed: UInt64) throws -> [(step: Int, values: Set<UInt64>)] {
+    private func train(_ fence: Fence, _ placement: Placement, seed: UInt64) throws -> [(step: Int, values: Set<UInt64>)] {
         let memory = InMemoryFileSystem()
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
             if operation.verb.hasPrefix("write") { sleepMilliseconds(0.3) }
         }
-        let tensors = TestTensors(
+        let tensors = try placement.tensors(
             sizes: [40_000, 8, 64_000, 800, 16_384, 24, 90_000, 4_096], groups: ["a", "b", "c"])
         let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions(workers: 2))
         var random = SeededGenerator(seed)
@@ -25,6 +26,9 @@ struct TornSnapshotTests {
             sleepMilliseconds(Double.random(in: 0...3, using: &random))
         }
         try checkpointer.close()
+        if let report = tensors.device?.report {
+            #expect(report.misuses == [] && report.unpreparedCopies == 0 && report.unfinishedCopies == 0 && report.preparedRegions == 0)
+        }
         return try contents(of: memory)
     }
 
@@ -49,16 +53,22 @@ struct TornSnapshotTests {
 
     @Test(
         "with the fence, every checkpoint holds exactly its own step", arguments: [Fence.whole, .perGroup, .misnamed],
-        1...3 as ClosedRange<UInt64>)
-    func fencedIsWhole(fence: Fence, seed: UInt64) throws {
-        let checkpoints = try train(fence, seed: seed)
+        Placement.allCases)
+    func fencedIsWhole(fence: Fence, placement: Placement) throws {
+        for seed in 1...(placement == .host ? 3 : 2) as ClosedRange<UInt64> { try expectWhole(fence, placement, seed) }
+    }
+
+    private func expectWhole(_ fence: Fence, _ placement: Placement, _ seed: UInt64) throws {
+        let checkpoints = try train(fence, placement, seed: seed)
         #expect(checkpoints.count > 5, "seed \(seed)")
         for (step, values) in checkpoints { #expect(values == [UInt64(step)], "step \(step), seed \(seed)") }
     }
 
-    @Test("without the fence the same training tears checkpoints, and this test sees it")
-    func unfencedIsTorn() throws {
-        let torn = try (1...4).flatMap { try train(.none, seed: $0) }.filter { $0.values != [UInt64($0.step)] }
-        #expect(!torn.isEmpty)
+    @Test("without the fence the same training tears checkpoints, and this test sees it", arguments: Placement.allCases)
+    func unfencedIsTorn(placement: Placement) throws {
+        let isTorn = try (1...4).contains { seed in
+            try train(.none, placement, seed: seed).contains { $0.values != [UInt64($0.step)] }
+        }
+        #expect(isTorn)
     }
 }

@@ -70,6 +70,7 @@ extension CheckpointStore {
             }
             wanted.append(record)
         }
+        try translating("restore") { try DeviceKeeper.orderCopies(to: tensors) }
         try operation.run(plan)
         for (object, bytes) in zip(objects, try operation.objects(wanted)) {
             try translating("object \(object.name)") { try object.restore(bytes) }

@@ -119,7 +119,7 @@ public final class Checkpointer: Sendable {
                 pipeline.waitUntilIdle()
                 try pipeline.replaceArena()
             }
-            try session.devices.prepare(for: operation.inventory, pipeline, crew)
+            try session.devices.prepare(for: operation.inventory, pipeline, crew, warn: session.warn)
         }
         pipeline.begin(operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes))
         if !mechanisms.isLazy { _ = pipeline.passFence(nil, .block) { _ in } }

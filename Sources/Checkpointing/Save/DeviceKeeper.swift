@@ -4,42 +4,57 @@ internal import CheckpointState
 /// The devices that a state lies on, and what has been done for each.
 final class DeviceKeeper: Sendable {
     private struct State {
-        var devices: [any Device] = []
+        var devices: [(device: any Device, isPrepared: Bool)] = []
         /// What the devices have been told of; a new arena has to be told of again.
         var arena: StagingArena?
     }
 
     private let state = Monitor(State())
 
+    /// A checkpointer that is dropped without `close` lets go of its arena here, when its last save is over.
+    deinit { release() }
+
     /// Has every device of the state ready for copies, ordered after what the trainer has asked of it. Called by each save.
-    func prepare(for inventory: StateInventory, _ pipeline: SavePipeline, _ crew: ThreadCrew) throws {
-        let devices = Self.devices(of: inventory)
+    /// - Parameter warn: told of a device that could not be prepared: it is slower, and works.
+    func prepare(
+        for inventory: StateInventory, _ pipeline: SavePipeline, _ crew: ThreadCrew, warn: (String) -> Void
+    ) throws {
+        let devices = Self.devices(of: inventory.tensors)
         guard !devices.isEmpty else { return }
         try crew.startDeviceThreads()
         let arena = pipeline.state.withLock { $0.arena }
         for device in devices {
-            try prepare(device, arena)
+            prepare(device, arena, warn)
             try device.orderCopiesAfterTrainer()
         }
     }
 
-    private static func devices(of inventory: StateInventory) -> [any Device] {
+    /// Copies to these tensors must not be overtaken by what the trainer has asked for before.
+    static func orderCopies(to tensors: [TensorItem]) throws(DeviceError) {
+        for device in devices(of: tensors) { try device.orderCopiesAfterTrainer() }
+    }
+
+    private static func devices(of tensors: [TensorItem]) -> [any Device] {
         var devices: [any Device] = []
-        for tensor in inventory.tensors {
+        for tensor in tensors {
             guard let device = tensor.view.memory.device, !devices.contains(where: { $0 === device }) else { continue }
             devices.append(device)
         }
         return devices
     }
 
-    private func prepare(_ device: any Device, _ arena: StagingArena) throws {
-        let isKnown = state.withLock { $0.arena === arena && $0.devices.contains { $0 === device } }
+    private func prepare(_ device: any Device, _ arena: StagingArena, _ warn: (String) -> Void) {
+        let isKnown = state.withLock { $0.arena === arena && $0.devices.contains { $0.device === device } }
         guard !isKnown else { return }
         if state.withLock({ $0.arena !== arena }) { release() }
-        try arena.prepare(for: device)
+        var isPrepared = true
+        do throws(DeviceError) { try arena.prepare(for: device) } catch {
+            isPrepared = false
+            warn("copies from \(device.name) are slower than they could be: \(error)")
+        }
         state.withLock { state in
             state.arena = arena
-            state.devices.append(device)
+            state.devices.append((device, isPrepared))
         }
     }
 
@@ -49,6 +64,6 @@ final class DeviceKeeper: Sendable {
             defer { state = State() }
             return (state.devices, state.arena)
         }
-        for device in devices { arena?.release(from: device) }
+        for (device, isPrepared) in devices where isPrepared { arena?.release(from: device) }
     }
 }

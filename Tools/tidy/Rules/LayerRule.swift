@@ -34,6 +34,9 @@ public let layers: [Layer] = [
         target: "CheckpointCatalog", imports: ["CheckpointFormat", "CheckpointCodecs", "GRDB", "SystemPackage", "Foundation"],
         reason: "only the catalog knows SQLite, and it knows manifests but no segments"),
     Layer(
+        target: "CheckpointDevices", imports: ["CheckpointState", "CheckpointIO", "CheckpointCodecs", "Glibc"],
+        reason: "a device copies bytes, and knows neither engine nor store"),
+    Layer(
         target: "Checkpointing",
         imports: checkpointModules.union(["SystemPackage", "Synchronization", "Foundation", "Logging"]),
         reason: "the engine sees C, SQLite and the platform only through the layers below it"),

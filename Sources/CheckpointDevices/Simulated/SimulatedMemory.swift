@@ -1,0 +1,125 @@
+internal import CheckpointCodecs
+internal import CheckpointIO
+public import CheckpointState
+
+/// The memory of a `SimulatedDevice`. Its addresses are nothing to the host: one used as a pointer ends the process.
+///
+/// A read or a write is one piece for whoever looks on; a copy by the device's engine is not, but a page at a time.
+public final class SimulatedMemory: Sendable {
+    private struct Allocation {
+        let address: UInt64
+        let count: Int
+        let buffer: AlignedBuffer
+        var end: UInt64 { address + UInt64(count) }
+    }
+
+    private struct State {
+        /// Addresses ascend.
+        var allocations: [Allocation] = []
+        /// No x86-64 or AArch64 process has anything mapped here.
+        var next: UInt64 = 0x00D0_0000_0000_0000
+        var used = 0
+    }
+
+    /// Size in bytes.
+    public let capacity: Int
+    private let device: String
+    private let state = Monitor(State())
+    /// What the engine copies at once.
+    static let pageBytes = 4096
+
+    init(capacity: Int, device: String) {
+        self.capacity = capacity
+        self.device = device
+    }
+
+    /// Bytes allocated at present.
+    public var usedBytes: Int { state.withLock { $0.used } }
+
+    func allocate(_ byteCount: Int) throws(DeviceError) -> DeviceAddress {
+        try state.withLock { state throws(DeviceError) in
+            guard byteCount > 0, byteCount <= capacity - state.used else {
+                throw DeviceError("\(device): no room for \(byteCount) bytes: \(state.used) of \(capacity) are in use; free some")
+            }
+            let buffer: AlignedBuffer
+            do throws(OutOfMemory) { buffer = try AlignedBuffer(count: byteCount, hugePages: false) } catch {
+                throw DeviceError("\(device): \(error); ask for less")
+            }
+            let address = state.next
+            state.allocations.append(Allocation(address: address, count: byteCount, buffer: buffer))
+            state.used += byteCount
+            // Allocations never touch: a range that runs over the end of one is not in the next.
+            state.next += UInt64(byteCount + 2 * Self.pageBytes) / 256 * 256
+            return DeviceAddress(rawValue: address)
+        }
+    }
+
+    func free(_ address: DeviceAddress) {
+        state.withLock { state in
+            guard let index = state.allocations.firstIndex(where: { $0.address == address.rawValue }) else { return }
+            state.used -= state.allocations.remove(at: index).count
+        }
+    }
+
+    /// The bytes from `address` on.
+    /// - Throws: if the range does not lie in one allocation.
+    public func read(_ byteCount: Int, at address: DeviceAddress) throws(DeviceError) -> [UInt8] {
+        try access(address, byteCount) { $0.array }
+    }
+
+    /// Writes bytes from `address` on.
+    /// - Throws: if the range does not lie in one allocation.
+    public func write(_ bytes: [UInt8], at address: DeviceAddress) throws(DeviceError) {
+        try access(address, bytes.count) { $0.store(bytes[...]) }
+    }
+
+    /// - Throws: if the range does not lie in one allocation.
+    func check(_ address: DeviceAddress, _ byteCount: Int) throws(DeviceError) { try access(address, byteCount) { _ in } }
+
+    func copy(_ host: MemoryRegion, _ direction: CopyDirection, at address: DeviceAddress) throws(DeviceError) {
+        for start in stride(from: 0, to: host.count, by: Self.pageBytes) {
+            let part = host[start..<min(start + Self.pageBytes, host.count)]
+            try access(address.advanced(by: start), part.count) { memory in
+                switch direction {
+                case .toHost: unsafe part.mutableBytes.copyMemory(from: memory.bytes)
+                case .toDevice: unsafe memory.mutableBytes.copyMemory(from: part.bytes)
+                }
+            }
+        }
+    }
+
+    private func access<R>(
+        _ address: DeviceAddress, _ byteCount: Int, _ body: (MemoryRegion) -> R
+    ) throws(DeviceError) -> R {
+        try state.withLock { state throws(DeviceError) in
+            let first = address.rawValue
+            guard let found = state.allocations.last(where: { $0.address <= first }), byteCount >= 0,
+                first <= found.end, UInt64(byteCount) <= found.end - first
+            else {
+                let text = String(first, radix: 16)
+                throw DeviceError("\(device): \(byteCount) bytes at 0x\(text) do not lie in one allocation; check the loan and its life")
+            }
+            let offset = Int(first - found.address)
+            return body(found.buffer.region[offset..<offset + byteCount])
+        }
+    }
+}
+
+enum CopyDirection { case toHost, toDevice }
+
+/// Memory of a `SimulatedDevice`, freed with the object: the `owner` to give to `LentMemory`.
+public final class SimulatedAllocation: Sendable {
+    /// Of the first byte, a multiple of 256.
+    public let address: DeviceAddress
+    /// Size in bytes.
+    public let byteCount: Int
+    private let memory: SimulatedMemory
+
+    init(_ memory: SimulatedMemory, byteCount: Int) throws(DeviceError) {
+        address = try memory.allocate(byteCount)
+        self.byteCount = byteCount
+        self.memory = memory
+    }
+
+    deinit { memory.free(address) }
+}
