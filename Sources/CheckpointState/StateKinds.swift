@@ -45,7 +45,7 @@ public enum StateBuilder {
     public static func buildEither(second part: [any StateProvider]) -> [any StateProvider] { part }
 }
 
-/// One tensor in the host's memory.
+/// One tensor.
 public struct TensorState: StateProvider {
     private let name: String
     private let view: TensorView

@@ -1,7 +1,7 @@
 package import CheckpointCodecs
 public import CheckpointFormat
 
-/// A tensor where it lies in the host's memory: element type, shape, and a stride in elements per dimension.
+/// A tensor where it lies in memory, the process's or a device's: element type, shape, and a stride in elements per dimension.
 ///
 /// The engine sees a tensor as its row-major bytes (Formats/README.md, Conventions), whatever the strides are.
 public struct TensorView: Sendable {

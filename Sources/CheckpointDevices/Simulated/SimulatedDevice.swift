@@ -79,7 +79,7 @@ public final class SimulatedDevice: Device {
         } catch { throw DeviceError("\(name): \(error); raise the limit of threads") }
     }
 
-    /// Work not done yet is dropped. Not to be the work of one of its own kernels.
+    /// Work not done yet is dropped. A kernel must not be the last to hold the device.
     deinit {
         queues.withLock { $0.isClosing = true }
         for thread in threads { thread.join() }
