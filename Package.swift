@@ -31,6 +31,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CKernels"),
         .target(name: "CPlatform"),
+        .target(name: "CGuard"),
         .target(name: "CheckpointFormat", swiftSettings: strict),
         .target(
             name: "CheckpointCodecs",
@@ -47,11 +48,12 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "CheckpointState", dependencies: ["CheckpointFormat", "CheckpointCodecs"], swiftSettings: strict),
+        .target(name: "CheckpointGuard", dependencies: ["CGuard", "CheckpointIO"], swiftSettings: strict),
         .target(
             name: "Checkpointing",
             dependencies: [
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", system, .product(name: "Logging", package: "swift-log"),
+                "CheckpointState", "CheckpointGuard", system, .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
 
@@ -66,6 +68,9 @@ let package = Package(
             name: "CheckpointStateTests",
             dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointTestSupport"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointGuardTests",
+            dependencies: ["CheckpointGuard", "CheckpointIO", "CheckpointTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "CheckpointSegmentsTests",
             dependencies: [
@@ -140,7 +145,7 @@ let package = Package(
             name: "CheckpointingTests",
             dependencies: [
                 "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
-                "CheckpointSegments", "CheckpointState",
+                "CheckpointGuard", "CheckpointSegments", "CheckpointState",
                 "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),

@@ -3,12 +3,13 @@ internal import CheckpointGuard
 /// Where the blocks of a snapshot lie in the process's memory, page by page: which pages can be guarded, which blocks a page is part of,
 /// and which pages are out once a block is. Pure arithmetic on addresses.
 ///
-/// A page is guarded if every byte of it is state. What lies beside it (the ends of a tensor, whole small tensors) shares its page with
+/// A page is guarded if every byte of it is state, of one tensor if so wanted. What lies beside it (the ends of a tensor, whole small tensors) shares its page with
 /// data that the trainer may write at any time, and has to be copied at `save`.
 struct GuardMap {
     /// A chunk that lies in one piece.
     struct Piece: Equatable {
         var addresses: Range<UInt>
+        var tensor: Int
         var chunk: Int
         var block: Int
     }
@@ -29,7 +30,8 @@ struct GuardMap {
     private let reach: [UInt]
     private let piecesOfBlock: [Int: [Int]]
 
-    init(_ unordered: [Piece]) {
+    /// - Parameter sharesPages: whether a page may be guarded that several tensors have bytes on: a write to it does not tell which.
+    init(_ unordered: [Piece], sharesPages: Bool = true) {
         pieces = unordered.filter { !$0.addresses.isEmpty }.sorted { $0.addresses.lowerBound < $1.addresses.lowerBound }
         var reach: [UInt] = []
         var piecesOfBlock: [Int: [Int]] = [:]
@@ -39,19 +41,26 @@ struct GuardMap {
         }
         self.reach = reach
         self.piecesOfBlock = piecesOfBlock
-        divide()
+        divide(sharesPages)
     }
 
     /// Finds the stretches of memory that are state throughout, and what of each is whole pages.
-    private mutating func divide() {
+    private mutating func divide(_ sharesPages: Bool) {
         var start = 0
-        for index in pieces.indices where index + 1 == pieces.count || pieces[index + 1].addresses.lowerBound > reach[index] {
+        for index in pieces.indices where isEndOfStretch(index, sharesPages) {
             let stretch = pieces[start].addresses.lowerBound..<reach[index]
             let whole = PageRange(inside: stretch.lowerBound, byteCount: Int(stretch.upperBound - stretch.lowerBound))
             if let whole { pages.append(whole) }
             for piece in pieces[start...index] { addFragments(of: piece, beside: whole) }
             start = index + 1
         }
+    }
+
+    private func isEndOfStretch(_ index: Int, _ sharesPages: Bool) -> Bool {
+        guard index + 1 < pieces.count else { return true }
+        let next = pieces[index + 1]
+        if next.addresses.lowerBound < reach[index] { return false }
+        return next.addresses.lowerBound > reach[index] || (!sharesPages && next.tensor != pieces[index].tensor)
     }
 
     private mutating func addFragments(of piece: Piece, beside whole: PageRange?) {
