@@ -149,8 +149,15 @@ let package = Package(
                 "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
+        .target(name: "AllocationCounter", path: "Tests/AllocationProbe/Counter"),
+        .executableTarget(
+            name: "AllocationProbe",
+            dependencies: [
+                "AllocationCounter", "Checkpointing", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport",
+            ],
+            path: "Tests/AllocationProbe/Program", swiftSettings: strict),
         .testTarget(
-            name: "TrainerTests", dependencies: ["Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
+            name: "TrainerTests", dependencies: ["AllocationProbe", "Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .c11
