@@ -35,7 +35,7 @@ public let layers: [Layer] = [
         reason: "only the catalog knows SQLite, and it knows manifests but no segments"),
     Layer(
         target: "Checkpointing",
-        imports: checkpointModules.union(["SystemPackage", "Synchronization", "Foundation", "Logging"]),
+        imports: checkpointModules.union(["SystemPackage", "Synchronization", "Foundation", "Logging", "CoreMetrics"]),
         reason: "the engine sees C, SQLite and the platform only through the layers below it"),
 ]
 
