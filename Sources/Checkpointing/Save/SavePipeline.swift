@@ -292,7 +292,8 @@ final class SavePipeline: Sendable {
             if policy == .replacePending {
                 for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
             }
-            return (state.machine.beginFence(group), last.operation)
+            let charged = state.flying.last { $0.failure == nil } ?? last
+            return (state.machine.beginFence(group), charged.operation)
         }
         guard let (fence, charged) = fence else { return .zero }
         let began = configuration.trainer.begin()
