@@ -33,6 +33,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CKernels"),
         .target(name: "CPlatform"),
+        .target(name: "CGuard"),
         .target(name: "CheckpointFormat", swiftSettings: strict),
         .target(
             name: "CheckpointCodecs",
@@ -49,11 +50,12 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "CheckpointState", dependencies: ["CheckpointFormat", "CheckpointCodecs"], swiftSettings: strict),
+        .target(name: "CheckpointGuard", dependencies: ["CGuard", "CheckpointIO"], swiftSettings: strict),
         .target(
             name: "Checkpointing",
             dependencies: [
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", system, logging,
+                "CheckpointState", "CheckpointGuard", system, logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -69,6 +71,9 @@ let package = Package(
             name: "CheckpointStateTests",
             dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointTestSupport"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointGuardTests",
+            dependencies: ["CheckpointGuard", "CheckpointIO", "CheckpointTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "CheckpointSegmentsTests",
             dependencies: [
@@ -146,7 +151,7 @@ let package = Package(
             name: "CheckpointingTests",
             dependencies: [
                 "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
-                "CheckpointSegments", "CheckpointState",
+                "CheckpointGuard", "CheckpointSegments", "CheckpointState",
                 "CheckpointTestSupport", system, logging,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],

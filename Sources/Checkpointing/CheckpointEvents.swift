@@ -43,7 +43,8 @@ public struct SaveReport: Sendable {
     public var isUnchanged: Bool
     /// What the trainer waited in this call of `save`, until the checkpoint was published.
     public var stallSubmit: Duration
-    /// What the trainer waited at fences for copies, until the checkpoint was published. A wait is charged to the save asked for last.
+    /// What the trainer waited for copies, at fences or held in a write, until the checkpoint was published. A fence is charged to the
+    /// save asked for last.
     public var stallFence: Duration
     /// What the trainer waited for the disk, before this save could begin and at fences, charged likewise.
     public var stallBackpressure: Duration

@@ -16,8 +16,22 @@ public struct CheckpointerOptions: Sendable {
         case replacePending
     }
 
+    /// How the state is kept from changing while it is captured.
+    public enum Capture: Sendable {
+        /// The trainer asks for a permit before it changes anything.
+        case fenced
+        /// As `fenced`, and what changes without a permit is found and named: for tests of a training loop. The save in flight then fails.
+        /// Needs Linux 6.7.
+        case checked
+        /// The trainer asks for nothing: the kernel holds its writes to what has not been captured yet. Needs Linux 6.4 and, in most
+        /// configurations, a privilege; `Checkpointer.init` says which.
+        case guarded
+    }
+
     /// A person's name for the run, shown by `ckpt ls`.
     public var runName = ""
+    /// How the state is kept from changing while it is captured.
+    public var capture = Capture.fenced
     /// How hard to try to make blocks smaller.
     public var compression = Compression.none
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.

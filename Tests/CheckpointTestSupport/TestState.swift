@@ -46,6 +46,17 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
         }
     }
 
+    package var wordCount: Int { totalBytes / 8 }
+
+    /// The number of the first element of a tensor, among those of all.
+    package func firstWord(of tensor: Int) -> Int { ranges[tensor].lowerBound / 8 }
+
+    /// Writes one element.
+    package func write(_ value: UInt64, atWord word: Int) {
+        precondition((0..<wordCount).contains(word))
+        unsafe memory.storeBytes(of: value, toByteOffset: word * 8, as: UInt64.self)
+    }
+
     /// Fills everything with bytes that depend on position and `seed`, so that no two blocks are equal.
     package func fillPattern(_ seed: UInt64) {
         var random = SeededGenerator(seed)

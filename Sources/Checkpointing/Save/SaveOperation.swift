@@ -32,6 +32,13 @@ final class SaveOperation: Sendable {
     let ticket: SaveTicket
     let started: ContinuousClock.Instant
     let results: Monitor<Results>
+    private let guarding = Monitor<GuardedCapture?>(nil)
+
+    /// What protects the state while this save captures it, if anything does.
+    var protection: GuardedCapture? {
+        get { guarding.withLock { $0 } }
+        set { guarding.withLock { $0 = newValue } }
+    }
 
     init(
         header: Manifest, plan: CapturePlan, inventory: StateInventory,
@@ -58,12 +65,15 @@ final class SaveOperation: Sendable {
     /// Copies block `index` from the trainer's memory to `slot`, hashing each of its chunks on the way.
     func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) throws {
         let block = plan.blocks[index]
+        let protection = protection
         for row in block.chunks {
             let chunk = plan.chunks[row]
-            let hash = try inventory.tensors[chunk.tensor].view.capture(
-                chunk.range, to: slot[chunk.offset..<chunk.offset + chunk.range.count])
+            let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
+            var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
+            if let protection, protection.restoreFrozen(row, in: region) { hash = region.hash128 }
             results.withLock { $0.hashes[row] = hash }
         }
+        protection?.captured(index)
         results.withLock { results in
             if isFenced { results.fencedBytes += block.bytes } else { results.liveBytes += block.bytes }
         }

@@ -100,14 +100,18 @@ final class SavePipeline: Sendable {
 
     // MARK: Saves
 
-    func begin(_ operation: SaveOperation, layout: SegmentLayout) {
+    /// - Returns: the flight's id.
+    @discardableResult
+    func begin(_ operation: SaveOperation, layout: SegmentLayout) -> Int {
         let plan = operation.plan
         let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.group, $0.lane) }, groupCount: plan.groups.count)
         let flight = Flight.Plan(
             snapshot: snapshot, groupIndex: plan.groupIndex, rawBytes: plan.blocks.map(\.bytes), layout: layout,
             isPlacedEarly: !configuration.encodes, hasObjects: !operation.frozenObjects.isEmpty)
-        state.withLock { state in
-            state.flying.append(State.Flying(flight: state.machine.begin(flight), operation: operation))
+        return state.withLock { state in
+            let id = state.machine.begin(flight)
+            state.flying.append(State.Flying(flight: id, operation: operation))
+            return id
         }
     }
 
@@ -159,6 +163,7 @@ final class SavePipeline: Sendable {
         let index = state.index(of: flight)
         if state.flying[index].failure == nil { state.flying[index].failure = error }
         state.machine.failed(flight: flight, holding: job)
+        state.flying[index].operation.protection?.letGo()
     }
 
     // MARK: Actions
@@ -310,6 +315,22 @@ final class SavePipeline: Sendable {
         return backpressure
     }
 
+    /// Captures one certain block on this thread, unless it is out or another thread is at it.
+    /// - Returns: time spent waiting for an arena slot, that is, for the disk.
+    func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
+        let began = ContinuousClock.now
+        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.operation }
+        var wasFull = false
+        let step = state.waitFor { state -> State.Step? in
+            if !state.machine.slots.hasFree { wasFull = true }
+            return state.machine.nextStep(for: block, of: flight).map { state.step($0) }
+        }
+        let backpressure = wasFull ? .now - began : Duration.zero
+        if let (job, operation, arena) = step.work { capture(job, operation, arena, lane, isFenced: true) }
+        charged?.results.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
+        return backpressure
+    }
+
     /// Something to do at a fence; nil: pass.
     private func nextJob(
         atFence fence: Int, _ charged: SaveOperation, _ backpressure: inout Duration, _ whileWaiting: (Bool) -> Void
@@ -340,11 +361,12 @@ extension SavePipeline.State {
     }
 
     /// What a thread that waits at a fence should do; nil: wait.
-    fileprivate mutating func step(atFence fence: Int) -> Step? {
-        switch machine.nextStep(atFence: fence) {
+    fileprivate mutating func step(atFence fence: Int) -> Step? { machine.nextStep(atFence: fence).map(step) }
+
+    fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {
+        switch step {
         case .pass: Step(work: nil)
         case .capture(let job): Step(work: (job, flying[index(of: job.flight)].operation, arena))
-        case nil: nil
         }
     }
 }

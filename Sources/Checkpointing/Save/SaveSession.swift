@@ -1,5 +1,6 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
+internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
@@ -48,6 +49,8 @@ final class SaveSession: Sendable {
     let events = EventPublisher()
     private let journal: SaveJournal
     private let metrics: SaveMetrics
+    /// Set once, when the pipeline exists.
+    private let protections = Monitor<(guarded: GuardedCapture?, checker: MutationChecker?)>((nil, nil))
     private let expiry: Expiry
     private let expiring = Monitor(())
 
@@ -92,6 +95,10 @@ final class SaveSession: Sendable {
     }
 
     private func commit(_ operation: SaveOperation) throws {
+        do { try checkForMutations("step \(operation.ticket.step) was captured") } catch {
+            operation.writer.abandon()
+            throw error
+        }
         // A state without tensors has nothing that a worker could have captured last.
         if operation.plan.blocks.isEmpty { captured(operation) }
         let commit = CommitProtocol(
@@ -111,6 +118,51 @@ final class SaveSession: Sendable {
         metrics.committed(report)
         operation.ticket.advance(to: .committed)
         emit(.committed(report))
+    }
+
+    // MARK: Protection
+
+    var guarded: GuardedCapture? { protections.withLock { $0.guarded } }
+    var checker: MutationChecker? { protections.withLock { $0.checker } }
+
+    /// Makes what the capture mode needs.
+    /// - Throws: code `unsupported`, if the kernel or the process's privileges do not allow it.
+    func setUpProtection(_ pipeline: SavePipeline) throws(CheckpointError) {
+        do {
+            switch options.capture {
+            case .fenced: return
+            case .checked:
+                let checker = try MutationChecker()
+                protections.withLock { $0.checker = checker }
+            case .guarded:
+                let state = state
+                let guarded = try GuardedCapture(pipeline) { time, backpressure in
+                    state.withLock { state in
+                        state.stall.backpressure += backpressure
+                        state.stall.fence += time - backpressure
+                    }
+                }
+                protections.withLock { $0.guarded = guarded }
+            }
+        } catch let error as GuardError {
+            throw CheckpointError(.unsupported, "the state cannot be watched: \(error)", remedy: "Or choose capture: .fenced")
+        } catch { throw CheckpointError(any: error, during: "watching the state") }
+    }
+
+    /// - Throws: code `misuse`, naming the tensors, if any was changed without a permit.
+    private func checkForMutations(_ occasion: String) throws {
+        guard let checker else { return }
+        if let error = Self.violation(try checker.changed(), occasion) {
+            warn("\(error)")
+            throw error
+        }
+    }
+
+    static func violation(_ names: [String], _ occasion: String) -> CheckpointError? {
+        guard !names.isEmpty else { return nil }
+        return CheckpointError(
+            .misuse, "tensors were changed without a permit before \(occasion)",
+            remedy: "Change them inside mutate, or while holding permit()", names: names)
     }
 
     /// Removes what the run no longer keeps. A failure stops nothing: the next save tries again.

@@ -29,6 +29,12 @@ struct StallMeter {
         running = (.fence, since + duration)
     }
 
+    /// A wait that is over, of a thread that is in no other.
+    mutating func add(fence: Duration, backpressure: Duration) {
+        total.fence += fence
+        total.backpressure += backpressure
+    }
+
     mutating func end(at now: ContinuousClock.Instant) {
         precondition(depth > 0, "the end of a wait that has not begun")
         depth -= 1
