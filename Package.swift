@@ -11,6 +11,7 @@ let strict: [SwiftSetting] = [
 ]
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let package = Package(
     name: "ckpt",
@@ -21,6 +22,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
@@ -53,7 +55,8 @@ let package = Package(
             name: "Checkpointing",
             dependencies: [
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", "CheckpointGuard", system, .product(name: "Logging", package: "swift-log"),
+                "CheckpointState", "CheckpointGuard", system, logging,
+                .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
 
@@ -92,7 +95,9 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "ReferenceTrainer",
-            dependencies: ["Checkpointing", "ReferenceModel", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Checkpointing", "ReferenceModel", logging, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Examples/ReferenceTrainer/App", swiftSettings: strict),
         .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"], swiftSettings: strict),
 
@@ -117,6 +122,7 @@ let package = Package(
             name: "CheckpointBench",
             dependencies: [
                 "CBaseline", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState", "Checkpointing", system,
+                logging,
             ],
             path: "Tools/bench/Library", swiftSettings: strict),
         .testTarget(
@@ -126,7 +132,7 @@ let package = Package(
         .executableTarget(
             name: "crashsim",
             dependencies: [
-                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system,
+                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/crashsim", swiftSettings: strict),
@@ -146,7 +152,8 @@ let package = Package(
             dependencies: [
                 "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
                 "CheckpointGuard", "CheckpointSegments", "CheckpointState",
-                "CheckpointTestSupport", system,
+                "CheckpointTestSupport", system, logging,
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict),
         .target(name: "AllocationCounter", path: "Tests/AllocationProbe/Counter"),

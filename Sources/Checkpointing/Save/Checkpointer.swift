@@ -25,7 +25,7 @@ public final class Checkpointer: Sendable {
     /// Where checkpoints go.
     public let store: CheckpointStore
     private let provider: any StateProvider
-    private let session: SaveSession
+    let session: SaveSession
     private let pipeline: SavePipeline
     private let crew: ThreadCrew
     private let encoder: BlockEncoder
@@ -49,7 +49,8 @@ public final class Checkpointer: Sendable {
         try MemoryPreflight.check(options)
         let session = session, encoder = encoder
         (pipeline, crew) = try translating("starting") {
-            let configuration = SavePipeline.Configuration(options, encodes: encoder.needsSpare)
+            var configuration = SavePipeline.Configuration(options, encodes: encoder.needsSpare)
+            configuration.trainer = session.trainer
             let pipeline = try SavePipeline(configuration, outcome: session.outcome)
             return (pipeline, try ThreadCrew(pipeline, niceness: options.workerNiceness))
         }
@@ -83,14 +84,17 @@ public final class Checkpointer: Sendable {
     public func save(step: Int, metrics: [String: Double] = [:]) throws(CheckpointError) -> SaveTicket {
         let called = ContinuousClock.now
         try checkUse(step: step)
+        let span = session.trainer.begin()
+        defer { session.trainer.end("save", since: span, step: step) }
         let ticket = SaveTicket(step: step, earlierFailure: session.takeFailure()) { [pipeline] in pipeline.cancel($0) }
         do throws(CheckpointError) {
             try pipeline.admit(step: step, session.options.backpressure)
             let started = ContinuousClock.now
             let operation = try prepare(ticket, metrics, started)
-            session.emit(.started(step: step, id: ticket.id))
+            operation.results.withLock { $0.stall.begin(submitted: started, called: called) }
+            session.started(operation)
             try begin(operation)
-            session.recordSubmission(called: called, started: started)
+            session.recordSubmission(operation, called: called, started: started)
         } catch {
             session.failed(ticket, error)
         }
@@ -293,6 +297,8 @@ public final class Checkpointer: Sendable {
         }
         guard !wasClosed else { return }
         stop()
+        writeTrace()
+        session.events.finish()
         if let failure = session.state.withLock({ $0.unreportedFailure }) { throw failure }
     }
 }

@@ -24,6 +24,7 @@ final class GuardedCapture: Sendable {
     /// Set once; the guard calls back into this object, which must therefore not own it alone.
     private let memory = Monitor<WriteGuard?>(nil)
     private let pipeline: SavePipeline
+    private let lane: TraceLane
     /// Told how long a write was held, and how much of that was for the disk.
     private let held: @Sendable (_ time: Duration, _ backpressure: Duration) -> Void
 
@@ -32,6 +33,7 @@ final class GuardedCapture: Sendable {
         _ pipeline: SavePipeline, held: @escaping @Sendable (Duration, Duration) -> Void
     ) throws {
         self.pipeline = pipeline
+        lane = pipeline.configuration.trainer.recorder?.lane(named: "ckpt-guard") ?? .none
         self.held = held
         let memory = try WriteGuard { [unowned self] address in self.hold(address) }
         self.memory.withLock { $0 = memory }
@@ -117,10 +119,11 @@ final class GuardedCapture: Sendable {
 
     /// Somebody writes to a page that is still protected. Called on the guard's thread, which captures what is on the page.
     private func hold(_ address: UInt) {
-        let began = ContinuousClock.now
+        let (began, span) = (ContinuousClock.now, lane.begin())
+        defer { lane.end("hold", since: span) }
         var backpressure = Duration.zero
         if let (layout, flight) = protection() {
-            for block in layout.map.blocks(onPageOf: address) { backpressure += pipeline.captureNow(block, of: flight) }
+            for block in layout.map.blocks(onPageOf: address) { backpressure += pipeline.captureNow(block, of: flight, lane: lane) }
         }
         releaseIfOut(address)
         held(.now - began, backpressure)

@@ -18,6 +18,9 @@ final class SaveOperation: Sendable {
         var fencedBytes = 0
         var timeToCaptured = Duration.zero
         var timeToDurable = Duration.zero
+        var stall = StallMeter()
+        /// In use so far, when the save ended.
+        var arenaHighWaterBytes = 0
     }
 
     let header: Manifest
@@ -121,11 +124,13 @@ final class SaveOperation: Sendable {
 
     func report(_ manifest: Manifest, isUnchanged: Bool) -> SaveReport {
         results.withLock { results in
-            SaveReport(
+            let stall = results.stall.report(at: .now)
+            return SaveReport(
                 step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
                 storedBytes: manifest.storedBytes, liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
                 timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
-                timeToCommitted: age, isUnchanged: isUnchanged)
+                timeToCommitted: age, isUnchanged: isUnchanged, stallSubmit: stall.submit, stallFence: stall.fence,
+                stallBackpressure: stall.backpressure, arenaHighWaterBytes: results.arenaHighWaterBytes)
         }
     }
 }

@@ -24,6 +24,8 @@ final class SavePipeline: Sendable {
         var encodes: Bool
         var streams: Bool
         var bytesPerSecond: Int?
+        /// Where the trainer's thread records what it does.
+        var trainer = TraceLane.none
 
         var spareCount: Int { encodes ? workers : 0 }
 
@@ -116,9 +118,14 @@ final class SavePipeline: Sendable {
     /// Waits, or makes room, until another save may begin.
     /// - Throws: code `skipped`, if the policy does not let it begin.
     func admit(step: Int, _ policy: CheckpointerOptions.Backpressure) throws(CheckpointError) {
+        let began = configuration.trainer.begin()
+        var hasWaited = false
+        defer { if hasWaited { configuration.trainer.end("backpressure", since: began, step: step) } }
         let isAdmitted = state.waitFor { state -> Bool? in
             switch state.machine.admission(policy) {
-            case .wait: return nil
+            case .wait:
+                hasWaited = true
+                return nil
             case .refuse: return false
             case .begin(let instead):
                 for flight in instead { self.giveUp(&state, flight, for: "step \(step)") }
@@ -162,7 +169,7 @@ final class SavePipeline: Sendable {
     // MARK: Actions
 
     /// The body of a thread.
-    func work(as role: PipelineStateMachine.Role, spare: Int? = nil) {
+    func work(as role: PipelineStateMachine.Role, spare: Int? = nil, lane: TraceLane = .none) {
         var spare = spare
         var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
         while true {
@@ -172,12 +179,15 @@ final class SavePipeline: Sendable {
                 }
             }
             guard let operation else { return }
-            switch action {
-            case .capture(let job): capture(job, operation, arena, isFenced: false)
-            case .encode(let job): encode(job, operation, arena, &spare)
-            case .write(let job):
+            if case .write(let job) = action {
                 pause(limiter.delay(before: operation.plan.blocks[job.block].bytes, now: .now), job.flight)
-                write(job, operation, arena)
+            }
+            let began = lane.begin()
+            defer { lane.end(action, operation, since: began) }
+            switch action {
+            case .capture(let job): capture(job, operation, arena, lane, isFenced: false)
+            case .encode(let job): encode(job, operation, arena, &spare)
+            case .write(let job): write(job, operation, arena)
             case .encodeObjects(let flight): encodeObjects(operation, flight)
             case .commit(let flight): commit(operation, flight)
             case .abandon(let flight): abandon(operation, flight)
@@ -186,10 +196,15 @@ final class SavePipeline: Sendable {
         }
     }
 
-    private func capture(_ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, isFenced: Bool) {
+    private func capture(
+        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
+    ) {
+        let began = lane.begin()
         let failure = Self.failure("capture") {
             try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
         }
+        // Before anybody learns of it: what is shown must not reach into the update that waits for it.
+        lane.end("capture", job, operation, since: began)
         let wasLast = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
             return state.machine.finishedCapture(job)
@@ -238,6 +253,7 @@ final class SavePipeline: Sendable {
     }
 
     private func commit(_ operation: SaveOperation, _ flight: Int) {
+        operation.results.withLock { $0.arenaHighWaterBytes = arenaHighWaterBytes }
         let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
         // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
         if let failure { outcome.failed(operation, failure) }
@@ -276,39 +292,48 @@ final class SavePipeline: Sendable {
     func passFence(
         _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
     ) -> Duration {
-        let fence: Int? = state.withLock { state in
-            if state.machine.isReleased { return nil }
+        let fence: (id: Int, charged: SaveOperation)? = state.withLock { state in
+            guard let last = state.flying.last, !state.machine.isReleased else { return nil }
             if policy == .replacePending {
                 for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
             }
-            return state.machine.beginFence(group)
+            let charged = state.flying.last { $0.failure == nil } ?? last
+            return (state.machine.beginFence(group), charged.operation)
         }
-        guard let fence else { return .zero }
-        defer { state.withLock { $0.machine.endFence(fence) } }
+        guard let (fence, charged) = fence else { return .zero }
+        let began = configuration.trainer.begin()
+        charged.results.withLock { $0.stall.begin(.fence, at: .now) }
+        defer {
+            state.withLock { $0.machine.endFence(fence) }
+            charged.results.withLock { $0.stall.end(at: .now) }
+            configuration.trainer.end("fence", since: began, step: charged.ticket.step)
+        }
         var backpressure = Duration.zero
-        while let (job, operation, arena) = nextJob(atFence: fence, &backpressure, whileWaiting) {
-            capture(job, operation, arena, isFenced: true)
+        while let (job, operation, arena) = nextJob(atFence: fence, charged, &backpressure, whileWaiting) {
+            capture(job, operation, arena, configuration.trainer, isFenced: true)
         }
         return backpressure
     }
 
     /// Captures one certain block on this thread, unless it is out or another thread is at it.
     /// - Returns: time spent waiting for an arena slot, that is, for the disk.
-    func captureNow(_ block: Int, of flight: Int) -> Duration {
+    func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
         let began = ContinuousClock.now
+        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.operation }
         var wasFull = false
         let step = state.waitFor { state -> State.Step? in
             if !state.machine.slots.hasFree { wasFull = true }
             return state.machine.nextStep(for: block, of: flight).map { state.step($0) }
         }
         let backpressure = wasFull ? .now - began : Duration.zero
-        if let (job, operation, arena) = step.work { capture(job, operation, arena, isFenced: true) }
+        if let (job, operation, arena) = step.work { capture(job, operation, arena, lane, isFenced: true) }
+        charged?.results.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
         return backpressure
     }
 
     /// Something to do at a fence; nil: pass.
     private func nextJob(
-        atFence fence: Int, _ backpressure: inout Duration, _ whileWaiting: (Bool) -> Void
+        atFence fence: Int, _ charged: SaveOperation, _ backpressure: inout Duration, _ whileWaiting: (Bool) -> Void
     ) -> (PipelineStateMachine.Job, SaveOperation, StagingArena)? {
         if let step = state.withLock({ $0.step(atFence: fence) }) { return step.work }
         let began = ContinuousClock.now
@@ -319,7 +344,12 @@ final class SavePipeline: Sendable {
             return state.step(atFence: fence)
         }
         whileWaiting(false)
-        if wasFull { backpressure += .now - began }
+        if wasFull {
+            let waited = ContinuousClock.now - began
+            backpressure += waited
+            charged.results.withLock { $0.stall.move(toBackpressure: waited) }
+            configuration.trainer.end("backpressure", since: began, step: charged.ticket.step)
+        }
         return step.work
     }
 }

@@ -4,7 +4,6 @@ internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
-internal import Logging
 
 /// What a checkpointer remembers from one save to the next, and what is done when a save ends. Shared by the trainer's
 /// thread and the workers.
@@ -44,6 +43,12 @@ final class SaveSession: Sendable {
     let devices = DeviceKeeper()
     /// Segments of expired checkpoints, to be written over.
     let pool: SegmentPool
+    let trace: TraceRecorder?
+    /// Where the trainer's thread records what it does.
+    let trainer: TraceLane
+    let events = EventPublisher()
+    private let journal: SaveJournal
+    private let metrics: SaveMetrics
     /// Set once, when the pipeline exists.
     private let protections = Monitor<(guarded: GuardedCapture?, checker: MutationChecker?)>((nil, nil))
     private let expiry: Expiry
@@ -52,12 +57,19 @@ final class SaveSession: Sendable {
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
         pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         expiry = Expiry(files: store.files, catalog: store.catalog)
+        trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
+        trainer = trace?.trainer ?? .none
+        journal = SaveJournal(logger: options.logger)
+        metrics = SaveMetrics(options.metrics)
         self.store = store
         self.options = options
         self.run = run
     }
 
-    func emit(_ event: CheckpointEvent) { options.onEvent?(event) }
+    private func emit(_ event: CheckpointEvent) {
+        options.onEvent?(event)
+        events.publish(event)
+    }
 
     var outcome: SavePipeline.Outcome {
         SavePipeline.Outcome(
@@ -65,9 +77,16 @@ final class SaveSession: Sendable {
             failed: { self.failed($0.ticket, $1) }, ended: { self.expire() })
     }
 
+    func started(_ operation: SaveOperation) {
+        journal.started(operation)
+        metrics.started(operation.ticket.id)
+        emit(.started(step: operation.ticket.step, id: operation.ticket.id))
+    }
+
     private func captured(_ operation: SaveOperation) {
         operation.results.withLock { $0.timeToCaptured = operation.age }
         operation.ticket.advance(to: .captured)
+        journal.captured(operation)
         emit(.captured(step: operation.header.step))
     }
 
@@ -87,6 +106,7 @@ final class SaveSession: Sendable {
         let manifest = try commit.commit(operation.writer, manifest: operation.manifest) {
             operation.results.withLock { $0.timeToDurable = operation.age }
             operation.ticket.advance(to: .durable)
+            journal.durable(operation)
             emit(.durable(step: operation.header.step))
         }
         expiry.committed(manifest)
@@ -94,6 +114,8 @@ final class SaveSession: Sendable {
         if report.isUnchanged {
             warn("step \(report.step) has the same tensors as the checkpoint before it: is the training state what is saved?")
         }
+        journal.committed(report)
+        metrics.committed(report)
         operation.ticket.advance(to: .committed)
         emit(.committed(report))
     }
@@ -176,7 +198,8 @@ final class SaveSession: Sendable {
     /// Tells of a failure everywhere but in training. A save skipped by policy is no failure of the engine, and is not told again.
     func failed(_ ticket: SaveTicket, _ error: CheckpointError) {
         if error.code != .skipped { state.withLock { $0.unreportedFailure = error } }
-        options.logger.error("save of step \(ticket.step) failed: \(error)")
+        journal.failed(ticket, error)
+        metrics.failed(ticket.id, error)
         ticket.fail(error)
         emit(.failed(step: ticket.step, error))
     }
@@ -189,7 +212,8 @@ final class SaveSession: Sendable {
         }
     }
 
-    func recordSubmission(called: ContinuousClock.Instant, started: ContinuousClock.Instant) {
+    func recordSubmission(_ operation: SaveOperation, called: ContinuousClock.Instant, started: ContinuousClock.Instant) {
+        operation.results.withLock { $0.stall.end(at: .now) }
         state.withLock { state in
             state.stall.submit += .now - started
             state.stall.backpressure += started - called
@@ -197,7 +221,7 @@ final class SaveSession: Sendable {
     }
 
     func warn(_ message: String) {
-        options.logger.warning("\(message)")
+        journal.warning(message)
         emit(.warning(message))
     }
 

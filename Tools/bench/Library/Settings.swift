@@ -1,5 +1,6 @@
 internal import CheckpointFormat
 package import Checkpointing
+internal import Logging
 
 /// What is measured, and with what engine: the command line of `ckpt bench`, checked.
 package struct Settings: Sendable {
@@ -80,6 +81,8 @@ package struct Settings: Sendable {
         options.backpressure = backpressure
         options.keepLast = keepLast
         options.mechanisms = mechanisms
+        // Standard output is for the report.
+        options.logger.logLevel = .warning
         return options
     }
 

@@ -39,7 +39,7 @@ public let layers: [Layer] = [
         reason: "guards watch memory, and know neither state nor files"),
     Layer(
         target: "Checkpointing",
-        imports: checkpointModules.union(["SystemPackage", "Synchronization", "Foundation", "Logging"]),
+        imports: checkpointModules.union(["SystemPackage", "Synchronization", "Foundation", "Logging", "CoreMetrics"]),
         reason: "the engine sees C, SQLite and the platform only through the layers below it"),
 ]
 
