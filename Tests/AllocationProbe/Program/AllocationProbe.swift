@@ -6,8 +6,8 @@ internal import CheckpointTestSupport
 internal import Checkpointing
 internal import Foundation
 
-/// Counts what all threads allocate while the blocks of a save are captured, encoded and written: `AllocationProbe STORE COMPRESSION`
-/// prints, for each save, the number of blocks written and of allocations between the tenth of them and the last but one. The trainer's thread
+/// Counts what all threads allocate while the blocks of a save are captured, encoded and written: `AllocationProbe STORE CODEC`
+/// prints, for each save, the number of blocks written and of allocations between the tenth and the last but one. The trainer's thread
 /// waits meanwhile, and the state has no objects.
 @main
 struct AllocationProbe {
