@@ -11,6 +11,7 @@ let strict: [SwiftSetting] = [
 ]
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let package = Package(
     name: "ckpt",
@@ -22,6 +23,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
@@ -32,6 +34,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CKernels"),
         .target(name: "CPlatform"),
+        .target(name: "CGuard"),
         .target(name: "CheckpointFormat", swiftSettings: strict),
         .target(
             name: "CheckpointCodecs",
@@ -48,11 +51,13 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "CheckpointState", dependencies: ["CheckpointFormat", "CheckpointCodecs"], swiftSettings: strict),
+        .target(name: "CheckpointGuard", dependencies: ["CGuard", "CheckpointIO"], swiftSettings: strict),
         .target(
             name: "Checkpointing",
             dependencies: [
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", system, .product(name: "Logging", package: "swift-log"),
+                "CheckpointState", "CheckpointGuard", system, logging,
+                .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
 
@@ -70,6 +75,9 @@ let package = Package(
             name: "CheckpointStateTests",
             dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointTestSupport"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointGuardTests",
+            dependencies: ["CheckpointGuard", "CheckpointIO", "CheckpointTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "CheckpointSegmentsTests",
             dependencies: [
@@ -91,7 +99,9 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "ReferenceTrainer",
-            dependencies: ["Checkpointing", "ReferenceModel", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Checkpointing", "ReferenceModel", logging, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Examples/ReferenceTrainer/App", swiftSettings: strict),
         .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"], swiftSettings: strict),
 
@@ -116,6 +126,7 @@ let package = Package(
             name: "CheckpointBench",
             dependencies: [
                 "CBaseline", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState", "Checkpointing", system,
+                logging,
             ],
             path: "Tools/bench/Library", swiftSettings: strict),
         .testTarget(
@@ -125,7 +136,7 @@ let package = Package(
         .executableTarget(
             name: "crashsim",
             dependencies: [
-                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system,
+                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/crashsim", swiftSettings: strict),
@@ -145,7 +156,9 @@ let package = Package(
             name: "CheckpointingTests",
             dependencies: [
                 "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
-                "CheckpointSegments", "CheckpointState", "CheckpointDevices", "CheckpointTestSupport", system,
+                "CheckpointDevices", "CheckpointGuard", "CheckpointSegments", "CheckpointState",
+                "CheckpointTestSupport", system, logging,
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict),
         .target(name: "CFakeCUDA", path: "Tests/FakeCUDA"),
@@ -156,8 +169,15 @@ let package = Package(
                 "CheckpointState", "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
+        .target(name: "AllocationCounter", path: "Tests/AllocationProbe/Counter"),
+        .executableTarget(
+            name: "AllocationProbe",
+            dependencies: [
+                "AllocationCounter", "Checkpointing", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport",
+            ],
+            path: "Tests/AllocationProbe/Program", swiftSettings: strict),
         .testTarget(
-            name: "TrainerTests", dependencies: ["Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
+            name: "TrainerTests", dependencies: ["AllocationProbe", "Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .c11

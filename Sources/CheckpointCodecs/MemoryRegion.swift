@@ -46,6 +46,12 @@ package struct MemoryRegion: @unchecked Sendable {
         unsafe source.withUnsafeBytes { unsafe mutableBytes.copyMemory(from: $0) }
     }
 
+    /// Copies all of `source`, which must be as large.
+    package func copy(from source: MemoryRegion) {
+        precondition(source.count == count)
+        unsafe mutableBytes.copyMemory(from: source.bytes)
+    }
+
     package var array: [UInt8] { unsafe Array(bytes) }
     package var hash128: Hash128 { unsafe Hashing.hash128(bytes) }
     package var hash64: UInt64 { unsafe Hashing.hash64(bytes) }

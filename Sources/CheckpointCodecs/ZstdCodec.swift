@@ -13,9 +13,11 @@ package struct ZstdCodec: BlockCodec {
     package func encodedBytesMax(_ rawBytes: Int) -> Int { Int(ZSTD_compressBound(rawBytes)) }
 
     package func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int? {
-        let written = unsafe ZSTD_compress(
-            stored.baseAddress, stored.count, raw.baseAddress, raw.count, Int32(level))
-        return ZSTD_isError(written) == 0 ? Int(written) : nil
+        let written = unsafe ZstdContexts.shared.withContext { context in
+            unsafe ZSTD_compressCCtx(
+                context, stored.baseAddress, stored.count, raw.baseAddress, raw.count, Int32(level))
+        }
+        return written.flatMap { ZSTD_isError($0) == 0 ? Int($0) : nil }
     }
 
     package func decode(

@@ -36,6 +36,11 @@ package final class WorkerThread: @unchecked Sendable {
         }
     }
 
+    /// A thread that nobody joins gives its memory back when it ends.
+    deinit {
+        if !isJoined { pthread_detach(thread) }
+    }
+
     /// Makes a background thread run like any other as long as somebody waits for it. Lowering the nice value needs a privilege; without
     /// it only the scheduling class changes (sched(7)).
     package func setUrgent(_ isUrgent: Bool) {

@@ -16,7 +16,8 @@ package final class SegmentWriter: Sendable {
     }
 
     private struct State {
-        var segments: [Int: OpenSegment] = [:]
+        /// By number; nil until somebody writes to it.
+        var segments: [OpenSegment?] = []
         var isPoisoned = false
     }
 
@@ -70,13 +71,15 @@ package final class SegmentWriter: Sendable {
     private func file(ofSegment number: Int) throws(SegmentError) -> any WritableFile {
         try state.withLock { state throws(SegmentError) in
             if state.isPoisoned { throw .poisoned }
-            if let open = state.segments[number] { return open.file }
+            if number < state.segments.count, let open = state.segments[number] { return open.file }
             do throws(FileSystemError) {
                 let path = directories.staging.appending(name(number).description)
                 let spare = pool?.take(as: path)
                 let file = if let spare { spare } else { try fileSystem.create(path) }
                 var blocks: [SegmentBlock] = []
                 blocks.reserveCapacity(blockCount)
+                let missing = max(number + 1 - state.segments.count, 0)
+                state.segments += [OpenSegment?](repeating: nil, count: missing)
                 state.segments[number] = OpenSegment(file: file, isReused: spare != nil, blocks: blocks)
                 try file.write(SegmentHeader(name: name(number), store: store).encoded(digest: Hashing.digest), at: 0)
                 return file
@@ -93,9 +96,7 @@ package final class SegmentWriter: Sendable {
             if state.isPoisoned { throw .poisoned }
             state.isPoisoned = true
             var references: [SegmentReference] = []
-            for (number, open) in state.segments.sorted(by: { $0.key < $1.key }) {
-                references.append(try seal(number, open))
-            }
+            for case (let number, let open?) in state.segments.enumerated() { references.append(try seal(number, open)) }
             if !references.isEmpty {
                 try wrappingIO { () throws(FileSystemError) in try fileSystem.syncDirectory(directories.segments) }
             }
@@ -123,14 +124,14 @@ package final class SegmentWriter: Sendable {
     package func abandon() {
         state.withLock { state in
             state.isPoisoned = true
-            for (number, open) in state.segments {
+            for case (let number, let open?) in state.segments.enumerated() {
                 open.file.close()
                 for directory in [directories.staging, directories.segments] {
                     // Absence is the usual outcome for one of the two, and any other failure leaves rubbish only.
                     try? fileSystem.remove(directory.appending(name(number).description))
                 }
             }
-            state.segments = [:]
+            state.segments = []
         }
     }
 }

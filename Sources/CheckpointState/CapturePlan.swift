@@ -36,6 +36,10 @@ package struct CapturePlan: Sendable {
         package var bytes: Int
     }
 
+    /// Tells one plan from another.
+    private let identity = Identity()
+    private final class Identity: Sendable {}
+
     package private(set) var groups: [String] = []
     /// Where in `groups` a name is.
     package private(set) var groupIndex: [String: Int] = [:]
@@ -68,6 +72,9 @@ package struct CapturePlan: Sendable {
         for tensor in members where tensors[tensor].bytes >= limit { cut(tensor, tensors[tensor], chunkBytes) }
         pack(members.filter { tensors[$0].bytes < limit }, of: tensors, chunkBytes)
     }
+
+    /// Whether the other is this very plan.
+    package func isSame(as other: CapturePlan) -> Bool { identity === other.identity }
 
     private mutating func orderGroups(_ names: [String], first: [String]) {
         let present = Set(names)

@@ -4,14 +4,16 @@
 package struct SnapshotStateMachine: Sendable {
     private enum State { case pending, capturing, captured }
 
-    /// The blocks of one group that leave by one lane; taken in order.
+    /// The blocks of one group that leave by one lane; taken in order, but for those that were asked for by number.
     private struct Queue {
         var next = 0
         var end = 0
-        var hasPending: Bool { next < end }
+        var pending = 0
+        var hasPending: Bool { pending > 0 }
     }
 
     private let groupOfBlock: [Int]
+    private let queueOfBlock: [Int]
     private var states: [State]
     /// Blocks of each group that are not captured yet.
     private var remaining: [Int]
@@ -27,6 +29,7 @@ package struct SnapshotStateMachine: Sendable {
     /// - Parameter blocks: group and lane of each block; those of one group and lane are neighbours, groups ascend.
     package init(blocks: [(group: Int, lane: CaptureLane)], groupCount: Int) {
         groupOfBlock = blocks.map(\.group)
+        queueOfBlock = blocks.map { Self.queue($0.group, $0.lane) }
         states = [State](repeating: .pending, count: blocks.count)
         remaining = [Int](repeating: 0, count: groupCount)
         remainingInAll = blocks.count
@@ -37,6 +40,7 @@ package struct SnapshotStateMachine: Sendable {
             if !queues[queue].hasPending { queues[queue] = Queue(next: index, end: index) }
             precondition(queues[queue].end == index, "the blocks of group \(block.group) are not neighbours")
             queues[queue].end = index + 1
+            queues[queue].pending += 1
             remaining[block.group] += 1
         }
     }
@@ -62,11 +66,20 @@ package struct SnapshotStateMachine: Sendable {
     package mutating func take(by lane: CaptureLane, of group: Int? = nil) -> Int? {
         guard let queue = nextQueue(lane, group) else { return nil }
         if group == nil { firstGroup[lane.rawValue] = queue / Self.laneCount }
+        while states[queues[queue].next] != .pending { queues[queue].next += 1 }
         let block = queues[queue].next
-        queues[queue].next += 1
-        precondition(states[block] == .pending, "block \(block) would be captured twice")
-        states[block] = .capturing
+        take(block)
         return block
+    }
+
+    /// Whether a block is still to be taken.
+    package func isPending(_ block: Int) -> Bool { !isCancelled && states[block] == .pending }
+
+    /// Takes one certain block, which must be pending. It must be finished later.
+    package mutating func take(_ block: Int) {
+        precondition(isPending(block), "block \(block) would be captured twice")
+        states[block] = .capturing
+        queues[queueOfBlock[block]].pending -= 1
     }
 
     package mutating func finish(_ block: Int) {
@@ -81,8 +94,8 @@ package struct SnapshotStateMachine: Sendable {
         guard !isCancelled else { return }
         isCancelled = true
         for (index, queue) in queues.enumerated() {
-            remaining[index / Self.laneCount] -= queue.end - queue.next
-            remainingInAll -= queue.end - queue.next
+            remaining[index / Self.laneCount] -= queue.pending
+            remainingInAll -= queue.pending
         }
     }
 

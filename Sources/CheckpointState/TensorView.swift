@@ -115,6 +115,13 @@ public struct TensorView: Sendable {
         try window.finish()
     }
 
+    /// Where it lies in the process's memory, if in one piece and not on a device.
+    package var addresses: Range<UInt>? {
+        guard runBytes == byteCount, let start = unsafe memory.start else { return nil }
+        let first = UInt(bitPattern: start) + UInt(byteOffset)
+        return first..<first + UInt(byteCount)
+    }
+
     /// The region of the host's memory that is row-major bytes `range`, if they lie in one piece.
     package func contiguousRegion(_ range: Range<Int>) -> MemoryRegion? {
         guard runBytes == byteCount, let start = unsafe memory.start, range.upperBound <= byteCount else { return nil }

@@ -41,6 +41,20 @@ public struct SaveReport: Sendable {
     /// Whether every tensor has the same content as in this run's previous checkpoint: the sign of a save
     /// that does not see the training.
     public var isUnchanged: Bool
+    /// What the trainer waited in this call of `save`, until the checkpoint was published.
+    public var stallSubmit: Duration
+    /// What the trainer waited for copies, at fences or held in a write, until the checkpoint was published. A fence is charged to the
+    /// save asked for last.
+    public var stallFence: Duration
+    /// What the trainer waited for the disk, before this save could begin and at fences, charged likewise.
+    public var stallBackpressure: Duration
+    /// The most arena memory in use since the `Checkpointer` was made, in bytes.
+    public var arenaHighWaterBytes: Int
+
+    /// Bytes before encoding for each byte stored; 1 if nothing is stored.
+    public var ratio: Double { storedBytes == 0 ? 1 : Double(logicalBytes) / Double(storedBytes) }
+    /// Bytes before encoding, over the time from the call of `save` until the checkpoint was published.
+    public var bytesPerSecond: Double { Double(logicalBytes) / max(timeToCommitted / .seconds(1), 1e-9) }
 }
 
 /// Time that the trainer has been held up, since the `Checkpointer` was made.

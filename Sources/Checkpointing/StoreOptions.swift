@@ -1,5 +1,6 @@
 public import CheckpointCodecs
 internal import CheckpointFormat
+public import CoreMetrics
 public import Logging
 
 /// How a `Checkpointer` saves.
@@ -15,8 +16,22 @@ public struct CheckpointerOptions: Sendable {
         case replacePending
     }
 
+    /// How the state is kept from changing while it is captured.
+    public enum Capture: Sendable {
+        /// The trainer asks for a permit before it changes anything.
+        case fenced
+        /// As `fenced`, and what changes without a permit is found and named: for tests of a training loop. The save in flight then fails.
+        /// Needs Linux 6.7.
+        case checked
+        /// The trainer asks for nothing: the kernel holds its writes to what has not been captured yet. Needs Linux 6.4 and, in most
+        /// configurations, a privilege; `Checkpointer.init` says which.
+        case guarded
+    }
+
     /// A person's name for the run, shown by `ckpt ls`.
     public var runName = ""
+    /// How the state is kept from changing while it is captured.
+    public var capture = Capture.fenced
     /// How hard to try to make blocks smaller.
     public var compression = Compression.none
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.
@@ -38,8 +53,17 @@ public struct CheckpointerOptions: Sendable {
     public var segmentBytes = Limits.segmentBytesDefault
     /// Called on the engine's threads; must return quickly.
     public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
-    /// Told of failures and warnings.
+    /// Told of failures (error), warnings (warning), saves that are skipped or cancelled (notice), committed (info), and of what is
+    /// before that (debug), with metadata.
     public var logger = Logger(label: "ckpt")
+    /// Where counters, timers and gauges go, once for each save: `ckpt_saves_total`, `ckpt_logical_bytes_total`,
+    /// `ckpt_stored_bytes_total`, `ckpt_save_duration`, `ckpt_stall_duration`, `ckpt_arena_high_water_bytes`, `ckpt_saves_in_flight`.
+    public var metrics: any MetricsFactory = MetricsSystem.factory
+    /// Where `close` writes what each thread did when (Formats/trace.md), for Perfetto or `chrome://tracing`; a file there is replaced.
+    /// Nil records nothing.
+    public var tracePath: String?
+    /// Spans that are recorded: when there are more, the oldest are dropped. Each takes about 110 bytes, allocated at the start.
+    public var traceEventsMax = 100_000
     /// For measuring.
     package var mechanisms = Mechanisms()
 
@@ -55,6 +79,9 @@ public struct CheckpointerOptions: Sendable {
         }
         guard keepLast ?? 1 >= 1, bytesPerSecond ?? 1 >= 1 else {
             throw CheckpointError(.misuse, "keepLast and bytesPerSecond must be at least 1")
+        }
+        guard (1...10_000_000).contains(traceEventsMax) else {
+            throw CheckpointError(.misuse, "traceEventsMax \(traceEventsMax) is not between 1 and 10 million")
         }
         guard segmentBytes >= 1 << 20, segmentBytes <= Limits.segmentBytesMax / 2 else {
             throw CheckpointError(.misuse, "segmentBytes \(segmentBytes) is not between 1 MiB and 32 GiB")

@@ -22,24 +22,20 @@ package enum Placement: Sendable, CaseIterable {
 /// what reads them waits for it.
 @safe
 package final class TestTensors: StateProvider, @unchecked Sendable {
-    @safe
-    private enum Place {
-        case host(UnsafeMutableRawBufferPointer)
-        case device(SimulatedAllocation)
-    }
-
     package let names: [String]
     package let groups: [String]
     /// Where those live that are not in the host's memory.
     package let device: SimulatedDevice?
     private let lender: (any Device)?
-    private let places: [Place]
-    private let sizes: [Int]
+    /// Of the tensors on the device.
+    private let allocations: [SimulatedAllocation?]
+    /// The host's memory, one tensor after the other.
+    private let memory: UnsafeMutableRawPointer
+    private let ranges: [Range<Int>]
+    private let totalBytes: Int
 
     /// - Parameter sizes: number of bytes of each tensor, a multiple of 8; tensor i is in group `groups[i % groups.count]`.
-    package convenience init(sizes: [Int], groups: [String] = ["state"]) {
-        self.init(sizes, groups, nil, nil, sizes.map { unsafe .host(Self.zeros($0)) })
-    }
+    package convenience init(sizes: [Int], groups: [String] = ["state"]) { self.init(sizes, groups, nil, nil, sizes.map { _ in nil }) }
 
     /// - Parameters:
     ///   - isMixed: leaves every other tensor in the host's memory.
@@ -47,82 +43,96 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
     package convenience init(
         sizes: [Int], groups: [String] = ["state"], on device: SimulatedDevice, isMixed: Bool = false, lentBy lender: (any Device)? = nil
     ) throws {
-        self.init(
-            sizes, groups, device, lender ?? device,
-            try sizes.enumerated().map { index, size in
-                unsafe isMixed && index % 2 == 0 || size == 0 ? .host(Self.zeros(size)) : .device(try device.allocate(size))
-            })
+        let allocations = try sizes.enumerated().map { index, size in
+            size == 0 || isMixed && index % 2 == 0 ? nil : try device.allocate(size)
+        }
+        self.init(sizes, groups, device, lender ?? device, allocations)
     }
 
-    private init(_ sizes: [Int], _ groups: [String], _ device: SimulatedDevice?, _ lender: (any Device)?, _ places: [Place]) {
+    private init(
+        _ sizes: [Int], _ groups: [String], _ device: SimulatedDevice?, _ lender: (any Device)?, _ allocations: [SimulatedAllocation?]
+    ) {
         precondition(sizes.allSatisfy { $0 % 8 == 0 })
         names = sizes.indices.map { "tensor.\($0)" }
         self.groups = groups
         self.device = device
         self.lender = lender
-        self.sizes = sizes
-        self.places = places
-    }
-
-    private static func zeros(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
-        unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
-        return unsafe memory
-    }
-
-    deinit {
-        for place in places {
-            if case .host(let memory) = place { unsafe memory.deallocate() }
+        self.allocations = allocations
+        var start = 0
+        ranges = sizes.map { size in
+            defer { start += size }
+            return start..<start + size
         }
+        totalBytes = max(start, 8)
+        unsafe memory = .allocate(byteCount: totalBytes, alignment: 64)
+        unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: totalBytes)
     }
+
+    deinit { unsafe memory.deallocate() }
 
     package func group(of tensor: Int) -> String { groups[tensor % groups.count] }
 
     package func describe(to inventory: inout StateInventory) throws {
-        for (index, size) in sizes.enumerated() {
-            let view = try TensorView(loan(of: index), type: .u64, shape: [size / 8])
+        for (index, range) in ranges.enumerated() {
+            let view = try TensorView(loan(of: index), type: .u64, shape: [range.count / 8])
             inventory.add(tensor: names[index], view, role: .parameter, group: group(of: index))
         }
     }
 
-    private func loan(of index: Int) -> LentMemory {
-        switch places[index] {
-        case .host(let memory): return unsafe LentMemory(start: memory.baseAddress, byteCount: memory.count, owner: self)
-        case .device(let allocation):
-            guard let lender else { preconditionFailure("no device") }
-            return LentMemory(device: lender, address: allocation.address, byteCount: allocation.byteCount, owner: self)
+    private func loan(of tensor: Int) -> LentMemory {
+        if let lender, let address = allocations[tensor]?.address {
+            return LentMemory(device: lender, address: address, byteCount: ranges[tensor].count, owner: self)
         }
+        return unsafe LentMemory(start: hostBytes(of: tensor).baseAddress, byteCount: ranges[tensor].count, owner: self)
     }
+
+    private func hostBytes(of tensor: Int) -> UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(start: memory + ranges[tensor].lowerBound, count: ranges[tensor].count)
+    }
+
+    // MARK: Changing
 
     /// Writes `value` into every element of the tensors of `group`, or of all.
     package func fill(_ value: UInt64, group: String? = nil) {
-        for index in sizes.indices where group == nil || group == self.group(of: index) { fill(value, tensor: index) }
+        for index in ranges.indices where group == nil || group == self.group(of: index) { fill(value, tensor: index) }
     }
 
     /// Writes `value` into every element of one tensor.
-    package func fill(_ value: UInt64, tensor: Int) { set(tensor, [UInt64](repeating: value, count: sizes[tensor] / 8)) }
+    package func fill(_ value: UInt64, tensor: Int) { set(tensor, [UInt64](repeating: value, count: ranges[tensor].count / 8)) }
 
     /// Fills everything with bytes that depend on position and `seed`, so that no two blocks are equal.
     package func fillPattern(_ seed: UInt64) {
         var random = SeededGenerator(seed)
-        for index in sizes.indices { set(index, (0..<sizes[index] / 8).map { _ in random.next() }) }
+        for (index, range) in ranges.enumerated() { set(index, (0..<range.count / 8).map { _ in random.next() }) }
     }
 
     private func set(_ tensor: Int, _ words: [UInt64]) {
-        switch places[tensor] {
-        case .host(let memory): unsafe words.withUnsafeBytes { unsafe memory.copyMemory(from: $0) }
-        case .device(let allocation):
-            let bytes = unsafe words.withUnsafeBytes { unsafe Array($0) }
-            device?.submit { [address = allocation.address] in try $0.write(bytes, at: address) }
+        guard let address = allocations[tensor]?.address else {
+            return unsafe words.withUnsafeBytes { unsafe hostBytes(of: tensor).copyMemory(from: $0) }
         }
+        let bytes = unsafe words.withUnsafeBytes { unsafe Array($0) }
+        device?.submit { try $0.write(bytes, at: address) }
     }
+
+    package var wordCount: Int { totalBytes / 8 }
+
+    /// The number of the first element of a tensor, among those of all.
+    package func firstWord(of tensor: Int) -> Int { ranges[tensor].lowerBound / 8 }
+
+    /// Writes one element of the host's memory.
+    package func write(_ value: UInt64, atWord word: Int) {
+        precondition((0..<wordCount).contains(word))
+        unsafe memory.storeBytes(of: value, toByteOffset: word * 8, as: UInt64.self)
+    }
+
+    // MARK: Reading
 
     /// The distinct elements of everything.
     package var distinctValues: Set<UInt64> {
         device?.synchronize()
         var values: Set<UInt64> = []
-        for tensor in sizes.indices {
-            unsafe bytes(ofTensor: tensor).withUnsafeBytes { bytes in
+        for tensor in ranges.indices {
+            unsafe bytes(of: tensor).withUnsafeBytes { bytes in
                 var last: UInt64?
                 for unsafe word in unsafe bytes.bindMemory(to: UInt64.self) where word != last {
                     values.insert(word)
@@ -136,17 +146,12 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
     /// The bytes of all tensors, one after the other.
     package var bytes: [UInt8] {
         device?.synchronize()
-        return sizes.indices.reduce(into: []) { $0 += bytes(ofTensor: $1) }
+        return ranges.indices.reduce(into: []) { $0 += bytes(of: $1) }
     }
 
-    private func bytes(ofTensor index: Int) -> [UInt8] {
-        switch places[index] {
-        case .host(let memory): return unsafe Array(memory)
-        case .device(let allocation):
-            do { return try device?.memory.read(allocation.byteCount, at: allocation.address) ?? [] } catch {
-                preconditionFailure("\(error)")
-            }
-        }
+    private func bytes(of tensor: Int) -> [UInt8] {
+        guard let address = allocations[tensor]?.address, let device else { return unsafe Array(hostBytes(of: tensor)) }
+        do { return try device.memory.read(ranges[tensor].count, at: address) } catch { preconditionFailure("\(error)") }
     }
 }
 

@@ -1,3 +1,4 @@
+import CheckpointCodecs
 internal import CheckpointDevices
 import Checkpointing
 import CheckpointIO
@@ -11,14 +12,20 @@ struct TornSnapshotTests {
 
     /// Trains for some steps, saving at random, on a disk slow enough that captures are late.
     /// - Returns: for each checkpoint, the distinct values found in it.
-    private func train(_ fence: Fence, _ placement: Placement, seed: UInt64) throws -> [(step: Int, values: Set<UInt64>)] {
+    private func train(
+        _ fence: Fence, _ placement: Placement = .host, seed: UInt64, capture: CheckpointerOptions.Capture = .fenced,
+        compression: Compression = .none
+    ) throws -> [(step: Int, values: Set<UInt64>)] {
         let memory = InMemoryFileSystem()
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
             if operation.verb.hasPrefix("write") { sleepMilliseconds(0.3) }
         }
         let tensors = try placement.tensors(
             sizes: [40_000, 8, 64_000, 800, 16_384, 24, 90_000, 4_096], groups: ["a", "b", "c"])
-        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions(workers: 2))
+        var options = smallOptions(workers: 2)
+        options.capture = capture
+        options.compression = compression
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
         var random = SeededGenerator(seed)
         for step in 1...40 {
             update(tensors, to: UInt64(step), checkpointer, fence)
@@ -70,5 +77,14 @@ struct TornSnapshotTests {
             try train(.none, placement, seed: seed).contains { $0.values != [UInt64($0.step)] }
         }
         #expect(isTorn)
+    }
+
+    @Test(
+        "guarded, without any fence, every checkpoint holds exactly its own step", .enabled(if: GuardSupport.refusalToHold == nil),
+        arguments: [Compression.none, .lz4], 1...3 as ClosedRange<UInt64>)
+    func guardedIsWhole(compression: Compression, seed: UInt64) throws {
+        let checkpoints = try train(.none, seed: seed, capture: .guarded, compression: compression)
+        #expect(checkpoints.count > 5, "seed \(seed)")
+        for (step, values) in checkpoints { #expect(values == [UInt64(step)], "step \(step), seed \(seed)") }
     }
 }

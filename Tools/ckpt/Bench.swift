@@ -57,7 +57,7 @@ struct Bench: Verb {
     @Option(help: "Checkpoints to keep; 0 keeps all.")
     var keepLast = 2
 
-    @Option(help: "What save does while an earlier one is being written: block or skip.")
+    @Option(help: "What save does while an earlier one is being written: block, skip or replace-pending.")
     var backpressure = CheckpointerOptions.Backpressure.block
 
     @Option(help: "How the state is protected while it is captured: \(Settings.Capture.allCases.map(\.rawValue).joined(separator: ", ")).")
@@ -159,12 +159,9 @@ extension Compression: ExpressibleByArgument {
 extension Settings.Capture: ExpressibleByArgument {}
 
 extension CheckpointerOptions.Backpressure: ExpressibleByArgument {
-    /// `block` or `skip`.
+    /// `block`, `skip` or `replace-pending`.
     public init?(argument: String) {
-        switch argument {
-        case "block": self = .block
-        case "skip": self = .skip
-        default: return nil
-        }
+        guard let policy = [Self.block, .skip, .replacePending].first(where: { $0.name == argument }) else { return nil }
+        self = policy
     }
 }

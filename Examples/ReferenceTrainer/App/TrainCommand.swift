@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Checkpointing
 internal import Foundation
+internal import Logging
 internal import ReferenceModel
 
 /// `reference-trainer`: trains a byte-level GPT, checkpoints it, and resumes from the store's newest checkpoint.
@@ -43,6 +44,9 @@ struct TrainCommand: ParsableCommand {
 
     @Option(help: "Append a line 'STEP LOSS-BITS' per update to this file.")
     var lossLog: String?
+
+    @Option(help: "Write what each thread did when to this file, for Perfetto or chrome://tracing.")
+    var trace: String?
 
     @Flag(help: "Print a fingerprint of weights and moments at every save.")
     var fingerprints = false
@@ -106,6 +110,9 @@ struct TrainCommand: ParsableCommand {
         options.runName = "reference-\(model)"
         options.compression = Compression(compression) ?? .none
         options.arenaBytes = arena << 20
+        options.tracePath = trace
+        // Commits are told by the trainer itself.
+        options.logger.logLevel = .warning
         options.onEvent = { [killDuringSave] event in report(event, killDuringSave: killDuringSave) }
         return options
     }
@@ -115,9 +122,8 @@ struct TrainCommand: ParsableCommand {
 private func report(_ event: CheckpointEvent, killDuringSave: Int?) {
     switch event {
     case .committed(let report):
-        let ratio = Double(report.logicalBytes) / Double(max(report.storedBytes, 1))
         say(
-            "committed step \(report.step): \(report.logicalBytes) bytes, ratio \(String(format: "%.2f", ratio)), "
+            "committed step \(report.step): \(report.logicalBytes) bytes, ratio \(String(format: "%.2f", report.ratio)), "
                 + "committed after \(milliseconds(report.timeToCommitted)) ms in the background")
     case .failed(let step, let error): say("save of step \(step) failed: \(error)")
     case .progress(let step, let written, let total) where step == killDuringSave && written * 2 >= total:

@@ -40,12 +40,13 @@ final class TrainingRun {
         var next = progress.value
         let batchOfText = next.cursor.nextBatch(from: text, batch: batch, context: model.configuration.context)
         let loss = model.lossAndGradients(
-            inputs: batchOfText.inputs, targets: batchOfText.targets, batch: batch, random: &next.random)
+            inputs: batchOfText.inputs, targets: batchOfText.targets, batch: batch, random: &next.random,
+            phase: { checkpointer.trace($0, $1) })
         optimizer.clipGradients(maxNorm: 1)
         let rate = next.schedule.rate(at: next.step)
         optimizer.beginStep()
         for group in optimizer.groups {
-            checkpointer.mutate(group) { optimizer.update(group: group, learningRate: rate) }
+            checkpointer.mutate(group) { checkpointer.trace("update") { optimizer.update(group: group, learningRate: rate) } }
         }
         next.step += 1
         progress.value = next

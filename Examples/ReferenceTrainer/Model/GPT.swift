@@ -43,16 +43,20 @@ package final class GPT {
     ///
     /// `inputs` and `targets` are row-major [batch, length], length at most the context. Overwrites
     /// `gradients`; returns the mean cross-entropy in nats.
+    /// - Parameter phase: given the name of each pass and what does it, does it.
     package func lossAndGradients(
         inputs: [UInt8], targets: [UInt8], batch: Int, dropout: Float = 0.1,
-        random: inout RandomGenerator
+        random: inout RandomGenerator, phase: (StaticString, () -> Void) -> Void = { $1() }
     ) -> Float {
         precondition((0..<1).contains(dropout))
         precondition(inputs.count == targets.count)
         let dropout = Dropout(probability: dropout)
-        forward(inputs, batch: batch, dropout: dropout, random: &random)
-        let loss = crossEntropy(activations.logits, targets: targets)
-        backward(inputs, dropout: dropout)
+        var loss = 0.0
+        phase("forward") {
+            forward(inputs, batch: batch, dropout: dropout, random: &random)
+            loss = crossEntropy(activations.logits, targets: targets)
+        }
+        phase("backward") { backward(inputs, dropout: dropout) }
         return Float(loss)
     }
 

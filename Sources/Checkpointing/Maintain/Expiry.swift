@@ -17,8 +17,29 @@ enum Retention {
 
 /// Removes checkpoints: steps D1 to D4 of Formats/durability.md. Used by the store's one writer, on one thread at a time.
 final class Expiry: Sendable {
-    /// How many manifests name each segment; nil until it has been counted.
-    private let uses = Monitor<[SegmentName: Int]?>(nil)
+    /// The segments that each manifest names, and how many manifests name each segment.
+    private struct Uses {
+        var segments: [ManifestName: [SegmentReference]] = [:]
+        var counts: [SegmentName: Int] = [:]
+
+        mutating func add(_ name: ManifestName, _ references: [SegmentReference]) {
+            guard segments[name] == nil else { return }
+            segments[name] = references
+            for reference in references { counts[reference.name, default: 0] += 1 }
+        }
+
+        /// - Returns: segments that nobody names any more.
+        mutating func remove(_ name: ManifestName) -> [SegmentReference] {
+            (segments.removeValue(forKey: name) ?? []).filter { reference in
+                let rest = counts[reference.name, default: 1] - 1
+                counts[reference.name] = rest > 0 ? rest : nil
+                return rest == 0
+            }
+        }
+    }
+
+    /// Nil until the manifests have been read.
+    private let uses = Monitor<Uses?>(nil)
     private let files: ManifestFiles
     private let catalog: CatalogKeeper
 
@@ -28,11 +49,7 @@ final class Expiry: Sendable {
     }
 
     /// A checkpoint has been committed.
-    func committed(_ manifest: Manifest) {
-        uses.withLock { uses in
-            for segment in manifest.segments { uses?[segment.name, default: 0] += 1 }
-        }
-    }
+    func committed(_ manifest: Manifest) { uses.withLock { $0?.add(manifest.name, manifest.segments) } }
 
     /// Removes checkpoints, and hands the segments that none names any more to `discard`, or unlinks them.
     /// - Throws: at the first that cannot be removed; what is half removed is finished by the next recovery.
@@ -41,12 +58,11 @@ final class Expiry: Sendable {
     ) throws(CheckpointError) {
         guard !names.isEmpty else { return }
         try countUses()
-        let manifests = try names.map { name throws(CheckpointError) in try files.load(name).manifest }
         try translating("removing old checkpoints") {
             for name in names { try files.fileSystem.remove(files.directories.path(of: name)) }  // D1
             try files.fileSystem.syncDirectory(files.directories.manifests)  // D2
             catalog.remove(names)  // D3
-            for segment in manifests.flatMap(\.segments) where release(segment.name) {  // D4
+            for segment in uses.withLock({ uses in names.flatMap { uses?.remove($0) ?? [] } }) {  // D4
                 if let discard { try discard(segment) } else {
                     try files.fileSystem.remove(files.directories.path(of: segment.name))
                 }
@@ -54,22 +70,13 @@ final class Expiry: Sendable {
         }
     }
 
-    /// Reads every manifest, once. One that cannot be read may name any segment, so nothing can be removed then.
+    /// Reads every manifest, once, while none is added. One that cannot be read may name any segment, so nothing can be removed then.
     private func countUses() throws(CheckpointError) {
-        guard uses.withLock({ $0 == nil }) else { return }
-        var counted: [SegmentName: Int] = [:]
-        for name in try files.names() {
-            for segment in try files.load(name).manifest.segments { counted[segment.name, default: 0] += 1 }
-        }
-        uses.withLock { $0 = counted }
-    }
-
-    /// - Returns: whether nobody names the segment any more.
-    private func release(_ name: SegmentName) -> Bool {
-        uses.withLock { uses in
-            let rest = (uses?[name] ?? 0) - 1
-            uses?[name] = rest > 0 ? rest : nil
-            return rest == 0
+        try uses.withLock { uses throws(CheckpointError) in
+            guard uses == nil else { return }
+            var counted = Uses()
+            for name in try files.names() { counted.add(name, try files.load(name).manifest.segments) }
+            uses = counted
         }
     }
 }

@@ -25,7 +25,7 @@ public final class Checkpointer: Sendable {
     /// Where checkpoints go.
     public let store: CheckpointStore
     private let provider: any StateProvider
-    private let session: SaveSession
+    let session: SaveSession
     private let pipeline: SavePipeline
     private let crew: ThreadCrew
     private let encoder: BlockEncoder
@@ -49,11 +49,18 @@ public final class Checkpointer: Sendable {
         try MemoryPreflight.check(options)
         let session = session, encoder = encoder
         (pipeline, crew) = try translating("starting") {
-            let configuration = SavePipeline.Configuration(options, encodes: encoder.needsSpare)
+            var configuration = SavePipeline.Configuration(options, encodes: encoder.needsSpare)
+            configuration.trainer = session.trainer
             let pipeline = try SavePipeline(configuration, outcome: session.outcome)
             return (pipeline, try ThreadCrew(pipeline, niceness: options.workerNiceness))
         }
-        try rehearse()
+        do throws(CheckpointError) {
+            try session.setUpProtection(pipeline)
+            try rehearse()
+        } catch {
+            stop()
+            throw error
+        }
     }
 
     /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process lives.
@@ -77,14 +84,17 @@ public final class Checkpointer: Sendable {
     public func save(step: Int, metrics: [String: Double] = [:]) throws(CheckpointError) -> SaveTicket {
         let called = ContinuousClock.now
         try checkUse(step: step)
+        let span = session.trainer.begin()
+        defer { session.trainer.end("save", since: span, step: step) }
         let ticket = SaveTicket(step: step, earlierFailure: session.takeFailure()) { [pipeline] in pipeline.cancel($0) }
         do throws(CheckpointError) {
             try pipeline.admit(step: step, session.options.backpressure)
             let started = ContinuousClock.now
             let operation = try prepare(ticket, metrics, started)
-            session.emit(.started(step: step, id: ticket.id))
+            operation.results.withLock { $0.stall.begin(submitted: started, called: called) }
+            session.started(operation)
             try begin(operation)
-            session.recordSubmission(called: called, started: started)
+            session.recordSubmission(operation, called: called, started: started)
         } catch {
             session.failed(ticket, error)
         }
@@ -121,8 +131,27 @@ public final class Checkpointer: Sendable {
             }
             try session.devices.prepare(for: operation.inventory, pipeline, crew, warn: session.warn)
         }
-        pipeline.begin(operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes))
+        try translating("protecting the state") { try protect(operation) }
+        let flight = pipeline.begin(operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes))
+        session.guarded?.begun(flight: flight)
         if !mechanisms.isLazy { _ = pipeline.passFence(nil, .block) { _ in } }
+    }
+
+    /// Sees to it that changes of the state are held, or found, as the options want it.
+    private func protect(_ operation: SaveOperation) throws {
+        if let guarded = session.guarded {
+            // Pages can be protected for one save at a time.
+            recordWait { pipeline.passFence(nil, .block) { crew.setUrgent($0) } }
+            try guarded.protect(operation)
+        }
+        if let checker = session.checker { report(try checker.begin(operation), "save of step \(operation.ticket.step)") }
+    }
+
+    /// Tells of tensors that were changed without a permit, and fails the saves that may have captured them.
+    private func report(_ names: [String], _ occasion: String) {
+        guard let error = SaveSession.violation(names, occasion) else { return }
+        session.warn("\(error)")
+        pipeline.failAll(error)
     }
 
     private func prepare(
@@ -179,15 +208,33 @@ public final class Checkpointer: Sendable {
     /// the permit is granted all the same.
     /// - Parameter group: the group that will change; nil, or a name that no tensor is in, means all of them.
     public func permit(for group: String? = nil) -> MutationPermit {
+        recordWait { pipeline.passFence(group, session.options.backpressure) { crew.setUrgent($0) } }
+        session.state.withLock { $0.recordPermit(group) }
+        check("a permit was asked for") { try $0.permit(group) }
+        return MutationPermit { [self] in
+            check("a permit ended") { checker in
+                try checker.permitEnded(group)
+                return []
+            }
+            session.state.withLock { $0.permits -= 1 }
+        }
+    }
+
+    private func check(_ occasion: String, _ body: (MutationChecker) throws -> [String]) {
+        guard let checker = session.checker else { return }
+        do { report(try body(checker), occasion) } catch { session.warn("changes of the state are no longer found: \(error)") }
+    }
+
+    /// Adds the time of a wait to the stall.
+    /// - Parameter wait: returns how much of it was for the disk.
+    private func recordWait(_ wait: () -> Duration) {
         let began = ContinuousClock.now
-        let backpressure = pipeline.passFence(group, session.options.backpressure) { crew.setUrgent($0) }
+        let backpressure = wait()
         let waited = ContinuousClock.now - began
         session.state.withLock { state in
-            state.recordPermit(group)
             state.stall.backpressure += backpressure
             state.stall.fence += waited - backpressure
         }
-        return MutationPermit { [session] in session.state.withLock { $0.permits -= 1 } }
     }
 
     /// Changes the state, or one group of it, inside `body`.
@@ -225,6 +272,15 @@ public final class Checkpointer: Sendable {
 
     // MARK: Ending
 
+    /// Waits for the saves in flight, and lets go of everything.
+    private func stop() {
+        pipeline.close()
+        crew.join()
+        session.guarded?.close()
+        session.devices.release()
+        session.pool.shrink(to: 0)
+    }
+
     /// Time that the trainer has been held up so far.
     public var stall: StallReport {
         var stall = session.state.withLock { $0.stall }
@@ -240,10 +296,9 @@ public final class Checkpointer: Sendable {
             return state.isClosed
         }
         guard !wasClosed else { return }
-        pipeline.close()
-        crew.join()
-        session.devices.release()
-        session.pool.shrink(to: 0)
+        stop()
+        writeTrace()
+        session.events.finish()
         if let failure = session.state.withLock({ $0.unreportedFailure }) { throw failure }
     }
 }

@@ -76,6 +76,16 @@ struct Flight {
     /// Takes the next block of a lane, which must have one pending.
     mutating func take(_ lane: CaptureLane, _ group: Int?, slot: Int) -> Job {
         guard let block = snapshot.take(by: lane, of: group) else { preconditionFailure("no block is pending") }
+        return taken(block, slot)
+    }
+
+    /// Takes one certain block, which must be pending.
+    mutating func take(_ block: Int, slot: Int) -> Job {
+        snapshot.take(block)
+        return taken(block, slot)
+    }
+
+    private mutating func taken(_ block: Int, _ slot: Int) -> Job {
         isStarted = true
         busy += 1
         return Job(flight: id, block: block, slot: slot, place: isPlacedEarly ? layout.place(bytes: rawBytes[block]) : nil)

@@ -265,6 +265,13 @@ struct PipelineStateMachine {
         case capture(Job)
     }
 
+    /// What a thread should do that needs one certain block out of the trainer's memory; nil: wait for a slot. `pass` means that the
+    /// block is out, or that another thread is taking it out.
+    mutating func nextStep(for block: Int, of flight: Int) -> FenceStep? {
+        guard let index = flights.firstIndex(where: { $0.id == flight }), flights[index].snapshot.isPending(block) else { return .pass }
+        return slots.take().map { .capture(flights[index].take(block, slot: $0)) }
+    }
+
     /// What a thread that waits at a fence should do; nil: wait.
     mutating func nextStep(atFence id: Int) -> FenceStep? {
         guard let fence = fences.first(where: { $0.id == id }), !isReleased(fence) else { return .pass }

@@ -18,6 +18,9 @@ final class SaveOperation: Sendable {
         var fencedBytes = 0
         var timeToCaptured = Duration.zero
         var timeToDurable = Duration.zero
+        var stall = StallMeter()
+        /// In use so far, when the save ended.
+        var arenaHighWaterBytes = 0
     }
 
     let header: Manifest
@@ -29,6 +32,13 @@ final class SaveOperation: Sendable {
     let ticket: SaveTicket
     let started: ContinuousClock.Instant
     let results: Monitor<Results>
+    private let guarding = Monitor<GuardedCapture?>(nil)
+
+    /// What protects the state while this save captures it, if anything does.
+    var protection: GuardedCapture? {
+        get { guarding.withLock { $0 } }
+        set { guarding.withLock { $0 = newValue } }
+    }
 
     init(
         header: Manifest, plan: CapturePlan, inventory: StateInventory,
@@ -55,12 +65,15 @@ final class SaveOperation: Sendable {
     /// Copies block `index` from the trainer's memory to `slot`, hashing each of its chunks on the way.
     func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) throws {
         let block = plan.blocks[index]
+        let protection = protection
         for row in block.chunks {
             let chunk = plan.chunks[row]
-            let hash = try inventory.tensors[chunk.tensor].view.capture(
-                chunk.range, to: slot[chunk.offset..<chunk.offset + chunk.range.count])
+            let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
+            var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
+            if let protection, protection.restoreFrozen(row, in: region) { hash = region.hash128 }
             results.withLock { $0.hashes[row] = hash }
         }
+        protection?.captured(index)
         results.withLock { results in
             if isFenced { results.fencedBytes += block.bytes } else { results.liveBytes += block.bytes }
         }
@@ -111,11 +124,13 @@ final class SaveOperation: Sendable {
 
     func report(_ manifest: Manifest, isUnchanged: Bool) -> SaveReport {
         results.withLock { results in
-            SaveReport(
+            let stall = results.stall.report(at: .now)
+            return SaveReport(
                 step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
                 storedBytes: manifest.storedBytes, liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
                 timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
-                timeToCommitted: age, isUnchanged: isUnchanged)
+                timeToCommitted: age, isUnchanged: isUnchanged, stallSubmit: stall.submit, stallFence: stall.fence,
+                stallBackpressure: stall.backpressure, arenaHighWaterBytes: results.arenaHighWaterBytes)
         }
     }
 }

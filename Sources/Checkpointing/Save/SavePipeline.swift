@@ -24,6 +24,8 @@ final class SavePipeline: Sendable {
         var encodes: Bool
         var streams: Bool
         var bytesPerSecond: Int?
+        /// Where the trainer's thread records what it does.
+        var trainer = TraceLane.none
 
         var spareCount: Int { encodes ? workers : 0 }
 
@@ -98,23 +100,32 @@ final class SavePipeline: Sendable {
 
     // MARK: Saves
 
-    func begin(_ operation: SaveOperation, layout: SegmentLayout) {
+    /// - Returns: the flight's id.
+    @discardableResult
+    func begin(_ operation: SaveOperation, layout: SegmentLayout) -> Int {
         let plan = operation.plan
         let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.group, $0.lane) }, groupCount: plan.groups.count)
         let flight = Flight.Plan(
             snapshot: snapshot, groupIndex: plan.groupIndex, rawBytes: plan.blocks.map(\.bytes), layout: layout,
             isPlacedEarly: !configuration.encodes, hasObjects: !operation.frozenObjects.isEmpty)
-        state.withLock { state in
-            state.flying.append(State.Flying(flight: state.machine.begin(flight), operation: operation))
+        return state.withLock { state in
+            let id = state.machine.begin(flight)
+            state.flying.append(State.Flying(flight: id, operation: operation))
+            return id
         }
     }
 
     /// Waits, or makes room, until another save may begin.
     /// - Throws: code `skipped`, if the policy does not let it begin.
     func admit(step: Int, _ policy: CheckpointerOptions.Backpressure) throws(CheckpointError) {
+        let began = configuration.trainer.begin()
+        var hasWaited = false
+        defer { if hasWaited { configuration.trainer.end("backpressure", since: began, step: step) } }
         let isAdmitted = state.waitFor { state -> Bool? in
             switch state.machine.admission(policy) {
-            case .wait: return nil
+            case .wait:
+                hasWaited = true
+                return nil
             case .refuse: return false
             case .begin(let instead):
                 for flight in instead { self.giveUp(&state, flight, for: "step \(step)") }
@@ -152,12 +163,13 @@ final class SavePipeline: Sendable {
         let index = state.index(of: flight)
         if state.flying[index].failure == nil { state.flying[index].failure = error }
         state.machine.failed(flight: flight, holding: job)
+        state.flying[index].operation.protection?.letGo()
     }
 
     // MARK: Actions
 
     /// The body of a thread.
-    func work(as role: PipelineStateMachine.Role, spare: Int? = nil) {
+    func work(as role: PipelineStateMachine.Role, spare: Int? = nil, lane: TraceLane = .none) {
         var spare = spare
         var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
         while true {
@@ -167,12 +179,15 @@ final class SavePipeline: Sendable {
                 }
             }
             guard let operation else { return }
-            switch action {
-            case .capture(let job): capture(job, operation, arena, isFenced: false)
-            case .encode(let job): encode(job, operation, arena, &spare)
-            case .write(let job):
+            if case .write(let job) = action {
                 pause(limiter.delay(before: operation.plan.blocks[job.block].bytes, now: .now), job.flight)
-                write(job, operation, arena)
+            }
+            let began = lane.begin()
+            defer { lane.end(action, operation, since: began) }
+            switch action {
+            case .capture(let job): capture(job, operation, arena, lane, isFenced: false)
+            case .encode(let job): encode(job, operation, arena, &spare)
+            case .write(let job): write(job, operation, arena)
             case .encodeObjects(let flight): encodeObjects(operation, flight)
             case .commit(let flight): commit(operation, flight)
             case .abandon(let flight): abandon(operation, flight)
@@ -181,10 +196,15 @@ final class SavePipeline: Sendable {
         }
     }
 
-    private func capture(_ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, isFenced: Bool) {
+    private func capture(
+        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
+    ) {
+        let began = lane.begin()
         let failure = Self.failure("capture") {
             try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
         }
+        // Before anybody learns of it: what is shown must not reach into the update that waits for it.
+        lane.end("capture", job, operation, since: began)
         let wasLast = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
             return state.machine.finishedCapture(job)
@@ -233,6 +253,7 @@ final class SavePipeline: Sendable {
     }
 
     private func commit(_ operation: SaveOperation, _ flight: Int) {
+        operation.results.withLock { $0.arenaHighWaterBytes = arenaHighWaterBytes }
         let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
         // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
         if let failure { outcome.failed(operation, failure) }
@@ -271,25 +292,48 @@ final class SavePipeline: Sendable {
     func passFence(
         _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
     ) -> Duration {
-        let fence: Int? = state.withLock { state in
-            if state.machine.isReleased { return nil }
+        let fence: (id: Int, charged: SaveOperation)? = state.withLock { state in
+            guard let last = state.flying.last, !state.machine.isReleased else { return nil }
             if policy == .replacePending {
                 for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
             }
-            return state.machine.beginFence(group)
+            let charged = state.flying.last { $0.failure == nil } ?? last
+            return (state.machine.beginFence(group), charged.operation)
         }
-        guard let fence else { return .zero }
-        defer { state.withLock { $0.machine.endFence(fence) } }
+        guard let (fence, charged) = fence else { return .zero }
+        let began = configuration.trainer.begin()
+        charged.results.withLock { $0.stall.begin(.fence, at: .now) }
+        defer {
+            state.withLock { $0.machine.endFence(fence) }
+            charged.results.withLock { $0.stall.end(at: .now) }
+            configuration.trainer.end("fence", since: began, step: charged.ticket.step)
+        }
         var backpressure = Duration.zero
-        while let (job, operation, arena) = nextJob(atFence: fence, &backpressure, whileWaiting) {
-            capture(job, operation, arena, isFenced: true)
+        while let (job, operation, arena) = nextJob(atFence: fence, charged, &backpressure, whileWaiting) {
+            capture(job, operation, arena, configuration.trainer, isFenced: true)
         }
+        return backpressure
+    }
+
+    /// Captures one certain block on this thread, unless it is out or another thread is at it.
+    /// - Returns: time spent waiting for an arena slot, that is, for the disk.
+    func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
+        let began = ContinuousClock.now
+        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.operation }
+        var wasFull = false
+        let step = state.waitFor { state -> State.Step? in
+            if !state.machine.slots.hasFree { wasFull = true }
+            return state.machine.nextStep(for: block, of: flight).map { state.step($0) }
+        }
+        let backpressure = wasFull ? .now - began : Duration.zero
+        if let (job, operation, arena) = step.work { capture(job, operation, arena, lane, isFenced: true) }
+        charged?.results.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
         return backpressure
     }
 
     /// Something to do at a fence; nil: pass.
     private func nextJob(
-        atFence fence: Int, _ backpressure: inout Duration, _ whileWaiting: (Bool) -> Void
+        atFence fence: Int, _ charged: SaveOperation, _ backpressure: inout Duration, _ whileWaiting: (Bool) -> Void
     ) -> (PipelineStateMachine.Job, SaveOperation, StagingArena)? {
         if let step = state.withLock({ $0.step(atFence: fence) }) { return step.work }
         let began = ContinuousClock.now
@@ -300,7 +344,12 @@ final class SavePipeline: Sendable {
             return state.step(atFence: fence)
         }
         whileWaiting(false)
-        if wasFull { backpressure += .now - began }
+        if wasFull {
+            let waited = ContinuousClock.now - began
+            backpressure += waited
+            charged.results.withLock { $0.stall.move(toBackpressure: waited) }
+            configuration.trainer.end("backpressure", since: began, step: charged.ticket.step)
+        }
         return step.work
     }
 }
@@ -312,11 +361,12 @@ extension SavePipeline.State {
     }
 
     /// What a thread that waits at a fence should do; nil: wait.
-    fileprivate mutating func step(atFence fence: Int) -> Step? {
-        switch machine.nextStep(atFence: fence) {
+    fileprivate mutating func step(atFence fence: Int) -> Step? { machine.nextStep(atFence: fence).map(step) }
+
+    fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {
+        switch step {
         case .pass: Step(work: nil)
         case .capture(let job): Step(work: (job, flying[index(of: job.flight)].operation, arena))
-        case nil: nil
         }
     }
 }

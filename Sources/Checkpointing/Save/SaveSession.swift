@@ -1,9 +1,9 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
+internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
-internal import Logging
 
 /// What a checkpointer remembers from one save to the next, and what is done when a save ends. Shared by the trainer's
 /// thread and the workers.
@@ -43,18 +43,33 @@ final class SaveSession: Sendable {
     let devices = DeviceKeeper()
     /// Segments of expired checkpoints, to be written over.
     let pool: SegmentPool
+    let trace: TraceRecorder?
+    /// Where the trainer's thread records what it does.
+    let trainer: TraceLane
+    let events = EventPublisher()
+    private let journal: SaveJournal
+    private let metrics: SaveMetrics
+    /// Set once, when the pipeline exists.
+    private let protections = Monitor<(guarded: GuardedCapture?, checker: MutationChecker?)>((nil, nil))
     private let expiry: Expiry
     private let expiring = Monitor(())
 
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
         pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         expiry = Expiry(files: store.files, catalog: store.catalog)
+        trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
+        trainer = trace?.trainer ?? .none
+        journal = SaveJournal(logger: options.logger)
+        metrics = SaveMetrics(options.metrics)
         self.store = store
         self.options = options
         self.run = run
     }
 
-    func emit(_ event: CheckpointEvent) { options.onEvent?(event) }
+    private func emit(_ event: CheckpointEvent) {
+        options.onEvent?(event)
+        events.publish(event)
+    }
 
     var outcome: SavePipeline.Outcome {
         SavePipeline.Outcome(
@@ -62,9 +77,16 @@ final class SaveSession: Sendable {
             failed: { self.failed($0.ticket, $1) }, ended: { self.expire() })
     }
 
+    func started(_ operation: SaveOperation) {
+        journal.started(operation)
+        metrics.started(operation.ticket.id)
+        emit(.started(step: operation.ticket.step, id: operation.ticket.id))
+    }
+
     private func captured(_ operation: SaveOperation) {
         operation.results.withLock { $0.timeToCaptured = operation.age }
         operation.ticket.advance(to: .captured)
+        journal.captured(operation)
         emit(.captured(step: operation.header.step))
     }
 
@@ -73,6 +95,10 @@ final class SaveSession: Sendable {
     }
 
     private func commit(_ operation: SaveOperation) throws {
+        do { try checkForMutations("step \(operation.ticket.step) was captured") } catch {
+            operation.writer.abandon()
+            throw error
+        }
         // A state without tensors has nothing that a worker could have captured last.
         if operation.plan.blocks.isEmpty { captured(operation) }
         let commit = CommitProtocol(
@@ -80,6 +106,7 @@ final class SaveSession: Sendable {
         let manifest = try commit.commit(operation.writer, manifest: operation.manifest) {
             operation.results.withLock { $0.timeToDurable = operation.age }
             operation.ticket.advance(to: .durable)
+            journal.durable(operation)
             emit(.durable(step: operation.header.step))
         }
         expiry.committed(manifest)
@@ -87,8 +114,55 @@ final class SaveSession: Sendable {
         if report.isUnchanged {
             warn("step \(report.step) has the same tensors as the checkpoint before it: is the training state what is saved?")
         }
+        journal.committed(report)
+        metrics.committed(report)
         operation.ticket.advance(to: .committed)
         emit(.committed(report))
+    }
+
+    // MARK: Protection
+
+    var guarded: GuardedCapture? { protections.withLock { $0.guarded } }
+    var checker: MutationChecker? { protections.withLock { $0.checker } }
+
+    /// Makes what the capture mode needs.
+    /// - Throws: code `unsupported`, if the kernel or the process's privileges do not allow it.
+    func setUpProtection(_ pipeline: SavePipeline) throws(CheckpointError) {
+        do {
+            switch options.capture {
+            case .fenced: return
+            case .checked:
+                let checker = try MutationChecker()
+                protections.withLock { $0.checker = checker }
+            case .guarded:
+                let state = state
+                let guarded = try GuardedCapture(pipeline) { time, backpressure in
+                    state.withLock { state in
+                        state.stall.backpressure += backpressure
+                        state.stall.fence += time - backpressure
+                    }
+                }
+                protections.withLock { $0.guarded = guarded }
+            }
+        } catch let error as GuardError {
+            throw CheckpointError(.unsupported, "the state cannot be watched: \(error)", remedy: "Or choose capture: .fenced")
+        } catch { throw CheckpointError(any: error, during: "watching the state") }
+    }
+
+    /// - Throws: code `misuse`, naming the tensors, if any was changed without a permit.
+    private func checkForMutations(_ occasion: String) throws {
+        guard let checker else { return }
+        if let error = Self.violation(try checker.changed(), occasion) {
+            warn("\(error)")
+            throw error
+        }
+    }
+
+    static func violation(_ names: [String], _ occasion: String) -> CheckpointError? {
+        guard !names.isEmpty else { return nil }
+        return CheckpointError(
+            .misuse, "tensors were changed without a permit before \(occasion)",
+            remedy: "Change them inside mutate, or while holding permit()", names: names)
     }
 
     /// Removes what the run no longer keeps. A failure stops nothing: the next save tries again.
@@ -124,7 +198,8 @@ final class SaveSession: Sendable {
     /// Tells of a failure everywhere but in training. A save skipped by policy is no failure of the engine, and is not told again.
     func failed(_ ticket: SaveTicket, _ error: CheckpointError) {
         if error.code != .skipped { state.withLock { $0.unreportedFailure = error } }
-        options.logger.error("save of step \(ticket.step) failed: \(error)")
+        journal.failed(ticket, error)
+        metrics.failed(ticket.id, error)
         ticket.fail(error)
         emit(.failed(step: ticket.step, error))
     }
@@ -137,7 +212,8 @@ final class SaveSession: Sendable {
         }
     }
 
-    func recordSubmission(called: ContinuousClock.Instant, started: ContinuousClock.Instant) {
+    func recordSubmission(_ operation: SaveOperation, called: ContinuousClock.Instant, started: ContinuousClock.Instant) {
+        operation.results.withLock { $0.stall.end(at: .now) }
         state.withLock { state in
             state.stall.submit += .now - started
             state.stall.backpressure += started - called
@@ -145,7 +221,7 @@ final class SaveSession: Sendable {
     }
 
     func warn(_ message: String) {
-        options.logger.warning("\(message)")
+        journal.warning(message)
         emit(.warning(message))
     }
 

@@ -36,7 +36,8 @@ final class ThreadCrew: Sendable {
 
     private func start(_ name: String, as role: PipelineStateMachine.Role, spare: Int? = nil) throws(ThreadError) {
         let pipeline = pipeline
-        let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare) }
+        let lane = pipeline.configuration.trainer.recorder?.lane(named: name) ?? .none
+        let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare, lane: lane) }
         threads.withLock { $0.all.append(thread) }
     }
 

@@ -110,11 +110,13 @@ struct EnginePhase {
 
     private func update() {
         switch settings.capture {
-        case .fenced where settings.usesGroupFences:
+        case .guarded:
+            for number in trainer.groups.indices { trainer.update(group: number) }
+        case .fenced where settings.usesGroupFences, .checked where settings.usesGroupFences:
             for (number, group) in trainer.groups.enumerated() {
                 checkpointer.mutate(group.name) { trainer.update(group: number) }
             }
-        case .fenced:
+        case .fenced, .checked:
             checkpointer.mutate { for number in trainer.groups.indices { trainer.update(group: number) } }
         }
         trainer.finishUpdate()

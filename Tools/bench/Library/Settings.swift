@@ -1,5 +1,6 @@
 internal import CheckpointFormat
 package import Checkpointing
+internal import Logging
 
 /// What is measured, and with what engine: the command line of `ckpt bench`, checked.
 package struct Settings: Sendable {
@@ -7,6 +8,18 @@ package struct Settings: Sendable {
     package enum Capture: String, CaseIterable, Sendable {
         /// The trainer waits until what it changes has been captured.
         case fenced
+        /// As `fenced`, and changes without a permit are looked for.
+        case checked
+        /// The trainer waits for nothing: its writes are held where they come too early.
+        case guarded
+
+        fileprivate var option: CheckpointerOptions.Capture {
+            switch self {
+            case .fenced: .fenced
+            case .checked: .checked
+            case .guarded: .guarded
+            }
+        }
     }
 
     /// Directory of the store; made, and removed at the end unless `keepsStore`.
@@ -60,6 +73,7 @@ package struct Settings: Sendable {
     package var options: CheckpointerOptions {
         var options = CheckpointerOptions()
         options.runName = "bench"
+        options.capture = capture.option
         options.compression = compression
         options.arenaBytes = arenaMebibytes << 20
         options.workers = workers
@@ -67,6 +81,8 @@ package struct Settings: Sendable {
         options.backpressure = backpressure
         options.keepLast = keepLast
         options.mechanisms = mechanisms
+        // Standard output is for the report.
+        options.logger.logLevel = .warning
         return options
     }
 
@@ -78,13 +94,24 @@ package struct Settings: Sendable {
             .init("compute_threads", .count(computeThreads)), .init("codec", .string(compression.description)),
             .init("arena_mib", .count(arenaMebibytes)), .init("workers", .count(workers)),
             .init("niceness", .count(options.workerNiceness)), .init("keep_last", keepLast.map { .count($0) } ?? .null),
-            .init("backpressure", .string(backpressure == .block ? "block" : "skip")),
+            .init("backpressure", .string(backpressure.name)),
             .init("capture", .string(capture.rawValue)), .init("lazy", .bool(mechanisms.isLazy)),
             .init("preallocation", .bool(mechanisms.preallocates)), .init("coalescing", .bool(mechanisms.coalesces)),
             .init("streaming", .bool(mechanisms.streams)), .init("recycling", .bool(mechanisms.recycles)),
             .init("direct", .bool(usesDirectIO)), .init("group_fences", .bool(usesGroupFences)),
             .init("priority", .bool(hasPriority)),
         ]
+    }
+}
+
+extension CheckpointerOptions.Backpressure {
+    /// As the command line has it.
+    package var name: String {
+        switch self {
+        case .block: "block"
+        case .skip: "skip"
+        case .replacePending: "replace-pending"
+        }
     }
 }
 

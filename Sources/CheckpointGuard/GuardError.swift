@@ -1,0 +1,97 @@
+internal import CGuard
+internal import Glibc
+
+/// What guards need of the kernel.
+package enum GuardFeature: CaseIterable, Sendable {
+    case userfaultfd, writeProtection, sharedMemory, unpopulatedPages, asynchronousProtection, pageScan
+
+    /// The bit in the mask of UFFDIO_API; 0 if it is not found out there.
+    var mask: UInt64 {
+        switch self {
+        case .userfaultfd, .pageScan: 0
+        case .writeProtection: UInt64(CG_FEATURE_WRITE_PROTECT)
+        case .sharedMemory: UInt64(CG_FEATURE_SHARED_MEMORY)
+        case .unpopulatedPages: UInt64(CG_FEATURE_UNPOPULATED)
+        case .asynchronousProtection: UInt64(CG_FEATURE_ASYNCHRONOUS)
+        }
+    }
+
+    var name: String {
+        switch self {
+        case .userfaultfd: "userfaultfd"
+        case .writeProtection: "write protection"
+        case .sharedMemory: "write protection of shared memory"
+        case .unpopulatedPages: "write protection of pages never touched"
+        case .asynchronousProtection: "asynchronous write protection"
+        case .pageScan: "PAGEMAP_SCAN"
+        }
+    }
+
+    /// The first Linux that has it, on x86-64: ioctl_userfaultfd(2), PAGEMAP_SCAN(2const).
+    var kernel: String {
+        switch self {
+        case .userfaultfd: "4.3"
+        case .writeProtection: "5.7"
+        case .sharedMemory: "5.19"
+        case .unpopulatedPages: "6.4"
+        case .asynchronousProtection, .pageScan: "6.7"
+        }
+    }
+
+    /// Those of `wanted` that a kernel which offers `mask` lacks.
+    static func missing(_ wanted: [GuardFeature], offered mask: UInt64) -> [GuardFeature] {
+        wanted.filter { $0.mask & mask != $0.mask }
+    }
+}
+
+/// Why memory cannot be guarded: what happened, to which pages, and what to do.
+package enum GuardError: Error, Equatable, CustomStringConvertible {
+    /// The kernel is too old, or was built without these. Found when a guard is made.
+    case missing([GuardFeature])
+    /// The process may not open a userfaultfd. Found when a guard is made.
+    case notPermitted(errno: Int32)
+    /// A call failed: its name in the manual, the pages that it was about, and its errno.
+    case failed(String, PageRange?, errno: Int32)
+    /// The guard was closed before.
+    case closed
+
+    /// What it means that no userfaultfd could be opened, by the system call and then by its device.
+    static func opening(systemCall: Int32, device: Int32) -> GuardError {
+        switch (systemCall, device) {
+        case (ENOSYS, ENOENT): .missing([.userfaultfd])
+        case (EPERM, _), (EACCES, _), (ENOSYS, EPERM), (ENOSYS, EACCES): .notPermitted(errno: systemCall)
+        default: .failed("userfaultfd(2)", nil, errno: systemCall)
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .missing(let features): Self.describe(features)
+        case .notPermitted(let code):
+            "userfaultfd is not permitted (\(Self.text(code))): give the process CAP_SYS_PTRACE or access to /dev/userfaultfd, or set"
+                + " vm.unprivileged_userfaultfd=1; in a container its seccomp profile must allow userfaultfd too"
+        case .failed(let call, let range, let code):
+            "\(call)\(range.map { " of pages \($0)" } ?? "") failed: \(Self.text(code))\(Self.advice(call, code))"
+        case .closed: "the guard of memory is closed: make a new one"
+        }
+    }
+
+    private static func describe(_ features: [GuardFeature]) -> String {
+        let names = features.map { "\($0.name) (Linux \($0.kernel))" }.joined(separator: ", ")
+        return "the kernel lacks \(names): use a newer one, built with CONFIG_USERFAULTFD, on x86-64 or arm64"
+    }
+
+    private static func advice(_ call: String, _ code: Int32) -> String {
+        switch (call, code) {
+        case ("UFFDIO_REGISTER", EBUSY): "; another userfaultfd watches this memory, and a page can have only one"
+        case ("UFFDIO_REGISTER", EINVAL): "; the memory is not mapped, or is a file's: only anonymous and shared memory can be guarded"
+        case ("UFFDIO_REGISTER", EPERM): "; the memory is a mapping of a file that may not be written"
+        case ("UFFDIO_REGISTER", ENOMEM): "; memory is short, or the process has too many mappings: raise vm.max_map_count"
+        case ("UFFDIO_WRITEPROTECT", ENOENT): "; the memory is not registered, or was mapped anew since: register it again"
+        case ("userfaultfd(2)", EMFILE), ("eventfd(2)", EMFILE): "; raise the limit of open files (ulimit -n)"
+        default: ""
+        }
+    }
+
+    private static func text(_ code: Int32) -> String { unsafe String(cString: strerror(code)) }
+}

@@ -1,0 +1,55 @@
+internal import AllocationCounter
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointTestSupport
+internal import Checkpointing
+internal import Foundation
+
+/// Counts what all threads allocate while the blocks of a save are captured, encoded and written: `AllocationProbe STORE CODEC`
+/// prints, for each save, the number of blocks written and of allocations between the tenth and the last but one. The trainer's thread
+/// waits meanwhile, and the state has no objects.
+@main
+struct AllocationProbe {
+    static func main() throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 3, let compression = Compression(arguments[2]) else { exit(2) }
+        let tensors = TestTensors(sizes: [Int](repeating: 1 << 20, count: 24) + [Int](repeating: 4096, count: 600), groups: ["a", "b"])
+        tensors.fill(7)
+        let counts = Monitor(Counts())
+        var options = CheckpointerOptions()
+        options.chunkBytes = 256 << 10
+        options.arenaBytes = 2 << 20
+        options.compression = compression
+        options.onEvent = { event in
+            if case .progress = event { counts.withLock { $0.blockWritten(allocation_count()) } }
+        }
+        let checkpointer = try Checkpointer(
+            store: CheckpointStore.open(arguments[1], for: .writing), state: tensors, options: options)
+        for step in 1...10 {
+            counts.withLock { $0 = Counts() }
+            try checkpointer.save(step: step).wait()
+            checkpointer.mutate { tensors.fill(UInt64(step)) }
+            let (blocks, allocations) = counts.withLock { ($0.blocks, $0.allocations) }
+            print(step, blocks, allocations)
+        }
+        try checkpointer.close()
+    }
+}
+
+/// The count at each block written. The last one is left out: the save is being committed already when it is told of.
+private struct Counts {
+    private static let blocksSkipped = 10
+    private(set) var blocks = 0
+    private var first: UInt = 0
+    private var previous: UInt = 0
+    private var last: UInt = 0
+
+    var allocations: UInt { previous - first }
+
+    mutating func blockWritten(_ allocations: UInt) {
+        blocks += 1
+        if blocks == Self.blocksSkipped { first = allocations }
+        (previous, last) = (last, allocations)
+    }
+}

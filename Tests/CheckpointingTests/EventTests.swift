@@ -1,0 +1,164 @@
+import CheckpointFormat
+import CheckpointIO
+import CheckpointTestSupport
+@testable import Checkpointing
+import Logging
+import SystemPackage
+import Testing
+
+@Suite("Events")
+struct EventTests {
+    private let memory = InMemoryFileSystem()
+
+    @Test("every subscriber sees all of every save in order, and the streams end when the checkpointer closes")
+    func streams() async throws {
+        let tensors = TestTensors(sizes: [20_000])
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
+        let (first, second) = (checkpointer.events(), checkpointer.events())
+        let ids = try (1...2).map { step in
+            checkpointer.mutate { tensors.fill(UInt64(step)) }
+            let ticket = try checkpointer.save(step: step)
+            try ticket.wait()
+            return ticket.id
+        }
+        try checkpointer.close()
+        for stream in [first, second] {
+            var seen: [String] = []
+            for await event in stream { seen.append(word(for: event)) }
+            for (step, id) in zip(1..., ids) {
+                let expected = ["started \(step) \(id)", "captured \(step)", "durable \(step)", "committed \(step) \(id)"]
+                #expect(seen.filter { expected.contains($0) } == expected)
+                #expect(seen.count { $0 == "progress \(step)" } == 5)
+            }
+            #expect(seen.count == 2 * 9)
+        }
+        var late = checkpointer.events().makeAsyncIterator()
+        #expect(await late.next() == nil)
+    }
+
+    private func word(for event: CheckpointEvent) -> String {
+        switch event {
+        case .started(let step, let id): "started \(step) \(id)"
+        case .progress(let step, _, _): "progress \(step)"
+        case .captured(let step): "captured \(step)"
+        case .durable(let step): "durable \(step)"
+        case .committed(let report): "committed \(report.step) \(report.id)"
+        case .failed(let step, _): "failed \(step)"
+        case .warning(let message): "warning \(message)"
+        }
+    }
+
+    @Test("who falls behind loses the oldest events; who leaves is forgotten; who is dropped ends the streams")
+    func bounds() async {
+        var publisher: EventPublisher? = EventPublisher()
+        let slow = publisher?.subscribe()
+        do {
+            let leaving = publisher?.subscribe()
+            #expect(publisher?.subscriberCount == 2)
+            _ = leaving
+        }
+        for step in 0..<3000 { publisher?.publish(.captured(step: step)) }
+        #expect(publisher?.subscriberCount == 1)
+        publisher = nil
+        var steps: [Int] = []
+        for await event in slow ?? EventPublisher().subscribe() {
+            if case .captured(let step) = event { steps.append(step) }
+        }
+        #expect(steps == Array(1976..<3000))
+    }
+
+    @Test("a report says what the save did to the trainer")
+    func report() throws {
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if operation.verb.hasPrefix("write") { sleepMilliseconds(5) }
+        }
+        let tensors = TestTensors(sizes: [200_000])
+        let reports = Box<[SaveReport]>([])
+        var options = smallOptions()
+        options.onEvent = { if case .committed(let report) = $0 { reports.value.append(report) } }
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
+        let ticket = try checkpointer.save(step: 1)
+        checkpointer.mutate { tensors.fill(1) }
+        try ticket.wait()
+        try checkpointer.save(step: 2).wait()
+        try checkpointer.close()
+        try #require(reports.value.count == 2)
+        let (held, free) = (reports.value[0], reports.value[1])
+        #expect(held.stallBackpressure > .milliseconds(100), "49 blocks of 5 ms through 4 slots")
+        #expect(held.stallSubmit > .zero)
+        #expect(held.stallFence > .zero)
+        #expect(free.stallBackpressure < .milliseconds(100))
+        #expect(held.arenaHighWaterBytes == 4 * 4096)
+        #expect(held.ratio == 200_000 / Double(held.storedBytes))
+        #expect(abs(held.bytesPerSecond * (held.timeToCommitted / .seconds(1)) - 200_000) < 1)
+        let total = checkpointer.stall
+        #expect(total.submit >= held.stallSubmit + free.stallSubmit)
+        #expect(total.backpressure >= held.stallBackpressure)
+    }
+
+    @Test("a wait is charged as what it was, as far as it has come")
+    func stallMeter() {
+        let start = ContinuousClock.now
+        func at(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
+        var meter = StallMeter()
+        meter.begin(submitted: at(7), called: at(0))
+        meter.begin(.fence, at: at(8))
+        meter.move(toBackpressure: .milliseconds(1))
+        meter.end(at: at(9))
+        #expect(meter.report(at: at(10)).submit == .milliseconds(3))
+        meter.end(at: at(12))
+        meter.begin(.fence, at: at(20))
+        meter.move(toBackpressure: .milliseconds(4))
+        #expect(meter.report(at: at(26)).fence == .milliseconds(2))
+        meter.end(at: at(30))
+        let report = meter.report(at: at(99))
+        #expect(report.submit == .milliseconds(5))
+        #expect(report.fence == .milliseconds(6))
+        #expect(report.backpressure == .milliseconds(11))
+    }
+
+    @Test("the log tells of each save once, with metadata")
+    func log() throws {
+        let lines = Box<[LogLine]>([])
+        let isBroken = Box(false)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if isBroken.value, operation.verb == "sync" { throw FileSystemError("fsync(2)", operation.path, .ioError) }
+        }
+        var options = smallOptions()
+        options.logger = Logger(label: "test") { _ in RecordingLog(lines: lines) }
+        options.logger.logLevel = .trace
+        let checkpointer = try Checkpointer(store: openStore(disk), state: TestTensors(sizes: [64]), options: options)
+        try checkpointer.save(step: 1).wait()
+        isBroken.value = true
+        #expect(throws: CheckpointError.self) { try checkpointer.save(step: 2).wait() }
+        #expect(throws: CheckpointError.self) { try checkpointer.close() }
+        #expect(lines.value.filter { $0.step == "1" }.map(\.level) == [.debug, .debug, .debug, .info])
+        #expect(lines.value.filter { $0.step == "2" }.map(\.level) == [.debug, .debug, .error])
+        #expect(Set(lines.value.map { $0.metadata["checkpoint"] }).count == 2)
+        let committed = try #require(lines.value.first { $0.level == .info })
+        let keys: Set = ["step", "checkpoint", "bytes", "stored_bytes", "ratio", "seconds", "gb_per_s", "stall_seconds"]
+        #expect(Set(committed.metadata.keys) == keys)
+        #expect(committed.metadata["bytes"] == "64")
+    }
+}
+
+private struct LogLine: Sendable {
+    var level: Logger.Level
+    var metadata: [String: String]
+    var step: String? { metadata["step"] }
+}
+
+private struct RecordingLog: LogHandler {
+    let lines: Box<[LogLine]>
+    var metadata = Logger.Metadata()
+    var logLevel = Logger.Level.trace
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        lines.value.append(LogLine(level: event.level, metadata: (event.metadata ?? [:]).mapValues(\.description)))
+    }
+}
