@@ -146,6 +146,30 @@ struct DeviceTests {
         try next.close()
     }
 
+    @Test(
+        "a state with device memory cannot be guarded, and says so; checked, it is saved as it is",
+        .enabled(if: GuardSupport.refusalToHold == nil))
+    func guarded() throws {
+        for capture in [CheckpointerOptions.Capture.guarded, .checked] {
+            let tensors = try Placement.mixed.tensors(sizes: [20_000, 20_000])
+            tensors.fill(4)
+            var options = smallOptions()
+            options.capture = capture
+            let store = try openStore(InMemoryFileSystem())
+            let checkpointer = try Checkpointer(store: store, state: tensors, options: options)
+            let ticket = try checkpointer.save(step: 1)
+            checkpointer.mutate { tensors.fill(5) }
+            do throws(CheckpointError) {
+                try ticket.wait()
+                #expect(capture == .checked)
+                try store.restore(.latest, into: tensors)
+                #expect(tensors.distinctValues == [4])
+            } catch {
+                #expect(capture == .guarded && error.code == .misuse && error.description.contains("simulated:0"))
+            }
+        }
+    }
+
     private func waiting(for isOpen: Box<Bool>) -> SimulatedDevice.Kernel {
         { _ in waitUntil { isOpen.value } }
     }
