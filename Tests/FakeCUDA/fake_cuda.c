@@ -78,7 +78,7 @@ static void unlock(int *unused) { (void)unused; pthread_cond_broadcast(&changed)
 static void execute(struct work *work) {
     switch (work->kind) {
     case COPY: memcpy(work->target, work->source, work->count); break;
-    case RECORD: work->event->completed = work->number; break;
+    case RECORD: if (work->event->completed < work->number) work->event->completed = work->number; break;
     case WAIT: while (work->event->completed < work->number) pthread_cond_wait(&changed, &mutex); break;
     case BLOCK: while (unblocked == 0) pthread_cond_wait(&changed, &mutex); unblocked--; break;
     }
