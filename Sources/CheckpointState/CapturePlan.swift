@@ -4,7 +4,7 @@ internal import CheckpointFormat
 /// names, types and shapes stay the same.
 ///
 /// Large tensors are cut into chunks of `chunkBytes`, each a block of its own, in order. Small ones are packed, several to a block, with
-/// others of their group and lane, so that no group's capture depends on another's.
+/// others of their unit and lane.
 package struct CapturePlan: Sendable {
     /// What a plan needs to know of a tensor.
     package struct Tensor: Sendable {
@@ -30,7 +30,7 @@ package struct CapturePlan: Sendable {
     }
 
     package struct Block: Sendable, Equatable {
-        package var group: Int
+        package var unit: Int
         package var lane: CaptureLane
         package var chunks: Range<Int>
         package var bytes: Int
@@ -43,6 +43,11 @@ package struct CapturePlan: Sendable {
     package private(set) var groups: [String] = []
     /// Where in `groups` a name is.
     package private(set) var groupIndex: [String: Int] = [:]
+    /// What is captured together: a large group, or several small ones that follow each other, lest each of many tiny groups cost a block
+    /// and a write. Who waits for one of them waits for all, which is more than he needs and never less.
+    package private(set) var unitCount = 0
+    /// Unit of each group, by name.
+    package private(set) var unitIndex: [String: Int] = [:]
     package private(set) var chunks: [Chunk] = []
     package private(set) var blocks: [Block] = []
     /// Chunks of each tensor, in order: `chunks` is grouped, so that these are runs of it.
@@ -57,8 +62,9 @@ package struct CapturePlan: Sendable {
         precondition(chunkBytes > 0 && chunkBytes <= Limits.blockBytesMax)
         chunksOfTensor = [Range<Int>](repeating: 0..<0, count: tensors.count)
         orderGroups(tensors.map(\.group), first: groupOrder)
-        var members = [[Int]](repeating: [], count: groups.count)
-        for tensor in tensors.indices { members[groupOfTensor[tensor]].append(tensor) }
+        let unitOfGroup = units(of: tensors, smallBelow: packs ? chunkBytes : 0)
+        var members = [[Int]](repeating: [], count: unitCount)
+        for tensor in tensors.indices { members[unitOfGroup[groupOfTensor[tensor]]].append(tensor) }
         for members in members {
             for lane in CaptureLane.allCases {
                 add(members.filter { tensors[$0].lane == lane }, of: tensors, chunkBytes, packedBelow: packs ? chunkBytes / 4 : 0)
@@ -67,7 +73,25 @@ package struct CapturePlan: Sendable {
         totalBytes = tensors.reduce(0) { $0 + $1.bytes }
     }
 
-    /// Adds tensors of one group and lane.
+    /// Puts groups into units: small ones together as long as they fit a chunk.
+    private mutating func units(of tensors: [Tensor], smallBelow limit: Int) -> [Int] {
+        var bytesOfGroup = [Int](repeating: 0, count: groups.count)
+        for (index, tensor) in tensors.enumerated() { bytesOfGroup[groupOfTensor[index]] += tensor.bytes }
+        var unitOfGroup: [Int] = []
+        var gathered = 0
+        for (group, bytes) in bytesOfGroup.enumerated() {
+            if group == 0 || gathered + bytes > limit {
+                unitCount += 1
+                gathered = 0
+            }
+            gathered += bytes
+            unitOfGroup.append(unitCount - 1)
+            unitIndex[groups[group]] = unitCount - 1
+        }
+        return unitOfGroup
+    }
+
+    /// Adds tensors of one unit and lane.
     private mutating func add(_ members: [Int], of tensors: [Tensor], _ chunkBytes: Int, packedBelow limit: Int) {
         for tensor in members where tensors[tensor].bytes >= limit { cut(tensor, tensors[tensor], chunkBytes) }
         pack(members.filter { tensors[$0].bytes < limit }, of: tensors, chunkBytes)
@@ -106,7 +130,7 @@ package struct CapturePlan: Sendable {
     }
 
     private mutating func openBlock(_ index: Int, _ tensor: Tensor) {
-        blocks.append(Block(group: groupOfTensor[index], lane: tensor.lane, chunks: chunks.count..<chunks.count, bytes: 0))
+        blocks.append(Block(unit: unitIndex[tensor.group, default: 0], lane: tensor.lane, chunks: chunks.count..<chunks.count, bytes: 0))
     }
 
     /// Adds a chunk to the last block.

@@ -47,7 +47,7 @@ struct PlanTests {
         #expect(plan.totalBytes == input.tensors.reduce(0) { $0 + $1.bytes })
     }
 
-    @Test("Blocks are filled by their chunks, bounded, and of one group", arguments: Seeds.first(200))
+    @Test("Blocks are filled by their chunks, bounded, and of one unit", arguments: Seeds.first(200))
     func blocks(_ seed: UInt64) {
         let input = Input(seed)
         let plan = input.plan
@@ -58,7 +58,7 @@ struct PlanTests {
             var end = 0
             for row in block.chunks {
                 #expect(plan.chunks[row].block == index && plan.chunks[row].offset == end)
-                #expect(plan.groupOfTensor[plan.chunks[row].tensor] == block.group)
+                #expect(plan.unitIndex[input.tensors[plan.chunks[row].tensor].group] == block.unit)
                 #expect(input.tensors[plan.chunks[row].tensor].lane == block.lane)
                 end += plan.chunks[row].range.count
             }
@@ -71,12 +71,27 @@ struct PlanTests {
     func groups(_ seed: UInt64) {
         let input = Input(seed)
         let plan = input.plan
-        let groups = plan.blocks.map(\.group)
-        #expect(groups == groups.sorted())
+        let units = plan.blocks.map(\.unit)
+        #expect(units == units.sorted())
         let present = Set(input.tensors.map(\.group))
         #expect(plan.groups == input.order.filter(present.contains))
         for (index, tensor) in input.tensors.enumerated() {
             #expect(plan.groups[plan.groupOfTensor[index]] == tensor.group)
+        }
+    }
+
+    @Test("Small groups are captured together as long as they fit a chunk, large ones alone", arguments: Seeds.first(200))
+    func units(_ seed: UInt64) {
+        let input = Input(seed)
+        let plan = input.plan
+        let bytes = plan.groups.map { group in input.tensors.filter { $0.group == group }.reduce(0) { $0 + $1.bytes } }
+        let units = plan.groups.map { plan.unitIndex[$0, default: -1] }
+        #expect(units == units.sorted() && Set(units) == Set(0..<plan.unitCount))
+        for unit in 0..<plan.unitCount {
+            let members = units.indices.filter { units[$0] == unit }
+            let total = members.reduce(0) { $0 + bytes[$1] }
+            #expect(members.count == 1 || total <= input.chunkBytes)
+            if let next = units.firstIndex(of: unit + 1) { #expect(total + bytes[next] > input.chunkBytes) }
         }
     }
 
@@ -109,7 +124,7 @@ struct PlanTests {
         let full = CapturePlan(tensors: tensors(10, 20), chunkBytes: 100)
         #expect(full.blocks.map(\.bytes) == [100, 100])
         let order = CapturePlan(tensors: ["b", "a", "b"].map { .init(group: $0, bytes: 1) }, chunkBytes: 4096)
-        #expect(order.groups == ["b", "a"] && order.blocks.count == 2)
+        #expect(order.groups == ["b", "a"] && order.blocks.count == 1 && order.chunks.map(\.tensor) == [0, 1, 2])
     }
 }
 

@@ -6,7 +6,7 @@ struct Flight {
     /// What a save consists of.
     struct Plan {
         var snapshot: SnapshotStateMachine
-        /// Where in the snapshot a group's name is.
+        /// The number by which the snapshot knows a group.
         var groupIndex: [String: Int]
         /// Size of each block before encoding.
         var rawBytes: [Int]

@@ -17,7 +17,7 @@ final class MutationChecker: Sendable {
             return groupPermits[group(of: chunk, plan), default: 0] > 0
         }
 
-        private func group(of chunk: Int, _ plan: CapturePlan) -> Int { plan.blocks[plan.chunks[chunk].block].group }
+        private func group(of chunk: Int, _ plan: CapturePlan) -> Int { plan.groupOfTensor[plan.chunks[chunk].tensor] }
 
         /// Whether a permit for `group` lets a chunk be changed.
         func isCovered(chunk: Int, by group: Int?) -> Bool {

@@ -115,7 +115,7 @@ final class SaveOperation: Sendable {
             manifest.chunks = zip(plan.chunks, results.hashes).map { chunk, hash in
                 ChunkRecord(
                     hash: hash, block: chunk.block, offset: chunk.offset, bytes: chunk.range.count,
-                    epoch: header.groups[plan.blocks[chunk.block].group].epoch)
+                    epoch: header.groups[plan.groupOfTensor[chunk.tensor]].epoch)
             } + results.objectChunks
             manifest.objects = results.objects
             return manifest

@@ -104,9 +104,9 @@ final class SavePipeline: Sendable {
     @discardableResult
     func begin(_ operation: SaveOperation, layout: SegmentLayout) -> Int {
         let plan = operation.plan
-        let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.group, $0.lane) }, groupCount: plan.groups.count)
+        let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.unit, $0.lane) }, groupCount: plan.unitCount)
         let flight = Flight.Plan(
-            snapshot: snapshot, groupIndex: plan.groupIndex, rawBytes: plan.blocks.map(\.bytes), layout: layout,
+            snapshot: snapshot, groupIndex: plan.unitIndex, rawBytes: plan.blocks.map(\.bytes), layout: layout,
             isPlacedEarly: !configuration.encodes, hasObjects: !operation.frozenObjects.isEmpty)
         return state.withLock { state in
             let id = state.machine.begin(flight)
