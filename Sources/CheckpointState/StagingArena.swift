@@ -48,6 +48,7 @@ package struct SlotAllocator: Sendable {
     /// The spares, each to be held by one worker.
     package var spares: Range<Int> { slotCount..<isFree.count }
     package var usedCount: Int { slotCount - free.count }
+    package var freeCount: Int { free.count }
     package var hasFree: Bool { !free.isEmpty }
 
     package mutating func take() -> Int? {

@@ -60,6 +60,9 @@ struct Bench: Verb {
     @Option(help: "What save does while an earlier one is being written: block, skip or replace-pending.")
     var backpressure = CheckpointerOptions.Backpressure.block
 
+    @Option(help: ArgumentHelp("Writes a trace of the measured phase, for Perfetto.", valueName: "file"))
+    var trace: String?
+
     @Option(help: "How the state is protected while it is captured: \(Settings.Capture.allCases.map(\.rawValue).joined(separator: ", ")).")
     var capture = Settings.Capture.fenced
 
@@ -115,6 +118,7 @@ struct Bench: Verb {
         (settings.state, settings.scale) = (state, scale)
         (settings.steps, settings.every, settings.warmup) = (steps, every, warmup)
         (settings.computeSeconds, settings.computeThreads) = (computeSeconds, computeThreads)
+        settings.trace = trace
         (settings.capture, settings.usesDirectIO) = (capture, !noDirect)
         (settings.usesGroupFences, settings.hasPriority) = (!noGroupFences, !noPriority)
         (settings.measuresWriter, settings.measuresRecycledWriter) = (baseline, baselineRecycled)

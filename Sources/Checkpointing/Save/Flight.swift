@@ -114,9 +114,10 @@ struct Flight {
         encoded.append(job)
     }
 
+    /// The newest: its bytes are most likely still in the processor's cache.
     mutating func takeEncoded() -> Job {
         busy += 1
-        return encoded.removeFirst()
+        return encoded.removeLast()
     }
 
     mutating func finishedWriting() {

@@ -128,6 +128,8 @@ struct PipelineStateMachine {
     private func capture(_ lane: CaptureLane, isFenced: Bool) -> Choice? {
         guard slots.hasFree else { return nil }
         if isFenced {
+            // The last free slot is for whoever waits: he would only be woken to find it taken.
+            guard slots.freeCount > 1 else { return nil }
             for fence in fences {
                 if let choice = capture(lane, atFence: fence) { return choice }
             }

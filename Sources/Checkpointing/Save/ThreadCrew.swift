@@ -37,6 +37,8 @@ final class ThreadCrew: Sendable {
     private func start(_ name: String, as role: PipelineStateMachine.Role, spare: Int? = nil) throws(ThreadError) {
         let pipeline = pipeline
         let lane = pipeline.configuration.trainer.recorder?.lane(named: name) ?? .none
+        // The writer hardly computes, and a background thread may have to wait for a core after every write.
+        let niceness = role == .writer ? nil : niceness
         let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare, lane: lane) }
         threads.withLock { $0.all.append(thread) }
     }

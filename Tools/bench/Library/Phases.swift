@@ -82,8 +82,8 @@ struct EnginePhase {
         let before = checkpointer.stall
         let called = ContinuousClock.now
         let submitted = step % settings.every == 0 ? try save(step) : nil
-        trainer.compute()
-        update()
+        checkpointer.trace("forward and backward") { trainer.compute() }
+        checkpointer.trace("update") { update() }
         let stepTime = (ContinuousClock.now - called).seconds
         samples.steps.append(stepTime)
         guard let submitted else { return }

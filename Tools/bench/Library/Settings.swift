@@ -41,6 +41,8 @@ package struct Settings: Sendable {
     package var usesDirectIO = true
     package var usesGroupFences = true
     package var hasPriority = true
+    /// File for a trace of the measured phase (Formats/trace.md).
+    package var trace: String?
     /// Measures the reference writer, too: into fresh files, and over an old one.
     package var measuresWriter = false
     package var measuresRecycledWriter = false
@@ -81,6 +83,7 @@ package struct Settings: Sendable {
         options.backpressure = backpressure
         options.keepLast = keepLast
         options.mechanisms = mechanisms
+        options.tracePath = trace
         // Standard output is for the report.
         options.logger.logLevel = .warning
         return options
