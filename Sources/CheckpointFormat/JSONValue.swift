@@ -38,7 +38,7 @@ package enum JSONValue: Equatable, Sendable {
 }
 
 /// Writes compact JSON.
-private struct JSONWriter {
+struct JSONWriter {
     var bytes: [UInt8] = []
 
     mutating func write(_ value: JSONValue) {
@@ -51,12 +51,14 @@ private struct JSONWriter {
         case .array(let elements):
             list("[", elements, "]") { $0.write($1) }
         case .object(let members):
-            list("{", members, "}") {
-                $0.write(string: $1.key)
-                $0.append(":")
-                $0.write($1.value)
-            }
+            list("{", members, "}") { $0.write($1) }
         }
+    }
+
+    mutating func write(_ member: JSONValue.Member) {
+        write(string: member.key)
+        append(":")
+        write(member.value)
     }
 
     /// Swift prints the shortest text that reads back as the same number, and always as JSON allows.

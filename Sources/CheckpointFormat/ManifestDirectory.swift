@@ -1,19 +1,39 @@
 // The JSON part of a manifest (Formats/manifest.md, JSON).
 
 extension Manifest {
-    var directory: JSONValue {
-        .object([
+    /// The text of the JSON part. Written tensor by tensor: a tree of all of them would take ten times the memory of the text.
+    var directoryText: [UInt8] {
+        var writer = JSONWriter()
+        writer.append("{")
+        for member in head {
+            writer.write(member)
+            writer.append(",")
+        }
+        writer.write(string: "tensors")
+        writer.append(":")
+        writer.list("[", tensors, "]") { $0.write($1.json) }
+        for member in tail {
+            writer.append(",")
+            writer.write(member)
+        }
+        writer.append("}")
+        return writer.bytes
+    }
+
+    /// What comes before the tensors.
+    private var head: [JSONValue.Member] {
+        [
             .init("id", .hex(id)), .init("store", .hex(store)), .init("run", .hex(run)),
             .init("run_name", .string(runName)), .init("step", .count(step)), .init("created_ms", .count(created)),
             .init("writer", .string(writer)), .init("parent", parent?.json ?? .null),
             .init("world_size", .count(worldSize)), .init("rank", .count(rank)),
             .init("metrics", .object(metrics.map { .init($0.name, .metric($0.value)) })),
             .init("groups", .array(groups.map(\.json))),
-            .init("tensors", .array(tensors.map(\.json))),
-            .init("objects", .array(objects.map(\.json))),
-            .init("parts", .array([])),
-        ])
+        ]
     }
+
+    /// What comes after them.
+    private var tail: [JSONValue.Member] { [.init("objects", .array(objects.map(\.json))), .init("parts", .array([]))] }
 
     /// Reads everything but the tables.
     init(directory: JSONValue, kind: Kind, chunks: [ChunkRecord]) throws(FormatError) {

@@ -79,7 +79,7 @@ package struct ManifestHeader: Equatable, Sendable {
 extension Manifest {
     /// The whole file. Ends in the hash of what comes before it.
     package func encoded(digest: Digest) -> [UInt8] {
-        let json = directory.text
+        let json = directoryText
         let header = ManifestHeader(
             kind: kind, jsonBytes: json.count, segmentCount: segments.count, blockCount: blocks.count,
             chunkCount: chunks.count)

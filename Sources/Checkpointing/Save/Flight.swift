@@ -114,10 +114,10 @@ struct Flight {
         encoded.append(job)
     }
 
-    /// The newest: its bytes are most likely still in the processor's cache.
-    mutating func takeEncoded() -> Job {
+    /// - Parameter newest: takes the block that came last, and not the one that came first.
+    mutating func takeEncoded(newest: Bool) -> Job {
         busy += 1
-        return encoded.removeLast()
+        return newest ? encoded.removeLast() : encoded.removeFirst()
     }
 
     mutating func finishedWriting() {

@@ -97,7 +97,9 @@ struct PipelineStateMachine {
         switch choice {
         case .capture(let index, let lane, let group): return take(index, lane, group).map(Action.capture)
         case .encode(let index): return .encode(flights[index].takeCaptured())
-        case .write(let index): return .write(flights[index].takeEncoded())
+        case .write(let index):
+            // In a full arena most blocks have left the processor's cache, but the newest has not. Else the order of the file is best.
+            return .write(flights[index].takeEncoded(newest: !slots.hasFree))
         case .objects(let index):
             flights[index].takeObjects()
             return .encodeObjects(flight: flights[index].id)
