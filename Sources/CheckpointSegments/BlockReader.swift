@@ -22,16 +22,16 @@ package struct BlockReader: Sendable {
         try Self.checkHeader(file, reference.name, path)
     }
 
-    /// A file that is being read while its checkpoint expires may come back as another segment: its header tells.
+    /// A file that is being read while its checkpoint expires may come back as another segment: its header tells. A header that is damaged
+    /// tells nothing, and costs nothing: every block has its hash.
     private static func checkHeader(
         _ file: any ReadableFile, _ name: SegmentName, _ path: FilePath
     ) throws(SegmentError) {
         let page = try wrappingIO { () throws(FileSystemError) in
             try file.read(count: min(Limits.pageBytes, file.size), at: 0)
         }
-        do throws(FormatError) {
-            try SegmentHeader(decoding: page[...], digest: Hashing.digest).check(isFor: name)
-        } catch { throw .format(path, error) }
+        guard let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest) else { return }  // as said above
+        do throws(FormatError) { try header.check(isFor: name) } catch { throw .format(path, error) }
     }
 
     /// Fills `destination`, of exactly `rawBytes` bytes, with the block's raw bytes.

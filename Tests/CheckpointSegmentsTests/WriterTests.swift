@@ -183,4 +183,27 @@ struct FailureTests {
         writer.abandon()
         #expect(try store.leftovers().isEmpty)
     }
+
+    @Test("A file that has become another segment is refused; one whose header page is damaged is read")
+    func otherSegment() throws {
+        let store = try TemporaryStore()
+        var random = SeededGenerator(5)
+        let content = random.bytes(5000)
+        var segments: [(entry: Written.Entry, reference: SegmentReference)] = []
+        for _ in 0..<2 {
+            let writer = store.writer()
+            var layout = SegmentLayout()
+            let entry = try write(content, .none, writer) { layout.place(bytes: $0) }
+            segments.append((entry, try writer.seal()[0]))
+        }
+        let path = store.directories.path(of: segments[0].reference.name)
+        var damaged = try store.contents(of: path)
+        damaged[100] ^= 1
+        try store.fileSystem.remove(path)
+        try store.put(damaged, at: path)
+        #expect(try store.read(segments[0].entry, [segments[0].reference]) == content)
+        try store.fileSystem.remove(path)
+        try store.put(try store.contents(of: store.directories.path(of: segments[1].reference.name)), at: path)
+        #expect(throws: SegmentError.self) { try store.read(segments[0].entry, [segments[0].reference]) }
+    }
 }
