@@ -1,4 +1,5 @@
 internal import CheckpointCodecs
+internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
@@ -91,6 +92,9 @@ final class SavePipeline: Sendable {
 
     /// Takes other memory for the next save; nothing may be in flight.
     func replaceArena() throws(OutOfMemory) {
+        // The old one goes first, lest both be there at once.
+        let nothing = try StagingArena(slotBytes: Limits.pageBytes, slotCount: 1)
+        state.withLock { $0.arena = nothing }
         let arena = try Self.arena(configuration)
         state.withLock { state in
             precondition(state.machine.isIdle)
