@@ -177,7 +177,7 @@ let package = Package(
             ],
             path: "Tests/AllocationProbe/Program", swiftSettings: strict),
         .testTarget(
-            name: "TrainerTests", dependencies: ["AllocationProbe", "Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
+            name: "TrainerTests", dependencies: ["Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .c11
