@@ -1,4 +1,5 @@
 internal import CheckpointCodecs
+internal import CheckpointGuard
 package import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
@@ -122,6 +123,7 @@ extension CheckpointError {
         case let error as SegmentError: self.init(error)
         case let error as StateError: self.init(.misuse, "\(action): \(error)")
         case let error as DeviceError: self.init(.device, "\(action): \(error)")
+        case let error as GuardError: self.init(.unsupported, "\(action): \(error)", remedy: "Or choose capture: .fenced")
         case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit of threads")
         case let error as OutOfMemory: self.init(.outOfMemory, "\(action): \(error)")
         default: self.init(.provider, "\(action): \(error)")

@@ -120,6 +120,50 @@ struct GuardedTests {
         try checkpointer.close()
     }
 
+    @Test("a save that is cancelled while the next is being captured lets go of its own pages only", arguments: 1...3)
+    func earlierFailure(round: Int) throws {
+        let isShut = Box(false)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            guard operation.verb.hasPrefix("write") else { return }
+            while isShut.value { sleepMilliseconds(1) }
+            sleepMilliseconds(0.2)
+        }
+        let tensors = TestTensors(sizes: [400_000])
+        var options = options()
+        options.arenaBytes = 110 * 4096
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
+        tensors.fill(1)
+        isShut.value = true
+        let first = try checkpointer.save(step: 1)
+        tensors.fill(2)
+        // The arena is full of the first save: of the second hardly anything can be captured yet.
+        let second = try checkpointer.save(step: 2)
+        let writer = try WorkerThread(name: "writer") { tensors.fill(3) }
+        sleepMilliseconds(20)
+        first.cancel()
+        isShut.value = false
+        #expect(throws: CheckpointError.self) { try first.wait(timeout: .seconds(20)) }
+        writer.join()
+        try second.wait(timeout: .seconds(20))
+        #expect(throws: CheckpointError.self) { try checkpointer.close() }
+        let copy = TestTensors(sizes: [400_000])
+        try checkpointer.store.restore(.step(2), into: copy)
+        #expect(copy.distinctValues == [2])
+    }
+
+    @Test("a checkpointer dropped without close lets every write through")
+    func dropped() throws {
+        let tensors = TestTensors(sizes: [400_000])
+        do {
+            let checkpointer = try Checkpointer(store: openStore(slowDisk(0.1)), state: tensors, options: options())
+            try checkpointer.save(step: 1)
+        }
+        tensors.fill(1)
+        let copy = TestTensors(sizes: [400_000])
+        try openStore(memory, for: .reading).restore(.step(1), into: copy)
+        #expect(copy.distinctValues == [0])
+    }
+
     @Test("a cancelled save lets every write through")
     func cancellation() throws {
         let tensors = TestTensors(sizes: [400_000])
@@ -216,6 +260,25 @@ struct CheckedTests {
         try checkpointer.save(step: 2).wait()
         #expect(try steps(of: checkpointer.store) == [2])
         try checkpointer.close()
+    }
+
+    @Test("every save in flight fails when a change is found, not only the first to commit")
+    func allInFlight() throws {
+        let tensors = TestTensors(sizes: sizes, groups: ["a", "b", "c"])
+        let gate = Box(true)
+        let (checkpointer, _) = try checkpointer(tensors, gate: gate)
+        gate.value = false
+        let first = try checkpointer.save(step: 1)
+        checkpointer.mutate { tensors.fill(2) }
+        let second = try checkpointer.save(step: 2)
+        tensors.write(5, atWord: tensors.firstWord(of: 2))
+        gate.value = true
+        for ticket in [first, second] {
+            let error = #expect(throws: CheckpointError.self) { try ticket.wait(timeout: .seconds(20)) }
+            #expect(error?.code == .misuse && error?.names == ["tensor.2"])
+        }
+        #expect(throws: CheckpointError.self) { try checkpointer.close() }
+        #expect(try steps(of: checkpointer.store).isEmpty)
     }
 
     @Test("so is one changed under the permit of another group, or between saves")

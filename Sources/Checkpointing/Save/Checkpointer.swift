@@ -64,7 +64,8 @@ public final class Checkpointer: Sendable {
     }
 
     /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process lives.
-    deinit { pipeline.close() }
+    /// Guarded state is waited for: nobody else could let its writes through.
+    deinit { if session.guarded == nil { pipeline.close() } else { stop() } }
 
     /// The run that this checkpointer's saves belong to.
     public var run: RunID { session.run }
@@ -89,6 +90,8 @@ public final class Checkpointer: Sendable {
         let ticket = SaveTicket(step: step, earlierFailure: session.takeFailure()) { [pipeline] in pipeline.cancel($0) }
         do throws(CheckpointError) {
             try pipeline.admit(step: step, session.options.backpressure)
+            // Pages can be protected for one save at a time.
+            if session.guarded != nil { _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) } }
             let started = ContinuousClock.now
             let operation = try prepare(ticket, metrics, started)
             operation.results.withLock { $0.stall.begin(submitted: started, called: called) }
@@ -139,11 +142,7 @@ public final class Checkpointer: Sendable {
 
     /// Sees to it that changes of the state are held, or found, as the options want it.
     private func protect(_ operation: SaveOperation) throws {
-        if let guarded = session.guarded {
-            // Pages can be protected for one save at a time.
-            recordWait { pipeline.passFence(nil, .block) { crew.setUrgent($0) } }
-            try guarded.protect(operation)
-        }
+        try session.guarded?.protect(operation)
         if let checker = session.checker { report(try checker.begin(operation), "save of step \(operation.ticket.step)") }
     }
 
@@ -276,7 +275,7 @@ public final class Checkpointer: Sendable {
     private func stop() {
         pipeline.close()
         crew.join()
-        session.guarded?.close()
+        session.endProtection()
         session.devices.release()
         session.pool.shrink(to: 0)
     }

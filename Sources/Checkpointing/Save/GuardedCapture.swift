@@ -1,4 +1,5 @@
 internal import CheckpointCodecs
+internal import CheckpointFormat
 internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointState
@@ -7,8 +8,9 @@ internal import CheckpointState
 /// they are. The trainer calls no fence.
 final class GuardedCapture: Sendable {
     private struct Current {
+        let save: CheckpointID
         var layout: GuardLayout
-        /// The save, once it has begun.
+        /// The save in the pipeline, once it has begun.
         var flight: Int?
         var isCaptured: [Bool]
     }
@@ -56,14 +58,14 @@ final class GuardedCapture: Sendable {
         let layout = try layout(operation, memory)
         state.withLock { state in
             let blocks = operation.plan.blocks.count
-            state.current = Current(layout: layout, isCaptured: [Bool](repeating: false, count: blocks))
+            state.current = Current(save: operation.ticket.id, layout: layout, isCaptured: [Bool](repeating: false, count: blocks))
         }
         operation.protection = self
         do {
             try memory.protect(layout.map.pages)
             try layout.freeze(operation.inventory.tensors)
         } catch {
-            letGo()
+            letGo(of: operation.ticket.id)
             throw error
         }
     }
@@ -105,11 +107,12 @@ final class GuardedCapture: Sendable {
         for range in pages { memory.release(range) }
     }
 
-    /// The save has failed: nothing is protected any more.
-    func letGo() {
-        let layout = state.withLock { state in
-            defer { state.current = nil }
-            return state.current?.layout
+    /// A save has failed, and its pages are protected no more. The next save's are: it may have begun while this one was being written.
+    func letGo(of save: CheckpointID) {
+        let layout: GuardLayout? = state.withLock { state in
+            guard let current = state.current, current.save == save else { return nil }
+            state.current = nil
+            return current.layout
         }
         guard let layout, let memory = memory.withLock({ $0 }) else { return }
         for range in layout.map.pages { memory.release(range) }

@@ -128,10 +128,9 @@ struct PipelineStateMachine {
     }
 
     private func capture(_ lane: CaptureLane, isFenced: Bool) -> Choice? {
-        guard slots.hasFree else { return nil }
+        // The last free slot is for whoever waits at a fence: he would only be woken to find it taken.
+        guard slots.freeCount > (fences.isEmpty ? 0 : 1) else { return nil }
         if isFenced {
-            // The last free slot is for whoever waits: he would only be woken to find it taken.
-            guard slots.freeCount > 1 else { return nil }
             for fence in fences {
                 if let choice = capture(lane, atFence: fence) { return choice }
             }

@@ -10,6 +10,8 @@ final class SavePipeline: Sendable {
     struct Outcome: Sendable {
         var captured: @Sendable (SaveOperation) -> Void
         var written: @Sendable (SaveOperation, _ bytes: Int) -> Void
+        /// Why no save in flight can be trusted, if that is so; asked before each commit.
+        var distrust: @Sendable (SaveOperation) -> CheckpointError?
         var commit: @Sendable (SaveOperation) throws -> Void
         var failed: @Sendable (SaveOperation, CheckpointError) -> Void
         /// The save was committed, and the next may be under way.
@@ -141,7 +143,7 @@ final class SavePipeline: Sendable {
         }
     }
 
-    private func giveUp(_ state: inout State, _ flight: Int, for successor: String) {
+    func giveUp(_ state: inout State, _ flight: Int, for successor: String) {
         let step = state.flying[state.index(of: flight)].operation.ticket.step
         fail(&state, flight, CheckpointError(.skipped, "step \(step) is not saved: the disk was busy, and it gave way to \(successor)"))
     }
@@ -167,7 +169,8 @@ final class SavePipeline: Sendable {
         let index = state.index(of: flight)
         if state.flying[index].failure == nil { state.flying[index].failure = error }
         state.machine.failed(flight: flight, holding: job)
-        state.flying[index].operation.protection?.letGo()
+        let operation = state.flying[index].operation
+        operation.protection?.letGo(of: operation.ticket.id)
     }
 
     // MARK: Actions
@@ -200,7 +203,7 @@ final class SavePipeline: Sendable {
         }
     }
 
-    private func capture(
+    func capture(
         _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
     ) {
         let began = lane.begin()
@@ -258,6 +261,12 @@ final class SavePipeline: Sendable {
 
     private func commit(_ operation: SaveOperation, _ flight: Int) {
         operation.results.withLock { $0.arenaHighWaterBytes = arenaHighWaterBytes }
+        if let reason = outcome.distrust(operation) {
+            failAll(reason)
+            operation.writer.abandon()
+            outcome.failed(operation, reason)
+            return end(flight)
+        }
         let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
         // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
         if let failure { outcome.failed(operation, failure) }
@@ -284,94 +293,6 @@ final class SavePipeline: Sendable {
             try body()
             return nil
         } catch { return CheckpointError(any: error, during: action()) }
-    }
-
-    // MARK: Fences
-
-    /// Returns when nothing of `group` is left to capture, helping to capture it. Of everything, if nil.
-    /// - Parameters:
-    ///   - policy: whether saves that wait for the disk are waited for.
-    ///   - whileWaiting: called with true before this thread has to wait for others, and with false after.
-    /// - Returns: time spent waiting for arena slots, that is, for the disk.
-    func passFence(
-        _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
-    ) -> Duration {
-        let fence: (id: Int, charged: SaveOperation)? = state.withLock { state in
-            guard let last = state.flying.last, !state.machine.isReleased else { return nil }
-            if policy == .replacePending {
-                for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
-            }
-            let charged = state.flying.last { $0.failure == nil } ?? last
-            return (state.machine.beginFence(group), charged.operation)
-        }
-        guard let (fence, charged) = fence else { return .zero }
-        let began = configuration.trainer.begin()
-        charged.results.withLock { $0.stall.begin(.fence, at: .now) }
-        defer {
-            state.withLock { $0.machine.endFence(fence) }
-            charged.results.withLock { $0.stall.end(at: .now) }
-            configuration.trainer.end("fence", since: began, step: charged.ticket.step)
-        }
-        var backpressure = Duration.zero
-        while let (job, operation, arena) = nextJob(atFence: fence, charged, &backpressure, whileWaiting) {
-            capture(job, operation, arena, configuration.trainer, isFenced: true)
-        }
-        return backpressure
-    }
-
-    /// Captures one certain block on this thread, unless it is out or another thread is at it.
-    /// - Returns: time spent waiting for an arena slot, that is, for the disk.
-    func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
-        let began = ContinuousClock.now
-        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.operation }
-        var wasFull = false
-        let step = state.waitFor { state -> State.Step? in
-            if !state.machine.slots.hasFree { wasFull = true }
-            return state.machine.nextStep(for: block, of: flight).map { state.step($0) }
-        }
-        let backpressure = wasFull ? .now - began : Duration.zero
-        if let (job, operation, arena) = step.work { capture(job, operation, arena, lane, isFenced: true) }
-        charged?.results.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
-        return backpressure
-    }
-
-    /// Something to do at a fence; nil: pass.
-    private func nextJob(
-        atFence fence: Int, _ charged: SaveOperation, _ backpressure: inout Duration, _ whileWaiting: (Bool) -> Void
-    ) -> (PipelineStateMachine.Job, SaveOperation, StagingArena)? {
-        if let step = state.withLock({ $0.step(atFence: fence) }) { return step.work }
-        let began = ContinuousClock.now
-        var wasFull = false
-        whileWaiting(true)
-        let step = state.waitFor { state in
-            if !state.machine.slots.hasFree { wasFull = true }
-            return state.step(atFence: fence)
-        }
-        whileWaiting(false)
-        if wasFull {
-            let waited = ContinuousClock.now - began
-            backpressure += waited
-            charged.results.withLock { $0.stall.move(toBackpressure: waited) }
-            configuration.trainer.end("backpressure", since: began, step: charged.ticket.step)
-        }
-        return step.work
-    }
-}
-
-extension SavePipeline.State {
-    fileprivate struct Step {
-        /// Nil: pass.
-        var work: (PipelineStateMachine.Job, SaveOperation, StagingArena)?
-    }
-
-    /// What a thread that waits at a fence should do; nil: wait.
-    fileprivate mutating func step(atFence fence: Int) -> Step? { machine.nextStep(atFence: fence).map(step) }
-
-    fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {
-        switch step {
-        case .pass: Step(work: nil)
-        case .capture(let job): Step(work: (job, flying[index(of: job.flight)].operation, arena))
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
-internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
@@ -73,7 +72,8 @@ final class SaveSession: Sendable {
 
     var outcome: SavePipeline.Outcome {
         SavePipeline.Outcome(
-            captured: { self.captured($0) }, written: { self.written($0, $1) }, commit: { try self.commit($0) },
+            captured: { self.captured($0) }, written: { self.written($0, $1) }, distrust: { self.distrust($0) },
+            commit: { try self.commit($0) },
             failed: { self.failed($0.ticket, $1) }, ended: { self.expire() })
     }
 
@@ -95,10 +95,6 @@ final class SaveSession: Sendable {
     }
 
     private func commit(_ operation: SaveOperation) throws {
-        do { try checkForMutations("step \(operation.ticket.step) was captured") } catch {
-            operation.writer.abandon()
-            throw error
-        }
         // A state without tensors has nothing that a worker could have captured last.
         if operation.plan.blocks.isEmpty { captured(operation) }
         let commit = CommitProtocol(
@@ -128,7 +124,7 @@ final class SaveSession: Sendable {
     /// Makes what the capture mode needs.
     /// - Throws: code `unsupported`, if the kernel or the process's privileges do not allow it.
     func setUpProtection(_ pipeline: SavePipeline) throws(CheckpointError) {
-        do {
+        try translating("watching the state") {
             switch options.capture {
             case .fenced: return
             case .checked:
@@ -144,18 +140,24 @@ final class SaveSession: Sendable {
                 }
                 protections.withLock { $0.guarded = guarded }
             }
-        } catch let error as GuardError {
-            throw CheckpointError(.unsupported, "the state cannot be watched: \(error)", remedy: "Or choose capture: .fenced")
-        } catch { throw CheckpointError(any: error, during: "watching the state") }
+        }
     }
 
-    /// - Throws: code `misuse`, naming the tensors, if any was changed without a permit.
-    private func checkForMutations(_ occasion: String) throws {
-        guard let checker else { return }
-        if let error = Self.violation(try checker.changed(), occasion) {
-            warn("\(error)")
-            throw error
-        }
+    /// The error, naming the tensors, if any was changed without a permit.
+    private func distrust(_ operation: SaveOperation) -> CheckpointError? {
+        guard let checker else { return nil }
+        do throws(CheckpointError) {
+            let names = try translating("looking for changes") { try checker.changed() }
+            let error = Self.violation(names, "step \(operation.ticket.step) was captured")
+            if let error { warn("\(error)") }
+            return error
+        } catch { return error }
+    }
+
+    /// Ends what `setUpProtection` began; nothing may be in flight. (What guards the state knows the pipeline, which knows this session.)
+    func endProtection() {
+        guarded?.close()
+        protections.withLock { $0 = (nil, nil) }
     }
 
     static func violation(_ names: [String], _ occasion: String) -> CheckpointError? {
