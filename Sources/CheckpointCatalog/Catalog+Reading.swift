@@ -7,6 +7,12 @@ extension Catalog {
         Set(try read { try String.fetchAll($0, sql: "SELECT name FROM checkpoint") }.compactMap { ManifestName($0) })
     }
 
+    /// Segments that checkpoints in the catalog name.
+    package func segmentsInUse() throws(CatalogError) -> Set<SegmentName> {
+        let names = try read { try String.fetchAll($0, sql: "SELECT DISTINCT segment FROM segment_use") }
+        return Set(names.compactMap { SegmentName($0) })
+    }
+
     /// Checkpoints, newest first, at most `limit`.
     package func entries(limit: Int? = nil) throws(CatalogError) -> [CatalogEntry] {
         try entries(where: "TRUE", [], limit: limit)

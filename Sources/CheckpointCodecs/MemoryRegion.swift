@@ -52,6 +52,13 @@ package struct MemoryRegion: @unchecked Sendable {
         unsafe mutableBytes.copyMemory(from: source.bytes)
     }
 
+    /// Moves bytes within the region.
+    package func move(_ range: Range<Int>, to offset: Int) {
+        precondition(offset >= 0 && range.count <= count - offset)
+        guard offset != range.lowerBound else { return }
+        unsafe mutableBytes.baseAddress?.advanced(by: offset).copyMemory(from: self[range].start, byteCount: range.count)
+    }
+
     package var array: [UInt8] { unsafe Array(bytes) }
     package var hash128: Hash128 { unsafe Hashing.hash128(bytes) }
     package var hash64: UInt64 { unsafe Hashing.hash64(bytes) }

@@ -96,24 +96,50 @@ extension Manifest {
 
     /// Decodes a whole manifest file and checks every rule that can be checked without reading a segment.
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
-        var reader = ByteReader(bytes)
-        let header = try ManifestHeader(from: &reader, fileBytes: bytes.count) { () throws(FormatError) in
-            try Manifest.checkHash(bytes, digest: digest)
-        }
-        let json = try reader.take(header.jsonBytes)
-        try reader.expectZeros(header.tablesOffset - reader.offset, "padding after the JSON text")
-        var segments: [SegmentReference] = []
-        for _ in 0..<header.segmentCount { segments.append(try SegmentReference(from: &reader)) }
-        var blocks: [BlockRecord] = []
-        for _ in 0..<header.blockCount { blocks.append(try BlockRecord(from: &reader, segments: segments)) }
-        var chunks: [ChunkRecord] = []
-        for _ in 0..<header.chunkCount { chunks.append(try ChunkRecord(from: &reader, blocks: blocks)) }
-
+        let (header, json, tables) = try Tables.decode(bytes, digest: digest)
         let directory = try JSONParser.parse(json, origin: ManifestHeader.bytes)
-        try self.init(directory: directory, kind: header.kind, chunks: chunks)
-        self.segments = segments
-        self.blocks = blocks
-        self.chunks = chunks
+        try self.init(directory: directory, kind: header.kind, chunks: tables.chunks)
+        segments = tables.segments
+        blocks = tables.blocks
+        chunks = tables.chunks
+    }
+
+    /// What only the engine looks at, without what people look at: much quicker to decode.
+    package struct Tables: Sendable {
+        package var hash: Hash128
+        package var segments: [SegmentReference] = []
+        package var blocks: [BlockRecord] = []
+        package var chunks: [ChunkRecord] = []
+
+        package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
+            self = try Self.decode(bytes, digest: digest).tables
+        }
+
+        package init(_ manifest: Manifest, hash: Hash128) {
+            self.hash = hash
+            segments = manifest.segments
+            blocks = manifest.blocks
+            chunks = manifest.chunks
+        }
+
+        fileprivate static func decode(
+            _ bytes: ArraySlice<UInt8>, digest: Digest
+        ) throws(FormatError) -> (header: ManifestHeader, json: ArraySlice<UInt8>, tables: Tables) {
+            var reader = ByteReader(bytes)
+            let header = try ManifestHeader(from: &reader, fileBytes: bytes.count) { () throws(FormatError) in
+                try Manifest.checkHash(bytes, digest: digest)
+            }
+            let json = try reader.take(header.jsonBytes)
+            try reader.expectZeros(header.tablesOffset - reader.offset, "padding after the JSON text")
+            return (header, json, try Tables(header, &reader, hash: Manifest.hash(ofEncoded: bytes)))
+        }
+
+        private init(_ header: ManifestHeader, _ reader: inout ByteReader, hash: Hash128) throws(FormatError) {
+            self.hash = hash
+            for _ in 0..<header.segmentCount { segments.append(try SegmentReference(from: &reader)) }
+            for _ in 0..<header.blockCount { blocks.append(try BlockRecord(from: &reader, segments: segments)) }
+            for _ in 0..<header.chunkCount { chunks.append(try ChunkRecord(from: &reader, blocks: blocks)) }
+        }
     }
 
     private static func checkHash(_ bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
@@ -124,7 +150,7 @@ extension Manifest {
     }
 
     /// The hash at the end of an encoded manifest, by which it is known.
-    package static func hash(ofEncoded bytes: [UInt8]) -> Hash128 {
+    package static func hash(ofEncoded bytes: some BidirectionalCollection<UInt8>) -> Hash128 {
         Hash128(rawValue: bytes.suffix(16).reduce(0) { $0 << 8 | UInt128($1) })
     }
 }

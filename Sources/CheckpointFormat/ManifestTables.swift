@@ -42,10 +42,13 @@ package struct BlockRecord: Equatable, Sendable {
     /// Row of the segment table.
     package var segment: Int
     package var location: SegmentBlock
+    /// Row of the block that this one is a delta of.
+    package var base: Int?
 
-    package init(segment: Int, location: SegmentBlock) {
+    package init(segment: Int, location: SegmentBlock, base: Int? = nil) {
         self.segment = segment
         self.location = location
+        self.base = base
     }
 
     package var codec: CodecIdentifier { location.codec }
@@ -62,7 +65,7 @@ package struct BlockRecord: Equatable, Sendable {
         writer.count(UInt32.self, storedBytes)
         writer.count(UInt32.self, rawBytes)
         writer.integer(storedHash)
-        writer.integer(Self.noBase)
+        writer.integer(base.map { UInt32($0) } ?? Self.noBase)
         writer.zeros(4)
     }
 

@@ -45,6 +45,8 @@ package struct SnapshotStateMachine: Sendable {
         }
     }
 
+    package var blockCount: Int { states.count }
+
     private static func queue(_ group: Int, _ lane: CaptureLane) -> Int { group * laneCount + lane.rawValue }
 
     /// Whether `take` would give a block.

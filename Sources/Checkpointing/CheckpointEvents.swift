@@ -26,8 +26,12 @@ public struct SaveReport: Sendable {
     public var id: CheckpointID
     /// Bytes of tensors and objects, before encoding.
     public var logicalBytes: Int
-    /// Bytes of blocks, as stored.
+    /// Bytes of the blocks that make up the checkpoint, as stored.
     public var storedBytes: Int
+    /// Bytes of those blocks that this save wrote; the others were in the store already.
+    public var newBytes: Int
+    /// Tensor bytes that did not have to be stored, before encoding: they are in earlier checkpoints, or in this one already.
+    public var reusedBytes: Int
     /// Tensor bytes captured while the trainer was free to compute.
     public var liveBytes: Int
     /// Tensor bytes captured while the trainer waited at a fence.

@@ -33,13 +33,7 @@ package struct ManifestFiles: Sendable {
     /// Reads and checks one manifest.
     package func load(_ name: ManifestName) throws(CheckpointError) -> Loaded {
         let path = directories.path(of: name)
-        let bytes: [UInt8]?
-        do { bytes = try fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) } catch {
-            throw CheckpointError(error)
-        }
-        guard let bytes else {
-            throw CheckpointError(.damaged, "\(path) is larger than any manifest", path: path.string, offset: 0)
-        }
+        let bytes = try contents(path)
         do throws(FormatError) {
             let manifest = try Manifest(decoding: bytes[...], digest: Hashing.digest)
             guard manifest.name == name else {
@@ -50,5 +44,32 @@ package struct ManifestFiles: Sendable {
         } catch {
             throw CheckpointError(error, path: path.string)
         }
+    }
+
+    /// Reads the tables of one manifest, and believes its name.
+    package func loadTables(_ name: ManifestName) throws(CheckpointError) -> Manifest.Tables {
+        let path = directories.path(of: name)
+        let bytes = try contents(path)
+        do { return try Manifest.Tables(decoding: bytes[...], digest: Hashing.digest) } catch {
+            throw CheckpointError(error, path: path.string)
+        }
+    }
+
+    /// The hash by which a manifest is known, read off its end.
+    package func hash(of name: ManifestName) throws(FileSystemError) -> Hash128? {
+        let file = try fileSystem.open(directories.path(of: name))
+        guard file.size >= 16 else { return nil }
+        return Manifest.hash(ofEncoded: try file.read(count: 16, at: file.size - 16))
+    }
+
+    private func contents(_ path: FilePath) throws(CheckpointError) -> [UInt8] {
+        let bytes: [UInt8]?
+        do { bytes = try fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) } catch {
+            throw CheckpointError(error)
+        }
+        guard let bytes else {
+            throw CheckpointError(.damaged, "\(path) is larger than any manifest", path: path.string, offset: 0)
+        }
+        return bytes
     }
 }

@@ -34,6 +34,8 @@ public struct CheckpointerOptions: Sendable {
     public var capture = Capture.fenced
     /// How hard to try to make blocks smaller.
     public var compression = Compression.none
+    /// Whether chunks that the store holds already, in any checkpoint, are named and not written again.
+    public var deduplicates = true
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.
     public var chunkBytes = Limits.chunkBytesDefault
     /// Memory for captured chunks, in bytes: a hard budget, allocated once. At least one chunk is allocated.

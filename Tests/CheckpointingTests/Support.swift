@@ -5,9 +5,10 @@ import CheckpointTestSupport
 internal import Logging
 import SystemPackage
 
-/// Small and deterministic: one worker, chunks of a page.
+/// Small and deterministic: one worker, chunks of a page. Everything is stored anew, however alike the tests' tensors are.
 func smallOptions(workers: Int = 1) -> CheckpointerOptions {
     var options = CheckpointerOptions()
+    options.deduplicates = false
     options.chunkBytes = 4096
     options.arenaBytes = 4 * 4096
     options.workers = workers

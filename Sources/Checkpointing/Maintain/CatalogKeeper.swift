@@ -119,6 +119,12 @@ final class CatalogKeeper: Sendable {
         }
     }
 
+    /// Segments that are in use as far as the catalog knows: reason enough to keep one, and never to remove one.
+    func segmentsInUse() -> Set<SegmentName> {
+        // A catalog that fails a query is as good as none.
+        (try? current?.segmentsInUse()) ?? []
+    }
+
     /// A few names are looked up one by one, many by reading everything. A catalog that fails a query is as good as none.
     private func knownEntries(_ names: [ManifestName]) -> [CatalogEntry] {
         guard let catalog = current else { return [] }

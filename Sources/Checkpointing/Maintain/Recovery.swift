@@ -32,7 +32,12 @@ struct Recovery {
         guard !segments.isEmpty else { return }
         let entries = catalog.entries(names)
         let committed = Set(entries.compactMap { (try? $0.get())?.id })  // a damaged manifest commits nothing here
-        let suspects = segments.filter { !committed.contains($0.attempt) }
+        var suspects = segments.filter { !committed.contains($0.attempt) }
+        // One that outlives its own checkpoint is named by a later one, which the catalog knows.
+        if !suspects.isEmpty {
+            let known = catalog.segmentsInUse()
+            suspects.removeAll(where: known.contains)
+        }
         guard !suspects.isEmpty else { return }
         var inUse = Set<SegmentName>()
         for name in names {

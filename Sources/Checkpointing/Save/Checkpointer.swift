@@ -56,6 +56,7 @@ public final class Checkpointer: Sendable {
         }
         do throws(CheckpointError) {
             try session.setUpProtection(pipeline)
+            try session.readHistory()
             try rehearse()
         } catch {
             stop()
@@ -168,7 +169,7 @@ public final class Checkpointer: Sendable {
             blockCount: plan.blocks.count, pool: session.pool)
         return SaveOperation(
             header: header, plan: plan, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
-            ticket: ticket, started: started)
+            reuse: session.reuse, ticket: ticket, started: started)
     }
 
     private func header(
@@ -188,8 +189,10 @@ public final class Checkpointer: Sendable {
     /// Refuses a save that cannot fit before it disturbs anybody.
     private func checkSpace(_ bytes: Int) throws(CheckpointError) {
         // Compressed sizes are known only once something has been saved.
-        let lastStored = session.state.withLock { $0.lastStoredBytes }
-        let needed = session.options.compression == .none ? bytes : lastStored ?? 0
+        let (lastStored, lastNew) = session.state.withLock { ($0.lastStoredBytes, $0.lastNewBytes) }
+        let stored = session.options.compression == .none ? bytes : lastStored ?? 0
+        // What the last save found in the store, this one is likely to find.
+        let needed = session.reuse == nil ? stored : min(stored, lastNew ?? stored)
         let root = store.directories.root
         let available = try translating("free space") { try store.fileSystem.availableBytes(at: root) }
         guard available >= needed - session.pool.bytes else {
@@ -276,6 +279,7 @@ public final class Checkpointer: Sendable {
         pipeline.close()
         crew.join()
         session.endProtection()
+        session.endReuse()
         session.devices.release()
         session.pool.shrink(to: 0)
     }

@@ -18,7 +18,7 @@ struct CommitProtocol {
     ///   - durable: called between W5 and W6.
     func commit(
         _ writer: SegmentWriter, manifest: ([SegmentReference]) -> Manifest, durable: () -> Void
-    ) throws(CheckpointError) -> Manifest {
+    ) throws(CheckpointError) -> (manifest: Manifest, hash: Hash128) {
         let segments: [SegmentReference]
         do { segments = try writer.seal() } catch {  // W2-W5
             writer.abandon()
@@ -31,7 +31,7 @@ struct CommitProtocol {
         let loaded = ManifestFiles.Loaded(
             manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
         catalog.add(loaded)  // W10
-        return manifest
+        return (manifest, loaded.hash)
     }
 
     private func publish(_ manifest: Manifest, _ bytes: [UInt8], _ writer: SegmentWriter) throws(CheckpointError) {

@@ -8,8 +8,6 @@ struct Flight {
         var snapshot: SnapshotStateMachine
         /// The number by which the snapshot knows a group.
         var groupIndex: [String: Int]
-        /// Size of each block before encoding.
-        var rawBytes: [Int]
         var layout: SegmentLayout
         /// Whether blocks are stored as they are, so that their places are known before they are encoded and those of one tensor
         /// lie one after the other.
@@ -24,17 +22,26 @@ struct Flight {
         var block: Int
         /// Where in the arena it is.
         var slot: Int
-        /// Where in the segments it goes; fixed when it is taken, or else when it is encoded.
+        var lane: CaptureLane
+        /// Where in the segments it goes; fixed when it is captured, or else when it is encoded.
         var place: SegmentLayout.Place?
+    }
+
+    /// A block whose place depends on those before it.
+    private struct Taken {
+        var block: Int
+        /// Once it is captured: the block, and what is left of it to store.
+        var captured: (job: Job, rawBytes: Int)?
     }
 
     let id: Int
     private let groupIndex: [String: Int]
-    private let rawBytes: [Int]
     private let isPlacedEarly: Bool
     private(set) var snapshot: SnapshotStateMachine
     private var layout: SegmentLayout
-    /// Out of the trainer's memory, not encoded yet; and encoded, not written yet. Room for every slot is reserved: they never grow.
+    /// Of each lane, the blocks taken that have no place yet, in order. Room for every slot is reserved, here and below: they never grow.
+    private var taken: [[Taken]]
+    /// Out of the trainer's memory, not encoded yet; and encoded, not written yet.
     private(set) var captured: [Job] = []
     private(set) var encoded: [Job] = []
     private(set) var needsObjects: Bool
@@ -49,11 +56,12 @@ struct Flight {
         self.id = id
         snapshot = plan.snapshot
         groupIndex = plan.groupIndex
-        rawBytes = plan.rawBytes
         layout = plan.layout
         isPlacedEarly = plan.isPlacedEarly
         needsObjects = plan.hasObjects
-        unwritten = plan.rawBytes.count
+        unwritten = plan.snapshot.blockCount
+        taken = CaptureLane.allCases.map { _ in [] }
+        for lane in taken.indices { taken[lane].reserveCapacity(slotCount) }
         captured.reserveCapacity(slotCount)
         encoded.reserveCapacity(slotCount)
     }
@@ -76,28 +84,47 @@ struct Flight {
     /// Takes the next block of a lane, which must have one pending.
     mutating func take(_ lane: CaptureLane, _ group: Int?, slot: Int) -> Job {
         guard let block = snapshot.take(by: lane, of: group) else { preconditionFailure("no block is pending") }
-        return taken(block, slot)
+        return job(block, slot, lane)
     }
 
     /// Takes one certain block, which must be pending.
     mutating func take(_ block: Int, slot: Int) -> Job {
         snapshot.take(block)
-        return taken(block, slot)
+        return job(block, slot, .host)
     }
 
-    private mutating func taken(_ block: Int, _ slot: Int) -> Job {
+    private mutating func job(_ block: Int, _ slot: Int, _ lane: CaptureLane) -> Job {
         isStarted = true
         busy += 1
-        return Job(flight: id, block: block, slot: slot, place: isPlacedEarly ? layout.place(bytes: rawBytes[block]) : nil)
+        if isPlacedEarly { taken[lane.rawValue].append(Taken(block: block)) }
+        return Job(flight: id, block: block, slot: slot, lane: lane)
     }
 
     /// The block is in its slot.
+    /// - Parameter rawBytes: what is left of it to store; 0 if the store has all of it already, and the slot is free again.
     /// - Returns: whether it was the last to leave the trainer's memory.
-    mutating func finishedCapture(_ job: Job) -> Bool {
+    mutating func finishedCapture(_ job: Job, rawBytes: Int) -> Bool {
         snapshot.finish(job.block)
         busy -= 1
-        if !isFailed { captured.append(job) }
-        return !isFailed && snapshot.isReleased()
+        guard !isFailed else { return false }
+        if rawBytes == 0 { unwritten -= 1 }
+        if isPlacedEarly { place(job, rawBytes) } else if rawBytes > 0 { captured.append(job) }
+        return snapshot.isReleased()
+    }
+
+    /// Gives out places in the order in which blocks were taken: this one's, unless one before it is still being copied, and those of
+    /// blocks that waited for it.
+    private mutating func place(_ job: Job, _ rawBytes: Int) {
+        let lane = job.lane.rawValue
+        guard let index = taken[lane].firstIndex(where: { $0.block == job.block }) else { preconditionFailure("\(job) was not taken") }
+        taken[lane][index].captured = (job, rawBytes)
+        while let next = taken[lane].first?.captured {
+            taken[lane].removeFirst()
+            guard next.rawBytes > 0 else { continue }
+            var job = next.job
+            job.place = layout.place(bytes: next.rawBytes)
+            captured.append(job)
+        }
     }
 
     mutating func takeCaptured() -> Job {
@@ -146,8 +173,9 @@ struct Flight {
         isFailed = true
         needsObjects = false
         snapshot.cancel()
-        defer { (captured, encoded) = ([], []) }
-        return (captured + encoded).map(\.slot)
+        let waiting = taken.joined().compactMap { $0.captured.flatMap { $0.rawBytes > 0 ? $0.job : nil } }
+        defer { (taken, captured, encoded) = (taken.map { _ in [] }, [], []) }
+        return (waiting + captured + encoded).map(\.slot)
     }
 
     /// The action failed.

@@ -45,7 +45,7 @@ struct ObjectWriter {
             chunks.append(
                 ChunkRecord(
                     hash: Hashing.digest(encoded[position..<position + count]),
-                    block: operation.plan.blocks.count + (start + position) / chunkBytes, offset: offset, bytes: count,
+                    block: (start + position) / chunkBytes, offset: offset, bytes: count,
                     epoch: 0))
             position += count
         }

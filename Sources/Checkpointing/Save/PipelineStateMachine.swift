@@ -168,11 +168,12 @@ struct PipelineStateMachine {
     }
 
     /// The block is in its slot.
+    /// - Parameter rawBytes: what is left of it to store; 0 if the store has all of it already.
     /// - Returns: whether it was the last to leave the trainer's memory.
-    mutating func finishedCapture(_ job: Job) -> Bool {
+    mutating func finishedCapture(_ job: Job, rawBytes: Int) -> Bool {
         let index = index(of: job.flight)
-        let wasLast = flights[index].finishedCapture(job)
-        if flights[index].isFailed { slots.giveBack(job.slot) }
+        let wasLast = flights[index].finishedCapture(job, rawBytes: rawBytes)
+        if flights[index].isFailed || rawBytes == 0 { slots.giveBack(job.slot) }
         return wasLast
     }
 

@@ -7,10 +7,11 @@ internal import CheckpointState
 /// One save in flight: what is to be captured, and what has become of each block so far.
 final class SaveOperation: Sendable {
     struct Results {
-        var hashes: [Hash128]
+        var chunks: CapturedChunks
         var encoded: [EncodedBlock?]
         var places: [(segment: Int, location: SegmentBlock)?]
         var objectBlocks: [(segment: Int, location: SegmentBlock)] = []
+        /// Their blocks are numbered among `objectBlocks`.
         var objectChunks: [ChunkRecord] = []
         var objects: [ObjectRecord] = []
         var writtenBytes = 0
@@ -29,6 +30,9 @@ final class SaveOperation: Sendable {
     let frozenObjects: [FrozenObject]
     let writer: SegmentWriter
     let encoder: BlockEncoder
+    /// What the store has already; nil if everything is stored anew.
+    let reuse: BlockReuse?
+    let holds: HeldSources?
     let ticket: SaveTicket
     let started: ContinuousClock.Instant
     let results: Monitor<Results>
@@ -42,9 +46,11 @@ final class SaveOperation: Sendable {
 
     init(
         header: Manifest, plan: CapturePlan, inventory: StateInventory,
-        frozenObjects: [FrozenObject], writer: SegmentWriter, encoder: BlockEncoder, ticket: SaveTicket,
-        started: ContinuousClock.Instant
+        frozenObjects: [FrozenObject], writer: SegmentWriter, encoder: BlockEncoder, reuse: BlockReuse?,
+        ticket: SaveTicket, started: ContinuousClock.Instant
     ) {
+        self.reuse = reuse
+        holds = reuse.map(HeldSources.init)
         self.header = header
         self.plan = plan
         self.inventory = inventory
@@ -55,15 +61,17 @@ final class SaveOperation: Sendable {
         self.started = started
         results = Monitor(
             Results(
-                hashes: [Hash128](repeating: Hash128(rawValue: 0), count: plan.chunks.count),
+                chunks: CapturedChunks(plan, isReusing: reuse != nil),
                 encoded: .init(repeating: nil, count: plan.blocks.count),
                 places: .init(repeating: nil, count: plan.blocks.count)))
     }
 
     var age: Duration { .now - started }
 
-    /// Copies block `index` from the trainer's memory to `slot`, hashing each of its chunks on the way.
-    func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) throws {
+    /// Copies block `index` from the trainer's memory to `slot`, hashing each of its chunks on the way, and leaves in the slot only what
+    /// the store does not have.
+    /// - Returns: how many bytes that is.
+    func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) throws -> Int {
         let block = plan.blocks[index]
         let protection = protection
         for row in block.chunks {
@@ -71,21 +79,41 @@ final class SaveOperation: Sendable {
             let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
             var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
             if let protection, protection.restoreFrozen(row, in: region) { hash = region.hash128 }
-            results.withLock { $0.hashes[row] = hash }
+            let place = holds.flatMap { reuse?.find(hash, bytes: region.count, $0) }
+            results.withLock { $0.chunks.captured(row, hash, place: place) }
         }
         protection?.captured(index)
-        results.withLock { results in
+        let rawBytes = results.withLock { results in
             if isFenced { results.fencedBytes += block.bytes } else { results.liveBytes += block.bytes }
+            results.chunks.settle(index)
+            if results.chunks.rawBytes[index] == 0 { results.writtenBytes += block.bytes }
+            return results.chunks.rawBytes[index]
+        }
+        if rawBytes < block.bytes { compact(index, in: slot) }
+        return rawBytes
+    }
+
+    /// Moves the chunks that are to be stored to the front.
+    private func compact(_ index: Int, in slot: MemoryRegion) {
+        for row in plan.blocks[index].chunks {
+            let chunk = plan.chunks[row]
+            guard case .own(let offset) = results.withLock({ $0.chunks.contents[row] }) else { continue }
+            slot.move(chunk.offset..<chunk.offset + chunk.range.count, to: offset)
         }
     }
 
-    /// Encodes block `index`, which lies in `slot`.
+    /// Bytes of the state that are stored, or need not be.
+    var writtenBytes: Int { results.withLock { $0.writtenBytes } }
+
+    /// Encodes what is left of block `index`, which lies in `slot`.
     /// - Parameter spare: as large as the slot, or nil.
     /// - Returns: the stored size, and whether the block now lies in `spare`.
     func encode(_ index: Int, in slot: MemoryRegion, spare: MemoryRegion?) -> (storedBytes: Int, isInSpare: Bool) {
         let block = plan.blocks[index]
-        let hash = block.chunks.count == 1 ? results.withLock { $0.hashes[block.chunks.lowerBound] } : nil
-        let (encoded, isInSpare) = encoder.encode(slot, rawBytes: block.bytes, contentHash: hash, spare: spare)
+        let (hash, rawBytes) = results.withLock { results in
+            (block.chunks.count == 1 ? results.chunks.hashes[block.chunks.lowerBound] : nil, results.chunks.rawBytes[index])
+        }
+        let (encoded, isInSpare) = encoder.encode(slot, rawBytes: rawBytes, contentHash: hash, spare: spare)
         results.withLock { $0.encoded[index] = encoded }
         return (encoded.storedBytes, isInSpare)
     }
@@ -105,21 +133,41 @@ final class SaveOperation: Sendable {
     /// The manifest, once every block is written and every segment sealed.
     func manifest(_ segments: [SegmentReference]) -> Manifest {
         results.withLock { results in
+            var table = BlockTable(segments)
             var manifest = header
+            let rows = results.places.map { place in place.map { table.add($0.location, inSegment: $0.segment) } }
+            let objectRows = results.objectBlocks.map { table.add($0.location, inSegment: $0.segment) }
             manifest.tensors = TensorRecord.directory(inventory.tensors, plan)
-            manifest.segments = segments
-            manifest.blocks = (results.places.compactMap { $0 } + results.objectBlocks).map {
-                BlockRecord(segment: $0.segment, location: $0.location)
-            }
-            precondition(manifest.blocks.count == plan.blocks.count + results.objectBlocks.count, "a block was not written")
-            manifest.chunks = zip(plan.chunks, results.hashes).map { chunk, hash in
-                ChunkRecord(
-                    hash: hash, block: chunk.block, offset: chunk.offset, bytes: chunk.range.count,
-                    epoch: header.groups[plan.groupOfTensor[chunk.tensor]].epoch)
-            } + results.objectChunks
             manifest.objects = results.objects
+            manifest.chunks = plan.chunks.indices.map { chunk($0, results.chunks, rows, &table) }
+            manifest.chunks += results.objectChunks.map { chunk in
+                var chunk = chunk
+                chunk.block = objectRows[chunk.block]
+                return chunk
+            }
+            (manifest.segments, manifest.blocks) = (table.segments, table.blocks)
             return manifest
         }
+    }
+
+    /// - Parameter rows: of the blocks that were written.
+    private func chunk(_ row: Int, _ chunks: CapturedChunks, _ rows: [Int?], _ table: inout BlockTable) -> ChunkRecord {
+        let chunk = plan.chunks[row]
+        var record = ChunkRecord(
+            hash: chunks.hashes[row], block: 0, offset: 0, bytes: chunk.range.count,
+            epoch: header.groups[plan.groupOfTensor[chunk.tensor]].epoch)
+        var owner = row
+        if case .same(let first) = chunks.contents[row] { owner = first }
+        switch chunks.contents[owner] {
+        case .own(let offset):
+            guard let block = rows[plan.chunks[owner].block] else { preconditionFailure("a block was not written") }
+            (record.block, record.offset) = (block, offset)
+        case .stored(let place):
+            guard let block = reuse?.block(place) else { preconditionFailure("nothing is reused") }
+            (record.block, record.offset) = (table.add(block.location, of: block.segment), Int(place.offset))
+        case .same: preconditionFailure("a chunk that is the same as one that is the same as another")
+        }
+        return record
     }
 
     func report(_ manifest: Manifest, isUnchanged: Bool) -> SaveReport {
@@ -127,10 +175,15 @@ final class SaveOperation: Sendable {
             let stall = results.stall.report(at: .now)
             return SaveReport(
                 step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
-                storedBytes: manifest.storedBytes, liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
+                storedBytes: manifest.storedBytes, newBytes: newBytes(results), reusedBytes: results.chunks.reusedBytes,
+                liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
                 timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
                 timeToCommitted: age, isUnchanged: isUnchanged, stallSubmit: stall.submit, stallFence: stall.fence,
                 stallBackpressure: stall.backpressure, arenaHighWaterBytes: results.arenaHighWaterBytes)
         }
+    }
+
+    private func newBytes(_ results: Results) -> Int {
+        (results.places.compactMap { $0 } + results.objectBlocks).reduce(0) { $0 + $1.location.storedBytes }
     }
 }

@@ -112,8 +112,8 @@ final class SavePipeline: Sendable {
         let plan = operation.plan
         let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.unit, $0.lane) }, groupCount: plan.unitCount)
         let flight = Flight.Plan(
-            snapshot: snapshot, groupIndex: plan.unitIndex, rawBytes: plan.blocks.map(\.bytes), layout: layout,
-            isPlacedEarly: !configuration.encodes, hasObjects: !operation.frozenObjects.isEmpty)
+            snapshot: snapshot, groupIndex: plan.unitIndex, layout: layout, isPlacedEarly: !configuration.encodes,
+            hasObjects: !operation.frozenObjects.isEmpty)
         return state.withLock { state in
             let id = state.machine.begin(flight)
             state.flying.append(State.Flying(flight: id, operation: operation))
@@ -207,15 +207,17 @@ final class SavePipeline: Sendable {
         _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
     ) {
         let began = lane.begin()
+        var rawBytes = operation.plan.blocks[job.block].bytes
         let failure = Self.failure("capture") {
-            try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
+            rawBytes = try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
         }
         // Before anybody learns of it: what is shown must not reach into the update that waits for it.
         lane.end("capture", job, operation, since: began)
         let wasLast = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
-            return state.machine.finishedCapture(job)
+            return state.machine.finishedCapture(job, rawBytes: rawBytes)
         }
+        if rawBytes == 0 { outcome.written(operation, operation.writtenBytes) }
         if wasLast { outcome.captured(operation) }
     }
 

@@ -21,6 +21,7 @@ final class SaveSession: Sendable {
         var unreportedFailure: CheckpointError?
         var lastHashes: [Hash128] = []
         var lastStoredBytes: Int?
+        var lastNewBytes: Int?
         var lastSegmentCount = 0
         var isClosed = false
 
@@ -42,6 +43,9 @@ final class SaveSession: Sendable {
     let devices = DeviceKeeper()
     /// Segments of expired checkpoints, to be written over.
     let pool: SegmentPool
+    /// What the store holds already; nil if everything is stored anew.
+    let reuse: BlockReuse?
+    private let history = Monitor<WorkerThread?>(nil)
     let trace: TraceRecorder?
     /// Where the trainer's thread records what it does.
     let trainer: TraceLane
@@ -55,6 +59,7 @@ final class SaveSession: Sendable {
 
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
         pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
+        reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
         expiry = Expiry(files: store.files, catalog: store.catalog)
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
         trainer = trace?.trainer ?? .none
@@ -74,7 +79,10 @@ final class SaveSession: Sendable {
         SavePipeline.Outcome(
             captured: { self.captured($0) }, written: { self.written($0, $1) }, distrust: { self.distrust($0) },
             commit: { try self.commit($0) },
-            failed: { self.failed($0.ticket, $1) }, ended: { self.expire() })
+            failed: {
+                $0.holds?.end()
+                self.failed($0.ticket, $1)
+            }, ended: { self.expire() })
     }
 
     func started(_ operation: SaveOperation) {
@@ -99,21 +107,48 @@ final class SaveSession: Sendable {
         if operation.plan.blocks.isEmpty { captured(operation) }
         let commit = CommitProtocol(
             fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
-        let manifest = try commit.commit(operation.writer, manifest: operation.manifest) {
+        let (manifest, hash) = try commit.commit(operation.writer, manifest: operation.manifest) {
             operation.results.withLock { $0.timeToDurable = operation.age }
             operation.ticket.advance(to: .durable)
             journal.durable(operation)
             emit(.durable(step: operation.header.step))
         }
         expiry.committed(manifest)
+        reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)
+        operation.holds?.end()
         let report = remember(manifest, operation)
         if report.isUnchanged {
             warn("step \(report.step) has the same tensors as the checkpoint before it: is the training state what is saved?")
         }
         journal.committed(report)
         metrics.committed(report)
-        operation.ticket.advance(to: .committed)
+        operation.ticket.commit(report)
         emit(.committed(report))
+    }
+
+    // MARK: Reuse
+
+    /// Reads what the store holds: of the newest checkpoints at once, of the others in the background.
+    func readHistory() throws(CheckpointError) {
+        guard let reuse else { return }
+        let names = try store.files.names()
+        reuse.readHistory(names.suffix(2))
+        do {
+            let thread = try WorkerThread(name: "ckpt-history") {
+                reuse.readHistory(names.dropLast(2))
+                reuse.finishHistory()
+            }
+            history.withLock { $0 = thread }
+        } catch {
+            // Without it, less is reused.
+            reuse.finishHistory()
+            warn("earlier checkpoints are not looked through for what need not be written again: \(error)")
+        }
+    }
+
+    func endReuse() {
+        reuse?.close()
+        history.withLock { $0 }?.join()
     }
 
     // MARK: Protection
@@ -178,7 +213,9 @@ final class SaveSession: Sendable {
     }
 
     private func expire(keeping keepLast: Int) throws(CheckpointError) {
-        let expired = Retention.expired(try store.files.names(), of: run, keepLast: keepLast)
+        var expired = Retention.expired(try store.files.names(), of: run, keepLast: keepLast)
+        // What a save in flight reuses stays until a later save ends.
+        if let reuse { expired = reuse.retire(expired) }
         guard options.mechanisms.recycles else { return try expiry.remove(expired, discard: nil) }
         try expiry.remove(expired) { segment throws(FileSystemError) in
             try self.pool.add(segment.name, bytes: segment.fileBytes)
@@ -192,8 +229,10 @@ final class SaveSession: Sendable {
             let isUnchanged = !hashes.isEmpty && hashes == state.lastHashes
             state.lastHashes = hashes
             state.lastStoredBytes = manifest.storedBytes
-            state.lastSegmentCount = manifest.segments.count
-            return operation.report(manifest, isUnchanged: isUnchanged)
+            state.lastSegmentCount = manifest.segments.filter { $0.name.attempt == manifest.id }.count
+            let report = operation.report(manifest, isUnchanged: isUnchanged)
+            state.lastNewBytes = report.newBytes
+            return report
         }
     }
 

@@ -19,6 +19,7 @@ public final class SaveTicket: Sendable {
     private struct State {
         var progress = Progress.submitted
         var failure: CheckpointError?
+        var report: SaveReport?
     }
 
     /// The step given to `save`.
@@ -42,6 +43,9 @@ public final class SaveTicket: Sendable {
     /// Why it failed, if it has.
     public var failure: CheckpointError? { state.withLock { $0.failure } }
 
+    /// What it did, once it is committed.
+    public var report: SaveReport? { state.withLock { $0.report } }
+
     /// Waits until the save has come as far as `goal`.
     /// - Throws: the save's failure, or code `timedOut`.
     public func wait(for goal: Progress = .committed, timeout: Duration = .seconds(86_400)) throws(CheckpointError) {
@@ -59,5 +63,6 @@ public final class SaveTicket: Sendable {
     public func cancel() { onCancel(self) }
 
     func advance(to progress: Progress) { state.withLock { $0.progress = max($0.progress, progress) } }
+    func commit(_ report: SaveReport) { state.withLock { ($0.report, $0.progress) = (report, .committed) } }
     func fail(_ error: CheckpointError) { state.withLock { $0.failure = error } }
 }

@@ -1,0 +1,38 @@
+internal import CheckpointFormat
+
+/// The segment and block rows of a manifest while it is made up. Each segment and each block has one row, however often it is named.
+struct BlockTable {
+    private struct Key: Hashable {
+        var segment: Int
+        var offset: Int
+    }
+
+    private(set) var segments: [SegmentReference]
+    private(set) var blocks: [BlockRecord] = []
+    private var segmentRows: [SegmentName: Int]
+    private var blockRows: [Key: Int] = [:]
+
+    /// - Parameter segments: those just written, in order of number, so that blocks may be added by it.
+    init(_ segments: [SegmentReference] = []) {
+        self.segments = segments
+        segmentRows = Dictionary(uniqueKeysWithValues: segments.enumerated().map { ($1.name, $0) })
+    }
+
+    /// - Returns: the block's row.
+    mutating func add(_ location: SegmentBlock, inSegment segment: Int, base: Int? = nil) -> Int {
+        let key = Key(segment: segment, offset: location.offset)
+        if let row = blockRows[key] { return row }
+        blockRows[key] = blocks.count
+        blocks.append(BlockRecord(segment: segment, location: location, base: base))
+        return blocks.count - 1
+    }
+
+    mutating func add(_ location: SegmentBlock, of segment: SegmentReference, base: Int? = nil) -> Int {
+        let row = segmentRows[segment.name] ?? segments.count
+        if row == segments.count {
+            segments.append(segment)
+            segmentRows[segment.name] = row
+        }
+        return add(location, inSegment: row, base: base)
+    }
+}
