@@ -92,6 +92,9 @@ public struct TensorView: Sendable {
         return destination.prefix(range.count).hash128
     }
 
+    /// The hash of row-major bytes `range`, if they lie in one piece in the process's memory.
+    package func hash(_ range: Range<Int>) -> Hash128? { contiguousRegion(range)?.hash128 }
+
     /// Copies `source` to row-major bytes `offset ..< offset + source.count` of the tensor.
     package func restore(_ source: MemoryRegion, at offset: Int) throws(DeviceError) {
         precondition(offset >= 0 && source.count <= byteCount - offset)

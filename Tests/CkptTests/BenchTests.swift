@@ -15,11 +15,12 @@ import Testing
 
     private static let promised = [
         "submit_ms", "stall_s", "stall_p99_s", "fence_s", "backpressure_s", "durable_s", "committed_gbps", "perceived_gbps",
-        "step_slowdown", "end_to_end_ratio", "recovery_age_s", "bytes_logical", "bytes_physical", "peak_rss_over_state",
+        "step_slowdown", "end_to_end_ratio", "recovery_age_s", "bytes_logical", "bytes_physical", "bytes_new", "peak_rss_over_state",
         "restore_cold_s", "restore_warm_s", "one_tensor_ms", "bit_exact",
     ]
     private static let spreadsOverSaves: Set = [
         "submit_ms", "stall_s", "fence_s", "backpressure_s", "durable_s", "committed_gbps", "recovery_age_s",
+        "bytes_new",
     ]
     /// Differences from a median measured before may be negative.
     private static let mayBeNegative: Set = ["stall_s", "stall_p99_s", "step_slowdown"]

@@ -84,6 +84,9 @@ struct Bench: Verb {
     @Flag(help: "Segments of expired checkpoints are unlinked, not written over.")
     var noRecycling = false
 
+    @Flag(help: "Everything is written anew, whatever the store holds.")
+    var noDedup = false
+
     @Flag(help: "One permit for the whole update, not one for each group.")
     var noGroupFences = false
 
@@ -125,6 +128,7 @@ struct Bench: Verb {
         (settings.compression, settings.arenaMebibytes) = (codec, arena)
         (settings.workers, settings.niceness) = (workers, niceness)
         (settings.keepLast, settings.backpressure) = (keepLast == 0 ? nil : keepLast, backpressure)
+        settings.deduplicates = !noDedup
         settings.mechanisms.isLazy = !noLazy
         settings.mechanisms.preallocates = !noPreallocation
         settings.mechanisms.coalesces = !noCoalescing

@@ -66,6 +66,11 @@ struct CapturedChunks {
 
     private func bytes(of row: Int) -> Int { plan.chunks[row].range.count }
 
+    /// Which chunks an earlier checkpoint has.
+    var areStored: [Bool] {
+        contents.map { if case .stored = $0 { true } else { false } }
+    }
+
     /// Bytes of the state that need not be stored.
     var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) }
 }

@@ -169,7 +169,7 @@ public final class Checkpointer: Sendable {
             blockCount: plan.blocks.count, pool: session.pool)
         return SaveOperation(
             header: header, plan: plan, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
-            reuse: session.reuse, ticket: ticket, started: started)
+            reuse: session.reuse, likelyStored: session.likelyStored(plan), ticket: ticket, started: started)
     }
 
     private func header(

@@ -33,6 +33,8 @@ final class SaveOperation: Sendable {
     /// What the store has already; nil if everything is stored anew.
     let reuse: BlockReuse?
     let holds: HeldSources?
+    /// Chunks that the last save of the same plan found in the store.
+    let likelyStored: [Bool]
     let ticket: SaveTicket
     let started: ContinuousClock.Instant
     let results: Monitor<Results>
@@ -47,9 +49,10 @@ final class SaveOperation: Sendable {
     init(
         header: Manifest, plan: CapturePlan, inventory: StateInventory,
         frozenObjects: [FrozenObject], writer: SegmentWriter, encoder: BlockEncoder, reuse: BlockReuse?,
-        ticket: SaveTicket, started: ContinuousClock.Instant
+        likelyStored: [Bool] = [], ticket: SaveTicket, started: ContinuousClock.Instant
     ) {
         self.reuse = reuse
+        self.likelyStored = likelyStored
         holds = reuse.map(HeldSources.init)
         self.header = header
         self.plan = plan
@@ -66,6 +69,9 @@ final class SaveOperation: Sendable {
                 places: .init(repeating: nil, count: plan.blocks.count)))
     }
 
+    /// Chunks that were found in the store.
+    var storedChunks: [Bool] { results.withLock { $0.chunks.areStored } }
+
     var age: Duration { .now - started }
 
     /// Copies block `index` from the trainer's memory to `slot`, hashing each of its chunks on the way, and leaves in the slot only what
@@ -76,6 +82,7 @@ final class SaveOperation: Sendable {
         let protection = protection
         for row in block.chunks {
             let chunk = plan.chunks[row]
+            if protection == nil, isLikelyStored(row), findUncopied(row) { continue }
             let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
             var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
             if let protection, protection.restoreFrozen(row, in: region) { hash = region.hash128 }
@@ -91,6 +98,19 @@ final class SaveOperation: Sendable {
         }
         if rawBytes < block.bytes { compact(index, in: slot) }
         return rawBytes
+    }
+
+    private func isLikelyStored(_ row: Int) -> Bool { row < likelyStored.count && likelyStored[row] }
+
+    /// Looks a chunk up by the hash of what is in the trainer's memory, which spares the copy.
+    private func findUncopied(_ row: Int) -> Bool {
+        let chunk = plan.chunks[row]
+        guard let reuse, let holds, chunk.range.count >= CapturedChunks.reusedBytesMin,
+            let hash = inventory.tensors[chunk.tensor].view.hash(chunk.range),
+            let place = reuse.find(hash, bytes: chunk.range.count, holds)
+        else { return false }
+        results.withLock { $0.chunks.captured(row, hash, place: place) }
+        return true
     }
 
     /// Moves the chunks that are to be stored to the front.

@@ -22,6 +22,7 @@ final class SaveSession: Sendable {
         var lastHashes: [Hash128] = []
         var lastStoredBytes: Int?
         var lastNewBytes: Int?
+        var lastStoredChunks: (plan: CapturePlan, areStored: [Bool])?
         var lastSegmentCount = 0
         var isClosed = false
 
@@ -128,6 +129,14 @@ final class SaveSession: Sendable {
 
     // MARK: Reuse
 
+    /// Chunks of a plan that its last save found in the store; empty if nothing is known.
+    func likelyStored(_ plan: CapturePlan) -> [Bool] {
+        state.withLock { state in
+            guard let last = state.lastStoredChunks, last.plan.isSame(as: plan) else { return [] }
+            return last.areStored
+        }
+    }
+
     /// Reads what the store holds: of the newest checkpoints at once, of the others in the background.
     func readHistory() throws(CheckpointError) {
         guard let reuse else { return }
@@ -232,6 +241,7 @@ final class SaveSession: Sendable {
             state.lastSegmentCount = manifest.segments.filter { $0.name.attempt == manifest.id }.count
             let report = operation.report(manifest, isUnchanged: isUnchanged)
             state.lastNewBytes = report.newBytes
+            state.lastStoredChunks = reuse == nil ? nil : (operation.plan, operation.storedChunks)
             return report
         }
     }

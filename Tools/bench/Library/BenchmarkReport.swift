@@ -30,6 +30,7 @@ package struct BenchmarkReport {
         list.add("recovery_age_s", figures.recoveryAge)
         list.add("bytes_logical", last.logicalBytes)
         list.add("bytes_physical", last.storedBytes)
+        list.add("bytes_new", figures.newBytes)
         list.add("peak_rss_over_state", peakOverState)
         list.add("restore_cold_s", Spread(restores.cold).median)
         list.add("restore_warm_s", Spread(restores.warm).median)

@@ -9,6 +9,7 @@ struct Figures {
     let backpressure: Spread
     let durable: Spread
     let committedSpeed: Spread
+    let newBytes: Spread
     let perceivedSpeed: Double
     let slowdown: Double
     let endToEnd: Double
@@ -27,6 +28,7 @@ struct Figures {
         backpressure = Spread(saves.map(\.backpressure))
         durable = Spread(saves.compactMap { $0.report?.timeToDurable.seconds })
         committedSpeed = Spread(saves.compactMap(\.committed).map { gigabytes / $0 })
+        newBytes = Spread(saves.compactMap { $0.report.map { Double($0.newBytes) } })
         perceivedSpeed = gigabytes / Spread(saves.map { $0.submit + $0.fence + $0.backpressure }).median
         slowdown = Spread(engine.steps).median / plain.median - 1
         endToEnd = engine.wholeTime / (Double(engine.steps.count) * plain.median)

@@ -24,6 +24,8 @@ struct SaveRecord: Sendable {
             .init("fence_s", .number(fence)), .init("backpressure_s", .number(backpressure)),
             .init("step_s", .number(stepTime)), .init("captured_s", seconds(report?.timeToCaptured)),
             .init("durable_s", seconds(report?.timeToDurable)), .init("committed_s", seconds(report?.timeToCommitted)),
+            .init("new_bytes", report.map { .count($0.newBytes) } ?? .null),
+            .init("reused_bytes", report.map { .count($0.reusedBytes) } ?? .null),
         ])
     }
 

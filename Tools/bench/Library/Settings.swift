@@ -52,6 +52,7 @@ package struct Settings: Sendable {
     package var niceness = 10
     package var keepLast: Int? = 2
     package var backpressure = CheckpointerOptions.Backpressure.block
+    package var deduplicates = true
     package var mechanisms = Mechanisms()
 
     package init() {}
@@ -82,6 +83,7 @@ package struct Settings: Sendable {
         options.workerNiceness = hasPriority ? niceness : 0
         options.backpressure = backpressure
         options.keepLast = keepLast
+        options.deduplicates = deduplicates
         options.mechanisms = mechanisms
         options.tracePath = trace
         // Standard output is for the report.
@@ -101,6 +103,7 @@ package struct Settings: Sendable {
             .init("capture", .string(capture.rawValue)), .init("lazy", .bool(mechanisms.isLazy)),
             .init("preallocation", .bool(mechanisms.preallocates)), .init("coalescing", .bool(mechanisms.coalesces)),
             .init("streaming", .bool(mechanisms.streams)), .init("recycling", .bool(mechanisms.recycles)),
+            .init("deduplication", .bool(deduplicates)),
             .init("direct", .bool(usesDirectIO)), .init("group_fences", .bool(usesGroupFences)),
             .init("priority", .bool(hasPriority)),
         ]
