@@ -364,7 +364,7 @@ def make_segment_vectors():
            "a page of zeros before the first block; the hash is right")
     bad("row-raw-codec", index + 12, u32(101), "codec raw, storedBytes is not rawBytes", index + 8)
     bad("row-stored-hash", index + 16, bytes([one[index + 16] ^ 1]), "a bit of the storedHash flipped", 4096)
-    refused("segment-codec-3", "segment", rehash_segment(patch(one, index + 24, b"\3"), index), index + 24, "codec 3")
+    refused("segment-codec-63", "segment", rehash_segment(patch(one, index + 24, b"\x3f"), index), index + 24, "codec 63")
     bad("row-reserved", index + 25, b"\1", "first reserved byte set")
     bad("block-padding", 4096 + 100, b"\1", "the first byte after the block set")
     overlap = patch(patch(one, index + 32, block.row()), len(one) - 64 + 12, u32(2))
@@ -629,7 +629,7 @@ def make_invalid_rows():
     row = blocks + 40
     bad("block-segment", row, u32(1), "segment row that is not there")
     bad("block-segment-huge", row, u32(0xFFFFFFFF), "segment row 2^32 - 1")
-    for codec in (3, 64, 255):
+    for codec in (63, 64, 255):
         refused(f"manifest-codec-{codec}", "manifest", rehash_manifest(patch(data, row + 4, bytes([codec]))), row + 4,
                 f"codec {codec}")
     bad("block-reserved0", row + 5, b"\1", "reserved0 set")

@@ -33,12 +33,21 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
     case lz4
     /// Zstandard at a level from 1 (fast) to 19 (small).
     case zstd(level: Int)
+    /// Byte planes of which the most frequent bytes get short codes: close to the speed of memory.
+    case fast
+    /// Byte planes with Huffman codes where they pay: the best ratio for the time of a save.
+    case balanced
+    /// Byte planes, every layout tried: for checkpoints that are kept.
+    case max
 
     package var codec: any BlockCodec {
         switch self {
         case .none: RawCodec()
         case .lz4: LZ4Codec()
         case .zstd(let level): ZstdCodec(level: level)
+        case .fast: PlanesCodec(effort: .fast)
+        case .balanced: PlanesCodec(effort: .balanced)
+        case .max: PlanesCodec(effort: .max)
         }
     }
 
@@ -47,15 +56,21 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
         case .none: "none"
         case .lz4: "lz4"
         case .zstd(let level): "zstd:\(level)"
+        case .fast: "fast"
+        case .balanced: "balanced"
+        case .max: "max"
         }
     }
 
-    /// Parses `none`, `lz4`, `zstd` (level 1) or `zstd:LEVEL`.
+    /// Parses `none`, `lz4`, `zstd` (level 1), `zstd:LEVEL`, `fast`, `balanced` or `max`.
     public init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         switch (parts.first, parts.count) {
         case ("none", 1): self = .none
         case ("lz4", 1): self = .lz4
+        case ("fast", 1): self = .fast
+        case ("balanced", 1): self = .balanced
+        case ("max", 1): self = .max
         case ("zstd", 1): self = .zstd(level: 1)
         case ("zstd", 2):
             guard let level = Int(parts[1]), (1...19).contains(level) else { return nil }
@@ -72,6 +87,8 @@ package enum CodecRegistry {
         case .raw: RawCodec()
         case .lz4: LZ4Codec()
         case .zstd: ZstdCodec(level: 1)
+        case .planes: PlanesCodec(effort: .balanced)
+        case .delta: BaselessDeltaCodec()
         }
     }
 

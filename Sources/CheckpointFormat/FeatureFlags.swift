@@ -25,6 +25,8 @@ package enum CodecIdentifier: UInt8, CaseIterable, Sendable {
     case raw = 0
     case lz4 = 1
     case zstd = 2
+    case planes = 3
+    case delta = 4
 
     package var name: String { String(describing: self) }
 }

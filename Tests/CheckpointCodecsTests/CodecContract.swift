@@ -13,7 +13,7 @@ struct Subject: Sendable, CustomTestStringConvertible {
         testDescription = compression.description
     }
 
-    static let all = [Compression.none, .lz4, .zstd(level: 1), .zstd(level: 3), .zstd(level: 19)].map(Subject.init)
+    static let all = [Compression.none, .lz4, .zstd(level: 1), .zstd(level: 3), .zstd(level: 19), .fast, .balanced, .max].map(Subject.init)
 
     /// Encodes into memory of exactly the size that the codec asks for, with a canary behind it.
     func encode(_ raw: [UInt8]) throws -> [UInt8]? {
@@ -134,7 +134,7 @@ struct CodecContractTests {
         for identifier in CodecIdentifier.allCases {
             #expect(CodecRegistry.decoder(identifier).identifier == identifier)
         }
-        #expect(Subject.all.map(\.codec.identifier) == [.raw, .lz4, .zstd, .zstd, .zstd])
+        #expect(Subject.all.map(\.codec.identifier) == [.raw, .lz4, .zstd, .zstd, .zstd, .planes, .planes, .planes])
     }
 
     @Test(
@@ -155,7 +155,7 @@ struct CompressionTests {
         "What a person may write",
         arguments: [
             ("none", Compression.none), ("lz4", .lz4), ("zstd", .zstd(level: 1)), ("zstd:1", .zstd(level: 1)),
-            ("zstd:19", .zstd(level: 19)),
+            ("zstd:19", .zstd(level: 19)), ("fast", .fast), ("balanced", .balanced), ("max", .max),
         ])
     func parsed(_ text: String, _ expected: Compression) {
         #expect(Compression(text) == expected)
@@ -166,7 +166,7 @@ struct CompressionTests {
         "What is refused",
         arguments: [
             "", "None", "raw", "zstd:", "zstd:0", "zstd:20", "zstd:-1", "zstd:x", "zstd:1:2", "lz4:1", "none:", " zstd",
-            "zstd:3 ", ":",
+            "zstd:3 ", ":", "fast:1", "Max", "balanced:", "planes",
         ])
     func refused(_ text: String) { #expect(Compression(text) == nil) }
 }

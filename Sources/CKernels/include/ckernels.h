@@ -29,4 +29,45 @@ void ck_hash_stream_append(ck_hash_stream *stream, const void *bytes, size_t cou
 ck_hash128 ck_hash_stream_value(const ck_hash_stream *stream);
 void ck_hash_stream_destroy(ck_hash_stream *stream);
 
+/* What is done to elements before they are split into byte planes (Formats/codecs.md, Sub-blocks). */
+typedef enum { ck_residual_none, ck_residual_xor, ck_residual_difference, ck_residual_ordered } ck_residual;
+
+typedef struct {
+  unsigned width;       /* of an element: 1, 2, 4 or 8 bytes */
+  unsigned rotated;     /* 1: left by one bit; not with width 1, nor with a difference */
+  ck_residual residual; /* other than none: a base is given */
+} ck_transform;
+
+/* Kernels of one instruction set. Every set gives the same bytes. */
+typedef struct {
+  const char *name;
+
+  /* Splits count elements into width planes of count bytes. base may be NULL if the residual is none. */
+  void (*split)(const void *elements, const void *base, size_t count, ck_transform transform, uint8_t *const *planes);
+
+  /* The inverse. */
+  void (*merge)(void *elements, const void *base, size_t count, ck_transform transform, const uint8_t *const *planes);
+
+  /* Codes count bytes with the 2^bits - 1 bytes of table (bits 1 to 4): bits words for each 64 bytes, and the bytes that are not in
+   * the table. Returns the number of escapes, or SIZE_MAX if they are more than room. */
+  size_t (*top_encode)(const uint8_t *plane, size_t count, unsigned bits, const uint8_t *table, uint8_t *words, uint8_t *escapes,
+                       size_t room);
+
+  /* The inverse. Returns the number of escapes that were used, or SIZE_MAX if there are too few or a bit beyond count is set. */
+  size_t (*top_decode)(uint8_t *plane, size_t count, unsigned bits, const uint8_t *table, const uint8_t *words,
+                       const uint8_t *escapes, size_t escape_count);
+} ck_plane_kernels;
+
+/* The sets that the running CPU has, best first, NULL after the last. */
+const ck_plane_kernels *const *ck_plane_kernel_sets(void);
+
+/* How often each byte occurs. */
+void ck_histogram(const uint8_t *bytes, size_t count, uint32_t counts[256]);
+
+/* Shannon entropy of a histogram, in bits a byte. */
+double ck_entropy(const uint32_t counts[256]);
+
+/* The 15 most frequent bytes, most frequent first, and how often each occurs. */
+void ck_most_frequent(const uint32_t counts[256], uint8_t symbols[15], uint32_t ranked[15]);
+
 #endif

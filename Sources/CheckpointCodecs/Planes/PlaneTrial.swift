@@ -1,0 +1,170 @@
+internal import CheckpointFormat
+
+/// Finds, on a sample of a sub-block, the layout and the methods that store it smallest.
+@safe
+struct PlaneTrial {
+    /// Bytes of a sub-block that are looked at, in pieces from all of it.
+    static let sampleBytes = 64 << 10
+    private static let pieces = 8
+    /// From so many bits of entropy a byte on, Huffman codes do not save enough to be worth their time.
+    private static let entropyMax = 7.85
+    /// Matches must beat Huffman codes by this much: they take twice as long.
+    private static let matchesMax = 0.97
+    /// The part of a plane's size that must be left at most, or it stays raw.
+    private static let costMax = 63.0 / 64
+
+    private let scratch: PlaneScratch
+    private let effort: PlaneEffort
+    private let raw: UnsafeRawBufferPointer
+    private let base: UnsafeRawBufferPointer?
+
+    /// - Parameter base: of the same length.
+    init(_ scratch: PlaneScratch, _ effort: PlaneEffort, raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?) {
+        (self.scratch, self.effort) = (scratch, effort)
+        unsafe self.raw = Self.sample(of: raw, in: scratch.sampleRoom)
+        unsafe self.base = base.map { unsafe Self.sample(of: $0, in: scratch.baseSampleRoom) }
+    }
+
+    /// The bytes themselves if they are few, else pieces of them, copied to `room`.
+    private static func sample(
+        of bytes: UnsafeRawBufferPointer, in room: UnsafeMutableRawBufferPointer
+    ) -> UnsafeRawBufferPointer {
+        guard bytes.count > sampleBytes else { return unsafe bytes }
+        let piece = sampleBytes / pieces
+        let stride = (bytes.count - piece) / (pieces - 1) / 8 * 8
+        for index in 0..<pieces {
+            let from = unsafe UnsafeRawBufferPointer(rebasing: bytes[index * stride..<index * stride + piece])
+            unsafe UnsafeMutableRawBufferPointer(rebasing: room[(index * piece)...]).copyMemory(from: from)
+        }
+        return unsafe UnsafeRawBufferPointer(rebasing: room[..<sampleBytes])
+    }
+
+    func plan(for type: ElementType?) -> PlanePlan {
+        var best = (plan: PlanePlan.raw, cost: Self.costMax)
+        let isFloat = type?.isFloat ?? false
+        for transform in candidates(for: type) {
+            let found = estimate(transform, isFloat: isFloat)
+            if found.cost < best.cost { best = found }
+        }
+        // Floats that are mostly noise seldom repeat whole elements: look only where there is a sign of it.
+        if isFloat, unsafe base == nil, effort == .balanced, best.cost > 0.97 || best.plan.hasMatches {
+            let whole = estimate(PlaneTransform(width: 1), isFloat: isFloat)
+            if whole.cost < best.cost { best = whole }
+        }
+        return best.plan
+    }
+
+    /// Layouts worth a trial.
+    private func candidates(for type: ElementType?) -> Candidates {
+        var found = Candidates()
+        let width = type?.width ?? 1
+        if let type, type.isFloat, width > 1 {
+            let signed = hasBothSigns(width)
+            found.add(PlaneTransform(width: width, isRotated: signed))
+            if effort == .max { found.add(PlaneTransform(width: width, isRotated: !signed)) }
+        } else if width > 1 {
+            found.add(PlaneTransform(width: width))
+        }
+        if width == 1 || effort == .max || type?.isFloat == false { found.add(PlaneTransform(width: 1)) }
+        if type == nil, unsafe raw.count >= 4096 {
+            found.add(PlaneTransform(width: 2, isRotated: hasBothSigns(2)))
+            found.add(PlaneTransform(width: 4, isRotated: hasBothSigns(4)))
+        }
+        if unsafe base != nil { addResiduals(type, to: &found) }
+        return found
+    }
+
+    private func addResiduals(_ type: ElementType?, to found: inout Candidates) {
+        let width = type?.width ?? 1
+        found.add(PlaneTransform(width: width, residual: .xor))
+        found.add(PlaneTransform(width: width, residual: type?.isFloat ?? false ? .ordered : .difference))
+        if type == nil, unsafe raw.count >= 4096 {
+            found.add(PlaneTransform(width: 2, residual: .ordered))
+            found.add(PlaneTransform(width: 4, residual: .ordered))
+        }
+        if effort == .max, width > 1 { found.add(PlaneTransform(width: width, isRotated: true, residual: .xor)) }
+    }
+
+    /// Whether elements of either sign occur; without, rotating would only spread the exponent over two planes.
+    private func hasBothSigns(_ width: Int) -> Bool {
+        var (any, all) = (UInt8(0), UInt8(0xFF))
+        for index in unsafe stride(from: width - 1, to: raw.count, by: width * 8) {
+            let byte = unsafe raw[index]
+            (any, all) = (any | byte, all & byte)
+        }
+        return (any ^ all) & 0x80 != 0
+    }
+
+    /// The best methods for a layout, and the part of the bytes that is left with them.
+    private func estimate(_ transform: PlaneTransform, isFloat: Bool) -> (plan: PlanePlan, cost: Double) {
+        var plan = PlanePlan(transform)
+        let count = unsafe raw.count / transform.width
+        guard count > 0, let elements = unsafe raw.baseAddress else { return (.raw, 1) }
+        var planes = PlanePointers()
+        for index in 0..<transform.width {
+            unsafe planes[index] = scratch.plane(index, planeBytes: count).baseAddress
+        }
+        unsafe PlaneKernels.best.split(elements, base: base?.baseAddress, count: count, transform, into: planes)
+        var sum = 0.0
+        for index in 0..<transform.width {
+            let plane = unsafe UnsafeRawBufferPointer(scratch.plane(index, planeBytes: count))
+            let found = unsafe method(for: plane, isFloat: isFloat, isWhole: transform.width == 1)
+            plan[index] = found.method
+            sum += found.cost
+        }
+        return (plan, sum / Double(transform.width))
+    }
+
+    private func method(
+        for plane: UnsafeRawBufferPointer, isFloat: Bool, isWhole: Bool
+    ) -> (method: PlaneMethod, cost: Double) {
+        let statistics = unsafe ByteStatistics(plane)
+        var best = (method: PlaneMethod.raw, cost: 1.0)
+        func consider(_ method: PlaneMethod, _ cost: Double, factor: Double = 1) {
+            if cost <= min(best.cost * factor, Self.costMax) { best = (method, cost) }
+        }
+        let mayRepeat = isWhole || !isFloat || statistics.entropy < Self.entropyMax
+        guard effort != .fast else {
+            consider(.top, statistics.top.cost)
+            // Tokens and texts are few beside floats, and all they have is matches.
+            if mayRepeat, !isFloat { unsafe consider(.matches, cost(of: plane, .matches), factor: 0.75) }
+            return best
+        }
+        if statistics.entropy < Self.entropyMax { unsafe consider(.huffman, cost(of: plane, .huffman)) }
+        if mayRepeat { unsafe consider(.matches, cost(of: plane, .matches), factor: Self.matchesMax) }
+        if mayRepeat, effort == .max { unsafe consider(.search, cost(of: plane, .search), factor: Self.matchesMax) }
+        return best
+    }
+
+    private func cost(of plane: UnsafeRawBufferPointer, _ method: PlaneMethod) -> Double {
+        guard let bytes = unsafe scratch.frame(plane, method, into: scratch.trialRoom) else { return 1 }
+        return Double(bytes) / Double(plane.count)
+    }
+}
+
+/// A few layouts, without an array's allocation.
+private struct Candidates: Sequence, IteratorProtocol {
+    private var transforms = InlineArray<8, PlaneTransform>(repeating: PlaneTransform(width: 1))
+    private var count = 0
+    private var given = 0
+
+    mutating func add(_ transform: PlaneTransform) {
+        transforms[count] = transform
+        count += 1
+    }
+
+    mutating func next() -> PlaneTransform? {
+        guard given < count else { return nil }
+        defer { given += 1 }
+        return transforms[given]
+    }
+}
+
+extension ElementType {
+    var isFloat: Bool {
+        switch self {
+        case .f64, .f32, .f16, .bf16, .f8e4m3, .f8e5m2: true
+        case .i64, .i32, .i16, .i8, .u64, .u32, .u16, .u8, .bool: false
+        }
+    }
+}

@@ -1,0 +1,166 @@
+internal import CKernels
+package import CheckpointFormat
+
+/// What was done to the elements of a sub-block before they were split into planes (Formats/codecs.md, Sub-blocks).
+package struct PlaneTransform: Equatable, Sendable {
+    package enum Residual: UInt8, Sendable, CaseIterable {
+        case none, xor, difference, ordered
+    }
+
+    /// Of an element, in bytes: 1, 2, 4 or 8.
+    package var width: Int
+    package var isRotated = false
+    package var residual = Residual.none
+
+    package init(width: Int, isRotated: Bool = false, residual: Residual = .none) {
+        self.width = width
+        self.isRotated = isRotated
+        self.residual = residual
+    }
+
+    /// Whether the format allows it.
+    package var isValid: Bool {
+        [1, 2, 4, 8].contains(width) && !(isRotated && (width == 1 || residual == .difference || residual == .ordered))
+    }
+}
+
+/// How the bytes of one plane are stored.
+package enum PlaneMode: UInt8, Sendable, CaseIterable {
+    case constant, raw, zstd, top
+}
+
+/// A row of a sub-block's header.
+package struct PlaneRow: Equatable, Sendable {
+    static let bytes = 8
+
+    package var mode: PlaneMode
+    /// Of mode `top`: the bits of a code, 1 to 4; else 0.
+    package var bits = 0
+    package var storedBytes: Int
+
+    func write(to memory: UnsafeMutableRawPointer) {
+        unsafe memory.storeBytes(of: mode.rawValue, as: UInt8.self)
+        unsafe memory.storeBytes(of: UInt8(bits), toByteOffset: 1, as: UInt8.self)
+        unsafe memory.storeBytes(of: 0, toByteOffset: 2, as: UInt16.self)
+        unsafe memory.storeBytes(of: UInt32(storedBytes), toByteOffset: 4, as: UInt32.self)
+    }
+}
+
+/// The start of a sub-block.
+package struct SubBlockHeader: Equatable, Sendable {
+    package static let rawBytesMax = 512 << 10
+    static let bytes = 8
+
+    package var rawBytes: Int
+    package var transform: PlaneTransform
+
+    /// Bytes of each plane.
+    var planeBytes: Int { rawBytes / transform.width }
+    var tailBytes: Int { rawBytes % transform.width }
+    /// Of header and rows.
+    var headerBytes: Int { Self.bytes + PlaneRow.bytes * transform.width }
+
+    /// Of the whole sub-block, with payloads of `payloadBytes` bytes together.
+    package func storedBytes(_ payloadBytes: Int) -> Int { headerBytes + payloadBytes + tailBytes }
+
+    init(rawBytes: Int, transform: PlaneTransform) {
+        self.rawBytes = rawBytes
+        self.transform = transform
+    }
+
+    func write(to memory: UnsafeMutableRawPointer) {
+        unsafe memory.storeBytes(of: UInt32(rawBytes), as: UInt32.self)
+        let fields = [UInt8(transform.width), transform.isRotated ? 1 : 0, transform.residual.rawValue, 0] as InlineArray<4, UInt8>
+        for index in fields.indices { unsafe memory.storeBytes(of: fields[index], toByteOffset: 4 + index, as: UInt8.self) }
+    }
+}
+
+/// Reads the headers of sub-blocks, and holds each field against its range and against the bytes that are left.
+@safe
+package struct SubBlockReader {
+    private let stored: UnsafeRawBufferPointer
+    private let codec: CodecIdentifier
+    package private(set) var offset = 0
+
+    package init(_ stored: UnsafeRawBufferPointer, codec: CodecIdentifier) {
+        unsafe self.stored = stored
+        self.codec = codec
+    }
+
+    package var isAtEnd: Bool { unsafe offset == stored.count }
+    private var left: Int { unsafe stored.count - offset }
+
+    /// The header at `offset`, for a block of which `rawLeft` bytes are still to come.
+    package mutating func header(rawLeft: Int) throws(CodecError) -> SubBlockHeader {
+        guard left >= SubBlockHeader.bytes else { throw fault(0, "\(left) bytes left for the header of a sub-block") }
+        let rawBytes = Int(unsafe stored.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        guard rawBytes > 0, rawBytes <= min(SubBlockHeader.rawBytesMax, rawLeft) else {
+            throw fault(0, "a sub-block of \(rawBytes) bytes where \(rawLeft) are left of the block")
+        }
+        let header = SubBlockHeader(rawBytes: rawBytes, transform: try transform())
+        guard header.planeBytes > 0 else { throw fault(4, "\(rawBytes) bytes are less than one element") }
+        guard left >= header.headerBytes + header.tailBytes else { throw fault(0, "the header of a sub-block is cut short") }
+        return header
+    }
+
+    private func transform() throws(CodecError) -> PlaneTransform {
+        let (width, rotated, residual, reserved) = unsafe (
+            Int(stored[offset + 4]), stored[offset + 5], stored[offset + 6], stored[offset + 7]
+        )
+        guard let residual = PlaneTransform.Residual(rawValue: residual), rotated <= 1, reserved == 0 else {
+            throw fault(4, "an unknown transform")
+        }
+        guard residual == .none || codec == .delta else { throw fault(6, "a residual without a base") }
+        let transform = PlaneTransform(width: width, isRotated: rotated == 1, residual: residual)
+        guard transform.isValid else { throw fault(4, "a transform that the format does not allow") }
+        return transform
+    }
+
+    /// The row of a plane, before any payload is read.
+    package func row(_ plane: Int, of header: SubBlockHeader) throws(CodecError) -> PlaneRow {
+        let at = SubBlockHeader.bytes + PlaneRow.bytes * plane
+        let (mode, bits) = unsafe (stored[offset + at], Int(stored[offset + at + 1]))
+        let reserved = unsafe stored.loadUnaligned(fromByteOffset: offset + at + 2, as: UInt16.self)
+        let storedBytes = Int(unsafe stored.loadUnaligned(fromByteOffset: offset + at + 4, as: UInt32.self))
+        guard let mode = PlaneMode(rawValue: mode), reserved == 0, mode == .top ? (1...4).contains(bits) : bits == 0 else {
+            throw fault(at, "an unknown mode of plane \(plane)")
+        }
+        let row = PlaneRow(mode: mode, bits: bits, storedBytes: storedBytes)
+        guard row.isPossible(planeBytes: header.planeBytes) else {
+            throw fault(at + 4, "plane \(plane) of \(header.planeBytes) bytes is said to be stored in \(storedBytes)")
+        }
+        return row
+    }
+
+    /// Ends of payloads are counted from `offset`; one that does not fit is damage.
+    func payload(from start: Int, _ bytes: Int, of plane: Int) throws(CodecError) -> UnsafeRawBufferPointer {
+        guard bytes <= left - start else { throw fault(start, "the payload of plane \(plane) is cut short") }
+        return unsafe UnsafeRawBufferPointer(rebasing: stored[offset + start..<offset + start + bytes])
+    }
+
+    /// Goes on behind a sub-block of `bytes` stored bytes.
+    package mutating func advance(_ bytes: Int) throws(CodecError) {
+        guard bytes <= left else { throw fault(0, "a sub-block is cut short") }
+        offset += bytes
+    }
+
+    func fault(_ at: Int, _ message: String) -> CodecError { CodecError(codec, "\(message), at stored offset \(offset + at)") }
+}
+
+extension PlaneRow {
+    /// Whether a plane can be stored like this; how many escapes and what frame there are, only decoding tells.
+    func isPossible(planeBytes: Int) -> Bool {
+        switch mode {
+        case .constant: storedBytes == 1
+        case .raw: storedBytes == planeBytes
+        case .zstd: storedBytes > 0
+        case .top: storedBytes >= wordsEnd(planeBytes: planeBytes) && storedBytes - wordsEnd(planeBytes: planeBytes) <= planeBytes
+        }
+    }
+
+    /// Of mode `top`: bytes of the table.
+    var tableBytes: Int { 1 << bits - 1 }
+
+    /// Of mode `top`: where the words end and the escapes begin.
+    func wordsEnd(planeBytes: Int) -> Int { tableBytes + (planeBytes + 63) / 64 * 8 * bits }
+}

@@ -1,0 +1,88 @@
+internal import CZstd
+internal import CheckpointFormat
+
+/// Decodes the sub-blocks of one block. Nothing is written before its size has been held against what is left of the block.
+@safe
+struct SubBlockDecoder {
+    private let scratch: PlaneScratch
+    private let decompressor: OpaquePointer
+    private let kernels: PlaneKernels
+    private let base: UnsafeRawBufferPointer?
+
+    /// Decodes all of `stored` into exactly `raw.count` bytes.
+    /// - Parameter base: of a delta, as long as `raw`.
+    static func decode(
+        _ codec: CodecIdentifier, _ stored: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?,
+        into raw: UnsafeMutableRawBufferPointer, kernels: PlaneKernels = .best
+    ) throws(CodecError) {
+        guard let scratch = PlaneScratch.pool.take() else { throw CodecError(codec, "no memory for decoding") }
+        defer { PlaneScratch.pool.give(scratch) }
+        guard let decompressor = unsafe ZstdContexts.decompressors.take() else { throw CodecError(codec, "no memory for decoding") }
+        defer { unsafe ZstdContexts.decompressors.give(decompressor) }
+        let decoder = unsafe SubBlockDecoder(scratch: scratch, decompressor: decompressor, kernels: kernels, base: base)
+        unsafe try decoder.decode(SubBlockReader(stored, codec: codec), into: raw)
+    }
+
+    private func decode(_ subBlocks: SubBlockReader, into raw: UnsafeMutableRawBufferPointer) throws(CodecError) {
+        var (reader, done) = (subBlocks, 0)
+        while done < raw.count {
+            let header = try reader.header(rawLeft: raw.count - done)
+            let target = unsafe UnsafeMutableRawBufferPointer(rebasing: raw[done..<done + header.rawBytes])
+            unsafe try decode(&reader, header, base: base.map { unsafe UnsafeRawBufferPointer(rebasing: $0[done...]) }, into: target)
+            done += header.rawBytes
+        }
+        guard reader.isAtEnd else { throw reader.fault(0, "stored bytes are left over") }
+    }
+
+    private func decode(
+        _ reader: inout SubBlockReader, _ header: SubBlockHeader, base: UnsafeRawBufferPointer?,
+        into raw: UnsafeMutableRawBufferPointer
+    ) throws(CodecError) {
+        let isWhole = header.transform == PlaneTransform(width: 1)
+        var planes = PlanePointers()
+        var position = header.headerBytes
+        for index in 0..<header.transform.width {
+            let row = try reader.row(index, of: header)
+            let payload = unsafe try reader.payload(from: position, row.storedBytes, of: index)
+            let room = unsafe isWhole ? raw : scratch.plane(index, planeBytes: header.planeBytes)
+            if let fault = unsafe decode(payload, row, into: room, isInPlace: !isWhole, at: &planes[index]) {
+                throw reader.fault(position, "plane \(index): \(fault)")
+            }
+            position += row.storedBytes
+        }
+        let tail = unsafe try reader.payload(from: position, header.tailBytes, of: header.transform.width)
+        guard let elements = raw.baseAddress else { return }
+        if !isWhole {
+            unsafe kernels.merge(planes, base: base?.baseAddress, count: header.planeBytes, header.transform, into: elements)
+        }
+        unsafe UnsafeMutableRawBufferPointer(rebasing: raw.suffix(header.tailBytes)).copyMemory(from: tail)
+        try reader.advance(position + header.tailBytes)
+    }
+
+    /// Decodes a plane into `room`, or says where it lies already; what is wrong, or nil.
+    private func decode(
+        _ payload: UnsafeRawBufferPointer, _ row: PlaneRow, into room: UnsafeMutableRawBufferPointer, isInPlace: Bool,
+        at plane: inout UnsafeMutableRawPointer?
+    ) -> String? {
+        unsafe plane = room.baseAddress
+        switch row.mode {
+        case .constant: unsafe room.initializeMemory(as: UInt8.self, repeating: payload[0])
+        case .raw where isInPlace: unsafe plane = UnsafeMutableRawPointer(mutating: payload.baseAddress)
+        case .raw: unsafe room.copyMemory(from: payload)
+        case .zstd: return unsafe ZstdFrame.decode(payload, into: room, with: decompressor)
+        case .top: return unsafe decodeTop(payload, row, into: room)
+        }
+        return nil
+    }
+
+    private func decodeTop(
+        _ payload: UnsafeRawBufferPointer, _ row: PlaneRow, into room: UnsafeMutableRawBufferPointer
+    ) -> String? {
+        let wordsEnd = row.wordsEnd(planeBytes: room.count)
+        guard let start = payload.baseAddress else { return "no bytes" }
+        let escapes = unsafe UnsafeRawBufferPointer(rebasing: payload[wordsEnd...])
+        let used = unsafe kernels.topDecode(room, bits: row.bits, table: start, words: start + row.tableBytes, escapes: escapes)
+        guard let used else { return "too few escapes for the codes, or codes beyond the end" }
+        return used == escapes.count ? nil : "\(escapes.count - used) escapes are left over"
+    }
+}

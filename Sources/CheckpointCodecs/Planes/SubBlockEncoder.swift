@@ -1,0 +1,126 @@
+internal import CheckpointFormat
+internal import Glibc
+
+/// Encodes the slices of one block.
+@safe
+struct SubBlockEncoder {
+    private let scratch: PlaneScratch
+    private let kernels: PlaneKernels
+    private let stored: UnsafeMutableRawBufferPointer
+    /// Stored bytes so far.
+    private(set) var count = 0
+
+    init(_ scratch: PlaneScratch, into stored: UnsafeMutableRawBufferPointer, kernels: PlaneKernels = .best) {
+        (self.scratch, self.kernels) = (scratch, kernels)
+        unsafe self.stored = stored
+    }
+
+    private var room: Int { unsafe stored.count - count }
+
+    /// Appends a sub-block.
+    /// - Parameter base: of the same length, if the plan has a residual.
+    /// - Returns: whether there was room for it.
+    mutating func append(_ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ plan: PlanePlan) -> Bool {
+        // Less than an element has no planes.
+        let plan = raw.count < plan.transform.width ? PlanePlan.raw : plan
+        let header = SubBlockHeader(rawBytes: raw.count, transform: plan.transform)
+        guard room >= header.headerBytes + header.tailBytes, let start = unsafe stored.baseAddress.map({ unsafe $0 + count })
+        else { return false }
+        unsafe header.write(to: start)
+        count += header.headerBytes
+        let planes = unsafe split(raw, base: base, plan, header)
+        for index in 0..<plan.transform.width {
+            guard let address = unsafe planes[index] else { return false }
+            let plane = unsafe UnsafeRawBufferPointer(start: address, count: header.planeBytes)
+            guard let row = unsafe append(plane, plan[index]) else { return false }
+            unsafe row.write(to: start + SubBlockHeader.bytes + index * PlaneRow.bytes)
+        }
+        return unsafe append(UnsafeRawBufferPointer(rebasing: raw.suffix(header.tailBytes)))
+    }
+
+    /// Splits the elements. Planes that stay raw and come first lie where they are to be stored, the others in the scratch memory.
+    private func split(
+        _ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ plan: PlanePlan, _ header: SubBlockHeader
+    ) -> PlanePointers {
+        let (width, bytes) = (plan.transform.width, header.planeBytes)
+        var planes = PlanePointers()
+        var direct = 0
+        while direct < width, plan[direct] == .raw, (direct + 1) * bytes <= room {
+            unsafe planes[direct] = stored.baseAddress.map { unsafe $0 + count + direct * bytes }
+            direct += 1
+        }
+        for index in direct..<width { unsafe planes[index] = scratch.plane(index, planeBytes: bytes).baseAddress }
+        guard let elements = raw.baseAddress else { return planes }
+        unsafe kernels.split(elements, base: base?.baseAddress, count: bytes, plan.transform, into: planes)
+        return planes
+    }
+
+    /// Appends a plane as small as its method makes it, or raw if that saves too little.
+    private mutating func append(_ plane: UnsafeRawBufferPointer, _ method: PlaneMethod) -> PlaneRow? {
+        let target = unsafe UnsafeMutableRawBufferPointer(rebasing: stored[count...])
+        if method != .raw, unsafe plane.isConstant {
+            return unsafe append(UnsafeRawBufferPointer(rebasing: plane[..<1])) ? PlaneRow(mode: .constant, storedBytes: 1) : nil
+        }
+        if let row = unsafe encode(plane, method, into: target),
+            CodecRegistry.isWorthwhile(storedBytes: row.storedBytes, rawBytes: plane.count)
+        {
+            count += row.storedBytes
+            return row
+        }
+        return unsafe append(plane) ? PlaneRow(mode: .raw, storedBytes: plane.count) : nil
+    }
+
+    private func encode(
+        _ plane: UnsafeRawBufferPointer, _ method: PlaneMethod, into target: UnsafeMutableRawBufferPointer
+    ) -> PlaneRow? {
+        switch method {
+        case .raw: nil
+        case .top: unsafe encodeTop(plane, into: target)
+        case .huffman, .matches, .search:
+            unsafe scratch.frame(plane, method, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
+        }
+    }
+
+    private func encodeTop(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
+        let statistics = unsafe ByteStatistics(plane.strided(in: scratch.trialRoom))
+        var row = PlaneRow(mode: .top, bits: statistics.top.bits, storedBytes: 0)
+        let wordsEnd = row.wordsEnd(planeBytes: plane.count)
+        guard wordsEnd <= target.count, let start = target.baseAddress else { return nil }
+        for index in 0..<row.tableBytes { unsafe target[index] = statistics.mostFrequent[index] }
+        let escapes = unsafe kernels.topEncode(
+            plane, bits: row.bits, table: start, words: start + row.tableBytes,
+            escapes: UnsafeMutableRawBufferPointer(rebasing: target[wordsEnd...]))
+        guard let escapes else { return nil }
+        row.storedBytes = wordsEnd + escapes
+        return row
+    }
+
+    /// Appends bytes, unless that is where they lie.
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count <= room else { return false }
+        if let from = bytes.baseAddress, let to = unsafe stored.baseAddress.map({ unsafe $0 + count }), unsafe from != to {
+            unsafe to.copyMemory(from: from, byteCount: bytes.count)
+        }
+        count += bytes.count
+        return true
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether all bytes are the same.
+    fileprivate var isConstant: Bool {
+        guard count > 1, let start = baseAddress else { return count == 1 }
+        return unsafe memcmp(start, start + 1, count - 1) == 0
+    }
+
+    /// 4 KiB from all over the bytes, copied to `room`; or the bytes themselves, if they are fewer.
+    fileprivate func strided(in room: UnsafeMutableRawBufferPointer) -> UnsafeRawBufferPointer {
+        let (pieces, piece) = (64, 64)
+        guard count > pieces * piece, let from = baseAddress, let to = room.baseAddress else { return unsafe self }
+        let stride = (count - piece) / (pieces - 1)
+        for index in 0..<pieces {
+            unsafe (to + index * piece).copyMemory(from: from + index * stride, byteCount: piece)
+        }
+        return unsafe UnsafeRawBufferPointer(start: to, count: pieces * piece)
+    }
+}

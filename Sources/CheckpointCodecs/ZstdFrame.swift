@@ -1,0 +1,32 @@
+internal import CZstd
+internal import CheckpointFormat
+
+/// One Zstandard frame, as codecs 2, 3 and 4 hold it (Formats/codecs.md).
+enum ZstdFrame {
+    /// Decodes exactly one frame into exactly `raw.count` bytes.
+    /// - Returns: what is wrong, or nil.
+    static func decode(
+        _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer, with context: OpaquePointer
+    ) -> String? {
+        if let fault = unsafe headerFault(stored) { return fault }
+        // One frame and nothing behind it: zstd alone would also take several frames, or skippable ones.
+        let frame = unsafe ZSTD_findFrameCompressedSize(stored.baseAddress, stored.count)
+        guard ZSTD_isError(frame) == 0, frame == stored.count else { return "not exactly one frame" }
+        let written = unsafe ZSTD_decompressDCtx(context, raw.baseAddress, raw.count, stored.baseAddress, stored.count)
+        guard ZSTD_isError(written) == 0 else { return unsafe String(cString: ZSTD_getErrorName(written)) }
+        return written == raw.count ? nil : "\(written) bytes decoded instead of \(raw.count)"
+    }
+
+    /// What the format forbids and libzstd would take: skippable frames, and windows larger than a block.
+    private static func headerFault(_ stored: UnsafeRawBufferPointer) -> String? {
+        guard stored.count >= 6, unsafe stored.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) else { return "not a frame" }
+        // RFC 8878, 3.1.1.1.1 and 3.1.1.1.2. A frame of a single segment has no window but its own content.
+        let (descriptor, window) = unsafe (stored[4], stored[5])
+        guard descriptor & 0x20 == 0 else { return nil }
+        let base = 1 << (10 + Int(window >> 3))
+        guard base + base / 8 * Int(window & 7) <= Limits.blockBytesMax else {
+            return "window larger than \(Limits.blockBytesMax) bytes"
+        }
+        return nil
+    }
+}
