@@ -39,6 +39,8 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
     case balanced
     /// Byte planes, every layout tried: for checkpoints that are kept.
     case max
+    /// The engine chooses between `none`, `fast` and `balanced` for each save: by the speed of the disk, and by the time between saves.
+    case auto
 
     package var codec: any BlockCodec {
         switch self {
@@ -46,7 +48,8 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
         case .lz4: LZ4Codec()
         case .zstd(let level): ZstdCodec(level: level)
         case .fast: PlanesCodec(effort: .fast)
-        case .balanced: PlanesCodec(effort: .balanced)
+        // Where nobody chooses.
+        case .balanced, .auto: PlanesCodec(effort: .balanced)
         case .max: PlanesCodec(effort: .max)
         }
     }
@@ -59,10 +62,11 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
         case .fast: "fast"
         case .balanced: "balanced"
         case .max: "max"
+        case .auto: "auto"
         }
     }
 
-    /// Parses `none`, `lz4`, `zstd` (level 1), `zstd:LEVEL`, `fast`, `balanced` or `max`.
+    /// Parses `none`, `lz4`, `zstd` (level 1), `zstd:LEVEL`, `fast`, `balanced`, `max` or `auto`.
     public init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         switch (parts.first, parts.count) {
@@ -71,6 +75,7 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
         case ("fast", 1): self = .fast
         case ("balanced", 1): self = .balanced
         case ("max", 1): self = .max
+        case ("auto", 1): self = .auto
         case ("zstd", 1): self = .zstd(level: 1)
         case ("zstd", 2):
             guard let level = Int(parts[1]), (1...19).contains(level) else { return nil }

@@ -11,9 +11,16 @@ package struct EncodedBlock: Equatable, Sendable {
 
 /// Encodes blocks, each where it lies or into spare memory.
 package struct BlockEncoder: Sendable {
+    package let compression: Compression
     private let codec: any BlockCodec
+    /// The same codec, if it wants to know what it encodes.
+    private let planes: PlanesCodec?
 
-    package init(_ compression: Compression) { codec = compression.codec }
+    package init(_ compression: Compression) {
+        self.compression = compression
+        codec = compression.codec
+        planes = codec as? PlanesCodec
+    }
 
     /// Whether `encode` wants spare memory.
     package var needsSpare: Bool { codec.identifier != .raw }
@@ -21,14 +28,17 @@ package struct BlockEncoder: Sendable {
     /// Encodes the first `rawBytes` bytes of `raw`, and pads the stored bytes with zeros to a whole page.
     /// - Parameters:
     ///   - raw: a whole number of pages.
+    ///   - runs: what the bytes are; empty if that is unknown.
+    ///   - memory: what trials of the same block have found.
     ///   - contentHash: of the raw bytes, if it is known.
     ///   - spare: as large as `raw`, or nil.
     /// - Returns: the block, and whether it lies in `spare`; otherwise it lies in `raw`.
     package func encode(
-        _ raw: MemoryRegion, rawBytes: Int, contentHash: Hash128? = nil, spare: MemoryRegion?
+        _ raw: MemoryRegion, rawBytes: Int, runs: [ElementRun], memory: inout CodecMemory, contentHash: Hash128? = nil,
+        spare: MemoryRegion?
     ) -> (block: EncodedBlock, isInSpare: Bool) {
         // What does not fit into as many bytes is not worth storing.
-        if needsSpare, let spare, let stored = unsafe codec.encode(raw.prefix(rawBytes).bytes, into: spare.mutableBytes),
+        if needsSpare, let spare, let stored = encode(raw.prefix(rawBytes), runs, &memory, into: spare),
             CodecRegistry.isWorthwhile(storedBytes: stored, rawBytes: rawBytes)
         {
             let hash = finish(spare, storedBytes: stored)
@@ -36,6 +46,21 @@ package struct BlockEncoder: Sendable {
         }
         let hash = finish(raw, storedBytes: rawBytes, contentHash: contentHash)
         return (EncodedBlock(codec: .raw, rawBytes: rawBytes, storedBytes: rawBytes, storedHash: hash), false)
+    }
+
+    /// Encodes bytes of which nothing is known or remembered.
+    package func encode(
+        _ raw: MemoryRegion, rawBytes: Int, contentHash: Hash128? = nil, spare: MemoryRegion?
+    ) -> (block: EncodedBlock, isInSpare: Bool) {
+        var memory = CodecMemory()
+        return encode(raw, rawBytes: rawBytes, runs: [], memory: &memory, contentHash: contentHash, spare: spare)
+    }
+
+    private func encode(
+        _ raw: MemoryRegion, _ runs: [ElementRun], _ memory: inout CodecMemory, into spare: MemoryRegion
+    ) -> Int? {
+        guard let planes, !runs.isEmpty else { return unsafe codec.encode(raw.bytes, into: spare.mutableBytes) }
+        return unsafe planes.encode(raw.bytes, runs: runs, memory: &memory, into: spare.mutableBytes)
     }
 
     /// Pads the stored bytes, and returns their hash.

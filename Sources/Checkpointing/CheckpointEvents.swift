@@ -1,3 +1,4 @@
+public import CheckpointCodecs
 public import CheckpointFormat
 
 /// What happens to saves, told as it happens, on the engine's own threads.
@@ -32,6 +33,10 @@ public struct SaveReport: Sendable {
     public var newBytes: Int
     /// Tensor bytes that did not have to be stored, before encoding: they are in earlier checkpoints, or in this one already.
     public var reusedBytes: Int
+    /// The level that blocks were encoded with: what was asked for, or what the engine chose instead of `auto`.
+    public var compression: Compression
+    /// Why the engine chose it, with the figures that decided; nil if it was asked for.
+    public var compressionReason: String?
     /// Tensor bytes captured while the trainer was free to compute.
     public var liveBytes: Int
     /// Tensor bytes captured while the trainer waited at a fence.

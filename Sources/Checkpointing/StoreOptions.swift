@@ -33,7 +33,7 @@ public struct CheckpointerOptions: Sendable {
     /// How the state is kept from changing while it is captured.
     public var capture = Capture.fenced
     /// How hard to try to make blocks smaller.
-    public var compression = Compression.none
+    public var compression = Compression.auto
     /// Whether chunks that the store holds already, in any checkpoint, are named and not written again.
     public var deduplicates = true
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.

@@ -154,7 +154,7 @@ struct CompressionTests {
     @Test(
         "What a person may write",
         arguments: [
-            ("none", Compression.none), ("lz4", .lz4), ("zstd", .zstd(level: 1)), ("zstd:1", .zstd(level: 1)),
+            ("none", Compression.none), ("auto", .auto), ("lz4", .lz4), ("zstd", .zstd(level: 1)), ("zstd:1", .zstd(level: 1)),
             ("zstd:19", .zstd(level: 19)), ("fast", .fast), ("balanced", .balanced), ("max", .max),
         ])
     func parsed(_ text: String, _ expected: Compression) {

@@ -9,6 +9,7 @@ import SystemPackage
 func smallOptions(workers: Int = 1) -> CheckpointerOptions {
     var options = CheckpointerOptions()
     options.deduplicates = false
+    options.compression = .none
     options.chunkBytes = 4096
     options.arenaBytes = 4 * 4096
     options.workers = workers

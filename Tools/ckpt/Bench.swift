@@ -42,7 +42,7 @@ struct Bench: Verb {
     @Option(help: "Threads that compute and update.")
     var computeThreads = ProcessInfo.processInfo.activeProcessorCount
 
-    @Option(help: "none, lz4, zstd or zstd:LEVEL.")
+    @Option(help: "none, auto, fast, balanced, max, lz4, zstd or zstd:LEVEL.")
     var codec = Compression.none
 
     @Option(help: "Staging arena, in MiB.")

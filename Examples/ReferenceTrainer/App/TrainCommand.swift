@@ -33,8 +33,8 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Seed of weights, dropout and data order.")
     var seed: UInt64 = 1
 
-    @Option(help: "none, lz4, zstd or zstd:LEVEL.")
-    var compression = "zstd"
+    @Option(help: "auto, none, fast, balanced, max, lz4, zstd or zstd:LEVEL.")
+    var compression = "auto"
 
     @Option(help: "Threads of the matrix products.")
     var threads = 1
@@ -108,7 +108,7 @@ struct TrainCommand: ParsableCommand {
     private var options: CheckpointerOptions {
         var options = CheckpointerOptions()
         options.runName = "reference-\(model)"
-        options.compression = Compression(compression) ?? .none
+        options.compression = Compression(compression) ?? .auto
         options.arenaBytes = arena << 20
         options.tracePath = trace
         // Commits are told by the trainer itself.

@@ -28,7 +28,6 @@ public final class Checkpointer: Sendable {
     let session: SaveSession
     private let pipeline: SavePipeline
     private let crew: ThreadCrew
-    private let encoder: BlockEncoder
 
     /// Begins a run: allocates the arena, starts the workers, and describes the state once, so that mistakes in it show before
     /// training and the first save is as quick as the others.
@@ -45,11 +44,10 @@ public final class Checkpointer: Sendable {
         self.provider = provider
         let run = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: try store.files.names().last?.run)
         session = SaveSession(store: store, options: options, run: run)
-        encoder = BlockEncoder(options.compression)
         try MemoryPreflight.check(options)
-        let session = session, encoder = encoder
+        let session = session
         (pipeline, crew) = try translating("starting") {
-            var configuration = SavePipeline.Configuration(options, encodes: encoder.needsSpare)
+            var configuration = SavePipeline.Configuration(options, encodes: options.compression != .none)
             configuration.trainer = session.trainer
             let pipeline = try SavePipeline(configuration, outcome: session.outcome)
             return (pipeline, try ThreadCrew(pipeline, niceness: options.workerNiceness))
@@ -86,6 +84,7 @@ public final class Checkpointer: Sendable {
     public func save(step: Int, metrics: [String: Double] = [:]) throws(CheckpointError) -> SaveTicket {
         let called = ContinuousClock.now
         try checkUse(step: step)
+        session.called(at: called)
         let span = session.trainer.begin()
         defer { session.trainer.end("save", since: span, step: step) }
         let ticket = SaveTicket(step: step, earlierFailure: session.takeFailure()) { [pipeline] in pipeline.cancel($0) }
@@ -161,15 +160,17 @@ public final class Checkpointer: Sendable {
             let inventory = try StateInventory(unchecked: provider)
             return (inventory, try inventory.objects.map { try $0.freeze() })
         }
-        let plan = try translating("describing the state") { try session.plan(for: inventory) }
+        let planned = try translating("describing the state") { try session.plan(for: inventory) }
+        let plan = planned.plan
         try checkSpace(plan.totalBytes)
+        let (encoder, reason) = session.encoder(bytes: plan.totalBytes)
         let header = header(ticket, metrics, plan)
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: ticket.id, rank: 0,
             blockCount: plan.blocks.count, pool: session.pool)
         return SaveOperation(
-            header: header, plan: plan, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
-            reuse: session.reuse, likelyStored: session.likelyStored(plan), ticket: ticket, started: started)
+            header: header, planned: planned, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
+            levelReason: reason, reuse: session.reuse, likelyStored: session.likelyStored(plan), ticket: ticket, started: started)
     }
 
     private func header(

@@ -22,14 +22,18 @@ final class SaveOperation: Sendable {
         var stall = StallMeter()
         /// In use so far, when the save ended.
         var arenaHighWaterBytes = 0
+        var observation: LevelChooser.Observation
     }
 
     let header: Manifest
-    let plan: CapturePlan
+    let planned: PlannedState
+    var plan: CapturePlan { planned.plan }
     let inventory: StateInventory
     let frozenObjects: [FrozenObject]
     let writer: SegmentWriter
     let encoder: BlockEncoder
+    /// Why the encoder's level was chosen, if the engine chose it.
+    let levelReason: String?
     /// What the store has already; nil if everything is stored anew.
     let reuse: BlockReuse?
     let holds: HeldSources?
@@ -47,26 +51,29 @@ final class SaveOperation: Sendable {
     }
 
     init(
-        header: Manifest, plan: CapturePlan, inventory: StateInventory,
-        frozenObjects: [FrozenObject], writer: SegmentWriter, encoder: BlockEncoder, reuse: BlockReuse?,
-        likelyStored: [Bool] = [], ticket: SaveTicket, started: ContinuousClock.Instant
+        header: Manifest, planned: PlannedState, inventory: StateInventory,
+        frozenObjects: [FrozenObject], writer: SegmentWriter, encoder: BlockEncoder, levelReason: String?,
+        reuse: BlockReuse?, likelyStored: [Bool] = [], ticket: SaveTicket, started: ContinuousClock.Instant
     ) {
         self.reuse = reuse
         self.likelyStored = likelyStored
         holds = reuse.map(HeldSources.init)
         self.header = header
-        self.plan = plan
+        self.planned = planned
+        self.levelReason = levelReason
         self.inventory = inventory
         self.frozenObjects = frozenObjects
         self.writer = writer
         self.encoder = encoder
         self.ticket = ticket
         self.started = started
+        let plan = planned.plan
         results = Monitor(
             Results(
                 chunks: CapturedChunks(plan, isReusing: reuse != nil),
                 encoded: .init(repeating: nil, count: plan.blocks.count),
-                places: .init(repeating: nil, count: plan.blocks.count)))
+                places: .init(repeating: nil, count: plan.blocks.count),
+                observation: LevelChooser.Observation(level: encoder.compression)))
     }
 
     /// Chunks that were found in the store.
@@ -133,18 +140,41 @@ final class SaveOperation: Sendable {
         let (hash, rawBytes) = results.withLock { results in
             (block.chunks.count == 1 ? results.chunks.hashes[block.chunks.lowerBound] : nil, results.chunks.rawBytes[index])
         }
-        let (encoded, isInSpare) = encoder.encode(slot, rawBytes: rawBytes, contentHash: hash, spare: spare)
-        results.withLock { $0.encoded[index] = encoded }
+        let runs = rawBytes == block.bytes ? planned.runs[index] : remainingRuns(index)
+        let began = ContinuousClock.now
+        let (encoded, isInSpare) = planned.memories.use(index) { memory in
+            encoder.encode(slot, rawBytes: rawBytes, runs: runs, memory: &memory, contentHash: hash, spare: spare)
+        }
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        results.withLock { results in
+            results.encoded[index] = encoded
+            results.observation.rawBytes += encoded.rawBytes
+            results.observation.storedBytes += encoded.storedBytes
+            results.observation.encodeSeconds += seconds
+        }
         return (encoded.storedBytes, isInSpare)
+    }
+
+    /// What is left of a block of which the store has a part.
+    private func remainingRuns(_ index: Int) -> [ElementRun] {
+        results.withLock { results in
+            zip(plan.blocks[index].chunks, planned.runs[index]).compactMap { row, run in
+                if case .own = results.chunks.contents[row] { run } else { nil }
+            }
+        }
     }
 
     /// Writes block `index`, which lies encoded in `slot`.
     /// - Returns: bytes of the state written so far.
     func write(_ index: Int, from slot: MemoryRegion, at place: SegmentLayout.Place) throws -> Int {
         guard let block = results.withLock({ $0.encoded[index] }) else { preconditionFailure("block \(index) is not encoded") }
+        let began = ContinuousClock.now
         let location = try writer.write(slot, block: block, at: place)
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
         return results.withLock { results in
             results.places[index] = (place.segment, location)
+            results.observation.writtenBytes += block.storedBytes
+            results.observation.writeSeconds += seconds
             results.writtenBytes += plan.blocks[index].bytes
             return results.writtenBytes
         }
@@ -190,12 +220,15 @@ final class SaveOperation: Sendable {
         return record
     }
 
+    var observation: LevelChooser.Observation { results.withLock { $0.observation } }
+
     func report(_ manifest: Manifest, isUnchanged: Bool) -> SaveReport {
         results.withLock { results in
             let stall = results.stall.report(at: .now)
             return SaveReport(
                 step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
                 storedBytes: manifest.storedBytes, newBytes: newBytes(results), reusedBytes: results.chunks.reusedBytes,
+                compression: encoder.compression, compressionReason: levelReason,
                 liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
                 timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
                 timeToCommitted: age, isUnchanged: isUnchanged, stallSubmit: stall.submit, stallFence: stall.fence,

@@ -112,7 +112,7 @@ final class SavePipeline: Sendable {
         let plan = operation.plan
         let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.unit, $0.lane) }, groupCount: plan.unitCount)
         let flight = Flight.Plan(
-            snapshot: snapshot, groupIndex: plan.unitIndex, layout: layout, isPlacedEarly: !configuration.encodes,
+            snapshot: snapshot, groupIndex: plan.unitIndex, layout: layout, isPlacedEarly: !operation.encoder.needsSpare,
             hasObjects: !operation.frozenObjects.isEmpty)
         return state.withLock { state in
             let id = state.machine.begin(flight)

@@ -9,7 +9,7 @@ internal import CheckpointState
 final class SaveSession: Sendable {
     struct State {
         var parent: Manifest.Parent?
-        var plan: (key: PlanKey, plan: CapturePlan)?
+        var planned: PlannedState?
         /// Permits granted so far: for everything, and for single groups.
         var wholeEpoch: UInt32 = 0
         var groupEpochs: [String: UInt32] = [:]
@@ -22,9 +22,13 @@ final class SaveSession: Sendable {
         var lastHashes: [Hash128] = []
         var lastStoredBytes: Int?
         var lastNewBytes: Int?
+        var lastReusedBytes = 0
         var lastStoredChunks: (plan: CapturePlan, areStored: [Bool])?
         var lastSegmentCount = 0
+        var levels: LevelChooser
         var isClosed = false
+
+        init(workers: Int) { levels = LevelChooser(workers: workers) }
 
         /// Updates granted to a group so far, modulo 2^32.
         func epoch(of group: String) -> UInt32 { wholeEpoch &+ groupEpochs[group, default: 0] }
@@ -40,7 +44,8 @@ final class SaveSession: Sendable {
     let store: CheckpointStore
     let options: CheckpointerOptions
     let run: RunID
-    let state = Monitor(State())
+    private let began = ContinuousClock.now
+    let state: Monitor<State>
     let devices = DeviceKeeper()
     /// Segments of expired checkpoints, to be written over.
     let pool: SegmentPool
@@ -59,6 +64,7 @@ final class SaveSession: Sendable {
     private let expiring = Monitor(())
 
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
+        state = Monitor(State(workers: options.workers))
         pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
         expiry = Expiry(files: store.files, catalog: store.catalog)
@@ -126,6 +132,16 @@ final class SaveSession: Sendable {
         operation.ticket.commit(report)
         emit(.committed(report))
     }
+
+    /// The encoder of a save of `bytes`, and why it is this one if the engine chose it.
+    func encoder(bytes: Int) -> (BlockEncoder, reason: String?) {
+        guard options.compression == .auto else { return (BlockEncoder(options.compression), nil) }
+        let choice = state.withLock { $0.levels.choose(bytes: max(bytes - $0.lastReusedBytes, 0)) }
+        return (BlockEncoder(choice.level), choice.reason)
+    }
+
+    /// A save is asked for.
+    func called(at now: ContinuousClock.Instant) { state.withLock { $0.levels.called(at: (now - began) / .seconds(1)) } }
 
     // MARK: Reuse
 
@@ -241,6 +257,8 @@ final class SaveSession: Sendable {
             state.lastSegmentCount = manifest.segments.filter { $0.name.attempt == manifest.id }.count
             let report = operation.report(manifest, isUnchanged: isUnchanged)
             state.lastNewBytes = report.newBytes
+            state.lastReusedBytes = report.reusedBytes
+            state.levels.observe(operation.observation)
             state.lastStoredChunks = reuse == nil ? nil : (operation.plan, operation.storedChunks)
             return report
         }
@@ -277,20 +295,21 @@ final class SaveSession: Sendable {
     }
 
     /// The plan of the last save, if the state still has the same layout; a new layout has its names checked.
-    func plan(for inventory: StateInventory) throws -> CapturePlan {
+    func plan(for inventory: StateInventory) throws -> PlannedState {
         try state.withLock { state in
             if !state.fencesSinceSave.isEmpty { state.fenceOrder = state.fencesSinceSave }
             state.fencesSinceSave = []
             let key = PlanKey(inventory, state.fenceOrder)
-            if let (known, plan) = state.plan, known == key { return plan }
+            if let planned = state.planned, planned.key == key { return planned }
             try inventory.checkNames()
             let tensors = inventory.tensors.map {
                 CapturePlan.Tensor(group: $0.group, bytes: $0.view.byteCount, lane: $0.view.memory.lane)
             }
             let plan = CapturePlan(
                 tensors: tensors, chunkBytes: options.chunkBytes, packs: options.mechanisms.coalesces, groupOrder: state.fenceOrder)
-            state.plan = (key, plan)
-            return plan
+            let planned = PlannedState(key: key, plan: plan, inventory)
+            state.planned = planned
+            return planned
         }
     }
 }

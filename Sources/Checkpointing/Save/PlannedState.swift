@@ -1,0 +1,36 @@
+internal import CheckpointCodecs
+internal import CheckpointIO
+internal import CheckpointState
+
+/// All that stays the same from one save to the next while names, types and shapes do.
+struct PlannedState: Sendable {
+    let key: PlanKey
+    let plan: CapturePlan
+    /// What the bytes of each block are.
+    let runs: [[ElementRun]]
+    let memories: CodecMemories
+
+    init(key: PlanKey, plan: CapturePlan, _ inventory: StateInventory) {
+        self.key = key
+        self.plan = plan
+        runs = plan.blocks.map { block in
+            plan.chunks[block.chunks].map { ElementRun(bytes: $0.range.count, type: inventory.tensors[$0.tensor].view.type) }
+        }
+        memories = CodecMemories(blocks: plan.blocks.count)
+    }
+}
+
+/// What the trials of a codec have found for each block, from save to save.
+final class CodecMemories: Sendable {
+    private let memories: Monitor<[CodecMemory]>
+
+    init(blocks: Int) { memories = Monitor([CodecMemory](repeating: CodecMemory(), count: blocks)) }
+
+    /// Gives `body` a block's memory. Two saves at once may each see what the other has not kept yet, which costs a trial.
+    func use<R>(_ block: Int, _ body: (inout CodecMemory) -> R) -> R {
+        var memory = memories.withLock { $0[block] }
+        let result = body(&memory)
+        memories.withLock { $0[block] = memory }
+        return result
+    }
+}

@@ -1,0 +1,70 @@
+import CheckpointTestSupport
+@testable import Checkpointing
+import Testing
+
+@Suite("Choice of a level")
+struct LevelTests {
+    private let gigabyte = 1_000_000_000
+
+    /// A chooser that has seen a save, and is asked for the next one `window` seconds later.
+    private func chooser(sink: Double, window: Double, level: Compression = .fast, encode: Double = 6e9, ratio: Double = 1.2) -> LevelChooser {
+        var chooser = LevelChooser(workers: 2)
+        chooser.called(at: 0)
+        let stored = Int(Double(gigabyte) / ratio)
+        chooser.observe(
+            .init(
+                level: level, rawBytes: gigabyte, storedBytes: stored, encodeSeconds: Double(gigabyte) / encode,
+                writtenBytes: stored, writeSeconds: Double(stored) / sink))
+        chooser.called(at: window)
+        return chooser
+    }
+
+    @Test("nothing is measured at first")
+    func first() {
+        let choice = LevelChooser(workers: 2).choose(bytes: gigabyte)
+        #expect(choice.level == .fast && choice.reason.contains("first"))
+    }
+
+    @Test("a long time between saves is used for the strongest level, whatever the disk", arguments: [0.1e9, 1e9, 8e9])
+    func longWindow(sink: Double) {
+        let choice = chooser(sink: sink, window: 60).choose(bytes: gigabyte)
+        #expect(choice.level == .balanced && choice.reason.contains("60.00 s between saves"))
+    }
+
+    @Test("with no time to spare the quickest wins: none on a quick disk, the strongest on a slow one")
+    func shortWindow() {
+        #expect(chooser(sink: 16e9, window: 0.05).choose(bytes: gigabyte).level == .none)
+        #expect(chooser(sink: 4.5e9, window: 0.05).choose(bytes: gigabyte).level == .fast)
+        #expect(chooser(sink: 1e9, window: 0.05).choose(bytes: gigabyte).level == .balanced)
+    }
+
+    @Test("a busy processor makes encoding slow, and that is measured")
+    func busyProcessor() {
+        let choice = chooser(sink: 2e9, window: 1.2, encode: 0.4e9).choose(bytes: gigabyte)
+        #expect(choice.level == .none)
+        #expect(chooser(sink: 2e9, window: 1.2).choose(bytes: gigabyte).level == .balanced)
+    }
+
+    @Test("a save that wrote and encoded next to nothing teaches nothing")
+    func tinySaves() {
+        var chooser = LevelChooser(workers: 2)
+        chooser.observe(.init(level: .fast, rawBytes: 1000, storedBytes: 900, encodeSeconds: 1, writtenBytes: 900, writeSeconds: 1))
+        #expect(chooser.choose(bytes: gigabyte).reason.contains("first"))
+    }
+
+    @Test("the report says what was chosen, and why; what was asked for needs no reason")
+    func report() throws {
+        let tensors = TestTensors(sizes: [40_000])
+        for compression in [Compression.auto, .balanced] {
+            var options = smallOptions()
+            options.compression = compression
+            let checkpointer = try Checkpointer(store: openStore(InMemoryFileSystem()), state: tensors, options: options)
+            let ticket = try checkpointer.save(step: 1)
+            try ticket.wait()
+            try checkpointer.close()
+            #expect(ticket.report?.compression == (compression == .auto ? .fast : .balanced))
+            #expect((ticket.report?.compressionReason == nil) == (compression != .auto))
+            #expect(try checkpointer.store.verify().isWhole)
+        }
+    }
+}
