@@ -98,9 +98,11 @@ package enum CodecRegistry {
     }
 
     /// Decodes all of `stored` into exactly `raw.count` bytes.
+    /// - Parameter base: of a delta, the raw bytes that it is a delta of.
     package static func decode(
-        _ identifier: CodecIdentifier, _ stored: MemoryRegion, into raw: MemoryRegion
+        _ identifier: CodecIdentifier, _ stored: MemoryRegion, base: MemoryRegion? = nil, into raw: MemoryRegion
     ) throws(CodecError) {
+        if identifier == .delta, let base { return unsafe try DeltaCodec().decode(stored.bytes, base: base.bytes, into: raw.mutableBytes) }
         unsafe try decoder(identifier).decode(stored.bytes, into: raw.mutableBytes)
     }
 

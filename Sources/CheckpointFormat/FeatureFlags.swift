@@ -9,12 +9,12 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
     package var bit: UInt32 { 1 << rawValue }
 
     /// What this software can restore. The other features have their place in the format and are refused by name.
-    package static let implemented: [RequiredFeature] = []
+    package static let implemented: [RequiredFeature] = [.delta]
 
-    /// Refuses a set of bits that this software does not implement.
-    package static func check(bits: UInt32, at offset: Int) throws(FormatError) {
+    /// The features that a set of bits stands for; refuses those that this software does not implement.
+    package static func features(bits: UInt32, at offset: Int) throws(FormatError) -> Set<RequiredFeature> {
         let missing = bits & ~implemented.reduce(0) { $0 | $1.bit }
-        guard missing != 0 else { return }
+        guard missing != 0 else { return Set(implemented.filter { bits & $0.bit != 0 }) }
         let names = (0..<32).filter { missing >> $0 & 1 == 1 }.map { RequiredFeature(rawValue: $0)?.name ?? "bit \($0)" }
         throw .unsupported(at: offset, "needs feature \(names.joined(separator: ", ")), which this version cannot read")
     }

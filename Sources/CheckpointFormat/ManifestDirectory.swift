@@ -2,7 +2,7 @@
 
 extension Manifest {
     /// The text of the JSON part. Written tensor by tensor: a tree of all of them would take ten times the memory of the text.
-    var directoryText: [UInt8] {
+    package var directoryText: [UInt8] {
         var writer = JSONWriter()
         writer.append("{")
         for member in head {

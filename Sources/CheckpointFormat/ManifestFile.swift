@@ -4,6 +4,7 @@ package struct ManifestHeader: Equatable, Sendable {
     package static let version: UInt16 = 1
 
     package var kind: Manifest.Kind
+    package var features: Set<RequiredFeature>
     package var jsonBytes: Int
     package var segmentCount: Int
     package var blockCount: Int
@@ -20,7 +21,7 @@ package struct ManifestHeader: Equatable, Sendable {
         writer.integer(Self.version)
         writer.integer(kind.rawValue)
         writer.zeros(1)
-        writer.integer(UInt32(0))
+        writer.integer(features.reduce(UInt32(0)) { $0 | $1.bit })
         writer.integer(UInt32(0))
         writer.count(UInt32.self, jsonBytes)
         writer.count(UInt32.self, segmentCount)
@@ -44,7 +45,7 @@ package struct ManifestHeader: Equatable, Sendable {
         }
         self.kind = kind
         try reader.expectZeros(1, "reserved0")
-        try RequiredFeature.check(bits: try reader.integer(UInt32.self), at: 12)
+        features = try RequiredFeature.features(bits: try reader.integer(UInt32.self), at: 12)
         _ = try reader.integer(UInt32.self)
         jsonBytes = try reader.count(UInt32.self, atMost: Limits.manifestJSONBytesMax, "jsonBytes")
         segmentCount = try reader.count(UInt32.self, atMost: Limits.segmentsPerManifestMax, "segmentCount")
@@ -67,8 +68,9 @@ package struct ManifestHeader: Equatable, Sendable {
         throw .damage(at: offset, "the file should have \(stated) bytes and has \(actual)")
     }
 
-    init(kind: Manifest.Kind, jsonBytes: Int, segmentCount: Int, blockCount: Int, chunkCount: Int) {
+    init(kind: Manifest.Kind, features: Set<RequiredFeature>, jsonBytes: Int, segmentCount: Int, blockCount: Int, chunkCount: Int) {
         self.kind = kind
+        self.features = features
         self.jsonBytes = jsonBytes
         self.segmentCount = segmentCount
         self.blockCount = blockCount
@@ -81,7 +83,7 @@ extension Manifest {
     package func encoded(digest: Digest) -> [UInt8] {
         let json = directoryText
         let header = ManifestHeader(
-            kind: kind, jsonBytes: json.count, segmentCount: segments.count, blockCount: blocks.count,
+            kind: kind, features: features, jsonBytes: json.count, segmentCount: segments.count, blockCount: blocks.count,
             chunkCount: chunks.count)
         var writer = ByteWriter(capacity: header.fileBytes)
         header.encode(to: &writer)
@@ -93,6 +95,9 @@ extension Manifest {
         writer.identifier(digest(writer.bytes[...]))
         return writer.bytes
     }
+
+    /// What a reader must know to read this manifest.
+    package var features: Set<RequiredFeature> { blocks.contains { $0.base != nil } ? [.delta] : [] }
 
     /// Decodes a whole manifest file and checks every rule that can be checked without reading a segment.
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
@@ -137,7 +142,10 @@ extension Manifest {
         private init(_ header: ManifestHeader, _ reader: inout ByteReader, hash: Hash128) throws(FormatError) {
             self.hash = hash
             for _ in 0..<header.segmentCount { segments.append(try SegmentReference(from: &reader)) }
-            for _ in 0..<header.blockCount { blocks.append(try BlockRecord(from: &reader, segments: segments)) }
+            let hasDeltas = header.features.contains(.delta)
+            for _ in 0..<header.blockCount {
+                blocks.append(try BlockRecord(from: &reader, segments: segments, before: blocks, hasDeltas: hasDeltas))
+            }
             for _ in 0..<header.chunkCount { chunks.append(try ChunkRecord(from: &reader, blocks: blocks)) }
         }
     }

@@ -42,7 +42,7 @@ package struct BlockRecord: Equatable, Sendable {
     /// Row of the segment table.
     package var segment: Int
     package var location: SegmentBlock
-    /// Row of the block that this one is a delta of.
+    /// Row of the block that this one is a delta of: an earlier one.
     package var base: Int?
 
     package init(segment: Int, location: SegmentBlock, base: Int? = nil) {
@@ -69,7 +69,10 @@ package struct BlockRecord: Equatable, Sendable {
         writer.zeros(4)
     }
 
-    init(from reader: inout ByteReader, segments: [SegmentReference]) throws(FormatError) {
+    /// - Parameter blocks: the rows before this one.
+    init(
+        from reader: inout ByteReader, segments: [SegmentReference], before blocks: [BlockRecord], hasDeltas: Bool
+    ) throws(FormatError) {
         let start = reader.offset
         segment = try reader.count(UInt32.self, atMost: segments.count - 1, "segment")
         let codec = try reader.codec()
@@ -82,7 +85,13 @@ package struct BlockRecord: Equatable, Sendable {
             offset: offset, storedBytes: storedBytes, rawBytes: rawBytes, storedHash: storedHash, codec: codec)
         let base = try reader.integer(UInt32.self)
         try reader.expectZeros(4, "reserved2")
-        guard base == Self.noBase else { throw .damage(at: start + 32, "base \(base) without feature delta") }
+        if base != Self.noBase {
+            guard hasDeltas else { throw .damage(at: start + 32, "base \(base) without feature delta") }
+            try setBase(Int(base), blocks, at: start + 32)
+        }
+        guard (codec == .delta) == (self.base != nil) else {
+            throw .damage(at: start + 32, codec == .delta ? "a delta without a base" : "a base of a block that is no delta")
+        }
         guard storedBytes > 0 else { throw .damage(at: start + 16, "storedBytes is 0") }
         guard rawBytes > 0 else { throw .damage(at: start + 20, "rawBytes is 0") }
         guard offset % Limits.pageBytes == 0, offset >= Limits.pageBytes,
@@ -93,6 +102,25 @@ package struct BlockRecord: Equatable, Sendable {
         guard codec != .raw || storedBytes == rawBytes else {
             throw .damage(at: start + 16, "a raw block of \(rawBytes) bytes stored in \(storedBytes)")
         }
+    }
+
+    private mutating func setBase(_ row: Int, _ blocks: [BlockRecord], at offset: Int) throws(FormatError) {
+        guard row < blocks.count else { throw .damage(at: offset, "base \(row) is not a row before this one") }
+        guard blocks[row].rawBytes == rawBytes else {
+            throw .damage(at: offset, "a base of \(blocks[row].rawBytes) bytes for a block of \(rawBytes)")
+        }
+        base = row
+        // Bases come before what is based on them, so this ends.
+        guard Self.chainLength(row, blocks) < Limits.deltaChainMax else {
+            throw .damage(at: offset, "a chain of more than \(Limits.deltaChainMax) deltas")
+        }
+    }
+
+    /// How many blocks have to be read before the block of a row can be decoded.
+    package static func chainLength(_ row: Int, _ blocks: [BlockRecord]) -> Int {
+        var (length, row) = (0, row)
+        while let base = blocks[row].base { (length, row) = (length + 1, base) }
+        return length
     }
 }
 

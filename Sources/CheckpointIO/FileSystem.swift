@@ -25,6 +25,9 @@ package protocol FileSystem: Sendable {
     /// Gives a file a second name; fails with `.fileExists` if that name is taken.
     func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError)
 
+    /// Gives a file another name instead of its own, at once and in place of whatever had that name.
+    func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError)
+
     /// Removes a file's name.
     func remove(_ path: FilePath) throws(FileSystemError)
 

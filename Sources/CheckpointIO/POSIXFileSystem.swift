@@ -101,6 +101,12 @@ package struct POSIXFileSystem: FileSystem {
         }
     }
 
+    package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) {
+        _ = try SystemCall.check("rename", new) {
+            unsafe existing.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }
+        }
+    }
+
     package func remove(_ path: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("unlink", path) { unsafe path.withPlatformString { unsafe unlink($0) } }
     }

@@ -7,6 +7,11 @@ package struct EncodedBlock: Equatable, Sendable {
     package var rawBytes: Int
     package var storedBytes: Int
     package var storedHash: UInt64
+
+    package init(codec: CodecIdentifier, rawBytes: Int, storedBytes: Int, storedHash: UInt64) {
+        (self.codec, self.rawBytes) = (codec, rawBytes)
+        (self.storedBytes, self.storedHash) = (storedBytes, storedHash)
+    }
 }
 
 /// Encodes blocks, each where it lies or into spare memory.

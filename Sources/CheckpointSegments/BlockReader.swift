@@ -35,9 +35,11 @@ package struct BlockReader: Sendable {
     }
 
     /// Fills `destination`, of exactly `rawBytes` bytes, with the block's raw bytes.
-    /// - Parameter scratch: holds the stored bytes of an encoded block; grows as needed.
+    /// - Parameters:
+    ///   - base: of a delta, the raw bytes of the block that it is a delta of.
+    ///   - scratch: holds the stored bytes of an encoded block; grows as needed.
     package func read(
-        _ block: SegmentBlock, into destination: MemoryRegion, scratch: inout ScratchBuffer
+        _ block: SegmentBlock, base: MemoryRegion? = nil, into destination: MemoryRegion, scratch: inout ScratchBuffer
     ) throws(SegmentError) {
         precondition(destination.count == block.rawBytes)
         guard block.codec != .raw else { return try readStored(block, into: destination) }
@@ -46,8 +48,8 @@ package struct BlockReader: Sendable {
             throw .outOfMemory(error)
         }
         try readStored(block, into: stored)
-        do {
-            unsafe try CodecRegistry.decoder(block.codec).decode(stored.bytes, into: destination.mutableBytes)
+        do throws(CodecError) {
+            try CodecRegistry.decode(block.codec, stored, base: base, into: destination)
         } catch {
             throw .codec(path, offset: block.offset, error)
         }

@@ -10,6 +10,8 @@ package struct StoreDirectories: Sendable {
     package let staging: FilePath
     package let catalog: FilePath
     package let lock: FilePath
+    package let maintenanceLock: FilePath
+    package let generation: FilePath
 
     package init(root: FilePath) {
         self.root = root
@@ -19,6 +21,8 @@ package struct StoreDirectories: Sendable {
         staging = root.appending("staging")
         catalog = root.appending("catalog.sqlite")
         lock = root.appending("writer.lock")
+        maintenanceLock = root.appending("maintenance.lock")
+        generation = root.appending("generation")
     }
 
     package func path(of segment: SegmentName) -> FilePath { segments.appending(segment.description) }

@@ -16,6 +16,8 @@ public final class CheckpointStore: Sendable {
         /// Takes the writer's lock, creates the store if the directory is missing or empty, and recovers from whatever an
         /// earlier writer left.
         case writing
+        /// May remove and repack checkpoints, also while another process writes; one process at a time.
+        case maintaining
     }
 
     package let fileSystem: any FileSystem
@@ -27,6 +29,7 @@ public final class CheckpointStore: Sendable {
     /// The store's id.
     public let id: StoreID
     private let lock: (any FileLock)?
+    let maintenance: Maintenance?
 
     /// Opens the store at `path`.
     /// - Parameter onWarning: told of what is not in order and stops nothing, such as a damaged checkpoint.
@@ -51,6 +54,7 @@ public final class CheckpointStore: Sendable {
         if access == .writing { try founding.prepareDirectory() }
         try founding.requireDirectory()
         lock = access == .writing ? try founding.takeLock() : nil
+        maintenance = access == .maintaining ? try founding.takeMaintenance() : nil
         if access == .writing { try founding.createIfNew() }
         id = try founding.identity().id
         self.fileSystem = fileSystem
@@ -58,8 +62,9 @@ public final class CheckpointStore: Sendable {
         self.access = access
         files = ManifestFiles(fileSystem: fileSystem, directories: directories)
         catalog = CatalogKeeper(
-            files: files, access: access == .writing ? .writing : .reading, isEnabled: usesCatalog, warn: onWarning)
+            files: files, access: access == .reading ? .reading : .writing, isEnabled: usesCatalog, warn: onWarning)
         if access == .writing { try Recovery(files: files, catalog: catalog, warn: onWarning).run() }
+        if access == .maintaining { for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") } }
     }
 
     /// All checkpoints, newest first. Damaged ones have an error in their place.

@@ -43,12 +43,23 @@ struct StoreFounding {
         return lock
     }
 
+    func takeMaintenance() throws(CheckpointError) -> Maintenance {
+        guard try kindOfIdentity() == .file else { return try notAStore() }
+        let maintenance = try attempt { () throws(FileSystemError) in try Maintenance(fileSystem, directories) }
+        if let maintenance { return maintenance }
+        throw CheckpointError(
+            .busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it",
+            path: directories.maintenanceLock.string)
+    }
+
+    private func notAStore<R>() throws(CheckpointError) -> R {
+        throw CheckpointError(
+            .notAStore, "\(directories.root) is not a store: it has no store.json", path: directories.root.string)
+    }
+
     func identity() throws(CheckpointError) -> StoreIdentity {
         let path = directories.identity
-        guard try kindOfIdentity() == .file else {
-            throw CheckpointError(
-                .notAStore, "\(directories.root) is not a store: it has no store.json", path: directories.root.string)
-        }
+        guard try kindOfIdentity() == .file else { return try notAStore() }
         let bytes = try attempt { () throws(FileSystemError) in
             try fileSystem.contents(of: path, atMost: Limits.storeJSONBytesMax)
         }

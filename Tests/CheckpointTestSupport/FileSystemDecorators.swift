@@ -49,6 +49,11 @@ package final class HookedFileSystem<Base: FileSystem>: FileSystem {
         try base.link(existing, to: new)
     }
 
+    package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) {
+        try ask("rename", new)
+        try base.replace(new, with: existing)
+    }
+
     package func remove(_ path: FilePath) throws(FileSystemError) {
         try ask("remove", path)
         try base.remove(path)

@@ -103,6 +103,15 @@ package final class InMemoryFileSystem: FileSystem {
         }
     }
 
+    package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) {
+        let (oldDirectory, oldName) = Self.split(existing)
+        try change("rename", new) { state, name, directory throws(FileSystemError) in
+            guard let entry = state.entry(existing) else { throw FileSystemError("rename(2)", existing, .noSuchFileOrDirectory) }
+            state.entries[directory]?[name] = entry
+            state.entries[oldDirectory]?[oldName] = nil
+        }
+    }
+
     package func remove(_ path: FilePath) throws(FileSystemError) {
         try change("unlink", path) { state, name, directory throws(FileSystemError) in
             guard state.entries[directory]?.removeValue(forKey: name) != nil else {

@@ -7,7 +7,9 @@ struct LevelTests {
     private let gigabyte = 1_000_000_000
 
     /// A chooser that has seen a save, and is asked for the next one `window` seconds later.
-    private func chooser(sink: Double, window: Double, level: Compression = .fast, encode: Double = 6e9, ratio: Double = 1.2) -> LevelChooser {
+    private func chooser(
+        sink: Double, window: Double, level: Compression = .fast, encode: Double = 6e9, ratio: Double = 1.2
+    ) -> LevelChooser {
         var chooser = LevelChooser(workers: 2)
         chooser.called(at: 0)
         let stored = Int(Double(gigabyte) / ratio)

@@ -21,6 +21,8 @@ final class Expiry: Sendable {
     private struct Uses {
         var segments: [ManifestName: [SegmentReference]] = [:]
         var counts: [SegmentName: Int] = [:]
+        /// When the manifests were read.
+        var generation: [UInt8]?
 
         mutating func add(_ name: ManifestName, _ references: [SegmentReference]) {
             guard segments[name] == nil else { return }
@@ -57,7 +59,11 @@ final class Expiry: Sendable {
         _ names: [ManifestName], discard: ((SegmentReference) throws(FileSystemError) -> Void)?
     ) throws(CheckpointError) {
         guard !names.isEmpty else { return }
-        try countUses()
+        let maintenance = try translating("maintenance") { try Maintenance(files.fileSystem, files.directories) }
+        guard let maintenance else {
+            throw CheckpointError(.busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
+        }
+        try countUses(try translating("maintenance") { try maintenance.generation() })
         try translating("removing old checkpoints") {
             for name in names { try files.fileSystem.remove(files.directories.path(of: name)) }  // D1
             try files.fileSystem.syncDirectory(files.directories.manifests)  // D2
@@ -70,11 +76,12 @@ final class Expiry: Sendable {
         }
     }
 
-    /// Reads every manifest, once, while none is added. One that cannot be read may name any segment, so nothing can be removed then.
-    private func countUses() throws(CheckpointError) {
+    /// Reads every manifest, while none is added, unless that was done before and only this writer has changed any since. One that cannot
+    /// be read may name any segment, so nothing can be removed then.
+    private func countUses(_ generation: [UInt8]?) throws(CheckpointError) {
         try uses.withLock { uses throws(CheckpointError) in
-            guard uses == nil else { return }
-            var counted = Uses()
+            if let known = uses, known.generation == generation { return }
+            var counted = Uses(generation: generation)
             for name in try files.names() { counted.add(name, try files.load(name).manifest.segments) }
             uses = counted
         }

@@ -12,10 +12,12 @@ struct Recovery {
 
     func run() throws(CheckpointError) {
         try translating("recovery") {
-            try clearStaging()
+            // Nil: somebody is at work in staging/ and segments/, and what is left over there stays until next time.
+            let maintenance = try Maintenance(files.fileSystem, files.directories)
+            if maintenance != nil { try clearStaging() }
             let names = try files.names()
             for (name, error) in catalog.synchronize(with: names) { warn("checkpoint \(name) is damaged: \(error)") }
-            try removeOrphans(names)
+            if maintenance != nil { try removeOrphans(names) }
         }
     }
 

@@ -50,13 +50,14 @@ struct SegmentFault {
         /// Some raw bytes of the block at an offset.
         case chunk(block: Int, Range<Int>)
 
-        func includes(_ block: SegmentBlock, _ range: Range<Int>) -> Bool {
+        /// - Parameter range: of raw bytes; nil means that all of the block is needed.
+        func includes(_ block: SegmentBlock, _ range: Range<Int>?) -> Bool {
             switch self {
             case .nothing: false
             case .everything: true
             case .past(let end): block.offset + block.storedBytes > end
             case .block(let offset): block.offset == offset
-            case .chunk(let offset, let lost): block.offset == offset && range == lost
+            case .chunk(let offset, let lost): block.offset == offset && (range == nil || range == lost)
             }
         }
     }
@@ -71,7 +72,8 @@ struct SegmentOwners {
         var name: String
         var isObject: Bool
         var block: SegmentBlock
-        var range: Range<Int>
+        /// Nil: of all of it, since another block is a delta of it.
+        var range: Range<Int>?
     }
 
     private(set) var checkpoints: [VerificationReport.Label] = []
@@ -81,10 +83,14 @@ struct SegmentOwners {
         checkpoints.append(.init(id: manifest.id, run: manifest.run, step: manifest.step))
         let rows = Set(manifest.segments.indices.filter { manifest.segments[$0].name == segment })
         func add(_ name: String, isObject: Bool, _ chunks: Range<Int>) {
-            for chunk in manifest.chunks[chunks] where rows.contains(manifest.blocks[chunk.block].segment) {
-                let block = manifest.blocks[chunk.block].location
-                let range = chunk.offset..<chunk.offset + chunk.bytes
-                owners.append(Owner(name: name, isObject: isObject, block: block, range: range))
+            for chunk in manifest.chunks[chunks] {
+                var range: Range<Int>? = chunk.offset..<chunk.offset + chunk.bytes
+                for row in manifest.chain(of: chunk.block) {
+                    defer { range = nil }
+                    let block = manifest.blocks[row]
+                    guard rows.contains(block.segment) else { continue }
+                    owners.append(Owner(name: name, isObject: isObject, block: block.location, range: range))
+                }
             }
         }
         for tensor in manifest.tensors {

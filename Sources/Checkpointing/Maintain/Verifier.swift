@@ -39,6 +39,9 @@ private struct Verifier {
     let isQuick: Bool
     private(set) var report = VerificationReport()
     private var uses: [SegmentName: SegmentUse] = [:]
+    /// Checkpoints that are stored as deltas, in part.
+    private var withDeltas: [ManifestName] = []
+    private var lost = LostBlocks()
     private var isEveryManifestRead = true
 
     init(store: CheckpointStore, isQuick: Bool) {
@@ -52,6 +55,7 @@ private struct Verifier {
             let loaded = try store.files.load(name)
             uses.add(loaded.manifest)
             report.checkpointCount += 1
+            if loaded.manifest.features.contains(.delta) { withDeltas.append(name) }
             if let contradiction = store.catalog.contradiction(of: loaded) {
                 let advice = "delete catalog.sqlite, and the next writer builds it again"
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
@@ -103,9 +107,17 @@ private struct Verifier {
             report.segmentCount += 1
             report.checkedBytes += check.checkedBytes
             record(check.faults, name, use)
+            lost.add(check.faults, name)
             done += use.fileBytes
             progress(done, total)
         }
+        if !isQuick { for name in withDeltas { checkDeltas(name) } }
+    }
+
+    private mutating func checkDeltas(_ name: ManifestName) {
+        // Gone, or damaged, since it was read: its owner has deleted it, or the next verification says more.
+        guard let manifest = try? store.files.load(name).manifest else { return }
+        report.findings += DeltaCheck(store: store, manifest: manifest, lost: lost).findings()
     }
 
     private mutating func record(_ faults: [SegmentFault], _ name: SegmentName, _ use: SegmentUse) {

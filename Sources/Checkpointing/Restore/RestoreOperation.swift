@@ -20,13 +20,13 @@ struct RestoreOperation {
     }
 
     func run(_ plan: RestorePlan) throws(CheckpointError) {
-        let readers = SegmentReaders(store: store, manifest: manifest)
+        let source = BlockSource(store: store, manifest: manifest)
         let state = Monitor(Progress())
         var workers: [WorkerThread] = []
         do throws(ThreadError) {
             for index in 0..<min(threads, max(plan.reads.count, 1)) {
                 workers.append(
-                    try WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, readers, state, progress) })
+                    try WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, source, state, progress) })
             }
         } catch where !workers.isEmpty {
             // Fewer threads restore too.
@@ -38,10 +38,10 @@ struct RestoreOperation {
     }
 
     private static func work(
-        _ plan: RestorePlan, _ readers: SegmentReaders, _ state: Monitor<Progress>,
+        _ plan: RestorePlan, _ source: BlockSource, _ state: Monitor<Progress>,
         _ progress: @Sendable (Int) -> Void
     ) {
-        var buffers = Buffers()
+        var buffers = BlockSource.Buffers()
         while true {
             let index: Int? = state.withLock { state in
                 guard state.failure == nil, state.next < plan.reads.count else { return nil }
@@ -50,7 +50,7 @@ struct RestoreOperation {
             }
             guard let index else { return }
             do throws(CheckpointError) {
-                try restore(plan.reads[index], readers, &buffers)
+                try restore(plan.reads[index], source, &buffers)
                 progress(plan.reads[index].pieces.reduce(0) { $0 + $1.chunk.bytes })
             } catch {
                 state.withLock { $0.failure = $0.failure ?? error }
@@ -58,24 +58,19 @@ struct RestoreOperation {
         }
     }
 
-    struct Buffers: ~Copyable {
-        var raw = ScratchBuffer()
-        var stored = ScratchBuffer()
-    }
-
     private static func restore(
-        _ read: RestorePlan.Read, _ readers: SegmentReaders, _ buffers: inout Buffers
+        _ read: RestorePlan.Read, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
     ) throws(CheckpointError) {
         let names = read.pieces.map(\.tensor)
         do {
-            let reader = try readers.reader(of: read.block.segment)
+            let reader = try source.reader(of: read.row)
             if let piece = read.pieces.first, read.pieces.count == 1, let home = direct(piece, read.block) {
-                try reader.read(read.block.location, into: home, scratch: &buffers.stored)
+                try source.read(read.row, into: home, &buffers)
                 try check(piece, home, read.block, reader)
                 return
             }
             let raw = try buffers.raw.region(atLeast: read.block.rawBytes).prefix(read.block.rawBytes)
-            try reader.read(read.block.location, into: raw, scratch: &buffers.stored)
+            try source.read(read.row, into: raw, &buffers)
             for piece in read.pieces {
                 let chunk = raw[piece.chunk.offset..<piece.chunk.offset + piece.chunk.bytes]
                 try check(piece, chunk, read.block, reader)
@@ -109,12 +104,12 @@ struct RestoreOperation {
 
     /// The bytes of each object, in the manifest's order.
     func objects(_ records: [ObjectRecord]) throws(CheckpointError) -> [[UInt8]] {
-        let readers = SegmentReaders(store: store, manifest: manifest)
-        var buffers = Buffers()
+        let source = BlockSource(store: store, manifest: manifest)
+        var buffers = BlockSource.Buffers()
         var contents: [[UInt8]] = []
         for record in records {
             do {
-                contents.append(try object(record, readers, &buffers))
+                contents.append(try object(record, source, &buffers))
             } catch {
                 var error = CheckpointError(any: error, during: "object \(record.name)")
                 error.names = [record.name]
@@ -125,14 +120,14 @@ struct RestoreOperation {
     }
 
     private func object(
-        _ record: ObjectRecord, _ readers: SegmentReaders, _ buffers: inout Buffers
+        _ record: ObjectRecord, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
         for chunk in manifest.chunks[record.chunks] {
             let block = manifest.blocks[chunk.block]
-            let reader = try readers.reader(of: block.segment)
+            let reader = try source.reader(of: chunk.block)
             let raw = try buffers.raw.region(atLeast: block.rawBytes).prefix(block.rawBytes)
-            try reader.read(block.location, into: raw, scratch: &buffers.stored)
+            try source.read(chunk.block, into: raw, &buffers)
             let part = raw[chunk.offset..<chunk.offset + chunk.bytes]
             guard part.hash128 == chunk.hash else {
                 throw CheckpointError(

@@ -15,6 +15,8 @@ struct RestorePlan {
 
     /// A block to read, with what is wanted from it.
     struct Read {
+        /// Its row in the manifest.
+        var row: Int
         var block: BlockRecord
         var pieces: [Piece]
     }
@@ -56,7 +58,7 @@ struct RestorePlan {
 
     /// In the order in which the blocks lie on disk.
     private static func reads(_ piecesOfBlock: [Int: [Piece]], _ manifest: Manifest) -> [Read] {
-        piecesOfBlock.map { Read(block: manifest.blocks[$0.key], pieces: $0.value) }
+        piecesOfBlock.map { Read(row: $0.key, block: manifest.blocks[$0.key], pieces: $0.value) }
             .sorted { ($0.block.segment, $0.block.offset) < ($1.block.segment, $1.block.offset) }
     }
 

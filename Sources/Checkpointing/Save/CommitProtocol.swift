@@ -34,6 +34,30 @@ struct CommitProtocol {
         return (manifest, loaded.hash)
     }
 
+    /// Puts a manifest that says the same of the checkpoint in the old one's place: steps M2 to M5. The caller has the maintenance lock, so
+    /// nobody else removes or replaces it.
+    /// - Parameter writer: of the segments that only the new one names.
+    /// - Returns: false if somebody counts on the old one as it is.
+    func replace(_ old: Manifest, with new: Manifest, _ writer: SegmentWriter) throws(CheckpointError) -> Bool {
+        precondition(old.name == new.name && old.directoryText == new.directoryText, "another checkpoint")
+        let (final, bytes) = (directories.path(of: new.name), new.encoded(digest: Hashing.digest))
+        return try translating("replacing \(final)") {
+            guard let claim = try fileSystem.reopen(final) else {  // M2
+                writer.abandon()
+                return false
+            }
+            defer { claim.close() }
+            // From here on the new manifest may be in place, even if a step fails: its segments stay, and recovery judges.
+            let staged = directories.staging.appending("\(CheckpointID.random()).manifest")
+            try fileSystem.createDurably(staged, bytes)  // M3
+            try fileSystem.replace(final, with: staged)  // M4
+            try fileSystem.syncDirectory(directories.manifests)  // M5
+            catalog.remove([new.name])
+            catalog.add(.init(manifest: new, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count))
+            return true
+        }
+    }
+
     private func publish(_ manifest: Manifest, _ bytes: [UInt8], _ writer: SegmentWriter) throws(CheckpointError) {
         let staged = directories.staging.appending("\(manifest.id).manifest")
         let final = directories.path(of: manifest.name)

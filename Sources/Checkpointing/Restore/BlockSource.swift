@@ -1,0 +1,49 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointSegments
+
+/// Reads the blocks of one manifest, deltas with all that they are based on.
+struct BlockSource: Sendable {
+    private let readers: SegmentReaders
+    private let manifest: Manifest
+    private var blocks: [BlockRecord] { manifest.blocks }
+
+    init(store: CheckpointStore, manifest: Manifest) {
+        readers = SegmentReaders(store: store, manifest: manifest)
+        self.manifest = manifest
+    }
+
+    /// Memory that reading needs, kept from block to block.
+    struct Buffers: ~Copyable {
+        var raw = ScratchBuffer()
+        fileprivate var stored = ScratchBuffer()
+        /// Bases, alternating along a chain.
+        fileprivate var even = ScratchBuffer()
+        fileprivate var odd = ScratchBuffer()
+    }
+
+    /// The segment that a block lies in.
+    func reader(of row: Int) throws(SegmentError) -> BlockReader { try readers.reader(of: blocks[row].segment) }
+
+    /// Fills `destination`, of exactly `rawBytes` bytes, with the raw bytes of the block in `row`.
+    func read(_ row: Int, into destination: MemoryRegion, _ buffers: inout Buffers) throws(SegmentError) {
+        guard blocks[row].base != nil else {
+            return try reader(of: row).read(blocks[row].location, into: destination, scratch: &buffers.stored)
+        }
+        let chain = manifest.chain(of: row)
+        var base: MemoryRegion?
+        for (index, row) in chain.reversed().enumerated() {
+            let target = row == chain[0] ? destination : try buffers.base(index, blocks[row].rawBytes)
+            try reader(of: row).read(blocks[row].location, base: base, into: target, scratch: &buffers.stored)
+            base = target
+        }
+    }
+}
+
+extension BlockSource.Buffers {
+    fileprivate mutating func base(_ index: Int, _ bytes: Int) throws(SegmentError) -> MemoryRegion {
+        do throws(OutOfMemory) {
+            return index % 2 == 0 ? try even.region(atLeast: bytes).prefix(bytes) : try odd.region(atLeast: bytes).prefix(bytes)
+        } catch { throw .outOfMemory(error) }
+    }
+}
