@@ -5,7 +5,8 @@
     read_checkpoint.py STORE [REF] --out DIR    write each tensor's raw bytes to DIR/00000.bin ... and DIR/index.json
     read_checkpoint.py STORE --verify           check everything; one line a finding; exit 1 if there is any
     read_checkpoint.py --vector KIND FILE [--as NAME]   parse one file (KIND: store, segment, manifest), print what it says
-    read_checkpoint.py --vector block FILE --as CODEC:RAWBYTES      decode the stored bytes of one block
+    read_checkpoint.py --vector block FILE --as CODEC:RAWBYTES[:BASE]   decode the stored bytes of one block, of codec 4
+                                                                        with the base's bytes in hexadecimal digits
 
 REF is a step, or the first digits of a checkpoint id; without it, the newest checkpoint that is whole.
 Needs Python 3.11 and python3-xxhash, python3-zstandard, python3-lz4. Read it beside the specification: each function
@@ -47,9 +48,10 @@ METRICS_MAX = 4096
 GROUPS_MAX = 65536
 FEATURE_NAMES_MAX = 64
 ZSTD_WINDOW_MAX = BLOCK_BYTES_MAX  # codecs.md
+SUB_BLOCK_BYTES_MAX = 524288  # codecs.md
 
 VERSION = 1
-CODECS = {0: "raw", 1: "lz4", 2: "zstd"}
+CODECS = {0: "raw", 1: "lz4", 2: "zstd", 3: "planes", 4: "delta"}
 FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias"}  # known by name; this reader implements none of them
 NO_BASE = 0xFFFFFFFF
 WIDTHS = {"f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1, "f8e5m2": 1, "i64": 8, "i32": 4, "i16": 2, "i8": 1,
@@ -216,7 +218,7 @@ def parse_store(data):
 # ---- codecs.md ------------------------------------------------------------------------------------------------------
 
 
-def decode(codec, stored, raw_bytes):
+def decode(codec, stored, raw_bytes, base=None):
     """Exactly `raw_bytes` bytes, or ValueError. Never makes more than that, whatever the stored bytes say."""
     if codec == 0:
         raw = bytes(stored)
@@ -225,8 +227,10 @@ def decode(codec, stored, raw_bytes):
             raw = lz4.block.decompress(bytes(stored), uncompressed_size=raw_bytes)
         except lz4.block.LZ4BlockError as error:
             raise ValueError(f"lz4: {error}") from None
-    else:
+    elif codec == 2:
         raw = decode_zstd(bytes(stored), raw_bytes)
+    else:
+        raw = decode_sub_blocks(codec, bytes(stored), raw_bytes, base)
     if len(raw) != raw_bytes:
         raise ValueError(f"decoded to {len(raw)} bytes, not {raw_bytes}")
     return raw
@@ -265,6 +269,119 @@ def decode_zstd(stored, raw_bytes):
     except zstandard.ZstdError as error:
         raise ValueError(f"zstd: {error}") from None
     return b"".join(pieces)
+
+
+class Elements:
+    """All elements of a sub-block as one number, of which each has `bits` bits: every step works on all of them at once."""
+
+    def __init__(self, width, count):
+        self.bits = 8 * width
+        self.ones = int.from_bytes((b"\1" + bytes(width - 1)) * count, "little")  # a 1 in every element
+        self.all, self.tops = self.ones * (2**self.bits - 1), self.ones << (self.bits - 1)
+
+    def subtract(self, x, y):
+        return ((x | self.tops) - (y & ~self.tops)) ^ ((x ^ ~y) & self.tops)
+
+    def add(self, x, y):
+        return ((x & ~self.tops) + (y & ~self.tops)) ^ ((x ^ y) & self.tops)
+
+    def ordered(self, x):
+        return x ^ (((x & self.tops) >> (self.bits - 1)) * (2**(self.bits - 1) - 1))
+
+    def unzigzag(self, y):
+        return ((y & ~self.ones) >> 1) ^ ((y & self.ones) * (2**self.bits - 1))
+
+    def rotated_right(self, y):
+        return (y & ~self.ones) >> 1 | (y & self.ones) << (self.bits - 1)
+
+    def undone(self, y, rotated, residual, base):
+        if rotated:
+            y = self.rotated_right(y)
+        if residual == 1:
+            return y ^ base
+        if residual == 2:
+            return self.add(base, self.unzigzag(y))
+        if residual == 3:
+            return self.ordered(self.add(self.ordered(base), self.unzigzag(y)))
+        return y
+
+
+def decode_sub_blocks(codec, stored, raw_bytes, base):
+    if codec == 4 and (base is None or len(base) != raw_bytes):
+        raise ValueError("delta: no base, or one of another length")
+    raw, at = bytearray(), 0
+    while len(raw) < raw_bytes:
+        part, at = decode_sub_block(codec, stored, at, raw_bytes - len(raw), base and base[len(raw):])
+        raw += part
+    if at != len(stored):
+        raise ValueError("planes: stored bytes left over")
+    return bytes(raw)
+
+
+def decode_sub_block(codec, stored, at, raw_left, base):
+    """The raw bytes of the sub-block at `at`, and where it ends."""
+    def take(count):
+        nonlocal at
+        if len(stored) - at < count:
+            raise ValueError(f"planes: cut short at {at}")
+        at += count
+        return stored[at - count:at]
+
+    def check(condition, what):
+        if not condition:
+            raise ValueError(f"planes: {what} before {at}")
+
+    word = u32(take(4), 0)
+    size, width, rotated, residual = word & 0xFFFFFF, 1 << (word >> 24 & 3), word >> 26 & 1, word >> 27 & 3
+    check(word >> 29 == 0, "reserved bits")
+    check(width <= size <= min(SUB_BLOCK_BYTES_MAX, raw_left), "rawBytes out of range")
+    check(not rotated or width > 1 and residual < 2, "a rotation that is not allowed")
+    check(residual == 0 or codec == 4, "a residual without a base")
+    rows, count, out = [u32(take(4), 0) for _ in range(width)], size // width, bytearray(size)
+    for plane, row in enumerate(rows):
+        mode, bits, payload = row >> 24 & 3, row >> 26 & 3, row & 0xFFFFFF
+        check(row >> 28 == 0 and (mode == 3 or bits == 0), "reserved bits of a plane")
+        check(payload == {0: 1, 1: count}.get(mode, payload), "storedBytes of a plane")
+        out[plane:count * width:width] = decode_plane(mode, bits + 1, take(payload), count)
+    if rotated or residual:
+        elements, body = Elements(width, count), count * width
+        base_number = int.from_bytes(base[:body], "little") if residual else 0
+        number = elements.undone(int.from_bytes(out[:body], "little"), rotated, residual, base_number)
+        out[:body] = number.to_bytes(body, "little")
+    out[count * width:] = take(size % width)
+    return out, at
+
+
+def decode_plane(mode, bits, payload, count):
+    if mode == 0:
+        return payload * count
+    if mode == 1:
+        return payload
+    if mode == 2:
+        plane = decode_zstd(payload, count)
+        if len(plane) != count:
+            raise ValueError("planes: a frame of another size than its plane")
+        return plane
+    escape = 2**bits - 1
+    groups = (count + 63) // 64
+    escapes = iter(payload[escape + 8 * bits * groups:])
+    if len(payload) < escape + 8 * bits * groups:
+        raise ValueError("planes: too few words")
+    plane = bytearray()
+    for group in range(groups):
+        words = struct.unpack_from(f"<{bits}Q", payload, escape + 8 * bits * group)
+        used = min(64, count - len(plane))
+        if any(word >> used for word in words):
+            raise ValueError("planes: bits beyond the plane")
+        for i in range(used):
+            code = sum((word >> i & 1) << j for j, word in enumerate(words))
+            byte = payload[code] if code < escape else next(escapes, None)
+            if byte is None:
+                raise ValueError("planes: too few escapes")
+            plane.append(byte)
+    if next(escapes, None) is not None:
+        raise ValueError("planes: escapes left over")
+    return plane
 
 
 # ---- segment.md -----------------------------------------------------------------------------------------------------
@@ -804,10 +921,10 @@ def verify_manifest(store, name, manifest, segments, finding):
 
 
 def decode_vector(stored, name):
-    """The stored bytes of one block, for the codec and size of `name`: CODEC:RAWBYTES."""
-    codec, raw_bytes = map(int, name.split(":"))
+    """The stored bytes of one block, for the codec, the size and perhaps the base of `name`: CODEC:RAWBYTES[:BASE]."""
+    codec, raw_bytes, *base = name.split(":")
     try:
-        return decode(codec, stored, raw_bytes)
+        return decode(int(codec), stored, int(raw_bytes), bytes.fromhex(base[0]) if base else None)
     except ValueError as error:
         raise Bad("damage", None, str(error)) from None
 
@@ -836,13 +953,13 @@ def main(arguments):
     parser.add_argument("--out")
     parser.add_argument("--verify", action="store_true")
     parser.add_argument("--vector", nargs=2, metavar=("KIND", "FILE"))
-    parser.add_argument("--as", dest="name", help="the file name that a segment is read as; CODEC:RAWBYTES of a block")
+    parser.add_argument("--as", dest="name", help="the file name that a segment is read as; CODEC:RAWBYTES[:BASE] of a block")
     options = parser.parse_args(arguments)
     if options.vector:
         if options.vector[0] not in ("store", "segment", "manifest", "block"):
             parser.error("KIND is store, segment, manifest or block")
-        if options.vector[0] == "block" and not re.fullmatch(r"[012]:[0-9]{1,8}", options.name or ""):
-            parser.error("a block needs --as CODEC:RAWBYTES")
+        if options.vector[0] == "block" and not re.fullmatch(r"[0-4]:[0-9]{1,8}(:([0-9a-f]{2})*)?", options.name or ""):
+            parser.error("a block needs --as CODEC:RAWBYTES[:BASE]")
         code, value = vector(*options.vector, options.name)
         print(json.dumps(value))
         return code

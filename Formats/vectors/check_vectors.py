@@ -38,7 +38,9 @@ def run(*arguments):
 
 
 def name_of(about):
-    return f"{about['codec']}:{about['rawBytes']}" if about["kind"] == "block" else about.get("file")
+    if about["kind"] != "block":
+        return about.get("file")
+    return f"{about['codec']}:{about['rawBytes']}" + (f":{about['base']}" if "base" in about else "")
 
 
 def check_valid(path, about):

@@ -19,7 +19,7 @@ import zstandard
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILES = {}  # path under HERE -> bytes
-RAW, LZ4, ZSTD = 0, 1, 2
+RAW, LZ4, ZSTD, PLANES, DELTA = range(5)
 NO_BASE = 0xFFFFFFFF
 WIDTHS = dict(f64=8, f32=4, f16=2, bf16=2, f8e4m3=1, f8e5m2=1, i64=8, i32=4, i16=2, i8=1, u64=8, u32=4, u16=2, u8=1, bool=1)
 
@@ -424,6 +424,150 @@ def make_block_vectors():
         put(f"invalid/block-{name}.bin", stored)
         put(f"invalid/block-{name}.json", {"kind": "block", "codec": codec, "rawBytes": raw_bytes, "error": "damage",
                                            "offset": None, "why": why})
+
+
+# ---- the vectors of planes and deltas: a writer that follows codecs.md element by element -----------------------------
+
+
+def lanes(data, width):
+    return [int.from_bytes(data[i:i + width], "little") for i in range(0, len(data) // width * width, width)]
+
+
+def residual_of(kind, x, b, bits):
+    mask = 2**bits - 1
+    zigzag = lambda d: 2 * d & mask if d >> (bits - 1) == 0 else ~(2 * d) & mask
+    ordered = lambda x: x if x >> (bits - 1) == 0 else x ^ (mask >> 1)
+    return [x, x ^ b, zigzag(x - b & mask), zigzag(ordered(x) - ordered(b) & mask)][kind]
+
+
+def split(raw, width, rotated=0, residual=0, base=None):
+    """The byte planes of the elements."""
+    bits, base = 8 * width, base or bytes(len(raw))
+    values = [residual_of(residual, x, b, bits) for x, b in zip(lanes(raw, width), lanes(base, width))]
+    if rotated:
+        values = [(y << 1 | y >> (bits - 1)) & 2**bits - 1 for y in values]
+    return [bytes(y >> (8 * p) & 255 for y in values) for p in range(width)]
+
+
+def top(plane, bits, table=None):
+    """Mode 3."""
+    escape = 2**bits - 1
+    table = table or bytes(sorted(range(256), key=lambda b: (-plane.count(b), b))[:escape])
+    codes = [table.find(byte) if byte in table else escape for byte in plane]
+    words = b"".join(struct.pack("<Q", sum((code >> j & 1) << i for i, code in enumerate(codes[at:at + 64])))
+                     for at in range(0, len(codes), 64) for j in range(bits))
+    return table + words + bytes(byte for byte, code in zip(plane, codes) if code == escape)
+
+
+def sub_block(raw, width, modes, rotated=0, residual=0, base=None):
+    """A mode is 0, 1, 2, or (3, bits) of a plane."""
+    word = len(raw) | {1: 0, 2: 1, 4: 2, 8: 3}[width] << 24 | rotated << 26 | residual << 27
+    rows, payloads = b"", b""
+    for plane, mode in zip(split(raw, width, rotated, residual, base), modes):
+        kind, bits = mode if isinstance(mode, tuple) else (mode, 1)
+        assert kind or len(set(plane)) == 1
+        payload = {0: lambda: plane[:1], 1: lambda: plane, 2: lambda: encode(ZSTD, plane), 3: lambda: top(plane, bits)}[kind]()
+        rows += struct.pack("<I", len(payload) | kind << 24 | (bits - 1) << 26)
+        payloads += payload
+    return struct.pack("<I", word) + rows + payloads + raw[len(raw) // width * width:]
+
+
+def floats(count, seed, scale=0.02):
+    """Numbers of both signs that are alike in size, as binary32."""
+    return b"".join(struct.pack("<f", (b - 127.5) * scale / 127.5) for b in noise(count, seed))
+
+
+def make_plane_vectors():
+    f32, ints = floats(150, "planes"), b"".join(struct.pack("<q", 1000 + 3 * i) for i in range(80))
+    special = struct.pack("<16I", 0, 1 << 31, 1, 0x80000001, 0x7F800000, 0xFF800000, 0x7FC00000, 0x7FC12345, 0xFFFFFFFF, 0x7F800001,
+                          0x007FFFFF, 0x807FFFFF, 0x7F7FFFFF, 0xFF7FFFFF, 0x00800000, 0x3F800000)
+    step = bytes(b ^ (n % 5 == 0) for n, b in enumerate(f32))
+    planes = lambda *arguments, **more: (PLANES, arguments[0], sub_block(*arguments, **more), None)
+    delta = lambda raw, base, *arguments, **more: (DELTA, raw, sub_block(raw, *arguments, base=base, **more), base)
+    good = {
+        "planes-raw": planes(f32, 4, [1, 1, 1, 1]),
+        "planes-unsplit-zstd": planes(pattern(300, "text"), 1, [2]),
+        "planes-constant": planes(bytes([7]) * 99, 1, [0]),
+        "planes-sub-block-max": planes(bytes(524288), 1, [0]),
+        "planes-rotated": planes(f32, 4, [1, 1, 1, 2], rotated=1),
+        "planes-rotated-2": planes(f32, 2, [1, (3, 2)], rotated=1),
+        "planes-special": planes(special, 4, [1, 1, 1, 1], rotated=1),
+        "planes-tail": planes(f32[:-1], 4, [1, 1, (3, 4), (3, 3)], rotated=1),
+        "planes-tail-8": planes(ints + b"1234567", 8, [1, (3, 1), 0, 0, 0, 0, 0, 0]),
+        "planes-one-element": planes(b"abcdefgh", 8, [1] * 8, rotated=1),
+        "planes-empty-top": planes(bytes(64), 1, [(3, 1)]),
+        "planes-two": (PLANES, f32 + ints, sub_block(f32, 4, [1, 1, 1, (3, 4)], 1) + sub_block(ints, 8, [1, 2] + [0] * 6), None),
+        "delta-none": delta(f32, step, 4, [1, 1, 1, 2], rotated=1),
+        "delta-xor": delta(f32, step, 4, [(3, 1)] * 4, residual=1),
+        "delta-xor-rotated": delta(f32, step, 4, [(3, 2)] * 4, rotated=1, residual=1),
+        "delta-xor-unsplit": delta(f32, step, 1, [2], residual=1),
+        "delta-difference": delta(ints, bytes(8) + ints[:-8], 8, [2] + [1] * 7, residual=2),
+        "delta-ordered": delta(f32, step, 4, [2, 2, 2, 2], residual=3),
+        "delta-ordered-special": delta(special, special[32:] + special[:32], 4, [1] * 4, residual=3),
+        "delta-ordered-2": delta(special[:-1], special[1:], 2, [1, 1], residual=3),
+        "delta-equal": delta(f32, f32, 4, [0] * 4, residual=3),
+    }
+    for name, (codec, raw, stored, base) in good.items():
+        put(f"valid/block-{name}.bin", stored)
+        put(f"valid/block-{name}.json", {"kind": "block", "codec": codec, "rawBytes": len(raw),
+                                         **({} if base is None else {"base": base.hex()}), "expect": {"digest": hash128(raw).hex()}})
+    make_invalid_planes(f32, step)
+
+
+def make_invalid_planes(f32, step):
+    size = len(f32)
+    whole, tops = sub_block(f32, 4, [1, 1, 1, 2], 1), sub_block(f32, 4, [1, 1, 1, (3, 3)], 1)
+    delta = sub_block(f32, 4, [1, 1, 1, 1], residual=3, base=step)
+    part = sub_block(f32[:130], 1, [(3, 2)])  # its last group has two bytes
+    word = lambda data, at, change: patch(data, at, struct.pack("<I", struct.unpack_from("<I", data, at)[0] ^ change))
+    wrong = {
+        "planes-empty": (whole[:0], "no bytes at all"),
+        "planes-cut-header": (whole[:3], "the header is cut short"),
+        "planes-cut-rows": (whole[:19], "the rows are cut short"),
+        "planes-cut-payload": (whole[:-1], "a payload is cut short"),
+        "planes-left-over": (whole + b"\0", "a stored byte left over"),
+        "planes-short": (sub_block(f32[:-4], 4, [1] * 4), "fewer bytes than rawBytes"),
+        "planes-long": (sub_block(f32 + f32[:4], 4, [1] * 4), "more bytes than rawBytes"),
+        "planes-second-long": (sub_block(f32[:400], 4, [1] * 4) + sub_block(f32[396:], 4, [1] * 4), "the second goes too far"),
+        "planes-zero": (struct.pack("<II", 0, 1 | 1 << 24) + whole, "a sub-block of no bytes"),
+        "planes-less-than-element": (sub_block(f32[:598], 1, [1]) + struct.pack("<3I", 2 | 2 << 24, 0, 0) + bytes(14),
+                                     "two bytes of elements of four"),
+        "planes-reserved": (word(whole, 0, 1 << 29), "reserved bit 29 set"),
+        "planes-reserved-last": (word(whole, 0, 1 << 31), "reserved bit 31 set"),
+        "planes-rotated-1": (word(sub_block(f32, 1, [1]), 0, 1 << 26), "bytes alone, rotated"),
+        "planes-residual": (word(whole, 0, 1 << 27), "a residual without a base"),
+        "planes-row-reserved": (word(whole, 4, 1 << 28), "reserved bit 28 of a row set"),
+        "planes-row-bits": (word(whole, 4, 1 << 26), "bits of a plane that is raw"),
+        "planes-constant-size": (sub_block(f32[:-4], 4, [1] * 4) + struct.pack("<II", 4, 2) + b"ab", "a constant of two bytes"),
+        "planes-raw-size": (word(whole, 4, 1), "a raw plane of another size"),
+        "planes-size-max": (word(whole, 16, 0xFF0000), "a payload far past the end"),
+        "planes-frame-size": (sub_block(f32[:-4], 4, [1] * 4) + struct.pack("<II", 4, len(encode(ZSTD, f32)) | 2 << 24)
+                              + encode(ZSTD, f32), "a frame of more bytes than its plane"),
+        "planes-frame-cut": (whole[:470] + bytes([whole[470] ^ 1]) + whole[471:], "not the frame's magic"),
+        "planes-frame-empty": (whole[:16] + struct.pack("<I", 2 << 24) + whole[20:470], "a frame of no bytes"),
+        "planes-top-escapes-left": (tops[:16] + struct.pack("<I", struct.unpack_from("<I", tops, 16)[0] + 1)
+                                    + tops[20:] + b"x", "an escape too many"),
+        "planes-top-escapes-few": (tops[:16] + struct.pack("<I", struct.unpack_from("<I", tops, 16)[0] - 1) + tops[20:-1],
+                                   "an escape too few"),
+        "planes-top-words": (tops[:16] + struct.pack("<I", 30 | 3 << 24 | 2 << 26) + tops[20:500], "fewer words than groups"),
+    }
+    for name, (stored, why) in wrong.items():
+        put_invalid_block(name, PLANES, size, stored, None, why)
+    put_invalid_block("planes-sub-block-over", PLANES, 524289, struct.pack("<II", 524289, 1) + b"\0", None,
+                      "a sub-block of a byte more than the limit")
+    beyond = bytearray(part)
+    beyond[8 + 3 + 8 * 5] |= 4  # bit 2 of the second word of the third group
+    put_invalid_block("planes-top-beyond", PLANES, 130, bytes(beyond), None, "a bit beyond the end of the plane")
+    put_invalid_block("delta-no-base", DELTA, size, delta, None, "no base")
+    put_invalid_block("delta-base-short", DELTA, size, delta, step[:-1], "a base of another length")
+    put_invalid_block("delta-rotated-difference", DELTA, size, word(delta, 0, 1 << 26), step, "a rotated difference")
+    put_invalid_block("delta-cut", DELTA, size, delta[:-1], step, "cut short")
+
+
+def put_invalid_block(name, codec, raw_bytes, stored, base, why):
+    put(f"invalid/block-{name}.bin", stored)
+    put(f"invalid/block-{name}.json", {"kind": "block", "codec": codec, "rawBytes": raw_bytes,
+                                       **({} if base is None else {"base": base.hex()}), "error": "damage", "offset": None, "why": why})
 
 
 # ---- the vectors of manifests ---------------------------------------------------------------------------------------
@@ -884,6 +1028,7 @@ def main():
     make_store_vectors()
     make_segment_vectors()
     make_block_vectors()
+    make_plane_vectors()
     make_valid_manifests()
     make_more_valid_manifests()
     make_invalid_headers()

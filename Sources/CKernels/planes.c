@@ -43,6 +43,18 @@ void ck_histogram(const uint8_t *bytes, size_t count, uint32_t counts[256]) {
   for (unsigned s = 0; s < 256; s++) counts[s] = tables[0][s] + tables[1][s] + tables[2][s] + tables[3][s];
 }
 
+uint32_t ck_concentration(const uint8_t *bytes, size_t count) {
+  uint16_t tables[2][256] = {{0}};
+  for (size_t i = 0; i + 2 <= count; i += 2) tables[0][bytes[i]]++, tables[1][bytes[i + 1]]++;
+  if (count % 2) tables[0][bytes[count - 1]]++;
+  uint32_t sum = 0;
+  for (unsigned s = 0; s < 256; s++) {
+    const uint32_t times = (uint32_t)tables[0][s] + tables[1][s];
+    sum += times * times;
+  }
+  return sum;
+}
+
 double ck_entropy(const uint32_t counts[256]) {
   double total = 0, sum = 0;
   for (unsigned s = 0; s < 256; s++) {

@@ -67,9 +67,8 @@ struct PlaneDamageTests {
             let size = 1 + random.below(2000)
             var stored: [UInt8] = []
             while stored.count < 40 || random.below(3) > 0 {
-                stored += [UInt8(truncatingIfNeeded: size), UInt8(size >> 8), 0, 0, [1, 2, 4, 8].randomElement(using: &random) ?? 1]
-                stored += [UInt8(random.below(2)), UInt8(random.below(5)), 0]
-                for _ in 0..<8 { stored += [UInt8(random.below(4)), UInt8(random.below(5)), 0, 0, UInt8(random.below(256)), 0, 0, 0] }
+                stored += [UInt8(truncatingIfNeeded: size), UInt8(size >> 8), 0, UInt8(random.below(40))]
+                for _ in 0..<8 { stored += [UInt8(random.below(256)), 0, 0, UInt8(random.below(20))] }
                 stored += random.bytes(random.below(300))
             }
             do { _ = try Planes.decode(stored, rawBytes: size) } catch is CodecError {}

@@ -104,8 +104,21 @@ enum VectorDecoding {
         }
         let raw = try OwnedBytes(zeros: try about.count("rawBytes"))
         let stored = try OwnedBytes(bytes)
-        unsafe try CodecRegistry.decoder(codec).decode(stored.region.bytes, into: raw.region.mutableBytes)
+        if let base = try base(about) {
+            try DeltaCodec().decode(stored.region, base: base.region, into: raw.region)
+        } else {
+            try CodecRegistry.decode(codec, stored.region, into: raw.region)
+        }
         return raw.region.hash128
+    }
+
+    /// The base of a delta, which stands in the JSON.
+    private static func base(_ about: JSONFields) throws -> OwnedBytes? {
+        guard about.has("base") else { return nil }
+        let digits = Array(try about.string("base").utf8)
+        return try OwnedBytes(stride(from: 0, to: digits.count, by: 2).map { index in
+            UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16) ?? 0
+        })
     }
 }
 

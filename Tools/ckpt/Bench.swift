@@ -4,9 +4,21 @@ import CheckpointFormat
 public import Checkpointing
 import Foundation
 
-struct Bench: Verb {
+/// `ckpt bench` alone is `ckpt bench loop`.
+struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures what saving costs a training loop, and how quickly it is restored.",
+        commandName: "bench", abstract: "Measures what saving costs a training loop; or a codec.",
+        discussion: """
+            Example: ckpt bench --store runs/bench --state gpt2 --steps 20
+
+            Without the name of a measurement, loop is meant. All of them take --json FILE.
+            """,
+        subcommands: [BenchLoop.self, BenchCodec.self], defaultSubcommand: BenchLoop.self)
+}
+
+struct BenchLoop: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "loop", abstract: "Measures what saving costs a training loop, and how quickly it is restored.",
         discussion: """
             Example: ckpt bench --store runs/bench --state gpt2 --steps 20 --compute-seconds 1
 
@@ -42,7 +54,7 @@ struct Bench: Verb {
     @Option(help: "Threads that compute and update.")
     var computeThreads = ProcessInfo.processInfo.activeProcessorCount
 
-    @Option(help: "none, auto, fast, balanced, max, lz4, zstd or zstd:LEVEL.")
+    @Option(help: "\(Compression.forms).")
     var codec = Compression.none
 
     @Option(help: "Staging arena, in MiB.")
@@ -111,7 +123,7 @@ struct Bench: Verb {
         let report = try Benchmark(settings).run { ProgressLine.tell("\($0) ...") }
         ProgressLine.clear()
         if json != "-" { printTable(report) }
-        try writeJSON(report)
+        try Output.figures(report.json, to: json)
         return report.isBitExact ? .fine : .difference
     }
 
@@ -141,17 +153,24 @@ struct Bench: Verb {
         var table = Table(["FIGURE", "MEDIAN", "MIN", "MAX", "N"])
         for row in report.rows { table.add(row) }
         table.print()
-        if BenchmarkReport.build == "debug" { Output.warn("this is a debug build: its figures say nothing about the engine") }
+        Output.warnOfDebugBuild()
+    }
+}
+
+extension Output {
+    /// Writes a measurement's figures to a file, or prints them if the file is `-`.
+    static func figures(_ json: JSONValue, to path: String?) throws {
+        guard let path else { return }
+        if path == "-" { return Output.json(json) }
+        do {
+            try Data((encoded(json) + "\n").utf8).write(to: URL(fileURLWithPath: path))
+        } catch {
+            throw CheckpointError(.io, "\(path) cannot be written: \(error.localizedDescription)", path: path)
+        }
     }
 
-    private func writeJSON(_ report: BenchmarkReport) throws {
-        guard let json else { return }
-        if json == "-" { return Output.json(report.json) }
-        do {
-            try Data((Output.encoded(report.json) + "\n").utf8).write(to: URL(fileURLWithPath: json))
-        } catch {
-            throw CheckpointError(.io, "\(json) cannot be written: \(error.localizedDescription)", path: json)
-        }
+    static func warnOfDebugBuild() {
+        if BenchmarkReport.build == "debug" { warn("this is a debug build: its figures say nothing") }
     }
 }
 
@@ -160,6 +179,8 @@ extension StateSource: ExpressibleByArgument {
 }
 
 extension Compression: ExpressibleByArgument {
+    static let forms = "none, lz4, zstd, zstd:LEVEL, fast, balanced or max"
+
     /// LEVEL on the command line.
     public init?(argument: String) { self.init(argument) }
 }

@@ -64,6 +64,9 @@ const ck_plane_kernels *const *ck_plane_kernel_sets(void);
 /* How often each byte occurs. */
 void ck_histogram(const uint8_t *bytes, size_t count, uint32_t counts[256]);
 
+/* The sum of the squares of how often each byte occurs, in at most 65535 bytes: a quick measure of how unevenly they are spread. */
+uint32_t ck_concentration(const uint8_t *bytes, size_t count);
+
 /* Shannon entropy of a histogram, in bits a byte. */
 double ck_entropy(const uint32_t counts[256]);
 

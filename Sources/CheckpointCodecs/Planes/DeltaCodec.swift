@@ -19,12 +19,6 @@ package struct DeltaCodec: Sendable {
         return unsafe SubBlocks.encode(raw, base: base, SubBlockSlices(runs), effort, memory: nil, into: stored)
     }
 
-    package func encode(
-        _ raw: MemoryRegion, base: MemoryRegion, runs: [ElementRun], effort: PlaneEffort, into stored: MemoryRegion
-    ) -> Int? {
-        unsafe encode(raw.bytes, base: base.bytes, runs: runs, effort: effort, into: stored.mutableBytes)
-    }
-
     /// Decodes all of `stored` into exactly `raw.count` bytes.
     /// - Parameter base: the raw bytes that the block was encoded against.
     package func decode(

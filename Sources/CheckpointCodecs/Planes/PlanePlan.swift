@@ -5,9 +5,11 @@ enum PlaneMethod: UInt8 {
     case raw
     /// A frame of Huffman codes alone.
     case huffman
+    /// The same with more tables, for a plane that is noise in parts.
+    case mixed
     /// A frame of zstd's level 1.
     case matches
-    /// A frame of a high level.
+    /// The smallest of those and a frame of a high level.
     case search
     case top
 }
@@ -26,6 +28,11 @@ struct PlanePlan: Equatable {
             let shift = 4 * UInt32(plane)
             methods = methods & ~(15 << shift) | UInt32(newValue.rawValue) << shift
         }
+    }
+
+    var hasRaw: Bool {
+        for plane in 0..<transform.width where self[plane] == .raw { return true }
+        return false
     }
 
     /// Whether a plane has matches: bytes that repeat.

@@ -132,7 +132,9 @@ struct PlaneTrial {
         }
         if statistics.entropy < Self.entropyMax { unsafe consider(.huffman, cost(of: plane, .huffman)) }
         if mayRepeat { unsafe consider(.matches, cost(of: plane, .matches), factor: Self.matchesMax) }
-        if mayRepeat, effort == .max { unsafe consider(.search, cost(of: plane, .search), factor: Self.matchesMax) }
+        if mayRepeat, effort == .max { unsafe consider(.search, cost(of: plane, .search)) }
+        // The encoder finds the best itself.
+        if effort == .max, best.method != .raw { best.method = .search }
         return best
     }
 

@@ -31,7 +31,7 @@ package enum PlaneMode: UInt8, Sendable, CaseIterable {
 
 /// A row of a sub-block's header.
 package struct PlaneRow: Equatable, Sendable {
-    static let bytes = 8
+    static let bytes = 4
 
     package var mode: PlaneMode
     /// Of mode `top`: the bits of a code, 1 to 4; else 0.
@@ -39,17 +39,15 @@ package struct PlaneRow: Equatable, Sendable {
     package var storedBytes: Int
 
     func write(to memory: UnsafeMutableRawPointer) {
-        unsafe memory.storeBytes(of: mode.rawValue, as: UInt8.self)
-        unsafe memory.storeBytes(of: UInt8(bits), toByteOffset: 1, as: UInt8.self)
-        unsafe memory.storeBytes(of: 0, toByteOffset: 2, as: UInt16.self)
-        unsafe memory.storeBytes(of: UInt32(storedBytes), toByteOffset: 4, as: UInt32.self)
+        let word = UInt32(storedBytes) | UInt32(mode.rawValue) << 24 | UInt32(max(bits, 1) - 1) << 26
+        unsafe memory.storeBytes(of: word, as: UInt32.self)
     }
 }
 
 /// The start of a sub-block.
 package struct SubBlockHeader: Equatable, Sendable {
     package static let rawBytesMax = 512 << 10
-    static let bytes = 8
+    static let bytes = 4
 
     package var rawBytes: Int
     package var transform: PlaneTransform
@@ -69,9 +67,8 @@ package struct SubBlockHeader: Equatable, Sendable {
     }
 
     func write(to memory: UnsafeMutableRawPointer) {
-        unsafe memory.storeBytes(of: UInt32(rawBytes), as: UInt32.self)
-        let fields = [UInt8(transform.width), transform.isRotated ? 1 : 0, transform.residual.rawValue, 0] as InlineArray<4, UInt8>
-        for index in fields.indices { unsafe memory.storeBytes(of: fields[index], toByteOffset: 4 + index, as: UInt8.self) }
+        let layout = transform.width.trailingZeroBitCount | (transform.isRotated ? 4 : 0) | Int(transform.residual.rawValue) << 3
+        unsafe memory.storeBytes(of: UInt32(rawBytes | layout << 24), as: UInt32.self)
     }
 }
 
@@ -93,41 +90,36 @@ package struct SubBlockReader {
     /// The header at `offset`, for a block of which `rawLeft` bytes are still to come.
     package mutating func header(rawLeft: Int) throws(CodecError) -> SubBlockHeader {
         guard left >= SubBlockHeader.bytes else { throw fault(0, "\(left) bytes left for the header of a sub-block") }
-        let rawBytes = Int(unsafe stored.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        let rawBytes = word & 0xFF_FFFF
         guard rawBytes > 0, rawBytes <= min(SubBlockHeader.rawBytesMax, rawLeft) else {
             throw fault(0, "a sub-block of \(rawBytes) bytes where \(rawLeft) are left of the block")
         }
-        let header = SubBlockHeader(rawBytes: rawBytes, transform: try transform())
-        guard header.planeBytes > 0 else { throw fault(4, "\(rawBytes) bytes are less than one element") }
+        let header = SubBlockHeader(rawBytes: rawBytes, transform: try transform(word >> 24))
+        guard header.planeBytes > 0 else { throw fault(0, "\(rawBytes) bytes are less than one element") }
         guard left >= header.headerBytes + header.tailBytes else { throw fault(0, "the header of a sub-block is cut short") }
         return header
     }
 
-    private func transform() throws(CodecError) -> PlaneTransform {
-        let (width, rotated, residual, reserved) = unsafe (
-            Int(stored[offset + 4]), stored[offset + 5], stored[offset + 6], stored[offset + 7]
-        )
-        guard let residual = PlaneTransform.Residual(rawValue: residual), rotated <= 1, reserved == 0 else {
-            throw fault(4, "an unknown transform")
-        }
-        guard residual == .none || codec == .delta else { throw fault(6, "a residual without a base") }
-        let transform = PlaneTransform(width: width, isRotated: rotated == 1, residual: residual)
-        guard transform.isValid else { throw fault(4, "a transform that the format does not allow") }
+    private func transform(_ layout: Int) throws(CodecError) -> PlaneTransform {
+        guard let residual = PlaneTransform.Residual(rawValue: UInt8(layout >> 3)) else { throw fault(3, "an unknown layout") }
+        guard residual == .none || codec == .delta else { throw fault(3, "a residual without a base") }
+        let transform = PlaneTransform(width: 1 << (layout & 3), isRotated: layout & 4 != 0, residual: residual)
+        guard transform.isValid else { throw fault(3, "a layout that the format does not allow") }
         return transform
     }
 
     /// The row of a plane, before any payload is read.
     package func row(_ plane: Int, of header: SubBlockHeader) throws(CodecError) -> PlaneRow {
         let at = SubBlockHeader.bytes + PlaneRow.bytes * plane
-        let (mode, bits) = unsafe (stored[offset + at], Int(stored[offset + at + 1]))
-        let reserved = unsafe stored.loadUnaligned(fromByteOffset: offset + at + 2, as: UInt16.self)
-        let storedBytes = Int(unsafe stored.loadUnaligned(fromByteOffset: offset + at + 4, as: UInt32.self))
-        guard let mode = PlaneMode(rawValue: mode), reserved == 0, mode == .top ? (1...4).contains(bits) : bits == 0 else {
-            throw fault(at, "an unknown mode of plane \(plane)")
+        let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset + at, as: UInt32.self))
+        let (storedBytes, kind) = (word & 0xFF_FFFF, word >> 24)
+        guard let mode = PlaneMode(rawValue: UInt8(kind & 3)), kind < 16, mode == .top || kind < 4 else {
+            throw fault(at + 3, "an unknown mode of plane \(plane)")
         }
-        let row = PlaneRow(mode: mode, bits: bits, storedBytes: storedBytes)
+        let row = PlaneRow(mode: mode, bits: mode == .top ? kind >> 2 + 1 : 0, storedBytes: storedBytes)
         guard row.isPossible(planeBytes: header.planeBytes) else {
-            throw fault(at + 4, "plane \(plane) of \(header.planeBytes) bytes is said to be stored in \(storedBytes)")
+            throw fault(at, "plane \(plane) of \(header.planeBytes) bytes is said to be stored in \(storedBytes)")
         }
         return row
     }

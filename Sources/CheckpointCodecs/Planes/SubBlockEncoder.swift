@@ -76,9 +76,22 @@ struct SubBlockEncoder {
         switch method {
         case .raw: nil
         case .top: unsafe encodeTop(plane, into: target)
-        case .huffman, .matches, .search:
-            unsafe scratch.frame(plane, method, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
+        case .huffman, .mixed, .matches: unsafe scratch.frame(plane, method, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
+        case .search: unsafe encodeSmallest(plane, into: target)
         }
+    }
+
+    /// Tries every frame; the smallest is made again if it was not the last.
+    private func encodeSmallest(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
+        let methods = [.search, .matches, .mixed, .huffman] as InlineArray<4, PlaneMethod>
+        var best = (method: PlaneMethod.raw, bytes: Int.max)
+        for index in methods.indices {
+            let bytes = unsafe scratch.frame(plane, methods[index], into: target) ?? .max
+            if bytes < best.bytes { best = (methods[index], bytes) }
+        }
+        guard best.method != .raw else { return nil }
+        if best.method != .huffman { _ = unsafe scratch.frame(plane, best.method, into: target) }
+        return PlaneRow(mode: .zstd, storedBytes: best.bytes)
     }
 
     private func encodeTop(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {

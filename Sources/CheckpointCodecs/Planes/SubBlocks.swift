@@ -34,7 +34,8 @@ enum SubBlocks {
                 unsafe memory?.pointee.keep(plan, for: slice.type)
             }
             last = (slice.type, plan)
-            guard unsafe encoder.append(part, base: basePart, plan) else { return nil }
+            let adapted = unsafe PlaneDrift(scratch, effort, raw: part, base: basePart).adapt(plan)
+            guard unsafe encoder.append(part, base: basePart, adapted) else { return nil }
         }
         precondition(total == raw.count, "the runs are not the block")
         return encoder.count
