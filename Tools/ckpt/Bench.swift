@@ -179,7 +179,7 @@ extension StateSource: ExpressibleByArgument {
 }
 
 extension Compression: ExpressibleByArgument {
-    static let forms = "none, lz4, zstd, zstd:LEVEL, fast, balanced or max"
+    static let forms = "auto, none, fast, balanced, max, lz4, zstd or zstd:LEVEL"
 
     /// LEVEL on the command line.
     public init?(argument: String) { self.init(argument) }

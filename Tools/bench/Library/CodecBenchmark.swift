@@ -33,7 +33,7 @@ extension Compression {
     package var planeEffort: PlaneEffort? {
         switch self {
         case .fast: .fast
-        case .balanced: .balanced
+        case .balanced, .auto: .balanced
         case .max: .max
         case .none, .lz4, .zstd: nil
         }
