@@ -76,9 +76,20 @@ struct SubBlockEncoder {
         switch method {
         case .raw: nil
         case .top: unsafe encodeTop(plane, into: target)
-        case .huffman, .mixed, .matches: unsafe scratch.frame(plane, method, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
+        case .matches: unsafe encodeMatches(plane, into: target)
+        case .huffman, .mixed: unsafe scratch.frame(plane, method, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
         case .search: unsafe encodeSmallest(plane, into: target)
         }
+    }
+
+    /// A plane in which matches bring little may be one that is noise in parts, where they were found in others.
+    private func encodeMatches(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
+        let matches = unsafe scratch.frame(plane, .matches, into: target) ?? .max
+        if matches < plane.count / 4 { return PlaneRow(mode: .zstd, storedBytes: matches) }
+        if let mixed = unsafe scratch.frame(plane, .mixed, into: target), mixed <= matches {
+            return PlaneRow(mode: .zstd, storedBytes: mixed)
+        }
+        return unsafe scratch.frame(plane, .matches, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
     }
 
     /// Tries every frame; the smallest is made again if it was not the last.
