@@ -339,10 +339,10 @@ def decode_sub_block(codec, stored, at, raw_left, base):
     check(residual == 0 or codec == 4, "a residual without a base")
     rows, count, out = [u32(take(4), 0) for _ in range(width)], size // width, bytearray(size)
     for plane, row in enumerate(rows):
-        mode, bits, payload = row >> 24 & 3, row >> 26 & 3, row & 0xFFFFFF
-        check(row >> 28 == 0 and (mode == 3 or bits == 0), "reserved bits of a plane")
+        mode, bits, inner, payload = row >> 24 & 3, row >> 26 & 3, row >> 28, row & 0xFFFFFF
+        check(inner <= 4 and (mode == 3 or bits == inner == 0), "reserved bits of a plane")
         check(payload == {0: 1, 1: count}.get(mode, payload), "storedBytes of a plane")
-        out[plane:count * width:width] = decode_plane(mode, bits + 1, take(payload), count)
+        out[plane:count * width:width] = decode_plane(mode, bits + 1, inner, take(payload), count)
     if rotated or residual:
         elements, body = Elements(width, count), count * width
         base_number = int.from_bytes(base[:body], "little") if residual else 0
@@ -352,7 +352,7 @@ def decode_sub_block(codec, stored, at, raw_left, base):
     return out, at
 
 
-def decode_plane(mode, bits, payload, count):
+def decode_plane(mode, bits, inner, payload, count):
     if mode == 0:
         return payload * count
     if mode == 1:
@@ -362,9 +362,18 @@ def decode_plane(mode, bits, payload, count):
         if len(plane) != count:
             raise ValueError("planes: a frame of another size than its plane")
         return plane
+    return decode_top(bits, inner, payload, count)
+
+
+def decode_top(bits, inner, payload, count):
     escape = 2**bits - 1
     groups = (count + 63) // 64
-    escapes = iter(payload[escape + 8 * bits * groups:])
+    escapes = payload[escape + 8 * bits * groups:]
+    if inner:
+        if len(escapes) < 4 or u32(escapes, 0) > count:
+            raise ValueError("planes: the number of escapes is cut short or too large")
+        escapes = decode_top(inner, 0, escapes[4:], u32(escapes, 0))
+    escapes = iter(escapes)
     if len(payload) < escape + 8 * bits * groups:
         raise ValueError("planes: too few words")
     plane = bytearray()

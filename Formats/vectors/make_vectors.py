@@ -449,25 +449,26 @@ def split(raw, width, rotated=0, residual=0, base=None):
     return [bytes(y >> (8 * p) & 255 for y in values) for p in range(width)]
 
 
-def top(plane, bits, table=None):
+def top(plane, bits, inner=0):
     """Mode 3."""
     escape = 2**bits - 1
-    table = table or bytes(sorted(range(256), key=lambda b: (-plane.count(b), b))[:escape])
+    table = bytes(sorted(range(256), key=lambda b: (-plane.count(b), b))[:escape])
     codes = [table.find(byte) if byte in table else escape for byte in plane]
     words = b"".join(struct.pack("<Q", sum((code >> j & 1) << i for i, code in enumerate(codes[at:at + 64])))
                      for at in range(0, len(codes), 64) for j in range(bits))
-    return table + words + bytes(byte for byte, code in zip(plane, codes) if code == escape)
+    escapes = bytes(byte for byte, code in zip(plane, codes) if code == escape)
+    return table + words + (struct.pack("<I", len(escapes)) + top(escapes, inner) if inner else escapes)
 
 
 def sub_block(raw, width, modes, rotated=0, residual=0, base=None):
-    """A mode is 0, 1, 2, or (3, bits) of a plane."""
+    """A mode is 0, 1, 2, or (3, bits) or (3, bits, inner) of a plane."""
     word = len(raw) | {1: 0, 2: 1, 4: 2, 8: 3}[width] << 24 | rotated << 26 | residual << 27
     rows, payloads = b"", b""
     for plane, mode in zip(split(raw, width, rotated, residual, base), modes):
-        kind, bits = mode if isinstance(mode, tuple) else (mode, 1)
+        kind, bits, inner = (*mode, 0)[:3] if isinstance(mode, tuple) else (mode, 1, 0)
         assert kind or len(set(plane)) == 1
-        payload = {0: lambda: plane[:1], 1: lambda: plane, 2: lambda: encode(ZSTD, plane), 3: lambda: top(plane, bits)}[kind]()
-        rows += struct.pack("<I", len(payload) | kind << 24 | (bits - 1) << 26)
+        payload = {0: lambda: plane[:1], 1: lambda: plane, 2: lambda: encode(ZSTD, plane), 3: lambda: top(plane, bits, inner)}[kind]()
+        rows += struct.pack("<I", len(payload) | kind << 24 | (bits - 1) << 26 | inner << 28)
         payloads += payload
     return struct.pack("<I", word) + rows + payloads + raw[len(raw) // width * width:]
 
@@ -495,6 +496,8 @@ def make_plane_vectors():
         "planes-tail": planes(f32[:-1], 4, [1, 1, (3, 4), (3, 3)], rotated=1),
         "planes-tail-8": planes(ints + b"1234567", 8, [1, (3, 1), 0, 0, 0, 0, 0, 0]),
         "planes-one-element": planes(b"abcdefgh", 8, [1] * 8, rotated=1),
+        "planes-inner": planes(f32, 4, [(3, 1, 4), (3, 1, 1), (3, 2, 3), (3, 3, 2)], rotated=1),
+        "planes-inner-empty": planes(bytes(65), 1, [(3, 1, 2)]),
         "planes-empty-top": planes(bytes(64), 1, [(3, 1)]),
         "planes-two": (PLANES, f32 + ints, sub_block(f32, 4, [1, 1, 1, (3, 4)], 1) + sub_block(ints, 8, [1, 2] + [0] * 6), None),
         "delta-none": delta(f32, step, 4, [1, 1, 1, 2], rotated=1),
@@ -517,6 +520,7 @@ def make_plane_vectors():
 def make_invalid_planes(f32, step):
     size = len(f32)
     whole, tops = sub_block(f32, 4, [1, 1, 1, 2], 1), sub_block(f32, 4, [1, 1, 1, (3, 3)], 1)
+    inner = sub_block(f32, 1, [(3, 1, 3)])
     delta = sub_block(f32, 4, [1, 1, 1, 1], residual=3, base=step)
     part = sub_block(f32[:130], 1, [(3, 2)])  # its last group has two bytes
     word = lambda data, at, change: patch(data, at, struct.pack("<I", struct.unpack_from("<I", data, at)[0] ^ change))
@@ -536,7 +540,12 @@ def make_invalid_planes(f32, step):
         "planes-reserved-last": (word(whole, 0, 1 << 31), "reserved bit 31 set"),
         "planes-rotated-1": (word(sub_block(f32, 1, [1]), 0, 1 << 26), "bytes alone, rotated"),
         "planes-residual": (word(whole, 0, 1 << 27), "a residual without a base"),
-        "planes-row-reserved": (word(whole, 4, 1 << 28), "reserved bit 28 of a row set"),
+        "planes-row-reserved": (word(whole, 4, 1 << 31), "the reserved bit of a row set"),
+        "planes-row-inner": (word(whole, 4, 1 << 28), "coded escapes of a plane that is raw"),
+        "planes-row-inner-5": (word(tops, 16, 5 << 28), "codes of 5 bits for escapes"),
+        "planes-inner-count": (word(inner, 8 + 1 + 8 * 10, 1), "another number of escapes than there are codes"),
+        "planes-inner-huge": (word(inner, 8 + 1 + 8 * 10, 1 << 31), "2 GiB of escapes"),
+        "planes-inner-cut": (struct.pack("<II", size, 1 + 80 + 3 | 3 << 24 | 3 << 28) + inner[8:8 + 84], "no room for the number"),
         "planes-row-bits": (word(whole, 4, 1 << 26), "bits of a plane that is raw"),
         "planes-constant-size": (sub_block(f32[:-4], 4, [1] * 4) + struct.pack("<II", 4, 2) + b"ab", "a constant of two bytes"),
         "planes-raw-size": (word(whole, 4, 1), "a raw plane of another size"),

@@ -124,17 +124,29 @@ struct ByteStatistics {
         }
     }
 
-    /// The number of bits in a code of mode `top` that stores the bytes smallest, and the part of their size that is left.
-    var top: (bits: Int, cost: Double) {
-        var (best, covered, used) = ((bits: 1, cost: 2.0), 0, 0)
+    /// The numbers of bits in a code of mode `top` and in one of its escapes that store the bytes smallest, and the part of their size that
+    /// is left. Coding the escapes takes time, and must be worth it.
+    var top: (bits: Int, inner: Int, cost: Double) {
+        var best = (bits: 1, inner: 0, cost: 2.0)
         for bits in 1...4 {
-            while used < 1 << bits - 1 {
-                covered += Int(ranked[used])
-                used += 1
+            let escapes = share(from: 1 << bits - 1)
+            let cost = Double(bits) / 8 + escapes
+            if cost < best.cost { best = (bits, 0, cost) }
+        }
+        for bits in 1...3 {
+            for inner in 1...3 {
+                let (outer, rest) = (1 << bits - 1, 1 << inner - 1)
+                let cost = Double(bits) / 8 + share(from: outer) * Double(inner) / 8 + share(from: outer + rest)
+                if cost < best.cost - (best.inner == 0 ? 0.01 : 0) { best = (bits, inner, cost) }
             }
-            let cost = Double(bits) / 8 + Double(total - covered) / Double(max(total, 1))
-            if cost < best.cost { best = (bits, cost) }
         }
         return best
+    }
+
+    /// The part of the bytes that are not among the `rank` most frequent.
+    private func share(from rank: Int) -> Double {
+        var covered = 0
+        for index in 0..<rank { covered += Int(ranked[index]) }
+        return Double(total - covered) / Double(max(total, 1))
     }
 }

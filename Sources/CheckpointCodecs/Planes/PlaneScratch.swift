@@ -12,12 +12,14 @@ final class PlaneScratch: @unchecked Sendable {
     private let planes: AlignedBuffer
     private let sample: AlignedBuffer
     private let trial: AlignedBuffer
+    private let escapes: AlignedBuffer
     private let coders: AlignedBuffer
     private let huffman: OpaquePointer
     private let matching: OpaquePointer
 
     private init() throws(OutOfMemory) {
         planes = try AlignedBuffer(count: SubBlockHeader.rawBytesMax, hugePages: false)
+        escapes = try AlignedBuffer(count: SubBlockHeader.rawBytesMax, hugePages: false)
         sample = try AlignedBuffer(count: 2 * PlaneTrial.sampleBytes, hugePages: false)
         trial = try AlignedBuffer(count: Int(ZSTD_compressBound(PlaneTrial.sampleBytes)), hugePages: false)
         // Contexts in memory of our own: one that zstd allocates is allocated anew when planes become smaller or larger.
@@ -39,6 +41,9 @@ final class PlaneScratch: @unchecked Sendable {
         let range = index * planeBytes..<(index + 1) * planeBytes
         return unsafe UnsafeMutableRawBufferPointer(rebasing: planes.region.mutableBytes[range])
     }
+
+    /// Room for the escapes of a plane.
+    var escapeRoom: UnsafeMutableRawBufferPointer { unsafe escapes.region.mutableBytes }
 
     /// Room for the bytes that a trial gathers, and for those of the base.
     var sampleRoom: UnsafeMutableRawBufferPointer { unsafe sample.region[0..<PlaneTrial.sampleBytes].mutableBytes }

@@ -36,10 +36,12 @@ package struct PlaneRow: Equatable, Sendable {
     package var mode: PlaneMode
     /// Of mode `top`: the bits of a code, 1 to 4; else 0.
     package var bits = 0
+    /// Of mode `top`: the bits of a code of the escapes, 0 to 4; 0: they are as they are.
+    package var inner = 0
     package var storedBytes: Int
 
     func write(to memory: UnsafeMutableRawPointer) {
-        let word = UInt32(storedBytes) | UInt32(mode.rawValue) << 24 | UInt32(max(bits, 1) - 1) << 26
+        let word = UInt32(storedBytes) | UInt32(mode.rawValue) << 24 | UInt32(max(bits, 1) - 1) << 26 | UInt32(inner) << 28
         unsafe memory.storeBytes(of: word, as: UInt32.self)
     }
 }
@@ -114,10 +116,10 @@ package struct SubBlockReader {
         let at = SubBlockHeader.bytes + PlaneRow.bytes * plane
         let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset + at, as: UInt32.self))
         let (storedBytes, kind) = (word & 0xFF_FFFF, word >> 24)
-        guard let mode = PlaneMode(rawValue: UInt8(kind & 3)), kind < 16, mode == .top || kind < 4 else {
+        guard let mode = PlaneMode(rawValue: UInt8(kind & 3)), kind >> 4 <= 4, mode == .top || kind < 4 else {
             throw fault(at + 3, "an unknown mode of plane \(plane)")
         }
-        let row = PlaneRow(mode: mode, bits: mode == .top ? kind >> 2 + 1 : 0, storedBytes: storedBytes)
+        let row = PlaneRow(mode: mode, bits: mode == .top ? kind >> 2 & 3 + 1 : 0, inner: kind >> 4, storedBytes: storedBytes)
         guard row.isPossible(planeBytes: header.planeBytes) else {
             throw fault(at, "plane \(plane) of \(header.planeBytes) bytes is said to be stored in \(storedBytes)")
         }
@@ -146,13 +148,23 @@ extension PlaneRow {
         case .constant: storedBytes == 1
         case .raw: storedBytes == planeBytes
         case .zstd: storedBytes > 0
-        case .top: storedBytes >= wordsEnd(planeBytes: planeBytes) && storedBytes - wordsEnd(planeBytes: planeBytes) <= planeBytes
+        case .top: storedBytes >= TopLayout(bits: bits, count: planeBytes).wordsEnd + (inner == 0 ? 0 : TopLayout.countBytes)
         }
     }
+}
 
-    /// Of mode `top`: bytes of the table.
-    var tableBytes: Int { 1 << bits - 1 }
+/// Where things lie in `count` bytes of mode `top`: table, words, escapes.
+struct TopLayout {
+    /// Of the number that stands before coded escapes.
+    static let countBytes = 4
 
-    /// Of mode `top`: where the words end and the escapes begin.
-    func wordsEnd(planeBytes: Int) -> Int { tableBytes + (planeBytes + 63) / 64 * 8 * bits }
+    let bits: Int
+    let tableBytes: Int
+    let wordsEnd: Int
+
+    init(bits: Int, count: Int) {
+        self.bits = bits
+        tableBytes = 1 << bits - 1
+        wordsEnd = tableBytes + (count + 63) / 64 * 8 * bits
+    }
 }

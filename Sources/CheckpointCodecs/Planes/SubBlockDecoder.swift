@@ -78,10 +78,27 @@ struct SubBlockDecoder {
     private func decodeTop(
         _ payload: UnsafeRawBufferPointer, _ row: PlaneRow, into room: UnsafeMutableRawBufferPointer
     ) -> String? {
-        let wordsEnd = row.wordsEnd(planeBytes: room.count)
+        let outer = TopLayout(bits: row.bits, count: room.count)
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: payload[outer.wordsEnd...])
+        guard row.inner > 0 else { return unsafe decodeTop(payload, outer, escapes: rest, into: room) }
+
+        let count = Int(unsafe rest.loadUnaligned(as: UInt32.self))
+        let layout = TopLayout(bits: row.inner, count: count)
+        let coded = unsafe UnsafeRawBufferPointer(rebasing: rest[TopLayout.countBytes...])
+        guard count <= room.count, layout.wordsEnd <= coded.count else { return "\(count) escapes do not fit" }
+        let escapes = unsafe UnsafeMutableRawBufferPointer(rebasing: scratch.escapeRoom[..<count])
+        let left = unsafe UnsafeRawBufferPointer(rebasing: coded[layout.wordsEnd...])
+        return unsafe decodeTop(coded, layout, escapes: left, into: escapes)
+            ?? decodeTop(payload, outer, escapes: UnsafeRawBufferPointer(escapes), into: room)
+    }
+
+    private func decodeTop(
+        _ payload: UnsafeRawBufferPointer, _ layout: TopLayout, escapes: UnsafeRawBufferPointer,
+        into room: UnsafeMutableRawBufferPointer
+    ) -> String? {
         guard let start = payload.baseAddress else { return "no bytes" }
-        let escapes = unsafe UnsafeRawBufferPointer(rebasing: payload[wordsEnd...])
-        let used = unsafe kernels.topDecode(room, bits: row.bits, table: start, words: start + row.tableBytes, escapes: escapes)
+        let used = unsafe kernels.topDecode(
+            room, bits: layout.bits, table: start, words: start + layout.tableBytes, escapes: escapes)
         guard let used else { return "too few escapes for the codes, or codes beyond the end" }
         return used == escapes.count ? nil : "\(escapes.count - used) escapes are left over"
     }

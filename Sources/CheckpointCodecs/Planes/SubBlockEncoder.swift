@@ -76,9 +76,20 @@ struct SubBlockEncoder {
         switch method {
         case .raw: nil
         case .top: unsafe encodeTop(plane, into: target)
-        case .huffman, .mixed, .matches: unsafe scratch.frame(plane, method, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
+        case .matches: unsafe encodeMatches(plane, into: target)
+        case .huffman, .mixed: unsafe scratch.frame(plane, method, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
         case .search: unsafe encodeSmallest(plane, into: target)
         }
+    }
+
+    /// A plane in which matches bring little may be one that is noise in parts, where they were found in others.
+    private func encodeMatches(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
+        let matches = unsafe scratch.frame(plane, .matches, into: target) ?? .max
+        if matches < plane.count / 4 { return PlaneRow(mode: .zstd, storedBytes: matches) }
+        if let mixed = unsafe scratch.frame(plane, .mixed, into: target), mixed <= matches {
+            return PlaneRow(mode: .zstd, storedBytes: mixed)
+        }
+        return unsafe scratch.frame(plane, .matches, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
     }
 
     /// Tries every frame; the smallest is made again if it was not the last.
@@ -96,16 +107,34 @@ struct SubBlockEncoder {
 
     private func encodeTop(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
         let statistics = unsafe ByteStatistics(plane.strided(in: scratch.trialRoom))
-        var row = PlaneRow(mode: .top, bits: statistics.top.bits, storedBytes: 0)
-        let wordsEnd = row.wordsEnd(planeBytes: plane.count)
-        guard wordsEnd <= target.count, let start = target.baseAddress else { return nil }
-        for index in 0..<row.tableBytes { unsafe target[index] = statistics.mostFrequent[index] }
-        let escapes = unsafe kernels.topEncode(
-            plane, bits: row.bits, table: start, words: start + row.tableBytes,
-            escapes: UnsafeMutableRawBufferPointer(rebasing: target[wordsEnd...]))
-        guard let escapes else { return nil }
-        row.storedBytes = wordsEnd + escapes
-        return row
+        let (bits, inner, _) = statistics.top
+        let outer = TopLayout(bits: bits, count: plane.count)
+        let rest =
+            unsafe inner == 0 ? UnsafeMutableRawBufferPointer(rebasing: target.dropFirst(outer.wordsEnd)) : scratch.escapeRoom
+        guard let escapes = unsafe encodeTop(plane, outer, statistics, rank: 0, into: target, escapes: rest) else { return nil }
+        guard inner > 0 else { return PlaneRow(mode: .top, bits: bits, storedBytes: outer.wordsEnd + escapes) }
+
+        let layout = TopLayout(bits: inner, count: escapes)
+        let start = outer.wordsEnd + TopLayout.countBytes
+        guard start <= target.count else { return nil }
+        unsafe target.storeBytes(of: UInt32(escapes), toByteOffset: outer.wordsEnd, as: UInt32.self)
+        let room = unsafe UnsafeMutableRawBufferPointer(rebasing: target[start...])
+        let left = unsafe encodeTop(
+            UnsafeRawBufferPointer(rebasing: rest[..<escapes]), layout, statistics, rank: outer.tableBytes, into: room,
+            escapes: UnsafeMutableRawBufferPointer(rebasing: room.dropFirst(layout.wordsEnd)))
+        return left.map { PlaneRow(mode: .top, bits: bits, inner: inner, storedBytes: start + layout.wordsEnd + $0) }
+    }
+
+    /// Writes table and words to `target`, and the escapes where they are wanted; how many those are.
+    /// - Parameter rank: of the first byte of the table.
+    private func encodeTop(
+        _ bytes: UnsafeRawBufferPointer, _ layout: TopLayout, _ statistics: ByteStatistics, rank: Int,
+        into target: UnsafeMutableRawBufferPointer, escapes: UnsafeMutableRawBufferPointer
+    ) -> Int? {
+        guard layout.wordsEnd <= target.count, let start = target.baseAddress else { return nil }
+        for index in 0..<layout.tableBytes { unsafe target[index] = statistics.mostFrequent[rank + index] }
+        return unsafe kernels.topEncode(
+            bytes, bits: layout.bits, table: start, words: start + layout.tableBytes, escapes: escapes)
     }
 
     /// Appends bytes, unless that is where they lie.
