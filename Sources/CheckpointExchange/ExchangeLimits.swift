@@ -1,5 +1,5 @@
-/// Every maximum of the foreign formats, in one place (Formats/exchange.md repeats it, and a test compares). A length from a file is compared
-/// with its limit, and with the bytes that remain, before it is used.
+/// Every maximum of the foreign formats, in one place (Formats/exchange.md repeats it, and a test compares). A length from a file
+/// is compared with its limit, and with the bytes that remain, before it is used.
 package enum ExchangeLimits {
     /// JSON header of a safetensors file, in bytes. The library's own limit is 100 MB.
     package static let safetensorsHeaderBytesMax = 32 << 20
@@ -32,7 +32,7 @@ package enum ExchangeLimits {
     /// Text of an object made from foreign values, in bytes.
     package static let objectBytesMax = 256 << 20
     /// Pieces of one tensor of a distributed checkpoint.
-    package static let piecesOfTensorMax = 8192
+    package static let piecesOfTensorMax = 4096
 
     /// The table of Formats/exchange.md.
     package static let table: [(name: String, value: Int)] = [

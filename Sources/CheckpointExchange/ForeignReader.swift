@@ -61,13 +61,14 @@ package struct ForeignReader {
     private func unknown(_ path: FilePath, _ magic: [UInt8]) -> ExchangeError {
         // A pickle of protocol 2 or later, with nothing around it.
         if magic.first == 0x80 {
-            return .refused(path.string, "it is a bare pickle, as torch.save wrote before PyTorch 1.6", remedy: "Save it again with torch.save")
+            return .refused(
+                path.string, "it is a bare pickle, as torch.save wrote before PyTorch 1.6", remedy: "Save it again with torch.save")
         }
         return .refused(path.string, "its content is of no format that is known here", remedy: "Give --format raw for plain elements")
     }
 
     private func readArchive(_ archive: ZipArchive) throws(ExchangeError) -> ForeignCheckpoint {
-        try NumpyReader.readArchive(archive, spill)
+        TorchArchive.isArchive(archive) ? try TorchReader.read(archive, spill) : try NumpyReader.readArchive(archive, spill)
     }
 
     private func readIndex(_ index: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
@@ -76,9 +77,11 @@ package struct ForeignReader {
 
     private func readDirectory(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }.sorted()
+        if names.contains(DistributedReader.metadataName) { return try DistributedReader.read(path, files, spill) }
         let indices = names.filter { $0.hasSuffix(".index.json") }
         if indices.count > 1 {
-            throw .refused(path.string, "it has \(indices.count) indices of shards", remedy: "Name one of \(indices.joined(separator: ", "))")
+            let remedy = "Name one of \(indices.joined(separator: ", "))"
+            throw .refused(path.string, "it has \(indices.count) indices of shards", remedy: remedy)
         }
         if let index = indices.first { return try readFile(path.appending(index), format) }
         let shards = names.filter { $0.hasSuffix(".safetensors") }

@@ -12,8 +12,8 @@ import Testing
             #expect(run.status == 0, "\(run.errors)")
             let tensors = try folder.inspected("store-" + file).list("tensors")
             #expect(tensors.count == 15)
-            digests.append(
-                Dictionary(uniqueKeysWithValues: tensors.map { ($0.text("name") ?? "", "\($0.text("digest") ?? "") \($0.members["shape"] ?? "")") }))
+            let pairs = tensors.map { ($0.text("name") ?? "", "\($0.text("digest") ?? "") \($0.members["shape"] ?? "")") }
+            digests.append(Dictionary(uniqueKeysWithValues: pairs))
         }
         #expect(digests[0] == digests[1] && digests[0] == digests[2])
         #expect(try ckpt("verify", folder.path + "/store-deflated.npz").status == 0)

@@ -6,7 +6,8 @@ import Foundation
 @main
 struct Ckpt: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ckpt", abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints; and measures saving.",
+        commandName: "ckpt",
+        abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints; and measures saving.",
         discussion: """
             STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or \
             more digits of a checkpoint's id. Nothing here ever writes to a store, but for import, which \

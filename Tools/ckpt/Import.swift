@@ -15,8 +15,8 @@ struct Import: Verb {
             Example: ckpt import runs/first model.safetensors --step 0 --run pretrained --compression zstd
 
             FILE is safetensors (a file, a directory, or an index of shards), .npy, .npz, a PyTorch .pt, .pth or .bin, a directory of \
-            torch.distributed.checkpoint, or raw elements. Pickles are read as data: what calls anything is refused. The store is made if it \
-            is missing; the checkpoint is a run of its own.
+            torch.distributed.checkpoint, or raw elements. Pickles are read as data: what calls anything is refused. The store is \
+            made if it is missing; the checkpoint is a run of its own.
             """)
 
     @Argument(help: "The store's directory.")
@@ -40,7 +40,8 @@ struct Import: Verb {
     @Option(help: "none, lz4, zstd or zstd:LEVEL.")
     var compression = Compression.none
 
-    @Option(help: ArgumentHelp("parameter, optimizer, buffer or other, for tensors of this name; the first that fits.", valueName: "glob=role"))
+    @Option(
+        help: ArgumentHelp("parameter, optimizer, buffer or other, for tensors of this name; the first that fits.", valueName: "glob=role"))
     var role: [Assignment] = []
 
     @Option(help: "auto, safetensors, npy, npz, pt, dcp or raw.")
@@ -123,8 +124,9 @@ struct Import: Verb {
                 .init("format", .string(checkpoint.format.rawValue)),
                 .init("tensors", .array(manifest.tensors.map { record in
                     .object([
-                        .init("name", .string(record.name)), .init("type", .string(record.type.rawValue)), .init("shape", .counts(record.shape)),
-                        .init("role", .string(record.role.rawValue)), .init("bytes", .count(record.bytes)),
+                        .init("name", .string(record.name)), .init("type", .string(record.type.rawValue)),
+                        .init("shape", .counts(record.shape)), .init("role", .string(record.role.rawValue)),
+                        .init("bytes", .count(record.bytes)),
                     ])
                 })),
                 .init("objects", .strings(manifest.objects.map(\.name))),
@@ -144,7 +146,9 @@ struct Import: Verb {
 
     private func roles() throws -> [(pattern: NamePattern, role: TensorRole)] {
         try role.map { assignment in
-            guard let role = TensorRole(rawValue: assignment.value) else { throw ValidationError("--role \(assignment.value) is not known.") }
+            guard let role = TensorRole(rawValue: assignment.value) else {
+                throw ValidationError("--role \(assignment.value) is not known.")
+            }
             return (NamePattern(assignment.key), role)
         }
     }

@@ -19,7 +19,8 @@ struct Restore: Verb {
     @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(name: [.short, .long], help: ArgumentHelp("A new or empty directory; for safetensors a new file or directory.", valueName: "out"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("A new or empty directory; for safetensors a new file or directory.", valueName: "out"))
     var output: String
 
     @Option(help: "raw or safetensors.")

@@ -34,7 +34,10 @@ struct NumpyHeader {
         }
         guard case .string(let description)? = found["descr"], case .bool(let isFortran)? = found["fortran_order"],
             case .tuple(let extents)? = found["shape"], found.count == 3
-        else { throw .unsupported(at: 0, "the header is not of descr, fortran_order and shape alone: \(quoted(String(decoding: text, as: UTF8.self)))") }
+        else {
+            let shown = quoted(String(decoding: text, as: UTF8.self))
+            throw .unsupported(at: 0, "the header is not of descr, fortran_order and shape alone: \(shown)")
+        }
         type = try Self.type(description)
         shape = extents
         isFortranOrder = isFortran

@@ -41,7 +41,8 @@ struct SafetensorsReader {
     }
 }
 
-/// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as transformers writes it beside safetensors and PyTorch files.
+/// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as transformers writes it beside safetensors and
+/// PyTorch files.
 struct ShardIndex {
     /// File of each tensor, in the index's order.
     let files: [(tensor: String, file: String)]

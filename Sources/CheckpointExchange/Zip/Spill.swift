@@ -33,7 +33,8 @@ final class Spill {
     private func checkRoom(_ entry: ZipArchive.Entry, _ source: ForeignFile) throws(ExchangeError) {
         let path = source.path.string
         guard entry.size <= (entry.range.count + 64) * ExchangeLimits.deflateRatioMax else {
-            throw .damage(path, "zip archive: entry \(quoted(entry.name)) cannot be \(entry.size) bytes: it is stored in \(entry.range.count)")
+            let message = "cannot be \(entry.size) bytes: it is stored in \(entry.range.count)"
+            throw .damage(path, "zip archive: entry \(quoted(entry.name)) \(message)")
         }
         let room = try exchanging { () throws(FileSystemError) in try files.availableBytes(at: directory) }
         guard entry.size <= room else {

@@ -1,8 +1,8 @@
 internal import CheckpointFormat
 internal import SystemPackage
 
-/// The directory of a zip archive (PKWARE APPNOTE 6.3.10, with zip64), read from the file with every length checked: entries that overlap, lie
-/// outside, or have one name are refused before anything is read from them.
+/// The directory of a zip archive (PKWARE APPNOTE 6.3.10, with zip64), read from the file with every length checked: entries that
+/// overlap, lie outside, or have one name are refused before anything is read from them.
 struct ZipArchive {
     struct Entry: Sendable {
         var name: String
@@ -44,9 +44,17 @@ struct ZipArchive {
 
     /// Finds the end record, which a comment of up to 65535 bytes may follow.
     private static func end(_ file: ForeignFile, _ range: Range<Int>) throws(FormatError) -> Directory {
+        // Most archives have no comment.
+        if range.count >= 22 {
+            let bytes = try read(file, range.upperBound - 22, 22)
+            if bytes.starts(with: [0x50, 0x4B, 5, 6]), bytes.suffix(2).elementsEqual([0, 0]) {
+                return try directory(file, range, endOffset: range.count - 22, bytes[...])
+            }
+        }
         let tail = min(range.count, 22 + 65_535)
         let bytes = try read(file, range.upperBound - tail, tail)
-        for start in stride(from: tail - 22, through: 0, by: -1) where bytes[start...].starts(with: [0x50, 0x4B, 5, 6]) {
+        for start in stride(from: tail - 22, through: 0, by: -1)
+        where bytes[start...].starts(with: [0x50, 0x4B, 5, 6]) {
             guard Int(bytes[start + 20]) + Int(bytes[start + 21]) << 8 == tail - start - 22 else { continue }
             return try directory(file, range, endOffset: range.count - tail + start, bytes[start...])
         }
@@ -75,7 +83,9 @@ struct ZipArchive {
                 offset = try record.count(UInt64.self, atMost: limit, "offset of the directory")
             }
         }
-        guard here == total, total <= ExchangeLimits.zipEntriesMax else { throw .damage(at: endOffset, "\(total) entries in several parts") }
+        guard here == total, total <= ExchangeLimits.zipEntriesMax else {
+            throw .damage(at: endOffset, "\(total) entries in several parts")
+        }
         guard size <= ExchangeLimits.zipDirectoryBytesMax else { throw .unsupported(at: endOffset, "a directory of \(size) bytes") }
         guard offset <= limit, size <= limit - offset else { throw .damage(at: endOffset, "the directory lies outside of the file") }
         return Directory(entryCount: total, range: offset..<offset + size)
@@ -116,7 +126,9 @@ struct ZipArchive {
         }
         guard flags & 1 == 0 else { throw .unsupported(at: start, "entry \(quoted(text)) is encrypted") }
         guard method == 0 || method == 8 else { throw .unsupported(at: start, "entry \(quoted(text)) has method \(method)") }
-        guard method == 8 || stored == size else { throw .damage(at: start, "entry \(quoted(text)) is stored in \(stored) of \(size) bytes") }
+        guard method == 8 || stored == size else {
+            throw .damage(at: start, "entry \(quoted(text)) is stored in \(stored) of \(size) bytes")
+        }
         let data = try dataOffset(offset, name, text, before: limit)
         guard stored <= limit - data else { throw .damage(at: start, "entry \(quoted(text)) does not end before the directory") }
         let range = origin + data..<origin + data + stored
