@@ -128,9 +128,9 @@ let package = Package(
             name: "CkptTests",
             dependencies: [
                 "ckpt", "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
-                "CheckpointState", "CheckpointCatalog", system,
+                "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
             ],
-            swiftSettings: strict),
+            exclude: ["torch_files.py"], swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
         .target(name: "CBaseline", path: "Tools/bench/Baseline"),
         .target(

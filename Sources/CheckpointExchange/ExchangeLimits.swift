@@ -13,6 +13,8 @@ package enum ExchangeLimits {
     package static let zipDirectoryBytesMax = 128 << 20
     /// How many times larger than its stored bytes a deflated entry can be: deflate's own bound (zlib, technical details).
     package static let deflateRatioMax = 1032
+    /// How many times larger than a PyTorch file its tensors can be, which may share their bytes; a file counts as 1 MiB at least.
+    package static let expansionMax = 1024
     /// Header of a numpy file, in bytes.
     package static let numpyHeaderBytesMax = 64 << 10
     /// A pickle, in bytes.
@@ -38,7 +40,8 @@ package enum ExchangeLimits {
     package static let table: [(name: String, value: Int)] = [
         ("safetensorsHeaderBytesMax", safetensorsHeaderBytesMax), ("indexBytesMax", indexBytesMax), ("filesMax", filesMax),
         ("zipEntriesMax", zipEntriesMax), ("zipDirectoryBytesMax", zipDirectoryBytesMax), ("deflateRatioMax", deflateRatioMax),
-        ("numpyHeaderBytesMax", numpyHeaderBytesMax), ("pickleBytesMax", pickleBytesMax), ("pickleNodesMax", pickleNodesMax),
+        ("expansionMax", expansionMax), ("numpyHeaderBytesMax", numpyHeaderBytesMax),
+        ("pickleBytesMax", pickleBytesMax), ("pickleNodesMax", pickleNodesMax),
         ("pickleStackMax", pickleStackMax), ("pickleMemoMax", pickleMemoMax), ("pickleIntegerBytesMax", pickleIntegerBytesMax),
         ("pickleDepthMax", pickleDepthMax), ("objectValuesMax", objectValuesMax), ("objectBytesMax", objectBytesMax),
         ("piecesOfTensorMax", piecesOfTensorMax),

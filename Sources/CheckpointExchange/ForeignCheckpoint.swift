@@ -24,9 +24,10 @@ package struct ForeignTensor: Sendable {
         let path = memory.file.path.string
         let view: TensorView
         do throws(StateError) {
-            view = try TensorView(
-                memory.memory, type: type, shape: shape, strides: strides ?? TensorShape.rowMajorStrides(shape),
-                byteOffset: byteOffset)
+            let strides = strides ?? TensorShape.rowMajorStrides(shape)
+            let direct = try TensorView(memory.memory, type: type, shape: shape, strides: strides, byteOffset: byteOffset)
+            let layout = StridedLayout(type, shape, strides: strides, byteOffset: byteOffset)
+            view = try layout.map { layout throws(StateError) in try StridedFile(memory, layout).lend() } ?? direct
         } catch {
             throw .damage(path, "tensor \(quoted(name)): \(error)")
         }
@@ -74,6 +75,20 @@ package struct ForeignCheckpoint: Sendable {
             let taken = objects.count { $0.name == object.name || $0.name.hasPrefix(object.name + ".") }
             if taken > 0 { object.name += ".\(taken + 1)" }
             objects.append(object)
+        }
+    }
+
+    /// Tensors whose elements lie in one place, or which lie in another's place, may not make much of little.
+    /// - Parameter stored: bytes of the files.
+    func checkExpansion(_ stored: Int, _ path: String) throws(ExchangeError) {
+        let limit = max(stored, 1 << 20).multipliedReportingOverflow(by: ExchangeLimits.expansionMax)
+        var bytes = 0
+        for tensor in tensors {
+            let (sum, isTooLarge) = bytes.addingReportingOverflow(tensor.view.byteCount)
+            guard !isTooLarge, limit.overflow || sum <= limit.partialValue else {
+                throw .refused(path, "tensors of more than \(ExchangeLimits.expansionMax) times the bytes they are stored in")
+            }
+            bytes = sum
         }
     }
 

@@ -7,7 +7,7 @@ import Testing
         let folder = try Folder()
         try Judge.makeArrays(folder.path)
         var digests: [[String: String]] = []
-        for file in ["a.safetensors", "a.npz", "deflated.npz"] {
+        for file in ["a.safetensors", "a.npz", "deflated.npz", "zip64.npz"] {
             let run = try ckpt("import", folder.path + "/store-" + file, folder.path + "/" + file, "--step", "3")
             #expect(run.status == 0, "\(run.errors)")
             let tensors = try folder.inspected("store-" + file).list("tensors")
@@ -15,7 +15,7 @@ import Testing
             let pairs = tensors.map { ($0.text("name") ?? "", "\($0.text("digest") ?? "") \($0.members["shape"] ?? "")") }
             digests.append(Dictionary(uniqueKeysWithValues: pairs))
         }
-        #expect(digests[0] == digests[1] && digests[0] == digests[2])
+        #expect(digests.allSatisfy { $0 == digests[0] })
         #expect(try ckpt("verify", folder.path + "/store-deflated.npz").status == 0)
         // Nothing is left of what was inflated.
         #expect(try folder.names(in: "").allSatisfy { !$0.hasPrefix(".") })

@@ -20,11 +20,12 @@ enum Judge {
         return texts[0]
     }
 
-    /// Writes `FOLDER/a.safetensors`, `a.npy`, `a.npz` and `deflated.npz`: every element type that numpy has, an empty tensor and a scalar.
+    /// Writes `FOLDER/a.safetensors`, `a.npy`, `a.npz`, `deflated.npz` and `zip64.npz`: every element
+    /// type that numpy has, an empty tensor and a scalar.
     static func makeArrays(_ folder: String) throws {
         _ = try run(
             """
-            import sys, numpy as np, safetensors.numpy as st
+            import sys, zipfile, numpy as np, safetensors.numpy as st
             folder = sys.argv[1]
             rng = np.random.default_rng(7)
             types = ['f8', 'f4', 'f2', 'i8', 'i4', 'i2', 'i1', 'u8', 'u4', 'u2', 'u1', '?']
@@ -36,6 +37,8 @@ enum Judge {
             np.savez(folder + '/a.npz', **arrays)
             np.savez_compressed(folder + '/deflated.npz', **arrays)
             np.save(folder + '/a.npy', np.asfortranarray(arrays['large']))
+            zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = 40, 3
+            np.savez(folder + '/zip64.npz', **arrays)
             """, folder)
     }
 }

@@ -1,8 +1,8 @@
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// Tensors that lie in pieces in several files, lent as one device: each has addresses of its own, and what is read there is gathered from its
-/// pieces.
+/// Tensors that lie in pieces in several files, lent as one device: each has addresses of its own, and what is read there is gathered
+/// from its pieces.
 final class Assembly: Device {
     struct Piece: Sendable {
         var shard: ShardDescriptor

@@ -81,7 +81,9 @@ struct DistributedMetadata {
         let shape = try pickle.integers(attributes["size"], "the size of tensor \(quoted(name))")
         let type = try type(attributes["properties"], name)
         guard let bytes = TensorShape.byteCount(shape, type) else { throw pickle.error("tensor \(quoted(name)): \(shape) is no shape") }
-        guard let chunks = pickle.node(attributes["chunks"]), chunks.kind == .list else { throw pickle.error("\(quoted(name)) has no chunks") }
+        guard let chunks = pickle.node(attributes["chunks"]), chunks.kind == .list else {
+            throw pickle.error("tensor \(quoted(name)) has no chunks")
+        }
         guard chunks.items.count <= ExchangeLimits.piecesOfTensorMax else {
             throw .refused(pickle.path, "tensor \(quoted(name)) is in \(chunks.items.count) pieces")
         }
@@ -112,14 +114,19 @@ struct DistributedMetadata {
     private func checkCover(
         _ shards: [ShardDescriptor], _ shape: [Int], _ elements: Int, _ name: String
     ) throws(ExchangeError) {
-        guard let outside = shards.first(where: { !$0.lies(inside: shape) }) else {
-            let covered = shards.reduce(0) { $0 + $1.extent.reduce(1, *) }
-            guard covered == elements, !hasOverlap(shards) else {
-                throw pickle.error("the pieces of tensor \(quoted(name)) are not the tensor: they hold \(covered) of \(elements) elements")
-            }
-            return
+        if let outside = shards.first(where: { !$0.lies(inside: shape) }) {
+            throw pickle.error("a piece of tensor \(quoted(name)) at \(outside.offset) lies outside of \(shape)")
         }
-        throw pickle.error("a piece of tensor \(quoted(name)) at \(outside.offset) lies outside of \(shape)")
+        let covered = shards.reduce(0) { clamped($0, TensorShape.elementCount($1.extent) ?? .max) }
+        guard covered == elements else {
+            throw pickle.error("the pieces of tensor \(quoted(name)) hold \(covered) of its \(elements) elements")
+        }
+        if hasOverlap(shards) { throw pickle.error("the pieces of tensor \(quoted(name)) overlap") }
+    }
+
+    private func clamped(_ a: Int, _ b: Int) -> Int {
+        let (sum, isTooLarge) = a.addingReportingOverflow(b)
+        return isTooLarge ? .max : sum
     }
 
     private func hasOverlap(_ shards: [ShardDescriptor]) -> Bool {

@@ -3,7 +3,8 @@ internal import CheckpointIO
 internal import CheckpointState
 internal import SystemPackage
 
-/// Reads a directory of torch.distributed.checkpoint: `.metadata`, and files in which every piece of a tensor is an archive of `torch.save`.
+/// Reads a directory of torch.distributed.checkpoint: `.metadata`, and files in which every piece of a tensor is an archive of
+/// `torch.save`.
 struct DistributedReader {
     static let metadataName = ".metadata"
 
@@ -38,6 +39,7 @@ struct DistributedReader {
         }
         checkpoint.tensors += try Assembly(scattered).lend(directory.string)
         try readValues(metadata, &checkpoint)
+        try checkpoint.checkExpansion(opened.values.reduce(0) { $0 + $1.size }, directory.string)
         return checkpoint
     }
 

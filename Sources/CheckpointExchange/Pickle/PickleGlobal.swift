@@ -56,8 +56,9 @@ enum PickleGlobal: Hashable, Sendable {
     ]
 
     private static let types: [String: ElementType] = [
-        "float64": .f64, "float32": .f32, "float16": .f16, "bfloat16": .bf16, "float8_e4m3fn": .f8e4m3, "float8_e5m2": .f8e5m2, "int64": .i64,
-        "int32": .i32, "int16": .i16, "int8": .i8, "uint64": .u64, "uint32": .u32, "uint16": .u16, "uint8": .u8, "bool": .bool,
+        "float64": .f64, "float32": .f32, "float16": .f16, "bfloat16": .bf16, "float8_e4m3fn": .f8e4m3, "float8_e5m2": .f8e5m2,
+        "int64": .i64, "int32": .i32, "int16": .i16, "int8": .i8, "uint64": .u64, "uint32": .u32, "uint16": .u16, "uint8": .u8,
+        "bool": .bool,
     ]
 
     /// Types that may be talked of, and that no tensor here can have.

@@ -2,7 +2,8 @@ internal import CheckpointFormat
 internal import CheckpointState
 internal import SystemPackage
 
-/// A file of `torch.save` (torch/serialization.py): a zip archive of a pickle and one entry for each storage, which several tensors may share.
+/// A file of `torch.save` (torch/serialization.py): a zip archive of a pickle and one entry for each storage, which several tensors
+/// may share.
 final class TorchArchive {
     let pickle: Pickle
     private let file: ForeignFile

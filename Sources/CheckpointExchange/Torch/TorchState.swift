@@ -1,5 +1,6 @@
 internal import CheckpointFormat
 internal import CheckpointState
+internal import SystemPackage
 
 /// Takes what was pickled apart: tensors get the names of the keys on the way to them, joined by dots, and all else becomes JSON.
 struct TorchState {
@@ -103,7 +104,11 @@ struct TorchState {
     private mutating func joined(_ items: [Pickle.Value], by separator: String) throws(ExchangeError) -> JSONValue {
         var parts: [String] = []
         for item in items {
-            if case .string(let text) = item { parts.append(text) } else { parts.append(String(decoding: try scalar(item).text, as: UTF8.self)) }
+            guard case .string(let text) = item else {
+                parts.append(String(decoding: try scalar(item).text, as: UTF8.self))
+                continue
+            }
+            parts.append(text)
         }
         try count(parts.reduce(0) { $0 + $1.utf8.count })
         return .string(parts.joined(separator: separator))
@@ -141,6 +146,7 @@ enum TorchReader {
         var checkpoint = ForeignCheckpoint(.pt)
         if let extra = try state.readRoot() { checkpoint.objects = [ForeignObject(extraName, extra)] }
         checkpoint.tensors = state.tensors
+        try checkpoint.checkExpansion(archive.file.size, archive.file.path.string)
         return checkpoint
     }
 }
