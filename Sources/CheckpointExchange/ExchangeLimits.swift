@@ -5,6 +5,8 @@ package enum ExchangeLimits {
     package static let safetensorsHeaderBytesMax = 32 << 20
     /// An index of shards, in bytes.
     package static let indexBytesMax = 64 << 20
+    /// Values in the JSON of a header or an index, which take far more memory than text.
+    package static let jsonValuesMax = 4 << 20
     /// Files that one import reads.
     package static let filesMax = 65_536
     /// Entries of a zip archive.
@@ -38,10 +40,10 @@ package enum ExchangeLimits {
 
     /// The table of Formats/exchange.md.
     package static let table: [(name: String, value: Int)] = [
-        ("safetensorsHeaderBytesMax", safetensorsHeaderBytesMax), ("indexBytesMax", indexBytesMax), ("filesMax", filesMax),
-        ("zipEntriesMax", zipEntriesMax), ("zipDirectoryBytesMax", zipDirectoryBytesMax), ("deflateRatioMax", deflateRatioMax),
-        ("expansionMax", expansionMax), ("numpyHeaderBytesMax", numpyHeaderBytesMax),
-        ("pickleBytesMax", pickleBytesMax), ("pickleNodesMax", pickleNodesMax),
+        ("safetensorsHeaderBytesMax", safetensorsHeaderBytesMax), ("indexBytesMax", indexBytesMax),
+        ("jsonValuesMax", jsonValuesMax), ("filesMax", filesMax), ("zipEntriesMax", zipEntriesMax),
+        ("zipDirectoryBytesMax", zipDirectoryBytesMax), ("deflateRatioMax", deflateRatioMax), ("expansionMax", expansionMax),
+        ("numpyHeaderBytesMax", numpyHeaderBytesMax), ("pickleBytesMax", pickleBytesMax), ("pickleNodesMax", pickleNodesMax),
         ("pickleStackMax", pickleStackMax), ("pickleMemoMax", pickleMemoMax), ("pickleIntegerBytesMax", pickleIntegerBytesMax),
         ("pickleDepthMax", pickleDepthMax), ("objectValuesMax", objectValuesMax), ("objectBytesMax", objectBytesMax),
         ("piecesOfTensorMax", piecesOfTensorMax),

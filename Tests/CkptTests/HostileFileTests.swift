@@ -21,6 +21,7 @@ import Testing
         ("no JSON", safetensors("{not json", 8), 1, "JSON"),
         ("not UTF-8", safetensors("{", 0, length: 7) + [0x22, 0xFF, 0x22, 0x3A, 0x31, 0x7D], 1, "UTF-8"),
         ("deep JSON", safetensors("{\"a\":" + String(repeating: "[", count: 5000), 8), 1, "nested"),
+        ("much JSON", safetensors("{\"a\":[0" + String(repeating: ",0", count: 5 << 20) + "]}", 8), 6, "commas"),
         ("hole", safetensors("{\(tensor("a", "[0,8]")),\(tensor("b", "[12,20]"))}", 20), 1, "leaves a hole"),
         ("overlap", safetensors("{\(tensor("a", "[0,8]")),\(tensor("b", "[4,12]"))}", 12), 1, "overlaps"),
         ("same place", safetensors("{\(tensor("a", "[0,8]")),\(tensor("b", "[0,8]"))}", 8), 1, "overlaps"),

@@ -160,6 +160,10 @@ def make_state(folder):
         "epoch": 3, "name": "n\u00e4me", "none": None, "nan": float("nan"), "big": -(2 ** 70), "bytes": b"\x00\xff", "set": {1},
         "dtype": DTYPES["f4"], "size": Size((2, 3)), "flag": True, "negative": -5, "path": pathlib.PurePosixPath("/a/b"),
     }
+    nested = 1
+    for _ in range(61):
+        nested = [nested]
+    whole_state["nested"] = nested
     for protocol, name, compression in [(2, "state.pt", zipfile.ZIP_STORED), (4, "deflated.pt", zipfile.ZIP_DEFLATED)]:
         save(whole_state, folder + "/" + name, compression, protocol=protocol)
     return expected

@@ -17,14 +17,20 @@ extension CheckpointError {
         case .refused: self.init(.unsupported, error.description, remedy: error.remedy, path: error.path)
         case .file(let cause):
             self.init(cause)
-            if cause.errno == .outOfRange { message = error.description }
+            message = error.message
         }
     }
 }
 
 /// Runs `body` with the errors of foreign formats turned into the engine's.
 func exchanging<R>(_ body: () throws -> R) throws -> R {
-    do { return try body() } catch let error as ExchangeError { throw CheckpointError(error) }
+    do { return try body() } catch let error as ExchangeError {
+        throw CheckpointError(error)
+    } catch var error as CheckpointError where error.code == .device {
+        // The devices of import and export are files.
+        error.code = .io
+        throw error
+    }
 }
 
 extension CheckpointStore {

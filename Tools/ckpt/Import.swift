@@ -69,7 +69,7 @@ struct Import: Verb {
         let roles = try roles()
         let state = ForeignState(checkpoint) { name in roles.first { $0.pattern.matches(name) }?.role }
         let store = try CheckpointStore.open(store, for: .writing) { Output.warn($0) }
-        let id = try save(state, to: store)
+        let id = try exchanging { try save(state, to: store) }
         ProgressLine.clear()
         let manifest = try store.load(.id(prefix: id.description)).loaded.manifest
         if json { printJSON(manifest, checkpoint) } else { printText(manifest, checkpoint) }

@@ -70,6 +70,8 @@ struct RawFiles {
             files.append(path)
             try store.fileSystem.remove(temporary)
             try store.fileSystem.syncDirectory(directory)
+            let parent = directory.removingLastComponent()
+            if isNewDirectory { try store.fileSystem.syncDirectory(parent.isEmpty ? "." : parent) }
         }
     }
 

@@ -31,6 +31,7 @@ package struct SafetensorsHeader: Sendable {
         dataOffset = 8 + json.count
         metadata = []
         entries = []
+        try checkValues(json, at: 8)
         guard json.first == UInt8(ascii: "{"), case .object(let members) = try JSONParser.parse(json[...], origin: 8) else {
             throw .damage(at: 8, "the header is not a JSON object")
         }
@@ -120,4 +121,10 @@ package struct SafetensorsHeader: Sendable {
         json += [UInt8](repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
         return (0..<8).map { UInt8(truncatingIfNeeded: json.count >> ($0 * 8)) } + json
     }
+}
+
+/// Refuses JSON of too many values before it is parsed: each but the first of its list stands behind a comma.
+func checkValues(_ json: [UInt8], at offset: Int) throws(FormatError) {
+    let commas = json.count { $0 == UInt8(ascii: ",") }
+    guard commas < ExchangeLimits.jsonValuesMax else { throw .unsupported(at: offset, "JSON with \(commas) commas") }
 }

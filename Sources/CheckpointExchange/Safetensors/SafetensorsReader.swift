@@ -53,6 +53,7 @@ struct ShardIndex {
         let text = try file.read(count: file.size, at: 0)
         var files: [(String, String)] = []
         do throws(FormatError) {
+            try checkValues(text, at: 0)
             let map = try JSONFields(JSONParser.parse(text[...]), "the index", offset: 0).value("weight_map")
             guard case .object(let members) = map else { throw .damage(at: 0, "weight_map is not an object") }
             for member in members {
@@ -60,7 +61,7 @@ struct ShardIndex {
                 files.append((member.key, name))
             }
         } catch {
-            throw ExchangeError(error, path)
+            throw error.kind == .unsupported ? .refused(path, error.message) : ExchangeError(error, path)
         }
         self.files = files
         try checkNames(path)
