@@ -32,6 +32,7 @@ let package = Package(
         // `--explicit-target-dependency-import-check error`.
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CKernels"),
         .target(name: "CPlatform"),
         .target(name: "CGuard"),
@@ -51,6 +52,9 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "CheckpointState", dependencies: ["CheckpointFormat", "CheckpointCodecs"], swiftSettings: strict),
+        .target(
+            name: "CheckpointExchange",
+            dependencies: ["CheckpointFormat", "CheckpointIO", "CheckpointState", "CZlib", system], swiftSettings: strict),
         .target(name: "CheckpointGuard", dependencies: ["CGuard", "CheckpointIO"], swiftSettings: strict),
         .target(
             name: "Checkpointing",
@@ -74,6 +78,13 @@ let package = Package(
         .testTarget(
             name: "CheckpointStateTests",
             dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointExchangeTests",
+            dependencies: [
+                "CheckpointExchange", "CheckpointFormat", "CheckpointIO", "CheckpointState", "CheckpointCodecs",
+                "CheckpointTestSupport", system,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "CheckpointGuardTests",
@@ -109,17 +120,17 @@ let package = Package(
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "CheckpointBench", "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointIO",
-                "CheckpointSegments", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
+                "CheckpointIO", "CheckpointSegments", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/ckpt", swiftSettings: strict),
         .testTarget(
             name: "CkptTests",
             dependencies: [
-                "ckpt", "CheckpointBench", "Checkpointing", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
-                "CheckpointCatalog", system,
+                "ckpt", "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
+                "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
             ],
-            swiftSettings: strict),
+            exclude: ["torch_files.py"], swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
         .target(name: "CBaseline", path: "Tools/bench/Baseline"),
         .target(

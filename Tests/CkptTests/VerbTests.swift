@@ -155,6 +155,8 @@ import Testing
             try ckpt("ls", sample.store, "--json"), try ckpt("inspect", sample.store, "--digests", "--json"),
             try ckpt("verify", sample.store, "--json"), try ckpt("diff", sample.store, "10", "20", "--json"),
             try ckpt("restore", sample.store, "-o", sample.folder.path + "/out", "--json"),
+            try ckpt("export", sample.store, "-o", sample.folder.path + "/a.safetensors", "--json"),
+            try ckpt("import", sample.store + "2", sample.folder.path + "/a.safetensors", "--step", "1", "--json"),
         ]
         for run in runs {
             for key in keys(try run.json().members) where key != "loss" {

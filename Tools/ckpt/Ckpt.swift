@@ -6,17 +6,20 @@ import Foundation
 @main
 struct Ckpt: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ckpt", abstract: "Looks at checkpoints: lists, inspects, verifies, restores and compares them; and measures saving.",
+        commandName: "ckpt",
+        abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints; and measures saving.",
         discussion: """
             STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or \
-            more digits of a checkpoint's id. Nothing writes to a store but repack, and bench, which makes its own.
+            more digits of a checkpoint's id. Nothing here ever writes to a store, but for import, which \
+            adds a checkpoint, repack, which makes history smaller, and bench, which makes a store of its own.
 
             Example: ckpt ls runs/first
 
             Exit codes:
             \(ExitCode.table)
             """,
-        version: Version.number, subcommands: [Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Repack.self, Bench.self])
+        version: Version.number,
+        subcommands: [Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Import.self, Export.self, Repack.self, Bench.self])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
 

@@ -13,14 +13,32 @@ package struct ContentReader: Sendable {
 
     private var manifest: Manifest { operation.manifest }
 
-    /// The whole tensor, row-major.
-    package func tensor(_ record: TensorRecord) throws(CheckpointError) -> OwnedTensor {
+    /// Whole tensors, into the memory that `provider` lends for them under their names, in the order in which they lie on disk.
+    /// - Parameter progress: called with the tensor bytes restored since the last call, on the reading threads.
+    package func tensors(
+        _ records: [TensorRecord], into provider: any StateProvider, progress: @escaping @Sendable (Int) -> Void
+    ) throws(CheckpointError) {
+        for record in records { try checkShards(record) }
+        let inventory = try translating("describing the state") { try StateInventory(of: provider) }
+        try damageIfMissing { () throws(CheckpointError) in
+            var operation = operation
+            operation.progress = progress
+            try operation.run(RestorePlan(manifest, into: inventory.tensors))
+        }
+    }
+
+    private func checkShards(_ record: TensorRecord) throws(CheckpointError) {
         let held = record.shards.reduce(0) { $0 + manifest.chunks[$1.chunks].reduce(0) { $0 + $1.bytes } }
         guard held == record.bytes else {
             throw CheckpointError(
                 .damaged, "the shards of tensor \(record.name) hold \(held) of its \(record.bytes) bytes",
                 names: [record.name])
         }
+    }
+
+    /// The whole tensor, row-major.
+    package func tensor(_ record: TensorRecord) throws(CheckpointError) -> OwnedTensor {
+        try checkShards(record)
         return try damageIfMissing { () throws(CheckpointError) in
             let tensor = try translating("tensor \(record.name)") { try OwnedTensor(record.type, record.shape) }
             try operation.run(RestorePlan(manifest, record, into: tensor.view))

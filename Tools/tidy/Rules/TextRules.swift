@@ -1,6 +1,6 @@
 /// Somebody else's code and golden bytes, which are not ours to tidy; and this tool, which must name what it looks for.
 private let untouched = [
-    "Sources/CLZ4/", "Sources/CZstd/", "Formats/vectors/valid/", "Formats/vectors/invalid/", "Formats/vectors/stores/",
+    "Sources/CLZ4/", "Sources/CZstd/", "Sources/CZlib/", "Formats/vectors/valid/", "Formats/vectors/invalid/", "Formats/vectors/stores/",
     "Tools/tidy/", "Tests/TidyTests/",
 ]
 

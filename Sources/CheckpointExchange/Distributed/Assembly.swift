@@ -1,0 +1,116 @@
+internal import CheckpointFormat
+internal import CheckpointState
+
+/// Tensors that lie in pieces in several files, lent as one device: each has addresses of its own, and what is read there is gathered
+/// from its pieces.
+final class Assembly: Device {
+    struct Piece: Sendable {
+        var shard: ShardDescriptor
+        /// Its elements, row-major.
+        var memory: FileMemory
+    }
+
+    struct Tensor: Sendable {
+        var name: String
+        var type: ElementType
+        var shape: [Int]
+        var pieces: [Piece]
+        var bytes: Int { TensorShape.byteCount(shape, type) ?? 0 }
+    }
+
+    private let tensors: [Tensor]
+    /// Where each tensor begins.
+    private let starts: [Int]
+
+    init(_ tensors: [Tensor]) {
+        self.tensors = tensors
+        var starts: [Int] = []
+        var end = 0
+        for tensor in tensors {
+            starts.append(end)
+            end += tensor.bytes
+        }
+        self.starts = starts
+    }
+
+    func lend(_ path: String) throws(ExchangeError) -> [ForeignTensor] {
+        var lent: [ForeignTensor] = []
+        for (start, tensor) in zip(starts, tensors) {
+            let memory = LentMemory(device: self, address: DeviceAddress(rawValue: UInt64(start)), byteCount: tensor.bytes)
+            let view: TensorView
+            do throws(StateError) { view = try TensorView(memory, type: tensor.type, shape: tensor.shape) } catch {
+                throw .damage(path, "tensor \(quoted(tensor.name)): \(error)")
+            }
+            lent.append(try ForeignTensor(tensor.name, view, in: path))
+        }
+        return lent
+    }
+
+    /// A stretch of a tensor's row-major bytes that lies in one stretch of a piece.
+    struct Run: Equatable {
+        var piece: Int
+        /// Where it lies in the piece, in bytes.
+        var offset: Int
+        var bytes: Int
+    }
+
+    /// The run that begins at `position` of the tensor's bytes and has at most `limit`.
+    /// - Parameter hint: the piece to look at first.
+    static func run(_ tensor: Tensor, at position: Int, atMost limit: Int, hint: Int) -> Run {
+        let (width, shape) = (tensor.type.width, tensor.shape)
+        let inElement = position % width
+        var index = [Int](repeating: 0, count: shape.count)
+        var rest = position / width
+        for dimension in shape.indices.reversed() {
+            index[dimension] = rest % shape[dimension]
+            rest /= shape[dimension]
+        }
+        func holds(_ piece: Piece) -> Bool {
+            shape.indices.allSatisfy { (piece.shard.offset[$0]..<piece.shard.offset[$0] + piece.shard.extent[$0]).contains(index[$0]) }
+        }
+        let number = holds(tensor.pieces[hint]) ? hint : tensor.pieces.firstIndex(where: holds) ?? hint
+        let shard = tensor.pieces[number].shard
+        // Elements in the piece before this one, and from this one to where the piece leaves the tensor's order.
+        var (before, run, stride, isWhole) = (0, 1, 1, true)
+        for dimension in shape.indices.reversed() {
+            let inside = index[dimension] - shard.offset[dimension]
+            before += inside * stride
+            if isWhole { run = (shard.extent[dimension] - inside) * stride - (before - inside * stride) }
+            stride *= shard.extent[dimension]
+            isWhole = isWhole && shard.extent[dimension] == shape[dimension]
+        }
+        return Run(piece: number, offset: before * width + inElement, bytes: min(run * width - inElement, limit))
+    }
+
+    // MARK: Device
+
+    var name: String { "the files of a distributed checkpoint" }
+    func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
+    func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
+    func orderCopiesAfterTrainer() {}
+    func finish(_ copy: DeviceCopy) {}
+
+    func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer) throws(DeviceError) -> DeviceCopy {
+        let position = Int(address.rawValue)
+        // The last tensor that begins here or before; empty ones have no bytes to be asked for.
+        var (low, high) = (0, starts.count)
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if starts[middle] <= position { low = middle } else { high = middle }
+        }
+        let tensor = tensors[low]
+        var (done, hint) = (0, 0)
+        while done < destination.count {
+            let run = Self.run(tensor, at: position - starts[low] + done, atMost: destination.count - done, hint: hint)
+            let memory = tensor.pieces[run.piece].memory
+            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[done..<done + run.bytes])
+            _ = unsafe try memory.file.startCopy(from: DeviceAddress(rawValue: UInt64(memory.range.lowerBound + run.offset)), to: part)
+            (done, hint) = (done + run.bytes, run.piece)
+        }
+        return DeviceCopy(id: 0)
+    }
+
+    func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {
+        throw DeviceError("\(name) are open for reading only")
+    }
+}

@@ -1,0 +1,100 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointState
+internal import SystemPackage
+
+/// Reads a directory of torch.distributed.checkpoint: `.metadata`, and files in which every piece of a tensor is an archive of
+/// `torch.save`.
+struct DistributedReader {
+    static let metadataName = ".metadata"
+
+    private let directory: FilePath
+    private let files: any FileSystem
+    private let spill: Spill
+    private var opened: [String: ForeignFile] = [:]
+
+    static func read(_ directory: FilePath, _ files: any FileSystem, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
+        var reader = DistributedReader(directory: directory, files: files, spill: spill)
+        return try reader.read()
+    }
+
+    private init(directory: FilePath, files: any FileSystem, spill: Spill) {
+        self.directory = directory
+        self.files = files
+        self.spill = spill
+    }
+
+    private mutating func read() throws(ExchangeError) -> ForeignCheckpoint {
+        let file = try ForeignFile(directory.appending(Self.metadataName), in: files)
+        guard file.size <= ExchangeLimits.pickleBytesMax else { throw .refused(file.path.string, "a pickle of \(file.size) bytes") }
+        let metadata = try DistributedMetadata(Unpickler.read(file.read(count: file.size, at: 0), file.path.string))
+        var checkpoint = ForeignCheckpoint(.dcp)
+        var scattered: [Assembly.Tensor] = []
+        for tensor in metadata.tensors {
+            if tensor.pieces.count == 1 {
+                checkpoint.tensors.append(try self.tensor(tensor, tensor.pieces[0]))
+            } else {
+                scattered.append(try gathered(tensor))
+            }
+        }
+        checkpoint.tensors += try Assembly(scattered).lend(directory.string)
+        try readValues(metadata, &checkpoint)
+        try checkpoint.checkExpansion(opened.values.reduce(0) { $0 + $1.size }, directory.string)
+        return checkpoint
+    }
+
+    private mutating func open(_ name: String) throws(ExchangeError) -> ForeignFile {
+        if let file = opened[name] { return file }
+        let file = try ForeignFile(directory.appending(name), in: files)
+        opened[name] = file
+        return file
+    }
+
+    private mutating func archive(_ place: DistributedMetadata.Place) throws(ExchangeError) -> TorchArchive {
+        let file = try open(place.fileName)
+        guard place.range.upperBound <= file.size else {
+            throw .damage(file.path.string, "a piece ends at byte \(place.range.upperBound), and the file at \(file.size)")
+        }
+        return try TorchArchive(ZipArchive(file, place.range), spill)
+    }
+
+    /// What a piece holds, compared with what `.metadata` says of it.
+    private mutating func tensor(
+        _ tensor: DistributedMetadata.Tensor, _ piece: DistributedMetadata.Piece
+    ) throws(ExchangeError) -> ForeignTensor {
+        let archive = try archive(piece.place)
+        let path = directory.appending(piece.place.fileName).string
+        guard archive.isTensor(archive.pickle.root) else { throw .damage(path, "a piece of tensor \(quoted(tensor.name)) is no tensor") }
+        let found = try archive.tensor(tensor.name, archive.pickle.root)
+        guard found.view.type == tensor.type, found.view.shape == piece.shard.extent else {
+            throw .damage(
+                path, "a piece of tensor \(quoted(tensor.name)) is \(found.view.type) \(found.view.shape), "
+                    + "not \(tensor.type) \(piece.shard.extent)")
+        }
+        return found
+    }
+
+    private mutating func gathered(_ tensor: DistributedMetadata.Tensor) throws(ExchangeError) -> Assembly.Tensor {
+        var pieces: [Assembly.Piece] = []
+        for piece in tensor.pieces where !piece.shard.extent.contains(0) {
+            let archive = try archive(piece.place)
+            _ = try self.tensor(tensor, piece)
+            guard let memory = try archive.rowMajorMemory(tensor.name, archive.pickle.root) else {
+                throw .refused(directory.string, "a piece of tensor \(quoted(tensor.name)) is not stored row by row")
+            }
+            pieces.append(Assembly.Piece(shard: piece.shard, memory: memory))
+        }
+        return Assembly.Tensor(name: tensor.name, type: tensor.type, shape: tensor.shape, pieces: pieces)
+    }
+
+    /// Values become one object, by their names.
+    private mutating func readValues(_ metadata: DistributedMetadata, _ checkpoint: inout ForeignCheckpoint) throws(ExchangeError) {
+        var members: [JSONValue.Member] = []
+        for (name, place) in metadata.values {
+            var state = TorchState(try archive(place), under: [name])
+            if let value = try state.readRoot() { members.append(.init(name, value)) }
+            checkpoint.tensors += state.tensors
+        }
+        if !members.isEmpty { checkpoint.objects.append(ForeignObject(TorchReader.extraName, .object(members))) }
+    }
+}

@@ -1,0 +1,52 @@
+package import CheckpointFormat
+internal import CheckpointIO
+package import CheckpointState
+package import SystemPackage
+
+/// A file that is written, lent to the engine as a device: what is restored into it is on its way to the disk at once, and is never held.
+package final class OutputFile: Device {
+    package let path: FilePath
+    private let file: any WritableFile
+
+    init(_ path: FilePath, _ file: any WritableFile) {
+        self.path = path
+        self.file = file
+    }
+
+    /// Where a tensor belongs.
+    package func place(_ type: ElementType, _ shape: [Int], at range: Range<Int>) throws(StateError) -> TensorView {
+        let address = DeviceAddress(rawValue: UInt64(range.lowerBound))
+        return try TensorView(LentMemory(device: self, address: address, byteCount: range.count), type: type, shape: shape)
+    }
+
+    package func write(_ bytes: [UInt8], at offset: Int) throws(ExchangeError) {
+        try exchanging { () throws(FileSystemError) in try file.write(bytes, at: offset) }
+    }
+
+    func sync() throws(ExchangeError) { try exchanging { () throws(FileSystemError) in try file.sync() } }
+
+    func close() { file.close() }
+
+    // MARK: Device
+
+    package var name: String { path.string }
+    package func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
+    package func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
+    package func orderCopiesAfterTrainer() {}
+    package func finish(_ copy: DeviceCopy) {}
+
+    package func startCopy(
+        from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer
+    ) throws(DeviceError) -> DeviceCopy {
+        throw DeviceError("\(path) is open for writing only")
+    }
+
+    package func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {
+        do throws(FileSystemError) {
+            unsafe try file.write(source, at: Int(address.rawValue))
+        } catch {
+            throw DeviceError(error.description)
+        }
+        return DeviceCopy(id: 0)
+    }
+}

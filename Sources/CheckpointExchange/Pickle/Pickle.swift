@@ -1,0 +1,80 @@
+/// What a pickle says: values in one flat array, named by number, so that nothing is as deep or as circular as the pickle would have it.
+struct Pickle: Sendable {
+    enum Value: Sendable {
+        case none
+        case bool(Bool)
+        case integer(Int64)
+        /// An integer beyond 64 bits, in hexadecimal.
+        case large(String)
+        case number(Double)
+        case string(String)
+        case bytes([UInt8])
+        case global(PickleGlobal)
+        case node(Int)
+    }
+
+    struct Node: Sendable {
+        enum Kind: Sendable, Equatable {
+            case list, tuple, set
+            /// Keys and values in turn.
+            case dictionary
+            /// The arguments that were given to a name.
+            case call(PickleGlobal)
+            /// What stands for something outside of the pickle.
+            case persistent
+        }
+
+        var kind: Kind
+        var items: [Value]
+        var state: Value?
+    }
+
+    let nodes: [Node]
+    let root: Value
+    /// The file, for messages.
+    let path: String
+
+    func error(_ message: String) -> ExchangeError { .damage(path, "pickle: " + message) }
+
+    func node(_ value: Value?) -> Node? {
+        if case .node(let index)? = value { nodes[index] } else { nil }
+    }
+
+    /// Keys and values of a dictionary.
+    func members(_ value: Value?, _ what: String) throws(ExchangeError) -> [(key: Value, value: Value)] {
+        guard let node = node(value), node.kind == .dictionary else { throw error("\(what) is no dictionary") }
+        return stride(from: 0, to: node.items.count, by: 2).map { (node.items[$0], node.items[$0 + 1]) }
+    }
+
+    func string(_ value: Value?, _ what: String) throws(ExchangeError) -> String {
+        guard case .string(let text)? = value else { throw error("\(what) is no string") }
+        return text
+    }
+
+    func integer(_ value: Value?, _ what: String) throws(ExchangeError) -> Int {
+        guard case .integer(let integer)? = value else { throw error("\(what) is no integer") }
+        return Int(integer)
+    }
+
+    /// A tuple, list or `torch.Size` of integers.
+    func integers(_ value: Value?, _ what: String) throws(ExchangeError) -> [Int] {
+        guard var node = node(value) else { throw error("\(what) is no tuple") }
+        if node.kind == .call(.size), let inner = self.node(node.items.first) { node = inner }
+        guard node.kind == .tuple || node.kind == .list else { throw error("\(what) is no tuple") }
+        var integers: [Int] = []
+        for item in node.items { integers.append(try integer(item, what)) }
+        return integers
+    }
+
+    /// The attributes of an instance of one of PyTorch's classes.
+    func attributes(
+        _ value: Value?, _ kind: PickleGlobal.Distributed
+    ) throws(ExchangeError) -> [String: Value] {
+        guard let node = node(value), node.kind == .call(.distributed(kind)) else { throw error("there is no \(kind.rawValue)") }
+        var attributes: [String: Value] = [:]
+        for (key, value) in try members(node.state, "the state of \(kind.rawValue)") {
+            attributes[try string(key, "an attribute of \(kind.rawValue)")] = value
+        }
+        return attributes
+    }
+}

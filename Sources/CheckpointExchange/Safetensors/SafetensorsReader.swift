@@ -1,0 +1,106 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import SystemPackage
+
+/// Reads safetensors: one file, or the files that an index names.
+struct SafetensorsReader {
+    /// Name of the object that `__metadata__` becomes.
+    static let metadataName = "safetensors_metadata"
+
+    static func read(_ file: ForeignFile) throws(ExchangeError) -> ForeignCheckpoint {
+        let header = try header(of: file)
+        var checkpoint = ForeignCheckpoint(.safetensors)
+        for entry in header.entries {
+            let range = header.dataOffset + entry.range.lowerBound..<header.dataOffset + entry.range.upperBound
+            checkpoint.tensors.append(try ForeignTensor(entry.name, entry.type, entry.shape, in: file.lend(range)))
+        }
+        if !header.metadata.isEmpty {
+            let members = header.metadata.map { JSONValue.Member($0.name, .string($0.value)) }
+            checkpoint.objects.append(ForeignObject(metadataName, .object(members)))
+        }
+        return checkpoint
+    }
+
+    static func header(of file: ForeignFile) throws(ExchangeError) -> SafetensorsHeader {
+        guard file.size >= 8 else { throw .damage(file.path.string, "\(file.size) bytes are no safetensors file") }
+        do throws(FormatError) {
+            let prefix = try orFormatError(file) { () throws(ExchangeError) in try file.read(count: 8, at: 0) }
+            let count = try SafetensorsHeader.jsonBytes(prefix, fileBytes: file.size)
+            let json = try orFormatError(file) { () throws(ExchangeError) in try file.read(count: count, at: 8) }
+            return try SafetensorsHeader(json: json, dataBytes: file.size - 8 - count)
+        } catch {
+            throw error.kind == .unsupported
+                ? .refused(file.path.string, error.message) : ExchangeError(error, file.path.string)
+        }
+    }
+
+    private static func orFormatError(
+        _ file: ForeignFile, _ body: () throws(ExchangeError) -> [UInt8]
+    ) throws(FormatError) -> [UInt8] {
+        do throws(ExchangeError) { return try body() } catch { throw .damage(at: 0, error.message) }
+    }
+}
+
+/// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as transformers writes it beside safetensors and
+/// PyTorch files.
+struct ShardIndex {
+    /// File of each tensor, in the index's order.
+    let files: [(tensor: String, file: String)]
+
+    init(_ file: ForeignFile) throws(ExchangeError) {
+        let path = file.path.string
+        guard file.size <= ExchangeLimits.indexBytesMax else { throw .refused(path, "an index of \(file.size) bytes") }
+        let text = try file.read(count: file.size, at: 0)
+        var files: [(String, String)] = []
+        do throws(FormatError) {
+            try checkValues(text, at: 0)
+            let map = try JSONFields(JSONParser.parse(text[...]), "the index", offset: 0).value("weight_map")
+            guard case .object(let members) = map else { throw .damage(at: 0, "weight_map is not an object") }
+            for member in members {
+                guard case .string(let name) = member.value else { throw .damage(at: 0, "weight_map holds more than file names") }
+                files.append((member.key, name))
+            }
+        } catch {
+            throw error.kind == .unsupported ? .refused(path, error.message) : ExchangeError(error, path)
+        }
+        self.files = files
+        try checkNames(path)
+    }
+
+    private func checkNames(_ path: String) throws(ExchangeError) {
+        for (_, name) in files where !isPlainFileName(name) {
+            throw .refused(path, "shard \(quoted(name)): shards lie beside their index")
+        }
+        guard fileNames.count <= ExchangeLimits.filesMax else { throw .refused(path, "\(fileNames.count) shards") }
+    }
+
+    var fileNames: [String] { Set(files.map(\.file)).sorted() }
+
+    /// Reads the shards, and compares what they hold with what the index says.
+    func read(
+        _ path: FilePath, _ readShard: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
+    ) throws(ExchangeError) -> ForeignCheckpoint {
+        var whole: ForeignCheckpoint?
+        var place: [[UInt8]: String] = [:]
+        for (tensor, file) in files { place[Array(tensor.utf8)] = file }
+        for name in fileNames {
+            let shard = try readShard(path.removingLastComponent().appending(name))
+            for tensor in shard.tensors {
+                guard place.removeValue(forKey: Array(tensor.name.utf8)) == name else {
+                    throw .damage(path.string, "\(quoted(name)) holds tensor \(quoted(tensor.name)), which the index does not say")
+                }
+            }
+            if whole == nil { whole = shard } else { whole?.add(shard) }
+        }
+        if let missing = files.first(where: { place[Array($0.tensor.utf8)] != nil }) {
+            throw .damage(path.string, "tensor \(quoted(missing.tensor)) is not in \(quoted(missing.file))")
+        }
+        guard let whole else { throw .damage(path.string, "an index without tensors") }
+        return whole
+    }
+}
+
+/// Whether a name from a file can only mean a file in the directory it is looked for in.
+func isPlainFileName(_ name: String) -> Bool {
+    (1...255).contains(name.utf8.count) && name != "." && name != ".." && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "/") }
+}

@@ -1,0 +1,152 @@
+internal import CheckpointFormat
+internal import CheckpointState
+internal import SystemPackage
+
+/// Takes what was pickled apart: tensors get the names of the keys on the way to them, joined by dots, and all else becomes JSON.
+struct TorchState {
+    private(set) var tensors: [ForeignTensor] = []
+    private let archive: TorchArchive
+    private var keys: [String]
+    private var values = 0
+    private var textBytes = 0
+
+    /// - Parameter name: what everything is called that has no name of its own.
+    init(_ archive: TorchArchive, under name: [String] = []) {
+        self.archive = archive
+        keys = name
+    }
+
+    private var pickle: Pickle { archive.pickle }
+
+    /// - Returns: what is not tensors; nil if there is nothing else.
+    mutating func readRoot() throws(ExchangeError) -> JSONValue? { try read(pickle.root) }
+
+    private mutating func read(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue? {
+        if archive.isTensor(value) {
+            tensors.append(try archive.tensor(try name(), value))
+            return nil
+        }
+        try count(0)
+        guard case .node(let index) = value else { return try scalar(value) }
+        let node = pickle.nodes[index]
+        switch node.kind {
+        case .dictionary: return try dictionary(value)
+        case .list, .tuple, .set: return try list(node.items)
+        case .call(.size): return .counts(try pickle.integers(value, "a torch.Size"))
+        case .call(.device), .call(.layout): return try joined(node.items, by: ":")
+        case .call(.path): return try joined(node.items, by: "/")
+        case .call(let global): throw pickle.error("\(global.name) where a value belongs")
+        case .persistent: throw .refused(pickle.path, "a storage that is no tensor's")
+        }
+    }
+
+    private mutating func count(_ bytes: Int) throws(ExchangeError) {
+        values += 1
+        textBytes += bytes
+        guard values <= ExchangeLimits.objectValuesMax, textBytes <= ExchangeLimits.objectBytesMax else {
+            throw .refused(pickle.path, "more values than tensors need: a pickle may say one thing many times")
+        }
+        guard keys.count <= ExchangeLimits.pickleDepthMax else {
+            throw .refused(pickle.path, "containers nest more than \(ExchangeLimits.pickleDepthMax) deep")
+        }
+    }
+
+    private func name() throws(ExchangeError) -> String {
+        guard keys.reduce(0, { $0 + $1.utf8.count + 1 }) <= Limits.nameBytesMax + 1 else {
+            throw .refused(pickle.path, "tensor \(quoted(keys.last ?? "")): a name has 1 to \(Limits.nameBytesMax) bytes")
+        }
+        return keys.isEmpty ? "tensor" : keys.joined(separator: ".")
+    }
+
+    private mutating func read(_ value: Pickle.Value, at key: String) throws(ExchangeError) -> JSONValue? {
+        keys.append(key)
+        defer { keys.removeLast() }
+        return try read(value)
+    }
+
+    private mutating func dictionary(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue? {
+        var members: [JSONValue.Member] = []
+        var seen = Set<[UInt8]>()
+        let pairs = try pickle.members(value, "a dictionary")
+        for pair in pairs {
+            let key = try text(ofKey: pair.key)
+            try count(key.utf8.count)
+            guard seen.insert(Array(key.utf8)).inserted else { throw .refused(pickle.path, "two keys read \(quoted(key))") }
+            if let value = try read(pair.value, at: key) { members.append(.init(key, value)) }
+        }
+        return members.isEmpty && !pairs.isEmpty ? nil : .object(members)
+    }
+
+    /// Keys of JSON are strings.
+    private mutating func text(ofKey key: Pickle.Value) throws(ExchangeError) -> String {
+        switch key {
+        case .string(let text): return text
+        case .node:
+            guard pickle.node(key)?.kind == .tuple, let value = try read(key, at: "") else { throw pickle.error("a key that is no value") }
+            return String(decoding: value.text, as: UTF8.self)
+        default: return String(decoding: try scalar(key).text, as: UTF8.self)
+        }
+    }
+
+    private mutating func list(_ items: [Pickle.Value]) throws(ExchangeError) -> JSONValue? {
+        var elements: [JSONValue] = []
+        var isOnlyTensors = !items.isEmpty
+        for (index, item) in items.enumerated() {
+            let element = try read(item, at: String(index))
+            if element != nil { isOnlyTensors = false }
+            // A place is kept, so that the others keep theirs.
+            elements.append(element ?? .null)
+        }
+        return isOnlyTensors ? nil : .array(elements)
+    }
+
+    /// The parts of a device or a path as its text.
+    private mutating func joined(_ items: [Pickle.Value], by separator: String) throws(ExchangeError) -> JSONValue {
+        var parts: [String] = []
+        for item in items {
+            guard case .string(let text) = item else {
+                parts.append(String(decoding: try scalar(item).text, as: UTF8.self))
+                continue
+            }
+            parts.append(text)
+        }
+        try count(parts.reduce(0) { $0 + $1.utf8.count })
+        return .string(parts.joined(separator: separator))
+    }
+
+    private mutating func scalar(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue {
+        switch value {
+        case .none: return .null
+        case .bool(let flag): return .bool(flag)
+        case .integer(let integer): return .integer(integer)
+        case .number(let number): return .metric(number)
+        case .large(let digits):
+            try count(digits.utf8.count)
+            return .string(digits)
+        case .string(let text):
+            try count(text.utf8.count)
+            return .string(text)
+        case .bytes(let bytes):
+            try count(bytes.count * 2)
+            let digits = bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+            return .object([.init("bytes", .string(digits))])
+        case .global(let global): return .string(global.name)
+        case .node: throw pickle.error("a container where a value belongs")
+        }
+    }
+}
+
+/// Reads files of `torch.save`.
+enum TorchReader {
+    /// Name of the object that all that is no tensor becomes.
+    static let extraName = "extra"
+
+    static func read(_ archive: ZipArchive, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
+        var state = TorchState(try TorchArchive(archive, spill))
+        var checkpoint = ForeignCheckpoint(.pt)
+        if let extra = try state.readRoot() { checkpoint.objects = [ForeignObject(extraName, extra)] }
+        checkpoint.tensors = state.tensors
+        try checkpoint.checkExpansion(archive.file.size, archive.file.path.string)
+        return checkpoint
+    }
+}

@@ -1,0 +1,58 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import SystemPackage
+
+/// A file without a name that inflated tensors wait in: the engine reads a tensor in any order, and deflate can be read in one only.
+final class Spill {
+    private let directory: FilePath
+    private let files: any FileSystem
+    private var file: (writer: any WritableFile, reader: any ReadableFile, path: FilePath)?
+    private var end = 0
+
+    /// - Parameter directory: where there is room; the file is made when it is first needed.
+    init(in directory: FilePath, _ files: any FileSystem) {
+        self.directory = directory
+        self.files = files
+    }
+
+    /// Inflates an entry whose size has been compared with what it should hold.
+    func inflate(_ entry: ZipArchive.Entry, of source: ForeignFile) throws(ExchangeError) -> FileMemory {
+        try checkRoom(entry, source)
+        let file = try open()
+        let inflater = try Inflater(entry, of: source)
+        let start = end
+        while true {
+            let bytes = try inflater.next(1 << 20)
+            if bytes.isEmpty { break }
+            try exchanging { () throws(FileSystemError) in try file.writer.write(bytes, at: end) }
+            end += bytes.count
+        }
+        return ForeignFile(source.path, file.reader, size: end).lend(start..<end)
+    }
+
+    private func checkRoom(_ entry: ZipArchive.Entry, _ source: ForeignFile) throws(ExchangeError) {
+        let path = source.path.string
+        guard entry.size <= (entry.range.count + 64) * ExchangeLimits.deflateRatioMax else {
+            let message = "cannot be \(entry.size) bytes: it is stored in \(entry.range.count)"
+            throw .damage(path, "zip archive: entry \(quoted(entry.name)) \(message)")
+        }
+        let room = try exchanging { () throws(FileSystemError) in try files.availableBytes(at: directory) }
+        guard entry.size <= room else {
+            throw ExchangeError(.file(FileSystemError("inflating", directory, .noSpace)), path,
+                "entry \(quoted(entry.name)) inflates to \(entry.size) bytes, and \(directory) has room for \(room)")
+        }
+    }
+
+    private func open() throws(ExchangeError) -> (writer: any WritableFile, reader: any ReadableFile, path: FilePath) {
+        if let file { return file }
+        let made = try exchanging { () throws(FileSystemError) in
+            let path = directory.appending(".ckpt-\(CheckpointID.random())")
+            let writer = try files.create(path)
+            let reader = try files.open(path)
+            try files.remove(path)
+            return (writer, reader, path)
+        }
+        file = made
+        return made
+    }
+}

@@ -1,0 +1,17 @@
+internal import Glibc
+package import SystemPackage
+
+/// What a store never does, and the tools that write files for others do.
+extension POSIXFileSystem {
+    /// Gives a file or directory another name, in the place of whatever file has it (rename(2)).
+    package func rename(_ old: FilePath, to new: FilePath) throws(FileSystemError) {
+        _ = try SystemCall.check("rename", new) {
+            unsafe old.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }
+        }
+    }
+
+    /// Removes an empty directory (rmdir(2)).
+    package func removeDirectory(_ path: FilePath) throws(FileSystemError) {
+        _ = try SystemCall.check("rmdir", path) { unsafe path.withPlatformString { unsafe rmdir($0) } }
+    }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import Testing
+
+/// Files of PyTorch, made without it: `torch_files.py` pickles under its names, and numpy says what should come of it.
+@Suite struct TorchTests {
+    /// Makes all files, once for each test.
+    static func makeFiles() throws -> Folder {
+        let folder = try Folder()
+        let script = checkout.appendingPathComponent("Tests/CkptTests/torch_files.py")
+        _ = try Judge.run(try String(contentsOf: script, encoding: .utf8), folder.path)
+        return folder
+    }
+
+    @Test(arguments: [("state.pt", "expected", 20), ("deflated.pt", "expected", 20), ("dcp", "expected-dcp", 3)])
+    func tensorsAreThoseThatNumpySees(_ file: String, _ expected: String, _ count: Int) throws {
+        let folder = try Self.makeFiles()
+        let store = folder.path + "/store"
+        #expect(try ckpt("import", store, "\(folder.path)/\(expected).safetensors", "--step", "1").status == 0)
+        let run = try ckpt("import", store, folder.path + "/" + file, "--step", "2", "--compression", "lz4")
+        #expect(run.status == 0, "\(run.errors)")
+        let diff = try ckpt("diff", store, "1", "2", "--json").json()
+        #expect(diff.list("tensors").count == count)
+        #expect(diff.list("tensors").allSatisfy { $0.text("change") == "equal" })
+        #expect(try ckpt("verify", store).status == 0)
+    }
+
+    @Test(arguments: ["state.pt", "deflated.pt"])
+    func whatIsNoTensorBecomesJSON(_ file: String) throws {
+        let folder = try Self.makeFiles()
+        #expect(try ckpt("import", folder.path + "/s", folder.path + "/" + file, "--step", "1").status == 0)
+        let inspected = try ckpt("inspect", folder.path + "/s", "--json").json()
+        let extra = try #require(inspected.element("objects", named: "extra")).object("value")
+        #expect(extra.integer("epoch") == 3 && extra.text("name") == "näme" && extra.text("nan") == "nan")
+        #expect(extra.text("big") == "-0x400000000000000000" && extra.object("bytes").text("bytes") == "00ff")
+        #expect(extra.text("dtype") == "torch.float32" && extra.members["size"] as? [Int] == [2, 3] && extra.integer("negative") == -5)
+        #expect(extra.members["model"] == nil && extra.flag("flag") == true && extra.members["none"] is NSNull)
+        #expect("\(extra.members["nested"] ?? "")".count { $0 == "1" } == 1)
+        let optimizer = extra.object("optimizer")
+        #expect(optimizer.object("state").object("0").integer("step") == 7)
+        #expect(optimizer.list("param_groups").first?.members["betas"] as? [Double] == [0.9, 0.999])
+        #expect(inspected.element("tensors", named: "optimizer.state.0.exp_avg")?.text("role") == "optimizer")
+    }
+
+    @Test func shardsOfPyTorchAreReadByTheirIndex() throws {
+        let folder = try Self.makeFiles()
+        _ = try Judge.run(
+            """
+            import sys, json, shutil
+            sys.argv[0] = sys.argv[1] + '/unused'
+            folder = sys.argv[1]
+            from safetensors.numpy import load_file
+            names = [n for n in load_file(folder + '/expected.safetensors')]
+            shutil.copy(folder + '/state.pt', folder + '/pytorch_model-00001-of-00001.bin')
+            index = {'metadata': {}, 'weight_map': {n: 'pytorch_model-00001-of-00001.bin' for n in names}}
+            json.dump(index, open(folder + '/pytorch_model.bin.index.json', 'w'))
+            """, folder.path)
+        let run = try ckpt("import", folder.path + "/s", folder.path + "/pytorch_model.bin.index.json", "--step", "1", "--json")
+        #expect(run.status == 0, "\(run.errors)")
+        #expect(try run.json().list("tensors").count == 20 && run.json().text("format") == "pt")
+    }
+
+    @Test func valuesOfADistributedCheckpointBecomeOneObject() throws {
+        let folder = try Self.makeFiles()
+        let run = try ckpt("import", folder.path + "/s", folder.path + "/dcp", "--step", "1")
+        #expect(run.output.contains("3 tensors (648 B) and 1 object from dcp"))
+        let extra = try ckpt("inspect", folder.path + "/s", "--json").json().element("objects", named: "extra")
+        #expect(extra?.object("value").integer("epoch") == 3)
+    }
+
+    /// What each file is refused for, and that refusing it is all that happens.
+    @Test func hostileFilesAreRefused() throws {
+        let folder = try Self.makeFiles()
+        let reasons: [String: (Int32, String)] = [
+            "system.pt": (6, "the pickle calls posix.system"), "eval.pt": (6, "the pickle calls builtins.eval"),
+            "getattr.pt": (6, "the pickle calls __builtin__.getattr"), "inst.pt": (6, "the pickle calls os.system"),
+            "instance.pt": (6, "opcode 0x53"), "object.pt": (6, "opcode 0x6f"), "extension.pt": (6, "opcode 0x82"),
+            "names.pt": (6, "calls os\\u{1B}[31m.system"), "storage-call.pt": (6, "calls torch.FloatStorage"),
+            "deep.pt": (6, "62 deep"), "circle.pt": (6, "62 deep"), "laughs.pt": (6, "one thing many times"), "empty.pt": (1, "truncated"),
+            "cut.pt": (1, "a length is"), "integer.pt": (1, "a length is"), "underflow.pt": (1, "the stack is empty"),
+            "forgotten.pt": (1, "not remembered"), "missing-storage.pt": (1, "storage \"0\" is missing"),
+            "short-storage.pt": (1, "has 12 bytes"),
+            "beyond.pt": (1, "does not lie in 16 bytes"), "negative-offset.pt": (1, "begins at -1"), "negative-size.pt": (1, "[-1]"),
+            "huge-stride.pt": (1, "does not lie in"), "huge-offset.pt": (1, "begins at"), "big-endian.pt": (6, "big-endian"),
+            "script.pt": (6, "TorchScript"), "legacy.pt": (6, "before PyTorch 1.6"), "nul.pt": (6, "a name with a NUL"),
+            "long.pt": (6, "1 to 4096 bytes"), "twice.pt": (1, "two tensors have the name"), "keys.pt": (6, "two keys read"),
+            "repeated.pt": (6, "1024 times"), "dcp-overlap": (1, "overlap"), "dcp-hole": (1, "6 of its 12"),
+            "dcp-outside": (1, "stored nowhere"), "dcp-path": (6, "files lie beside"), "dcp-range": (1, "a piece ends at"),
+            "dcp-exchanged": (1, "not f64"), "dcp-transformed": (6, "transformed"), "dcp-planner": (6, "calls posix.system"),
+        ]
+        let files = try folder.names(in: "hostile")
+        #expect(Set(files) == Set(reasons.keys))
+        for file in files {
+            let run = try ckpt("import", folder.path + "/s", folder.path + "/hostile/" + file, "--step", "1")
+            let (status, reason) = reasons[file, default: (0, "")]
+            #expect(run.status == status && run.errors.contains(reason), "\(file): \(run.status) \(run.errors)")
+            #expect(run.output.isEmpty && !run.errors.contains("\u{1B}"))
+        }
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/s"))
+        #expect(!FileManager.default.fileExists(atPath: "/tmp/ckpt-was-here"))
+    }
+}

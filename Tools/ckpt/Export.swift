@@ -1,0 +1,59 @@
+import ArgumentParser
+import CheckpointFormat
+import Checkpointing
+
+struct Export: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Writes a checkpoint in a format that other programs read.",
+        discussion: """
+            Example: ckpt export runs/first 1000 -o weights.safetensors --tensor 'model.*' --rename model.=
+
+            If OUT ends in .safetensors it is one file; otherwise it is a directory of shards with an index, as transformers reads it. \
+            OUT appears when it is complete and durable, or not at all. Every byte is checked on its way, and latest goes back to the \
+            newest checkpoint that is whole.
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case safetensors }
+
+    @OptionGroup var common: CommonArguments
+
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
+    var reference = CheckpointReference.latest
+
+    @Option(help: "The format: safetensors.")
+    var format = Format.safetensors
+
+    @Option(name: [.short, .long], help: ArgumentHelp("A file that ends in .safetensors, or a directory.", valueName: "out"))
+    var output: String
+
+    @Option(help: ArgumentHelp("Tensor bytes in a file of a directory: bytes, or with KB, MB, GB, KiB, MiB, GiB.", valueName: "size"))
+    var maxShardSize = ByteSize(5_000_000_000, "5GB")
+
+    @Option(help: ArgumentHelp("Exports only tensors of this name; * and ? are wild.", valueName: "glob"))
+    var tensor: String?
+
+    @Option(help: ArgumentHelp("Writes another beginning of names; may be repeated.", valueName: "from=to"))
+    var rename: [Assignment] = []
+
+    @Option(help: ArgumentHelp("A JSON object of whole names, {\"from\": \"to\"}; goes before --rename.", valueName: "file"))
+    var names: String?
+
+    @Flag(help: "Writes objects too: objects.json in the directory, OUT.objects.json beside a file.")
+    var objects = false
+
+    @Flag(help: "Replaces an OUT that is there: a file, or a directory of an earlier export.")
+    var force = false
+
+    func execute() throws -> ExitCode {
+        let store = try common.open()
+        try store.refuseOutput(output)
+        let file = SafetensorsFile(
+            path: output, shardBytesMax: maxShardSize.bytes, renaming: try Renaming(prefixes: rename, file: names),
+            includesObjects: objects, force: force)
+        let (report, skipped) = try store.withWhole(reference) { manifest in
+            try file.write(manifest, manifest.tensors(matching: tensor.map { NamePattern($0) }).map(\.record), from: store)
+        }
+        if common.json { Output.json(report.json(skipped)) } else { Output.line(report.text("exported", output)) }
+        return .fine
+    }
+}

@@ -1,0 +1,113 @@
+import CheckpointFormat
+import CheckpointIO
+import CheckpointSegments
+import Checkpointing
+import Foundation
+import SystemPackage
+
+/// The files that one `ckpt restore` writes. Their names are numbers: a name from the checkpoint never becomes a path.
+struct RawFiles {
+    let manifest: Manifest
+    private let store: CheckpointStore
+    private let reader: ContentReader
+    private let directory: FilePath
+    private let isNewDirectory: Bool
+    private var files: [FilePath] = []
+    private(set) var tensors: [JSONValue] = []
+    private(set) var tensorBytes = 0
+    private var objects: [JSONValue] = []
+
+    init(of manifest: Manifest, in store: CheckpointStore, to path: String) throws {
+        self.manifest = manifest
+        self.store = store
+        reader = ContentReader(store: store, manifest: manifest)
+        directory = FilePath(path)
+        let (files, directory) = (store.fileSystem, directory)
+        isNewDirectory = try translating("restore") {
+            let kind = try files.kind(of: directory)
+            guard kind != nil else {
+                try files.makeDirectory(directory)
+                return true
+            }
+            guard try kind == .directory && files.list(directory).isEmpty else {
+                throw CheckpointError(
+                    .misuse, "\(path) is not an empty directory", remedy: "Name a new directory with -o", path: path)
+            }
+            return false
+        }
+    }
+
+    /// What the directory holds, and all of what `--json` prints.
+    var index: JSONValue {
+        manifest.description.adding([.init("tensors", .array(tensors)), .init("objects", .array(objects))])
+    }
+
+    mutating func write(_ records: [(number: Int, record: TensorRecord)]) throws {
+        let total = records.reduce(0) { $0 + $1.record.bytes }
+        let progress = ProgressLine("restoring")
+        for (number, record) in records {
+            let tensor = try reader.tensor(record)
+            let name = Self.number(number) + ".bin"
+            let pieces = stride(from: 0, to: record.bytes, by: 1 << 20).lazy.map { start in
+                tensor.region[start..<min(start + 1 << 20, record.bytes)].array
+            }
+            try write(pieces, to: name)
+            let storage = manifest.storage(of: record.shards.map(\.chunks))
+            tensors.append(record.description(storage, tensor.region.hash128).adding([.init("file", .string(name))]))
+            tensorBytes += record.bytes
+            progress.show(tensorBytes, of: total)
+        }
+        for (number, record) in manifest.objects.enumerated() { try write(ObjectContent(record, reader), number) }
+        try publish(Array((Output.encoded(index) + "\n").utf8))
+    }
+
+    /// The index gets its name when everything else, and it, is on the disk.
+    private mutating func publish(_ index: [UInt8]) throws {
+        let (temporary, path) = (directory.appending("index.json.part"), directory.appending("index.json"))
+        try write([index], to: "index.json.part")
+        try translating("writing index.json") {
+            try store.fileSystem.link(temporary, to: path)
+            files.append(path)
+            try store.fileSystem.remove(temporary)
+            try store.fileSystem.syncDirectory(directory)
+            let parent = directory.removingLastComponent()
+            if isNewDirectory { try store.fileSystem.syncDirectory(parent.isEmpty ? "." : parent) }
+        }
+    }
+
+    /// Objects of JSON stand in the index; the others become files.
+    private mutating func write(_ object: ObjectContent, _ number: Int) throws {
+        var description = object.description(withDigest: true)
+        if object.record.encoding == .bytes {
+            let name = "object-\(Self.number(number)).bin"
+            try write([object.bytes], to: name)
+            description = description.adding([.init("file", .string(name))])
+        }
+        objects.append(description)
+    }
+
+    private mutating func write(_ pieces: some Sequence<[UInt8]>, to name: String) throws {
+        let path = directory.appending(name)
+        let files = store.fileSystem
+        let file = try translating("creating \(name)") { try files.create(path) }
+        self.files.append(path)
+        defer { file.close() }
+        var offset = 0
+        for piece in pieces {
+            try translating("writing \(name)") { try file.write(piece, at: offset) }
+            offset += piece.count
+        }
+        try translating("writing \(name)") { try file.sync() }
+    }
+
+    private static func number(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(5 - digits.count, 0)) + digits
+    }
+
+    /// Takes back what was written, as far as possible: the error that led here is the one to tell of.
+    func undo() {
+        for file in files { try? store.fileSystem.remove(file) }
+        if isNewDirectory { try? FileManager.default.removeItem(atPath: directory.string) }
+    }
+}
