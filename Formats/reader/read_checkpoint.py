@@ -52,7 +52,9 @@ SUB_BLOCK_BYTES_MAX = 524288  # codecs.md
 
 VERSION = 1
 CODECS = {0: "raw", 1: "lz4", 2: "zstd", 3: "planes", 4: "delta"}
-FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias"}  # known by name; this reader implements none of them
+FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias"}  # known by name
+DELTA = 1 << 1  # the one that this reader implements
+DELTA_CHAIN_MAX = 8
 NO_BASE = 0xFFFFFFFF
 WIDTHS = {"f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1, "f8e5m2": 1, "i64": 8, "i32": 4, "i16": 2, "i8": 1,
           "u64": 8, "u32": 4, "u16": 2, "u8": 1, "bool": 1}
@@ -474,13 +476,15 @@ def parse_segment(data, name=None, finding=None):
     return segment
 
 
-def check_block(block, stored):
-    """The raw bytes of a block; its stored hash is checked before decoding."""
+def check_block(block, stored, base=None):
+    """The raw bytes of a block, or nothing of a delta whose base only a manifest knows; its stored hash is checked before decoding."""
     at = block["offset"]
     need(len(stored) == block["storedBytes"], at, "block past the end of its segment")
     need(f"{hash64(stored):016x}" == block["storedHash"], at, "block does not match its stored hash")
+    if block["codec"] == 4 and base is None:
+        return None
     try:
-        return decode(block["codec"], stored, block["rawBytes"])
+        return decode(block["codec"], stored, block["rawBytes"], base)
     except ValueError as error:
         raise Bad("damage", at, f"block cannot be decoded: {error}") from None
 
@@ -507,8 +511,8 @@ def parse_manifest(data):
     need(kind <= 1, 10, f"kind {kind}")
     need_zero(data, 11, 12, "reserved0")
     required, optional, json_bytes, segment_count, block_count, chunk_count = struct.unpack_from("<6I", data, 12)
-    if required:  # this reader implements no feature: each set bit is refused by its name
-        unsupported(12, "required features " + ", ".join(FEATURES.get(b, f"bit {b}") for b in range(32) if required >> b & 1))
+    if refused := required & ~DELTA:  # each by its name
+        unsupported(12, "required features " + ", ".join(FEATURES.get(b, f"bit {b}") for b in range(32) if refused >> b & 1))
     need(2 <= json_bytes <= MANIFEST_JSON_BYTES_MAX, 20, f"jsonBytes {json_bytes}")
     need(segment_count <= SEGMENTS_PER_MANIFEST_MAX, 24, f"segmentCount {segment_count}")
     need(block_count <= BLOCKS_PER_MANIFEST_MAX, 28, f"blockCount {block_count}")
@@ -522,7 +526,9 @@ def parse_manifest(data):
     need_zero(data, 64 + json_bytes, segments_at, "padding after the JSON")
     manifest = {"kind": kind, "version": version, "requiredFeatures": required, "optionalFeatures": optional}
     segments = [parse_segment_row(data, segments_at + 48 * n) for n in range(segment_count)]
-    blocks = [parse_block_row(data, blocks_at + 40 * n, segments) for n in range(block_count)]
+    blocks = []
+    for n in range(block_count):
+        blocks.append(parse_block_row(data, blocks_at + 40 * n, segments, blocks, required & DELTA))
     chunks = [parse_chunk_row(data, chunks_at + 32 * n, blocks) for n in range(chunk_count)]
     manifest.update(check_manifest_json(parse_json(data[64:64 + json_bytes], "manifest"), kind, chunks))
     manifest.update(segments=segments, blocks=blocks, chunks=chunks)
@@ -538,7 +544,7 @@ def parse_segment_row(data, at):
             "trailerHash": data[at + 32:at + 48].hex()}
 
 
-def parse_block_row(data, at, segments):
+def parse_block_row(data, at, segments, before, has_deltas):
     segment, codec, offset, stored, raw, stored_hash, base = struct.unpack_from("<IB3xQIIQI", data, at)
     need(segment < len(segments), at, f"segment row {segment} of {len(segments)}")
     if codec not in CODECS:
@@ -550,8 +556,16 @@ def parse_block_row(data, at, segments):
     need(1 <= raw <= BLOCK_BYTES_MAX, at + 20, f"rawBytes {raw}")
     need(codec != 0 or stored == raw, at + 16, "raw block with storedBytes other than rawBytes")
     need(offset + stored <= segments[segment]["fileBytes"], at + 8, "block outside its segment")
-    need(base == NO_BASE, at + 32, "a base, without the feature `delta`")
     need_zero(data, at + 36, at + 40, "reserved2")
+    if base != NO_BASE:
+        need(has_deltas, at + 32, "a base, without the feature `delta`")
+        need(base < len(before), at + 32, "a base that is not an earlier row")
+        need(before[base]["rawBytes"] == raw, at + 32, "a base of another size")
+        length, row = 1, base
+        while before[row]["base"] != NO_BASE:
+            length, row = length + 1, before[row]["base"]
+        need(length <= DELTA_CHAIN_MAX, at + 32, "a chain of too many deltas")
+    need((codec == 4) == (base != NO_BASE), at + 32, "a delta without a base, or a base of something else")
     return {"segment": segment, "codec": codec, "offset": offset, "storedBytes": stored, "rawBytes": raw,
             "storedHash": f"{stored_hash:016x}", "base": base}
 
@@ -759,9 +773,11 @@ class Content:
             block = self.manifest["blocks"][number]
             name = segment_name(self.manifest["segments"][block["segment"]])
 
+            base = None if block["base"] == NO_BASE else bytes(self.block(block["base"]))
+
             def read():
                 with open(os.path.join(self.store.path, name), "rb") as file:
-                    return check_block(block, os.pread(file.fileno(), block["storedBytes"], block["offset"]))
+                    return check_block(block, os.pread(file.fileno(), block["storedBytes"], block["offset"]), base)
             self.latest = (number, in_file(name, read))
         return self.latest[1]
 

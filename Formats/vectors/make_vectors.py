@@ -632,6 +632,9 @@ def make_valid_manifests():
     m = Manifest()
     m.optional = 0x80000001
     put_valid("manifest-optional-feature", m)
+    m = Manifest()
+    m.required = 2  # a feature that is allowed and not made use of
+    put_valid("manifest-feature-delta", m)
     m = Manifest(unknown_key={"deep": [[], {}]})
     m.text["metrics"] = {"caf\u00e9": 1, "cafe\u0301": 2, "": 3, "../x": 4}
     block = Block(RAW, noise(64, "names"))
@@ -731,7 +734,7 @@ def make_invalid_headers():
     bad("file-bytes-more", 40, struct.pack("<Q", size + 8), "fileBytes larger than the file", None)
     bad("file-bytes-huge", 40, b"\xff" * 8, "fileBytes 2^64 - 1", None)
     damage("manifest-feature-no-hash", "manifest", patch(data, 12, b"\1"), end, "feature parts, and no matching hash")
-    for bit, feature in enumerate(("parts", "delta", "cast", "alias")):
+    for bit, feature in {0: "parts", 2: "cast", 3: "alias"}.items():
         refused(f"manifest-feature-{feature}", "manifest", rehash_manifest(patch(data, 12, bytes([1 << bit]))), 12,
                 f"required feature {feature}")
     damage("manifest-reserved2-middle", "manifest", rehash_manifest(patch(data, 55, b"\1")), 55,

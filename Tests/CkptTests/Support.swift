@@ -139,6 +139,8 @@ struct Sample {
         folder = try Folder()
         let trainer = try Trainer()
         var options = CheckpointerOptions()
+        // Checkpoints of a sample have segments of their own.
+        options.deduplicates = false
         options.chunkBytes = 8192
         options.arenaBytes = 1 << 20
         options.compression = compression
