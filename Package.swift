@@ -172,6 +172,10 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "FuzzTargets", dependencies: ["CheckpointFormat", "CheckpointCodecs"], path: "Tests/Fuzzing/Targets",
+            swiftSettings: strict),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
         .target(name: "CFakeCUDA", path: "Tests/FakeCUDA"),
         .testTarget(
             name: "CheckpointDevicesTests",
