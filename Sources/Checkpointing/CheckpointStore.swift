@@ -64,7 +64,8 @@ public final class CheckpointStore: Sendable {
         catalog = CatalogKeeper(
             files: files, access: access == .reading ? .reading : .writing, isEnabled: usesCatalog, warn: onWarning)
         if access == .writing { try Recovery(files: files, catalog: catalog, warn: onWarning).run() }
-        if access == .maintaining { for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") } }
+        guard access == .maintaining else { return }
+        for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") }
     }
 
     /// All checkpoints, newest first. Damaged ones have an error in their place.

@@ -17,7 +17,7 @@ struct Repack: Verb {
     @Flag(help: "Encodes, tells what would be saved, and writes nothing.")
     var dryRun = false
 
-    @Option(help: "Blocks at most that have to be read before one can be decoded, 1 to 8: longer chains are smaller, and slower to restore.")
+    @Option(help: "Blocks to be read before one can be decoded, at most; 1 to 8. Longer chains are smaller and slower to restore.")
     var chain = RepackOptions().chainMax
 
     @Option(help: "Threads that encode.")

@@ -61,7 +61,8 @@ final class Expiry: Sendable {
         guard !names.isEmpty else { return }
         let maintenance = try translating("maintenance") { try Maintenance(files.fileSystem, files.directories) }
         guard let maintenance else {
-            throw CheckpointError(.busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
+            throw CheckpointError(
+                .busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
         }
         try countUses(try translating("maintenance") { try maintenance.generation() })
         try translating("removing old checkpoints") {

@@ -4,8 +4,8 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// Repacks one checkpoint: writes the blocks that are its alone anew, reads back what it has written, and only then puts a manifest that names
-/// them in the place of the old one (Formats/durability.md, Maintenance).
+/// Repacks one checkpoint: writes the blocks that are its alone anew, reads back what it has written, and only then puts a manifest that
+/// names them in the place of the old one (Formats/durability.md, Maintenance).
 struct CheckpointRepacker {
     let store: CheckpointStore
     let older: ManifestFiles.Loaded

@@ -49,12 +49,13 @@ public struct RepackReport: Sendable {
 }
 
 extension CheckpointStore {
-    /// Makes history smaller: encodes what only older checkpoints need anew, as deltas of the next newer checkpoint or by the strongest codec.
+    /// Makes history smaller: encodes what only older checkpoints need anew, as deltas of the next newer checkpoint or by the strongest
+    /// codec.
     ///
     /// The newest checkpoint of each run stays as it is. Every checkpoint is restorable at every moment, whatever happens; what a killed
     /// run has done stays done, and another goes on from there.
     /// - Parameter progress: called before each checkpoint with how many are done and how many there are.
-    /// - Throws: codes `misuse` (the store is not open for maintaining), `io`, `noSpace`, `damaged` (all of the manifests must be readable).
+    /// - Throws: codes `misuse` (the store is not open for maintaining), `io`, `noSpace`, `damaged` (every manifest must be readable).
     public func repack(
         _ options: RepackOptions = .init(), progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> RepackReport {
