@@ -9,6 +9,8 @@ package struct ExchangeError: Error, CustomStringConvertible {
         case damage
         /// The file may be in order, and is not taken: code in it, a type or a layout that is not known here, a limit.
         case refused
+        /// Something is in the place that is to be written to.
+        case inUse
         /// The file system failed.
         case file(FileSystemError)
     }
@@ -32,6 +34,10 @@ package struct ExchangeError: Error, CustomStringConvertible {
 
     package static func refused(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
         ExchangeError(.refused, path, "refused: " + message, remedy: remedy)
+    }
+
+    static func inUse(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
+        ExchangeError(.inUse, path, message, remedy: remedy)
     }
 
     init(_ error: FileSystemError) {

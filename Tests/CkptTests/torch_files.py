@@ -177,14 +177,29 @@ def instance(name, **attributes):
     return made
 
 
+class TensorProperties:
+    """Pickled as a tuple, as PyTorch's own is."""
+
+    def __init__(self, *state):
+        self.state = state
+
+    def __getstate__(self):
+        return self.state
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+class Layout:
+    def __reduce__(self):
+        return (get_layout, ("torch.strided",))
+
+
+named(TensorProperties, "torch.distributed.checkpoint.metadata")
+
+
 def properties(dtype):
-    made = instance("TensorProperties")
-    layout = type("Layout", (), {"__reduce__": lambda self: (get_layout, ("torch.strided",))})()
-    type(made).__reduce__ = lambda self: (type(made).__new__, (type(made),), self.state)
-    type(made).__reduce_ex__ = lambda self, protocol: __import__("copyreg").__newobj__ and (
-        __import__("copyreg").__newobj__, (type(self),), self.state)
-    made.state = (dtype, layout, False, None, False)
-    return made
+    return TensorProperties(dtype, Layout(), False, None, False)
 
 
 def make_distributed(folder, tensors):

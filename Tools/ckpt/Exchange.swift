@@ -15,6 +15,7 @@ extension CheckpointError {
         switch error.kind {
         case .damage: self.init(.damaged, error.description, remedy: error.remedy, path: error.path)
         case .refused: self.init(.unsupported, error.description, remedy: error.remedy, path: error.path)
+        case .inUse: self.init(.exists, error.description, remedy: error.remedy, path: error.path)
         case .file(let cause):
             self.init(cause)
             message = error.message

@@ -28,7 +28,9 @@ package final class AtomicOutput {
         self.replacement = replacement
         self.files = files
         temporary = path.removingLastComponent().appending(".ckpt-\(CheckpointID.random())")
-        guard path.lastComponent?.kind == .regular else { throw .refused(path.string, "it is no name for a file") }
+        guard path.lastComponent?.kind == .regular else {
+            throw .inUse(path.string, "it is no name for a file", remedy: "Name another with -o")
+        }
         try checkPlace()
         if isDirectory { try exchanging { () throws(FileSystemError) in try files.makeDirectory(temporary) } }
     }
@@ -39,12 +41,14 @@ package final class AtomicOutput {
     private func checkPlace() throws(ExchangeError) {
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
         guard let kind else { return }
-        guard let replacement else { throw .refused(path.string, "it exists", remedy: "Name another, or replace it with --force") }
-        guard kind == (isDirectory ? .directory : .file) else { throw .refused(path.string, "it is of another kind") }
+        guard let replacement else { throw .inUse(path.string, "it exists", remedy: "Name another with -o") }
+        guard kind == (isDirectory ? .directory : .file) else {
+            throw .inUse(path.string, "it is no \(isDirectory ? "directory" : "file")", remedy: "Name another with -o")
+        }
         guard isDirectory else { return }
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }
         if let other = names.sorted().first(where: { !replacement.isOurs($0) }) {
-            throw .refused(path.string, "it holds \(quoted(other)), which is no file of an export", remedy: "Name another directory")
+            throw .inUse(path.string, "it holds \(quoted(other)), which is no file of an export", remedy: "Name another directory")
         }
     }
 
