@@ -29,7 +29,7 @@ package final class AtomicOutput {
         self.files = files
         temporary = path.removingLastComponent().appending(".ckpt-\(CheckpointID.random())")
         guard path.lastComponent?.kind == .regular else {
-            throw .inUse(path.string, "it is no name for a file", remedy: "Name a new one with -o")
+            throw .inUse(path.string, "it is no name for a file", remedy: "Name another with -o")
         }
         try checkPlace()
         if isDirectory { try exchanging { () throws(FileSystemError) in try files.makeDirectory(temporary) } }
