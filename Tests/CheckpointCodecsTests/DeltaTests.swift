@@ -18,7 +18,7 @@ struct DeltaTests {
     func roundTrip(_ effort: PlaneEffort, _ type: ElementType?) throws {
         var random = SeededGenerator(40)
         for length in Array(0...17) + [63, 64, 65, 1001, 4096, 66_001] {
-            for content in Elements.allCases {
+            for content in Elements.allCases where length < 5000 || content == .weights {
                 let base = content.bytes(length, &random)
                 for raw in [base, stepped(base, type, &random), random.bytes(length)] {
                     let stored = try Planes.delta(raw, base: base, [ElementRun(bytes: length, type: type)], effort)

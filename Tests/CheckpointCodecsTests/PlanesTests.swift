@@ -10,7 +10,7 @@ struct PlanesTests {
         var random = SeededGenerator(20)
         let lengths = Array(0...70) + [127, 129, 1000, 4095, 4096, 4097, 70_003]
         for length in lengths where effort != .max || length % 7 == 0 || length > 100 {
-            for content in Elements.allCases {
+            for content in Elements.allCases where length < 5000 || content == .weights {
                 let raw = content.bytes(length, &random)
                 let stored = try Planes.encode(raw, type, effort)
                 #expect(try Planes.decode(stored, rawBytes: length) == raw, "\(content), \(length) bytes")
@@ -19,16 +19,14 @@ struct PlanesTests {
         }
     }
 
-    @Test("Every length from 0 to 4096 decodes to itself", arguments: [ElementType.bf16, .f32, .f64, .u8, nil])
+    @Test("Every length from 0 to 4096 decodes to itself", arguments: [ElementType.bf16, .f32, .f64, nil])
     func everyLength(_ type: ElementType?) throws {
         var random = SeededGenerator(21)
         let raw = Elements.weights.bytes(4096, &random)
         for length in 0...4096 {
             let part = Array(raw.prefix(length))
-            for effort in [PlaneEffort.fast, .balanced] {
-                let stored = try Planes.encode(part, type, effort)
-                #expect(try Planes.decode(stored, rawBytes: length) == part, "\(length) bytes, \(effort)")
-            }
+            let stored = try Planes.encode(part, type, random.below(2) == 0 ? .fast : .balanced)
+            #expect(try Planes.decode(stored, rawBytes: length) == part, "\(length) bytes")
         }
     }
 

@@ -10,30 +10,21 @@ final class PlaneScratch: @unchecked Sendable {
     }
 
     private let planes: AlignedBuffer
+    private let escapes: AlignedBuffer
     private let sample: AlignedBuffer
     private let trial: AlignedBuffer
-    private let escapes: AlignedBuffer
-    private let coders: AlignedBuffer
-    private let huffman: OpaquePointer
-    private let matching: OpaquePointer
+    private let huffman: FrameCoder
+    private let matching: FrameCoder
+    /// Made when it is first asked for: it is large, and seldom used. Nil if the system refuses memory.
+    private lazy var searching = try? FrameCoder(level: Self.searchLevel)
 
     private init() throws(OutOfMemory) {
         planes = try AlignedBuffer(count: SubBlockHeader.rawBytesMax, hugePages: false)
         escapes = try AlignedBuffer(count: SubBlockHeader.rawBytesMax, hugePages: false)
         sample = try AlignedBuffer(count: 2 * PlaneTrial.sampleBytes, hugePages: false)
         trial = try AlignedBuffer(count: Int(ZSTD_compressBound(PlaneTrial.sampleBytes)), hugePages: false)
-        // Contexts in memory of our own: one that zstd allocates is allocated anew when planes become smaller or larger.
-        let parameters = ZSTD_getCParams(1, UInt64(SubBlockHeader.rawBytesMax), 0)
-        let room = (Int(ZSTD_estimateCCtxSize_usingCParams(parameters)) + (64 << 10)) & ~63
-        coders = try AlignedBuffer(count: 2 * room, hugePages: false)
-        guard let start = unsafe coders.region.mutableBytes.baseAddress, let huffman = unsafe ZSTD_initStaticCCtx(start, room),
-            let matching = unsafe ZSTD_initStaticCCtx(start + room, room)
-        else { throw OutOfMemory(bytes: 2 * room) }
-        unsafe (self.huffman, self.matching) = (huffman, matching)
-        let isSet = unsafe [
-            ckpt_zstd_set_huffman_only(huffman), ZSTD_CCtx_setParameter(matching, ZSTD_c_compressionLevel, 1),
-        ].allSatisfy { ZSTD_isError($0) == 0 }
-        precondition(isSet, "libzstd has no literal compression by choice")
+        huffman = try FrameCoder(level: nil)
+        matching = try FrameCoder(level: 1)
     }
 
     /// Where plane `index` may lie, when all planes have `planeBytes` bytes.
@@ -59,22 +50,14 @@ final class PlaneScratch: @unchecked Sendable {
     func frame(
         _ plane: UnsafeRawBufferPointer, _ method: PlaneMethod, into room: UnsafeMutableRawBufferPointer
     ) -> Int? {
-        let written: Int
         switch method {
         case .huffman, .mixed:
-            unsafe ZSTD_CCtx_setParameter(huffman, ZSTD_c_windowLog, method == .mixed ? Self.mixedLog : Self.huffmanLog)
-            written = unsafe ZSTD_compress2(huffman, room.baseAddress, room.count, plane.baseAddress, plane.count)
-        case .matches:
-            written = unsafe ZSTD_compress2(matching, room.baseAddress, room.count, plane.baseAddress, plane.count)
-        case .search:
-            let found = unsafe ZstdContexts.compressors.withContext { context in
-                unsafe ZSTD_compressCCtx(context, room.baseAddress, room.count, plane.baseAddress, plane.count, Self.searchLevel)
-            }
-            guard let found else { return nil }
-            written = found
+            huffman.setWindow(log: method == .mixed ? Self.mixedLog : Self.huffmanLog)
+            return unsafe huffman.encode(plane, into: room)
+        case .matches: return unsafe matching.encode(plane, into: room)
+        case .search: return unsafe searching?.encode(plane, into: room)
         case .raw, .top: preconditionFailure("no frame")
         }
-        return ZSTD_isError(written) == 0 ? written : nil
     }
 
     /// Of the bytes that share a Huffman table: with 64 KiB the tables follow the tensors closer than with zstd's 128, and cost as good as
