@@ -12,6 +12,13 @@ package protocol BlockCodec: Sendable {
 
     /// Decodes all of `stored` into exactly `raw.count` bytes.
     func decode(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(CodecError)
+
+    /// Allocates what encoding `rawBytes` bytes takes in each of some threads, so that it allocates nothing later.
+    func prepareToEncode(threads: Int, rawBytes: Int)
+}
+
+extension BlockCodec {
+    package func prepareToEncode(threads: Int, rawBytes: Int) {}
 }
 
 /// Stored bytes that do not decode to what was promised.

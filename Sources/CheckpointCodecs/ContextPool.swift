@@ -20,6 +20,15 @@ final class ContextPool<Context>: @unchecked Sendable {
 
     func give(_ context: Context) { withLock { idle.append(context) } }
 
+    /// Makes what `count` threads need, so that none does later; fewer if the system refuses memory.
+    func prepare(_ count: Int, _ warmUp: (Context) -> Void) {
+        let contexts = (0..<count).compactMap { _ in take() }
+        for context in contexts {
+            warmUp(context)
+            give(context)
+        }
+    }
+
     /// - Returns: nil if the system refuses memory for a context.
     func withContext<R>(_ body: (Context) -> R) -> R? {
         guard let context = take() else { return nil }

@@ -20,6 +20,18 @@ package struct ZstdCodec: BlockCodec {
         return written.flatMap { ZSTD_isError($0) == 0 ? Int($0) : nil }
     }
 
+    /// The memory of a context depends on level and length: zeros have it allocated.
+    package func prepareToEncode(threads: Int, rawBytes: Int) {
+        let room = encodedBytesMax(rawBytes)
+        // Without the memory, encoding allocates when it must.
+        guard let zeros = try? AlignedBuffer(count: rawBytes, hugePages: false), let stored = try? AlignedBuffer(count: room, hugePages: false)
+        else { return }
+        unsafe ZstdContexts.compressors.prepare(threads) { context in
+            let (from, to) = unsafe (zeros.region.bytes, stored.region.mutableBytes)
+            unsafe ZSTD_compressCCtx(context, to.baseAddress, to.count, from.baseAddress, from.count, Int32(level))
+        }
+    }
+
     package func decode(
         _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer
     ) throws(CodecError) {

@@ -27,6 +27,9 @@ final class PlaneScratch: @unchecked Sendable {
         matching = try FrameCoder(level: 1)
     }
 
+    /// Makes what is otherwise made when it is first used.
+    func prepare(for effort: PlaneEffort) { if effort == .max { _ = searching } }
+
     /// Where plane `index` may lie, when all planes have `planeBytes` bytes.
     func plane(_ index: Int, planeBytes: Int) -> UnsafeMutableRawBufferPointer {
         let range = index * planeBytes..<(index + 1) * planeBytes

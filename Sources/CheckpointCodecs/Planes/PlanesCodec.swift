@@ -32,6 +32,10 @@ package struct PlanesCodec: BlockCodec {
         return written
     }
 
+    package func prepareToEncode(threads: Int, rawBytes: Int) {
+        PlaneScratch.pool.prepare(threads) { $0.prepare(for: effort) }
+    }
+
     package func decode(
         _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer
     ) throws(CodecError) {

@@ -49,6 +49,8 @@ public final class Checkpointer: Sendable {
         (pipeline, crew) = try translating("starting") {
             var configuration = SavePipeline.Configuration(options, encodes: options.compression != .none)
             configuration.trainer = session.trainer
+            // Workers encode, and so does the thread for objects.
+            options.compression.codec.prepareToEncode(threads: options.workers + 1, rawBytes: options.chunkBytes)
             let pipeline = try SavePipeline(configuration, outcome: session.outcome)
             return (pipeline, try ThreadCrew(pipeline, niceness: options.workerNiceness))
         }

@@ -117,10 +117,10 @@ struct Flight {
     private mutating func place(_ job: Job, _ rawBytes: Int) {
         let lane = job.lane.rawValue
         guard let index = taken[lane].firstIndex(where: { $0.block == job.block }) else { preconditionFailure("\(job) was not taken") }
-        taken[lane][index].captured = (job, rawBytes)
+        // One with nothing to store needs no place, and has no slot any more: kept here, any number of them could gather.
+        if rawBytes > 0 { taken[lane][index].captured = (job, rawBytes) } else { taken[lane].remove(at: index) }
         while let next = taken[lane].first?.captured {
             taken[lane].removeFirst()
-            guard next.rawBytes > 0 else { continue }
             var job = next.job
             job.place = layout.place(bytes: next.rawBytes)
             captured.append(job)
@@ -173,7 +173,7 @@ struct Flight {
         isFailed = true
         needsObjects = false
         snapshot.cancel()
-        let waiting = taken.joined().compactMap { $0.captured.flatMap { $0.rawBytes > 0 ? $0.job : nil } }
+        let waiting = taken.joined().compactMap { $0.captured?.job }
         defer { (taken, captured, encoded) = (taken.map { _ in [] }, [], []) }
         return (waiting + captured + encoded).map(\.slot)
     }

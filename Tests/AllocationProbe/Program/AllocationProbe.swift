@@ -8,14 +8,14 @@ internal import Foundation
 
 /// Counts what all threads allocate while the blocks of a save are captured, encoded and written: `AllocationProbe STORE CODEC`
 /// prints, for each save, the number of blocks written and of allocations between the tenth and the last but one. The trainer's thread
-/// waits meanwhile, and the state has no objects.
+/// waits meanwhile, and the state has no objects. Half of the tensors are equal, so that blocks are also found in the save itself.
 @main
 struct AllocationProbe {
     static func main() throws {
         let arguments = CommandLine.arguments
         guard arguments.count == 3, let compression = Compression(arguments[2]) else { exit(2) }
         let tensors = TestTensors(sizes: [Int](repeating: 1 << 20, count: 24) + [Int](repeating: 4096, count: 600), groups: ["a", "b"])
-        tensors.fill(7)
+        change(tensors, 0)
         let counts = Monitor(Counts())
         var options = CheckpointerOptions()
         options.chunkBytes = 256 << 10
@@ -29,11 +29,16 @@ struct AllocationProbe {
         for step in 1...10 {
             counts.withLock { $0 = Counts() }
             try checkpointer.save(step: step).wait()
-            checkpointer.mutate { tensors.fill(UInt64(step)) }
+            checkpointer.mutate { change(tensors, UInt64(step)) }
             let (blocks, allocations) = counts.withLock { ($0.blocks, $0.allocations) }
             print(step, blocks, allocations)
         }
         try checkpointer.close()
+    }
+
+    private static func change(_ tensors: TestTensors, _ seed: UInt64) {
+        tensors.fillPattern(seed)
+        tensors.fill(seed, group: "b")
     }
 }
 
