@@ -9,9 +9,10 @@ struct Ckpt: ParsableCommand {
         commandName: "ckpt",
         abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints; and measures saving.",
         discussion: """
-            STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or \
-            more digits of a checkpoint's id. Nothing here ever writes to a store, but for import, which \
-            adds a checkpoint, repack, which makes history smaller, and bench, which makes a store of its own.
+            STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), a tag, the first 4 or \
+            more digits of a checkpoint's id, or best:METRIC, the checkpoint with the smallest value (best:METRIC:max, the largest). \
+            Only these write to a store: import adds a checkpoint; tag, pin and unpin mark some; repack makes history smaller; \
+            bench makes a store of its own.
 
             Example: ckpt ls runs/first
 
@@ -19,7 +20,10 @@ struct Ckpt: ParsableCommand {
             \(ExitCode.table)
             """,
         version: Version.number,
-        subcommands: [Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Import.self, Export.self, Repack.self, Bench.self])
+        subcommands: [
+            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Import.self, Export.self,
+            Tag.self, Pin.self, Unpin.self, Repack.self, Bench.self,
+        ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
 

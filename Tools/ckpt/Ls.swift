@@ -31,7 +31,7 @@ struct Ls: Verb {
 
     private func printTable(_ checkpoints: [Result<CheckpointSummary, CheckpointError>]) {
         var table = Table([
-            "STEP", "ID", "RUN", "CREATED", "METRICS", "TENSORS", "SIZE", "STORED", "RATIO", "PARENT",
+            "STEP", "ID", "RUN", "CREATED", "METRICS", "TENSORS", "SIZE", "STORED", "RATIO", "PARENT", "TAGS",
         ])
         for checkpoint in checkpoints {
             switch checkpoint {
@@ -51,6 +51,7 @@ struct Ls: Verb {
             Output.time(summary.created), metrics.isEmpty ? "-" : metrics.joined(separator: " "),
             String(summary.tensorCount), Output.size(summary.logicalBytes), Output.size(summary.storedBytes),
             Output.ratio(summary.logicalBytes, summary.storedBytes), summary.parent.map { Output.short($0) } ?? "-",
+            (summary.tags + (summary.isPinned ? ["(pinned)"] : [])).joined(separator: " "),
         ]
     }
 
@@ -78,6 +79,7 @@ struct Ls: Verb {
             .init("metrics", .metrics(summary.metrics.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
             .init("tensors", .count(summary.tensorCount)), .init("objects", .count(summary.objectCount)),
             .init("bytes", .count(summary.logicalBytes)), .init("stored_bytes", .count(summary.storedBytes)),
+            .init("tags", .strings(summary.tags)), .init("pinned", .bool(summary.isPinned)),
         ])
     }
 }

@@ -64,6 +64,9 @@ final class Expiry: Sendable {
             throw CheckpointError(
                 .busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
         }
+        // Marks are made under the same lock, and may be newer than the choice of names.
+        let protected = try MarkFiles(files).protected()
+        let names = names.filter { !protected.contains($0) }
         try countUses(try translating("maintenance") { try maintenance.generation() })
         try translating("removing old checkpoints") {
             for name in names { try files.fileSystem.remove(files.directories.path(of: name)) }  // D1

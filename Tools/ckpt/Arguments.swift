@@ -1,0 +1,42 @@
+import ArgumentParser
+import CheckpointIO
+import Checkpointing
+import Foundation
+import SystemPackage
+
+extension CommonArguments {
+    /// Opens the store to change marks or to remove checkpoints. A trainer has that right for moments only, which are waited for.
+    func openForMaintaining() throws -> CheckpointStore {
+        let end = ContinuousClock.now + .seconds(5)
+        while true {
+            do { return try CheckpointStore.open(store, for: .maintaining) { Output.warn($0) } } catch {
+                guard error.code == .busy, ContinuousClock.now < end else { throw error }
+                usleep(50_000)
+            }
+        }
+    }
+}
+
+extension CompletionKind {
+    /// What a shell offers for REF: `latest`, tags, and the newest steps of the store that the line names.
+    static var references: CompletionKind {
+        .custom { words, _, _ in
+            let named = words.dropFirst().first { CommonArguments.looksLikeStore($0) }
+            guard let path = named ?? ProcessInfo.processInfo.environment["CKPT_STORE"] else { return ["latest"] }
+            // Nobody can be told of an error while he types.
+            guard let store = try? CheckpointStore.open(path, for: .reading) else { return ["latest"] }
+            let tags = (try? store.tags().map(\.tag.description)) ?? []
+            let steps = (try? store.newest(50).compactMap { try? $0.get() }.map { String($0.step) }) ?? []
+            return ["latest"] + tags + steps
+        }
+    }
+}
+
+extension CommonArguments {
+    /// Whether an argument is taken for STORE where `CKPT_STORE` may stand for it: a directory, or a path that is no file.
+    static func looksLikeStore(_ text: String) -> Bool {
+        // What cannot be looked at is judged by its name.
+        guard let kind = try? POSIXFileSystem().kind(of: FilePath(text)) else { return text.contains("/") }
+        return kind == .directory
+    }
+}
