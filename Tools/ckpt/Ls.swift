@@ -97,10 +97,7 @@ struct Selection: ParsableArguments {
         return checkpoints.filter { checkpoint in isOfRun(checkpoint) && query?.matches(checkpoint, now: now) ?? true }
     }
 
-    func isOfRun(_ checkpoint: CheckpointSummary) -> Bool {
-        guard let run else { return true }
-        return checkpoint.run.description.hasPrefix(run) || NamePattern(run).matches(checkpoint.runName)
-    }
+    func isOfRun(_ checkpoint: CheckpointSummary) -> Bool { run.map { checkpoint.isOf(run: $0) } ?? true }
 }
 
 extension CheckpointOrder: ExpressibleByArgument {
@@ -120,6 +117,9 @@ extension [Result<CheckpointSummary, CheckpointError>] {
 }
 
 extension CheckpointSummary {
+    /// Whether its run is meant: by the first digits of the id, or by the name.
+    func isOf(run text: String) -> Bool { run.description.hasPrefix(text) || NamePattern(text).matches(runName) }
+
     var runText: String { runName.isEmpty ? Output.short(run) : "\(Output.short(run)) \(runName)" }
 
     var metricsText: String {

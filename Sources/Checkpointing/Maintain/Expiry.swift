@@ -11,7 +11,9 @@ enum Retention {
     ///   - keepLast: how many of the run stay, at least one.
     static func expired(_ names: [ManifestName], of run: RunID, keepLast: Int) -> [ManifestName] {
         precondition(keepLast >= 1)
-        return names.filter { $0.run == run }.dropLast(keepLast)
+        var policy = RetentionPolicy()
+        policy.keepLast = keepLast
+        return RetentionPlan(names.filter { $0.run == run }.map { RetentionItem(name: $0) }, policy, now: 0).removed
     }
 }
 

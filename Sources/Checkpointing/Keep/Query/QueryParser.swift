@@ -76,7 +76,7 @@ struct QueryParser {
 }
 
 /// How values are written: pure.
-enum QueryValue {
+package enum QueryValue {
     static func parse(_ text: String, _ kind: CheckpointKey.Kind) -> CheckpointQuery.Value? {
         switch kind {
         case .text: .text(text)
@@ -98,7 +98,7 @@ enum QueryValue {
     }
 
     /// Seconds in a duration such as `36h`.
-    static func seconds(_ text: String) -> Double? { scaled(text, ["s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800]) }
+    package static func seconds(_ text: String) -> Double? { scaled(text, ["s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800]) }
 
     private static let bytes: [String: Double] = [
         "": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
