@@ -19,7 +19,9 @@ import Testing
         #expect(words.contains("Exit codes: " + documented.joined(separator: " ") + " USAGE:"))
     }
 
-    @Test(arguments: ["ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "tag", "pin", "unpin", "log", "prune"])
+    @Test(arguments: [
+        "ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "log", "stats", "tag", "pin", "unpin", "prune",
+    ])
     func everyVerbHasHelpWithAnExample(_ verb: String) throws {
         let help = try ckpt(verb, "--help")
         #expect(help.status == 0 && help.output.contains("Example: ckpt \(verb) "))
