@@ -21,8 +21,8 @@ extension CompletionKind {
     /// What a shell offers for REF: `latest`, tags, and the newest steps of the store that the line names.
     static var references: CompletionKind {
         .custom { words, _, _ in
-            let named = words.dropFirst().first { CommonArguments.looksLikeStore($0) }
-            guard let path = named ?? ProcessInfo.processInfo.environment["CKPT_STORE"] else { return ["latest"] }
+            let named = words.dropFirst(2).first { CommonArguments.looksLikeStore($0) }
+            guard let path = named ?? CommonArguments.defaultStore else { return ["latest"] }
             // Nobody can be told of an error while he types.
             guard let store = try? CheckpointStore.open(path, for: .reading) else { return ["latest"] }
             let tags = (try? store.tags().map(\.tag.description)) ?? []
@@ -33,6 +33,12 @@ extension CompletionKind {
 }
 
 extension CommonArguments {
+    /// What stands for STORE where that is left out.
+    static var defaultStore: String? {
+        let value = ProcessInfo.processInfo.environment["CKPT_STORE"]
+        return value?.isEmpty == false ? value : nil
+    }
+
     /// Whether an argument is taken for STORE where `CKPT_STORE` may stand for it: a directory, or a path that is no file.
     static func looksLikeStore(_ text: String) -> Bool {
         // What cannot be looked at is judged by its name.

@@ -13,7 +13,7 @@ struct Pin: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"), completion: .references)
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
     var reference: CheckpointReference
 
     func execute() throws -> ExitCode {
@@ -34,7 +34,7 @@ struct Unpin: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"), completion: .references)
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
     var reference: CheckpointReference
 
     func execute() throws -> ExitCode {

@@ -15,7 +15,7 @@ struct Tag: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"), completion: .references)
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
     var reference: CheckpointReference?
 
     @Argument(help: ArgumentHelp("Its tag.", valueName: "name"))
