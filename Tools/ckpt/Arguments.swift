@@ -39,6 +39,12 @@ extension CommonArguments {
         return value?.isEmpty == false ? value : nil
     }
 
+    /// Refuses a text in the place of STORE that cannot be meant for it, so that `CKPT_STORE` is put before it.
+    static func check(_ text: String) throws {
+        guard let store = defaultStore, store != text, !looksLikeStore(text) else { return }
+        throw ValidationError("\(text) is neither a directory nor a path, so CKPT_STORE is the store.")
+    }
+
     /// Whether an argument is taken for STORE where `CKPT_STORE` may stand for it: a directory, or a path that is no file.
     static func looksLikeStore(_ text: String) -> Bool {
         // What cannot be looked at is judged by its name.

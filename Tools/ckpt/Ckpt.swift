@@ -9,11 +9,11 @@ struct Ckpt: ParsableCommand {
         commandName: "ckpt",
         abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints; and measures saving.",
         discussion: """
-            STORE is the directory of a store. It may be left out where CKPT_STORE is set: the first argument is then taken for STORE only \
-            if it is a directory, or a path (with a /) that is no file. REF is latest, a step (1000, step-1000, step_001000), a tag, the first 4 or \
-            more digits of a checkpoint's id, or best:METRIC, the checkpoint with the smallest value (best:METRIC:max, the largest). \
-            Only these write to a store: import adds a checkpoint; tag, pin and unpin mark some; repack makes history smaller; \
-            bench makes a store of its own.
+            STORE is the directory of a store. It may be left out where CKPT_STORE is set: the first argument is then taken for STORE \
+            only if it is a directory, or a path (with a /) that is no file. REF is latest, a step (1000, step-1000, step_001000), a \
+            tag, the first 4 or more digits of a checkpoint's id, or best:METRIC, the checkpoint with the smallest value \
+            (best:METRIC:max, the largest). Only these write to a store: import adds a checkpoint, and copy adds some; tag, pin and \
+            unpin mark them; prune removes them; repack makes history smaller; bench makes a store of its own.
 
             Example: ckpt ls runs/first
 
@@ -23,7 +23,7 @@ struct Ckpt: ParsableCommand {
         version: Version.number,
         subcommands: [
             Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Import.self, Export.self,
-            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Bench.self,
+            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Copy.self, Bench.self,
         ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
@@ -98,10 +98,7 @@ struct CommonArguments: ParsableArguments {
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
     var json = false
 
-    func validate() throws {
-        guard let other = Self.defaultStore, store != other, !Self.looksLikeStore(store) else { return }
-        throw ValidationError("\(store) is neither a directory nor a path, so CKPT_STORE is the store.")
-    }
+    func validate() throws { try Self.check(store) }
 
     func open() throws -> CheckpointStore { try CheckpointStore.open(store, for: .reading) { Output.warn($0) } }
 }
