@@ -23,6 +23,28 @@ extension Catalog {
         try entries(where: "name = ?", [name.description], limit: 1).first
     }
 
+    /// Checkpoints whose id begins so.
+    package func names(idPrefix prefix: String) throws(CatalogError) -> [ManifestName] {
+        // No digit sorts behind g.
+        let names = try read {
+            try String.fetchAll($0, sql: "SELECT name FROM checkpoint WHERE id >= ? AND id < ?", arguments: [prefix, prefix + "g"])
+        }
+        return names.compactMap { ManifestName($0) }
+    }
+
+    /// The values of one metric; NaN where it is that.
+    package func values(of metric: String) throws(CatalogError) -> [ManifestName: Double] {
+        try read { database in
+            var values: [ManifestName: Double] = [:]
+            let rows = try Row.fetchCursor(database, sql: "SELECT checkpoint, value FROM metric WHERE metric = ?", arguments: [metric])
+            while let row = try rows.next() {
+                guard let name = String.fromDatabaseValue(row[0]).flatMap({ ManifestName($0) }) else { continue }
+                values[name] = Double.fromDatabaseValue(row[1]) ?? .nan
+            }
+            return values
+        }
+    }
+
     private func entries(
         where condition: String, _ arguments: StatementArguments, limit: Int?
     ) throws(CatalogError) -> [CatalogEntry] {

@@ -42,7 +42,8 @@ import Testing
             #expect(fileSystem.takeOpened("manifests") == 0 && fileSystem.takeListed("manifests") == 1)
             #expect(try store.load(.latest).loaded.manifest.step == 20 + Self.count)
             #expect(fileSystem.takeOpened("manifests") == 1 && fileSystem.takeListed("manifests") == 1)
-            for reference in ["best:loss", "21", "step_000022"] {
+            let id = CheckpointID(rawValue: 300 << 64).description
+            for reference in ["best:loss", "best:loss:max", "21", "step_000022", id] {
                 _ = try store.load(#require(CheckpointReference(reference)))
                 // What the catalog calls best is compared with its manifest.
                 #expect(fileSystem.takeOpened("manifests") <= 2)
@@ -52,6 +53,20 @@ import Testing
             #expect(fileSystem.takeOpened("manifests") == 0 && fileSystem.takeOpened("segments") == 0)
         }
         if let path = Self.settings["CKPT_MANY_STORE"] { try FileManager.default.copyItem(atPath: sample.store, toPath: path) }
+    }
+
+    @Test func whatTheCatalogDoesNotKnowIsFoundToo() throws {
+        let sample = try Sample()
+        try sample.forge {
+            $0.id = CheckpointID(rawValue: 0xABCD << 112)
+            $0.metrics = [.init(name: "loss", value: -7)]
+        }
+        let store = try CheckpointStore.open(sample.store)
+        for reference in ["abcd", "best:loss", "latest"] {
+            #expect(try store.load(#require(CheckpointReference(reference))).loaded.manifest.step == 30)
+        }
+        #expect(try store.load(#require(CheckpointReference("best:loss:max"))).loaded.manifest.step == 10)
+        #expect(throws: CheckpointError.self) { _ = try store.load(.id(prefix: "abce")) }
     }
 
     @Test func aWriterThatOpensTheStoreReadsNoManifest() throws {

@@ -56,6 +56,11 @@ enum Output {
     private static func escape(_ text: String, _ replacement: (Unicode.Scalar) -> String) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
+            // Nearly all of them, and looking a category up takes its time.
+            if (0x20..<0x7F).contains(scalar.value) {
+                result.append(scalar)
+                continue
+            }
             switch scalar.properties.generalCategory {
             // Controls start escape sequences; formats turn text around; the others have no look of their own.
             case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate:

@@ -12,45 +12,40 @@ extension CheckpointStore {
         case .id(let prefix): return try candidates(prefix: prefix)
         case .tag(let tag): return try candidates(tag: tag)
         case .best(let metric, let isLargest):
-            return try best(of: metric, isLargest: isLargest, catalog.entries(try newestFirst()))
+            return try best(Best(metric: metric, isLargest: isLargest), try newestFirst())
         }
     }
 
     private func newestFirst() throws(CheckpointError) -> [ManifestName] { try files.names().reversed() }
 
     private func candidates(prefix: String) throws(CheckpointError) -> [ManifestName] {
-        let names = try newestFirst()
-        // A checkpoint that cannot be read has no id to match.
-        let matches = zip(names, catalog.entries(names)).filter { (try? $0.1.get())?.id.description.hasPrefix(prefix) == true }
+        let matches = catalog.names(idPrefix: prefix, among: try newestFirst())
         guard matches.count <= 1 else {
             throw CheckpointError(.notFound, "id prefix \(prefix) means \(matches.count) checkpoints", remedy: "Give more digits")
         }
-        return matches.map(\.0)
+        return matches
     }
 
     private func candidates(tag: TagName) throws(CheckpointError) -> [ManifestName] {
         guard let mark = try MarkFiles(files).mark(tag) else { return [] }
-        let kind = try translating("the tag \(tag)") { try fileSystem.kind(of: directories.path(of: mark.name)) }
-        guard kind == .file else {
-            throw CheckpointError(
-                .notFound, "the tag \(tag) is that of step \(mark.name.step) of run \(mark.name.run), which is there no more",
-                remedy: "Remove the tag with ckpt tag --delete, or move it with --force")
+        do throws(CheckpointError) {
+            if try files.load(mark.name).manifest.id == mark.id { return [mark.name] }
+        } catch {
+            // Damage is told of by whoever reads the checkpoint.
+            guard error.code == .notFound else { return [mark.name] }
         }
-        return [mark.name]
+        throw CheckpointError(
+            .notFound, "the tag \(tag) is that of step \(mark.name.step) of run \(mark.name.run) (\(mark.id)), which is there no more",
+            remedy: "Remove the tag with ckpt tag --delete, or move it with --force")
     }
 
     /// The catalog is an index that a flipped bit can change: what it calls best is believed only if the manifest says the same.
-    private func best(
-        of metric: String, isLargest: Bool, _ entries: [Result<CatalogEntry, CheckpointError>]
-    ) throws(CheckpointError) -> [ManifestName] {
-        let known = entries.compactMap { try? $0.get() }  // a checkpoint that cannot be read has no metrics
-        guard let best = Best(metric: metric, isLargest: isLargest).choose(known.map { ($0.name, $0.metrics[metric] ?? .nan) }) else {
-            return []
-        }
+    private func best(_ rule: Best, _ names: [ManifestName]) throws(CheckpointError) -> [ManifestName] {
+        guard let best = rule.choose(catalog.values(of: rule.metric, among: names)) else { return [] }
         let manifest = try files.load(best.name).manifest
-        if manifest.metrics.first(where: { $0.name == metric })?.value == best.value { return [best.name] }
-        let read = known.compactMap { try? files.load($0.name) }.map(CatalogKeeper.entry)  // as said above
-        return Best(metric: metric, isLargest: isLargest).choose(read.map { ($0.name, $0.metrics[metric] ?? .nan) }).map { [$0.name] } ?? []
+        if manifest.metrics.first(where: { $0.name == rule.metric })?.value == best.value { return [best.name] }
+        let read = names.compactMap { try? files.load($0) }.map(CatalogKeeper.entry)  // what cannot be read has no metrics
+        return rule.choose(read.compactMap { entry in entry.metrics[rule.metric].map { (entry.name, $0) } }).map { [$0.name] } ?? []
     }
 
     /// Loads the checkpoint that is meant. `latest` walks back past damaged manifests, which are returned.

@@ -120,6 +120,26 @@ final class CatalogKeeper: Sendable {
         }
     }
 
+    /// Those of `names` whose id begins so; one that cannot be read has no id.
+    func names(idPrefix prefix: String, among names: [ManifestName]) -> [ManifestName] {
+        // A catalog that fails a query is as good as none.
+        let found = try? current.map { (names: Set(try $0.names(idPrefix: prefix)), known: try $0.names()) }
+        return names.filter { name in
+            if let found, found.known.contains(name) { return found.names.contains(name) }
+            return (try? files.load(name).manifest.id)?.description.hasPrefix(prefix) == true  // as said above
+        }
+    }
+
+    /// The values of a metric that those of `names` have, in their order; one that cannot be read has none.
+    func values(of metric: String, among names: [ManifestName]) -> [(name: ManifestName, value: Double)] {
+        // A catalog that fails a query is as good as none.
+        let found = try? current.map { (values: try $0.values(of: metric), known: try $0.names()) }
+        return names.compactMap { name in
+            if let found, found.known.contains(name) { return found.values[name].map { (name, $0) } }
+            return (try? files.load(name)).flatMap { Self.entry($0).metrics[metric] }.map { (name, $0) }  // as said above
+        }
+    }
+
     /// Segments that are in use as far as the catalog knows: reason enough to keep one, and never to remove one.
     func segmentsInUse() -> Set<SegmentName> {
         // A catalog that fails a query is as good as none.
