@@ -33,8 +33,8 @@ struct MarkTests {
         for step in 1...8 {
             checkpointer.mutate { tensors.fill(UInt64(step)) }
             try checkpointer.save(step: step).wait()
-            if step == 2 { try openStore(memory, for: .maintaining).tag(.step(2), tag("good")) }
-            if step == 4 { try openStore(memory, for: .maintaining).pin(.step(4)) }
+            if step == 2 { try openForMaintaining(memory).tag(.step(2), tag("good")) }
+            if step == 4 { try openForMaintaining(memory).pin(.step(4)) }
         }
         try checkpointer.close()
         let store = checkpointer.store

@@ -201,7 +201,7 @@ struct RepackTests {
         }
         for step in 1...5 { try save(step) }
         // 3 and 4 become deltas of 5; then 5 goes before... nothing may go that 4 needs.
-        _ = try openStore(memory, for: .maintaining).repack()
+        _ = try openForMaintaining(memory).repack()
         for step in 6...7 { try save(step) }
         try checkpointer.close()
         #expect(try steps(of: checkpointer.store) == [7, 6, 5])

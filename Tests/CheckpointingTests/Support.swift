@@ -24,5 +24,16 @@ func openStore(
     try CheckpointStore(fileSystem: fileSystem, root: "/store", access: access, usesCatalog: false)
 }
 
+/// Opens a store for maintaining as soon as its writer lets go: it removes old checkpoints after it has told of the commit.
+func openForMaintaining(_ fileSystem: any FileSystem) throws(CheckpointError) -> CheckpointStore {
+    for _ in 0..<1000 {
+        do throws(CheckpointError) { return try openStore(fileSystem, for: .maintaining) } catch {
+            guard error.code == .busy else { throw error }
+            sleepMilliseconds(1)
+        }
+    }
+    return try openStore(fileSystem, for: .maintaining)
+}
+
 /// Steps of the checkpoints in a store, newest first; a damaged one is nil.
 func steps(of store: CheckpointStore) throws -> [Int?] { try store.checkpoints().map { try? $0.get().step } }
