@@ -24,7 +24,8 @@ package struct ZstdCodec: BlockCodec {
     package func prepareToEncode(threads: Int, rawBytes: Int) {
         let room = encodedBytesMax(rawBytes)
         // Without the memory, encoding allocates when it must.
-        guard let zeros = try? AlignedBuffer(count: rawBytes, hugePages: false), let stored = try? AlignedBuffer(count: room, hugePages: false)
+        guard let zeros = try? AlignedBuffer(count: rawBytes, hugePages: false),
+            let stored = try? AlignedBuffer(count: room, hugePages: false)
         else { return }
         unsafe ZstdContexts.compressors.prepare(threads) { context in
             let (from, to) = unsafe (zeros.region.bytes, stored.region.mutableBytes)
