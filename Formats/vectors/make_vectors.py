@@ -12,6 +12,7 @@ import json
 import os
 import struct
 import sys
+from fractions import Fraction
 
 import lz4.block
 import xxhash
@@ -19,7 +20,7 @@ import zstandard
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILES = {}  # path under HERE -> bytes
-RAW, LZ4, ZSTD, PLANES, DELTA = range(5)
+RAW, LZ4, ZSTD, PLANES, DELTA, CAST_BF16, CAST_F16 = range(7)
 NO_BASE = 0xFFFFFFFF
 WIDTHS = dict(f64=8, f32=4, f16=2, bf16=2, f8e4m3=1, f8e5m2=1, i64=8, i32=4, i16=2, i8=1, u64=8, u32=4, u16=2, u8=1, bool=1)
 
@@ -135,6 +136,15 @@ class Manifest:
 
     def add_block(self, block, which=0):
         self.blocks.append((which, block.codec, block.offset, len(block.stored), len(block.raw), block.hash, NO_BASE))
+        return len(self.blocks) - 1
+
+    def add_delta(self, block, base, which=0):
+        row = self.add_block(block, which)
+        self.blocks[row] = (*self.blocks[row][:6], base)
+        return row
+
+    def add_cast(self, codec, size, base, offset):
+        self.blocks.append((self.blocks[base][0], codec, offset, 0, size, 0, base))
         return len(self.blocks) - 1
 
     def add_chunk(self, raw, block, offset, epoch=7):
@@ -364,6 +374,8 @@ def make_segment_vectors():
            "a page of zeros before the first block; the hash is right")
     bad("row-raw-codec", index + 12, u32(101), "codec raw, storedBytes is not rawBytes", index + 8)
     bad("row-stored-hash", index + 16, bytes([one[index + 16] ^ 1]), "a bit of the storedHash flipped", 4096)
+    damage("segment-codec-cast", "segment", rehash_segment(patch(one, index + 24, b"\x05"), index), index + 24,
+           "a cast in a segment; the hash is right")
     refused("segment-codec-63", "segment", rehash_segment(patch(one, index + 24, b"\x3f"), index), index + 24, "codec 63")
     bad("row-reserved", index + 25, b"\1", "first reserved byte set")
     bad("block-padding", 4096 + 100, b"\1", "the first byte after the block set")
@@ -515,6 +527,53 @@ def make_plane_vectors():
         put(f"valid/block-{name}.json", {"kind": "block", "codec": codec, "rawBytes": len(raw),
                                          **({} if base is None else {"base": base.hex()}), "expect": {"digest": hash128(raw).hex()}})
     make_invalid_planes(f32, step)
+    make_cast_vectors(f32, special)
+
+
+def rounded(number, fraction_bits, exponent_min, exponent_max):
+    """A binary32, given by its bits, as a float with fewer bits, by the definition: the nearest of all there are, and of two the even one."""
+    sign, magnitude = number >> 31, number & 0x7FFFFFFF
+    width = fraction_bits + (exponent_max - exponent_min + 2).bit_length()
+    infinity = (exponent_max - exponent_min + 2) << fraction_bits
+    if magnitude > 0x7F800000:
+        return sign << width | infinity | 1 << (fraction_bits - 1)
+    if magnitude == 0x7F800000:
+        return sign << width | infinity
+    exponent = max(magnitude >> 23, 1)
+    value = Fraction((magnitude & 0x7FFFFF) | (0x800000 if magnitude >> 23 else 0)) * Fraction(2) ** (exponent - 150)
+
+    def meaning(bits):  # the infinity stands for what would come next
+        exponent, part = max(bits >> fraction_bits, 1), bits & (1 << fraction_bits) - 1
+        whole = part | (1 << fraction_bits if bits >> fraction_bits else 0)
+        return Fraction(whole) * Fraction(2) ** (exponent - 1 + exponent_min - fraction_bits)
+    low, high = 0, infinity
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if meaning(middle) <= value else (low, middle)
+    below, above = value - meaning(low), meaning(high) - value
+    nearest = low if below < above or (below == above and low % 2 == 0) else high
+    return sign << width | nearest
+
+
+def cast(codec, source):
+    shape = (7, -126, 127) if codec == CAST_BF16 else (10, -14, 15)
+    numbers = struct.unpack(f"<{len(source) // 4}I", source)
+    return struct.pack(f"<{len(numbers)}H", *(rounded(number, *shape) for number in numbers))
+
+
+def make_cast_vectors(f32, special):
+    ties = struct.pack("<24I", *(bits | sign for sign in (0, 1 << 31) for bits in (
+        0x3F808000, 0x3F818000, 0x3F807FFF, 0x3F801000, 0x3F803000, 0x3F800FFF, 0x477FEFFF, 0x477FF000, 0x33000000, 0x33000001,
+        0x387FF000, 0x33C00000)))
+    source = f32 + special + ties
+    for name, codec in (("bf16", CAST_BF16), ("f16", CAST_F16)):
+        raw = cast(codec, source)
+        put(f"valid/block-cast-{name}.bin", b"")
+        put(f"valid/block-cast-{name}.json", {"kind": "block", "codec": codec, "rawBytes": len(raw), "base": source.hex(),
+                                              "expect": {"digest": hash128(raw).hex()}})
+    put_invalid_block("cast-no-base", CAST_BF16, 32, b"", None, "no base")
+    put_invalid_block("cast-base-short", CAST_BF16, 32, b"", special[:-4], "a base of less than twice the length")
+    put_invalid_block("cast-stored", CAST_F16, 32, b"\0", special, "stored bytes")
 
 
 def make_invalid_planes(f32, step):
@@ -635,6 +694,10 @@ def make_valid_manifests():
     m = Manifest()
     m.required = 2  # a feature that is allowed and not made use of
     put_valid("manifest-feature-delta", m)
+    m = Manifest()
+    m.required = 4
+    put_valid("manifest-feature-cast", m)
+    put_valid("manifest-cast", cast_manifest())
     m = Manifest(unknown_key={"deep": [[], {}]})
     m.text["metrics"] = {"caf\u00e9": 1, "cafe\u0301": 2, "": 3, "../x": 4}
     block = Block(RAW, noise(64, "names"))
@@ -676,6 +739,43 @@ def make_more_valid_manifests():
 def nested(m, depth):
     """The JSON with an unknown key so deep that `depth` brackets are open at once, the outermost among them."""
     return m.json()[:-1] + b', "deep": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def cast_manifest():
+    """A segment with a block of masters; one tensor is the cast of all of them, another of the last eight, which are in the middle of an element."""
+    m = Manifest()
+    block = Block(RAW, floats(40, "masters") + b"x")
+    m.add_segment(segment([block]))
+    row = m.add_block(block)
+    m.required = 4
+    m.add_tensor("master", "f32", [40], m.add_chunk(block.raw[:160], row, 0), 1)
+    for name, kind, codec, source, offset in (("w", "bf16", CAST_BF16, block.raw[:160], 0), ("h", "f16", CAST_F16, block.raw[129:161], 129)):
+        raw = cast(codec, source)
+        m.add_tensor(name, kind, [len(raw) // 2], m.add_chunk(raw, m.add_cast(codec, len(raw), row, offset), 0), 1)
+    return m
+
+
+def make_invalid_casts():
+    """Rows of the manifest above: block 1 is a cast of block 0."""
+    blocks = cast_manifest().places()[2]
+
+    def bad(name, row, why, at, features=4, **changes):
+        m = cast_manifest()
+        m.required = features
+        fields = dict(zip(("segment", "codec", "offset", "stored", "raw", "hash", "base"), m.blocks[row]))
+        m.blocks[row] = tuple({**fields, **changes}.values())
+        damage("manifest-cast-" + name, "manifest", m.data(), blocks + 40 * row + at, why + "; the hash is right")
+
+    bad("without-feature", 1, "a cast without the feature", 32, features=2)
+    bad("no-base", 1, "a cast without a base", 32, base=NO_BASE)
+    bad("self", 1, "a cast of itself", 32, base=1)
+    bad("of-cast", 2, "a cast of a cast", 8, base=1, offset=0)
+    bad("outside", 1, "a cast of more than its base has", 8, offset=2)
+    bad("offset-huge", 1, "an offset of 2^35", 8, offset=1 << 35)
+    bad("odd", 1, "a cast of half an element", 8, raw=79)
+    bad("stored", 1, "a cast with stored bytes", 0, stored=80)
+    bad("hash", 1, "a cast with a stored hash", 0, hash=1)
+    bad("base-of-raw", 0, "a base of a raw block", 32, base=0)
 
 
 def small_manifest(**changes):
@@ -734,7 +834,7 @@ def make_invalid_headers():
     bad("file-bytes-more", 40, struct.pack("<Q", size + 8), "fileBytes larger than the file", None)
     bad("file-bytes-huge", 40, b"\xff" * 8, "fileBytes 2^64 - 1", None)
     damage("manifest-feature-no-hash", "manifest", patch(data, 12, b"\1"), end, "feature parts, and no matching hash")
-    for bit, feature in {0: "parts", 2: "cast", 3: "alias"}.items():
+    for bit, feature in {0: "parts", 3: "alias"}.items():
         refused(f"manifest-feature-{feature}", "manifest", rehash_manifest(patch(data, 12, bytes([1 << bit]))), 12,
                 f"required feature {feature}")
     damage("manifest-reserved2-middle", "manifest", rehash_manifest(patch(data, 55, b"\1")), 55,
@@ -1036,6 +1136,36 @@ def make_objects_store():
     put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": [checkpoint]})
 
 
+def make_repacked_store():
+    """Three checkpoints of one run; the oldest is a delta of the middle one, that one of the newest. Weights are casts of their masters."""
+    base, checkpoints, newer = "stores/repacked", [], None
+    put(f"{base}/store.json", store_json())
+    masters = {step: floats(600, f"master {step // 100}", 0.02 + step / 1e6) for step in (10, 20, 30)}
+    for step in (30, 20, 10):
+        attempt, raw = make_id(f"repacked {step}"), masters[step]
+        if newer is None:
+            block = Block(RAW, raw)
+        else:
+            block = Block(DELTA, raw, sub_block(raw, 4, [2, 2, 2, 2], residual=3, base=newer[0][1].raw))
+        data = segment([block], 0, 0, attempt)
+        put(f"{base}/segments/{segment_name(attempt)}", data)
+        m = Manifest(id=attempt.hex(), run_name="repacked", step=step, created_ms=CREATED + step)
+        row = None
+        for which, (older, old_block, old_attempt) in enumerate(reversed([(data, block, attempt)] + (newer or []))):
+            m.add_segment(older, old_attempt)
+            row = m.add_block(old_block, which) if row is None else m.add_delta(old_block, row, which)
+        newer = [(data, block, attempt)] + (newer or [])
+        m.required = (2 if len(newer) > 1 else 0) | 4
+        half = cast(CAST_BF16, raw)
+        m.add_tensor("master", "f32", [20, 30], m.add_chunk(raw, row, 0), 1, "optimizer")
+        m.add_tensor("weight", "bf16", [20, 30], m.add_chunk(half, m.add_cast(CAST_BF16, len(half), row, 0), 0), 1)
+        put(f"{base}/manifests/{RUN.hex()}-{step:020}.manifest", m.data())
+        tensors = [{**{key: t[key] for key in ("name", "type", "shape", "role")}, "digest": hash128(content).hex()}
+                   for t, content in zip(m.text["tensors"], (raw, half))]
+        checkpoints.append({"id": attempt.hex(), "run": RUN.hex(), "step": step, "metrics": {}, "tensors": tensors, "objects": []})
+    put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": checkpoints[::-1]})
+
+
 def main():
     make_store_vectors()
     make_segment_vectors()
@@ -1045,9 +1175,11 @@ def main():
     make_more_valid_manifests()
     make_invalid_headers()
     make_invalid_rows()
+    make_invalid_casts()
     make_invalid_json()
     make_store()
     make_objects_store()
+    make_repacked_store()
     new = different = 0
     for path, data in FILES.items():
         target = os.path.join(HERE, path)

@@ -73,4 +73,21 @@ double ck_entropy(const uint32_t counts[256]);
 /* The 15 most frequent bytes, most frequent first, and how often each occurs. */
 void ck_most_frequent(const uint32_t counts[256], uint8_t symbols[15], uint32_t ranked[15]);
 
+/* What binary32 is rounded to, to the nearest and to even between two (Formats/codecs.md, Casts). */
+typedef enum { ck_cast_bf16, ck_cast_f16 } ck_cast_type;
+
+/* Casts of one instruction set. Every set gives the same bytes. */
+typedef struct {
+  const char *name;
+
+  /* Casts count elements. */
+  void (*cast)(void *to, const void *from, size_t count, ck_cast_type type);
+
+  /* Whether count narrow elements are, bit for bit, the casts of the wide ones. */
+  int (*is_cast)(const void *narrow, const void *wide, size_t count, ck_cast_type type);
+} ck_cast_kernels;
+
+/* The sets that the running CPU has, best first, NULL after the last. */
+const ck_cast_kernels *const *ck_cast_kernel_sets(void);
+
 #endif

@@ -31,15 +31,15 @@ package struct DeltaCodec: Sendable {
     }
 }
 
-/// What decodes a block of codec 4 for somebody who has no base: nothing.
-struct BaselessDeltaCodec: BlockCodec {
-    var identifier: CodecIdentifier { .delta }
+/// Stands for codecs whose blocks are made of another block, where that one is not at hand.
+struct BaselessCodec: BlockCodec {
+    let identifier: CodecIdentifier
 
     func encodedBytesMax(_ rawBytes: Int) -> Int { SubBlocks.encodedBytesMax(rawBytes) }
 
     func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int? { nil }
 
     func decode(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(CodecError) {
-        throw CodecError(.delta, "a block that is a delta, and no base to add it to")
+        throw CodecError(identifier, "a block that is made of another one, which is not known")
     }
 }

@@ -8,9 +8,12 @@ struct PlannedState: Sendable {
     let plan: CapturePlan
     /// What the bytes of each block are.
     let runs: [[ElementRun]]
+    /// What may be stored as a cast.
+    let castSources: CastSources
     let memories: CodecMemories
 
-    init(key: PlanKey, plan: CapturePlan, _ inventory: StateInventory) {
+    init(key: PlanKey, plan: CapturePlan, castSources: CastSources, _ inventory: StateInventory) {
+        self.castSources = castSources
         self.key = key
         self.plan = plan
         runs = plan.blocks.map { block in

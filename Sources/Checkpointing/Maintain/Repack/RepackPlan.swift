@@ -20,7 +20,8 @@ struct BlockUses {
     }
 
     mutating func add(_ tables: Manifest.Tables) {
-        for block in tables.blocks {
+        // A cast lies nowhere, and goes with its base whatever becomes of that.
+        for block in tables.blocks where !block.codec.isCast {
             counts[Self.key(block, tables.segments), default: 0] += 1
             if let base = block.base { bases.insert(Self.key(tables.blocks[base], tables.segments)) }
         }
@@ -29,7 +30,7 @@ struct BlockUses {
 
     /// - Returns: segments that nobody names any more.
     mutating func remove(_ tables: Manifest.Tables) -> [SegmentName] {
-        for block in tables.blocks { counts[Self.key(block, tables.segments), default: 1] -= 1 }
+        for block in tables.blocks where !block.codec.isCast { counts[Self.key(block, tables.segments), default: 1] -= 1 }
         return tables.segments.map(\.name).filter { name in
             segmentCounts[name, default: 1] -= 1
             return segmentCounts[name] == 0
