@@ -296,12 +296,13 @@ class Elements:
     def unzigzag(self, y):
         return ((y & ~self.ones) >> 1) ^ ((y & self.ones) * (2**self.bits - 1))
 
-    def rotated_right(self, y):
-        return (y & ~self.ones) >> 1 | (y & self.ones) << (self.bits - 1)
+    def rotated_right(self, y, by):
+        low = self.ones * (2**by - 1)
+        return (y & ~low) >> by | (y & low) << (self.bits - by)
 
-    def undone(self, y, rotated, residual, base):
-        if rotated:
-            y = self.rotated_right(y)
+    def undone(self, y, rotation, residual, base):
+        if rotation:
+            y = self.rotated_right(y, rotation)
         if residual == 1:
             return y ^ base
         if residual == 2:
@@ -368,24 +369,53 @@ def decode_sub_block(codec, stored, at, raw_left, base):
             raise ValueError(f"planes: {what} before {at}")
 
     word = u32(take(4), 0)
-    size, width, rotated, residual = word & 0xFFFFFF, 1 << (word >> 24 & 3), word >> 26 & 1, word >> 27 & 3
-    check(word >> 29 == 0, "reserved bits")
+    size, width, residual, is_sorted = word & 0xFFFFFF, 1 << (word >> 24 & 3), word >> 27 & 3, word >> 31
+    rotation = word >> 26 & 1 | word >> 28 & 6
     check(width <= size <= min(SUB_BLOCK_BYTES_MAX, raw_left), "rawBytes out of range")
-    check(not rotated or width > 1 and residual < 2, "a rotation that is not allowed")
+    check(width > 1 or rotation == is_sorted == 0, "a layout that is not allowed")
     check(residual == 0 or codec == 4, "a residual without a base")
-    rows, count, out = [u32(take(4), 0) for _ in range(width)], size // width, bytearray(size)
-    for plane, row in enumerate(rows):
+    count, out, grid = size // width, bytearray(size), None
+    counts = [count] * width
+    if is_sorted and not residual:
+        columns, first = grid = u32(take(4), 0), u32(take(4), 0)
+        check(2 <= columns <= count and first < columns, "a grid that is not allowed")
+        counts += [columns, (first + count - 1) // columns + 1]
+    planes, rows = [], [u32(take(4), 0) for _ in counts]
+    for row, plane_bytes in zip(rows, counts):
         mode, bits, inner, payload = row >> 24 & 3, row >> 26 & 3, row >> 28, row & 0xFFFFFF
         check(inner <= 4 and (mode == 3 or bits == inner == 0), "reserved bits of a plane")
-        check(payload == {0: 1, 1: count}.get(mode, payload), "storedBytes of a plane")
-        out[plane:count * width:width] = decode_plane(mode, bits + 1, inner, take(payload), count)
-    if rotated or residual:
-        elements, body = Elements(width, count), count * width
-        base_number = int.from_bytes(base[:body], "little") if residual else 0
-        number = elements.undone(int.from_bytes(out[:body], "little"), rotated, residual, base_number)
+        check(payload == {0: 1, 1: plane_bytes}.get(mode, payload), "storedBytes of a plane")
+        planes.append(decode_plane(mode, bits + 1, inner, take(payload), plane_bytes))
+    for plane in range(width):
+        out[plane:count * width:width] = planes[plane]
+    body = count * width
+    order = sorted_order(grid, planes[width:], base, count, width) if is_sorted else None
+    if rotation or residual:
+        elements = Elements(width, count)
+        base_number = int.from_bytes(permuted(base[:body], order, width), "little") if residual else 0
+        number = elements.undone(int.from_bytes(out[:body], "little"), rotation, residual, base_number)
         out[:body] = number.to_bytes(body, "little")
-    out[count * width:] = take(size % width)
+    if is_sorted:
+        places = bytearray(body)
+        for number, place in enumerate(order):
+            places[place * width:(place + 1) * width] = out[number * width:(number + 1) * width]
+        out[:body] = places
+    out[body:] = take(size % width)
     return out, at
+
+
+def sorted_order(grid, lines, base, count, width):
+    """The places, in the order of their keys."""
+    if grid:
+        columns, first = grid
+        keys = [lines[0][(first + i) % columns] + lines[1][(first + i) // columns] for i in range(count)]
+    else:
+        keys = [int.from_bytes(base[i * width + width - 2:i * width + width], "little") >> 7 & 255 for i in range(count)]
+    return sorted(range(count), key=keys.__getitem__)
+
+
+def permuted(data, order, width):
+    return data if order is None else b"".join(data[i * width:(i + 1) * width] for i in order)
 
 
 def decode_plane(mode, bits, inner, payload, count):

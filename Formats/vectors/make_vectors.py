@@ -452,12 +452,14 @@ def residual_of(kind, x, b, bits):
     return [x, x ^ b, zigzag(x - b & mask), zigzag(ordered(x) - ordered(b) & mask)][kind]
 
 
-def split(raw, width, rotated=0, residual=0, base=None):
+def split(raw, width, rotated=0, residual=0, base=None, keys=None):
     """The byte planes of the elements."""
     bits, base = 8 * width, base or bytes(len(raw))
     values = [residual_of(residual, x, b, bits) for x, b in zip(lanes(raw, width), lanes(base, width))]
+    if keys:  # sorting the values sorts elements and base alike
+        values = [value for _, value in sorted(zip(keys, values), key=lambda pair: pair[0])]
     if rotated:
-        values = [(y << 1 | y >> (bits - 1)) & 2**bits - 1 for y in values]
+        values = [(y << rotated | y >> (bits - rotated)) & 2**bits - 1 for y in values]
     return [bytes(y >> (8 * p) & 255 for y in values) for p in range(width)]
 
 
@@ -472,11 +474,17 @@ def top(plane, bits, inner=0):
     return table + words + (struct.pack("<I", len(escapes)) + top(escapes, inner) if inner else escapes)
 
 
-def sub_block(raw, width, modes, rotated=0, residual=0, base=None):
-    """A mode is 0, 1, 2, or (3, bits) or (3, bits, inner) of a plane."""
-    word = len(raw) | {1: 0, 2: 1, 4: 2, 8: 3}[width] << 24 | rotated << 26 | residual << 27
-    rows, payloads = b"", b""
-    for plane, mode in zip(split(raw, width, rotated, residual, base), modes):
+def sub_block(raw, width, modes, rotated=0, residual=0, base=None, order=None):
+    """A mode is 0, 1, 2, or (3, bits) or (3, bits, inner) of a plane. An order is "base", or (columns, first, bytes of columns, bytes of rows)."""
+    word = len(raw) | {1: 0, 2: 1, 4: 2, 8: 3}[width] << 24 | (rotated & 1) << 26 | residual << 27 | rotated >> 1 << 29 | bool(order) << 31
+    rows, payloads, keys, more = b"", b"", None, []
+    if order == "base":
+        keys = [b >> (8 * width - 9) & 255 for b in lanes(base, width)]
+    elif order:
+        columns, first, *more = order
+        keys = [more[0][(first + i) % columns] + more[1][(first + i) // columns] for i in range(len(raw) // width)]
+        rows = struct.pack("<II", columns, first)
+    for plane, mode in zip(split(raw, width, rotated, residual, base, keys) + more, modes):
         kind, bits, inner = (*mode, 0)[:3] if isinstance(mode, tuple) else (mode, 1, 0)
         assert kind or len(set(plane)) == 1
         payload = {0: lambda: plane[:1], 1: lambda: plane, 2: lambda: encode(ZSTD, plane), 3: lambda: top(plane, bits, inner)}[kind]()
@@ -521,6 +529,16 @@ def make_plane_vectors():
         "delta-ordered-special": delta(special, special[32:] + special[:32], 4, [1] * 4, residual=3),
         "delta-ordered-2": delta(special[:-1], special[1:], 2, [1, 1], residual=3),
         "delta-equal": delta(f32, f32, 4, [0] * 4, residual=3),
+        "planes-rotated-3": planes(f32, 4, [2, 1, 1, 2], rotated=3),
+        "planes-rotated-7": planes(f32[:-1], 2, [1, 1], rotated=7),
+        "planes-sorted": planes(f32, 4, [1, 1, 1, 2, 1, 1], rotated=1, order=(30, 0, noise(30, "c"), noise(5, "r"))),
+        "planes-sorted-inside": planes(f32[:-3], 4, [1, 1, 1, 2, 1, 0], order=(40, 39, noise(40, "c"), bytes([9]) * 5)),
+        "planes-sorted-2": planes(f32, 2, [1, 2, 2, (3, 1)], rotated=4, order=(2, 1, b"ab", noise(151, "r"))),
+        "planes-sorted-8": planes(f32, 8, [1] * 8 + [0, 0], order=(75, 74, bytes(75), bytes(2))),
+        "delta-sorted": delta(f32, step, 4, [2, 2, 2, 2], residual=3, order="base"),
+        "delta-sorted-xor": delta(special[:-1], special[1:], 2, [1, 1], rotated=2, residual=1, order="base"),
+        "delta-sorted-grid": delta(f32, step, 4, [1, 1, 1, 2, 1, 1], rotated=1, order=(50, 7, noise(50, "c"), noise(4, "r"))),
+        "delta-rotated-5": delta(f32, step, 4, [2, 2, 2, 2], rotated=5, residual=3),
     }
     for name, (codec, raw, stored, base) in good.items():
         put(f"valid/block-{name}.bin", stored)
@@ -580,6 +598,7 @@ def make_invalid_planes(f32, step):
     size = len(f32)
     whole, tops = sub_block(f32, 4, [1, 1, 1, 2], 1), sub_block(f32, 4, [1, 1, 1, (3, 3)], 1)
     inner = sub_block(f32, 1, [(3, 1, 3)])
+    grid = sub_block(f32, 4, [1] * 6, order=(30, 0, noise(30, "c"), noise(5, "r")))
     delta = sub_block(f32, 4, [1, 1, 1, 1], residual=3, base=step)
     part = sub_block(f32[:130], 1, [(3, 2)])  # its last group has two bytes
     word = lambda data, at, change: patch(data, at, struct.pack("<I", struct.unpack_from("<I", data, at)[0] ^ change))
@@ -595,9 +614,17 @@ def make_invalid_planes(f32, step):
         "planes-zero": (struct.pack("<II", 0, 1 | 1 << 24) + whole, "a sub-block of no bytes"),
         "planes-less-than-element": (sub_block(f32[:598], 1, [1]) + struct.pack("<3I", 2 | 2 << 24, 0, 0) + bytes(14),
                                      "two bytes of elements of four"),
-        "planes-reserved": (word(whole, 0, 1 << 29), "reserved bit 29 set"),
-        "planes-reserved-last": (word(whole, 0, 1 << 31), "reserved bit 31 set"),
         "planes-rotated-1": (word(sub_block(f32, 1, [1]), 0, 1 << 26), "bytes alone, rotated"),
+        "planes-rotated-1-by-2": (word(sub_block(f32, 1, [1]), 0, 1 << 29), "bytes alone, rotated by 2"),
+        "planes-sorted-1": (word(sub_block(f32, 1, [1]), 0, 1 << 31), "bytes alone, sorted"),
+        "planes-sorted-columns-1": (word(grid, 4, 30 ^ 1), "one column"),
+        "planes-sorted-columns-0": (word(grid, 4, 30), "no column"),
+        "planes-sorted-columns-many": (word(grid, 4, 30 ^ 151), "more columns than elements"),
+        "planes-sorted-columns-huge": (word(grid, 4, 30 ^ 0xFFFFFFFF), "2^32 - 1 columns"),
+        "planes-sorted-first": (word(grid, 8, 30), "the first element beyond the last column"),
+        "planes-sorted-rows": (word(grid, 8, 1), "one row more than there are bytes for"),
+        "planes-sorted-cut-grid": (grid[:11], "the grid is cut short"),
+        "planes-sorted-cut-lines": (grid[:-1], "the bytes of the rows are cut short"),
         "planes-residual": (word(whole, 0, 1 << 27), "a residual without a base"),
         "planes-row-reserved": (word(whole, 4, 1 << 31), "the reserved bit of a row set"),
         "planes-row-inner": (word(whole, 4, 1 << 28), "coded escapes of a plane that is raw"),
@@ -628,7 +655,6 @@ def make_invalid_planes(f32, step):
     put_invalid_block("planes-top-beyond", PLANES, 130, bytes(beyond), None, "a bit beyond the end of the plane")
     put_invalid_block("delta-no-base", DELTA, size, delta, None, "no base")
     put_invalid_block("delta-base-short", DELTA, size, delta, step[:-1], "a base of another length")
-    put_invalid_block("delta-rotated-difference", DELTA, size, word(delta, 0, 1 << 26), step, "a rotated difference")
     put_invalid_block("delta-cut", DELTA, size, delta[:-1], step, "cut short")
 
 

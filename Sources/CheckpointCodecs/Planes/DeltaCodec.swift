@@ -16,7 +16,7 @@ package struct DeltaCodec: Sendable {
         into stored: UnsafeMutableRawBufferPointer
     ) -> Int? {
         precondition(base.count == raw.count, "a delta's base is as long as what is encoded")
-        return unsafe SubBlocks.encode(raw, base: base, SubBlockSlices(runs), effort, memory: nil, into: stored)
+        return unsafe SubBlocks.encode(raw, base: base, SubBlockSlices(runs, isThorough: effort == .max), effort, memory: nil, into: stored)
     }
 
     /// Decodes all of `stored` into exactly `raw.count` bytes.
@@ -40,6 +40,6 @@ struct BaselessCodec: BlockCodec {
     func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int? { nil }
 
     func decode(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(CodecError) {
-        throw CodecError(identifier, "a block that is made of another one, which is not known")
+        throw CodecError(identifier, "a block that is made of its base, and no base")
     }
 }

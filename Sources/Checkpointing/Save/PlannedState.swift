@@ -17,7 +17,10 @@ struct PlannedState: Sendable {
         self.key = key
         self.plan = plan
         runs = plan.blocks.map { block in
-            plan.chunks[block.chunks].map { ElementRun(bytes: $0.range.count, type: inventory.tensors[$0.tensor].view.type) }
+            plan.chunks[block.chunks].map { chunk in
+                let view = inventory.tensors[chunk.tensor].view
+                return ElementRun(chunk.range, of: view.type, shape: view.shape)
+            }
         }
         memories = CodecMemories(blocks: plan.blocks.count)
     }
