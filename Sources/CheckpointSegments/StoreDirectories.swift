@@ -8,6 +8,8 @@ package struct StoreDirectories: Sendable {
     package let manifests: FilePath
     package let segments: FilePath
     package let staging: FilePath
+    package let tags: FilePath
+    package let pins: FilePath
     package let catalog: FilePath
     package let lock: FilePath
     package let maintenanceLock: FilePath
@@ -19,6 +21,8 @@ package struct StoreDirectories: Sendable {
         manifests = root.appending("manifests")
         segments = root.appending("segments")
         staging = root.appending("staging")
+        tags = root.appending("tags")
+        pins = root.appending("pins")
         catalog = root.appending("catalog.sqlite")
         lock = root.appending("writer.lock")
         maintenanceLock = root.appending("maintenance.lock")

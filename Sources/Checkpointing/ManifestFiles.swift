@@ -18,7 +18,10 @@ package struct ManifestFiles: Sendable {
 
     /// Names of all checkpoints, oldest first. Foreign names are skipped.
     package func names() throws(CheckpointError) -> [ManifestName] {
-        try list().compactMap { ManifestName($0) }.sorted()
+        // Numbers of one run are sorted quicker than names of many.
+        var steps: [RunID: [Int]] = [:]
+        for name in try list().lazy.compactMap({ ManifestName($0) }) { steps[name.run, default: []].append(name.step) }
+        return steps.keys.sorted().flatMap { run in (steps[run] ?? []).sorted().map { ManifestName(run: run, step: $0) } }
     }
 
     /// Names in `manifests/` that are not manifests.

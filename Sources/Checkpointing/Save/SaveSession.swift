@@ -239,6 +239,9 @@ final class SaveSession: Sendable {
 
     private func expire(keeping keepLast: Int) throws(CheckpointError) {
         var expired = Retention.expired(try store.files.names(), of: run, keepLast: keepLast)
+        guard !expired.isEmpty else { return }
+        let protected = try MarkFiles(store.files).protected()
+        expired.removeAll(where: protected.contains)
         // What a save in flight reuses stays until a later save ends.
         if let reuse { expired = reuse.retire(expired) }
         guard options.mechanisms.recycles else { return try expiry.remove(expired, discard: nil) }
