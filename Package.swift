@@ -130,7 +130,7 @@ let package = Package(
                 "ckpt", "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
                 "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
             ],
-            exclude: ["torch_files.py"], swiftSettings: strict),
+            exclude: ["Golden", "torch_files.py"], swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
         .target(name: "CBaseline", path: "Tools/bench/Baseline"),
         .target(
