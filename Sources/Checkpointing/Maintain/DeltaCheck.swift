@@ -22,6 +22,8 @@ struct DeltaCheck {
     let manifest: Manifest
     /// Told of already.
     let lost: LostBlocks
+    /// Nil: all of them.
+    let chosen: BlockSample?
 
     func findings() -> [VerificationReport.Finding] {
         let source = BlockSource(store: store, manifest: manifest)
@@ -38,7 +40,9 @@ struct DeltaCheck {
     }
 
     private func isToBeChecked(_ row: Int) -> Bool {
-        manifest.blocks[row].base != nil && !manifest.chain(of: row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
+        let block = manifest.blocks[row]
+        guard chosen?.contains(block.location, in: manifest.segments[block.segment].name) ?? true else { return false }
+        return block.base != nil && !manifest.chain(of: row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
     }
 
     private func finding(_ row: Int, _ error: CheckpointError) -> VerificationReport.Finding {
