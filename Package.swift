@@ -127,7 +127,8 @@ let package = Package(
         .testTarget(
             name: "CkptTests",
             dependencies: [
-                "ckpt", "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
+                "ckpt", "ReferenceTrainer",
+                "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
                 "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
             ],
             exclude: ["Golden", "torch_files.py"], swiftSettings: strict),

@@ -19,7 +19,9 @@ struct Ckpt: ParsableCommand {
             \(ExitCode.table)
             """,
         version: Version.number,
-        subcommands: [Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Import.self, Export.self, Repack.self, Bench.self])
+        subcommands: [
+            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Import.self, Export.self, Repack.self, Bench.self,
+        ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
 

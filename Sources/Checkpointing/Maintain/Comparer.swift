@@ -20,11 +20,14 @@ struct Comparer: ~Copyable {
         result.epsilon = epsilon
     }
 
-    mutating func compareTensors(matching patterns: [NamePattern]) throws(CheckpointError) {
-        func isMeant(_ tensor: ComparedTensor) -> Bool { patterns.isEmpty || patterns.contains { $0.matches(tensor.name) } }
-        let pairs = Self.pairs(before.tensors.filter(isMeant), after.tensors.filter(isMeant), name: \.name)
+    mutating func compareTensors(where isMeant: (String) -> Bool) throws(CheckpointError) {
+        let pairs = Self.pairs(before.tensors.filter { isMeant($0.name) }, after.tensors.filter { isMeant($0.name) }, name: \.name)
         for (old, new) in pairs { result.tensors.append(try compare(old, new)) }
         result.readBytes += before.readBytes + after.readBytes
+    }
+
+    mutating func compareTensors(matching patterns: [NamePattern]) throws(CheckpointError) {
+        try compareTensors { name in patterns.isEmpty || patterns.contains { $0.matches(name) } }
         guard !result.tensors.isEmpty || patterns.isEmpty else {
             let names = patterns.map(\.description).joined(separator: ", ")
             throw CheckpointError(.notFound, "no tensor matches \(names) on either side", remedy: "ckpt inspect lists them all")

@@ -90,6 +90,15 @@ extension CheckpointStore {
         return comparer.result
     }
 
+    /// Compares tensors of these names only, of two checkpoints of this store.
+    package func compareTensors(
+        _ before: Manifest, with after: Manifest, where isMeant: (String) -> Bool
+    ) throws(CheckpointError) -> CheckpointComparison {
+        var comparer = Comparer(ComparedSide(before, of: self), ComparedSide(after, of: self), epsilon: nil)
+        try comparer.compareTensors(where: isMeant)
+        return comparer.result
+    }
+
     /// Compares the tensors of a checkpoint with tensors that lie elsewhere: in memory, or in a file.
     package func compare(
         _ before: Manifest, with after: any StateProvider, epsilon: Double? = nil, matching patterns: [NamePattern] = []

@@ -43,6 +43,13 @@ package final class TensorStream {
         of record: TensorRecord, _ statistics: TensorStatistics, bins: Int
     ) throws(CheckpointError) -> TensorHistogram? {
         guard let range = statistics.range else { return nil }
+        return try histogram(of: record, in: range, bins: bins)
+    }
+
+    /// - Parameter range: holds every finite element.
+    package func histogram(
+        of record: TensorRecord, in range: ClosedRange<Double>, bins: Int
+    ) throws(CheckpointError) -> TensorHistogram {
         var histogram = TensorHistogram(range, bins: bins)
         try forEachPart(of: record) { histogram.add($0, of: record.type) }
         return histogram
