@@ -94,6 +94,7 @@ struct TrainCommand: ParsableCommand {
 
     private func train(_ training: TrainingRun, _ checkpointer: Checkpointer) throws {
         let log = try lossLog.map { try LossLog(path: $0) }
+        var held = Duration.zero
         while training.step < steps {
             let loss = training.advance(checkpointer)
             let step = training.step
@@ -101,7 +102,9 @@ struct TrainCommand: ParsableCommand {
             if step % 10 == 0 || step == 1 { say("step \(step) loss \(String(format: "%.4f", loss))") }
             if step % every == 0 || step == steps {
                 say("saving step \(step)\(fingerprint(training))")
-                try checkpointer.save(step: step, metrics: ["loss": Double(loss)])
+                let (before, stall) = (held, checkpointer.stall)
+                held = stall.submit + stall.fence + stall.backpressure
+                try checkpointer.save(step: step, metrics: ["loss": Double(loss), "stall_s": (held - before) / .seconds(1)])
             }
         }
     }

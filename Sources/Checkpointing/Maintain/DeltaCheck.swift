@@ -22,6 +22,8 @@ struct DeltaCheck {
     let manifest: Manifest
     /// Told of already.
     let lost: LostBlocks
+    /// Nil: all of them.
+    let chosen: BlockSample?
 
     func findings() -> [VerificationReport.Finding] {
         let source = BlockSource(store: store, manifest: manifest)
@@ -38,7 +40,11 @@ struct DeltaCheck {
     }
 
     private func isToBeChecked(_ row: Int) -> Bool {
-        manifest.blocks[row].base != nil && !stored(row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
+        let block = manifest.blocks[row]
+        guard block.base != nil else { return false }
+        let first = manifest.blocks[stored(row)[0]]
+        guard chosen?.contains(first.location, in: manifest.segments[first.segment].name) ?? true else { return false }
+        return !stored(row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
     }
 
     /// What has to be read for a block, the nearest first: a cast has no bytes of its own.
