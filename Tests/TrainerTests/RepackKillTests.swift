@@ -10,7 +10,7 @@ import Testing
 @Suite("Killed repacking")
 struct RepackKillTests {
     /// 100 and more in the long campaign, `Tools/campaign`.
-    private static let kills = Int(ProcessInfo.processInfo.environment["CKPT_REPACK_KILLS"] ?? "") ?? 8
+    private static let kills = Int(ProcessInfo.processInfo.environment["CKPT_REPACK_KILLS"] ?? "") ?? 4
 
     private let directory: TemporaryDirectory
     private let tool: Program
