@@ -8,6 +8,7 @@ package struct StoreDirectories: Sendable {
     package let manifests: FilePath
     package let segments: FilePath
     package let staging: FilePath
+    package let quarantine: FilePath
     package let catalog: FilePath
     package let lock: FilePath
     package let maintenanceLock: FilePath
@@ -19,6 +20,7 @@ package struct StoreDirectories: Sendable {
         manifests = root.appending("manifests")
         segments = root.appending("segments")
         staging = root.appending("staging")
+        quarantine = root.appending("quarantine")
         catalog = root.appending("catalog.sqlite")
         lock = root.appending("writer.lock")
         maintenanceLock = root.appending("maintenance.lock")

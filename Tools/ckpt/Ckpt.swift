@@ -11,7 +11,8 @@ struct Ckpt: ParsableCommand {
         discussion: """
             STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or \
             more digits of a checkpoint's id. Nothing here ever writes to a store, but for import, which \
-            adds a checkpoint, repack, which makes history smaller, and bench, which makes a store of its own.
+            adds a checkpoint, repack, which makes history smaller, repair, which puts damage aside, and bench, which makes a \
+            store of its own.
 
             Example: ckpt ls runs/first
 
@@ -20,7 +21,8 @@ struct Ckpt: ParsableCommand {
             """,
         version: Version.number,
         subcommands: [
-            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Import.self, Export.self, Repack.self, Bench.self,
+            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Repair.self, Import.self, Export.self, Repack.self,
+            Bench.self,
         ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
