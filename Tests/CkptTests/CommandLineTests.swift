@@ -19,7 +19,7 @@ import Testing
         #expect(words.contains("Exit codes: " + documented.joined(separator: " ") + " USAGE:"))
     }
 
-    @Test(arguments: ["ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "report", "repair"])
+    @Test(arguments: ["ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "report", "repair", "doctor"])
     func everyVerbHasHelpWithAnExample(_ verb: String) throws {
         let help = try ckpt(verb, "--help")
         #expect(help.status == 0 && help.output.contains("Example: ckpt \(verb) "))

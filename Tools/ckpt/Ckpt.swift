@@ -22,7 +22,7 @@ struct Ckpt: ParsableCommand {
         version: Version.number,
         subcommands: [
             Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Repair.self, Import.self, Export.self, Repack.self,
-            Bench.self,
+            Doctor.self, Bench.self,
         ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
