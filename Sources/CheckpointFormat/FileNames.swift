@@ -9,13 +9,27 @@ package struct ManifestName: Hashable, Sendable, Comparable, CustomStringConvert
         self.step = step
     }
 
+    private static let suffix = Array(".manifest".utf8)
+
+    /// In one pass over the bytes: a store may have a hundred thousand of them, and each listing parses all.
     package init?(_ text: String) {
-        guard text.utf8.count == 62, text.hasSuffix(".manifest") else { return nil }
-        let fields = text.dropLast(9).split(separator: "-", omittingEmptySubsequences: false)
-        guard fields.count == 2, let run = RunID(fields[0]), let step = Decimal.value(of: fields[1], digits: 20) else {
-            return nil
+        let bytes = text.utf8.span
+        guard bytes.count == 62, bytes[32] == UInt8(ascii: "-") else { return nil }
+        var run: UInt128 = 0
+        for index in 0..<32 {
+            guard let digit = Hexadecimal.digit(bytes[index]) else { return nil }
+            run = run << 4 | UInt128(digit)
         }
-        self.init(run: run, step: step)
+        var step = 0
+        for index in 33..<53 {
+            guard (0x30...0x39).contains(bytes[index]) else { return nil }
+            let (product, isTooLarge) = step.multipliedReportingOverflow(by: 10)
+            let (sum, overflows) = product.addingReportingOverflow(Int(bytes[index] - 0x30))
+            if isTooLarge || overflows { return nil }
+            step = sum
+        }
+        for index in 53..<62 where bytes[index] != Self.suffix[index - 53] { return nil }
+        self.init(run: RunID(rawValue: run), step: step)
     }
 
     package var description: String { "\(run)-\(Decimal.string(of: step, digits: 20)).manifest" }

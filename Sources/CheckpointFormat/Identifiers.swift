@@ -57,6 +57,15 @@ public struct Hash128: Identifier {
 }
 
 package enum Hexadecimal {
+    /// The value of a lower-case digit.
+    static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte - 0x30
+        case 0x61...0x66: byte - 0x61 + 10
+        default: nil
+        }
+    }
+
     package static func string(of value: UInt128) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 32 - digits.count) + digits

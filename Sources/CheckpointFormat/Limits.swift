@@ -22,6 +22,7 @@ package enum Limits {
     package static let groupsMax = 65536
     package static let deltaChainMax = 8
     package static let featureNamesMax = 64
+    package static let tagBytesMax = 128
 
     /// The table of Formats/limits.md, for the test that compares the two.
     package static let table: [(name: String, value: Int)] = [
@@ -34,7 +35,7 @@ package enum Limits {
         ("storeJSONBytesMax", storeJSONBytesMax), ("jsonDepthMax", jsonDepthMax), ("nameBytesMax", nameBytesMax),
         ("rankOfTensorMax", rankOfTensorMax), ("tensorsPerManifestMax", tensorsPerManifestMax),
         ("metricsMax", metricsMax), ("groupsMax", groupsMax), ("deltaChainMax", deltaChainMax),
-        ("featureNamesMax", featureNamesMax),
+        ("featureNamesMax", featureNamesMax), ("tagBytesMax", tagBytesMax),
     ]
 }
 

@@ -55,7 +55,8 @@ package struct BlockReader: Sendable {
         }
     }
 
-    private func readStored(_ block: SegmentBlock, into region: MemoryRegion) throws(SegmentError) {
+    /// Fills `region`, of exactly `storedBytes` bytes, with the block as it is stored.
+    package func readStored(_ block: SegmentBlock, into region: MemoryRegion) throws(SegmentError) {
         try wrappingIO { () throws(FileSystemError) in
             unsafe try file.read(into: region.mutableBytes, at: block.offset)
         }

@@ -9,6 +9,8 @@ package struct StoreDirectories: Sendable {
     package let segments: FilePath
     package let staging: FilePath
     package let quarantine: FilePath
+    package let tags: FilePath
+    package let pins: FilePath
     package let catalog: FilePath
     package let lock: FilePath
     package let maintenanceLock: FilePath
@@ -21,6 +23,8 @@ package struct StoreDirectories: Sendable {
         segments = root.appending("segments")
         staging = root.appending("staging")
         quarantine = root.appending("quarantine")
+        tags = root.appending("tags")
+        pins = root.appending("pins")
         catalog = root.appending("catalog.sqlite")
         lock = root.appending("writer.lock")
         maintenanceLock = root.appending("maintenance.lock")

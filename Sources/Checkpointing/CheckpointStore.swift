@@ -70,7 +70,7 @@ public final class CheckpointStore: Sendable {
 
     /// All checkpoints, newest first. Damaged ones have an error in their place.
     public func checkpoints() throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
-        catalog.entries(try files.names().reversed()).map { $0.map(CheckpointSummary.init) }
+        try summaries(try files.names().reversed())
     }
 
     /// How far the catalog is from the manifests: checkpoints that it does not know, and those that are gone; nil if it cannot be used.
@@ -78,7 +78,15 @@ public final class CheckpointStore: Sendable {
 
     /// The newest `limit` checkpoints.
     public func newest(_ limit: Int) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
-        catalog.entries(try files.names().suffix(limit).reversed()).map { $0.map(CheckpointSummary.init) }
+        try summaries(try files.names().suffix(limit).reversed())
+    }
+
+    private func summaries(_ names: [ManifestName]) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
+        let marks = try marks()
+        let tags = marks.tagsByName()
+        return catalog.entries(names).map { entry in
+            entry.map { CheckpointSummary($0, tags: tags[$0.name] ?? [], isPinned: marks.pins.contains($0.name)) }
+        }
     }
 }
 
@@ -106,9 +114,19 @@ public struct CheckpointSummary: Sendable {
     public var logicalBytes: Int
     /// Bytes of blocks as stored.
     public var storedBytes: Int
+    /// Its tags, in order.
+    public var tags: [String]
+    /// Whether it is pinned.
+    public var isPinned: Bool
     package var name: ManifestName
 
-    init(_ entry: CatalogEntry) {
+    init(_ entry: CatalogEntry, _ marks: Marks) {
+        self.init(entry, tags: marks.tagsByName()[entry.name] ?? [], isPinned: marks.pins.contains(entry.name))
+    }
+
+    init(_ entry: CatalogEntry, tags: [String], isPinned: Bool) {
+        self.tags = tags
+        self.isPinned = isPinned
         id = entry.id
         run = entry.name.run
         runName = entry.runName

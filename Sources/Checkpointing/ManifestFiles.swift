@@ -18,7 +18,10 @@ package struct ManifestFiles: Sendable {
 
     /// Names of all checkpoints, oldest first. Foreign names are skipped.
     package func names() throws(CheckpointError) -> [ManifestName] {
-        try list().compactMap { ManifestName($0) }.sorted()
+        // Numbers of one run are sorted quicker than names of many.
+        var steps: [RunID: [Int]] = [:]
+        for name in try list().lazy.compactMap({ ManifestName($0) }) { steps[name.run, default: []].append(name.step) }
+        return steps.keys.sorted().flatMap { run in (steps[run] ?? []).sorted().map { ManifestName(run: run, step: $0) } }
     }
 
     /// Names in `manifests/` that are not manifests.
@@ -43,6 +46,20 @@ package struct ManifestFiles: Sendable {
             return Loaded(manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
         } catch {
             throw CheckpointError(error, path: path.string)
+        }
+    }
+
+    /// Reads one manifest, and does something with what it names. If that is gone because history has been repacked meanwhile, it is done
+    /// once more with what is there now.
+    package func reading<R>(
+        _ name: ManifestName, _ body: (Manifest) throws(CheckpointError) -> R
+    ) throws(CheckpointError) -> R {
+        let loaded = try load(name)
+        do throws(CheckpointError) { return try body(loaded.manifest) } catch {
+            guard error.code == .notFound || error.code == .damaged else { throw error }
+            // The error is that of the first try if there is nothing new.
+            guard let newer = try? load(name), newer.hash != loaded.hash else { throw error }
+            return try body(newer.manifest)
         }
     }
 

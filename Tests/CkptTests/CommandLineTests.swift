@@ -19,7 +19,10 @@ import Testing
         #expect(words.contains("Exit codes: " + documented.joined(separator: " ") + " USAGE:"))
     }
 
-    @Test(arguments: ["ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "report", "repair", "doctor"])
+    @Test(arguments: [
+        "ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "log", "stats", "tag", "pin", "unpin", "prune", "copy",
+        "report", "repair", "doctor",
+    ])
     func everyVerbHasHelpWithAnExample(_ verb: String) throws {
         let help = try ckpt(verb, "--help")
         #expect(help.status == 0 && help.output.contains("Example: ckpt \(verb) "))
@@ -27,7 +30,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ["ls"], ["fly", "s"], ["ls", "s", "--limit", "0"], ["inspect", "s", "zz"], ["diff", "s", "1"], ["restore", "s"],
+        ["ls"], ["fly", "s"], ["ls", "s", "--limit", "0"], ["inspect", "s", "a/b"], ["diff", "s", "1"], ["restore", "s"],
         ["ls", "s", "--what\u{1B}[31m"],
     ])
     func badUsageIsTwo(_ arguments: [String]) throws {

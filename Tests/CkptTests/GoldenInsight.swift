@@ -2,8 +2,9 @@ import Foundation
 import Testing
 
 /// Outputs that are compared with files in `Golden/`, once what differs from run to run is written as a word: ids in the order of their
-/// appearance, times, paths of the test's folder, and places of blocks, which threads share out as they come. With `CKPT_RECORD_GOLDEN` set the files are written anew.
-struct Golden {
+/// appearance, times, paths of the test's folder, and places of blocks, which threads share out as they come. With `CKPT_RECORD_GOLDEN` set
+/// the files are written anew.
+struct GoldenOutput {
     let folder: Folder
 
     func expect(_ run: Run, _ name: String, status: Int32, sourceLocation: SourceLocation = #_sourceLocation) throws {

@@ -4,8 +4,8 @@ import Testing
 
 /// The pure parts of a report.
 @Suite struct ReportPartTests {
-    private func node(_ id: UInt128, _ run: UInt128, _ step: Int, parent: UInt128? = nil) -> Lineage.Node {
-        Lineage.Node(
+    private func node(_ id: UInt128, _ run: UInt128, _ step: Int, parent: UInt128? = nil) -> Ancestry.Node {
+        Ancestry.Node(
             id: CheckpointID(rawValue: id), run: RunID(rawValue: run), step: step, parent: parent.map { CheckpointID(rawValue: $0) })
     }
 
@@ -13,20 +13,20 @@ import Testing
         let nodes = [
             node(1, 1, 10), node(2, 1, 20), node(3, 1, 30), node(4, 2, 25, parent: 2), node(5, 2, 30, parent: 2), node(6, 3, 5),
         ]
-        #expect(Lineage.path(to: 4, in: nodes) == [0, 1, 3, 4])
-        #expect(Lineage.path(to: 2, in: nodes) == [0, 1, 2])
-        #expect(Lineage.path(to: 5, in: nodes) == [5])
+        #expect(Ancestry.path(to: 4, in: nodes) == [0, 1, 3, 4])
+        #expect(Ancestry.path(to: 2, in: nodes) == [0, 1, 2])
+        #expect(Ancestry.path(to: 5, in: nodes) == [5])
     }
 
     @Test func aForgedCircleEnds() {
         let nodes = [node(1, 1, 10, parent: 2), node(2, 2, 5, parent: 1)]
-        #expect(Lineage.path(to: 0, in: nodes) == [1, 0])
+        #expect(Ancestry.path(to: 0, in: nodes) == [1, 0])
     }
 
     @Test func someStandForMany() {
-        #expect(Lineage.evenly(Array(0..<5), 10) == [0, 1, 2, 3, 4])
-        #expect(Lineage.evenly(Array(0...100), 5) == [0, 25, 50, 75, 100])
-        #expect(Lineage.evenly(Array(0..<7), 2) == [0, 6])
+        #expect(Ancestry.evenly(Array(0..<5), 10) == [0, 1, 2, 3, 4])
+        #expect(Ancestry.evenly(Array(0...100), 5) == [0, 25, 50, 75, 100])
+        #expect(Ancestry.evenly(Array(0..<7), 2) == [0, 6])
     }
 
     @Test func layersAreWhatNamesHaveInCommon() {

@@ -40,10 +40,17 @@ let program = (Bundle.main.executableURL ?? URL(fileURLWithPath: CommandLine.arg
 
 func ckpt(_ arguments: String...) throws -> Run { try ckpt(arguments) }
 
-func ckpt(_ arguments: [String]) throws -> Run {
+/// - Parameter environment: variables to be set besides those of the tests.
+func ckpt(_ arguments: [String], environment: [String: String] = [:]) throws -> Run {
+    try execute(program, arguments, environment)
+}
+
+/// Runs any program.
+func execute(_ program: URL, _ arguments: [String], _ environment: [String: String] = [:]) throws -> Run {
     let process = Process()
     process.executableURL = program
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     let (output, errors) = (Pipe(), Pipe())
     (process.standardOutput, process.standardError) = (output, errors)
     try process.run()

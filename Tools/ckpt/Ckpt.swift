@@ -9,10 +9,11 @@ struct Ckpt: ParsableCommand {
         commandName: "ckpt",
         abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints; and measures saving.",
         discussion: """
-            STORE is the directory of a store. REF is latest, a step (1000, step-1000, step_001000), or the first 4 or \
-            more digits of a checkpoint's id. Nothing here ever writes to a store, but for import, which \
-            adds a checkpoint, repack, which makes history smaller, repair, which puts damage aside, and bench, which makes a \
-            store of its own.
+            STORE is the directory of a store. It may be left out where CKPT_STORE is set: the first argument is then taken for STORE \
+            only if it is a directory, or a path (with a /) that is no file. REF is latest, a step (1000, step-1000, step_001000), a \
+            tag, the first 4 or more digits of a checkpoint's id, or best:METRIC, the checkpoint with the smallest value \
+            (best:METRIC:max, the largest). Only these write to a store: import adds a checkpoint, and copy adds some; tag, pin and \
+            unpin mark them; prune removes them; repack makes history smaller; repair puts damage aside; bench makes a store of its own.
 
             Example: ckpt ls runs/first
 
@@ -21,8 +22,8 @@ struct Ckpt: ParsableCommand {
             """,
         version: Version.number,
         subcommands: [
-            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Repair.self, Import.self, Export.self, Repack.self,
-            Doctor.self, Bench.self,
+            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Doctor.self, Import.self, Export.self,
+            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Repair.self, Copy.self, Bench.self,
         ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
@@ -38,7 +39,7 @@ struct Ckpt: ParsableCommand {
 
     private static func execute(_ arguments: [String]) -> ExitCode {
         do {
-            var command = try parseAsRoot(arguments)
+            var command = try parse(arguments)
             guard let verb = command as? any Verb else {
                 try command.run()
                 return .fine
@@ -49,6 +50,17 @@ struct Ckpt: ParsableCommand {
             return report(error)
         } catch {
             return report(parsing: error)
+        }
+    }
+
+    /// With `CKPT_STORE` set, a line that does not begin with STORE is read as if the variable's value stood there.
+    private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
+        guard let store = CommonArguments.defaultStore, let verb = arguments.first, verb != Bench.configuration.commandName else {
+            return try parseAsRoot(arguments)
+        }
+        do { return try parseAsRoot(arguments) } catch {
+            if exitCode(for: error).isSuccess || verb.hasPrefix("-") { throw error }
+            return try parseAsRoot([verb, store] + arguments.dropFirst())
         }
     }
 
@@ -80,16 +92,20 @@ extension Verb {
 
 /// What every verb has.
 struct CommonArguments: ParsableArguments {
-    @Argument(help: "The store's directory.")
+    @Argument(help: "The store's directory; CKPT_STORE may stand for it.", completion: .directory)
     var store: String
 
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
     var json = false
 
+    func validate() throws { try Self.check(store) }
+
     func open() throws -> CheckpointStore { try CheckpointStore.open(store, for: .reading) { Output.warn($0) } }
 }
 
 extension CheckpointReference: ExpressibleByArgument {
+    public static var defaultCompletionKind: CompletionKind { .references }
+
     /// REF on the command line.
     public init?(argument: String) { self.init(argument) }
 }

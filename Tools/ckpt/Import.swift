@@ -57,6 +57,7 @@ struct Import: Verb {
     var name: String?
 
     func validate() throws {
+        try CommonArguments.check(store)
         if step < 0 { throw ValidationError("--step must be at least 0.") }
         if format != "auto", ForeignFormat(rawValue: format) == nil { throw ValidationError("--format \(format) is not known.") }
         _ = try metrics()

@@ -42,10 +42,11 @@ struct Inspect: Verb {
                 figures: figures[index])
         }
         ProgressLine.clear()
+        let marks = try store.marks()
         if common.json {
-            printJSON(manifest, tensors, objects, skipped)
+            printJSON(manifest, marks, tensors, objects, skipped)
         } else {
-            printText(manifest, tensors, objects)
+            printText(manifest, marks, tensors, objects)
         }
         return .fine
     }
@@ -79,10 +80,12 @@ struct Inspect: Verb {
     }
 
     private func printJSON(
-        _ manifest: Manifest, _ tensors: [Row], _ objects: [ObjectContent], _ skipped: [CheckpointError]
+        _ manifest: Manifest, _ marks: Marks, _ tensors: [Row], _ objects: [ObjectContent], _ skipped: [CheckpointError]
     ) {
         Output.json(
             manifest.description.adding([
+                .init("tags", .strings(marks.tagsByName()[manifest.name] ?? [])),
+                .init("pinned", .bool(marks.pins.contains(manifest.name))),
                 .init("complete", .object(manifest.completeness.map { .init($0.part, .bool($0.isPresent)) })),
                 .init("completeness", Completeness(of: manifest).json),
                 .init("tensors", .array(tensors.map { row in
@@ -93,8 +96,10 @@ struct Inspect: Verb {
             ]))
     }
 
-    private func printText(_ manifest: Manifest, _ tensors: [Row], _ objects: [ObjectContent]) {
+    private func printText(_ manifest: Manifest, _ marks: Marks, _ tensors: [Row], _ objects: [ObjectContent]) {
         printHead(manifest)
+        let tags = (marks.tagsByName()[manifest.name] ?? []) + (marks.pins.contains(manifest.name) ? ["(pinned)"] : [])
+        if !tags.isEmpty { Output.line("tags        \(tags.joined(separator: " "))") }
         printTensors(tensors)
         for object in objects {
             Output.line()

@@ -1,20 +1,27 @@
-import ArgumentParser
+public import ArgumentParser
 import CheckpointFormat
-import Checkpointing
+public import Checkpointing
 import Foundation
 
 struct Ls: Verb {
     static let configuration = CommandConfiguration(
         commandName: "ls", abstract: "Lists the checkpoints of a store, newest first.",
         discussion: """
-            Example: ckpt ls runs/first --limit 10
+            Example: ckpt ls runs/first --where 'step>1000 and loss<2.1' --sort loss --limit 10
 
-            What the catalog knows is shown without opening the manifests; `ckpt verify` finds all damage.
+            A condition compares step, created (2026-01-31T12:00), age (7d), run, id, parent, tag, size (1.5GB), stored, ratio, tensors, \
+            objects, pinned (0 or 1) or a metric by its name, with < <= > >= = !=; and, or, not and parentheses join them. Texts are \
+            compared with patterns: * and ? are wild. What the catalog knows is shown without opening the manifests; `ckpt \
+            verify` finds all damage.
             """)
 
     @OptionGroup var common: CommonArguments
+    @OptionGroup var selection: Selection
 
-    @Option(help: ArgumentHelp("Shows only the newest.", valueName: "n"))
+    @Option(help: ArgumentHelp("Sorts by this, the smallest first; with :desc, the largest first.", valueName: "key"))
+    var sort: CheckpointOrder?
+
+    @Option(help: ArgumentHelp("Shows only the first.", valueName: "n"))
     var limit: Int?
 
     func validate() throws {
@@ -23,61 +30,115 @@ struct Ls: Verb {
 
     func execute() throws -> ExitCode {
         let store = try common.open()
-        let checkpoints = try limit.map { try store.newest($0) } ?? store.checkpoints()
-        if common.json { printJSON(store, checkpoints) } else { printTable(checkpoints) }
-        let isWhole = checkpoints.allSatisfy { if case .success = $0 { true } else { false } }
-        return isWhole ? .fine : .difference
+        let (checkpoints, damaged) = try find(in: store)
+        if common.json { printJSON(store, checkpoints, damaged) } else { printTable(checkpoints, damaged) }
+        return damaged.isEmpty ? .fine : .difference
     }
 
-    private func printTable(_ checkpoints: [Result<CheckpointSummary, CheckpointError>]) {
+    private func find(in store: CheckpointStore) throws -> (checkpoints: [CheckpointSummary], damaged: [CheckpointError]) {
+        let isEvery = selection.isEmpty && sort == nil
+        let found = try isEvery ? limit.map { try store.newest($0) } ?? store.checkpoints() : store.checkpoints()
+        var (checkpoints, damaged) = found.separated
+        checkpoints = selection.of(checkpoints)
+        if let sort { checkpoints = sort.sorted(checkpoints, now: .now) }
+        return (Array(checkpoints.prefix(limit ?? .max)), damaged)
+    }
+
+    private func printTable(_ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError]) {
         var table = Table([
-            "STEP", "ID", "RUN", "CREATED", "METRICS", "TENSORS", "SIZE", "STORED", "RATIO", "PARENT",
+            "STEP", "ID", "RUN", "CREATED", "METRICS", "TENSORS", "SIZE", "STORED", "RATIO", "PARENT", "TAGS",
         ])
-        for checkpoint in checkpoints {
-            switch checkpoint {
-            case .success(let summary): table.add(cells(summary))
-            case .failure(let error): table.add(line: "\(error.code.rawValue): \(error)")
-            }
-        }
+        for checkpoint in checkpoints { table.add(cells(checkpoint)) }
+        for error in damaged { table.add(line: "\(error.code.rawValue): \(error)") }
         table.print()
-        if checkpoints.isEmpty { Output.line("no checkpoints") }
+        if checkpoints.isEmpty, damaged.isEmpty { Output.line("no checkpoints") }
     }
 
     private func cells(_ summary: CheckpointSummary) -> [String] {
-        let metrics = summary.metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(Output.figure($0.value))" }
-        return [
-            String(summary.step), Output.short(summary.id),
-            summary.runName.isEmpty ? Output.short(summary.run) : "\(Output.short(summary.run)) \(summary.runName)",
-            Output.time(summary.created), metrics.isEmpty ? "-" : metrics.joined(separator: " "),
+        [
+            String(summary.step), Output.short(summary.id), summary.runText, Output.time(summary.created), summary.metricsText,
             String(summary.tensorCount), Output.size(summary.logicalBytes), Output.size(summary.storedBytes),
-            Output.ratio(summary.logicalBytes, summary.storedBytes), summary.parent.map { Output.short($0) } ?? "-",
+            Output.ratio(summary.logicalBytes, summary.storedBytes), summary.parent.map { Output.short($0) } ?? "-", summary.marksText,
         ]
     }
 
-    private func printJSON(_ store: CheckpointStore, _ checkpoints: [Result<CheckpointSummary, CheckpointError>]) {
-        var whole: [JSONValue] = []
-        var damaged: [JSONValue] = []
-        for checkpoint in checkpoints {
-            switch checkpoint {
-            case .success(let summary): whole.append(json(summary))
-            case .failure(let error): damaged.append(.error(error))
-            }
-        }
+    private func printJSON(_ store: CheckpointStore, _ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError]) {
         Output.json(
             .object([
-                .init("store", .hex(store.id)), .init("checkpoints", .array(whole)), .init("damaged", .array(damaged)),
+                .init("store", .hex(store.id)), .init("checkpoints", .array(checkpoints.map(\.json))),
+                .init("damaged", .array(damaged.map { .error($0) })),
             ]))
     }
+}
 
-    private func json(_ summary: CheckpointSummary) -> JSONValue {
-        let milliseconds = (summary.created.timeIntervalSince1970 * 1000).rounded()
+/// Which checkpoints a verb is about.
+struct Selection: ParsableArguments {
+    @Option(name: .customLong("where"), help: ArgumentHelp("Only those of which this is true.", valueName: "condition"))
+    var condition: String?
+
+    @Option(help: ArgumentHelp("Only those of this run: the first digits of its id, or its name; * and ? are wild.", valueName: "run"))
+    var run: String?
+
+    var isEmpty: Bool { condition == nil && run == nil }
+
+    func validate() throws {
+        do { _ = try query } catch { throw ValidationError("--where, \(error)") }
+    }
+
+    private var query: CheckpointQuery? {
+        get throws(CheckpointQuery.Mistake) {
+            guard let condition else { return nil }
+            return try CheckpointQuery(condition)
+        }
+    }
+
+    func of(_ checkpoints: [CheckpointSummary]) -> [CheckpointSummary] {
+        let (query, now) = (try? query, Date.now)  // validated above
+        return checkpoints.filter { checkpoint in isOfRun(checkpoint) && query?.matches(checkpoint, now: now) ?? true }
+    }
+
+    func isOfRun(_ checkpoint: CheckpointSummary) -> Bool { run.map { checkpoint.isOf(run: $0) } ?? true }
+}
+
+extension CheckpointOrder: ExpressibleByArgument {
+    /// What stands after `--sort`.
+    public init?(argument: String) { self.init(argument) }
+}
+
+extension [Result<CheckpointSummary, CheckpointError>] {
+    var separated: (checkpoints: [CheckpointSummary], damaged: [CheckpointError]) {
+        reduce(into: ([], [])) { parts, result in
+            switch result {
+            case .success(let summary): parts.0.append(summary)
+            case .failure(let error): parts.1.append(error)
+            }
+        }
+    }
+}
+
+extension CheckpointSummary {
+    /// Whether its run is meant: by the first digits of the id, or by the name.
+    func isOf(run text: String) -> Bool { run.description.hasPrefix(text) || NamePattern(text).matches(runName) }
+
+    var runText: String { runName.isEmpty ? Output.short(run) : "\(Output.short(run)) \(runName)" }
+
+    var metricsText: String {
+        let metrics = metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(Output.figure($0.value))" }
+        return metrics.isEmpty ? "-" : metrics.joined(separator: " ")
+    }
+
+    var marksText: String { (tags + (isPinned ? ["(pinned)"] : [])).joined(separator: " ") }
+
+    var json: JSONValue {
+        let milliseconds = (created.timeIntervalSince1970 * 1000).rounded()
         return .object([
-            .init("id", .hex(summary.id)), .init("run", .hex(summary.run)), .init("run_name", .string(summary.runName)),
-            .init("step", .count(summary.step)), .init("created_ms", .count(Int(exactly: milliseconds) ?? 0)),
-            .init("parent", summary.parent.map { .hex($0) } ?? .null),
-            .init("metrics", .metrics(summary.metrics.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
-            .init("tensors", .count(summary.tensorCount)), .init("objects", .count(summary.objectCount)),
-            .init("bytes", .count(summary.logicalBytes)), .init("stored_bytes", .count(summary.storedBytes)),
+            .init("id", .hex(id)), .init("run", .hex(run)), .init("run_name", .string(runName)),
+            .init("step", .count(step)), .init("created_ms", .count(Int(exactly: milliseconds) ?? 0)),
+            .init("parent", parent.map { .hex($0) } ?? .null),
+            .init("metrics", .metrics(metrics.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
+            .init("tensors", .count(tensorCount)), .init("objects", .count(objectCount)),
+            .init("bytes", .count(logicalBytes)), .init("stored_bytes", .count(storedBytes)),
+            .init("tags", .strings(tags)), .init("pinned", .bool(isPinned)),
         ])
     }
 }

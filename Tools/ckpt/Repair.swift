@@ -20,7 +20,7 @@ struct Repair: Verb {
     var dryRun = false
 
     func execute() throws -> ExitCode {
-        let store = try CheckpointStore.open(common.store, for: dryRun ? .reading : .maintaining) { Output.warn($0) }
+        let store = dryRun ? try common.open() : try common.openForMaintaining()
         let progress = ProgressLine("checking")
         let report = try store.repair(isDryRun: dryRun) { progress.show($0, of: $1) }
         ProgressLine.clear()

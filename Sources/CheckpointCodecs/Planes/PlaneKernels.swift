@@ -93,7 +93,7 @@ package struct PlanePointers {
 
 extension PlaneTransform {
     fileprivate var c: ck_transform {
-        ck_transform(width: UInt32(width), rotated: isRotated ? 1 : 0, residual: ck_residual(UInt32(residual.rawValue)))
+        ck_transform(width: UInt32(width), rotation: UInt32(rotation), residual: ck_residual(UInt32(residual.rawValue)))
     }
 }
 

@@ -11,7 +11,9 @@ enum Retention {
     ///   - keepLast: how many of the run stay, at least one.
     static func expired(_ names: [ManifestName], of run: RunID, keepLast: Int) -> [ManifestName] {
         precondition(keepLast >= 1)
-        return names.filter { $0.run == run }.dropLast(keepLast)
+        var policy = RetentionPolicy()
+        policy.keepLast = keepLast
+        return RetentionPlan(names.filter { $0.run == run }.map { RetentionItem(name: $0) }, policy, now: 0).removed
     }
 }
 
@@ -64,6 +66,9 @@ final class Expiry: Sendable {
             throw CheckpointError(
                 .busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
         }
+        // Marks are made under the same lock, and may be newer than the choice of names.
+        let protected = try MarkFiles(files).protected()
+        let names = names.filter { !protected.contains($0) }
         try countUses(try translating("maintenance") { try maintenance.generation() })
         try translating("removing old checkpoints") {
             for name in names { try files.fileSystem.remove(files.directories.path(of: name)) }  // D1

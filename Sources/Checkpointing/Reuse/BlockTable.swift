@@ -27,6 +27,13 @@ struct BlockTable {
         return blocks.count - 1
     }
 
+    /// Adds a cast of raw bytes of a block that has a row.
+    /// - Returns: the cast's row.
+    mutating func addCast(_ codec: CodecIdentifier, rawBytes: Int, of base: Int, at sourceOffset: Int) -> Int {
+        blocks.append(BlockRecord(cast: codec, rawBytes: rawBytes, of: base, at: sourceOffset, blocks))
+        return blocks.count - 1
+    }
+
     mutating func add(_ location: SegmentBlock, of segment: SegmentReference, base: Int? = nil) -> Int {
         let row = segmentRows[segment.name] ?? segments.count
         if row == segments.count {

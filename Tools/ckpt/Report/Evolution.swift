@@ -149,7 +149,7 @@ struct EvolutionBuilder {
 
     /// At the first, the middle and the last checkpoint looked at.
     private mutating func addHistograms(of manifest: Manifest, _ chosen: [NamePattern]) throws {
-        let places = Lineage.evenly(Array(evolution.checkpoints.indices), 3)
+        let places = Ancestry.evenly(Array(evolution.checkpoints.indices), 3)
         let loaded = try places.map { place in try store.load(.id(prefix: evolution.checkpoints[place].id.description)).loaded.manifest }
         for name in Self.chosen(manifest, chosen) {
             progress(places.count, places.count)

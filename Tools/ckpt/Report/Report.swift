@@ -64,9 +64,9 @@ struct Report: Verb {
             case .failure(let error): damaged.append(error)
             }
         }
-        let nodes = whole.map { Lineage.Node(id: $0.id, run: $0.run, step: $0.step, parent: $0.parent) }
-        let path = whole.isEmpty ? [] : Lineage.path(to: whole.count - 1, in: nodes)
-        let chosen = Lineage.evenly(path, maxCheckpoints).map { whole[$0].name }
+        let nodes = whole.map { Ancestry.Node(id: $0.id, run: $0.run, step: $0.step, parent: $0.parent) }
+        let path = whole.isEmpty ? [] : Ancestry.path(to: whole.count - 1, in: nodes)
+        let chosen = Ancestry.evenly(path, maxCheckpoints).map { whole[$0].name }
         var builder = EvolutionBuilder(store: store) { done, total in
             ProgressLine.tell("reading checkpoint \(min(done + 1, total)) of \(total) ...")
         }

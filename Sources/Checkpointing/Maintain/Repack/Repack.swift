@@ -76,6 +76,7 @@ private struct Repack {
     let store: CheckpointStore
     let options: RepackOptions
     private var uses = BlockUses()
+    private var known: Set<ManifestName> = []
 
     init(store: CheckpointStore, options: RepackOptions) {
         self.store = store
@@ -84,7 +85,7 @@ private struct Repack {
 
     mutating func run(_ progress: (Int, Int) -> Void) throws(CheckpointError) -> RepackReport {
         let names = try store.files.names()
-        for name in names { uses.add(try store.files.loadTables(name)) }
+        try add(names)
         let plan = RepackPlan(names, of: options.run)
         var report = RepackReport()
         for (index, step) in plan.steps.enumerated() {
@@ -93,6 +94,10 @@ private struct Repack {
         }
         progress(plan.steps.count, plan.steps.count)
         return report
+    }
+
+    private mutating func add(_ names: [ManifestName]) throws(CheckpointError) {
+        for name in names where known.insert(name).inserted { uses.add(try store.files.loadTables(name)) }
     }
 
     private mutating func repack(_ step: RepackPlan.Step) throws(CheckpointError) -> RepackReport.Checkpoint {
@@ -110,6 +115,8 @@ private struct Repack {
         var (changed, report) = try repacker.run(uses)
         if let changed {
             uses.add(Manifest.Tables(changed, hash: older.hash))
+            // A save that counted on the old manifest has ended before that was replaced: its own is there now, and names what it reused.
+            try add(try store.files.names())
             remove(uses.remove(Manifest.Tables(older.manifest, hash: older.hash)))
         } else if !options.isDryRun {
             report.skipped = report.bytesBefore == 0 ? "nothing in it is its alone" : "it would not become smaller, or it is in use"

@@ -1,0 +1,79 @@
+/// A person's name for a checkpoint (Formats/store-layout.md, Tags and pins): a file name, and nothing that a reference already means.
+public struct TagName: Hashable, Sendable, Comparable, CustomStringConvertible {
+    public let description: String
+
+    /// Why a text cannot be a tag.
+    public struct Refusal: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// Nil if `text` cannot be a tag.
+    public init?(_ text: String) {
+        do throws(Refusal) { try self.init(checking: text) } catch { return nil }
+    }
+
+    /// Says why a text cannot be a tag.
+    public init(checking text: String) throws(Refusal) {
+        if let reason = Self.refusal(of: Array(text.utf8)) {
+            throw Refusal(description: "\(text.utf8.count > Limits.tagBytesMax ? "the text" : "\"\(text)\"") cannot be a tag: \(reason)")
+        }
+        description = text
+    }
+
+    public static func < (a: Self, b: Self) -> Bool { a.description < b.description }
+
+    private static func refusal(of bytes: [UInt8]) -> String? {
+        guard let first = bytes.first, bytes.count <= Limits.tagBytesMax else {
+            return "it must have 1 to \(Limits.tagBytesMax) characters"
+        }
+        guard bytes.allSatisfy({ isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }) else {
+            return "only letters and digits of ASCII, and . _ - may be in it"
+        }
+        guard isWord(first) else { return "it must begin with a letter, a digit or _" }
+        if zip(bytes, bytes.dropFirst()).contains(where: { $0 == UInt8(ascii: ".") && $1 == UInt8(ascii: ".") }) { return "it holds .." }
+        return meaning(of: bytes).map { "it would mean \($0)" }
+    }
+
+    private static func isWord(_ byte: UInt8) -> Bool {
+        isDigit(byte) || byte == UInt8(ascii: "_") || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    /// What else the text refers to.
+    private static func meaning(of bytes: [UInt8]) -> String? {
+        if bytes == Array("latest".utf8) { return "the newest checkpoint" }
+        let isStep = bytes.starts(with: "step-".utf8) || bytes.starts(with: "step_".utf8)
+        if bytes.dropFirst(isStep ? 5 : 0).allSatisfy(isDigit) { return "a step" }
+        let isHexadecimal = bytes.allSatisfy { isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
+        return isHexadecimal && (4...32).contains(bytes.count) ? "the first digits of an id" : nil
+    }
+}
+
+/// What a file in `tags/` or `pins/` says: three lines, 129 bytes (Formats/store-layout.md, Tags and pins).
+package struct Mark: Hashable, Sendable {
+    /// 62 + 32 + 32 digits and letters, and three line feeds.
+    package static let bytes = 129
+
+    package var name: ManifestName
+    package var id: CheckpointID
+
+    package init(name: ManifestName, id: CheckpointID) {
+        self.name = name
+        self.id = id
+    }
+
+    private var text: [UInt8] { Array("\(name)\n\(id)\n".utf8) }
+
+    package func encoded(digest: Digest) -> [UInt8] { text + Array("\(digest(text[...]))\n".utf8) }
+
+    package init(decoding bytes: [UInt8], digest: Digest) throws(FormatError) {
+        guard bytes.count == Self.bytes else { throw .damage(at: 0, "\(bytes.count) bytes are not \(Self.bytes)") }
+        let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+        guard lines.count == 4, lines[3].isEmpty, let name = ManifestName(lines[0]), let id = CheckpointID(lines[1]) else {
+            throw .damage(at: 0, "this is not a manifest's name and a checkpoint's id")
+        }
+        self.init(name: name, id: id)
+        guard encoded(digest: digest) == bytes else { throw .damage(at: text.count, "the hash is wrong") }
+    }
+}

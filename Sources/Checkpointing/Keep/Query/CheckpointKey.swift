@@ -1,0 +1,91 @@
+internal import CheckpointFormat
+public import Foundation
+
+/// Something of a checkpoint that can be compared: a name that stands in conditions and after `--sort`.
+public enum CheckpointKey: Sendable, Hashable {
+    case step, created, age, run, id, parent, tag, size, stored, ratio, tensors, objects, pinned
+    case metric(String)
+
+    private static let named: [String: CheckpointKey] = [
+        "step": .step, "created": .created, "time": .created, "age": .age, "run": .run, "id": .id, "parent": .parent,
+        "tag": .tag, "tags": .tag, "size": .size, "stored": .stored, "ratio": .ratio, "tensors": .tensors, "objects": .objects,
+        "pinned": .pinned,
+    ]
+
+    /// Any other name is that of a metric, and `metric:NAME` always is.
+    public init(_ name: String) {
+        self = Self.named[name] ?? .metric(name.hasPrefix("metric:") ? String(name.dropFirst(7)) : name)
+    }
+
+    /// What its values are, and so how they are written.
+    enum Kind { case number, bytes, moment, duration, text }
+
+    var kind: Kind {
+        switch self {
+        case .step, .ratio, .tensors, .objects, .pinned, .metric: .number
+        case .size, .stored: .bytes
+        case .created: .moment
+        case .age: .duration
+        case .run, .id, .parent, .tag: .text
+        }
+    }
+
+    /// Sizes in bytes, times in seconds since 1970, ages in seconds; nil if the checkpoint has none.
+    func number(of checkpoint: CheckpointSummary, now: Date) -> Double? {
+        switch self {
+        case .step: Double(checkpoint.step)
+        case .created: checkpoint.created.timeIntervalSince1970
+        case .age: now.timeIntervalSince(checkpoint.created)
+        case .size: Double(checkpoint.logicalBytes)
+        case .stored: Double(checkpoint.storedBytes)
+        case .ratio: checkpoint.storedBytes == 0 ? nil : Double(checkpoint.logicalBytes) / Double(checkpoint.storedBytes)
+        case .tensors: Double(checkpoint.tensorCount)
+        case .objects: Double(checkpoint.objectCount)
+        case .pinned: checkpoint.isPinned ? 1 : 0
+        case .metric(let name): checkpoint.metrics[name]
+        case .run, .id, .parent, .tag: nil
+        }
+    }
+
+    /// The texts that a pattern may match: of a run its id and its name.
+    func texts(of checkpoint: CheckpointSummary) -> [String] {
+        switch self {
+        case .run: [checkpoint.run.description, checkpoint.runName]
+        case .id: [checkpoint.id.description]
+        case .parent: checkpoint.parent.map { [$0.description] } ?? []
+        case .tag: checkpoint.tags
+        default: []
+        }
+    }
+}
+
+/// An order of checkpoints: `KEY`, or `KEY:desc`. Pure.
+public struct CheckpointOrder: Sendable {
+    private let key: CheckpointKey
+    private let isDescending: Bool
+
+    /// Parses what stands after `--sort`.
+    public init?(_ text: String) {
+        let isMarked = text.hasSuffix(":desc") || text.hasSuffix(":asc")
+        let name = isMarked ? String(text[..<(text.lastIndex(of: ":") ?? text.endIndex)]) : text
+        guard !name.isEmpty, name.utf8.count <= CheckpointQuery.bytesMax else { return nil }
+        (key, isDescending) = (CheckpointKey(name), text.hasSuffix(":desc"))
+    }
+
+    /// Sorts; equal ones stay in their order, and what has no such value, or NaN, is last either way.
+    public func sorted(_ checkpoints: [CheckpointSummary], now: Date) -> [CheckpointSummary] {
+        if key.kind == .text { return sorted(checkpoints) { key.texts(of: $0).first } }
+        return sorted(checkpoints) { checkpoint in
+            key.number(of: checkpoint, now: now).flatMap { $0.isNaN ? nil : $0 }
+        }
+    }
+
+    private func sorted<V: Comparable>(_ checkpoints: [CheckpointSummary], by value: (CheckpointSummary) -> V?) -> [CheckpointSummary] {
+        let keyed = checkpoints.enumerated().map { (place: $0.offset, value: value($0.element)) }
+        let order = keyed.sorted { a, b in
+            guard let x = a.value, let y = b.value else { return a.value == nil && b.value == nil ? a.place < b.place : a.value != nil }
+            return x == y ? a.place < b.place : (x < y) != isDescending
+        }
+        return order.map { checkpoints[$0.place] }
+    }
+}

@@ -1,0 +1,179 @@
+public import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+
+/// What was copied. Sizes in bytes.
+public struct CopyReport: Sendable {
+    /// One checkpoint.
+    public struct Checkpoint: Sendable {
+        /// What became of it.
+        public enum Outcome: String, Sendable {
+            /// It is in the destination now, or would be.
+            case copied
+            /// It was there already.
+            case present
+            /// It is damaged, or was removed meanwhile.
+            case failed
+        }
+
+        /// Its id; nil if it could not be read.
+        public var id: CheckpointID?
+        /// The run it belongs to.
+        public var run: RunID
+        /// Its step.
+        public var step: Int
+        /// What became of it.
+        public var outcome: Outcome
+        /// Its tensors and objects.
+        public var logicalBytes = 0
+        /// Stored bytes of blocks written for it; in a dry run at most so many.
+        public var newBytes = 0
+        /// Blocks that were deltas of what was not copied, and so were encoded by themselves.
+        public var reencodedCount = 0
+        /// Why it failed.
+        public var error: CheckpointError?
+    }
+
+    /// In the order in which they were copied: the newest first.
+    public var checkpoints: [Checkpoint] = []
+    /// Tags that were copied.
+    public var tags: [TagName] = []
+    /// Tags that another checkpoint of the destination has, and keeps.
+    public var takenTags: [TagName] = []
+    /// Written for all of them.
+    public var newBytes: Int { checkpoints.reduce(0) { $0 + $1.newBytes } }
+}
+
+extension CheckpointStore {
+    /// Copies checkpoints, with their ids, runs, parents, metrics and tags, to another store; what that holds already, as a whole
+    /// checkpoint or chunk by chunk, is not copied again. Every chunk is compared with the hash taken at capture on its way.
+    ///
+    /// Each checkpoint is committed as a save would be, the newest first: after a kill, whole ones are there, and another run goes on
+    /// from there.
+    /// - Parameters:
+    ///   - references: which; none is all. Of `latest` the newest whose manifest is whole.
+    ///   - destination: open for writing; nil, in a dry run, for one that does not exist yet.
+    ///   - isDryRun: decides, and writes nothing.
+    ///   - progress: called before each checkpoint with how many are done and how many there are.
+    /// - Throws: codes `notFound`, `exists` (the destination has another checkpoint of the same run and step), `busy`, `noSpace`, `io`,
+    ///   `misuse`.
+    public func copy(
+        _ references: [CheckpointReference] = [], to destination: CheckpointStore?, isDryRun: Bool = false,
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(CheckpointError) -> CopyReport {
+        guard isDryRun || destination?.access == .writing else {
+            throw CheckpointError(.misuse, "the destination is not open for writing", remedy: "Open it with access .writing")
+        }
+        var copy = StoreCopy(source: self, destination: destination, isDryRun: isDryRun)
+        return try copy.run(references, progress)
+    }
+}
+
+/// One copying.
+private struct StoreCopy {
+    let source: CheckpointStore
+    let destination: CheckpointStore?
+    let isDryRun: Bool
+    private var copied = CopiedBlocks()
+    /// Names in the destination.
+    private var names: Set<ManifestName> = []
+    private var attempts: Set<CheckpointID> = []
+    private var report = CopyReport()
+
+    init(source: CheckpointStore, destination: CheckpointStore?, isDryRun: Bool) {
+        (self.source, self.destination, self.isDryRun) = (source, destination, isDryRun)
+    }
+
+    mutating func run(
+        _ references: [CheckpointReference], _ progress: (Int, Int) -> Void
+    ) throws(CheckpointError) -> CopyReport {
+        let wanted = try wanted(references)
+        // While it is held nobody removes from the destination what is counted on.
+        let maintenance = try isDryRun ? nil : takeMaintenance()
+        defer { withExtendedLifetime(maintenance) {} }
+        try readDestination()
+        for (index, name) in wanted.enumerated() {
+            progress(index, wanted.count)
+            report.checkpoints.append(try copy(name))
+        }
+        try copyTags()
+        return report
+    }
+
+    /// Newest first: so deltas find what they are deltas of.
+    private func wanted(_ references: [CheckpointReference]) throws(CheckpointError) -> [ManifestName] {
+        guard !references.isEmpty else { return try source.files.names().reversed() }
+        var names: Set<ManifestName> = []
+        for reference in references { names.insert(try source.load(reference).loaded.manifest.name) }
+        return names.sorted(by: >)
+    }
+
+    private func takeMaintenance() throws(CheckpointError) -> Maintenance? {
+        guard let destination else { return nil }
+        if let own = try translating("maintenance", { try Maintenance(destination.fileSystem, destination.directories) }) { return own }
+        throw CheckpointError(
+            .busy, "another process is removing or repacking checkpoints of \(destination.directories.root)", remedy: "Wait for it")
+    }
+
+    private mutating func readDestination() throws(CheckpointError) {
+        guard let destination else { return }
+        names = Set(try destination.files.names())
+        let segments = try translating("listing") { try destination.fileSystem.list(destination.directories.segments) }
+        attempts = Set(segments.compactMap { SegmentName($0)?.attempt })
+        // One that cannot be read holds nothing that can be counted on.
+        for name in names { if let tables = try? destination.files.loadTables(name) { copied.add(tables) } }
+    }
+
+    private mutating func copy(_ name: ManifestName) throws(CheckpointError) -> CopyReport.Checkpoint {
+        var row = CopyReport.Checkpoint(run: name.run, step: name.step, outcome: .copied)
+        do throws(CheckpointError) {
+            let manifest = try source.files.load(name).manifest
+            (row.id, row.logicalBytes) = (manifest.id, manifest.logicalBytes)
+            if names.contains(name) {
+                try compare(manifest)
+                row.outcome = .present
+            } else {
+                try copy(manifest, &row)
+            }
+        } catch {
+            guard error.code == .damaged || error.code == .notFound else { throw error }
+            (row.outcome, row.error) = (.failed, error)
+        }
+        return row
+    }
+
+    private mutating func compare(_ manifest: Manifest) throws(CheckpointError) {
+        guard let destination else { return }
+        let other = try destination.files.load(manifest.name).manifest
+        guard other.id == manifest.id else {
+            throw CheckpointError(
+                .exists,
+                "\(destination.directories.root) has another checkpoint of step \(manifest.step) of run \(manifest.run): \(other.id)",
+                remedy: "Copy to another store")
+        }
+        copied.add(manifest, as: other)
+    }
+
+    private mutating func copy(_ manifest: Manifest, _ row: inout CopyReport.Checkpoint) throws(CheckpointError) {
+        // Its segments bear the checkpoint's id, as those of a save do, unless some of an earlier copy are still in use.
+        let attempt = attempts.contains(manifest.id) ? CheckpointID.random() : manifest.id
+        var copier = CheckpointCopier(manifest, from: source, to: destination, attempt: attempt, isDryRun: isDryRun)
+        let made = try copier.run(copied)
+        (row.newBytes, row.reencodedCount) = (copier.newBytes, copier.reencodedCount)
+        names.insert(manifest.name)
+        copied.add(manifest, as: made)
+    }
+
+    private mutating func copyTags() throws(CheckpointError) {
+        let there = Set(report.checkpoints.filter { $0.outcome != .failed }.map { ManifestName(run: $0.run, step: $0.step) })
+        let own = try destination?.marks().tags ?? [:]
+        for (tag, mark) in try source.marks().tags.sorted(by: { $0.key < $1.key }) where there.contains(mark.name) && own[tag] != mark {
+            guard own[tag] == nil else {
+                report.takenTags.append(tag)
+                continue
+            }
+            if !isDryRun, let destination { try MarkFiles(destination.files).set(tag, mark) }
+            report.tags.append(tag)
+        }
+    }
+}

@@ -1,0 +1,39 @@
+package import CheckpointIO
+package import SystemPackage
+
+/// Keeps account of what is opened for reading and listed, by the name of the directory.
+package final class CountingFileSystem<Base: FileSystem>: FileSystem {
+    private let base: Base
+    private let counts = Monitor<(opened: [String: Int], listed: [String: Int])>(([:], [:]))
+
+    package init(_ base: Base) { self.base = base }
+
+    private static func directory(_ path: FilePath) -> String { path.removingLastComponent().lastComponent?.string ?? "" }
+
+    /// Files of a directory that were opened since the last time it was asked.
+    package func takeOpened(_ directory: String) -> Int { counts.withLock { $0.opened.removeValue(forKey: directory) ?? 0 } }
+
+    /// How often a directory was listed since the last time it was asked.
+    package func takeListed(_ directory: String) -> Int { counts.withLock { $0.listed.removeValue(forKey: directory) ?? 0 } }
+
+    package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
+        counts.withLock { $0.opened[Self.directory(path), default: 0] += 1 }
+        return try base.open(path)
+    }
+
+    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
+        counts.withLock { $0.listed[directory.lastComponent?.string ?? "", default: 0] += 1 }
+        return try base.list(directory)
+    }
+
+    package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile { try base.create(path) }
+    package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? { try base.reopen(path) }
+    package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? { try base.kind(of: path) }
+    package func makeDirectory(_ path: FilePath) throws(FileSystemError) { try base.makeDirectory(path) }
+    package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) { try base.link(existing, to: new) }
+    package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) { try base.replace(new, with: existing) }
+    package func remove(_ path: FilePath) throws(FileSystemError) { try base.remove(path) }
+    package func syncDirectory(_ path: FilePath) throws(FileSystemError) { try base.syncDirectory(path) }
+    package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? { try base.lock(path) }
+    package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int { try base.availableBytes(at: path) }
+}

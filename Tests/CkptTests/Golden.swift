@@ -1,0 +1,59 @@
+import Checkpointing
+import Foundation
+import Testing
+
+/// Opens a store as soon as nobody has it: a program that another test has just started holds this process's locks until it runs.
+func openSoon(_ path: String, for access: CheckpointStore.Access) throws -> CheckpointStore {
+    for _ in 0..<500 {
+        do throws(CheckpointError) { return try CheckpointStore.open(path, for: access) } catch {
+            guard error.code == .busy else { throw error }
+            usleep(10_000)
+        }
+    }
+    return try CheckpointStore.open(path, for: access)
+}
+
+/// What a verb prints, compared with a file in Golden/. Ids become `<id 1>`, `<id 2>` in the order in which they are met, times `<time>`,
+/// and paths of the sample `<folder>`. With `CKPT_UPDATE_GOLDEN=1` the files are written anew.
+struct Golden {
+    private let folder: String
+    private var ids: [String] = []
+
+    init(_ sample: Sample) { folder = sample.folder.path }
+
+    mutating func expect(_ run: Run, _ name: String, status: Int32 = 0, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        #expect(run.status == status, "\(run.errors)", sourceLocation: sourceLocation)
+        let text = normalized(run.output + run.errors)
+        let file = checkout.appendingPathComponent("Tests/CkptTests/Golden/\(name)")
+        if ProcessInfo.processInfo.environment["CKPT_UPDATE_GOLDEN"] == "1" { try Data(text.utf8).write(to: file) }
+        let expected = try String(contentsOf: file, encoding: .utf8)
+        #expect(text == expected, sourceLocation: sourceLocation)
+    }
+
+    private mutating func normalized(_ text: String) -> String {
+        var text = text.replacingOccurrences(of: folder, with: "<folder>")
+        text = replace(text, #"[0-9a-f]{32}|(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])"#) { id in
+            // The first digits stand for the whole.
+            let short = String(id.prefix(12))
+            let number = ids.firstIndex(of: short) ?? ids.count
+            if number == ids.count { ids.append(short) }
+            return "<id \(number + 1)>"
+        }
+        text = replace(text, #"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"#) { _ in "<time>" }
+        text = replace(text, #""created_ms":\d+"#) { _ in #""created_ms":<ms>"# }
+        // Columns are as wide as what was in them.
+        return replace(text, " {2,}") { _ in "  " }
+    }
+
+    private func replace(_ text: String, _ pattern: String, _ body: (String) -> String) -> String {
+        guard let expression = try? NSRegularExpression(pattern: pattern) else { preconditionFailure(pattern) }
+        var result = ""
+        var end = text.startIndex
+        for match in expression.matches(in: text, range: NSRange(text.startIndex..., in: text)) {
+            guard let range = Range(match.range, in: text) else { continue }
+            result += text[end..<range.lowerBound] + body(String(text[range]))
+            end = range.upperBound
+        }
+        return result + text[end...]
+    }
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import CheckpointIO
+import Checkpointing
+import Foundation
+import SystemPackage
+
+extension CommonArguments {
+    /// Opens the store to change marks or to remove checkpoints. A trainer has that right for moments only, which are waited for.
+    func openForMaintaining() throws -> CheckpointStore {
+        let end = ContinuousClock.now + .seconds(5)
+        while true {
+            do { return try CheckpointStore.open(store, for: .maintaining) { Output.warn($0) } } catch {
+                guard error.code == .busy, ContinuousClock.now < end else { throw error }
+                usleep(50_000)
+            }
+        }
+    }
+}
+
+extension CompletionKind {
+    /// What a shell offers for REF: `latest`, tags, and the newest steps of the store that the line names.
+    static var references: CompletionKind {
+        .custom { words, _, _ in
+            let named = words.dropFirst(2).first { CommonArguments.looksLikeStore($0) }
+            guard let path = named ?? CommonArguments.defaultStore else { return ["latest"] }
+            // Nobody can be told of an error while he types.
+            guard let store = try? CheckpointStore.open(path, for: .reading) else { return ["latest"] }
+            let tags = (try? store.tags().map(\.tag.description)) ?? []
+            let steps = (try? store.newest(50).compactMap { try? $0.get() }.map { String($0.step) }) ?? []
+            return ["latest"] + tags + steps
+        }
+    }
+}
+
+extension CommonArguments {
+    /// What stands for STORE where that is left out.
+    static var defaultStore: String? {
+        let value = ProcessInfo.processInfo.environment["CKPT_STORE"]
+        return value?.isEmpty == false ? value : nil
+    }
+
+    /// Refuses a text in the place of STORE that cannot be meant for it, so that `CKPT_STORE` is put before it.
+    static func check(_ text: String) throws {
+        guard let store = defaultStore, store != text, !looksLikeStore(text) else { return }
+        throw ValidationError("\(text) is neither a directory nor a path, so CKPT_STORE is the store.")
+    }
+
+    /// Whether an argument is taken for STORE where `CKPT_STORE` may stand for it: a directory, or a path that is no file.
+    static func looksLikeStore(_ text: String) -> Bool {
+        // What cannot be looked at is judged by its name.
+        guard let kind = try? POSIXFileSystem().kind(of: FilePath(text)) else { return text.contains("/") }
+        return kind == .directory
+    }
+}

@@ -1,0 +1,76 @@
+import ArgumentParser
+import CheckpointFormat
+import CheckpointIO
+import Checkpointing
+import SystemPackage
+
+struct Copy: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "copy", abstract: "Copies checkpoints to another store.",
+        discussion: """
+            Example: ckpt copy runs/first /archive/first latest best:loss
+
+            Without REF all are copied, the newest first. DST is made if it is missing. Ids, runs, parents, metrics and tags are kept; \
+            what DST holds already is not written again; every chunk is compared with the hash taken at capture on its way. Run it \
+            again after an interruption, and it goes on. Exit code 1 means that some checkpoints are damaged and were left out.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    @Argument(help: ArgumentHelp("The store to copy to.", valueName: "dst"), completion: .directory)
+    var target: String
+
+    @Argument(help: ArgumentHelp("Which checkpoints.", valueName: "ref"))
+    var references: [CheckpointReference] = []
+
+    @Flag(help: "Says what would be copied, and writes nothing.")
+    var dryRun = false
+
+    func execute() throws -> ExitCode {
+        let source = try common.open()
+        let report = try source.copy(references, to: try destination(), isDryRun: dryRun) {
+            ProgressLine.tell("copying \($0) of \($1) ...")
+        }
+        ProgressLine.clear()
+        for tag in report.takenTags { Output.warn("the tag \(tag) is another checkpoint's in \(target), and stays there") }
+        if common.json { printJSON(report) } else { printText(report) }
+        return report.checkpoints.contains { $0.outcome == .failed } ? .difference : .fine
+    }
+
+    private func destination() throws -> CheckpointStore? {
+        guard dryRun else { return try CheckpointStore.open(target, for: .writing) { Output.warn($0) } }
+        let isThere = try translating("copy") { try POSIXFileSystem().kind(of: FilePath(target).appending("store.json")) } != nil
+        return isThere ? try CheckpointStore.open(target, for: .reading) { Output.warn($0) } : nil
+    }
+
+    private func printText(_ report: CopyReport) {
+        var table = Table(["STEP", "ID", "RUN", "SIZE", "WRITTEN", "OUTCOME"])
+        for row in report.checkpoints {
+            table.add([
+                String(row.step), row.id.map { Output.short($0) } ?? "?", Output.short(row.run), Output.size(row.logicalBytes),
+                Output.size(row.newBytes), row.error.map { "failed: \($0)" } ?? row.outcome.rawValue,
+            ])
+        }
+        table.print()
+        let copied = Output.count(report.checkpoints.count { $0.outcome == .copied }, "checkpoint")
+        let tags = report.tags.isEmpty ? "" : ", \(Output.count(report.tags.count, "tag"))"
+        let written = Output.size(report.newBytes)
+        Output.line(dryRun ? "would copy \(copied)\(tags) and write at most \(written)" : "copied \(copied)\(tags), wrote \(written)")
+    }
+
+    private func printJSON(_ report: CopyReport) {
+        let rows = report.checkpoints.map { row in
+            JSONValue.object([
+                .init("id", row.id.map { .hex($0) } ?? .null), .init("run", .hex(row.run)), .init("step", .count(row.step)),
+                .init("outcome", .string(row.outcome.rawValue)), .init("bytes", .count(row.logicalBytes)),
+                .init("new_bytes", .count(row.newBytes)), .init("reencoded_blocks", .count(row.reencodedCount)),
+                .init("error", row.error.map { .error($0) } ?? .null),
+            ])
+        }
+        Output.json(
+            .object([
+                .init("dry_run", .bool(dryRun)), .init("new_bytes", .count(report.newBytes)), .init("checkpoints", .array(rows)),
+                .init("tags", .strings(report.tags.map(\.description))), .init("taken_tags", .strings(report.takenTags.map(\.description))),
+            ]))
+    }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+import CheckpointFormat
+import Checkpointing
+
+struct Log: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "log", abstract: "Shows runs, and what each was resumed from.",
+        discussion: """
+            Example: ckpt log runs/first --graph
+
+            One checkpoint a line, newest first; with --graph its lines lead to what it came from: the checkpoint before it in its run, \
+            or, for the first of a run, the one that the run was resumed from.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    @Flag(help: "Draws the lines.")
+    var graph = false
+
+    func execute() throws -> ExitCode {
+        let (checkpoints, damaged) = try common.open().checkpoints().separated
+        let lineage = Lineage(checkpoints)
+        if common.json { printJSON(checkpoints, damaged, lineage) } else { printText(checkpoints, damaged, lineage) }
+        return damaged.isEmpty ? .fine : .difference
+    }
+
+    private func printText(_ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError], _ lineage: Lineage) {
+        for line in lineage.lines {
+            guard let index = line.checkpoint else {
+                if graph { Output.line(line.graph) }
+                continue
+            }
+            Output.line((graph ? line.graph + "  " : "") + text(checkpoints, index, lineage))
+        }
+        for error in damaged { Output.line("\(error.code.rawValue): \(error)") }
+        if checkpoints.isEmpty, damaged.isEmpty { Output.line("no checkpoints") }
+    }
+
+    private func text(_ checkpoints: [CheckpointSummary], _ index: Int, _ lineage: Lineage) -> String {
+        let checkpoint = checkpoints[index]
+        let before = lineage.predecessors[index].map { checkpoints[$0] }
+        var text = "\(Output.short(checkpoint.id)) step \(checkpoint.step)"
+        if !checkpoint.tags.isEmpty { text += " (\(checkpoint.tags.joined(separator: ", ")))" }
+        if before?.run != checkpoint.run {
+            text += "  run \(checkpoint.runText)"
+            if let before {
+                text += ", from step \(before.step) (\(Output.short(before.id)))"
+            } else if let parent = checkpoint.parent {
+                text += ", from \(Output.short(parent)), which is not here"
+            }
+        }
+        return text + "  \(Output.time(checkpoint.created))" + (checkpoint.metrics.isEmpty ? "" : "  " + checkpoint.metricsText)
+    }
+
+    private func printJSON(_ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError], _ lineage: Lineage) {
+        let rows = checkpoints.indices.map { index in
+            checkpoints[index].json.adding([
+                .init("predecessor", lineage.predecessors[index].map { .hex(checkpoints[$0].id) } ?? .null)
+            ])
+        }
+        Output.json(.object([.init("checkpoints", .array(rows)), .init("damaged", .array(damaged.map { .error($0) }))]))
+    }
+}

@@ -1,0 +1,111 @@
+public import ArgumentParser
+import CheckpointFormat
+public import Checkpointing
+
+struct Prune: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "prune", abstract: "Removes checkpoints that no rule keeps.",
+        discussion: """
+            Example: ckpt prune runs/first --keep-last 5 --keep-every 1000 --keep-best loss:3 --dry-run
+
+            Each run counts for itself, and a checkpoint stays if any rule keeps it. The newest of each run, what has a tag, and what is \
+            pinned always stays; so do the bytes that a checkpoint shares with one that stays. Rules that would leave nothing but the \
+            newest are refused, unless --keep-last says so. Safe beside a running trainer and readers: what a save in flight counts \
+            on stays until the next time.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    @Option(help: ArgumentHelp("Keeps the newest.", valueName: "n"))
+    var keepLast: Int?
+
+    @Option(help: ArgumentHelp("Keeps the first of each so many steps.", valueName: "k"))
+    var keepEvery: Int?
+
+    @Option(help: ArgumentHelp("Keeps what is at most so much older than the newest (7d, 36h, 2w).", valueName: "duration"))
+    var keepWithin: String?
+
+    @Option(help: ArgumentHelp("Keeps so many of the smallest values (metric:n), or the largest (metric:n:max).", valueName: "best"))
+    var keepBest: [RetentionPolicy.Best] = []
+
+    @Option(help: ArgumentHelp("Keeps what has this tag; * and ? are wild.", valueName: "tag"))
+    var keepTag: [String] = []
+
+    @Option(help: ArgumentHelp("Only of this run: the first digits of its id, or its name; * and ? are wild.", valueName: "run"))
+    var run: String?
+
+    @Flag(help: "Says what would be removed, and removes nothing.")
+    var dryRun = false
+
+    func validate() throws {
+        if policy.isEmpty { throw ValidationError("Say what to keep: --keep-last, --keep-every, --keep-within, --keep-best, --keep-tag.") }
+        for (name, value) in [("--keep-last", keepLast), ("--keep-every", keepEvery)] where value ?? 1 < 1 {
+            throw ValidationError("\(name) must be at least 1.")
+        }
+        if keepWithin != nil, policy.keepWithin == nil { throw ValidationError("--keep-within takes 90s, 15m, 36h, 7d or 2w.") }
+    }
+
+    private var policy: RetentionPolicy {
+        var policy = RetentionPolicy()
+        (policy.keepLast, policy.keepEvery) = (keepLast, keepEvery)
+        policy.keepWithin = keepWithin.flatMap { QueryValue.seconds($0) }
+        (policy.keepBest, policy.keepTags) = (keepBest, keepTag)
+        return policy
+    }
+
+    func execute() throws -> ExitCode {
+        let store = try common.openForMaintaining()
+        let report = try store.prune(policy, runs: try run.map { try runs(named: $0, in: store) }, isDryRun: dryRun) {
+            if $0 % 100 == 0 { ProgressLine.tell("reading \($0) of \($1) ...") }
+        }
+        ProgressLine.clear()
+        if common.json { printJSON(report) } else { printText(report) }
+        return .fine
+    }
+
+    private func runs(named name: String, in store: CheckpointStore) throws -> Set<RunID> {
+        let runs = Set(try store.checkpoints().separated.checkpoints.filter { $0.isOf(run: name) }.map(\.run))
+        guard !runs.isEmpty else { throw CheckpointError(.notFound, "no run is called \(name)", remedy: "ckpt log shows them all") }
+        return runs
+    }
+
+    private func printText(_ report: PruneReport) {
+        var table = Table(["STEP", "ID", "RUN", "FATE", "WHY"])
+        for checkpoint in report.checkpoints {
+            table.add([
+                String(checkpoint.step), Output.short(checkpoint.id), Output.short(checkpoint.run), fate(checkpoint),
+                checkpoint.isInUse ? "a save in flight counts on it" : checkpoint.reasons.joined(separator: ", "),
+            ])
+        }
+        table.print()
+        let removed = Output.count(report.removedCount, "checkpoint")
+        let freed = "\(Output.size(report.freedBytes)) in \(Output.count(report.segmentCount, "segment"))"
+        Output.line(
+            dryRun ? "would remove \(removed) and free \(freed); nothing was removed" : "removed \(removed) and freed \(freed)")
+    }
+
+    private func fate(_ checkpoint: PruneReport.Checkpoint) -> String {
+        guard !checkpoint.isRemoved else { return dryRun ? "would go" : "removed" }
+        return checkpoint.isInUse ? "in use" : "kept"
+    }
+
+    private func printJSON(_ report: PruneReport) {
+        let checkpoints = report.checkpoints.map { checkpoint in
+            JSONValue.label(checkpoint.id, checkpoint.run, checkpoint.step).adding([
+                .init("removed", .bool(checkpoint.isRemoved)), .init("in_use", .bool(checkpoint.isInUse)),
+                .init("reasons", .strings(checkpoint.reasons)),
+            ])
+        }
+        Output.json(
+            .object([
+                .init("dry_run", .bool(dryRun)), .init("removed", .count(report.removedCount)),
+                .init("freed_bytes", .count(report.freedBytes)), .init("segments", .count(report.segmentCount)),
+                .init("checkpoints", .array(checkpoints)),
+            ]))
+    }
+}
+
+extension RetentionPolicy.Best: ExpressibleByArgument {
+    /// What stands after `--keep-best`.
+    public init?(argument: String) { self.init(argument) }
+}
