@@ -127,10 +127,11 @@ let package = Package(
         .testTarget(
             name: "CkptTests",
             dependencies: [
-                "ckpt", "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
+                "ckpt", "ReferenceTrainer",
+                "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
                 "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
             ],
-            exclude: ["torch_files.py"], swiftSettings: strict),
+            exclude: ["Golden", "torch_files.py"], swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),
         .target(name: "CBaseline", path: "Tools/bench/Baseline"),
         .target(

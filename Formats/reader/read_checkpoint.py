@@ -51,9 +51,10 @@ ZSTD_WINDOW_MAX = BLOCK_BYTES_MAX  # codecs.md
 SUB_BLOCK_BYTES_MAX = 524288  # codecs.md
 
 VERSION = 1
-CODECS = {0: "raw", 1: "lz4", 2: "zstd", 3: "planes", 4: "delta"}
+CODECS = {0: "raw", 1: "lz4", 2: "zstd", 3: "planes", 4: "delta", 5: "cast-bf16", 6: "cast-f16"}
+CASTS = (5, 6)
 FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias"}  # known by name
-DELTA = 1 << 1  # the one that this reader implements
+IMPLEMENTED = 1 << 1 | 1 << 2  # delta and cast
 DELTA_CHAIN_MAX = 8
 NO_BASE = 0xFFFFFFFF
 WIDTHS = {"f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1, "f8e5m2": 1, "i64": 8, "i32": 4, "i16": 2, "i8": 1,
@@ -231,6 +232,8 @@ def decode(codec, stored, raw_bytes, base=None):
             raise ValueError(f"lz4: {error}") from None
     elif codec == 2:
         raw = decode_zstd(bytes(stored), raw_bytes)
+    elif codec in CASTS:
+        raw = cast(codec, bytes(stored), raw_bytes, base)
     else:
         raw = decode_sub_blocks(codec, bytes(stored), raw_bytes, base)
     if len(raw) != raw_bytes:
@@ -293,12 +296,13 @@ class Elements:
     def unzigzag(self, y):
         return ((y & ~self.ones) >> 1) ^ ((y & self.ones) * (2**self.bits - 1))
 
-    def rotated_right(self, y):
-        return (y & ~self.ones) >> 1 | (y & self.ones) << (self.bits - 1)
+    def rotated_right(self, y, by):
+        low = self.ones * (2**by - 1)
+        return (y & ~low) >> by | (y & low) << (self.bits - by)
 
-    def undone(self, y, rotated, residual, base):
-        if rotated:
-            y = self.rotated_right(y)
+    def undone(self, y, rotation, residual, base):
+        if rotation:
+            y = self.rotated_right(y, rotation)
         if residual == 1:
             return y ^ base
         if residual == 2:
@@ -306,6 +310,37 @@ class Elements:
         if residual == 3:
             return self.ordered(self.add(self.ordered(base), self.unzigzag(y)))
         return y
+
+
+def cast(codec, stored, raw_bytes, source):
+    """Two-byte floats of four-byte ones: rounded to the nearest, and to even between two."""
+    if stored or source is None or len(source) != 2 * raw_bytes:
+        raise ValueError("cast: stored bytes, or no base of twice the length")
+    values = struct.unpack(f"<{raw_bytes // 2}I", source)
+    return struct.pack(f"<{raw_bytes // 2}H", *map(to_bf16 if codec == 5 else to_f16, values))
+
+
+def to_bf16(bits):
+    if bits & 0x7FFFFFFF > 0x7F800000:
+        return bits >> 16 & 0x8000 | 0x7FC0
+    return nearest(bits, 16)
+
+
+def to_f16(bits):
+    sign, magnitude = bits >> 16 & 0x8000, bits & 0x7FFFFFFF
+    if magnitude > 0x7F800000:
+        return sign | 0x7E00
+    exponent, fraction = magnitude >> 23, magnitude & 0x7FFFFF | 0x800000
+    if exponent < 102:  # below half of the least subnormal
+        return sign
+    if exponent < 113:  # a subnormal: so many times 2^-24
+        return sign | nearest(fraction, 126 - exponent)
+    return sign | min(nearest(magnitude - (112 << 23), 13), 0x7C00)
+
+
+def nearest(number, shift):
+    """number / 2^shift, rounded to the nearest, and to even between two."""
+    return (number + (1 << shift - 1) - 1 + (number >> shift & 1)) >> shift
 
 
 def decode_sub_blocks(codec, stored, raw_bytes, base):
@@ -334,24 +369,53 @@ def decode_sub_block(codec, stored, at, raw_left, base):
             raise ValueError(f"planes: {what} before {at}")
 
     word = u32(take(4), 0)
-    size, width, rotated, residual = word & 0xFFFFFF, 1 << (word >> 24 & 3), word >> 26 & 1, word >> 27 & 3
-    check(word >> 29 == 0, "reserved bits")
+    size, width, residual, is_sorted = word & 0xFFFFFF, 1 << (word >> 24 & 3), word >> 27 & 3, word >> 31
+    rotation = word >> 26 & 1 | word >> 28 & 6
     check(width <= size <= min(SUB_BLOCK_BYTES_MAX, raw_left), "rawBytes out of range")
-    check(not rotated or width > 1 and residual < 2, "a rotation that is not allowed")
+    check(width > 1 or rotation == is_sorted == 0, "a layout that is not allowed")
     check(residual == 0 or codec == 4, "a residual without a base")
-    rows, count, out = [u32(take(4), 0) for _ in range(width)], size // width, bytearray(size)
-    for plane, row in enumerate(rows):
+    count, out, grid = size // width, bytearray(size), None
+    counts = [count] * width
+    if is_sorted and not residual:
+        columns, first = grid = u32(take(4), 0), u32(take(4), 0)
+        check(2 <= columns <= count and first < columns, "a grid that is not allowed")
+        counts += [columns, (first + count - 1) // columns + 1]
+    planes, rows = [], [u32(take(4), 0) for _ in counts]
+    for row, plane_bytes in zip(rows, counts):
         mode, bits, inner, payload = row >> 24 & 3, row >> 26 & 3, row >> 28, row & 0xFFFFFF
         check(inner <= 4 and (mode == 3 or bits == inner == 0), "reserved bits of a plane")
-        check(payload == {0: 1, 1: count}.get(mode, payload), "storedBytes of a plane")
-        out[plane:count * width:width] = decode_plane(mode, bits + 1, inner, take(payload), count)
-    if rotated or residual:
-        elements, body = Elements(width, count), count * width
-        base_number = int.from_bytes(base[:body], "little") if residual else 0
-        number = elements.undone(int.from_bytes(out[:body], "little"), rotated, residual, base_number)
+        check(payload == {0: 1, 1: plane_bytes}.get(mode, payload), "storedBytes of a plane")
+        planes.append(decode_plane(mode, bits + 1, inner, take(payload), plane_bytes))
+    for plane in range(width):
+        out[plane:count * width:width] = planes[plane]
+    body = count * width
+    order = sorted_order(grid, planes[width:], base, count, width) if is_sorted else None
+    if rotation or residual:
+        elements = Elements(width, count)
+        base_number = int.from_bytes(permuted(base[:body], order, width), "little") if residual else 0
+        number = elements.undone(int.from_bytes(out[:body], "little"), rotation, residual, base_number)
         out[:body] = number.to_bytes(body, "little")
-    out[count * width:] = take(size % width)
+    if is_sorted:
+        places = bytearray(body)
+        for number, place in enumerate(order):
+            places[place * width:(place + 1) * width] = out[number * width:(number + 1) * width]
+        out[:body] = places
+    out[body:] = take(size % width)
     return out, at
+
+
+def sorted_order(grid, lines, base, count, width):
+    """The places, in the order of their keys."""
+    if grid:
+        columns, first = grid
+        keys = [lines[0][(first + i) % columns] + lines[1][(first + i) // columns] for i in range(count)]
+    else:
+        keys = [int.from_bytes(base[i * width + width - 2:i * width + width], "little") >> 7 & 255 for i in range(count)]
+    return sorted(range(count), key=keys.__getitem__)
+
+
+def permuted(data, order, width):
+    return data if order is None else b"".join(data[i * width:(i + 1) * width] for i in order)
 
 
 def decode_plane(mode, bits, inner, payload, count):
@@ -458,6 +522,7 @@ def parse_segment(data, name=None, finding=None):
         if codec not in CODECS:
             unsupported(row + 24, f"codec {codec}")
         need(codec != 0 or stored == raw, row + 8, "raw block with storedBytes other than rawBytes")
+        need(codec not in CASTS, row + 24, "a cast, which lies in no segment")
         need_zero(data, row + 25, row + 32, "reserved")
         blocks.append({"offset": offset, "storedBytes": stored, "rawBytes": raw, "storedHash": f"{stored_hash:016x}",
                        "codec": codec})
@@ -479,6 +544,8 @@ def parse_segment(data, name=None, finding=None):
 def check_block(block, stored, base=None):
     """The raw bytes of a block, or nothing of a delta whose base only a manifest knows; its stored hash is checked before decoding."""
     at = block["offset"]
+    if block["codec"] in CASTS:
+        return decode(block["codec"], b"", block["rawBytes"], base[at:at + 2 * block["rawBytes"]])
     need(len(stored) == block["storedBytes"], at, "block past the end of its segment")
     need(f"{hash64(stored):016x}" == block["storedHash"], at, "block does not match its stored hash")
     if block["codec"] == 4 and base is None:
@@ -511,7 +578,7 @@ def parse_manifest(data):
     need(kind <= 1, 10, f"kind {kind}")
     need_zero(data, 11, 12, "reserved0")
     required, optional, json_bytes, segment_count, block_count, chunk_count = struct.unpack_from("<6I", data, 12)
-    if refused := required & ~DELTA:  # each by its name
+    if refused := required & ~IMPLEMENTED:  # each by its name
         unsupported(12, "required features " + ", ".join(FEATURES.get(b, f"bit {b}") for b in range(32) if refused >> b & 1))
     need(2 <= json_bytes <= MANIFEST_JSON_BYTES_MAX, 20, f"jsonBytes {json_bytes}")
     need(segment_count <= SEGMENTS_PER_MANIFEST_MAX, 24, f"segmentCount {segment_count}")
@@ -528,7 +595,7 @@ def parse_manifest(data):
     segments = [parse_segment_row(data, segments_at + 48 * n) for n in range(segment_count)]
     blocks = []
     for n in range(block_count):
-        blocks.append(parse_block_row(data, blocks_at + 40 * n, segments, blocks, required & DELTA))
+        blocks.append(parse_block_row(data, blocks_at + 40 * n, segments, blocks, required))
     chunks = [parse_chunk_row(data, chunks_at + 32 * n, blocks) for n in range(chunk_count)]
     manifest.update(check_manifest_json(parse_json(data[64:64 + json_bytes], "manifest"), kind, chunks))
     manifest.update(segments=segments, blocks=blocks, chunks=chunks)
@@ -544,28 +611,36 @@ def parse_segment_row(data, at):
             "trailerHash": data[at + 32:at + 48].hex()}
 
 
-def parse_block_row(data, at, segments, before, has_deltas):
+def parse_block_row(data, at, segments, before, features):
     segment, codec, offset, stored, raw, stored_hash, base = struct.unpack_from("<IB3xQIIQI", data, at)
     need(segment < len(segments), at, f"segment row {segment} of {len(segments)}")
     if codec not in CODECS:
         unsupported(at + 4, f"codec {codec}")
     need_zero(data, at + 5, at + 6, "reserved0")
     need_zero(data, at + 6, at + 8, "reserved1")
-    need(offset % PAGE == 0 and offset >= PAGE, at + 8, f"block offset {offset}")
-    need(1 <= stored <= BLOCK_BYTES_MAX, at + 16, f"storedBytes {stored}")
+    need(offset <= SEGMENT_BYTES_MAX, at + 8, f"block offset {offset}")
+    need(stored <= BLOCK_BYTES_MAX, at + 16, f"storedBytes {stored}")
     need(1 <= raw <= BLOCK_BYTES_MAX, at + 20, f"rawBytes {raw}")
-    need(codec != 0 or stored == raw, at + 16, "raw block with storedBytes other than rawBytes")
-    need(offset + stored <= segments[segment]["fileBytes"], at + 8, "block outside its segment")
     need_zero(data, at + 36, at + 40, "reserved2")
+    need((codec == 4 or codec in CASTS) == (base != NO_BASE), at + 32, "a delta or cast without a base, or a base of something else")
     if base != NO_BASE:
-        need(has_deltas, at + 32, "a base, without the feature `delta`")
+        need(features >> (1 if codec == 4 else 2) & 1, at + 32, "a base, without the feature `delta` or `cast`")
         need(base < len(before), at + 32, "a base that is not an earlier row")
+    if codec == 4:
         need(before[base]["rawBytes"] == raw, at + 32, "a base of another size")
         length, row = 1, base
         while before[row]["base"] != NO_BASE:
             length, row = length + 1, before[row]["base"]
         need(length <= DELTA_CHAIN_MAX, at + 32, "a chain of too many deltas")
-    need((codec == 4) == (base != NO_BASE), at + 32, "a delta without a base, or a base of something else")
+    if codec in CASTS:
+        source = before[base]
+        need(source["codec"] not in CASTS and raw % 2 == 0 and offset + 2 * raw <= source["rawBytes"], at + 8, "no cast of its base")
+        need(stored == 0 and stored_hash == 0 and segment == source["segment"], at, "a cast with stored bytes, or in another segment")
+    else:
+        need(stored >= 1, at + 16, f"storedBytes {stored}")
+        need(offset % PAGE == 0 and offset >= PAGE, at + 8, f"block offset {offset}")
+        need(offset + stored <= segments[segment]["fileBytes"], at + 8, "block outside its segment")
+        need(codec != 0 or stored == raw, at + 16, "raw block with storedBytes other than rawBytes")
     return {"segment": segment, "codec": codec, "offset": offset, "storedBytes": stored, "rawBytes": raw,
             "storedHash": f"{stored_hash:016x}", "base": base}
 
@@ -640,7 +715,7 @@ def check_tensor(tensor, groups, chunks, seen, world_size):
     shape, group = get_sizes(tensor, "shape", what), get_count(tensor, "group", what)
     need(group < len(groups), None, f"{what}: group {group} of {len(groups)}")
     need(product(shape) * WIDTHS[kind] < 2**63, None, f"{what}: shape too large")
-    need("cast_of" not in tensor and "alias_of" not in tensor, None, f"{what}: cast or alias without its feature")
+    need("cast_of" not in tensor and "alias_of" not in tensor, None, f"{what}: `cast_of`, or alias without its feature")
     shards = []
     for shard in get(tensor, "shards", list, what):
         offset, extent = get_sizes(shard, "offset", what), get_sizes(shard, "extent", what)
@@ -920,6 +995,8 @@ def verify_manifest(store, name, manifest, segments, finding):
         elif (segment := segments[file]) and segment["trailerHash"] != row["trailerHash"]:
             finding(Bad("damage", size - 16, "trailer hash is not that of manifests/" + name, file))
     for block in manifest["blocks"]:
+        if block["codec"] in CASTS:
+            continue
         file = segment_name(manifest["segments"][block["segment"]])
         fields = ("offset", "storedBytes", "rawBytes", "storedHash", "codec")
         if segments.get(file) and {key: block[key] for key in fields} not in by_offset(segments[file], block["offset"]):

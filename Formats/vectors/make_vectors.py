@@ -12,6 +12,7 @@ import json
 import os
 import struct
 import sys
+from fractions import Fraction
 
 import lz4.block
 import xxhash
@@ -19,7 +20,7 @@ import zstandard
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILES = {}  # path under HERE -> bytes
-RAW, LZ4, ZSTD, PLANES, DELTA = range(5)
+RAW, LZ4, ZSTD, PLANES, DELTA, CAST_BF16, CAST_F16 = range(7)
 NO_BASE = 0xFFFFFFFF
 WIDTHS = dict(f64=8, f32=4, f16=2, bf16=2, f8e4m3=1, f8e5m2=1, i64=8, i32=4, i16=2, i8=1, u64=8, u32=4, u16=2, u8=1, bool=1)
 
@@ -135,6 +136,15 @@ class Manifest:
 
     def add_block(self, block, which=0):
         self.blocks.append((which, block.codec, block.offset, len(block.stored), len(block.raw), block.hash, NO_BASE))
+        return len(self.blocks) - 1
+
+    def add_delta(self, block, base, which=0):
+        row = self.add_block(block, which)
+        self.blocks[row] = (*self.blocks[row][:6], base)
+        return row
+
+    def add_cast(self, codec, size, base, offset):
+        self.blocks.append((self.blocks[base][0], codec, offset, 0, size, 0, base))
         return len(self.blocks) - 1
 
     def add_chunk(self, raw, block, offset, epoch=7):
@@ -364,6 +374,8 @@ def make_segment_vectors():
            "a page of zeros before the first block; the hash is right")
     bad("row-raw-codec", index + 12, u32(101), "codec raw, storedBytes is not rawBytes", index + 8)
     bad("row-stored-hash", index + 16, bytes([one[index + 16] ^ 1]), "a bit of the storedHash flipped", 4096)
+    damage("segment-codec-cast", "segment", rehash_segment(patch(one, index + 24, b"\x05"), index), index + 24,
+           "a cast in a segment; the hash is right")
     refused("segment-codec-63", "segment", rehash_segment(patch(one, index + 24, b"\x3f"), index), index + 24, "codec 63")
     bad("row-reserved", index + 25, b"\1", "first reserved byte set")
     bad("block-padding", 4096 + 100, b"\1", "the first byte after the block set")
@@ -440,12 +452,14 @@ def residual_of(kind, x, b, bits):
     return [x, x ^ b, zigzag(x - b & mask), zigzag(ordered(x) - ordered(b) & mask)][kind]
 
 
-def split(raw, width, rotated=0, residual=0, base=None):
+def split(raw, width, rotated=0, residual=0, base=None, keys=None):
     """The byte planes of the elements."""
     bits, base = 8 * width, base or bytes(len(raw))
     values = [residual_of(residual, x, b, bits) for x, b in zip(lanes(raw, width), lanes(base, width))]
+    if keys:  # sorting the values sorts elements and base alike
+        values = [value for _, value in sorted(zip(keys, values), key=lambda pair: pair[0])]
     if rotated:
-        values = [(y << 1 | y >> (bits - 1)) & 2**bits - 1 for y in values]
+        values = [(y << rotated | y >> (bits - rotated)) & 2**bits - 1 for y in values]
     return [bytes(y >> (8 * p) & 255 for y in values) for p in range(width)]
 
 
@@ -460,11 +474,17 @@ def top(plane, bits, inner=0):
     return table + words + (struct.pack("<I", len(escapes)) + top(escapes, inner) if inner else escapes)
 
 
-def sub_block(raw, width, modes, rotated=0, residual=0, base=None):
-    """A mode is 0, 1, 2, or (3, bits) or (3, bits, inner) of a plane."""
-    word = len(raw) | {1: 0, 2: 1, 4: 2, 8: 3}[width] << 24 | rotated << 26 | residual << 27
-    rows, payloads = b"", b""
-    for plane, mode in zip(split(raw, width, rotated, residual, base), modes):
+def sub_block(raw, width, modes, rotated=0, residual=0, base=None, order=None):
+    """A mode is 0, 1, 2, or (3, bits) or (3, bits, inner) of a plane. An order is "base", or (columns, first, bytes of columns, bytes of rows)."""
+    word = len(raw) | {1: 0, 2: 1, 4: 2, 8: 3}[width] << 24 | (rotated & 1) << 26 | residual << 27 | rotated >> 1 << 29 | bool(order) << 31
+    rows, payloads, keys, more = b"", b"", None, []
+    if order == "base":
+        keys = [b >> (8 * width - 9) & 255 for b in lanes(base, width)]
+    elif order:
+        columns, first, *more = order
+        keys = [more[0][(first + i) % columns] + more[1][(first + i) // columns] for i in range(len(raw) // width)]
+        rows = struct.pack("<II", columns, first)
+    for plane, mode in zip(split(raw, width, rotated, residual, base, keys) + more, modes):
         kind, bits, inner = (*mode, 0)[:3] if isinstance(mode, tuple) else (mode, 1, 0)
         assert kind or len(set(plane)) == 1
         payload = {0: lambda: plane[:1], 1: lambda: plane, 2: lambda: encode(ZSTD, plane), 3: lambda: top(plane, bits, inner)}[kind]()
@@ -509,18 +529,76 @@ def make_plane_vectors():
         "delta-ordered-special": delta(special, special[32:] + special[:32], 4, [1] * 4, residual=3),
         "delta-ordered-2": delta(special[:-1], special[1:], 2, [1, 1], residual=3),
         "delta-equal": delta(f32, f32, 4, [0] * 4, residual=3),
+        "planes-rotated-3": planes(f32, 4, [2, 1, 1, 2], rotated=3),
+        "planes-rotated-7": planes(f32[:-1], 2, [1, 1], rotated=7),
+        "planes-sorted": planes(f32, 4, [1, 1, 1, 2, 1, 1], rotated=1, order=(30, 0, noise(30, "c"), noise(5, "r"))),
+        "planes-sorted-inside": planes(f32[:-3], 4, [1, 1, 1, 2, 1, 0], order=(40, 39, noise(40, "c"), bytes([9]) * 5)),
+        "planes-sorted-2": planes(f32, 2, [1, 2, 2, (3, 1)], rotated=4, order=(2, 1, b"ab", noise(151, "r"))),
+        "planes-sorted-8": planes(f32, 8, [1] * 8 + [0, 0], order=(75, 74, bytes(75), bytes(2))),
+        "delta-sorted": delta(f32, step, 4, [2, 2, 2, 2], residual=3, order="base"),
+        "delta-sorted-xor": delta(special[:-1], special[1:], 2, [1, 1], rotated=2, residual=1, order="base"),
+        "delta-sorted-grid": delta(f32, step, 4, [1, 1, 1, 2, 1, 1], rotated=1, order=(50, 7, noise(50, "c"), noise(4, "r"))),
+        "delta-rotated-5": delta(f32, step, 4, [2, 2, 2, 2], rotated=5, residual=3),
     }
     for name, (codec, raw, stored, base) in good.items():
         put(f"valid/block-{name}.bin", stored)
         put(f"valid/block-{name}.json", {"kind": "block", "codec": codec, "rawBytes": len(raw),
                                          **({} if base is None else {"base": base.hex()}), "expect": {"digest": hash128(raw).hex()}})
     make_invalid_planes(f32, step)
+    make_cast_vectors(f32, special)
+
+
+def rounded(number, fraction_bits, exponent_min, exponent_max):
+    """A binary32, given by its bits, as a float with fewer bits, by the definition: the nearest of all there are, and of two the even one."""
+    sign, magnitude = number >> 31, number & 0x7FFFFFFF
+    width = fraction_bits + (exponent_max - exponent_min + 2).bit_length()
+    infinity = (exponent_max - exponent_min + 2) << fraction_bits
+    if magnitude > 0x7F800000:
+        return sign << width | infinity | 1 << (fraction_bits - 1)
+    if magnitude == 0x7F800000:
+        return sign << width | infinity
+    exponent = max(magnitude >> 23, 1)
+    value = Fraction((magnitude & 0x7FFFFF) | (0x800000 if magnitude >> 23 else 0)) * Fraction(2) ** (exponent - 150)
+
+    def meaning(bits):  # the infinity stands for what would come next
+        exponent, part = max(bits >> fraction_bits, 1), bits & (1 << fraction_bits) - 1
+        whole = part | (1 << fraction_bits if bits >> fraction_bits else 0)
+        return Fraction(whole) * Fraction(2) ** (exponent - 1 + exponent_min - fraction_bits)
+    low, high = 0, infinity
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if meaning(middle) <= value else (low, middle)
+    below, above = value - meaning(low), meaning(high) - value
+    nearest = low if below < above or (below == above and low % 2 == 0) else high
+    return sign << width | nearest
+
+
+def cast(codec, source):
+    shape = (7, -126, 127) if codec == CAST_BF16 else (10, -14, 15)
+    numbers = struct.unpack(f"<{len(source) // 4}I", source)
+    return struct.pack(f"<{len(numbers)}H", *(rounded(number, *shape) for number in numbers))
+
+
+def make_cast_vectors(f32, special):
+    ties = struct.pack("<24I", *(bits | sign for sign in (0, 1 << 31) for bits in (
+        0x3F808000, 0x3F818000, 0x3F807FFF, 0x3F801000, 0x3F803000, 0x3F800FFF, 0x477FEFFF, 0x477FF000, 0x33000000, 0x33000001,
+        0x387FF000, 0x33C00000)))
+    source = f32 + special + ties
+    for name, codec in (("bf16", CAST_BF16), ("f16", CAST_F16)):
+        raw = cast(codec, source)
+        put(f"valid/block-cast-{name}.bin", b"")
+        put(f"valid/block-cast-{name}.json", {"kind": "block", "codec": codec, "rawBytes": len(raw), "base": source.hex(),
+                                              "expect": {"digest": hash128(raw).hex()}})
+    put_invalid_block("cast-no-base", CAST_BF16, 32, b"", None, "no base")
+    put_invalid_block("cast-base-short", CAST_BF16, 32, b"", special[:-4], "a base of less than twice the length")
+    put_invalid_block("cast-stored", CAST_F16, 32, b"\0", special, "stored bytes")
 
 
 def make_invalid_planes(f32, step):
     size = len(f32)
     whole, tops = sub_block(f32, 4, [1, 1, 1, 2], 1), sub_block(f32, 4, [1, 1, 1, (3, 3)], 1)
     inner = sub_block(f32, 1, [(3, 1, 3)])
+    grid = sub_block(f32, 4, [1] * 6, order=(30, 0, noise(30, "c"), noise(5, "r")))
     delta = sub_block(f32, 4, [1, 1, 1, 1], residual=3, base=step)
     part = sub_block(f32[:130], 1, [(3, 2)])  # its last group has two bytes
     word = lambda data, at, change: patch(data, at, struct.pack("<I", struct.unpack_from("<I", data, at)[0] ^ change))
@@ -536,9 +614,17 @@ def make_invalid_planes(f32, step):
         "planes-zero": (struct.pack("<II", 0, 1 | 1 << 24) + whole, "a sub-block of no bytes"),
         "planes-less-than-element": (sub_block(f32[:598], 1, [1]) + struct.pack("<3I", 2 | 2 << 24, 0, 0) + bytes(14),
                                      "two bytes of elements of four"),
-        "planes-reserved": (word(whole, 0, 1 << 29), "reserved bit 29 set"),
-        "planes-reserved-last": (word(whole, 0, 1 << 31), "reserved bit 31 set"),
         "planes-rotated-1": (word(sub_block(f32, 1, [1]), 0, 1 << 26), "bytes alone, rotated"),
+        "planes-rotated-1-by-2": (word(sub_block(f32, 1, [1]), 0, 1 << 29), "bytes alone, rotated by 2"),
+        "planes-sorted-1": (word(sub_block(f32, 1, [1]), 0, 1 << 31), "bytes alone, sorted"),
+        "planes-sorted-columns-1": (word(grid, 4, 30 ^ 1), "one column"),
+        "planes-sorted-columns-0": (word(grid, 4, 30), "no column"),
+        "planes-sorted-columns-many": (word(grid, 4, 30 ^ 151), "more columns than elements"),
+        "planes-sorted-columns-huge": (word(grid, 4, 30 ^ 0xFFFFFFFF), "2^32 - 1 columns"),
+        "planes-sorted-first": (word(grid, 8, 30), "the first element beyond the last column"),
+        "planes-sorted-rows": (word(grid, 8, 1), "one row more than there are bytes for"),
+        "planes-sorted-cut-grid": (grid[:11], "the grid is cut short"),
+        "planes-sorted-cut-lines": (grid[:-1], "the bytes of the rows are cut short"),
         "planes-residual": (word(whole, 0, 1 << 27), "a residual without a base"),
         "planes-row-reserved": (word(whole, 4, 1 << 31), "the reserved bit of a row set"),
         "planes-row-inner": (word(whole, 4, 1 << 28), "coded escapes of a plane that is raw"),
@@ -569,7 +655,6 @@ def make_invalid_planes(f32, step):
     put_invalid_block("planes-top-beyond", PLANES, 130, bytes(beyond), None, "a bit beyond the end of the plane")
     put_invalid_block("delta-no-base", DELTA, size, delta, None, "no base")
     put_invalid_block("delta-base-short", DELTA, size, delta, step[:-1], "a base of another length")
-    put_invalid_block("delta-rotated-difference", DELTA, size, word(delta, 0, 1 << 26), step, "a rotated difference")
     put_invalid_block("delta-cut", DELTA, size, delta[:-1], step, "cut short")
 
 
@@ -635,6 +720,10 @@ def make_valid_manifests():
     m = Manifest()
     m.required = 2  # a feature that is allowed and not made use of
     put_valid("manifest-feature-delta", m)
+    m = Manifest()
+    m.required = 4
+    put_valid("manifest-feature-cast", m)
+    put_valid("manifest-cast", cast_manifest())
     m = Manifest(unknown_key={"deep": [[], {}]})
     m.text["metrics"] = {"caf\u00e9": 1, "cafe\u0301": 2, "": 3, "../x": 4}
     block = Block(RAW, noise(64, "names"))
@@ -676,6 +765,43 @@ def make_more_valid_manifests():
 def nested(m, depth):
     """The JSON with an unknown key so deep that `depth` brackets are open at once, the outermost among them."""
     return m.json()[:-1] + b', "deep": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def cast_manifest():
+    """A segment with a block of masters; one tensor is the cast of all of them, another of the last eight, which are in the middle of an element."""
+    m = Manifest()
+    block = Block(RAW, floats(40, "masters") + b"x")
+    m.add_segment(segment([block]))
+    row = m.add_block(block)
+    m.required = 4
+    m.add_tensor("master", "f32", [40], m.add_chunk(block.raw[:160], row, 0), 1)
+    for name, kind, codec, source, offset in (("w", "bf16", CAST_BF16, block.raw[:160], 0), ("h", "f16", CAST_F16, block.raw[129:161], 129)):
+        raw = cast(codec, source)
+        m.add_tensor(name, kind, [len(raw) // 2], m.add_chunk(raw, m.add_cast(codec, len(raw), row, offset), 0), 1)
+    return m
+
+
+def make_invalid_casts():
+    """Rows of the manifest above: block 1 is a cast of block 0."""
+    blocks = cast_manifest().places()[2]
+
+    def bad(name, row, why, at, features=4, **changes):
+        m = cast_manifest()
+        m.required = features
+        fields = dict(zip(("segment", "codec", "offset", "stored", "raw", "hash", "base"), m.blocks[row]))
+        m.blocks[row] = tuple({**fields, **changes}.values())
+        damage("manifest-cast-" + name, "manifest", m.data(), blocks + 40 * row + at, why + "; the hash is right")
+
+    bad("without-feature", 1, "a cast without the feature", 32, features=2)
+    bad("no-base", 1, "a cast without a base", 32, base=NO_BASE)
+    bad("self", 1, "a cast of itself", 32, base=1)
+    bad("of-cast", 2, "a cast of a cast", 8, base=1, offset=0)
+    bad("outside", 1, "a cast of more than its base has", 8, offset=2)
+    bad("offset-huge", 1, "an offset of 2^35", 8, offset=1 << 35)
+    bad("odd", 1, "a cast of half an element", 8, raw=79)
+    bad("stored", 1, "a cast with stored bytes", 0, stored=80)
+    bad("hash", 1, "a cast with a stored hash", 0, hash=1)
+    bad("base-of-raw", 0, "a base of a raw block", 32, base=0)
 
 
 def small_manifest(**changes):
@@ -734,7 +860,7 @@ def make_invalid_headers():
     bad("file-bytes-more", 40, struct.pack("<Q", size + 8), "fileBytes larger than the file", None)
     bad("file-bytes-huge", 40, b"\xff" * 8, "fileBytes 2^64 - 1", None)
     damage("manifest-feature-no-hash", "manifest", patch(data, 12, b"\1"), end, "feature parts, and no matching hash")
-    for bit, feature in {0: "parts", 2: "cast", 3: "alias"}.items():
+    for bit, feature in {0: "parts", 3: "alias"}.items():
         refused(f"manifest-feature-{feature}", "manifest", rehash_manifest(patch(data, 12, bytes([1 << bit]))), 12,
                 f"required feature {feature}")
     damage("manifest-reserved2-middle", "manifest", rehash_manifest(patch(data, 55, b"\1")), 55,
@@ -1036,6 +1162,36 @@ def make_objects_store():
     put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": [checkpoint]})
 
 
+def make_repacked_store():
+    """Three checkpoints of one run; the oldest is a delta of the middle one, that one of the newest. Weights are casts of their masters."""
+    base, checkpoints, newer = "stores/repacked", [], None
+    put(f"{base}/store.json", store_json())
+    masters = {step: floats(600, f"master {step // 100}", 0.02 + step / 1e6) for step in (10, 20, 30)}
+    for step in (30, 20, 10):
+        attempt, raw = make_id(f"repacked {step}"), masters[step]
+        if newer is None:
+            block = Block(RAW, raw)
+        else:
+            block = Block(DELTA, raw, sub_block(raw, 4, [2, 2, 2, 2], residual=3, base=newer[0][1].raw))
+        data = segment([block], 0, 0, attempt)
+        put(f"{base}/segments/{segment_name(attempt)}", data)
+        m = Manifest(id=attempt.hex(), run_name="repacked", step=step, created_ms=CREATED + step)
+        row = None
+        for which, (older, old_block, old_attempt) in enumerate(reversed([(data, block, attempt)] + (newer or []))):
+            m.add_segment(older, old_attempt)
+            row = m.add_block(old_block, which) if row is None else m.add_delta(old_block, row, which)
+        newer = [(data, block, attempt)] + (newer or [])
+        m.required = (2 if len(newer) > 1 else 0) | 4
+        half = cast(CAST_BF16, raw)
+        m.add_tensor("master", "f32", [20, 30], m.add_chunk(raw, row, 0), 1, "optimizer")
+        m.add_tensor("weight", "bf16", [20, 30], m.add_chunk(half, m.add_cast(CAST_BF16, len(half), row, 0), 0), 1)
+        put(f"{base}/manifests/{RUN.hex()}-{step:020}.manifest", m.data())
+        tensors = [{**{key: t[key] for key in ("name", "type", "shape", "role")}, "digest": hash128(content).hex()}
+                   for t, content in zip(m.text["tensors"], (raw, half))]
+        checkpoints.append({"id": attempt.hex(), "run": RUN.hex(), "step": step, "metrics": {}, "tensors": tensors, "objects": []})
+    put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": checkpoints[::-1]})
+
+
 def main():
     make_store_vectors()
     make_segment_vectors()
@@ -1045,9 +1201,11 @@ def main():
     make_more_valid_manifests()
     make_invalid_headers()
     make_invalid_rows()
+    make_invalid_casts()
     make_invalid_json()
     make_store()
     make_objects_store()
+    make_repacked_store()
     new = different = 0
     for path, data in FILES.items():
         target = os.path.join(HERE, path)

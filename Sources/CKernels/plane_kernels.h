@@ -17,43 +17,53 @@ typedef uint16_t __attribute__((aligned(1), may_alias)) any16;
 typedef uint32_t __attribute__((aligned(1), may_alias)) any32;
 typedef uint64_t __attribute__((aligned(1), may_alias)) any64;
 
-/* o, z and its inverse of codecs.md; rotation by one bit. */
+/* o, z and its inverse of codecs.md; rotation by r bits, 0 among them. */
 #define ORDERED(bits, x) ((uint##bits##_t)((x) ^ ((uint##bits##_t)((int##bits##_t)(x) >> (bits - 1)) >> 1)))
 #define ZIGZAG(bits, d) ((uint##bits##_t)((uint##bits##_t)((d) << 1) ^ (uint##bits##_t)((int##bits##_t)(d) >> (bits - 1))))
 #define UNZIGZAG(bits, y) ((uint##bits##_t)((uint##bits##_t)((y) >> 1) ^ (uint##bits##_t)(0 - ((y) & 1))))
-#define LEFT(bits, x) ((uint##bits##_t)((x) << 1 | (x) >> (bits - 1)))
-#define RIGHT(bits, x) ((uint##bits##_t)((x) >> 1 | (x) << (bits - 1)))
+#define LEFT(bits, x, r) ((uint##bits##_t)((x) << (r) | (x) >> ((bits - (r)) & (bits - 1))))
+#define RIGHT(bits, x, r) ((uint##bits##_t)((x) >> (r) | (x) << ((bits - (r)) & (bits - 1))))
 
-#define DEFINE_TRANSFORMS(bits)                                                                                             \
-  static void transform##bits(any##bits *to, const any##bits *x, const any##bits *b, size_t count, ck_transform how) {      \
-    if (how.residual == ck_residual_ordered) {                                                                              \
-      for (size_t i = 0; i < count; i++)                                                                                    \
-        to[i] = ZIGZAG(bits, (uint##bits##_t)(ORDERED(bits, x[i]) - ORDERED(bits, b[i])));                                  \
-    } else if (how.residual == ck_residual_difference) {                                                                    \
-      for (size_t i = 0; i < count; i++) to[i] = ZIGZAG(bits, (uint##bits##_t)(x[i] - b[i]));                               \
-    } else if (how.residual == ck_residual_none) {                                                                          \
-      for (size_t i = 0; i < count; i++) to[i] = LEFT(bits, x[i]);                                                          \
-    } else if (how.rotated) {                                                                                               \
-      for (size_t i = 0; i < count; i++) to[i] = LEFT(bits, (uint##bits##_t)(x[i] ^ b[i]));                                 \
-    } else {                                                                                                                \
-      for (size_t i = 0; i < count; i++) to[i] = x[i] ^ b[i];                                                               \
-    }                                                                                                                       \
-  }                                                                                                                         \
-  static void inverse##bits(any##bits *to, const any##bits *y, const any##bits *b, size_t count, ck_transform how) {        \
-    if (how.residual == ck_residual_ordered) {                                                                              \
-      for (size_t i = 0; i < count; i++) {                                                                                  \
-        const uint##bits##_t sum = (uint##bits##_t)(ORDERED(bits, b[i]) + UNZIGZAG(bits, y[i]));                            \
-        to[i] = ORDERED(bits, sum);                                                                                         \
-      }                                                                                                                     \
-    } else if (how.residual == ck_residual_difference) {                                                                    \
-      for (size_t i = 0; i < count; i++) to[i] = (uint##bits##_t)(b[i] + UNZIGZAG(bits, y[i]));                             \
-    } else if (how.residual == ck_residual_none) {                                                                          \
-      for (size_t i = 0; i < count; i++) to[i] = RIGHT(bits, y[i]);                                                         \
-    } else if (how.rotated) {                                                                                               \
-      for (size_t i = 0; i < count; i++) to[i] = RIGHT(bits, y[i]) ^ b[i];                                                  \
-    } else {                                                                                                                \
-      for (size_t i = 0; i < count; i++) to[i] = y[i] ^ b[i];                                                               \
-    }                                                                                                                       \
+#define DEFINE_TRANSFORMS(bits)                                                                                              \
+  static void transform##bits(any##bits *to, const any##bits *x, const any##bits *b, size_t count, ck_transform how) {       \
+    const unsigned r = how.rotation;                                                                                         \
+    if (how.residual == ck_residual_ordered) {                                                                               \
+      for (size_t i = 0; i < count; i++) {                                                                                   \
+        const uint##bits##_t y = ZIGZAG(bits, (uint##bits##_t)(ORDERED(bits, x[i]) - ORDERED(bits, b[i])));                  \
+        to[i] = LEFT(bits, y, r);                                                                                            \
+      }                                                                                                                      \
+    } else if (how.residual == ck_residual_difference) {                                                                     \
+      for (size_t i = 0; i < count; i++) {                                                                                   \
+        const uint##bits##_t y = ZIGZAG(bits, (uint##bits##_t)(x[i] - b[i]));                                                \
+        to[i] = LEFT(bits, y, r);                                                                                            \
+      }                                                                                                                      \
+    } else if (how.residual == ck_residual_xor) {                                                                            \
+      for (size_t i = 0; i < count; i++) {                                                                                   \
+        const uint##bits##_t y = x[i] ^ b[i];                                                                                \
+        to[i] = LEFT(bits, y, r);                                                                                            \
+      }                                                                                                                      \
+    } else {                                                                                                                 \
+      for (size_t i = 0; i < count; i++) to[i] = LEFT(bits, x[i], r);                                                        \
+    }                                                                                                                        \
+  }                                                                                                                          \
+  static void inverse##bits(any##bits *to, const any##bits *y, const any##bits *b, size_t count, ck_transform how) {         \
+    const unsigned r = how.rotation;                                                                                         \
+    if (how.residual == ck_residual_ordered) {                                                                               \
+      for (size_t i = 0; i < count; i++) {                                                                                   \
+        const uint##bits##_t z = RIGHT(bits, y[i], r);                                                                       \
+        const uint##bits##_t sum = (uint##bits##_t)(ORDERED(bits, b[i]) + UNZIGZAG(bits, z));                                \
+        to[i] = ORDERED(bits, sum);                                                                                          \
+      }                                                                                                                      \
+    } else if (how.residual == ck_residual_difference) {                                                                     \
+      for (size_t i = 0; i < count; i++) {                                                                                   \
+        const uint##bits##_t z = RIGHT(bits, y[i], r);                                                                       \
+        to[i] = (uint##bits##_t)(b[i] + UNZIGZAG(bits, z));                                                                  \
+      }                                                                                                                      \
+    } else if (how.residual == ck_residual_xor) {                                                                            \
+      for (size_t i = 0; i < count; i++) to[i] = RIGHT(bits, y[i], r) ^ b[i];                                                \
+    } else {                                                                                                                 \
+      for (size_t i = 0; i < count; i++) to[i] = RIGHT(bits, y[i], r);                                                       \
+    }                                                                                                                        \
   }
 
 DEFINE_TRANSFORMS(8)
@@ -61,7 +71,7 @@ DEFINE_TRANSFORMS(16)
 DEFINE_TRANSFORMS(32)
 DEFINE_TRANSFORMS(64)
 
-static int is_plain(ck_transform how) { return !how.rotated && how.residual == ck_residual_none; }
+static int is_plain(ck_transform how) { return !how.rotation && how.residual == ck_residual_none; }
 
 #define BY_WIDTH(call8, call16, call32, call64) \
   switch (how.width) {                          \

@@ -5,7 +5,7 @@ package import SystemPackage
 /// The SQLite index over a store's manifests (Formats/catalog/). Local, rebuildable, and never trusted over a manifest.
 ///
 /// Opened with a rollback journal and no memory map, so that a full disk is an error and not a signal that kills the
-/// trainer (Formats/durability.md, section 10).
+/// trainer (Formats/durability.md, section 11).
 package final class Catalog: Sendable {
     package enum Access: Sendable { case reading, writing }
 

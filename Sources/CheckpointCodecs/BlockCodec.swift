@@ -100,7 +100,7 @@ package enum CodecRegistry {
         case .lz4: LZ4Codec()
         case .zstd: ZstdCodec(level: 1)
         case .planes: PlanesCodec(effort: .balanced)
-        case .delta: BaselessDeltaCodec()
+        case .delta, .castBF16, .castF16: BaselessCodec(identifier: identifier)
         }
     }
 

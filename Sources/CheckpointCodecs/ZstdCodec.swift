@@ -24,10 +24,9 @@ package struct ZstdCodec: BlockCodec {
     package func prepareToEncode(threads: Int, rawBytes: Int) {
         let room = encodedBytesMax(rawBytes)
         // Without the memory, encoding allocates when it must.
-        guard let zeros = try? AlignedBuffer(count: rawBytes, hugePages: false), let stored = try? AlignedBuffer(count: room, hugePages: false)
-        else { return }
+        guard let memory = try? AlignedBuffer(count: rawBytes + room, hugePages: false) else { return }
         unsafe ZstdContexts.compressors.prepare(threads) { context in
-            let (from, to) = unsafe (zeros.region.bytes, stored.region.mutableBytes)
+            let (from, to) = unsafe (memory.region.prefix(rawBytes).bytes, memory.region[rawBytes..<rawBytes + room].mutableBytes)
             unsafe ZSTD_compressCCtx(context, to.baseAddress, to.count, from.baseAddress, from.count, Int32(level))
         }
     }

@@ -9,7 +9,7 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
     package var bit: UInt32 { 1 << rawValue }
 
     /// What this software can restore. The other features have their place in the format and are refused by name.
-    package static let implemented: [RequiredFeature] = [.delta]
+    package static let implemented: [RequiredFeature] = [.delta, .cast]
 
     /// The features that a set of bits stands for; refuses those that this software does not implement.
     package static func features(bits: UInt32, at offset: Int) throws(FormatError) -> Set<RequiredFeature> {
@@ -27,6 +27,17 @@ package enum CodecIdentifier: UInt8, CaseIterable, Sendable {
     case zstd = 2
     case planes = 3
     case delta = 4
+    case castBF16 = 5
+    case castF16 = 6
 
-    package var name: String { String(describing: self) }
+    /// A block that is made of another one, and has no bytes of its own in any segment.
+    package var isCast: Bool { self == .castBF16 || self == .castF16 }
+
+    package var name: String {
+        switch self {
+        case .castBF16: "cast-bf16"
+        case .castF16: "cast-f16"
+        default: String(describing: self)
+        }
+    }
 }

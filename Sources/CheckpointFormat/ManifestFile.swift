@@ -97,7 +97,12 @@ extension Manifest {
     }
 
     /// What a reader must know to read this manifest.
-    package var features: Set<RequiredFeature> { blocks.contains { $0.base != nil } ? [.delta] : [] }
+    package var features: Set<RequiredFeature> {
+        var features: Set<RequiredFeature> = []
+        if blocks.contains(where: { $0.codec == .delta }) { features.insert(.delta) }
+        if blocks.contains(where: \.codec.isCast) { features.insert(.cast) }
+        return features
+    }
 
     /// Decodes a whole manifest file and checks every rule that can be checked without reading a segment.
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
@@ -142,9 +147,8 @@ extension Manifest {
         private init(_ header: ManifestHeader, _ reader: inout ByteReader, hash: Hash128) throws(FormatError) {
             self.hash = hash
             for _ in 0..<header.segmentCount { segments.append(try SegmentReference(from: &reader)) }
-            let hasDeltas = header.features.contains(.delta)
             for _ in 0..<header.blockCount {
-                blocks.append(try BlockRecord(from: &reader, segments: segments, before: blocks, hasDeltas: hasDeltas))
+                blocks.append(try BlockRecord(from: &reader, segments: segments, before: blocks, features: header.features))
             }
             for _ in 0..<header.chunkCount { chunks.append(try ChunkRecord(from: &reader, blocks: blocks)) }
         }

@@ -35,14 +35,15 @@ package struct SegmentReference: Equatable, Sendable {
 }
 
 /// Where a block lies and how to read it (Formats/manifest.md, Block rows).
-package struct BlockRecord: Equatable, Sendable {
+package struct BlockRecord: Hashable, Sendable {
     package static let rowBytes = 40
     package static let noBase = UInt32.max
 
     /// Row of the segment table.
     package var segment: Int
+    /// Of a cast, which lies nowhere: no stored bytes, and as offset where in the base's raw bytes its source begins.
     package var location: SegmentBlock
-    /// Row of the block that this one is a delta of: an earlier one.
+    /// Row of the block that this one is a delta or a cast of: an earlier one.
     package var base: Int?
 
     package init(segment: Int, location: SegmentBlock, base: Int? = nil) {
@@ -69,9 +70,25 @@ package struct BlockRecord: Equatable, Sendable {
         writer.zeros(4)
     }
 
+    /// A block that is the cast of raw bytes of an earlier row, from `sourceOffset` on.
+    package init(cast codec: CodecIdentifier, rawBytes: Int, of base: Int, at sourceOffset: Int, _ blocks: [BlockRecord]) {
+        precondition(codec.isCast && blocks[base].canBeCast(rawBytes, at: sourceOffset))
+        segment = blocks[base].segment
+        location = SegmentBlock(offset: sourceOffset, storedBytes: 0, rawBytes: rawBytes, storedHash: 0, codec: codec)
+        self.base = base
+    }
+
+    /// Whether raw bytes from `offset` on are what `bytes` bytes of two-byte elements can be a cast of.
+    package func canBeCast(_ bytes: Int, at offset: Int) -> Bool {
+        !codec.isCast && bytes % 2 == 0 && bytes <= rawBytes / 2 && offset <= rawBytes - 2 * bytes
+    }
+
+    /// Of a cast: which of the base's raw bytes it is made of.
+    package var sourceRange: Range<Int> { offset..<offset + 2 * rawBytes }
+
     /// - Parameter blocks: the rows before this one.
     init(
-        from reader: inout ByteReader, segments: [SegmentReference], before blocks: [BlockRecord], hasDeltas: Bool
+        from reader: inout ByteReader, segments: [SegmentReference], before blocks: [BlockRecord], features: Set<RequiredFeature>
     ) throws(FormatError) {
         let start = reader.offset
         segment = try reader.count(UInt32.self, atMost: segments.count - 1, "segment")
@@ -85,34 +102,48 @@ package struct BlockRecord: Equatable, Sendable {
             offset: offset, storedBytes: storedBytes, rawBytes: rawBytes, storedHash: storedHash, codec: codec)
         let base = try reader.integer(UInt32.self)
         try reader.expectZeros(4, "reserved2")
-        if base != Self.noBase {
-            guard hasDeltas else { throw .damage(at: start + 32, "base \(base) without feature delta") }
-            try setBase(Int(base), blocks, at: start + 32)
-        }
-        guard (codec == .delta) == (self.base != nil) else {
-            throw .damage(at: start + 32, codec == .delta ? "a delta without a base" : "a base of a block that is no delta")
-        }
-        guard storedBytes > 0 else { throw .damage(at: start + 16, "storedBytes is 0") }
         guard rawBytes > 0 else { throw .damage(at: start + 20, "rawBytes is 0") }
-        guard offset % Limits.pageBytes == 0, offset >= Limits.pageBytes,
-            offset <= segments[segment].fileBytes - storedBytes
-        else {
+        try setBase(base == Self.noBase ? nil : Int(base), blocks, features, at: start)
+        if codec.isCast { try checkCast(blocks, at: start) } else { try checkLocation(in: segments[segment], at: start) }
+    }
+
+    private mutating func setBase(
+        _ row: Int?, _ blocks: [BlockRecord], _ features: Set<RequiredFeature>, at start: Int
+    ) throws(FormatError) {
+        guard (codec == .delta || codec.isCast) == (row != nil) else {
+            throw .damage(at: start + 32, row == nil ? "a \(codec.name) without a base" : "a base of a block that stands by itself")
+        }
+        guard let row else { return }
+        guard features.contains(codec.isCast ? .cast : .delta) else {
+            throw .damage(at: start + 32, "a \(codec.name) without its feature")
+        }
+        guard row < blocks.count else { throw .damage(at: start + 32, "base \(row) is not a row before this one") }
+        base = row
+        // Bases come before what is based on them, so this ends.
+        guard codec.isCast || Self.chainLength(row, blocks) < Limits.deltaChainMax else {
+            throw .damage(at: start + 32, "a chain of more than \(Limits.deltaChainMax) deltas")
+        }
+        guard codec.isCast || blocks[row].rawBytes == rawBytes else {
+            throw .damage(at: start + 32, "a base of \(blocks[row].rawBytes) bytes for a block of \(rawBytes)")
+        }
+    }
+
+    private func checkCast(_ blocks: [BlockRecord], at start: Int) throws(FormatError) {
+        guard let base, blocks[base].canBeCast(rawBytes, at: offset) else {
+            throw .damage(at: start + 8, "\(rawBytes) bytes at \(offset) of its base can be no cast")
+        }
+        guard storedBytes == 0, storedHash == 0, segment == blocks[base].segment else {
+            throw .damage(at: start, "a cast with stored bytes, or in another segment than its base")
+        }
+    }
+
+    private func checkLocation(in reference: SegmentReference, at start: Int) throws(FormatError) {
+        guard storedBytes > 0 else { throw .damage(at: start + 16, "storedBytes is 0") }
+        guard offset % Limits.pageBytes == 0, offset >= Limits.pageBytes, offset <= reference.fileBytes - storedBytes else {
             throw .damage(at: start + 8, "block of \(storedBytes) bytes at \(offset) does not lie in its segment")
         }
         guard codec != .raw || storedBytes == rawBytes else {
             throw .damage(at: start + 16, "a raw block of \(rawBytes) bytes stored in \(storedBytes)")
-        }
-    }
-
-    private mutating func setBase(_ row: Int, _ blocks: [BlockRecord], at offset: Int) throws(FormatError) {
-        guard row < blocks.count else { throw .damage(at: offset, "base \(row) is not a row before this one") }
-        guard blocks[row].rawBytes == rawBytes else {
-            throw .damage(at: offset, "a base of \(blocks[row].rawBytes) bytes for a block of \(rawBytes)")
-        }
-        base = row
-        // Bases come before what is based on them, so this ends.
-        guard Self.chainLength(row, blocks) < Limits.deltaChainMax else {
-            throw .damage(at: offset, "a chain of more than \(Limits.deltaChainMax) deltas")
         }
     }
 

@@ -106,6 +106,7 @@ package struct SegmentBlock: Hashable, Sendable {
         }
         guard paddedEnd <= limit else { throw .damage(at: start, "block at \(offset) runs into the index") }
         guard codec != .raw || storedBytes == rawBytes else { throw .damage(at: start + 8, "a raw block of another size") }
+        guard !codec.isCast else { throw .damage(at: start + 24, "a cast, which lies in no segment") }
     }
 }
 

@@ -54,13 +54,17 @@ package struct POSIXFileSystem: FileSystem {
         return bytes
     }
 
-    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
+    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] { try list(directory, atMost: .max) }
+
+    /// The first names that the system gives, at most `limit`: of a huge directory a look costs as little as of a small one.
+    package func list(_ directory: FilePath, atMost limit: Int) throws(FileSystemError) -> [String] {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileSystemError("opendir(3)", directory, Errno(rawValue: errno))
         }
         defer { unsafe closedir(stream) }
         var names: [String] = []
-        while true {
+        errno = 0
+        while names.count < limit {
             errno = 0
             guard let entry = unsafe readdir(stream) else { break }
             let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {

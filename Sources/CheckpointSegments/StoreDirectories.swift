@@ -8,6 +8,7 @@ package struct StoreDirectories: Sendable {
     package let manifests: FilePath
     package let segments: FilePath
     package let staging: FilePath
+    package let quarantine: FilePath
     package let tags: FilePath
     package let pins: FilePath
     package let catalog: FilePath
@@ -21,6 +22,7 @@ package struct StoreDirectories: Sendable {
         manifests = root.appending("manifests")
         segments = root.appending("segments")
         staging = root.appending("staging")
+        quarantine = root.appending("quarantine")
         tags = root.appending("tags")
         pins = root.appending("pins")
         catalog = root.appending("catalog.sqlite")

@@ -11,11 +11,14 @@ package struct CapturePlan: Sendable {
         package var group: String
         package var bytes: Int
         package var lane: CaptureLane
+        /// It may be a cast of tensors of twice its bytes, and is cut where those are.
+        package var isHalf: Bool
 
-        package init(group: String, bytes: Int, lane: CaptureLane = .host) {
+        package init(group: String, bytes: Int, lane: CaptureLane = .host, isHalf: Bool = false) {
             self.group = group
             self.bytes = bytes
             self.lane = lane
+            self.isHalf = isHalf
         }
     }
 
@@ -93,7 +96,9 @@ package struct CapturePlan: Sendable {
 
     /// Adds tensors of one unit and lane.
     private mutating func add(_ members: [Int], of tensors: [Tensor], _ chunkBytes: Int, packedBelow limit: Int) {
-        for tensor in members where tensors[tensor].bytes >= limit { cut(tensor, tensors[tensor], chunkBytes) }
+        for tensor in members where tensors[tensor].bytes >= limit {
+            cut(tensor, tensors[tensor], tensors[tensor].isHalf ? chunkBytes / 2 : chunkBytes)
+        }
         pack(members.filter { tensors[$0].bytes < limit }, of: tensors, chunkBytes)
     }
 
@@ -127,6 +132,15 @@ package struct CapturePlan: Sendable {
             chunksOfTensor[index] = chunks.count..<chunks.count + 1
             append(index, 0..<tensors[index].bytes)
         }
+    }
+
+    /// The chunk of another tensor, twice as wide, that holds the same elements as a chunk; nil if it is cut elsewhere.
+    package func wideChunk(of row: Int, in tensor: Int) -> Int? {
+        let chunk = chunks[row]
+        let index = row - chunksOfTensor[chunk.tensor].lowerBound
+        guard index < chunksOfTensor[tensor].count else { return nil }
+        let wide = chunksOfTensor[tensor].lowerBound + index
+        return chunks[wide].range == 2 * chunk.range.lowerBound..<2 * chunk.range.upperBound ? wide : nil
     }
 
     private mutating func openBlock(_ index: Int, _ tensor: Tensor) {

@@ -1,12 +1,16 @@
-internal import CheckpointCodecs
-internal import CheckpointFormat
+package import CheckpointCodecs
+package import CheckpointFormat
 
-/// How far two tensors of one type and shape are apart, element by element.
+/// How far two tensors of one type and shape are apart, element by element, over those elements that were compared.
 public struct ElementDifference: Equatable, Sendable {
+    /// Distances up to this one count as none in `beyond`.
+    public let epsilon: Double
     /// Elements compared.
-    public internal(set) var elements = 0
+    public internal(set) var compared = 0
     /// Elements whose bits differ.
     public internal(set) var changed = 0
+    /// Changed elements that are further apart than `epsilon`, or not finite.
+    public internal(set) var beyond = 0
     /// Changed elements that are, before or after, no finite number; they are in none of the figures below.
     public internal(set) var nonFinite = 0
     /// The largest |before - after|.
@@ -15,79 +19,107 @@ public struct ElementDifference: Equatable, Sendable {
     public internal(set) var squares = 0.0
     /// Sum of before squared, over the finite elements.
     public internal(set) var squaresBefore = 0.0
+    /// Sum of after squared, over the finite elements.
+    public internal(set) var squaresAfter = 0.0
+    /// Sum of before times after, over the finite elements.
+    public internal(set) var product = 0.0
+
+    package init(epsilon: Double = 0) { self.epsilon = epsilon }
 
     /// L2 norm of before - after.
     public var norm: Double { squares.squareRoot() }
     /// `norm` in proportion to the norm of before; nil if that is 0.
     public var relativeNorm: Double? { squaresBefore > 0 ? norm / squaresBefore.squareRoot() : nil }
-
-    fileprivate mutating func add(changed value: Double, from before: Double, isFinite: Bool) {
-        changed += 1
-        guard isFinite else { return nonFinite += 1 }
-        largest = max(largest, value)
-        squares += value * value
-        squaresBefore += before * before
+    /// Cosine of the angle between before and after; nil if one of them is 0.
+    public var cosine: Double? {
+        guard squaresBefore > 0, squaresAfter > 0 else { return nil }
+        return min(max(product / (squaresBefore.squareRoot() * squaresAfter.squareRoot()), -1), 1)
     }
-}
 
-extension OwnedTensor {
-    /// Compares with a tensor of the same type and shape. Nil for types without arithmetic here: bool, 8-bit floats.
-    package func difference(to after: OwnedTensor) -> ElementDifference? {
-        precondition(type == after.type && shape == after.shape)
-        return switch type {
-        case .f64: floats(after, UInt64.self) { Double(bitPattern: $0) }
-        case .f32: floats(after, UInt32.self) { Double(Float(bitPattern: $0)) }
-        case .f16: floats(after, UInt16.self) { Double(Float16(bitPattern: $0)) }
-        case .bf16: floats(after, UInt16.self) { Double(Float(bitPattern: UInt32($0) << 16)) }
-        case .i64: integers(after, Int64.self)
-        case .i32: integers(after, Int32.self)
-        case .i16: integers(after, Int16.self)
-        case .i8: integers(after, Int8.self)
-        case .u64: integers(after, UInt64.self)
-        case .u32: integers(after, UInt32.self)
-        case .u16: integers(after, UInt16.self)
-        case .u8: integers(after, UInt8.self)
-        case .f8e4m3, .f8e5m2, .bool: nil
+    /// Compares elements that follow those compared so far.
+    package mutating func add(_ before: MemoryRegion, _ after: MemoryRegion, of type: ElementType) {
+        switch type {
+        case .f64: floats(before, after, UInt64.self) { Double(bitPattern: $0) }
+        case .f32: floats(before, after, UInt32.self) { Double(Float(bitPattern: $0)) }
+        case .f16: floats(before, after, UInt16.self, ElementValues.half)
+        case .bf16: floats(before, after, UInt16.self, ElementValues.brain)
+        case .f8e4m3: floats(before, after, UInt8.self) { ElementValues.e4m3[Int($0)] }
+        case .f8e5m2: floats(before, after, UInt8.self) { ElementValues.half(UInt16($0) << 8) }
+        case .bool: floats(before, after, UInt8.self) { $0 == 0 ? 0 : 1 }
+        case .i64: integers(before, after, Int64.self)
+        case .i32: integers(before, after, Int32.self)
+        case .i16: integers(before, after, Int16.self)
+        case .i8: integers(before, after, Int8.self)
+        case .u64: integers(before, after, UInt64.self)
+        case .u32: integers(before, after, UInt32.self)
+        case .u16: integers(before, after, UInt16.self)
+        case .u8: integers(before, after, UInt8.self)
         }
     }
 
     @inline(__always)
-    private func floats<Bits: FixedWidthInteger & BitwiseCopyable>(
-        _ after: OwnedTensor, _: Bits.Type, _ value: (Bits) -> Double
-    ) -> ElementDifference {
-        compare(after, Bits.self) { total, a, b in
-            let before = value(a)
-            if a == b {
-                total.squaresBefore += before.isFinite ? before * before : 0
-                return
-            }
-            let now = value(b)
-            total.add(changed: abs(before - now), from: before, isFinite: before.isFinite && now.isFinite)
+    private mutating func floats<Bits: FixedWidthInteger & BitwiseCopyable>(
+        _ before: MemoryRegion, _ after: MemoryRegion, _: Bits.Type, _ value: (Bits) -> Double
+    ) {
+        forEachPair(before, after, Bits.self) { total, a, b in
+            let (old, new) = (value(a), value(b))
+            if a == b { return old.isFinite ? total.addEqual(old) : () }
+            total.add(distance: abs(old - new), old, new)
         }
     }
 
     /// The distance of two integers is exact, even where their difference does not fit their type.
     @inline(__always)
-    private func integers<Value: FixedWidthInteger & BitwiseCopyable>(
-        _ after: OwnedTensor, _: Value.Type
-    ) -> ElementDifference {
-        compare(after, Value.self) { total, a, b in
-            let before = Double(a)
-            guard a != b else { return total.squaresBefore += before * before }
+    private mutating func integers<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ before: MemoryRegion, _ after: MemoryRegion, _: Value.Type
+    ) {
+        forEachPair(before, after, Value.self) { total, a, b in
+            guard a != b else { return total.addEqual(Double(a)) }
             let distance = UInt64(truncatingIfNeeded: max(a, b)) &- UInt64(truncatingIfNeeded: min(a, b))
-            total.add(changed: Double(distance), from: before, isFinite: true)
+            total.add(distance: Double(distance), Double(a), Double(b))
         }
     }
 
     @inline(__always)
-    private func compare<Value: BitwiseCopyable>(
-        _ after: OwnedTensor, _: Value.Type, _ add: (inout ElementDifference, Value, Value) -> Void
-    ) -> ElementDifference {
-        var total = ElementDifference()
-        let a = unsafe region.bytes.bindMemory(to: Value.self)
-        let b = unsafe after.region.bytes.bindMemory(to: Value.self)
-        total.elements = a.count
-        for index in 0..<total.elements { unsafe add(&total, a[index], b[index]) }
-        return total
+    private mutating func forEachPair<Value: BitwiseCopyable>(
+        _ before: MemoryRegion, _ after: MemoryRegion, _: Value.Type, _ body: (inout ElementDifference, Value, Value) -> Void
+    ) {
+        precondition(before.count == after.count)
+        let a = unsafe before.bytes.bindMemory(to: Value.self)
+        let b = unsafe after.bytes.bindMemory(to: Value.self)
+        // A copy that nobody else sees stays in registers.
+        var total = self
+        for index in 0..<a.count { unsafe body(&total, a[index], b[index]) }
+        total.compared += a.count
+        self = total
+    }
+
+    @inline(__always)
+    private mutating func addEqual(_ value: Double) {
+        squaresBefore += value * value
+        squaresAfter += value * value
+        product += value * value
+    }
+
+    @inline(__always)
+    private mutating func add(distance: Double, _ old: Double, _ new: Double) {
+        changed += 1
+        if !(distance <= epsilon) { beyond += 1 }
+        guard old.isFinite, new.isFinite else { return nonFinite += 1 }
+        largest = max(largest, distance)
+        squares += distance * distance
+        squaresBefore += old * old
+        squaresAfter += new * new
+        product += old * new
+    }
+}
+
+extension OwnedTensor {
+    /// Compares with a tensor of the same type and shape.
+    package func difference(to after: OwnedTensor, epsilon: Double = 0) -> ElementDifference {
+        precondition(type == after.type && shape == after.shape)
+        var difference = ElementDifference(epsilon: epsilon)
+        difference.add(region, after.region, of: type)
+        return difference
     }
 }

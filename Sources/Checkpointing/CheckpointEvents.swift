@@ -33,6 +33,8 @@ public struct SaveReport: Sendable {
     public var newBytes: Int
     /// Tensor bytes that did not have to be stored, before encoding: they are in earlier checkpoints, or in this one already.
     public var reusedBytes: Int
+    /// Tensor bytes that are casts of other tensors, and made again on restore.
+    public var derivedBytes: Int
     /// The level that blocks were encoded with: what was asked for, or what the engine chose instead of `auto`.
     public var compression: Compression
     /// Why the engine chose it, with the figures that decided; nil if it was asked for.

@@ -73,6 +73,9 @@ public final class CheckpointStore: Sendable {
         try summaries(try files.names().reversed())
     }
 
+    /// How far the catalog is from the manifests: checkpoints that it does not know, and those that are gone; nil if it cannot be used.
+    package func catalogGap() throws(CheckpointError) -> (unknown: Int, gone: Int)? { catalog.gap(try files.names()) }
+
     /// The newest `limit` checkpoints.
     public func newest(_ limit: Int) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
         try summaries(try files.names().suffix(limit).reversed())

@@ -49,6 +49,20 @@ package struct ManifestFiles: Sendable {
         }
     }
 
+    /// Reads one manifest, and does something with what it names. If that is gone because history has been repacked meanwhile, it is done
+    /// once more with what is there now.
+    package func reading<R>(
+        _ name: ManifestName, _ body: (Manifest) throws(CheckpointError) -> R
+    ) throws(CheckpointError) -> R {
+        let loaded = try load(name)
+        do throws(CheckpointError) { return try body(loaded.manifest) } catch {
+            guard error.code == .notFound || error.code == .damaged else { throw error }
+            // The error is that of the first try if there is nothing new.
+            guard let newer = try? load(name), newer.hash != loaded.hash else { throw error }
+            return try body(newer.manifest)
+        }
+    }
+
     /// Reads the tables of one manifest, and believes its name.
     package func loadTables(_ name: ManifestName) throws(CheckpointError) -> Manifest.Tables {
         let path = directories.path(of: name)

@@ -36,6 +36,9 @@ public struct CheckpointerOptions: Sendable {
     public var compression = Compression.auto
     /// Whether chunks that the store holds already, in any checkpoint, are named and not written again.
     public var deduplicates = true
+    /// Whether a bf16 or f16 tensor that is, bit for bit, the cast of an f32 tensor of its group and shape is stored as just that. All
+    /// elements are compared, in every save; not with capture mode `guarded`, nor in the memory of devices.
+    public var dropsCasts = true
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.
     public var chunkBytes = Limits.chunkBytesDefault
     /// Memory for captured chunks, in bytes: a hard budget, allocated once. At least one chunk is allocated.

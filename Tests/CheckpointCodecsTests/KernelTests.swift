@@ -6,8 +6,8 @@ import Testing
 struct KernelTests {
     /// One layout that the format allows.
     private static let transforms: [PlaneTransform] = [1, 2, 4, 8].flatMap { width in
-        [false, true].flatMap { rotated in
-            PlaneTransform.Residual.allCases.map { PlaneTransform(width: width, isRotated: rotated, residual: $0) }
+        [0, 1, 5].flatMap { rotation in
+            PlaneTransform.Residual.allCases.map { PlaneTransform(width: width, rotation: rotation, residual: $0) }
         }
     }.filter(\.isValid)
 
@@ -27,7 +27,7 @@ struct KernelTests {
             case .difference: zigzag((x &- b) & mask)
             case .ordered: zigzag((ordered(x) &- ordered(b)) & mask)
             }
-        return how.isRotated ? (y << 1 | y >> (bits - 1)) & mask : y
+        return how.rotation > 0 ? (y << UInt64(how.rotation) | y >> (bits - UInt64(how.rotation))) & mask : y
     }
 
     @Test("Every set splits as the page says, and merges it back, at any length", arguments: transforms)

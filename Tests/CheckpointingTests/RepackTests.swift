@@ -145,6 +145,26 @@ struct RepackTests {
         try check(checkpointer.store, contents, "repacked again")
     }
 
+    @Test("who has read a manifest that is replaced meanwhile reads the new one")
+    func replacedMeanwhile() throws {
+        let contents = try makeStore(memory, steps: 4)
+        let store = try openStore(memory, for: .reading)
+        let name = try #require(try store.files.names().first { $0.step == 1 })
+        var tries = 0
+        let read = try store.files.reading(name) { manifest throws(CheckpointError) in
+            tries += 1
+            if tries == 1 { _ = try openStore(memory, for: .maintaining).repack() }
+            let reader = ContentReader(store: store, manifest: manifest)
+            var bytes: [UInt8] = []
+            for tensor in manifest.tensors { bytes += try reader.tensor(tensor).region.array }
+            return bytes
+        }
+        #expect(tries == 2 && read == contents[1])
+        #expect(throws: CheckpointError.self, "nothing new, and still wrong") {
+            try store.files.reading(name) { _ throws(CheckpointError) in throw CheckpointError(.notFound, "gone") }
+        }
+    }
+
     @Test("damage to a block costs those that are based on it, and verify says so")
     func damagedBase() throws {
         _ = try makeStore(memory, steps: 4)
@@ -216,7 +236,7 @@ struct RepackTests {
     @Test("killed at every operation: every checkpoint is what it was, and another run finishes", arguments: 0..<2 as Range<UInt64>)
     func everyOperation(seed: UInt64) throws {
         var random = SeededGenerator(seed)
-        let contents = try makeStore(memory, steps: 4, seed: seed)
+        let contents = try makeStore(memory, steps: 3, seed: seed)
         let untouched = memory.crashed(&random)
         for k in 0... {
             var copyRandom = SeededGenerator(UInt64(k))

@@ -10,9 +10,31 @@ import Testing
         return try OwnedTensor(type, [bits.count], bytes: bytes)
     }
 
+    /// 1.5 and the subnormal 2^-9 against 448, the largest, in E4M3; 1.5 against 57344 in E5M2.
+    @Test func floatsOfOneByte() throws {
+        let e4m3 = try difference(.f8e4m3, [0x3C, 0x01, 0x7F] as [UInt8], [0x7E, 0x01, 0xFF])
+        #expect(e4m3.largest == 446.5 && e4m3.nonFinite == 1)
+        #expect(e4m3.squaresBefore == 1.5 * 1.5 + 0x1p-18)
+        #expect(try difference(.f8e5m2, [0x3E] as [UInt8], [0x7B]).largest == 57342.5)
+    }
+
+    @Test func epsilonCountsWhatIsFurtherApart() throws {
+        let (a, b) = (try tensor(.i32, [0, 0, 0, 0] as [Int32]), try tensor(.i32, [0, 1, 2, 3] as [Int32]))
+        #expect(a.difference(to: b, epsilon: 2).beyond == 1 && a.difference(to: b).beyond == 3)
+        let nan = try difference(.f32, [Float.nan.bitPattern], [Float.nan.bitPattern + 1])
+        #expect(nan.beyond == 1)
+    }
+
+    @Test func cosineIsThatOfTheTwoVectors() throws {
+        let opposite = try difference(.f64, [1.0, 2].map(\.bitPattern), [-1.0, -2].map(\.bitPattern))
+        #expect(abs((opposite.cosine ?? 0) + 1) < 1e-15)
+        #expect(try difference(.f64, [1.0, 0].map(\.bitPattern), [0.0, 1].map(\.bitPattern)).cosine == 0)
+        #expect(try difference(.f64, [0.0].map(\.bitPattern), [1.0].map(\.bitPattern)).cosine == nil)
+    }
+
     private func difference<Bits: FixedWidthInteger>(
         _ type: ElementType, _ a: [Bits], _ b: [Bits]
-    ) throws -> ElementDifference? {
+    ) throws -> ElementDifference {
         try tensor(type, a).difference(to: tensor(type, b))
     }
 
@@ -26,31 +48,31 @@ import Testing
             try difference(.bf16, a.map { Float($0).bitPattern >> 16 }.map(UInt16.init), [0x3F80, 0x4080, 0x4040]),
         ]
         for difference in all {
-            #expect(difference?.elements == 3 && difference?.changed == 1)
-            #expect(difference?.largest == 2 && difference?.norm == 2)
-            #expect(difference?.squaresBefore == 14)
+            #expect(difference.compared == 3 && difference.changed == 1)
+            #expect(difference.largest == 2 && difference.norm == 2)
+            #expect(difference.squaresBefore == 14 && difference.squaresAfter == 26 && difference.product == 18)
         }
     }
 
     @Test func integersAreExactAtTheirEnds() throws {
         let signed = try difference(.i64, [Int64.min, .max - 1], [.max, .max])
-        #expect(signed?.largest == Double(UInt64.max) && signed?.changed == 2)
-        #expect(try difference(.u64, [UInt64.max], [.max - 1])?.largest == 1)
-        #expect(try difference(.i8, [Int8.min], [.max])?.largest == 255)
-        #expect(try difference(.u8, [0, 255] as [UInt8], [255, 0])?.norm == (2.0 * 255 * 255).squareRoot())
-        #expect(try difference(.bool, [0] as [UInt8], [1]) == nil)
+        #expect(signed.largest == Double(UInt64.max) && signed.changed == 2)
+        #expect(try difference(.u64, [UInt64.max], [.max - 1]).largest == 1)
+        #expect(try difference(.i8, [Int8.min], [.max]).largest == 255)
+        #expect(try difference(.u8, [0, 255] as [UInt8], [255, 0]).norm == (2.0 * 255 * 255).squareRoot())
+        #expect(try difference(.bool, [0, 0] as [UInt8], [1, 0]).largest == 1)
     }
 
     @Test func whatIsNoNumberIsCountedApart() throws {
         let nan = Float.nan.bitPattern
         let found = try difference(.f32, [nan, nan, Float(1).bitPattern, 0], [nan, 0, nan, Float(-0.0).bitPattern])
-        #expect(found?.changed == 3 && found?.nonFinite == 2)
-        #expect(found?.largest == 0 && found?.relativeNorm == nil)
+        #expect(found.changed == 3 && found.nonFinite == 2)
+        #expect(found.largest == 0 && found.relativeNorm == nil)
     }
 
     @Test func anEmptyTensorEqualsItself() throws {
         let difference = try OwnedTensor(.f32, [0, 3]).difference(to: OwnedTensor(.f32, [0, 3]))
-        #expect(difference?.elements == 0 && difference?.norm == 0 && difference?.relativeNorm == nil)
+        #expect(difference.compared == 0 && difference.norm == 0 && difference.relativeNorm == nil)
     }
 
     /// The same bytes in chunks of another size are equal, but that shows only when they are read.

@@ -6,7 +6,9 @@ enum Judge {
     static let python = checkout.appendingPathComponent(".build-python/bin/python").path
 
     /// Runs a script and returns what it prints. A script that fails fails the test.
-    static func run(_ script: String, _ arguments: String...) throws -> String {
+    static func run(_ script: String, _ arguments: String...) throws -> String { try run(script, arguments) }
+
+    static func run(_ script: String, _ arguments: [String]) throws -> String {
         try #require(FileManager.default.isExecutableFile(atPath: python), "run Tools/setup")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: python)

@@ -156,6 +156,10 @@ import Testing
             try ckpt("verify", sample.store, "--json"), try ckpt("diff", sample.store, "10", "20", "--json"),
             try ckpt("restore", sample.store, "-o", sample.folder.path + "/out", "--json"),
             try ckpt("export", sample.store, "-o", sample.folder.path + "/a.safetensors", "--json"),
+            try ckpt("inspect", sample.store, "--stats", "--json"), try ckpt("verify", sample.store, "--sample", "50%", "--json"),
+            try ckpt("diff", sample.store, "20", sample.folder.path + "/a.safetensors", "--json"),
+            try ckpt("report", sample.store, "-o", sample.folder.path + "/page.html", "--json"),
+            try ckpt("repair", sample.store, "--dry-run", "--json"), try ckpt("doctor", sample.store, "--json"),
             try ckpt("import", sample.store + "2", sample.folder.path + "/a.safetensors", "--step", "1", "--json"),
         ]
         for run in runs {

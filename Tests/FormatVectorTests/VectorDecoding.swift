@@ -34,7 +34,7 @@ enum VectorDecoding {
             .init("segment", .count(block.segment)), .init("codec", .count(Int(block.codec.rawValue))),
             .init("offset", .count(block.offset)), .init("storedBytes", .count(block.storedBytes)),
             .init("rawBytes", .count(block.rawBytes)), .init("storedHash", hexadecimal(block.storedHash)),
-            .init("base", .count(Int(BlockRecord.noBase))),
+            .init("base", .count(block.base ?? Int(BlockRecord.noBase))),
         ])
     }
 
@@ -104,7 +104,10 @@ enum VectorDecoding {
         }
         let raw = try OwnedBytes(zeros: try about.count("rawBytes"))
         let stored = try OwnedBytes(bytes)
-        if let base = try base(about) {
+        if let base = try base(about), codec.isCast {
+            guard stored.region.count == 0, base.region.count == 2 * raw.region.count else { throw CodecError(codec, "no cast") }
+            CastCodec.decode(codec, base.region, into: raw.region)
+        } else if let base = try base(about) {
             try DeltaCodec().decode(stored.region, base: base.region, into: raw.region)
         } else {
             try CodecRegistry.decode(codec, stored.region, into: raw.region)

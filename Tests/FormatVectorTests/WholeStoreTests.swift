@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Whole stores")
 struct WholeStoreTests {
-    private static let stores = ["first", "objects"]
+    private static let stores = ["first", "objects", "repacked"]
 
     private static func path(_ store: String) -> String { formats.appending(path: "vectors/stores/\(store)").path }
 

@@ -72,12 +72,14 @@ struct KillTests {
         #expect(Set(found).isSuperset(of: committed), comment)
     }
 
-    @Test("killed in the middle of a save and resumed: losses are those of an uninterrupted run, bit for bit")
-    func resumeIsBitExact() throws {
+    @Test(
+        "killed in the middle of a save and resumed: losses are those of an uninterrupted run, bit for bit",
+        arguments: ["f32", "bf16"])
+    func resumeIsBitExact(precision: String) throws {
         let directory = try TemporaryDirectory()
         let trainer = try Program("ReferenceTrainer")
         func train(_ name: String, _ more: [String] = []) throws -> Program.Outcome {
-            let log = ["--loss-log", directory.appending(name + ".log")]
+            let log = ["--precision", precision, "--loss-log", directory.appending(name + ".log")]
             return try trainer.run(
                 trainerArguments(store: directory.appending(name), steps: 30, every: 7, more: log + more), in: directory)
         }

@@ -13,7 +13,7 @@ struct Ckpt: ParsableCommand {
             only if it is a directory, or a path (with a /) that is no file. REF is latest, a step (1000, step-1000, step_001000), a \
             tag, the first 4 or more digits of a checkpoint's id, or best:METRIC, the checkpoint with the smallest value \
             (best:METRIC:max, the largest). Only these write to a store: import adds a checkpoint, and copy adds some; tag, pin and \
-            unpin mark them; prune removes them; repack makes history smaller; bench makes a store of its own.
+            unpin mark them; prune removes them; repack makes history smaller; repair puts damage aside; bench makes a store of its own.
 
             Example: ckpt ls runs/first
 
@@ -22,8 +22,8 @@ struct Ckpt: ParsableCommand {
             """,
         version: Version.number,
         subcommands: [
-            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Import.self, Export.self,
-            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Copy.self, Watch.self, Bench.self,
+            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Doctor.self, Import.self, Export.self,
+            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Repair.self, Copy.self, Watch.self, Bench.self,
         ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }

@@ -52,6 +52,16 @@ extension Manifest {
         return matching.map { ($0.offset, $0.element) }
     }
 
+    /// Those of which the name matches one of the patterns; all if there is none.
+    func tensors(matching patterns: [NamePattern]) throws -> [(number: Int, record: TensorRecord)] {
+        let matching = tensors.enumerated().filter { tensor in patterns.isEmpty || patterns.contains { $0.matches(tensor.element.name) } }
+        if !patterns.isEmpty, matching.isEmpty {
+            let names = patterns.map(\.description).joined(separator: ", ")
+            throw CheckpointError(.notFound, "no tensor of step \(step) matches \(names)", remedy: "ckpt inspect lists them all")
+        }
+        return matching.map { ($0.offset, $0.element) }
+    }
+
     /// How the chunks in these rows are stored.
     func storage(of rows: [Range<Int>]) -> Storage {
         var storage = Storage()

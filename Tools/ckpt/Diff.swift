@@ -1,14 +1,20 @@
 import ArgumentParser
+import CheckpointExchange
 import CheckpointFormat
+import CheckpointIO
+import CheckpointState
 import Checkpointing
+import SystemPackage
 
 struct Diff: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "diff", abstract: "Compares two checkpoints.",
+        commandName: "diff", abstract: "Compares two checkpoints, or a checkpoint and a safetensors file.",
         discussion: """
-            Example: ckpt diff runs/first 1000 2000
+            Example: ckpt diff runs/first 1000 2000 --tensor 'model.*'
+            Example: ckpt diff runs/first latest weights.safetensors --epsilon 1e-6
 
-            Tensors that are equal chunk by chunk are not read. Exit code 0 means equal, 1 different.
+            Chunks that are equal are not read; the L2 norm in proportion and the cosine are those of the chunks that were. Objects \
+            are compared as values; a file has none. Exit code 0 means equal, 1 different.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -16,39 +22,70 @@ struct Diff: Verb {
     @Argument(help: ArgumentHelp("The first: latest, a step, or the first digits of an id.", valueName: "a"))
     var before: CheckpointReference
 
-    @Argument(help: ArgumentHelp("The second, named likewise.", valueName: "b"))
-    var after: CheckpointReference
+    @Argument(
+        help: ArgumentHelp(
+            "The second, named likewise; or a .safetensors file, a .safetensors.index.json, or a directory with a / in its name.",
+            valueName: "b"))
+    var after: Counterpart
 
     @Option(help: ArgumentHelp("The store of the second checkpoint, if it is another.", valueName: "dir"))
     var otherStore: String?
 
+    @Option(help: ArgumentHelp("Elements that are no further apart than this count as equal.", valueName: "distance"))
+    var epsilon: Double?
+
+    @Option(help: ArgumentHelp("Compares only tensors of this name, and no objects; * and ? are wild; may repeat.", valueName: "glob"))
+    var tensor: [String] = []
+
+    func validate() throws {
+        if let epsilon, !(epsilon >= 0) { throw ValidationError("--epsilon is \(epsilon), not 0 or more") }
+        if case .file = after, otherStore != nil { throw ValidationError("--other-store does not go with a file") }
+    }
+
     func execute() throws -> ExitCode {
         let store = try common.open()
-        let other = try otherStore.map { try CheckpointStore.open($0, for: .reading) { Output.warn($0) } } ?? store
         let old = try store.find(before).manifest
-        let new = try other.find(after).manifest
-        let result = try store.compare(old, with: new, of: other)
-        if common.json { printJSON(result, old, new) } else { printText(result) }
+        let (result, label, name) = try compare(store, old)
+        if common.json { printJSON(result, old, label) } else { printText(result, old, name) }
         return result.isEqual ? .fine : .difference
     }
 
-    private func printText(_ result: CheckpointComparison) {
-        var table = Table(["TENSOR", "CHANGE", "BEFORE", "AFTER", "CHANGED", "LARGEST", "L2", "RELATIVE"])
+    /// - Returns: the second side as JSON and as text besides.
+    private func compare(_ store: CheckpointStore, _ old: Manifest) throws -> (CheckpointComparison, JSONValue, String) {
+        let patterns = tensor.map { NamePattern($0) }
+        switch after {
+        case .checkpoint(let reference):
+            let other = try otherStore.map { try CheckpointStore.open($0, for: .reading) { Output.warn($0) } } ?? store
+            let new = try other.find(reference).manifest
+            let result = try store.compare(old, with: new, of: other, epsilon: epsilon, matching: patterns)
+            return (result, .label(new.id, new.run, new.step), "step \(new.step) (\(Output.short(new.id)))")
+        case .file(let path):
+            let result = try exchanging {
+                let files = POSIXFileSystem(usesDirectIO: false)
+                let file = try ForeignReader(files, spillDirectory: "/tmp").read(FilePath(path), as: .safetensors)
+                let state = State(children: file.tensors.map { TensorState($0.name, $0.view) })
+                return try store.compare(old, with: state, epsilon: epsilon, matching: patterns)
+            }
+            return (result, .object([.init("path", .string(path))]), path)
+        }
+    }
+
+    private func printText(_ result: CheckpointComparison, _ old: Manifest, _ name: String) {
+        var table = Table(["TENSOR", "CHANGE", "BEFORE", "AFTER", "CHANGED", "LARGEST", "L2", "RELATIVE", "COSINE"])
         for tensor in result.tensors where tensor.change != .equal {
-            let what = [tensor.name, tensor.change.rawValue, text(tensor.before), text(tensor.after)]
-            table.add(what + figures(tensor.difference))
+            let change = result.isEqual(tensor) ? "within" : tensor.change.rawValue
+            table.add([tensor.name, change, text(tensor.before), text(tensor.after)] + figures(tensor))
         }
         table.print()
-        var objects = Table(["OBJECT", "CHANGE", "JSON"])
-        for object in result.objects where object.change != .equal {
-            let isSame = object.isSameJSON.map { $0 ? "equal" : "different" }
-            objects.add([object.name, object.change.rawValue, isSame ?? "-"])
-        }
+        var objects = Table(["OBJECT", "CHANGE"])
+        for object in result.objects where object.change != .equal { objects.add([object.name, object.change.rawValue]) }
         objects.print()
         let (tensors, things) = (result.tensors, result.objects)
+        let within = epsilon.map { " within \(Output.figure($0))" } ?? ""
         Output.line(
-            "equal: \(tensors.count { $0.change == .equal }) of \(tensors.count) tensors, "
-                + "\(things.count { $0.change == .equal }) of \(things.count) objects; "
+            "\(result.isEqual ? "equal" : "DIFFERENT"): step \(old.step) (\(Output.short(old.id))) and \(name): "
+                + "equal\(within) are \(tensors.count { result.isEqual($0) }) of \(Output.count(tensors.count, "tensor")), "
+                + "\(things.count { $0.change == .equal }) of \(Output.count(things.count, "object")); "
                 + "\(Output.size(result.readBytes)) read")
     }
 
@@ -56,20 +93,19 @@ struct Diff: Verb {
         form.map { "\($0.type.rawValue) \(Output.shape($0.shape))" } ?? "-"
     }
 
-    private func figures(_ difference: ElementDifference?) -> [String] {
-        guard let difference else { return ["-", "-", "-", "-"] }
-        let percent = Double(difference.changed) / Double(max(difference.elements, 1)) * 100
+    private func figures(_ tensor: CheckpointComparison.Tensor) -> [String] {
+        guard let difference = tensor.difference else { return ["-", "-", "-", "-", "-"] }
         return [
-            Output.figure(percent) + " %", Output.figure(difference.largest), Output.figure(difference.norm),
-            difference.relativeNorm.map { Output.figure($0) } ?? "-",
+            Output.figure(tensor.changedFraction * 100) + " %", Output.figure(difference.largest), Output.figure(difference.norm),
+            difference.relativeNorm.map { Output.figure($0) } ?? "-", difference.cosine.map { Output.figure($0) } ?? "-",
         ]
     }
 
-    private func printJSON(_ result: CheckpointComparison, _ old: Manifest, _ new: Manifest) {
+    private func printJSON(_ result: CheckpointComparison, _ old: Manifest, _ after: JSONValue) {
         Output.json(
             .object([
-                .init("equal", .bool(result.isEqual)), .init("before", .label(old.id, old.run, old.step)),
-                .init("after", .label(new.id, new.run, new.step)), .init("read_bytes", .count(result.readBytes)),
+                .init("equal", .bool(result.isEqual)), .init("before", .label(old.id, old.run, old.step)), .init("after", after),
+                .init("epsilon", epsilon.map { .metric($0) } ?? .null), .init("read_bytes", .count(result.readBytes)),
                 .init("tensors", .array(result.tensors.map(json))), .init("objects", .array(result.objects.map(json))),
             ]))
     }
@@ -78,7 +114,7 @@ struct Diff: Verb {
         .object([
             .init("name", .string(tensor.name)), .init("change", .string(tensor.change.rawValue)),
             .init("before", json(tensor.before)), .init("after", json(tensor.after)),
-            .init("difference", tensor.difference.map(json) ?? .null),
+            .init("difference", tensor.difference.map { json($0, tensor) } ?? .null),
         ])
     }
 
@@ -86,13 +122,14 @@ struct Diff: Verb {
         form.map { .object([.init("type", .string($0.type.rawValue)), .init("shape", .counts($0.shape))]) } ?? .null
     }
 
-    private func json(_ difference: ElementDifference) -> JSONValue {
+    private func json(_ difference: ElementDifference, _ tensor: CheckpointComparison.Tensor) -> JSONValue {
         .object([
-            .init("elements", .count(difference.elements)), .init("changed", .count(difference.changed)),
-            .init("changed_fraction", .metric(Double(difference.changed) / Double(max(difference.elements, 1)))),
-            .init("non_finite", .count(difference.nonFinite)), .init("max_abs", .metric(difference.largest)),
-            .init("l2", .metric(difference.norm)),
+            .init("elements", .count(tensor.elementCount)), .init("compared", .count(difference.compared)),
+            .init("changed", .count(difference.changed)), .init("changed_fraction", .metric(tensor.changedFraction)),
+            .init("beyond_epsilon", .count(difference.beyond)), .init("non_finite", .count(difference.nonFinite)),
+            .init("max_abs", .metric(difference.largest)), .init("l2", .metric(difference.norm)),
             .init("relative_l2", difference.relativeNorm.map { .metric($0) } ?? .null),
+            .init("cosine", difference.cosine.map { .metric($0) } ?? .null),
         ])
     }
 
@@ -102,4 +139,25 @@ struct Diff: Verb {
             .init("json_equal", object.isSameJSON.map { .bool($0) } ?? .null),
         ])
     }
+}
+
+/// The second side of a comparison, on the command line.
+enum Counterpart: ExpressibleByArgument {
+    case checkpoint(CheckpointReference)
+    case file(String)
+
+    init?(argument: String) {
+        if argument.hasSuffix(".safetensors") || argument.hasSuffix(".index.json") || argument.contains("/") {
+            self = .file(argument)
+        } else if let reference = CheckpointReference(argument) {
+            self = .checkpoint(reference)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension CheckpointComparison.Tensor {
+    var elementCount: Int { after.flatMap { TensorShape.elementCount($0.shape) } ?? 0 }
+    var changedFraction: Double { Double(difference?.changed ?? 0) / Double(max(elementCount, 1)) }
 }

@@ -43,13 +43,23 @@ extension CheckpointStore {
         var skipped: [CheckpointError] = []
         for name in try candidates(reference) {
             do {
-                return (try body(files.load(name).manifest), skipped)
+                return (try whole(name, body), skipped)
             } catch let error as CheckpointError where reference == .latest && error.code == .damaged {
                 Output.warn("passed over: \(error)")
                 skipped.append(error)
             }
         }
         throw try missing(reference, skipped)
+    }
+
+    /// `ManifestFiles.reading`, for a body that throws anything.
+    private func whole<R>(_ name: ManifestName, _ body: (Manifest) throws -> R) throws -> R {
+        let result = try files.reading(name) { manifest throws(CheckpointError) in
+            do { return Result<R, any Error>.success(try body(manifest)) } catch let error as CheckpointError { throw error } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
     }
 
     /// Nothing is written to a store.

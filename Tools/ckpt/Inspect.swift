@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointFormat
+import CheckpointState
 import Checkpointing
 import Foundation
 
@@ -7,9 +8,10 @@ struct Inspect: Verb {
     static let configuration = CommandConfiguration(
         commandName: "inspect", abstract: "Shows what is in a checkpoint.",
         discussion: """
-            Example: ckpt inspect runs/first step-1000 --tensor '*.weight'
+            Example: ckpt inspect runs/first step-1000 --tensor '*.weight' --stats
 
-            Objects are read, and tensors too with --digests; what is read is checked.
+            Objects are read, and tensors too with --digests or --stats; what is read is checked. Statistics are those of the finite \
+            elements, a few at a time, so that memory does not grow with the tensors; each is read twice.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -17,8 +19,11 @@ struct Inspect: Verb {
     @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(help: ArgumentHelp("Shows only tensors of this name; * and ? are wild.", valueName: "glob"))
-    var tensor: String?
+    @Option(help: ArgumentHelp("Shows only tensors of this name; * and ? are wild; may repeat.", valueName: "glob"))
+    var tensor: [String] = []
+
+    @Flag(help: "Adds minimum, maximum, mean, standard deviation, norm, counts of nan, infinities and zeros, and a histogram.")
+    var stats = false
 
     @Flag(help: "Adds the XXH3-128 of every tensor's row-major bytes and of every object's bytes.")
     var digests = false
@@ -27,11 +32,14 @@ struct Inspect: Verb {
         let store = try common.open()
         let (manifest, skipped) = try store.find(reference)
         let reader = ContentReader(store: store, manifest: manifest)
-        let records = try manifest.tensors(matching: tensor.map { NamePattern($0) }).map(\.record)
+        let records = try manifest.tensors(matching: tensor.map { NamePattern($0) } as [NamePattern]).map(\.record)
         let hashes = digests ? try hashes(of: records, reader) : records.map { _ in nil }
         let objects = try manifest.objects.map { try ObjectContent($0, reader) }
-        let tensors = zip(records, hashes).map { record, hash in
-            Row(record: record, storage: manifest.storage(of: record.shards.map(\.chunks)), digest: hash)
+        let figures = stats ? try figures(of: records, TensorStream(store: store, manifest: manifest)) : records.map { _ in nil }
+        let tensors = records.indices.map { index in
+            Row(
+                record: records[index], storage: manifest.storage(of: records[index].shards.map(\.chunks)), digest: hashes[index],
+                figures: figures[index])
         }
         ProgressLine.clear()
         let marks = try store.marks()
@@ -47,6 +55,16 @@ struct Inspect: Verb {
         let record: TensorRecord
         let storage: Manifest.Storage
         let digest: Hash128?
+        let figures: TensorFigures?
+    }
+
+    private func figures(of records: [TensorRecord], _ stream: TensorStream) throws -> [TensorFigures?] {
+        let total = records.reduce(0) { $0 + $1.bytes }
+        let progress = ProgressLine("measuring")
+        return try records.map { record in
+            defer { progress.show(stream.readBytes / 2, of: total) }
+            return try TensorFigures(record, stream)
+        }
     }
 
     private func hashes(of records: [TensorRecord], _ reader: ContentReader) throws -> [Hash128?] {
@@ -69,7 +87,10 @@ struct Inspect: Verb {
                 .init("tags", .strings(marks.tagsByName()[manifest.name] ?? [])),
                 .init("pinned", .bool(marks.pins.contains(manifest.name))),
                 .init("complete", .object(manifest.completeness.map { .init($0.part, .bool($0.isPresent)) })),
-                .init("tensors", .array(tensors.map { $0.record.description($0.storage, $0.digest) })),
+                .init("completeness", Completeness(of: manifest).json),
+                .init("tensors", .array(tensors.map { row in
+                    row.record.description(row.storage, row.digest).adding(row.figures.map { [.init("stats", $0.json)] } ?? [])
+                })),
                 .init("objects", .array(objects.map { $0.description(withDigest: digests) })),
                 .init("skipped", .array(skipped.map { .error($0) })),
             ]))
@@ -103,8 +124,7 @@ struct Inspect: Verb {
         Output.line("created     \(Output.time(created)) by \(manifest.writer)")
         Output.line("metrics     \(metrics.isEmpty ? "none" : metrics)")
         Output.line("size        \(Output.size(bytes)), stored \(Output.size(stored)), \(Output.ratio(bytes, stored))")
-        let parts = manifest.completeness.map { "\($0.part) \($0.isPresent ? "present" : "MISSING")" }
-        Output.line("to resume   \(parts.joined(separator: ", "))")
+        Output.line("to resume   \(Completeness(of: manifest).text)")
     }
 
     private func printTensors(_ tensors: [Row]) {
@@ -121,6 +141,11 @@ struct Inspect: Verb {
         }
         Output.line()
         table.print()
+        guard stats else { return }
+        var figures = Table(TensorFigures.titles)
+        for row in tensors { if let cells = row.figures?.cells(row.record.name) { figures.add(cells) } }
+        Output.line()
+        figures.print()
     }
 }
 

@@ -16,10 +16,13 @@ struct RawFiles {
     private(set) var tensors: [JSONValue] = []
     private(set) var tensorBytes = 0
     private var objects: [JSONValue] = []
+    /// Files of the tensors written so far, by name, if equal tensors are to share one.
+    private var fileOfTensor: [[UInt8]: String]?
 
-    init(of manifest: Manifest, in store: CheckpointStore, to path: String) throws {
+    init(of manifest: Manifest, in store: CheckpointStore, to path: String, sharesFiles: Bool) throws {
         self.manifest = manifest
         self.store = store
+        fileOfTensor = sharesFiles ? [:] : nil
         reader = ContentReader(store: store, manifest: manifest)
         directory = FilePath(path)
         let (files, directory) = (store.fileSystem, directory)
@@ -45,13 +48,19 @@ struct RawFiles {
     mutating func write(_ records: [(number: Int, record: TensorRecord)]) throws {
         let total = records.reduce(0) { $0 + $1.record.bytes }
         let progress = ProgressLine("restoring")
+        let aliases = fileOfTensor == nil ? [:] : manifest.aliases
         for (number, record) in records {
             let tensor = try reader.tensor(record)
-            let name = Self.number(number) + ".bin"
-            let pieces = stride(from: 0, to: record.bytes, by: 1 << 20).lazy.map { start in
-                tensor.region[start..<min(start + 1 << 20, record.bytes)].array
+            var name = Self.number(number) + ".bin"
+            if let first = aliases[Array(record.name.utf8)], let shared = fileOfTensor?[Array(first.utf8)] {
+                name = shared
+            } else {
+                let pieces = stride(from: 0, to: record.bytes, by: 1 << 20).lazy.map { start in
+                    tensor.region[start..<min(start + 1 << 20, record.bytes)].array
+                }
+                try write(pieces, to: name)
             }
-            try write(pieces, to: name)
+            fileOfTensor?[Array(record.name.utf8)] = name
             let storage = manifest.storage(of: record.shards.map(\.chunks))
             tensors.append(record.description(storage, tensor.region.hash128).adding([.init("file", .string(name))]))
             tensorBytes += record.bytes

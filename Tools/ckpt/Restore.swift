@@ -28,6 +28,9 @@ struct Restore: Verb {
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case raw, safetensors }
 
+    @Flag(help: "Raw files: equal tensors, as tied weights are, share one file.")
+    var aliases = false
+
     @Option(help: ArgumentHelp("Restores only tensors of this name; * and ? are wild.", valueName: "glob"))
     var tensor: String?
 
@@ -44,7 +47,7 @@ struct Restore: Verb {
     private func restoreRaw(_ store: CheckpointStore) throws {
         let (files, _) = try store.withWhole(reference) { manifest in
             let tensors = try manifest.tensors(matching: tensor.map { NamePattern($0) })
-            var files = try RawFiles(of: manifest, in: store, to: output)
+            var files = try RawFiles(of: manifest, in: store, to: output, sharesFiles: aliases)
             do { try files.write(tensors) } catch {
                 files.undo()
                 throw error

@@ -6,9 +6,12 @@ struct Verify: Verb {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Reads everything and says what is damaged, and what that costs.",
         discussion: """
-            Example: ckpt verify runs/first
+            Example: ckpt verify runs/first latest
+            Example: ckpt verify runs/first --all --sample 10%
 
-            Without REF the whole store is verified. Exit code 1 means damage, or a file that could not be judged.
+            Without REF the whole store is verified, and what lies in it besides. Exit code 1 means damage, or a file that could not \
+            be judged. What was not read is never called whole: a sample says how much it has read, and the seed that reads \
+            the same blocks again.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -16,22 +19,47 @@ struct Verify: Verb {
     @Argument(help: ArgumentHelp("One checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
     var reference: CheckpointReference?
 
+    @Flag(help: "Verifies the whole store, as without REF.")
+    var all = false
+
     @Flag(help: "Checks manifests and the structure of segments, and leaves the blocks unread.")
     var quick = false
+
+    @Option(help: ArgumentHelp("Reads this much of the blocks only, chosen at random.", valueName: "percent"))
+    var sample: Percentage?
+
+    @Option(help: "Chooses the sample; a random one is told.")
+    var seed: UInt64?
+
+    func validate() throws {
+        if all, reference != nil { throw ValidationError("REF and --all exclude each other") }
+        if quick, sample != nil { throw ValidationError("--quick and --sample exclude each other") }
+        if seed != nil, sample == nil { throw ValidationError("--seed goes with --sample") }
+    }
 
     func execute() throws -> ExitCode {
         let store = try common.open()
         let progress = ProgressLine("verifying")
-        let report = try store.verify(reference, quick: quick) { progress.show($0, of: $1) }
+        let sample = sample.map { VerificationSample(fraction: $0.fraction, seed: seed ?? .random(in: 0..<1 << 32)) }
+        let report = try store.verify(reference, quick: quick, sample: sample) { progress.show($0, of: $1) }
         ProgressLine.clear()
-        if common.json { printJSON(report) } else { printText(report) }
+        if common.json { printJSON(report, sample) } else { printText(report, sample) }
         return report.isWhole ? .fine : .difference
     }
 
-    private func printText(_ report: VerificationReport) {
+    /// Whether all that was asked for has been found whole; nil if some of it was not read, and nothing else is wrong.
+    private func verdict(_ report: VerificationReport) -> Bool? {
+        if !report.isWhole { return false }
+        return sample != nil && report.checkedFraction < 1 ? nil : true
+    }
+
+    private func printText(_ report: VerificationReport, _ sample: VerificationSample?) {
         for finding in report.findings { Output.line(text(finding)) }
-        let depth = quick ? "structure only" : "\(Output.size(report.checkedBytes)) of blocks read"
-        let verdict = report.isWhole ? "whole" : "NOT WHOLE"
+        var depth = quick ? "structure only" : "\(Output.size(report.checkedBytes)) of blocks read"
+        if let sample {
+            depth += ", \(Output.figure(report.checkedFraction * 100)) % of \(Output.size(report.blockBytes)) (seed \(sample.seed))"
+        }
+        let verdict = verdict(report).map { $0 ? "whole" : "NOT WHOLE" } ?? "nothing wrong in the sample"
         let checkpoints = Output.count(report.checkpointCount, "checkpoint")
         Output.line("\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
     }
@@ -50,13 +78,19 @@ struct Verify: Verb {
         names.prefix(8).joined(separator: ", ") + (names.count > 8 ? " and \(names.count - 8) more" : "")
     }
 
-    private func printJSON(_ report: VerificationReport) {
+    private func printJSON(_ report: VerificationReport, _ sample: VerificationSample?) {
         Output.json(
             .object([
-                .init("whole", .bool(report.isWhole)), .init("quick", .bool(quick)),
+                .init("whole", verdict(report).map { .bool($0) } ?? .null), .init("quick", .bool(quick)),
+                .init("sample", sample.map(json) ?? .null), .init("fraction", .metric(report.checkedFraction)),
                 .init("checkpoints", .count(report.checkpointCount)), .init("segments", .count(report.segmentCount)),
                 .init("bytes", .count(report.checkedBytes)), .init("findings", .array(report.findings.map(json))),
             ]))
+    }
+
+    private func json(_ sample: VerificationSample) -> JSONValue {
+        // As text: not every reader of JSON keeps 64 bits.
+        .object([.init("asked", .metric(sample.fraction)), .init("seed", .string(String(sample.seed)))])
     }
 
     private func json(_ finding: VerificationReport.Finding) -> JSONValue {
@@ -66,5 +100,15 @@ struct Verify: Verb {
             .init("checkpoints", .array(finding.checkpoints.map { .label($0.id, $0.run, $0.step) })),
             .init("tensors", .strings(finding.tensors)), .init("objects", .strings(finding.objects)),
         ])
+    }
+}
+
+/// `10%` on the command line: above 0, at most 100.
+struct Percentage: ExpressibleByArgument {
+    let fraction: Double
+
+    init?(argument: String) {
+        guard argument.hasSuffix("%"), let percent = Double(argument.dropLast()), percent > 0, percent <= 100 else { return nil }
+        fraction = percent / 100
     }
 }

@@ -39,6 +39,9 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Threads of the matrix products.")
     var threads = 1
 
+    @Option(help: "f32, or bf16: weights rounded from float32 masters.")
+    var precision = "f32"
+
     @Option(help: "Staging memory in MiB.")
     var arena = 64
 
@@ -57,6 +60,7 @@ struct TrainCommand: ParsableCommand {
     func validate() throws {
         guard Compression(compression) != nil else { throw ValidationError("unknown compression \(compression)") }
         guard configuration != nil else { throw ValidationError("unknown model \(model)") }
+        guard ["f32", "bf16"].contains(precision) else { throw ValidationError("unknown precision \(precision)") }
         guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else { throw ValidationError("a number is not positive") }
     }
 
@@ -74,11 +78,12 @@ struct TrainCommand: ParsableCommand {
         guard let configuration else { return }
         let text = try Array(Data(contentsOf: URL(fileURLWithPath: data)))
         guard text.count > configuration.context else { throw ValidationError("\(data) is too short to train on") }
-        let training = TrainingRun(configuration: configuration, text: text, batch: batch, steps: steps, seed: seed)
+        let training = TrainingRun(
+            configuration: configuration, text: text, batch: batch, steps: steps, seed: seed, isMixed: precision == "bf16")
         let store = try CheckpointStore.open(store, for: .writing, onWarning: { say("warning: \($0)") })
         let checkpointer = try Checkpointer(store: store, state: training.state, options: options)
         if let resumed = try checkpointer.resume() {
-            training.adoptRestoredStep()
+            training.adoptRestored()
             say("resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))")
         }
         try train(training, checkpointer)
@@ -89,6 +94,7 @@ struct TrainCommand: ParsableCommand {
 
     private func train(_ training: TrainingRun, _ checkpointer: Checkpointer) throws {
         let log = try lossLog.map { try LossLog(path: $0) }
+        var held = Duration.zero
         while training.step < steps {
             let loss = training.advance(checkpointer)
             let step = training.step
@@ -96,7 +102,9 @@ struct TrainCommand: ParsableCommand {
             if step % 10 == 0 || step == 1 { say("step \(step) loss \(String(format: "%.4f", loss))") }
             if step % every == 0 || step == steps {
                 say("saving step \(step)\(fingerprint(training))")
-                try checkpointer.save(step: step, metrics: ["loss": Double(loss)])
+                let (before, stall) = (held, checkpointer.stall)
+                held = stall.submit + stall.fence + stall.backpressure
+                try checkpointer.save(step: step, metrics: ["loss": Double(loss), "stall_s": (held - before) / .seconds(1)])
             }
         }
     }

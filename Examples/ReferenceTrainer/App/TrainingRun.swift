@@ -17,14 +17,17 @@ final class TrainingRun {
 
     let model: GPT
     let optimizer: AdamW
+    /// What rounds the weights to bf16, if they are.
+    private let mixed: MixedPrecision?
     let text: [UInt8]
     let batch: Int
     private let progress: Shared<Progress>
 
-    init(configuration: ModelConfiguration, text: [UInt8], batch: Int, steps: Int, seed: UInt64) {
+    init(configuration: ModelConfiguration, text: [UInt8], batch: Int, steps: Int, seed: UInt64, isMixed: Bool) {
         var random = RandomGenerator(seed: seed)
         model = GPT(configuration: configuration, random: &random)
-        optimizer = AdamW(model: model)
+        mixed = isMixed ? MixedPrecision(model: model) : nil
+        optimizer = AdamW(model: model, mixed: mixed)
         self.text = text
         self.batch = batch
         let schedule = LearningRateSchedule(peak: 1e-3, floor: 1e-4, warmupSteps: 20, totalSteps: steps)
@@ -53,17 +56,23 @@ final class TrainingRun {
         return loss
     }
 
-    /// After a restore: the optimizer keeps a count of its own.
-    func adoptRestoredStep() { optimizer.step = progress.value.step }
+    /// After a restore: the optimizer keeps a count of its own, and the model computes with float32 copies of the weights.
+    func adoptRestored() {
+        optimizer.step = progress.value.step
+        mixed?.expand()
+    }
+
+    private var weights: [TensorView] { mixed?.weights.map(\.view) ?? model.parameters.map(\.view) }
 
     /// The state as the engine sees it.
     var state: State {
-        let progress = progress
+        let (progress, weights) = (progress, weights)
         return State {
             State("model", children: model.parameters.indices.map { index in
-                TensorState(
-                    model.parameters[index].name, model.parameters[index].view,
-                    group: model.parameterGroup(of: index))
+                TensorState(model.parameters[index].name, weights[index], group: model.parameterGroup(of: index))
+            })
+            State("master", children: (mixed?.masters ?? []).enumerated().map { index, master in
+                TensorState(master.name, master.view, role: .optimizer, group: model.parameterGroup(of: index))
             })
             OptimizerState(
                 tensors: (optimizer.firstMoments + optimizer.secondMoments).enumerated().map { index, tensor in
@@ -85,7 +94,7 @@ final class TrainingRun {
 
     /// A number that tells two states of the tensors apart, computed from the live memory.
     var digest: String {
-        let tensors = model.parameters + optimizer.firstMoments + optimizer.secondMoments
+        let tensors = model.parameters + (mixed?.masters ?? []) + optimizer.firstMoments + optimizer.secondMoments
         let value = tensors.reduce(0xcbf2_9ce4_8422_2325) { $0 &* 31 &+ $1.fingerprint }
         return String(value, radix: 16)
     }

@@ -37,25 +37,31 @@ package final class AdamW {
     package let groups: [String]
 
     private let parameters: [Tensor]
+    /// Rounds what has been updated, if the parameters are masters.
+    private let mixed: MixedPrecision?
     private let gradients: [Tensor]
     private let groupOfParameter: [String]
 
     /// An optimizer of `model`, which reads its gradients and updates its parameters in place.
-    package convenience init(model: GPT, hyperparameters: Hyperparameters = Hyperparameters()) {
+    /// - Parameter mixed: the masters to update in their stead, if the model's weights are rounded from such.
+    package convenience init(
+        model: GPT, mixed: MixedPrecision? = nil, hyperparameters: Hyperparameters = Hyperparameters()
+    ) {
         self.init(
-            parameters: model.parameters, gradients: model.gradients,
+            parameters: mixed?.masters ?? model.parameters, mixed: mixed, gradients: model.gradients,
             groupOfParameter: model.parameters.indices.map(model.parameterGroup(of:)),
             hyperparameters: hyperparameters)
     }
 
     /// All three arrays run in parallel.
     package init(
-        parameters: [Tensor], gradients: [Tensor], groupOfParameter: [String],
+        parameters: [Tensor], mixed: MixedPrecision? = nil, gradients: [Tensor], groupOfParameter: [String],
         hyperparameters: Hyperparameters = Hyperparameters()
     ) {
         precondition(parameters.map(\.shape) == gradients.map(\.shape))
         precondition(parameters.count == groupOfParameter.count)
         self.parameters = parameters
+        self.mixed = mixed
         self.gradients = gradients
         self.groupOfParameter = groupOfParameter
         self.hyperparameters = hyperparameters
@@ -91,6 +97,7 @@ package final class AdamW {
         for index in parameters.indices where groupOfParameter[index] == group {
             updateMoments(index)
             updateParameter(index, learningRate: learningRate)
+            mixed?.round(index)
         }
     }
 

@@ -20,3 +20,14 @@ extension Tensor {
         }
     }
 }
+
+extension HalfTensor {
+    /// As that of a `Tensor`.
+    package var view: TensorView {
+        let memory = unsafe LentMemory(
+            start: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<UInt16>.stride, owner: self)
+        do { return try TensorView(memory, type: .bf16, shape: shape) } catch {
+            preconditionFailure("a tensor that does not fit its own memory: \(error)")
+        }
+    }
+}

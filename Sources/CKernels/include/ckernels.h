@@ -34,7 +34,7 @@ typedef enum { ck_residual_none, ck_residual_xor, ck_residual_difference, ck_res
 
 typedef struct {
   unsigned width;       /* of an element: 1, 2, 4 or 8 bytes */
-  unsigned rotated;     /* 1: left by one bit; not with width 1, nor with a difference */
+  unsigned rotation;    /* left, by 0 to 7 bits; 0 with width 1 */
   ck_residual residual; /* other than none: a base is given */
 } ck_transform;
 
@@ -61,6 +61,27 @@ typedef struct {
 /* The sets that the running CPU has, best first, NULL after the last. */
 const ck_plane_kernels *const *ck_plane_kernel_sets(void);
 
+/* What is sorted: count elements of width bytes, each with a key below ck_key_limit; elements of equal keys stay in order. */
+enum { ck_key_limit = 512 };
+
+/* Keys of elements: the 8 bits below the top one. */
+void ck_exponent_keys(const void *elements, size_t count, unsigned width, uint16_t *keys);
+
+/* Keys of elements of a grid, the first of which lies in column first: the sum of their column's byte and their row's. */
+void ck_grid_keys(const uint8_t *columns, size_t column_count, const uint8_t *rows, size_t first, size_t count, uint16_t *keys);
+
+/* Which element comes in which place. */
+void ck_sorted_order(const uint16_t *keys, size_t count, uint32_t *order);
+
+/* Puts elements into their places, and back. */
+void ck_sort(void *sorted, const void *elements, const uint32_t *order, size_t count, unsigned width);
+void ck_unsort(void *elements, const void *sorted, const uint32_t *order, size_t count, unsigned width);
+
+/* Sums, of each column and of each row of a grid, of what is above the top bits' lowest: exponents in quarters, of elements other than zero,
+ * and how many those are. */
+void ck_grid_sums(const void *elements, size_t count, unsigned width, size_t first, size_t column_count, uint32_t *column_sums,
+                  uint32_t *column_counts, uint32_t *row_sums, uint32_t *row_counts);
+
 /* How often each byte occurs. */
 void ck_histogram(const uint8_t *bytes, size_t count, uint32_t counts[256]);
 
@@ -72,5 +93,22 @@ double ck_entropy(const uint32_t counts[256]);
 
 /* The 15 most frequent bytes, most frequent first, and how often each occurs. */
 void ck_most_frequent(const uint32_t counts[256], uint8_t symbols[15], uint32_t ranked[15]);
+
+/* What binary32 is rounded to, to the nearest and to even between two (Formats/codecs.md, Casts). */
+typedef enum { ck_cast_bf16, ck_cast_f16 } ck_cast_type;
+
+/* Casts of one instruction set. Every set gives the same bytes. */
+typedef struct {
+  const char *name;
+
+  /* Casts count elements. */
+  void (*cast)(void *to, const void *from, size_t count, ck_cast_type type);
+
+  /* Whether count narrow elements are, bit for bit, the casts of the wide ones. */
+  int (*is_cast)(const void *narrow, const void *wide, size_t count, ck_cast_type type);
+} ck_cast_kernels;
+
+/* The sets that the running CPU has, best first, NULL after the last. */
+const ck_cast_kernels *const *ck_cast_kernel_sets(void);
 
 #endif

@@ -16,7 +16,7 @@ package struct DeltaCodec: Sendable {
         into stored: UnsafeMutableRawBufferPointer
     ) -> Int? {
         precondition(base.count == raw.count, "a delta's base is as long as what is encoded")
-        return unsafe SubBlocks.encode(raw, base: base, SubBlockSlices(runs), effort, memory: nil, into: stored)
+        return unsafe SubBlocks.encode(raw, base: base, SubBlockSlices(runs, isThorough: effort == .max), effort, memory: nil, into: stored)
     }
 
     /// Decodes all of `stored` into exactly `raw.count` bytes.
@@ -31,15 +31,15 @@ package struct DeltaCodec: Sendable {
     }
 }
 
-/// What decodes a block of codec 4 for somebody who has no base: nothing.
-struct BaselessDeltaCodec: BlockCodec {
-    var identifier: CodecIdentifier { .delta }
+/// Stands for codecs whose blocks are made of another block, where that one is not at hand.
+struct BaselessCodec: BlockCodec {
+    let identifier: CodecIdentifier
 
     func encodedBytesMax(_ rawBytes: Int) -> Int { SubBlocks.encodedBytesMax(rawBytes) }
 
     func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int? { nil }
 
     func decode(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(CodecError) {
-        throw CodecError(.delta, "a block that is a delta, and no base to add it to")
+        throw CodecError(identifier, "a block that is made of its base, and no base")
     }
 }

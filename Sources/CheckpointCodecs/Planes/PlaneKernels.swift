@@ -93,7 +93,7 @@ package struct PlanePointers {
 
 extension PlaneTransform {
     fileprivate var c: ck_transform {
-        ck_transform(width: UInt32(width), rotated: isRotated ? 1 : 0, residual: ck_residual(UInt32(residual.rawValue)))
+        ck_transform(width: UInt32(width), rotation: UInt32(rotation), residual: ck_residual(UInt32(residual.rawValue)))
     }
 }
 
@@ -121,6 +121,16 @@ struct ByteStatistics {
                     unsafe ck_most_frequent(counts.baseAddress, symbols.baseAddress, frequencies.baseAddress)
                 }
             }
+        }
+    }
+
+    /// Bits a byte, and nothing else.
+    static func entropy(of bytes: UnsafeRawBufferPointer) -> Double {
+        var counts = InlineArray<256, UInt32>(repeating: 0)
+        var counting = counts.mutableSpan
+        return unsafe counting.withUnsafeMutableBufferPointer { counts in
+            unsafe ck_histogram(bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, counts.baseAddress)
+            return unsafe ck_entropy(counts.baseAddress)
         }
     }
 

@@ -41,7 +41,7 @@ extension SubBlockReader {
         while left > 0 {
             let header = try reader.header(rawLeft: left)
             var rows: [PlaneRow] = []
-            for plane in 0..<header.transform.width { rows.append(try reader.row(plane, of: header)) }
+            for plane in 0..<header.planeCount { rows.append(try reader.row(plane, of: header)) }
             body(header, rows)
             left -= header.rawBytes
             try reader.advance(header.storedBytes(rows.reduce(0) { $0 + $1.storedBytes }))

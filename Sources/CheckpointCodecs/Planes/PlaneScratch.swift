@@ -18,6 +18,9 @@ final class PlaneScratch: @unchecked Sendable {
     /// Made when it is first asked for: it is large, and seldom used. Nil if the system refuses memory.
     private lazy var searching = try? FrameCoder(level: Self.searchLevel)
 
+    /// Likewise.
+    lazy var sorter = try? ElementSorter()
+
     private init() throws(OutOfMemory) {
         planes = try AlignedBuffer(count: SubBlockHeader.rawBytesMax, hugePages: false)
         escapes = try AlignedBuffer(count: SubBlockHeader.rawBytesMax, hugePages: false)
@@ -28,7 +31,7 @@ final class PlaneScratch: @unchecked Sendable {
     }
 
     /// Makes what is otherwise made when it is first used.
-    func prepare(for effort: PlaneEffort) { if effort == .max { _ = searching } }
+    func prepare(for effort: PlaneEffort) { if effort == .max { _ = (searching, sorter) } }
 
     /// Where plane `index` may lie, when all planes have `planeBytes` bytes.
     func plane(_ index: Int, planeBytes: Int) -> UnsafeMutableRawBufferPointer {

@@ -39,11 +39,12 @@ struct PlaneTrial {
         return unsafe UnsafeRawBufferPointer(rebasing: room[..<sampleBytes])
     }
 
-    func plan(for type: ElementType?) -> PlanePlan {
+    /// - Parameter residuals: those that are allowed.
+    func plan(for type: ElementType?, _ residuals: Residuals = .any) -> PlanePlan {
         var best = (plan: PlanePlan.raw, cost: Self.costMax)
         let isFloat = type?.isFloat ?? false
-        for transform in candidates(for: type) {
-            let found = estimate(transform, isFloat: isFloat)
+        for transform in candidates(for: type) where residuals.allow(transform.residual) {
+            let found = estimate(effort == .max ? rotated(transform) : transform, isFloat: isFloat)
             if found.cost < best.cost { best = found }
         }
         // Floats that are mostly noise seldom repeat whole elements: look only where there is a sign of it.
@@ -60,15 +61,14 @@ struct PlaneTrial {
         let width = type?.width ?? 1
         if let type, type.isFloat, width > 1 {
             let signed = hasBothSigns(width)
-            found.add(PlaneTransform(width: width, isRotated: signed))
-            if effort == .max { found.add(PlaneTransform(width: width, isRotated: !signed)) }
+            found.add(PlaneTransform(width: width, rotation: signed ? 1 : 0))
         } else if width > 1 {
             found.add(PlaneTransform(width: width))
         }
         if width == 1 || effort == .max || type?.isFloat == false { found.add(PlaneTransform(width: 1)) }
         if type == nil, unsafe raw.count >= 4096 {
-            found.add(PlaneTransform(width: 2, isRotated: hasBothSigns(2)))
-            found.add(PlaneTransform(width: 4, isRotated: hasBothSigns(4)))
+            found.add(PlaneTransform(width: 2, rotation: hasBothSigns(2) ? 1 : 0))
+            found.add(PlaneTransform(width: 4, rotation: hasBothSigns(4) ? 1 : 0))
         }
         if unsafe base != nil { addResiduals(type, to: &found) }
         return found
@@ -82,7 +82,6 @@ struct PlaneTrial {
             found.add(PlaneTransform(width: 2, residual: .ordered))
             found.add(PlaneTransform(width: 4, residual: .ordered))
         }
-        if effort == .max, width > 1 { found.add(PlaneTransform(width: width, isRotated: true, residual: .xor)) }
     }
 
     /// Whether elements of either sign occur; without, rotating would only spread the exponent over two planes.
@@ -95,16 +94,53 @@ struct PlaneTrial {
         return (any ^ all) & 0x80 != 0
     }
 
-    /// The best methods for a layout, and the part of the bytes that is left with them.
-    private func estimate(_ transform: PlaneTransform, isFloat: Bool) -> (plan: PlanePlan, cost: Double) {
-        var plan = PlanePlan(transform)
+    /// Which layouts may be tried.
+    enum Residuals {
+        case none, some, any
+
+        func allow(_ residual: PlaneTransform.Residual) -> Bool {
+            switch self {
+            case .none: residual == .none
+            case .some: residual != .none
+            case .any: true
+            }
+        }
+    }
+
+    /// The layout with the rotation that leaves its planes the least entropy.
+    private func rotated(_ transform: PlaneTransform) -> PlaneTransform {
         let count = unsafe raw.count / transform.width
-        guard count > 0, let elements = unsafe raw.baseAddress else { return (.raw, 1) }
+        guard transform.width > 1, count > 0 else { return transform }
+        var best = (transform: transform, entropy: Double.infinity)
+        for rotation in 0...7 {
+            var candidate = transform
+            candidate.rotation = rotation
+            split(candidate, count)
+            var entropy = 0.0
+            for index in 0..<transform.width {
+                unsafe entropy += ByteStatistics.entropy(of: UnsafeRawBufferPointer(scratch.plane(index, planeBytes: count)))
+            }
+            if entropy < best.entropy { best = (candidate, entropy) }
+        }
+        return best.transform
+    }
+
+    /// Splits the sample's elements into the planes of the scratch memory.
+    private func split(_ transform: PlaneTransform, _ count: Int) {
+        guard let elements = unsafe raw.baseAddress else { return }
         var planes = PlanePointers()
         for index in 0..<transform.width {
             unsafe planes[index] = scratch.plane(index, planeBytes: count).baseAddress
         }
         unsafe PlaneKernels.best.split(elements, base: base?.baseAddress, count: count, transform, into: planes)
+    }
+
+    /// The best methods for a layout, and the part of the bytes that is left with them.
+    private func estimate(_ transform: PlaneTransform, isFloat: Bool) -> (plan: PlanePlan, cost: Double) {
+        var plan = PlanePlan(transform)
+        let count = unsafe raw.count / transform.width
+        guard count > 0 else { return (.raw, 1) }
+        split(transform, count)
         var sum = 0.0
         for index in 0..<transform.width {
             let plane = unsafe UnsafeRawBufferPointer(scratch.plane(index, planeBytes: count))
@@ -132,7 +168,8 @@ struct PlaneTrial {
         }
         if statistics.entropy < Self.entropyMax { unsafe consider(.huffman, cost(of: plane, .huffman)) }
         if mayRepeat { unsafe consider(.matches, cost(of: plane, .matches), factor: Self.matchesMax) }
-        if mayRepeat, effort == .max { unsafe consider(.search, cost(of: plane, .search)) }
+        // Where a quick look finds no matches, a long one seldom does.
+        if effort == .max, best.method == .matches { unsafe consider(.search, cost(of: plane, .search)) }
         // The encoder finds the best itself.
         if effort == .max, best.method != .raw { best.method = .search }
         return best

@@ -26,7 +26,7 @@ package struct PlanesCodec: BlockCodec {
     ) -> Int? {
         guard memory.begin(effort) else { return nil }
         let written = unsafe withUnsafeMutablePointer(to: &memory) { memory in
-            unsafe SubBlocks.encode(raw, base: nil, SubBlockSlices(runs), effort, memory: memory, into: stored)
+            unsafe SubBlocks.encode(raw, base: nil, SubBlockSlices(runs, isThorough: effort == .max), effort, memory: memory, into: stored)
         }
         memory.finish(isWorthwhile: written.map { CodecRegistry.isWorthwhile(storedBytes: $0, rawBytes: raw.count) } ?? false)
         return written

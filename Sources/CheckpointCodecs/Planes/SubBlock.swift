@@ -9,18 +9,38 @@ package struct PlaneTransform: Equatable, Sendable {
 
     /// Of an element, in bytes: 1, 2, 4 or 8.
     package var width: Int
-    package var isRotated = false
+    /// To the left, in bits: 0 to 7.
+    package var rotation = 0
     package var residual = Residual.none
+    /// Elements are in order of their keys.
+    package var isSorted = false
 
-    package init(width: Int, isRotated: Bool = false, residual: Residual = .none) {
+    package init(width: Int, rotation: Int = 0, residual: Residual = .none, isSorted: Bool = false) {
         self.width = width
-        self.isRotated = isRotated
+        self.rotation = rotation
         self.residual = residual
+        self.isSorted = isSorted
     }
 
     /// Whether the format allows it.
     package var isValid: Bool {
-        [1, 2, 4, 8].contains(width) && !(isRotated && (width == 1 || residual == .difference || residual == .ordered))
+        [1, 2, 4, 8].contains(width) && (0...7).contains(rotation) && !(width == 1 && (rotation != 0 || isSorted))
+    }
+
+    /// Whether keys come from a grid that is stored with the elements.
+    package var hasGrid: Bool { isSorted && residual == .none }
+
+    /// What is above the length in a header.
+    var layout: Int {
+        let rotated = (rotation & 1) << 2 | (rotation >> 1) << 5
+        return width.trailingZeroBitCount | rotated | Int(residual.rawValue) << 3 | (isSorted ? 128 : 0)
+    }
+
+    init?(layout: Int) {
+        guard let residual = Residual(rawValue: UInt8(layout >> 3 & 3)) else { return nil }
+        self.init(
+            width: 1 << (layout & 3), rotation: layout >> 2 & 1 | (layout >> 5 & 3) << 1, residual: residual, isSorted: layout & 128 != 0)
+        if !isValid { return nil }
     }
 }
 
@@ -46,6 +66,28 @@ package struct PlaneRow: Equatable, Sendable {
     }
 }
 
+/// Where the elements of a sub-block lie in the rows and columns of a tensor.
+package struct SubBlockGrid: Equatable, Sendable {
+    static let bytes = 8
+
+    package var columns: Int
+    /// The column of the first element.
+    package var first: Int
+
+    package init(columns: Int, first: Int) { (self.columns, self.first) = (columns, first) }
+
+    /// How many rows so many elements lie in.
+    func rows(_ elements: Int) -> Int { (first + elements - 1) / columns + 1 }
+
+    /// Whether so many elements can have it.
+    func isPossible(_ elements: Int) -> Bool { (2...max(elements, 2)).contains(columns) && elements >= 2 && (0..<columns).contains(first) }
+
+    func write(to memory: UnsafeMutableRawPointer) {
+        unsafe memory.storeBytes(of: UInt32(columns), as: UInt32.self)
+        unsafe memory.storeBytes(of: UInt32(first), toByteOffset: 4, as: UInt32.self)
+    }
+}
+
 /// The start of a sub-block.
 package struct SubBlockHeader: Equatable, Sendable {
     package static let rawBytesMax = 512 << 10
@@ -53,24 +95,37 @@ package struct SubBlockHeader: Equatable, Sendable {
 
     package var rawBytes: Int
     package var transform: PlaneTransform
+    /// If the transform has one.
+    package var grid: SubBlockGrid?
 
     /// Bytes of each plane.
     var planeBytes: Int { rawBytes / transform.width }
     var tailBytes: Int { rawBytes % transform.width }
+    /// Planes of elements, and those of columns and rows.
+    package var planeCount: Int { transform.width + (transform.hasGrid ? 2 : 0) }
+    /// Where the rows begin.
+    var rowsOffset: Int { Self.bytes + (transform.hasGrid ? SubBlockGrid.bytes : 0) }
     /// Of header and rows.
-    var headerBytes: Int { Self.bytes + PlaneRow.bytes * transform.width }
+    var headerBytes: Int { rowsOffset + PlaneRow.bytes * planeCount }
+
+    /// Bytes of a plane.
+    func bytes(ofPlane plane: Int) -> Int {
+        guard let grid, plane >= transform.width else { return planeBytes }
+        return plane == transform.width ? grid.columns : grid.rows(planeBytes)
+    }
 
     /// Of the whole sub-block, with payloads of `payloadBytes` bytes together.
     package func storedBytes(_ payloadBytes: Int) -> Int { headerBytes + payloadBytes + tailBytes }
 
-    init(rawBytes: Int, transform: PlaneTransform) {
+    init(rawBytes: Int, transform: PlaneTransform, grid: SubBlockGrid? = nil) {
         self.rawBytes = rawBytes
         self.transform = transform
+        self.grid = grid
     }
 
     func write(to memory: UnsafeMutableRawPointer) {
-        let layout = transform.width.trailingZeroBitCount | (transform.isRotated ? 4 : 0) | Int(transform.residual.rawValue) << 3
-        unsafe memory.storeBytes(of: UInt32(rawBytes | layout << 24), as: UInt32.self)
+        unsafe memory.storeBytes(of: UInt32(rawBytes | transform.layout << 24), as: UInt32.self)
+        unsafe grid?.write(to: memory + Self.bytes)
     }
 }
 
@@ -97,31 +152,40 @@ package struct SubBlockReader {
         guard rawBytes > 0, rawBytes <= min(SubBlockHeader.rawBytesMax, rawLeft) else {
             throw fault(0, "a sub-block of \(rawBytes) bytes where \(rawLeft) are left of the block")
         }
-        let header = SubBlockHeader(rawBytes: rawBytes, transform: try transform(word >> 24))
+        var header = SubBlockHeader(rawBytes: rawBytes, transform: try transform(word >> 24))
         guard header.planeBytes > 0 else { throw fault(0, "\(rawBytes) bytes are less than one element") }
+        if header.transform.hasGrid { header.grid = try grid(header.planeBytes) }
         guard left >= header.headerBytes + header.tailBytes else { throw fault(0, "the header of a sub-block is cut short") }
         return header
     }
 
     private func transform(_ layout: Int) throws(CodecError) -> PlaneTransform {
-        guard let residual = PlaneTransform.Residual(rawValue: UInt8(layout >> 3)) else { throw fault(3, "an unknown layout") }
-        guard residual == .none || codec == .delta else { throw fault(3, "a residual without a base") }
-        let transform = PlaneTransform(width: 1 << (layout & 3), isRotated: layout & 4 != 0, residual: residual)
-        guard transform.isValid else { throw fault(3, "a layout that the format does not allow") }
+        guard let transform = PlaneTransform(layout: layout) else { throw fault(3, "a layout that the format does not allow") }
+        guard transform.residual == .none || codec == .delta else { throw fault(3, "a residual without a base") }
         return transform
+    }
+
+    private func grid(_ elements: Int) throws(CodecError) -> SubBlockGrid {
+        let at = SubBlockHeader.bytes
+        guard left >= at + SubBlockGrid.bytes else { throw fault(at, "the grid of a sub-block is cut short") }
+        let columns = unsafe stored.loadUnaligned(fromByteOffset: offset + at, as: UInt32.self)
+        let first = unsafe stored.loadUnaligned(fromByteOffset: offset + at + 4, as: UInt32.self)
+        let grid = SubBlockGrid(columns: Int(columns), first: Int(first))
+        guard grid.isPossible(elements) else { throw fault(at, "\(elements) elements in \(columns) columns, from column \(first) on") }
+        return grid
     }
 
     /// The row of a plane, before any payload is read.
     package func row(_ plane: Int, of header: SubBlockHeader) throws(CodecError) -> PlaneRow {
-        let at = SubBlockHeader.bytes + PlaneRow.bytes * plane
+        let at = header.rowsOffset + PlaneRow.bytes * plane
         let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset + at, as: UInt32.self))
         let (storedBytes, kind) = (word & 0xFF_FFFF, word >> 24)
         guard let mode = PlaneMode(rawValue: UInt8(kind & 3)), kind >> 4 <= 4, mode == .top || kind < 4 else {
             throw fault(at + 3, "an unknown mode of plane \(plane)")
         }
         let row = PlaneRow(mode: mode, bits: mode == .top ? kind >> 2 & 3 + 1 : 0, inner: kind >> 4, storedBytes: storedBytes)
-        guard row.isPossible(planeBytes: header.planeBytes) else {
-            throw fault(at, "plane \(plane) of \(header.planeBytes) bytes is said to be stored in \(storedBytes)")
+        guard row.isPossible(planeBytes: header.bytes(ofPlane: plane)) else {
+            throw fault(at, "plane \(plane) of \(header.bytes(ofPlane: plane)) bytes is said to be stored in \(storedBytes)")
         }
         return row
     }

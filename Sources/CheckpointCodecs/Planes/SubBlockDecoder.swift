@@ -41,22 +41,62 @@ struct SubBlockDecoder {
         let isWhole = header.transform == PlaneTransform(width: 1)
         var planes = PlanePointers()
         var position = header.headerBytes
-        for index in 0..<header.transform.width {
+        let sorter = try sorter(header, reader)
+        for index in 0..<header.planeCount {
             let row = try reader.row(index, of: header)
             let payload = unsafe try reader.payload(from: position, row.storedBytes, of: index)
-            let room = unsafe isWhole ? raw : scratch.plane(index, planeBytes: header.planeBytes)
-            if let fault = unsafe decode(payload, row, into: room, isInPlace: !isWhole, at: &planes[index]) {
+            let room = unsafe isWhole ? raw : room(index, header, sorter)
+            let isInPlace = !isWhole && index < header.transform.width
+            var place: UnsafeMutableRawPointer?
+            if let fault = unsafe decode(payload, row, into: room, isInPlace: isInPlace, at: &place) {
                 throw reader.fault(position, "plane \(index): \(fault)")
             }
+            if index < header.transform.width { unsafe planes[index] = place }
             position += row.storedBytes
         }
-        let tail = unsafe try reader.payload(from: position, header.tailBytes, of: header.transform.width)
+        let tail = unsafe try reader.payload(from: position, header.tailBytes, of: header.planeCount)
         guard let elements = raw.baseAddress else { return }
-        if !isWhole {
+        if let sorter {
+            unsafe merge(planes, base, header, sorter, into: elements)
+        } else if !isWhole {
             unsafe kernels.merge(planes, base: base?.baseAddress, count: header.planeBytes, header.transform, into: elements)
         }
         unsafe UnsafeMutableRawBufferPointer(rebasing: raw.suffix(header.tailBytes)).copyMemory(from: tail)
         try reader.advance(position + header.tailBytes)
+    }
+
+    /// What puts the elements back into their places, if they are sorted.
+    private func sorter(_ header: SubBlockHeader, _ reader: SubBlockReader) throws(CodecError) -> ElementSorter? {
+        guard header.transform.isSorted else { return nil }
+        guard let sorter = scratch.sorter else { throw reader.fault(0, "no memory for decoding") }
+        return sorter
+    }
+
+    /// Where a plane is decoded to.
+    private func room(_ plane: Int, _ header: SubBlockHeader, _ sorter: ElementSorter?) -> UnsafeMutableRawBufferPointer {
+        guard plane >= header.transform.width, let sorter, let grid = header.grid else {
+            return unsafe scratch.plane(plane, planeBytes: header.planeBytes)
+        }
+        if plane == header.transform.width { return unsafe sorter.columns(of: grid) }
+        return unsafe sorter.rows(of: grid, header.planeBytes)
+    }
+
+    /// Merges planes of elements that are sorted, and puts those where they belong.
+    private func merge(
+        _ planes: PlanePointers, _ base: UnsafeRawBufferPointer?, _ header: SubBlockHeader, _ sorter: ElementSorter,
+        into elements: UnsafeMutableRawPointer
+    ) {
+        let (count, width) = (header.planeBytes, header.transform.width)
+        var sortedBase: UnsafeRawBufferPointer?
+        if let grid = header.grid {
+            sorter.order(by: grid, count: count)
+        } else if let base = unsafe base {
+            unsafe sorter.order(by: base, count: count, width: width)
+            unsafe sortedBase = sorter.sorted(UnsafeRawBufferPointer(rebasing: base[..<(count * width)]), width: width, isBase: true)
+        }
+        guard let room = unsafe sorter.room(count * width).baseAddress else { return }
+        unsafe kernels.merge(planes, base: sortedBase?.baseAddress, count: count, header.transform, into: room)
+        unsafe sorter.unsort(into: elements, count: count, width: width)
     }
 
     /// Decodes a plane into `room`, or says where it lies already; what is wrong, or nil.

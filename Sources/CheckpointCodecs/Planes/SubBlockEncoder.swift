@@ -17,13 +17,23 @@ struct SubBlockEncoder {
 
     private var room: Int { unsafe stored.count - count }
 
+    /// Forgets what was appended since there were so many bytes.
+    mutating func rewind(to count: Int) { self.count = count }
+
     /// Appends a sub-block.
-    /// - Parameter base: of the same length, if the plan has a residual.
+    /// - Parameters:
+    ///   - raw: in their order, if the plan says that elements are sorted.
+    ///   - base: of the same length, if the plan has a residual; in the same order.
+    ///   - grid: of elements that are sorted by one.
+    ///   - lines: has the bytes of the grid's columns and rows.
     /// - Returns: whether there was room for it.
-    mutating func append(_ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ plan: PlanePlan) -> Bool {
+    mutating func append(
+        _ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ plan: PlanePlan, grid: SubBlockGrid? = nil,
+        lines: ElementSorter? = nil
+    ) -> Bool {
         // Less than an element has no planes.
         let plan = raw.count < plan.transform.width ? PlanePlan.raw : plan
-        let header = SubBlockHeader(rawBytes: raw.count, transform: plan.transform)
+        let header = SubBlockHeader(rawBytes: raw.count, transform: plan.transform, grid: grid)
         guard room >= header.headerBytes + header.tailBytes, let start = unsafe stored.baseAddress.map({ unsafe $0 + count })
         else { return false }
         unsafe header.write(to: start)
@@ -33,7 +43,14 @@ struct SubBlockEncoder {
             guard let address = unsafe planes[index] else { return false }
             let plane = unsafe UnsafeRawBufferPointer(start: address, count: header.planeBytes)
             guard let row = unsafe append(plane, plan[index]) else { return false }
-            unsafe row.write(to: start + SubBlockHeader.bytes + index * PlaneRow.bytes)
+            unsafe row.write(to: start + header.rowsOffset + index * PlaneRow.bytes)
+        }
+        if let grid, let lines {
+            for index in 0...1 {
+                let part = unsafe index == 0 ? lines.columns(of: grid) : lines.rows(of: grid, header.planeBytes)
+                guard let row = unsafe append(UnsafeRawBufferPointer(part), .search) else { return false }
+                unsafe row.write(to: start + header.rowsOffset + (plan.transform.width + index) * PlaneRow.bytes)
+            }
         }
         return unsafe append(UnsafeRawBufferPointer(rebasing: raw.suffix(header.tailBytes)))
     }
@@ -92,16 +109,21 @@ struct SubBlockEncoder {
         return unsafe scratch.frame(plane, .matches, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
     }
 
-    /// Tries every frame; the smallest is made again if it was not the last.
+    /// Tries every frame, the slowest only where there are matches; the smallest is made again if it was not the last.
     private func encodeSmallest(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
-        let methods = [.search, .matches, .mixed, .huffman] as InlineArray<4, PlaneMethod>
         var best = (method: PlaneMethod.raw, bytes: Int.max)
-        for index in methods.indices {
-            let bytes = unsafe scratch.frame(plane, methods[index], into: target) ?? .max
-            if bytes < best.bytes { best = (methods[index], bytes) }
+        var last = PlaneMethod.raw
+        func attempt(_ method: PlaneMethod) {
+            last = method
+            let bytes = unsafe scratch.frame(plane, method, into: target) ?? .max
+            if bytes < best.bytes { best = (method, bytes) }
         }
+        attempt(.huffman)
+        attempt(.mixed)
+        attempt(.matches)
+        if best.method == .matches { attempt(.search) }
         guard best.method != .raw else { return nil }
-        if best.method != .huffman { _ = unsafe scratch.frame(plane, best.method, into: target) }
+        if best.method != last { _ = unsafe scratch.frame(plane, best.method, into: target) }
         return PlaneRow(mode: .zstd, storedBytes: best.bytes)
     }
 

@@ -24,8 +24,12 @@ enum SubBlocks {
             let range = slice.offset..<slice.offset + slice.bytes
             let part = unsafe UnsafeRawBufferPointer(rebasing: raw[range])
             let basePart = unsafe base.map { unsafe UnsafeRawBufferPointer(rebasing: $0[range]) }
+            if effort == .max {
+                guard unsafe SortedTrial(scratch, slice, raw: part, base: basePart).append(to: &encoder) else { return nil }
+                continue
+            }
             let plan: PlanePlan
-            if let last, last.type == slice.type, effort != .max {
+            if let last, last.type == slice.type {
                 plan = last.plan
             } else if let known = unsafe memory?.pointee.plan(for: slice.type) {
                 plan = known

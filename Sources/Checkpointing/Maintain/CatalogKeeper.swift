@@ -154,6 +154,13 @@ final class CatalogKeeper: Sendable {
         } catch { return [] }
     }
 
+    /// How many of these checkpoints the catalog does not know, and how many it knows that are not there; nil if it cannot be used.
+    func gap(_ names: [ManifestName]) -> (unknown: Int, gone: Int)? {
+        // A catalog that fails a query is as good as none.
+        guard let catalog = current, let known = try? catalog.names() else { return nil }
+        return (names.count { !known.contains($0) }, known.subtracting(names).count)
+    }
+
     /// Compares the catalog with a manifest; what is wrong with it, or nil. A checkpoint that is not in it is in order.
     func contradiction(of loaded: ManifestFiles.Loaded) -> String? {
         guard let catalog = current else { return nil }

@@ -16,12 +16,14 @@ struct LostBlocks {
     }
 }
 
-/// Checks the chunks of one checkpoint that are stored as deltas: read with their bases, they must have the hash taken at capture.
+/// Checks the chunks of one checkpoint that are stored as deltas or casts: read with their bases, they must have the hash taken at capture.
 struct DeltaCheck {
     let store: CheckpointStore
     let manifest: Manifest
     /// Told of already.
     let lost: LostBlocks
+    /// Nil: all of them.
+    let chosen: BlockSample?
 
     func findings() -> [VerificationReport.Finding] {
         let source = BlockSource(store: store, manifest: manifest)
@@ -33,25 +35,38 @@ struct DeltaCheck {
                 try source.read(row, into: raw, &buffers)
                 let isWhole = chunksOfBlock[row, default: []].allSatisfy { raw[$0.offset..<$0.offset + $0.bytes].hash128 == $0.hash }
                 return isWhole ? nil : finding(row, CheckpointError(.damaged, "what it decodes to is not what was captured"))
-            } catch { return finding(row, CheckpointError(any: error, during: "a delta")) }
+            } catch { return finding(row, CheckpointError(any: error, during: "what is made of other blocks")) }
         }
     }
 
     private func isToBeChecked(_ row: Int) -> Bool {
-        manifest.blocks[row].base != nil && !manifest.chain(of: row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
+        let block = manifest.blocks[row]
+        guard block.base != nil else { return false }
+        let first = manifest.blocks[stored(row)[0]]
+        guard chosen?.contains(first.location, in: manifest.segments[first.segment].name) ?? true else { return false }
+        return !stored(row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
     }
 
+    /// What has to be read for a block, the nearest first: a cast has no bytes of its own.
+    private func stored(_ row: Int) -> [Int] { manifest.chain(of: row).filter { !manifest.blocks[$0].codec.isCast } }
+
     private func finding(_ row: Int, _ error: CheckpointError) -> VerificationReport.Finding {
-        let block = manifest.blocks[row]
-        let segment = manifest.segments[block.segment].name
-        let path = store.directories.path(of: segment).string
+        let block = manifest.blocks[stored(row)[0]]
+        let path = store.directories.path(of: manifest.segments[block.segment].name).string
         var finding = VerificationReport.Finding(
             kind: error.code == .damaged ? .damage : .unchecked, path: path, offset: block.offset,
             message: "\(path): block at offset \(block.offset): \(error.message)")
-        var owners = SegmentOwners()
-        owners.add(manifest, segment: segment)
-        finding.checkpoints = owners.checkpoints
-        (finding.tensors, finding.objects) = owners.losers(by: .block(block.offset))
+        finding.checkpoints = [.init(id: manifest.id, run: manifest.run, step: manifest.step)]
+        (finding.tensors, finding.objects) = losers(by: row)
         return finding
+    }
+
+    /// Names of what needs a block, directly or as a base.
+    private func losers(by row: Int) -> (tensors: [String], objects: [String]) {
+        func needs(_ chunks: Range<Int>) -> Bool { manifest.chunks[chunks].contains { manifest.chain(of: $0.block).contains(row) } }
+        return (
+            manifest.tensors.filter { $0.shards.contains { needs($0.chunks) } }.map(\.name),
+            manifest.objects.filter { needs($0.chunks) }.map(\.name)
+        )
     }
 }

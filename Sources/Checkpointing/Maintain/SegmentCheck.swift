@@ -66,9 +66,10 @@ struct SegmentCheck {
     }
 
     /// Every block that the index or a manifest names: stored hash, padding, decoding, and the hash of each chunk.
-    mutating func contents(_ progress: (Int) -> Void) {
+    /// - Parameter isChosen: whether to read a block.
+    mutating func contents(where isChosen: (SegmentBlock) -> Bool, _ progress: (Int) -> Void) {
         guard let end else { return }
-        let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter { $0.paddedEnd <= end }
+        let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter { $0.paddedEnd <= end && isChosen($0) }
         var found: [SegmentFault] = []
         var checked = 0
         var scratch = ScratchBuffer()

@@ -33,7 +33,7 @@ extension [SegmentName: SegmentUse] {
             let range = chunk.offset..<chunk.offset + chunk.bytes
             chunks[chunk.block].append(SegmentUse.Chunk(hash: chunk.hash, range: range))
         }
-        for (block, chunks) in zip(manifest.blocks, chunks) {
+        for (block, chunks) in zip(manifest.blocks, chunks) where !block.codec.isCast {
             self[manifest.segments[block.segment].name]?.add(block.location, chunks)
         }
     }
@@ -72,7 +72,7 @@ struct SegmentOwners {
         var name: String
         var isObject: Bool
         var block: SegmentBlock
-        /// Nil: of all of it, since another block is a delta of it.
+        /// Nil: of all of it, perhaps since another block is a delta of it.
         var range: Range<Int>?
     }
 
@@ -86,9 +86,10 @@ struct SegmentOwners {
             for chunk in manifest.chunks[chunks] {
                 var range: Range<Int>? = chunk.offset..<chunk.offset + chunk.bytes
                 for row in manifest.chain(of: chunk.block) {
-                    defer { range = nil }
                     let block = manifest.blocks[row]
-                    guard rows.contains(block.segment) else { continue }
+                    defer { range = block.codec.isCast ? block.sourceRange : nil }
+                    // A cast lies in no segment.
+                    guard !block.codec.isCast, rows.contains(block.segment) else { continue }
                     owners.append(Owner(name: name, isObject: isObject, block: block.location, range: range))
                 }
             }

@@ -10,6 +10,11 @@ public struct VerificationReport: Sendable {
     public internal(set) var segmentCount = 0
     /// Bytes of blocks read, with their padding; 0 in a quick verification.
     public internal(set) var checkedBytes = 0
+    /// Bytes of all blocks that the manifests name, with their padding.
+    public internal(set) var blockBytes = 0
+
+    /// How much of the blocks was read: 1 if all of them.
+    public var checkedFraction: Double { blockBytes == 0 ? 1 : min(Double(checkedBytes) / Double(blockBytes), 1) }
 
     /// Whether every checkpoint that was looked at can be restored bit for bit, as far as was looked.
     public var isWhole: Bool { !findings.contains { $0.kind == .damage || $0.kind == .unchecked } }

@@ -14,13 +14,14 @@ extension CheckpointStore {
     ///   - reference: one checkpoint; `nil` means all of them, and what lies in the store besides. `latest` is the
     ///     newest one, whole or not.
     ///   - quick: leaves the blocks unread: manifests, and structure of the segments, only.
+    ///   - sample: reads these blocks only; the report says how much that was.
     ///   - progress: called with the bytes checked so far and those to be checked.
     /// - Throws: codes `notFound` (no such checkpoint), `io`, `readOnly` (the store's directories cannot be listed).
     public func verify(
-        _ reference: CheckpointReference? = nil, quick: Bool = false,
+        _ reference: CheckpointReference? = nil, quick: Bool = false, sample: VerificationSample? = nil,
         progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> VerificationReport {
-        var verifier = Verifier(store: self, isQuick: quick)
+        var verifier = Verifier(store: self, isQuick: quick, sample: sample)
         if let reference {
             guard let name = try candidates(reference).first else { throw try missing(reference, []) }
             verifier.read(name)
@@ -37,6 +38,7 @@ extension CheckpointStore {
 private struct Verifier {
     let store: CheckpointStore
     let isQuick: Bool
+    let sample: VerificationSample?
     private(set) var report = VerificationReport()
     private var uses: [SegmentName: SegmentUse] = [:]
     /// Checkpoints that are stored as deltas, in part.
@@ -44,9 +46,10 @@ private struct Verifier {
     private var lost = LostBlocks()
     private var isEveryManifestRead = true
 
-    init(store: CheckpointStore, isQuick: Bool) {
+    init(store: CheckpointStore, isQuick: Bool, sample: VerificationSample?) {
         self.store = store
         self.isQuick = isQuick
+        self.sample = sample
     }
 
     mutating func read(_ name: ManifestName) {
@@ -55,7 +58,7 @@ private struct Verifier {
             let loaded = try store.files.load(name)
             uses.add(loaded.manifest)
             report.checkpointCount += 1
-            if loaded.manifest.features.contains(.delta) { withDeltas.append(name) }
+            if loaded.manifest.hasBases { withDeltas.append(name) }
             if let contradiction = store.catalog.contradiction(of: loaded) {
                 let advice = "delete catalog.sqlite, and the next writer builds it again"
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
@@ -100,10 +103,14 @@ private struct Verifier {
     mutating func checkSegments(_ progress: (Int, Int) -> Void) {
         let total = uses.values.reduce(0) { $0 + $1.fileBytes }
         var done = 0
+        let chosen = sample.map { BlockSample(of: uses, $0) }
+        report.blockBytes = uses.values.reduce(0) { $0 + $1.blocks.keys.reduce(0) { $0 + $1.paddedBytes } }
         for (name, use) in uses.sorted(by: { $0.key.description < $1.key.description }) {
             var check = SegmentCheck(store: store, name: name, use: use)
             check.structure()
-            if !isQuick { check.contents { progress(min(done + $0, total), total) } }
+            if !isQuick {
+                check.contents(where: { chosen?.contains($0, in: name) ?? true }) { progress(min(done + $0, total), total) }
+            }
             report.segmentCount += 1
             report.checkedBytes += check.checkedBytes
             record(check.faults, name, use)
@@ -111,13 +118,13 @@ private struct Verifier {
             done += use.fileBytes
             progress(done, total)
         }
-        if !isQuick { for name in withDeltas { checkDeltas(name) } }
+        if !isQuick { for name in withDeltas { checkDeltas(name, chosen) } }
     }
 
-    private mutating func checkDeltas(_ name: ManifestName) {
+    private mutating func checkDeltas(_ name: ManifestName, _ chosen: BlockSample?) {
         // Gone, or damaged, since it was read: its owner has deleted it, or the next verification says more.
         guard let manifest = try? store.files.load(name).manifest else { return }
-        report.findings += DeltaCheck(store: store, manifest: manifest, lost: lost).findings()
+        report.findings += DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: chosen).findings()
     }
 
     private mutating func record(_ faults: [SegmentFault], _ name: SegmentName, _ use: SegmentUse) {

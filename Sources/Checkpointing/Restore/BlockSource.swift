@@ -2,7 +2,7 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointSegments
 
-/// Reads the blocks of one manifest, deltas with all that they are based on.
+/// Reads the blocks of one manifest, deltas and casts with all that they are based on.
 struct BlockSource: Sendable {
     private let readers: SegmentReaders
     private let manifest: Manifest
@@ -16,6 +16,7 @@ struct BlockSource: Sendable {
     /// Memory that reading needs, kept from block to block.
     struct Buffers: ~Copyable {
         var raw = ScratchBuffer()
+        var cast = ScratchBuffer()
         fileprivate var stored = ScratchBuffer()
         /// Bases, alternating along a chain.
         fileprivate var even = ScratchBuffer()
@@ -34,9 +35,18 @@ struct BlockSource: Sendable {
         var base: MemoryRegion?
         for (index, row) in chain.reversed().enumerated() {
             let target = row == chain[0] ? destination : try buffers.base(index, blocks[row].rawBytes)
-            try reader(of: row).read(blocks[row].location, base: base, into: target, scratch: &buffers.stored)
+            if blocks[row].codec.isCast, let base {
+                cast(row, of: base, into: target)
+            } else {
+                try reader(of: row).read(blocks[row].location, base: base, into: target, scratch: &buffers.stored)
+            }
             base = target
         }
+    }
+
+    /// Fills `destination` with the raw bytes of a block that is a cast, given those of its base.
+    func cast(_ row: Int, of base: MemoryRegion, into destination: MemoryRegion) {
+        CastCodec.decode(blocks[row].codec, base[blocks[row].sourceRange], into: destination)
     }
 }
 

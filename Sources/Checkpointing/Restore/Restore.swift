@@ -40,7 +40,9 @@ extension CheckpointStore {
         var skipped: [CheckpointError] = []
         for name in try candidates(reference) {
             do throws(CheckpointError) {
-                var report = try restore(name, inventory, matching, threads, progress)
+                var report = try files.reading(name) { manifest throws(CheckpointError) in
+                    try restore(manifest, inventory, matching, threads, progress)
+                }
                 report.skipped = skipped
                 return report
             } catch {
@@ -53,10 +55,9 @@ extension CheckpointStore {
     }
 
     private func restore(
-        _ name: ManifestName, _ inventory: StateInventory, _ pattern: NamePattern?, _ threads: Int,
+        _ manifest: Manifest, _ inventory: StateInventory, _ pattern: NamePattern?, _ threads: Int,
         _ progress: @escaping @Sendable (Int) -> Void
     ) throws(CheckpointError) -> RestoreReport {
-        let manifest = try files.load(name).manifest
         let tensors = inventory.tensors.filter { pattern?.matches($0.name) ?? true }
         let objects = inventory.objects.filter { pattern?.matches($0.name) ?? true }
         let plan = try RestorePlan(manifest, into: tensors)

@@ -61,31 +61,37 @@ struct RestoreOperation {
     private static func restore(
         _ read: RestorePlan.Read, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
     ) throws(CheckpointError) {
-        let names = read.pieces.map(\.tensor)
         do {
             let reader = try source.reader(of: read.row)
-            if let piece = read.pieces.first, read.pieces.count == 1, let home = direct(piece, read.block) {
-                try source.read(read.row, into: home, &buffers)
-                try check(piece, home, read.block, reader)
-                return
-            }
-            let raw = try buffers.raw.region(atLeast: read.block.rawBytes).prefix(read.block.rawBytes)
+            let raw = try home(of: read) ?? buffers.raw.region(atLeast: read.block.rawBytes).prefix(read.block.rawBytes)
             try source.read(read.row, into: raw, &buffers)
-            for piece in read.pieces {
-                let chunk = raw[piece.chunk.offset..<piece.chunk.offset + piece.chunk.bytes]
-                try check(piece, chunk, read.block, reader)
-                try piece.view.restore(chunk, at: piece.offset)
+            try bringHome(read, raw, reader)
+            for cast in read.casts {
+                let elements = try home(of: cast) ?? buffers.cast.region(atLeast: cast.block.rawBytes).prefix(cast.block.rawBytes)
+                source.cast(cast.row, of: raw, into: elements)
+                try bringHome(cast, elements, reader)
             }
         } catch {
             var error = CheckpointError(any: error, during: "restore")
-            error.names = error.names.isEmpty ? names : error.names
+            error.names = error.names.isEmpty ? read.pieces.map(\.tensor) + read.casts.flatMap { $0.pieces.map(\.tensor) } : error.names
             throw error
         }
     }
 
+    /// Checks the chunks of a block, and copies them to where they belong unless they are there.
+    private static func bringHome(_ read: RestorePlan.Read, _ raw: MemoryRegion, _ reader: BlockReader) throws {
+        let isHome = home(of: read) != nil
+        for piece in read.pieces {
+            let chunk = raw[piece.chunk.offset..<piece.chunk.offset + piece.chunk.bytes]
+            try check(piece, chunk, read.block, reader)
+            if !isHome { try piece.view.restore(chunk, at: piece.offset) }
+        }
+    }
+
     /// The trainer's own memory, if the block is one chunk that lies there in one piece.
-    private static func direct(_ piece: RestorePlan.Piece, _ block: BlockRecord) -> MemoryRegion? {
-        guard piece.chunk.offset == 0, piece.chunk.bytes == block.rawBytes else { return nil }
+    private static func home(of read: RestorePlan.Read) -> MemoryRegion? {
+        guard let piece = read.pieces.first, read.pieces.count == 1, piece.chunk.offset == 0, piece.chunk.bytes == read.block.rawBytes
+        else { return nil }
         return piece.view.contiguousRegion(piece.offset..<piece.offset + piece.chunk.bytes)
     }
 

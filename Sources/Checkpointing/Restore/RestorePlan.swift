@@ -19,6 +19,8 @@ struct RestorePlan {
         var row: Int
         var block: BlockRecord
         var pieces: [Piece]
+        /// Blocks that are casts of this one, which then is read but once.
+        var casts: [Read] = []
     }
 
     private(set) var reads: [Read] = []
@@ -58,8 +60,13 @@ struct RestorePlan {
 
     /// In the order in which the blocks lie on disk.
     private static func reads(_ piecesOfBlock: [Int: [Piece]], _ manifest: Manifest) -> [Read] {
-        piecesOfBlock.map { Read(row: $0.key, block: manifest.blocks[$0.key], pieces: $0.value) }
-            .sorted { ($0.block.segment, $0.block.offset) < ($1.block.segment, $1.block.offset) }
+        var reads: [Int: Read] = [:]
+        for (row, pieces) in piecesOfBlock { reads[row] = Read(row: row, block: manifest.blocks[row], pieces: pieces) }
+        for row in piecesOfBlock.keys.sorted() where manifest.blocks[row].codec.isCast {
+            guard let base = manifest.blocks[row].base, reads[base] != nil, let read = reads.removeValue(forKey: row) else { continue }
+            reads[base]?.casts.append(read)
+        }
+        return reads.values.sorted { ($0.block.segment, $0.block.offset) < ($1.block.segment, $1.block.offset) }
     }
 
     private static func pieces(

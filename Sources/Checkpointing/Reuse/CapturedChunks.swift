@@ -10,10 +10,14 @@ struct CapturedChunks {
         case same(row: Int)
         /// In a block of an earlier checkpoint.
         case stored(ChunkIndex.Place)
+        /// Nowhere: they are the cast of those of another chunk of this save.
+        case cast(row: Int)
     }
 
     /// A smaller chunk is stored with its neighbours rather than looked for elsewhere: a block takes whole pages.
     static let reusedBytesMin = Limits.pageBytes
+    /// A cast costs two rows of the manifest.
+    static let castBytesMin = 256
 
     private let plan: CapturePlan
     private let isReusing: Bool
@@ -40,19 +44,29 @@ struct CapturedChunks {
         if let place { contents[row] = .stored(place) }
     }
 
+    /// A chunk turned out to be the cast of another.
+    mutating func captured(_ row: Int, _ hash: Hash128, castOf source: Int) {
+        hashes[row] = hash
+        contents[row] = .cast(row: source)
+    }
+
     /// All chunks of a block are captured: decides which of them it has to store, and where.
     mutating func settle(_ block: Int) {
-        guard isReusing else { return }
         let rows = plan.blocks[block].chunks
-        for row in rows { findInSave(row) }
-        if rows.contains(where: isOwn) { for row in rows where bytes(of: row) < Self.reusedBytesMin { contents[row] = .own(offset: 0) } }
+        if isReusing { reuse(rows) }
         var end = 0
         for row in rows where isOwn(row) {
             contents[row] = .own(offset: end)
             end += bytes(of: row)
-            rowOfContent.updateValue(row, forKey: hashes[row])
+            if isReusing { rowOfContent.updateValue(row, forKey: hashes[row]) }
         }
         rawBytes[block] = end
+    }
+
+    private mutating func reuse(_ rows: Range<Int>) {
+        for row in rows { findInSave(row) }
+        guard rows.contains(where: isOwn) else { return }
+        for row in rows where !isCast(row) && bytes(of: row) < Self.reusedBytesMin { contents[row] = .own(offset: 0) }
     }
 
     private mutating func findInSave(_ row: Int) {
@@ -64,6 +78,10 @@ struct CapturedChunks {
         if case .own = contents[row] { true } else { false }
     }
 
+    private func isCast(_ row: Int) -> Bool {
+        if case .cast = contents[row] { true } else { false }
+    }
+
     private func bytes(of row: Int) -> Int { plan.chunks[row].range.count }
 
     /// Which chunks an earlier checkpoint has.
@@ -71,6 +89,9 @@ struct CapturedChunks {
         contents.map { if case .stored = $0 { true } else { false } }
     }
 
-    /// Bytes of the state that need not be stored.
-    var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) }
+    /// Bytes that are casts of others.
+    var castBytes: Int { contents.indices.reduce(0) { $0 + (isCast($1) ? bytes(of: $1) : 0) } }
+
+    /// Bytes of the state that the store has, or this save more than once.
+    var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) - castBytes }
 }

@@ -89,7 +89,7 @@ final class SaveOperation: Sendable {
         let protection = protection
         for row in block.chunks {
             let chunk = plan.chunks[row]
-            if protection == nil, isLikelyStored(row), findUncopied(row) { continue }
+            if protection == nil, findCast(row) || (isLikelyStored(row) && findUncopied(row)) { continue }
             let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
             var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
             if let protection, protection.restoreFrozen(row, in: region) { hash = region.hash128 }
@@ -118,6 +118,27 @@ final class SaveOperation: Sendable {
         else { return false }
         results.withLock { $0.chunks.captured(row, hash, place: place) }
         return true
+    }
+
+    /// Whether a chunk is, bit for bit, the cast of one of another tensor. That one's group is the same, and so it stays as it is at least
+    /// until this chunk is captured.
+    private func findCast(_ row: Int) -> Bool {
+        let chunk = plan.chunks[row]
+        let sources = planned.castSources[chunk.tensor]
+        let view = inventory.tensors[chunk.tensor].view
+        guard !sources.isEmpty, chunk.range.count >= CapturedChunks.castBytesMin, let codec = CastCodec.identifier(view.type),
+            let elements = view.contiguousRegion(chunk.range)
+        else { return false }
+        for source in sources {
+            guard let wide = plan.wideChunk(of: row, in: source),
+                let region = inventory.tensors[source].view.contiguousRegion(plan.chunks[wide].range),
+                CastCodec.isCast(elements, of: region, codec)
+            else { continue }
+            let hash = elements.hash128
+            results.withLock { $0.chunks.captured(row, hash, castOf: wide) }
+            return true
+        }
+        return false
     }
 
     /// Moves the chunks that are to be stored to the front.
@@ -200,24 +221,31 @@ final class SaveOperation: Sendable {
         }
     }
 
-    /// - Parameter rows: of the blocks that were written.
     private func chunk(_ row: Int, _ chunks: CapturedChunks, _ rows: [Int?], _ table: inout BlockTable) -> ChunkRecord {
         let chunk = plan.chunks[row]
-        var record = ChunkRecord(
-            hash: chunks.hashes[row], block: 0, offset: 0, bytes: chunk.range.count,
+        let (block, offset) = place(row, chunks, rows, &table)
+        return ChunkRecord(
+            hash: chunks.hashes[row], block: block, offset: offset, bytes: chunk.range.count,
             epoch: header.groups[plan.groupOfTensor[chunk.tensor]].epoch)
-        var owner = row
-        if case .same(let first) = chunks.contents[row] { owner = first }
-        switch chunks.contents[owner] {
+    }
+
+    /// Where a chunk's bytes are: the block's row, and the offset in its raw bytes.
+    /// - Parameter rows: of the blocks that were written.
+    private func place(_ row: Int, _ chunks: CapturedChunks, _ rows: [Int?], _ table: inout BlockTable) -> (block: Int, offset: Int) {
+        let chunk = plan.chunks[row]
+        switch chunks.contents[row] {
         case .own(let offset):
-            guard let block = rows[plan.chunks[owner].block] else { preconditionFailure("a block was not written") }
-            (record.block, record.offset) = (block, offset)
+            guard let block = rows[chunk.block] else { preconditionFailure("a block was not written") }
+            return (block, offset)
         case .stored(let place):
             guard let block = reuse?.block(place) else { preconditionFailure("nothing is reused") }
-            (record.block, record.offset) = (table.add(block.location, of: block.segment), Int(place.offset))
-        case .same: preconditionFailure("a chunk that is the same as one that is the same as another")
+            return (table.add(block.location, of: block.segment), Int(place.offset))
+        case .same(let first): return place(first, chunks, rows, &table)
+        case .cast(let source):
+            guard let codec = CastCodec.identifier(inventory.tensors[chunk.tensor].view.type) else { preconditionFailure("no cast") }
+            let (base, offset) = place(source, chunks, rows, &table)
+            return (table.addCast(codec, rawBytes: chunk.range.count, of: base, at: offset), 0)
         }
-        return record
     }
 
     var observation: LevelChooser.Observation { results.withLock { $0.observation } }
@@ -228,6 +256,7 @@ final class SaveOperation: Sendable {
             return SaveReport(
                 step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
                 storedBytes: manifest.storedBytes, newBytes: newBytes(results), reusedBytes: results.chunks.reusedBytes,
+                derivedBytes: results.chunks.castBytes,
                 compression: encoder.compression, compressionReason: levelReason,
                 liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
                 timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,

@@ -266,7 +266,7 @@ final class SaveSession: Sendable {
             state.lastSegmentCount = manifest.segments.filter { $0.name.attempt == manifest.id }.count
             let report = operation.report(manifest, isUnchanged: isUnchanged)
             state.lastNewBytes = report.newBytes
-            state.lastReusedBytes = report.reusedBytes
+            state.lastReusedBytes = report.reusedBytes + report.derivedBytes
             state.levels.observe(operation.observation)
             state.lastStoredChunks = reuse == nil ? nil : (operation.plan, operation.storedChunks)
             return report
@@ -311,12 +311,14 @@ final class SaveSession: Sendable {
             let key = PlanKey(inventory, state.fenceOrder)
             if let planned = state.planned, planned.key == key { return planned }
             try inventory.checkNames()
-            let tensors = inventory.tensors.map {
-                CapturePlan.Tensor(group: $0.group, bytes: $0.view.byteCount, lane: $0.view.memory.lane)
+            let casts = CastSources(options.dropsCasts ? inventory.tensors : [])
+            let tensors = inventory.tensors.enumerated().map { index, tensor in
+                CapturePlan.Tensor(
+                    group: tensor.group, bytes: tensor.view.byteCount, lane: tensor.view.memory.lane, isHalf: !casts[index].isEmpty)
             }
             let plan = CapturePlan(
                 tensors: tensors, chunkBytes: options.chunkBytes, packs: options.mechanisms.coalesces, groupOrder: state.fenceOrder)
-            let planned = PlannedState(key: key, plan: plan, inventory)
+            let planned = PlannedState(key: key, plan: plan, castSources: casts, inventory)
             state.planned = planned
             return planned
         }

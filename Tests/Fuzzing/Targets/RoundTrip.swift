@@ -31,7 +31,9 @@ struct RoundTrip {
             fitting.append(ElementRun(bytes: min(run.bytes, left), type: run.type))
             left -= min(run.bytes, left)
         }
-        self.runs = fitting + [ElementRun(bytes: left, type: type)]
+        var last = ElementRun(bytes: left, type: type)
+        (last.columns, last.first) = (Int(control) + 2, Int(control) / 2)
+        self.runs = fitting + [last]
     }
 
     func run() {

@@ -120,7 +120,7 @@ final class CodecBlocks: Sendable {
             try SubBlockReader.forEach(in: stored, codec, rawBytes: range(index).count) { header, rows in
                 for (plane, row) in rows.enumerated() {
                     if plane == tallies.count { tallies.append(PlaneTally()) }
-                    tallies[plane].add(row, of: header)
+                    tallies[plane].add(row, of: plane, header)
                 }
             }
         }
@@ -135,12 +135,17 @@ struct PlaneTally {
     private(set) var rawBytes = 0
     private(set) var storedBytes = 0
 
-    mutating func add(_ row: PlaneRow, of header: SubBlockHeader) {
+    mutating func add(_ row: PlaneRow, of plane: Int, _ header: SubBlockHeader) {
         let transform = header.transform
         modes["\(row.mode)", default: 0] += 1
-        layouts["\(transform.width)-byte\(transform.isRotated ? ", rotated" : "")\(residual(transform))", default: 0] += 1
-        rawBytes += header.rawBytes / transform.width
+        layouts["\(transform.width)-byte\(rotation(transform))\(residual(transform))", default: 0] += 1
+        // What is stored of columns and rows stands for no bytes of its own.
+        rawBytes += plane < transform.width ? header.rawBytes / transform.width : 0
         storedBytes += row.storedBytes
+    }
+
+    private func rotation(_ transform: PlaneTransform) -> String {
+        (transform.rotation == 0 ? "" : ", rotated \(transform.rotation)") + (transform.isSorted ? ", sorted" : "")
     }
 
     private func residual(_ transform: PlaneTransform) -> String {

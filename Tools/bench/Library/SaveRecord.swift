@@ -26,6 +26,7 @@ struct SaveRecord: Sendable {
             .init("durable_s", seconds(report?.timeToDurable)), .init("committed_s", seconds(report?.timeToCommitted)),
             .init("new_bytes", report.map { .count($0.newBytes) } ?? .null),
             .init("reused_bytes", report.map { .count($0.reusedBytes) } ?? .null),
+            .init("derived_bytes", report.map { .count($0.derivedBytes) } ?? .null),
         ])
     }
 

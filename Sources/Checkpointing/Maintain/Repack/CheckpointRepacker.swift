@@ -73,6 +73,7 @@ struct CheckpointRepacker {
 
     private func fate(_ row: Int, _ uses: BlockUses, _ pairing: BlockPairing) -> Fate {
         let block = manifest.blocks[row]
+        guard !block.codec.isCast else { return .stays }
         // What was repacked already stays as it is, and so does what others name.
         guard uses.isUnique(block, manifest.segments), manifest.segments[block.segment].name.attempt == manifest.id else { return .stays }
         guard let partner = pairing.partner(of: row) else { return .repacked(base: nil) }
@@ -142,7 +143,7 @@ struct CheckpointRepacker {
         var rows: [Int] = []
         for (row, fate) in fates.enumerated() {
             switch fate {
-            case .stays: rows.append(table.add(row, of: manifest))
+            case .stays: rows.append(table.add(row, of: manifest) { rows[$0] })
             case .same(let row): rows.append(table.add(row, of: newer))
             case .repacked:
                 guard let new = repacked[row] else { preconditionFailure("block \(row) was not repacked") }
@@ -187,11 +188,12 @@ struct CheckpointRepacker {
 }
 
 extension BlockTable {
-    /// Adds a block of a manifest, and before it those that it is a delta of.
+    /// Adds a block of a manifest, and before it those that it is made of.
+    /// - Parameter castBase: the new row of the block that a cast is made of; by default that one is added too.
     /// - Returns: its row.
-    mutating func add(_ row: Int, of manifest: Manifest) -> Int {
+    mutating func add(_ row: Int, of manifest: Manifest, castBase: ((Int) -> Int)? = nil) -> Int {
         let block = manifest.blocks[row]
-        let base = block.base.map { add($0, of: manifest) }
+        let base = block.base.map { base in block.codec.isCast ? castBase?(base) ?? add(base, of: manifest) : add(base, of: manifest) }
         return add(block.location, of: manifest.segments[block.segment], base: base)
     }
 }

@@ -20,7 +20,8 @@ struct BlockUses {
     }
 
     mutating func add(_ tables: Manifest.Tables) {
-        for block in tables.blocks {
+        // A cast lies nowhere, and goes with its base whatever becomes of that.
+        for block in tables.blocks where !block.codec.isCast {
             counts[Self.key(block, tables.segments), default: 0] += 1
             if let base = block.base { bases.insert(Self.key(tables.blocks[base], tables.segments)) }
         }
@@ -29,7 +30,7 @@ struct BlockUses {
 
     /// - Returns: segments that nobody names any more.
     mutating func remove(_ tables: Manifest.Tables) -> [SegmentName] {
-        for block in tables.blocks { counts[Self.key(block, tables.segments), default: 1] -= 1 }
+        for block in tables.blocks where !block.codec.isCast { counts[Self.key(block, tables.segments), default: 1] -= 1 }
         return tables.segments.map(\.name).filter { name in
             segmentCounts[name, default: 1] -= 1
             return segmentCounts[name] == 0
@@ -80,13 +81,25 @@ struct BlockPairing {
     private var rowOfPart: [Part: Int] = [:]
     private var partsOfBlock: [Int: [(part: Part, row: Int)]]
     private let older: Manifest
-    private let typeOfTensor: [[UInt8]: ElementType]
+    /// What the chunks of tensors are, by row.
+    private var runOfChunk: [Int: ElementRun] = [:]
 
     init(_ older: Manifest, newer: Manifest) {
         (self.older, self.newer) = (older, newer)
-        typeOfTensor = Dictionary(older.tensors.map { (Array($0.name.utf8), $0.type) }, uniquingKeysWith: { first, _ in first })
         for (part, row) in Self.parts(newer) { rowOfPart[part] = row }
         partsOfBlock = Dictionary(grouping: Self.parts(older).map { (part: $0.0, row: $0.1) }) { older.chunks[$0.row].block }
+        for tensor in older.tensors {
+            for shard in tensor.shards { add(shard, of: tensor.type) }
+        }
+    }
+
+    private mutating func add(_ shard: ShardRecord, of type: ElementType) {
+        var start = 0
+        for row in shard.chunks {
+            let end = start + older.chunks[row].bytes
+            runOfChunk[row] = ElementRun(start..<end, of: type, shape: shard.descriptor.extent)
+            start = end
+        }
     }
 
     private static func parts(_ manifest: Manifest) -> [(Part, Int)] {
@@ -121,11 +134,11 @@ struct BlockPairing {
     func runs(of row: Int) -> [ElementRun] {
         var runs: [ElementRun] = []
         var end = 0
-        let parts = partsOfBlock[row, default: []].map { (chunk: older.chunks[$0.row], part: $0.part) }
-        for (chunk, part) in parts.sorted(by: { $0.chunk.offset < $1.chunk.offset }) where chunk.offset >= end {
+        let parts = partsOfBlock[row, default: []].map { (chunk: older.chunks[$0.row], row: $0.row) }
+        for (chunk, row) in parts.sorted(by: { $0.chunk.offset < $1.chunk.offset }) where chunk.offset >= end {
             // Bytes that no chunk needs any more.
             if chunk.offset > end { runs.append(ElementRun(bytes: chunk.offset - end, type: nil)) }
-            runs.append(ElementRun(bytes: chunk.bytes, type: part.isObject ? nil : typeOfTensor[part.name]))
+            runs.append(runOfChunk[row] ?? ElementRun(bytes: chunk.bytes, type: nil))
             end = chunk.offset + chunk.bytes
         }
         if end < older.blocks[row].rawBytes { runs.append(ElementRun(bytes: older.blocks[row].rawBytes - end, type: nil)) }

@@ -1,0 +1,161 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointSegments
+internal import CheckpointState
+
+/// One comparison in progress.
+struct Comparer: ~Copyable {
+    private(set) var result = CheckpointComparison()
+    private var before: ComparedSide
+    private var after: ComparedSide
+    /// A window onto either side, as large as `windowBytes`.
+    private var oldWindow = ScratchBuffer()
+    private var newWindow = ScratchBuffer()
+    /// A multiple of every element's width.
+    private static let windowBytes = 1 << 20
+
+    init(_ before: ComparedSide, _ after: ComparedSide, epsilon: Double?) {
+        self.before = before
+        self.after = after
+        result.epsilon = epsilon
+    }
+
+    mutating func compareTensors(where isMeant: (String) -> Bool) throws(CheckpointError) {
+        let pairs = Self.pairs(before.tensors.filter { isMeant($0.name) }, after.tensors.filter { isMeant($0.name) }, name: \.name)
+        for (old, new) in pairs { result.tensors.append(try compare(old, new)) }
+        result.readBytes += before.readBytes + after.readBytes
+    }
+
+    mutating func compareTensors(matching patterns: [NamePattern]) throws(CheckpointError) {
+        try compareTensors { name in patterns.isEmpty || patterns.contains { $0.matches(name) } }
+        guard !result.tensors.isEmpty || patterns.isEmpty else {
+            let names = patterns.map(\.description).joined(separator: ", ")
+            throw CheckpointError(.notFound, "no tensor matches \(names) on either side", remedy: "ckpt inspect lists them all")
+        }
+    }
+
+    /// Names are compared byte by byte: two spellings of one accented letter are two names.
+    private static func pairs<T>(_ old: [T], _ new: [T], name: (T) -> String) -> [(T?, T?)] {
+        func keyed(_ list: [T]) -> [[UInt8]: T] {
+            Dictionary(list.map { (Array(name($0).utf8), $0) }, uniquingKeysWith: { first, _ in first })
+        }
+        let (olds, news) = (keyed(old), keyed(new))
+        return old.map { ($0, news[Array(name($0).utf8)]) }
+            + new.filter { olds[Array(name($0).utf8)] == nil }.map { (nil, $0) }
+    }
+
+    private mutating func compare(
+        _ old: ComparedTensor?, _ new: ComparedTensor?
+    ) throws(CheckpointError) -> CheckpointComparison.Tensor {
+        var tensor = CheckpointComparison.Tensor(name: old?.name ?? new?.name ?? "", change: .equal)
+        (tensor.before, tensor.after) = (old?.form, new?.form)
+        guard let old, let new else {
+            tensor.change = old == nil ? .added : .removed
+            return tensor
+        }
+        guard old.form == new.form else {
+            tensor.change = .form
+            return tensor
+        }
+        let difference = try difference(old, new)
+        // Equal bytes may be cut into other chunks or shards.
+        guard difference.changed > 0 else { return tensor }
+        (tensor.change, tensor.difference) = (.content, difference)
+        return tensor
+    }
+
+    private mutating func difference(_ old: ComparedTensor, _ new: ComparedTensor) throws(CheckpointError) -> ElementDifference {
+        guard let shards = old.shards(like: new) else {
+            let (a, b) = (try before.whole(old), try after.whole(new))
+            return a.difference(to: b, epsilon: result.epsilon ?? 0)
+        }
+        var difference = ElementDifference(epsilon: result.epsilon ?? 0)
+        for (a, b) in shards {
+            for window in ChunkGrid.windows(try unproven(old, a, b), of: Self.windowBytes) {
+                try add(window, old, a, b, to: &difference)
+            }
+        }
+        return difference
+    }
+
+    /// The bytes of a shard that have to be read on both sides.
+    private mutating func unproven(
+        _ tensor: ComparedTensor, _ a: ComparedShard, _ b: ComparedShard
+    ) throws(CheckpointError) -> [Range<Int>] {
+        let width = tensor.form.type.width
+        switch b {
+        case .chunks(let extents): return ChunkGrid.unproven(a.extents, extents, width: width)
+        case .view(let view):
+            let largest = a.extents.map(\.range.count).max() ?? 0
+            let buffer = try Self.region(&newWindow, largest)
+            return try ChunkGrid.unproven(a.extents, width: width) { extent throws(CheckpointError) in
+                try after.hash(extent.range, of: view, tensor.name, through: buffer) == extent.hash
+            }
+        }
+    }
+
+    private mutating func add(
+        _ window: Range<Int>, _ tensor: ComparedTensor, _ a: ComparedShard, _ b: ComparedShard, to difference: inout ElementDifference
+    ) throws(CheckpointError) {
+        let old = try Self.region(&oldWindow, window.count)
+        let new = try Self.region(&newWindow, window.count)
+        try before.read(window, of: a, tensor.name, into: old)
+        try after.read(window, of: b, tensor.name, into: new)
+        difference.add(old, new, of: tensor.form.type)
+    }
+
+    private static func region(_ buffer: inout ScratchBuffer, _ bytes: Int) throws(CheckpointError) -> MemoryRegion {
+        do { return try buffer.region(atLeast: max(bytes, windowBytes)).prefix(bytes) } catch {
+            throw CheckpointError(any: error, during: "comparing")
+        }
+    }
+
+    // MARK: Objects
+
+    mutating func compareObjects() throws(CheckpointError) {
+        for (old, new) in Self.pairs(before.objects, after.objects, name: \.name) {
+            result.objects.append(try compare(old, new))
+        }
+    }
+
+    private mutating func compare(
+        _ old: ObjectRecord?, _ new: ObjectRecord?
+    ) throws(CheckpointError) -> CheckpointComparison.Object {
+        var object = CheckpointComparison.Object(name: old?.name ?? new?.name ?? "", change: .equal)
+        guard let old, let new else {
+            object.change = old == nil ? .added : .removed
+            return object
+        }
+        guard old.encoding == new.encoding else {
+            object.change = .form
+            return object
+        }
+        guard before.hashes(of: old) != after.hashes(of: new) else { return object }
+        let (a, b) = (try before.object(old), try after.object(new))
+        result.readBytes += a.count + b.count
+        guard a != b else { return object }
+        if old.encoding == .json { object.isSameJSON = JSONValue.areSame(a, b) }
+        object.change = object.isSameJSON == true ? .equal : .content
+        return object
+    }
+}
+
+extension JSONValue {
+    /// Whether two texts say the same value, whatever the order of keys; nil if one of them is not JSON.
+    static func areSame(_ a: [UInt8], _ b: [UInt8]) -> Bool? {
+        do throws(FormatError) {
+            return try JSONParser.parse(a[...]).normal == JSONParser.parse(b[...]).normal
+        } catch { return nil }
+    }
+
+    /// The same value with the keys of every object in order, and one way to write each number.
+    private var normal: JSONValue {
+        switch self {
+        case .array(let elements): .array(elements.map(\.normal))
+        case .object(let members):
+            .object(members.sorted { $0.key < $1.key }.map { Member($0.key, $0.value.normal) })
+        case .number(let number): Int64(exactly: number).map { .integer($0) } ?? self
+        default: self
+        }
+    }
+}

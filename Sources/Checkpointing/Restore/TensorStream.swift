@@ -1,0 +1,57 @@
+package import CheckpointFormat
+internal import CheckpointSegments
+package import CheckpointState
+package import CheckpointCodecs
+
+/// Passes over the elements of a checkpoint's tensors, one after the other, in memory that does not grow with them.
+package final class TensorStream {
+    private let manifest: Manifest
+    private let reader: ChunkReader
+    private var window = ScratchBuffer()
+    /// A multiple of every element's width.
+    private static let windowBytes = 1 << 20
+
+    package init(store: CheckpointStore, manifest: Manifest) {
+        self.manifest = manifest
+        reader = ChunkReader(store: store, manifest: manifest)
+    }
+
+    /// Raw bytes read so far.
+    package var readBytes: Int { reader.readBytes }
+
+    /// Calls `body` with the elements, some at a time; shard by shard, row-major in each.
+    package func forEachPart(of record: TensorRecord, _ body: (MemoryRegion) -> Void) throws(CheckpointError) {
+        for shard in record.shards {
+            let extents = manifest.extents(shard.chunks)
+            for range in ChunkGrid.windows([0..<(extents.last?.range.upperBound ?? 0)], of: Self.windowBytes) {
+                let region = try translating("tensor \(record.name)") { try window.region(atLeast: Self.windowBytes).prefix(range.count) }
+                try reader.read(range, of: extents, name: record.name, into: region)
+                body(region)
+            }
+        }
+    }
+
+    /// Figures of a tensor.
+    package func statistics(of record: TensorRecord) throws(CheckpointError) -> TensorStatistics {
+        var statistics = TensorStatistics()
+        try forEachPart(of: record) { statistics.add($0, of: record.type) }
+        return statistics
+    }
+
+    /// How its elements are spread; nil if none is finite.
+    package func histogram(
+        of record: TensorRecord, _ statistics: TensorStatistics, bins: Int
+    ) throws(CheckpointError) -> TensorHistogram? {
+        guard let range = statistics.range else { return nil }
+        return try histogram(of: record, in: range, bins: bins)
+    }
+
+    /// - Parameter range: holds every finite element.
+    package func histogram(
+        of record: TensorRecord, in range: ClosedRange<Double>, bins: Int
+    ) throws(CheckpointError) -> TensorHistogram {
+        var histogram = TensorHistogram(range, bins: bins)
+        try forEachPart(of: record) { histogram.add($0, of: record.type) }
+        return histogram
+    }
+}

@@ -1,0 +1,213 @@
+import CheckpointCodecs
+import CheckpointFormat
+import Foundation
+import Testing
+
+/// `ckpt doctor` on directories of every kind.
+@Suite struct DoctorTests {
+    /// Makes a directory of these files, as paths with contents.
+    private func make(_ files: [String: String]) throws -> Folder {
+        let folder = try Folder()
+        for (name, text) in files {
+            let url = URL(fileURLWithPath: folder.path + "/dir/" + name)
+            try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: url)
+        }
+        return folder
+    }
+
+    private func examine(_ files: [String: String], in place: String = "") throws -> Fields {
+        let folder = try make(files)
+        let before = try folder.trace()
+        let run = try ckpt("doctor", folder.path + "/dir" + place, "--json")
+        #expect(try folder.trace() == before)
+        let json = try run.json()
+        #expect(run.status == (json.flag("fine") == true ? 0 : 1), "\(run.errors)")
+        return json
+    }
+
+    private static let weights = "\u{8}\0\0\0\0\0\0\0{\"a\":{}}"
+
+    // MARK: Of others
+
+    @Test func distributedCheckpointsOfPyTorch() throws {
+        let whole = try examine([".metadata": "x", "__0_0.distcp": "x", "__1_0.distcp": "x"])
+        #expect(whole.text("kind") == "torch-dcp" && whole.flag("fine") == true)
+        #expect(whole.texts("advice").contains { $0.hasPrefix("ckpt import STORE ") })
+        let cut = try examine(["__0_0.distcp": "x", "__1_0.distcp": ""])
+        #expect(cut.texts("problems").count == 2 && cut.texts("problems")[0].contains(".metadata"))
+        #expect(try examine([".metadata": "x"]).flag("fine") == false)
+    }
+
+    @Test func deepSpeed() throws {
+        let states = ["mp_rank_00_model_states.pt": "x", "zero_pp_rank_0_mp_rank_00_optim_states.pt": "x"]
+        var files = ["latest": "global_step200\n", "zero_to_fp32.py": "", "global_step100/mp_rank_00_model_states.pt": "x"]
+        for (name, text) in states { files["global_step200/" + name] = text }
+        let whole = try examine(files)
+        #expect(whole.text("kind") == "deepspeed" && whole.flag("fine") == true)
+        #expect(whole.texts("advice").contains { $0.hasSuffix("global_step200/mp_rank_00_model_states.pt --step 200") })
+        files["latest"] = "global_step300"
+        #expect(try examine(files).texts("problems").first?.contains("names global_step300, which is not there") == true)
+        files["latest"] = "../../../../etc"
+        #expect(try examine(files).flag("fine") == false)
+        #expect(try examine(states).flag("fine") == true)
+        #expect(try examine(["mp_rank_00_model_states.pt": "x"]).flag("fine") == false)
+    }
+
+    @Test func megatron() throws {
+        let tracker = "latest_checkpointed_iteration.txt"
+        let whole = try examine([tracker: "1000", "iter_0001000/mp_rank_00/model_optim_rng.pt": "x"])
+        #expect(whole.text("kind") == "megatron" && whole.flag("fine") == true)
+        #expect(whole.texts("advice").first?.hasSuffix("iter_0001000/mp_rank_00/model_optim_rng.pt --step 1000") == true)
+        #expect(try examine([tracker: "2000", "iter_0001000/x": ""]).texts("problems").first?.contains("iter_0002000 is not there") == true)
+        #expect(try examine(["iter_0001000/x": ""]).flag("fine") == false)
+        let inside = try examine(["common.pt": "x", "metadata.json": "{}", ".metadata": "x", "__0_0.distcp": "x"])
+        #expect(inside.text("kind") == "megatron" && inside.flag("fine") == true)
+        #expect(try examine(["common.pt": "x", "metadata.json": "{}", "__0_0.distcp": "x"]).flag("fine") == false)
+    }
+
+    @Test func huggingFace() throws {
+        let model = try examine(["config.json": "{}", "model.safetensors": Self.weights])
+        #expect(model.text("kind") == "hugging-face" && model.flag("fine") == true)
+        let index = #"{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}"#
+        let half = try examine([
+            "config.json": "{}", "model.safetensors.index.json": index, "model-00001-of-00002.safetensors": Self.weights,
+        ])
+        #expect(half.texts("problems").first?.contains("1 of 2 shards") == true)
+        let pointer = try examine(["config.json": "{}", "model.safetensors": "version https://git-lfs.github.com/spec/v1"])
+        #expect(pointer.texts("advice") == ["git lfs pull"])
+        let trainer = ["config.json": "{}", "model.safetensors": Self.weights, "trainer_state.json": "{}", "optimizer.pt": "x"]
+        let checkpoint = try examine(trainer)
+        #expect(checkpoint.text("kind") == "hugging-face-trainer" && checkpoint.texts("problems").count == 2)
+        let parent = try examine(["checkpoint-500/trainer_state.json": "{}", "checkpoint-1000/trainer_state.json": "{}"])
+        #expect(parent.text("kind") == "hugging-face-trainer" && parent.texts("facts").first?.contains("checkpoint-1000") == true)
+        #expect(try examine(["a.safetensors": Self.weights]).text("kind") == "safetensors")
+    }
+
+    @Test func lightning() throws {
+        let files = try examine(["epoch=2-step=1000.ckpt": "PK", "last.ckpt": "PK"])
+        #expect(files.text("kind") == "lightning" && files.texts("advice").first?.contains("last.ckpt") == true)
+        #expect(try examine(["epoch=2-step=1000.ckpt": ""]).flag("fine") == false)
+        #expect(try examine(["version_0/hparams.yaml": "", "version_0/checkpoints/last.ckpt": "PK"]).text("kind") == "lightning")
+        #expect(try examine(["hparams.yaml": "", "checkpoints/last.ckpt": "PK"]).text("kind") == "lightning")
+    }
+
+    @Test func orbax() throws {
+        let one = try examine(["_CHECKPOINT_METADATA": "{}", "_METADATA": "{}", "manifest.ocdbt": "x", "d/x": ""])
+        #expect(one.text("kind") == "orbax" && one.flag("fine") == true)
+        let some = try examine(["1000/_CHECKPOINT_METADATA": "{}", "2000.orbax-checkpoint-tmp-7/x": ""])
+        #expect(some.texts("problems").first?.contains("2000.orbax-checkpoint-tmp-7") == true)
+    }
+
+    @Test func filesAreKnownByTheirBeginning() throws {
+        let kinds = [
+            ("a", Self.weights, "safetensors"), ("b", "PK\u{3}\u{4}", "torch-file"), ("c.npz", "PK\u{3}\u{4}", "numpy"),
+            ("d", "GGUF", "gguf"), ("e", "CKPTSEGM", "ckpt-file"), ("f", "hello", "file"), ("g", "", "file"),
+        ]
+        for (name, content, kind) in kinds {
+            let json = try examine([name: content], in: "/" + name)
+            #expect(json.text("kind") == kind, "\(name)")
+            #expect(json.flag("fine") == !content.isEmpty)
+        }
+        let folder = try Folder()
+        try folder.write([0x80, 2], to: "p")
+        #expect(try ckpt("doctor", folder.path + "/p", "--json").json().text("kind") == "pickle")
+        try folder.write([0x93] + Array("NUMPY".utf8), to: "n")
+        #expect(try ckpt("doctor", folder.path + "/n", "--json").json().text("kind") == "numpy")
+        try folder.write([0x89] + Array("HDF".utf8), to: "h")
+        #expect(try ckpt("doctor", folder.path + "/h", "--json").json().text("kind") == "hdf5")
+    }
+
+    // MARK: Of no one
+
+    @Test func whatIsNothingInParticular() throws {
+        let folder = try Folder()
+        #expect(try ckpt("doctor", folder.path, "--json").json().text("kind") == "empty")
+        let missing = try ckpt("doctor", folder.path + "/not", "--json")
+        #expect(missing.status == 3)
+        #expect(try missing.json().text("kind") == "missing")
+        #expect(try ckpt("doctor", "/dev/null", "--json").json().text("kind") == "file")
+        #expect(try examine(["readme.txt": "hello"]).text("kind") == "directory")
+        let many = try examine([
+            "a/.metadata": "x", "a/__0_0.distcp": "x", "b/latest": "x", "b/global_step1/x": "", "c/x": "", "d.npy": "?",
+        ])
+        #expect(many.text("kind") == "collection")
+        #expect(many.list("children").map { $0.text("kind") } == ["torch-dcp", "deepspeed"])
+    }
+
+    @Test func aHugeDirectoryEndsQuickly() throws {
+        let folder = try Folder()
+        for index in 0..<30_000 { try #require(FileManager.default.createFile(atPath: "\(folder.path)/\(index)", contents: nil)) }
+        let clock = ContinuousClock()
+        let duration = try clock.measure {
+            let json = try ckpt("doctor", folder.path, "--json").json()
+            #expect(json.text("kind") == "directory")
+            #expect(json.texts("facts").contains { $0.contains("more than 20000 names") })
+        }
+        #expect(duration < .seconds(20))
+    }
+
+    @Test func hostileNamesArePrintedHarmlessly() throws {
+        let folder = try make(["\u{1B}[2J\n<b>/.metadata": "x", "global_step1/x": "", "latest": "\u{1B}]0;\u{7}"])
+        let run = try ckpt("doctor", folder.path + "/dir")
+        #expect(run.status == 1 && !run.output.contains("\u{1B}"))
+        let quoted = try make(["it's; rm -rf x/a.safetensors": Self.weights])
+        let advice = try ckpt("doctor", quoted.path + "/dir/it's; rm -rf x", "--json").json().texts("advice")
+        #expect(advice == ["ckpt import STORE '\(quoted.path)/dir/it'\\''s; rm -rf x/a.safetensors' --step 0"])
+    }
+
+    // MARK: Our own
+
+    private func problems(_ sample: Sample) throws -> Fields { try ckpt("doctor", sample.store, "--json").json() }
+
+    @Test func aStoreInOrder() throws {
+        let sample = try Sample()
+        let golden = GoldenOutput(folder: sample.folder)
+        let before = try sample.folder.trace()
+        try golden.expect(ckpt("doctor", sample.store), "doctor.txt", status: 0)
+        try golden.expect(ckpt("doctor", sample.store, "--json"), "doctor.json", status: 0)
+        #expect(try sample.folder.trace() == before)
+        #expect(try ckpt("doctor", sample.folder.path, "--json").json().list("children").map { $0.text("kind") } == ["ckpt-store"])
+    }
+
+    @Test func aStoreWithSomethingWrong() throws {
+        let sample = try Sample()
+        try FileManager.default.removeItem(atPath: sample.store + "/catalog.sqlite")
+        #expect(try problems(sample).flag("fine") == true)
+        #expect(try problems(sample).texts("facts").contains { $0.contains("no catalog") })
+        try sample.folder.write([1], to: "store/staging/leftover")
+        #expect(try problems(sample).texts("facts").contains { $0.contains("staging/ holds 1 file") })
+        try sample.folder.write([UInt8](repeating: 1, count: 9000), to: "store/catalog.sqlite")
+        #expect(try problems(sample).texts("problems").contains { $0.contains("catalog cannot be used") })
+        let manifest = try #require(try sample.folder.names(in: "store/manifests").first)
+        try sample.folder.damage("store/manifests/" + manifest, at: 120)
+        let damaged = try problems(sample)
+        #expect(damaged.texts("problems").contains { $0.hasPrefix("damage: ") })
+        #expect(damaged.texts("advice").contains { $0.hasPrefix("ckpt repair ") })
+        try GoldenOutput(folder: sample.folder).expect(ckpt("doctor", sample.store), "doctor-damage.txt", status: 1)
+    }
+
+    @Test func aStaleCatalogIsTold() throws {
+        let sample = try Sample()
+        try sample.forge { _ in }
+        #expect(try problems(sample).texts("problems").first?.contains("does not know 1 checkpoint") == true)
+    }
+
+    @Test func storesThatCannotBeOpened() throws {
+        let sample = try Sample()
+        var identity = StoreIdentity(id: .random(), created: 0)
+        identity.requiredFeatures = ["telepathy"]
+        try Data(identity.encoded(digest: Hashing.digest)).write(to: URL(fileURLWithPath: sample.store + "/store.json"))
+        #expect(try problems(sample).text("kind") == "ckpt-store-future")
+        try sample.folder.write(Array("{}".utf8), to: "store/store.json")
+        #expect(try problems(sample).text("kind") == "ckpt-store-damaged")
+        try FileManager.default.removeItem(atPath: sample.store + "/store.json")
+        #expect(try problems(sample).text("kind") == "ckpt-store-damaged")
+        let folder = try Folder()
+        for name in ["manifests", "segments", "staging"] {
+            try FileManager.default.createDirectory(atPath: folder.path + "/" + name, withIntermediateDirectories: true)
+        }
+        let json = try ckpt("doctor", folder.path, "--json").json()
+        #expect(json.text("kind") == "ckpt-store-interrupted" && json.flag("fine") == true)
+    }
+}

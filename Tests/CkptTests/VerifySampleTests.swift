@@ -1,0 +1,59 @@
+import Checkpointing
+import Foundation
+import Testing
+
+/// `ckpt verify` of a part, of one checkpoint, and of everything.
+@Suite struct VerifySampleTests {
+    /// Different seeds, between them, see all blocks; one seed always the same.
+    @Test func aSampleIsChosenByItsSeed() throws {
+        let sample = try Sample()
+        let place = try sample.place(of: "model.weight", step: 20)
+        try sample.folder.damage(place.file, at: place.offset)
+        var found: [Int32] = []
+        for seed in 0..<12 {
+            let run = try ckpt("verify", sample.store, "--sample", "20%", "--seed", "\(seed)", "--json")
+            let again = try ckpt("verify", sample.store, "--sample", "20%", "--seed", "\(seed)", "--json")
+            #expect(run.output == again.output)
+            let json = try run.json()
+            let fraction = try #require(json.number("fraction"))
+            #expect(fraction >= 0.2 && fraction < 0.5)
+            #expect(json.object("sample").text("seed") == "\(seed)")
+            if run.status == 0 { #expect(json.members["whole"] is NSNull) } else { #expect(json.flag("whole") == false) }
+            found.append(run.status)
+        }
+        #expect(Set(found) == [0, 1], "\(found)")
+    }
+
+    @Test func aSampleOfEverythingIsWhole() throws {
+        let sample = try Sample(compression: .zstd(level: 1))
+        let run = try ckpt("verify", sample.store, "--all", "--sample", "100%", "--json")
+        #expect(run.status == 0)
+        #expect(try run.json().flag("whole") == true && run.json().number("fraction") == 1)
+        let part = try ckpt("verify", sample.store, "10", "--sample", "1%", "--seed", "3")
+        #expect(part.status == 0 && part.output.hasPrefix("nothing wrong in the sample: 1 checkpoint, 1 segment"))
+        #expect(part.output.contains("(seed 3)"))
+    }
+
+    @Test func allIsWhatIsMeantWithoutAReference() throws {
+        let sample = try Sample()
+        #expect(try ckpt("verify", sample.store, "--all").output == ckpt("verify", sample.store).output)
+    }
+
+    @Test(arguments: [
+        ["latest", "--all"], ["--quick", "--sample", "1%"], ["--seed", "1"], ["--sample", "0%"], ["--sample", "101%"], ["--sample", "10"],
+    ])
+    func whatContradictsItselfIsRefused(_ options: [String]) throws {
+        #expect(try ckpt(["verify", "store"] + options).status == 2)
+    }
+
+    @Test func outputsAreThoseOfTheGoldenFiles() throws {
+        let sample = try Sample()
+        let golden = GoldenOutput(folder: sample.folder)
+        try golden.expect(ckpt("verify", sample.store), "verify.txt", status: 0)
+        try golden.expect(ckpt("verify", sample.store, "--quick", "--json"), "verify-quick.json", status: 0)
+        let place = try sample.place(of: "model.bias", step: 20)
+        try sample.folder.damage(place.file, at: place.offset)
+        try golden.expect(ckpt("verify", sample.store, "20"), "verify-damage.txt", status: 1)
+        try golden.expect(ckpt("verify", sample.store, "20", "--json"), "verify-damage.json", status: 1)
+    }
+}

@@ -1,0 +1,85 @@
+import CheckpointFormat
+
+/// What something is, what is wrong with it, and what to type.
+struct Diagnosis {
+    enum Kind: String, CaseIterable {
+        case store, storeOfTheFuture, damagedStore, interruptedStore
+        case distributed, deepSpeed, megatron, huggingFace, huggingFaceTrainer, lightning, orbax
+        case safetensors, torchFile, numpy, pickle, hdf5, gguf, storeFile
+        case collection, empty, missing, unreadable, unknownFile, unknownDirectory
+
+        /// For `--json`.
+        var name: String {
+            switch self {
+            case .store: "ckpt-store"
+            case .storeOfTheFuture: "ckpt-store-future"
+            case .damagedStore: "ckpt-store-damaged"
+            case .interruptedStore: "ckpt-store-interrupted"
+            case .distributed: "torch-dcp"
+            case .deepSpeed: "deepspeed"
+            case .megatron: "megatron"
+            case .huggingFace: "hugging-face"
+            case .huggingFaceTrainer: "hugging-face-trainer"
+            case .lightning: "lightning"
+            case .orbax: "orbax"
+            case .safetensors: "safetensors"
+            case .torchFile: "torch-file"
+            case .numpy: "numpy"
+            case .pickle: "pickle"
+            case .hdf5: "hdf5"
+            case .gguf: "gguf"
+            case .storeFile: "ckpt-file"
+            case .collection: "collection"
+            case .empty: "empty"
+            case .missing: "missing"
+            case .unreadable: "unreadable"
+            case .unknownFile: "file"
+            case .unknownDirectory: "directory"
+            }
+        }
+    }
+
+    var kind: Kind
+    /// What it is, in a sentence.
+    var what: String
+    /// What is known of it besides.
+    var facts: [String] = []
+    /// What is wrong.
+    var problems: [String] = []
+    /// What to do, in the order in which to do it; commands stand by themselves.
+    var advice: [String] = []
+    /// What lies in it, one level down.
+    var children: [Child] = []
+
+    struct Child {
+        var name: String
+        var diagnosis: Diagnosis
+    }
+
+    init(_ kind: Kind, _ what: String, facts: [String] = [], problems: [String] = [], advice: [String] = []) {
+        self.kind = kind
+        self.what = what
+        self.facts = facts
+        self.problems = problems
+        self.advice = advice
+    }
+
+    var isFine: Bool { problems.isEmpty && children.allSatisfy { $0.diagnosis.isFine } }
+}
+
+extension Diagnosis {
+    var members: [JSONValue.Member] {
+        [
+            .init("kind", .string(kind.name)), .init("what", .string(what)), .init("facts", .strings(facts)),
+            .init("problems", .strings(problems)), .init("advice", .strings(advice)),
+        ]
+    }
+}
+
+/// A path as an argument of a shell.
+func quoted(_ path: String) -> String {
+    let plain = path.utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || "/._-+=@:".utf8.contains(byte)
+    }
+    return plain && !path.isEmpty ? path : "'" + path.replacing("'", with: "'\\''") + "'"
+}

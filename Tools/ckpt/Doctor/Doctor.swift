@@ -1,0 +1,125 @@
+import ArgumentParser
+import CheckpointFormat
+import CheckpointIO
+import Checkpointing
+import SystemPackage
+
+struct Doctor: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Explains any directory: what it is, what is wrong with it, and what to type.",
+        discussion: """
+            Example: ckpt doctor runs/first
+
+            Knows stores of ckpt, and checkpoints of PyTorch (distributed), DeepSpeed, Megatron, Hugging Face, Lightning and Orbax, \
+            by their names. Reads little, whatever there is, and writes nothing. Exit code 1 means that something is wrong, 3 that \
+            nothing is there.
+            """)
+
+    @Argument(help: ArgumentHelp("Any directory, or a file.", valueName: "dir"))
+    var path: String
+
+    @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
+    var json = false
+
+    func execute() throws -> ExitCode {
+        let diagnosis = Examination().look(at: FilePath(path))
+        if json { printJSON(diagnosis) } else { printText(diagnosis) }
+        return diagnosis.kind == .missing ? .notFound : diagnosis.isFine ? .fine : .difference
+    }
+
+    private func printText(_ diagnosis: Diagnosis) {
+        Output.line("\(path): \(diagnosis.what)")
+        for fact in diagnosis.facts { Output.line("  \(fact)") }
+        if !diagnosis.children.isEmpty {
+            var table = Table(["NAME", "KIND", "WRONG"])
+            for child in diagnosis.children {
+                table.add([child.name, child.diagnosis.kind.name, child.diagnosis.problems.first ?? "-"])
+            }
+            Output.line()
+            table.print()
+        }
+        list("What is wrong:", diagnosis.problems)
+        list("What to do:", diagnosis.advice)
+        guard diagnosis.isFine else { return }
+        Output.line()
+        Output.line("Nothing wrong was seen.")
+    }
+
+    private func list(_ title: String, _ lines: [String]) {
+        guard !lines.isEmpty else { return }
+        Output.line()
+        Output.line(title)
+        for line in lines { Output.line("  \(line)") }
+    }
+
+    private func printJSON(_ diagnosis: Diagnosis) {
+        let children = diagnosis.children.map { JSONValue.object([.init("name", .string($0.name))] + $0.diagnosis.members) }
+        Output.json(
+            .object([.init("path", .string(path)), .init("fine", .bool(diagnosis.isFine))] + diagnosis.members + [
+                .init("children", .array(children))
+            ]))
+    }
+}
+
+/// Looks at a path, and at what lies in a directory that is nothing by itself.
+struct Examination {
+    /// Directories looked into, one level down.
+    private static let childrenMax = 100
+    private let files = POSIXFileSystem(usesDirectIO: false)
+
+    func look(at path: FilePath) -> Diagnosis {
+        do throws(FileSystemError) {
+            switch try files.kind(of: path) {
+            case nil: return Diagnosis(.missing, "There is nothing of this name.", problems: ["It is not there."])
+            case .directory: return try directory(path)
+            case .file: return try FileDiagnosis(path: path, files: files).run()
+            case .other: return Diagnosis(.unknownFile, "Neither a file nor a directory.")
+            }
+        } catch {
+            return Diagnosis(
+                .unreadable, "It cannot be looked at.", problems: [error.description], advice: ["Check its permissions, and the disk."])
+        }
+    }
+
+    private func directory(_ path: FilePath) throws(FileSystemError) -> Diagnosis {
+        let place = try Surroundings(path, files)
+        if place.names.isEmpty {
+            return Diagnosis(.empty, "An empty directory.", advice: ["A trainer, or ckpt import, can make a store of it."])
+        }
+        var diagnosis = StoreDiagnosis(place: place).run() ?? ForeignDiagnosis(place: place).run() ?? collection(place)
+        if !place.isComplete {
+            diagnosis.facts.append("It holds more than \(Surroundings.namesMax) names, of which no more were looked at.")
+        }
+        return diagnosis
+    }
+
+    /// What lies one level down, if any of it is known.
+    private func collection(_ place: Surroundings) -> Diagnosis {
+        let names = place.names.sorted()
+        var children: [Diagnosis.Child] = []
+        var looked = 0
+        for name in names where looked < Self.childrenMax && place.isDirectory(name) {
+            looked += 1
+            guard let inner = place.inside(name) else { continue }
+            if let found = StoreDiagnosis(place: inner).run() ?? ForeignDiagnosis(place: inner).run() {
+                children.append(.init(name: name, diagnosis: found))
+            }
+        }
+        for name in names.prefix(Self.childrenMax) where !place.isDirectory(name) {
+            // One that cannot be read is not known.
+            guard let found = try? FileDiagnosis(path: place.place(name), files: files).run(), found.kind != .unknownFile else { continue }
+            children.append(.init(name: name, diagnosis: found))
+        }
+        guard !children.isEmpty else {
+            return Diagnosis(
+                .unknownDirectory, "A directory that holds no checkpoint that is known here.",
+                facts: ["\(Output.count(names.count, "name")), such as \(names.prefix(3).joined(separator: ", "))."])
+        }
+        var diagnosis = Diagnosis(.collection, "A directory of checkpoints.")
+        diagnosis.facts.append("\(children.count) things are known in it.")
+        if looked == Self.childrenMax { diagnosis.facts.append("No more than \(looked) directories were looked into.") }
+        diagnosis.children = children.sorted { $0.name < $1.name }
+        diagnosis.advice.append("ckpt doctor \(quoted(place.path.string + "/" + (diagnosis.children.first?.name ?? "")))")
+        return diagnosis
+    }
+}

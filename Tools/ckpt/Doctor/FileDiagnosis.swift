@@ -1,0 +1,52 @@
+import CheckpointIO
+import SystemPackage
+
+/// Recognises a file by how it begins.
+struct FileDiagnosis {
+    let path: FilePath
+    let files: POSIXFileSystem
+
+    func run() throws(FileSystemError) -> Diagnosis {
+        let file = try files.open(path)
+        let head = try file.read(count: min(file.size, 16), at: 0)
+        let place = quoted(path.string)
+        var diagnosis = recognise(head, place)
+        diagnosis.facts.append("It has \(Output.size(file.size)).")
+        if file.size == 0 {
+            diagnosis.problems.append("It is empty: what should have written it was cut off.")
+        }
+        return diagnosis
+    }
+
+    private func recognise(_ head: [UInt8], _ place: String) -> Diagnosis {
+        let advice = ["ckpt import STORE \(place) --step 0"]
+        func begins(_ magic: String) -> Bool { head.starts(with: Array(magic.utf8)) }
+        if begins("CKPTMANI") || begins("CKPTSEGM") {
+            let store = quoted(path.removingLastComponent().removingLastComponent().string)
+            return Diagnosis(.storeFile, "A file of a store of ckpt, which is two directories up.", advice: ["ckpt doctor \(store)"])
+        }
+        if head.starts(with: [0x93]), head.dropFirst().starts(with: Array("NUMPY".utf8)) {
+            return Diagnosis(.numpy, "An array of numpy.", advice: advice)
+        }
+        if head.starts(with: [0x50, 0x4B, 3, 4]) {
+            let isNumpy = path.extension == "npz"
+            let what = isNumpy ? "Arrays of numpy." : "A zip archive, as torch.save writes, and Lightning under the name .ckpt."
+            return Diagnosis(isNumpy ? .numpy : .torchFile, what, advice: advice)
+        }
+        if head.starts(with: [0x89]), head.dropFirst().starts(with: Array("HDF".utf8)) {
+            return Diagnosis(
+                .hdf5, "An HDF5 file, as Keras writes.", advice: ["ckpt does not read it: save its arrays as safetensors or .npz."])
+        }
+        if begins("GGUF") {
+            return Diagnosis(
+                .gguf, "A GGUF file, as llama.cpp reads.", advice: ["ckpt does not read it: import the model that it was made of."])
+        }
+        if head.count > 8, head[8] == UInt8(ascii: "{") { return Diagnosis(.safetensors, "A safetensors file.", advice: advice) }
+        if head.first == 0x80 {
+            return Diagnosis(
+                .pickle, "A bare pickle, as torch.save wrote before PyTorch 1.6.",
+                advice: ["Load it only if you trust it, save it again with torch.save, and import that."])
+        }
+        return Diagnosis(.unknownFile, "A file of a kind that is not known here.")
+    }
+}

@@ -1,0 +1,246 @@
+import CheckpointFormat
+import SystemPackage
+
+/// Recognises what other programs leave behind, by the names that they document.
+struct ForeignDiagnosis {
+    let place: Surroundings
+    private var path: String { quoted(place.path.string) }
+
+    /// The first that fits; those of more particular names come first.
+    func run() -> Diagnosis? {
+        orbax ?? megatron ?? deepSpeed ?? distributed ?? huggingFaceTrainer ?? huggingFace ?? lightning
+    }
+
+    private func importAdvice(_ path: String, step: String = "0") -> String { "ckpt import STORE \(path) --step \(step)" }
+
+    // MARK: PyTorch
+
+    /// torch.distributed.checkpoint: `.metadata`, written last, and `__RANK_N.distcp`.
+    private var distributed: Diagnosis? {
+        let parts = place.names(endingIn: ".distcp")
+        guard !parts.isEmpty || place.has(".metadata") else { return nil }
+        var diagnosis = Diagnosis(
+            .distributed, "A distributed checkpoint of PyTorch (torch.distributed.checkpoint).",
+            facts: ["It has \(Output.count(parts.count, "file")) of tensors."])
+        if !place.has(".metadata") {
+            diagnosis.problems.append(
+                "There is no .metadata, which is written last: the save was not finished, or the file was not copied.")
+            diagnosis.advice.append("Take the checkpoint before this one; the tensors here cannot be found without it.")
+        } else if parts.isEmpty {
+            diagnosis.problems.append("There is .metadata, but none of the .distcp files that it names.")
+            diagnosis.advice.append("Copy them from where the checkpoint was written.")
+        } else {
+            diagnosis.advice.append(importAdvice(path))
+        }
+        for name in parts where place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was cut off.") }
+        return diagnosis
+    }
+
+    /// DeepSpeed: `latest` names one of `global_stepN/`, with `mp_rank_XX_model_states.pt` and `*_optim_states.pt`.
+    private var deepSpeed: Diagnosis? {
+        let steps = place.names.filter { $0.hasPrefix("global_step") && Int($0.dropFirst(11)) != nil }
+            .sorted { (Int($0.dropFirst(11)) ?? 0) < (Int($1.dropFirst(11)) ?? 0) }
+        let states = place.names(endingIn: "_model_states.pt")
+        let optimizer = place.names(endingIn: "_optim_states.pt")
+        guard !steps.isEmpty || !states.isEmpty || !optimizer.isEmpty else { return nil }
+        var diagnosis = Diagnosis(.deepSpeed, "Checkpoints of DeepSpeed.")
+        guard let last = steps.last else {
+            diagnosis.what = "One checkpoint of DeepSpeed."
+            diagnosis.facts.append("\(Output.count(states.count, "file")) of model states, \(optimizer.count) of optimizer states.")
+            if states.isEmpty { diagnosis.problems.append("There are no *_model_states.pt: the model is missing.") } else {
+                diagnosis.advice.append(importAdvice("\(path)/\(quoted(states[0]))"))
+            }
+            if optimizer.isEmpty { diagnosis.problems.append("There are no *_optim_states.pt: training cannot be resumed exactly.") }
+            return diagnosis
+        }
+        diagnosis.facts.append("\(Output.count(steps.count, "checkpoint")), the last one is \(last).")
+        var wanted = last
+        if let named = place.text("latest")?.trimmed {
+            if named.isPlainName, place.isDirectory(named) { wanted = named } else {
+                diagnosis.problems.append("The file latest names \(named), which is not there: DeepSpeed will not load anything by itself.")
+                diagnosis.advice.append("Write the name of a whole checkpoint, such as \(last), into \(path)/latest")
+            }
+        } else {
+            diagnosis.problems.append("There is no file latest, from which DeepSpeed learns what to load; load_checkpoint needs a tag.")
+        }
+        if place.has("zero_to_fp32.py") {
+            diagnosis.advice.append("cd \(path) && python zero_to_fp32.py . merged, then: \(importAdvice("merged"))")
+        }
+        if let inner = place.inside(wanted), let first = inner.names(endingIn: "_model_states.pt").first {
+            let file = quoted(place.path.string + "/" + wanted + "/" + first)
+            diagnosis.advice.append(importAdvice(file, step: String(wanted.dropFirst(11).prefix { $0.isNumber })))
+        } else {
+            diagnosis.problems.append("\(wanted) has no *_model_states.pt: that save was cut off.")
+        }
+        return diagnosis
+    }
+
+    /// Megatron: `latest_checkpointed_iteration.txt` names one of `iter_NNNNNNN/`.
+    private var megatron: Diagnosis? {
+        let tracker = "latest_checkpointed_iteration.txt"
+        let steps = place.names.filter { $0.hasPrefix("iter_") && Int($0.dropFirst(5)) != nil }.sorted()
+        let isInside = place.has("common.pt") && (place.has("metadata.json") || !place.names(endingIn: ".distcp").isEmpty)
+        guard place.has(tracker) || !steps.isEmpty || isInside else { return nil }
+        var diagnosis = Diagnosis(.megatron, isInside ? "One checkpoint of Megatron." : "Checkpoints of Megatron.")
+        if isInside, steps.isEmpty {
+            if place.has(".metadata") { diagnosis.advice.append(importAdvice(path)) } else {
+                diagnosis.problems.append("There is no .metadata, which is written last: the save was not finished.")
+            }
+            return diagnosis
+        }
+        diagnosis.facts.append("\(Output.count(steps.count, "checkpoint"))\(steps.last.map { ", the last one is \($0)" } ?? "").")
+        guard let named = place.text(tracker)?.trimmed else {
+            diagnosis.problems.append("There is no \(tracker), from which Megatron learns what to load.")
+            return diagnosis
+        }
+        diagnosis.facts.append("\(tracker) says \(named).")
+        guard let number = Int(named) else {
+            if named != "release" { diagnosis.problems.append("\(tracker) holds no number.") }
+            return diagnosis
+        }
+        let digits = String(number)
+        let directory = "iter_" + String(repeating: "0", count: max(7 - digits.count, 0)) + digits
+        guard let inner = place.inside(directory) else {
+            diagnosis.problems.append("\(tracker) names iteration \(named), but \(directory) is not there.")
+            if let last = steps.last {
+                diagnosis.advice.append("Write the number of a whole checkpoint, such as that of \(last), into it.")
+            }
+            return diagnosis
+        }
+        let there = place.path.string + "/" + directory + (inner.has(".metadata") ? "" : "/mp_rank_00/model_optim_rng.pt")
+        diagnosis.advice.append(importAdvice(quoted(there), step: digits))
+        return diagnosis
+    }
+
+    // MARK: Hugging Face
+
+    /// The trainer's `checkpoint-N/`: a model, `trainer_state.json`, `optimizer.pt`, `scheduler.pt`, `rng_state.pth`.
+    private var huggingFaceTrainer: Diagnosis? {
+        let steps = place.names.filter { $0.hasPrefix("checkpoint-") && Int($0.dropFirst(11)) != nil && place.isDirectory($0) }
+            .sorted { (Int($0.dropFirst(11)) ?? 0) < (Int($1.dropFirst(11)) ?? 0) }
+        if let last = steps.last, !place.has("trainer_state.json") {
+            return Diagnosis(
+                .huggingFaceTrainer, "Checkpoints of the trainer of Hugging Face's Transformers.",
+                facts: ["\(Output.count(steps.count, "checkpoint")), the last one is \(last)."],
+                advice: ["ckpt doctor \(quoted(place.path.string + "/" + last))"])
+        }
+        guard place.has("trainer_state.json") else { return nil }
+        var diagnosis = huggingFace ?? Diagnosis(.huggingFaceTrainer, "")
+        diagnosis.kind = .huggingFaceTrainer
+        diagnosis.what = "A checkpoint of the trainer of Hugging Face's Transformers."
+        let parts = [("optimizer.pt", "the optimizer's state"), ("scheduler.pt", "the schedule"), ("rng_state.pth", "random generators")]
+        for (name, what) in parts where !place.has(name) && !(name == "rng_state.pth" && place.has("rng_state_0.pth")) {
+            diagnosis.problems.append("There is no \(name): \(what) cannot be resumed.")
+        }
+        return diagnosis
+    }
+
+    /// A model: `config.json` with safetensors or `pytorch_model.bin`, in one file or in shards with an index.
+    private var huggingFace: Diagnosis? {
+        let archives = place.names(endingIn: ".bin").filter { $0.hasPrefix("pytorch_model") }
+        let weights = place.names(endingIn: ".safetensors") + archives
+        let indices = place.names(endingIn: ".index.json")
+        guard place.has("config.json") || place.has("adapter_config.json"), !weights.isEmpty || !indices.isEmpty else {
+            return shardsAlone(weights, indices)
+        }
+        var diagnosis = Diagnosis(.huggingFace, "A model as Hugging Face's libraries save it.")
+        diagnosis.facts.append("\(Output.count(weights.count, "file")) of weights\(indices.map { ", " + $0 }.joined()).")
+        if !place.has("tokenizer.json"), !place.has("tokenizer_config.json") { diagnosis.facts.append("It has no tokenizer.") }
+        finish(&diagnosis, weights, indices)
+        return diagnosis
+    }
+
+    private func shardsAlone(_ weights: [String], _ indices: [String]) -> Diagnosis? {
+        let safetensors = weights.filter { $0.hasSuffix(".safetensors") }
+        guard !safetensors.isEmpty || !indices.isEmpty else { return nil }
+        var diagnosis = Diagnosis(.safetensors, "A directory of safetensors files.", facts: ["\(Output.count(safetensors.count, "file"))."])
+        finish(&diagnosis, weights, indices)
+        return diagnosis
+    }
+
+    /// Whether all shards are there that the index names.
+    private func finish(_ diagnosis: inout Diagnosis, _ weights: [String], _ indices: [String]) {
+        for index in indices {
+            guard let text = place.text(index, atMost: Surroundings.textBytesMax), let shards = Self.shards(text) else {
+                diagnosis.problems.append("\(index) cannot be read as an index of shards.")
+                continue
+            }
+            let missing = shards.filter { !place.has($0) }
+            if !missing.isEmpty {
+                let some = missing.prefix(3).joined(separator: ", ") + (missing.count > 3 ? " and more" : "")
+                diagnosis.problems.append(
+                    "\(missing.count) of \(Output.count(shards.count, "shard")) that \(index) names are missing: \(some).")
+                diagnosis.advice.append("Download or copy what is missing.")
+            }
+        }
+        for name in weights where place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty.") }
+        let pointer = Array("version https://git-lfs.".utf8)
+        for name in weights.prefix(64) where place.beginning(of: name, pointer.count) == pointer {
+            diagnosis.problems.append("\(name) is a pointer of Git LFS, not weights.")
+            diagnosis.advice.append("git lfs pull")
+        }
+        guard diagnosis.problems.isEmpty else { return }
+        diagnosis.advice.append(importAdvice(indices.isEmpty && weights.count == 1 ? quoted(place.path.string + "/" + weights[0]) : path))
+    }
+
+    private static func shards(_ text: String) -> [String]? {
+        // An index that does not parse is the problem to be told.
+        guard case .object(let members)? = try? JSONParser.parse(Array(text.utf8)[...]),
+            case .object(let map)? = members.first(where: { $0.key == "weight_map" })?.value
+        else { return nil }
+        let names = map.compactMap { member -> String? in if case .string(let name) = member.value { name } else { nil } }
+        return Set(names).sorted()
+    }
+
+    // MARK: Lightning and Orbax
+
+    /// Lightning: `epoch=E-step=S.ckpt` and `last.ckpt`, in `checkpoints/`, under `version_N/`.
+    private var lightning: Diagnosis? {
+        let files = place.names(endingIn: ".ckpt")
+        guard files.isEmpty else {
+            var diagnosis = Diagnosis(.lightning, "Checkpoints of Lightning.", facts: ["\(Output.count(files.count, "checkpoint"))."])
+            for name in files.prefix(64) where !place.isDirectory(name) {
+                if place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was cut off.") }
+            }
+            let best = place.has("last.ckpt") ? "last.ckpt" : files[files.count - 1]
+            diagnosis.advice.append(importAdvice(quoted(place.path.string + "/" + best)))
+            return diagnosis
+        }
+        let versions = place.names.filter { $0.hasPrefix("version_") && Int($0.dropFirst(8)) != nil && place.isDirectory($0) }
+            .sorted { (Int($0.dropFirst(8)) ?? 0) < (Int($1.dropFirst(8)) ?? 0) }
+        if place.has("hparams.yaml"), place.isDirectory("checkpoints") {
+            return Diagnosis(.lightning, "A run of Lightning.", advice: ["ckpt doctor \(quoted(place.path.string + "/checkpoints"))"])
+        }
+        guard let last = versions.last, place.inside(last)?.has("hparams.yaml") == true else { return nil }
+        return Diagnosis(
+            .lightning, "Runs of Lightning.", facts: ["\(Output.count(versions.count, "run")), the last one is \(last)."],
+            advice: ["ckpt doctor \(quoted(place.path.string + "/" + last + "/checkpoints"))"])
+    }
+
+    /// Orbax: a directory for each step, with `_CHECKPOINT_METADATA`; one in the making has `.orbax-checkpoint-tmp` in its name.
+    private var orbax: Diagnosis? {
+        let marks = ["_CHECKPOINT_METADATA", "_METADATA", "manifest.ocdbt", "_sharding"].filter(place.has)
+        let unfinished = place.names.filter { $0.contains(".orbax-checkpoint-tmp") }.sorted()
+        let steps = place.names.filter { Int($0) != nil && place.isDirectory($0) }.sorted { (Int($0) ?? 0) < (Int($1) ?? 0) }
+        let isParent = steps.last.flatMap { place.inside($0) }.map { $0.has("_CHECKPOINT_METADATA") || $0.has("default") } ?? false
+        guard !marks.isEmpty || isParent || !unfinished.isEmpty else { return nil }
+        var diagnosis = Diagnosis(.orbax, isParent ? "Checkpoints of Orbax." : "One checkpoint of Orbax.")
+        if isParent { diagnosis.facts.append("\(Output.count(steps.count, "checkpoint")), the last one is \(steps.last ?? "").") }
+        if place.path.lastComponent?.string.contains(".orbax-checkpoint-tmp") == true {
+            diagnosis.problems.append("It bears the name of a save that is not finished.")
+        } else if !unfinished.isEmpty {
+            let some = unfinished.prefix(3).joined(separator: ", ")
+            diagnosis.problems.append("\(Output.count(unfinished.count, "save")) not finished, or cut off: \(some).")
+            diagnosis.advice.append("If no trainer is running, they may be removed.")
+        }
+        diagnosis.advice.append(
+            "Its arrays are stored by TensorStore, which ckpt does not read: load it in Python, save it as safetensors, and import that.")
+        return diagnosis
+    }
+}
+
+extension String {
+    fileprivate var trimmed: String { split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+    /// Whether it can only mean something in the directory it is looked for in.
+    fileprivate var isPlainName: Bool { !isEmpty && self != "." && self != ".." && !contains("/") && !contains("\0") }
+}

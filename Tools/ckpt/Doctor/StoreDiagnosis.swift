@@ -1,0 +1,112 @@
+import CheckpointFormat
+import Checkpointing
+import SystemPackage
+
+/// Looks at a store of this program's own.
+struct StoreDiagnosis {
+    let place: Surroundings
+    /// More manifests than this are not all opened.
+    private static let manifestsMax = 500
+
+    private var path: String { quoted(place.path.string) }
+    private static let parts: Set = ["manifests", "segments", "staging"]
+
+    func run() -> Diagnosis? {
+        guard place.has("store.json") else { return interrupted }
+        do throws(CheckpointError) {
+            return try look(CheckpointStore.open(place.path.string))
+        } catch {
+            switch error.code {
+            case .unsupported:
+                return Diagnosis(
+                    .storeOfTheFuture, "A store of a newer version of ckpt.", problems: [error.description],
+                    advice: ["Use a version of ckpt that is as new as the one that wrote it."])
+            // Some other program's store.json.
+            case .damaged where !isOurs: return nil
+            default:
+                return Diagnosis(
+                    .damagedStore, "A store of ckpt that cannot be opened.", problems: [error.description],
+                    advice: ["Put back store.json from a copy; the checkpoints in manifests/ and segments/ are not touched by its damage."])
+            }
+        }
+    }
+
+    private var isOurs: Bool { place.text("store.json", atMost: 65536)?.contains("ckpt-store") == true || hasParts }
+    private var hasParts: Bool { place.isDirectory("manifests") && place.isDirectory("segments") }
+
+    /// The directories are made before `store.json`.
+    private var interrupted: Diagnosis? {
+        guard place.names.isSuperset(of: ["manifests"]), hasParts || place.has("writer.lock") else { return nil }
+        let manifests = place.inside("manifests")?.names.count ?? 0
+        if manifests == 0, place.names.isSubset(of: Self.parts.union(["writer.lock"])) {
+            return Diagnosis(
+                .interruptedStore, "A store of ckpt, the making of which was interrupted. It holds nothing yet.",
+                advice: ["Start the trainer again: the next writer completes it."])
+        }
+        return Diagnosis(
+            .damagedStore, "What looks like a store of ckpt, but has no store.json.", facts: ["It has \(manifests) manifests."],
+            problems: ["store.json is missing: nothing can be opened."], advice: ["Put back store.json from a copy of the store."])
+    }
+
+    private func look(_ store: CheckpointStore) throws(CheckpointError) -> Diagnosis {
+        var diagnosis = Diagnosis(.store, "A store of ckpt, in a format that this version knows.")
+        let names = try store.files.names()
+        let runs = Set(names.map(\.run)).count
+        diagnosis.facts.append(
+            names.last.map { newest in
+                "\(Output.count(names.count, "checkpoint")) of \(Output.count(runs, "run")); the newest is of step \(newest.step)."
+            } ?? "It holds no checkpoint.")
+        try checkManifests(store, names.count, &diagnosis)
+        try checkCatalog(store, &diagnosis)
+        lookAround(&diagnosis)
+        if diagnosis.problems.isEmpty {
+            diagnosis.advice.append(names.isEmpty ? "Nothing is to be done; a trainer can save here." : "ckpt ls \(path)")
+            if !names.isEmpty { diagnosis.advice.append("ckpt verify \(path), which reads every block; the doctor has not") }
+        }
+        return diagnosis
+    }
+
+    private func checkManifests(_ store: CheckpointStore, _ count: Int, _ diagnosis: inout Diagnosis) throws(CheckpointError) {
+        guard count > 0 else { return }
+        let isMany = count > Self.manifestsMax
+        if isMany { diagnosis.facts.append("Of so many only the newest was looked into.") }
+        let report = try store.verify(isMany ? .latest : nil, quick: true)
+        let bad = report.findings.filter { $0.kind == .damage || $0.kind == .unchecked }
+        for finding in bad.prefix(10) { diagnosis.problems.append("\(finding.kind.rawValue): \(finding.message)") }
+        if bad.count > 10 { diagnosis.problems.append("\(bad.count - 10) more of the kind.") }
+        let strangers = report.findings.count { $0.kind == .note }
+        if strangers > 0 { diagnosis.facts.append("\(Output.count(strangers, "file")) in it belongs to no checkpoint; writers clear up.") }
+        if !bad.isEmpty { diagnosis.advice += ["ckpt verify \(path)", "ckpt repair \(path) --dry-run"] }
+    }
+
+    private func checkCatalog(_ store: CheckpointStore, _ diagnosis: inout Diagnosis) throws(CheckpointError) {
+        let advice = "ckpt repair \(path), or start a trainer: either brings the catalog into step"
+        guard place.has("catalog.sqlite") else {
+            diagnosis.facts.append("It has no catalog; the next writer makes one, and until then lists are slower.")
+            return
+        }
+        guard let gap = try store.catalogGap() else {
+            diagnosis.problems.append("The catalog cannot be used. No checkpoint is touched by that, but lists are slower.")
+            return diagnosis.advice.append(advice)
+        }
+        guard gap != (0, 0) else { return }
+        diagnosis.problems.append(
+            "The catalog is stale: it does not know \(Output.count(gap.unknown, "checkpoint")), and knows \(gap.gone) that are gone. "
+                + "No checkpoint is touched by that.")
+        diagnosis.advice.append(advice)
+    }
+
+    private func lookAround(_ diagnosis: inout Diagnosis) {
+        if let staging = place.inside("staging"), !staging.names.isEmpty {
+            diagnosis.facts.append(
+                "staging/ holds \(Output.count(staging.names.count, "file")): of a save in flight, or left by one that was cut off, "
+                    + "in which case the next writer removes them.")
+        }
+        if let quarantine = place.inside("quarantine"), !quarantine.names.isEmpty {
+            diagnosis.facts.append("quarantine/ holds \(Output.count(quarantine.names.count, "damaged file")), which only you remove.")
+        }
+        for part in ["manifests", "segments", "staging"] where !place.isDirectory(part) {
+            diagnosis.facts.append("\(part)/ is missing, as after a copy that leaves out empty directories; a writer makes it again.")
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import ArgumentParser
+import CheckpointFormat
+import Checkpointing
+
+struct Repair: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "repair", abstract: "Puts a damaged store in order, and saves what can be saved.",
+        discussion: """
+            Example: ckpt repair runs/first --dry-run
+
+            Everything is read. The catalog is brought into step; what is intact is copied out of damaged files; of each \
+            checkpoint that has lost something a new one is made, of what is left, in a run named "salvaged: ..."; and damaged files \
+            are put aside into quarantine/, from where only you remove them. It works beside a running trainer, and \
+            whenever it is interrupted. Exit code 1 means that something is lost, or stays damaged because it is in use.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    @Flag(help: "Reads everything, tells what would be done, and writes nothing.")
+    var dryRun = false
+
+    func execute() throws -> ExitCode {
+        let store = dryRun ? try common.open() : try common.openForMaintaining()
+        let progress = ProgressLine("checking")
+        let report = try store.repair(isDryRun: dryRun) { progress.show($0, of: $1) }
+        ProgressLine.clear()
+        if common.json { printJSON(report) } else { printText(report) }
+        return report.isWithoutLoss ? .fine : .difference
+    }
+
+    private func printText(_ report: RepairReport) {
+        for error in report.unreadable { Output.line("unreadable: \(error)") }
+        for loss in report.losses { printLoss(loss) }
+        for label in report.moved {
+            let place = dryRun ? "a damaged file, and would name copies" : "copies of what is in a damaged file"
+            Output.line("whole: \(text(label)) names \(place)")
+        }
+        for text in report.inUse { Output.line("left as it is: \(text)") }
+        for name in report.quarantined { Output.line("\(dryRun ? "would put" : "put") aside: \(name)") }
+        if report.catalogRows > 0 {
+            Output.line("catalog: \(Output.count(report.catalogRows, "row")) \(dryRun ? "would be" : "was") written anew")
+        }
+        Output.line(verdict(report))
+    }
+
+    private func printLoss(_ loss: RepairReport.Loss) {
+        let lost = loss.lostTensors.map { "tensor \($0)" } + loss.lostObjects.map { "object \($0)" }
+        let some = lost.prefix(8).joined(separator: ", ") + (lost.count > 8 ? " and \(lost.count - 8) more" : "")
+        let rest = "\(Output.count(loss.intact.tensors, "tensor")) and \(Output.count(loss.intact.objects, "object")) are intact"
+        let new = loss.salvaged.map { ", now in \(text($0)) of run \(Output.short($0.run))" } ?? ""
+        Output.line("damaged: \(text(loss.damaged)) has lost \(some); \(rest)\(new)")
+    }
+
+    private func text(_ label: VerificationReport.Label) -> String { "step \(label.step) (\(Output.short(label.id)))" }
+
+    private func verdict(_ report: RepairReport) -> String {
+        if report.isWithoutLoss {
+            return report.quarantined.isEmpty ? "nothing is damaged" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
+        }
+        if dryRun { return "nothing was written; run it without --dry-run" }
+        return report.inUse.isEmpty ? "repaired: what is lost stands above" : "NOT REPAIRED: try again when nobody writes to the store"
+    }
+
+    private func printJSON(_ report: RepairReport) {
+        func label(_ label: VerificationReport.Label) -> JSONValue { .label(label.id, label.run, label.step) }
+        let losses = report.losses.map { loss in
+            JSONValue.object([
+                .init("damaged", label(loss.damaged)), .init("salvaged", loss.salvaged.map(label) ?? .null),
+                .init("lost_tensors", .strings(loss.lostTensors)), .init("lost_objects", .strings(loss.lostObjects)),
+                .init("intact_tensors", .count(loss.intact.tensors)), .init("intact_objects", .count(loss.intact.objects)),
+            ])
+        }
+        Output.json(
+            .object([
+                .init("without_loss", .bool(report.isWithoutLoss)), .init("dry_run", .bool(dryRun)),
+                .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
+                .init("unreadable", .array(report.unreadable.map { .error($0) })), .init("quarantined", .strings(report.quarantined)),
+                .init("in_use", .strings(report.inUse)), .init("copied_bytes", .count(report.copiedBytes)),
+                .init("catalog_rows", .count(report.catalogRows)),
+            ]))
+    }
+}

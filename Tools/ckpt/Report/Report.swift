@@ -1,0 +1,95 @@
+import ArgumentParser
+import CheckpointExchange
+import CheckpointFormat
+import CheckpointIO
+import Checkpointing
+import SystemPackage
+
+struct Report: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "report", abstract: "Writes a page that shows checkpoints over time, their lineage, and how the model evolved.",
+        discussion: """
+            Example: ckpt report runs/first -o report.html --tensor '*.attention.*'
+
+            The page is one file that needs no network. Its data stand in it as JSON (Formats/cli-json.md). The parameters of the newest \
+            checkpoint and of those that it descends from are read, a few elements at a time; of many checkpoints some are picked \
+            evenly. Exit code 1 means that a checkpoint was damaged and is left out.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    @Option(name: [.short, .long], help: ArgumentHelp("The page, a new file.", valueName: "file"))
+    var output: String
+
+    @Option(help: ArgumentHelp("Shows histograms of tensors of this name; * and ? are wild; may repeat.", valueName: "glob"))
+    var tensor: [String] = []
+
+    @Option(help: "Reads the parameters of at most so many checkpoints, at least 2.")
+    var maxCheckpoints = 50
+
+    @Flag(help: "Writes over an existing page.")
+    var force = false
+
+    func validate() throws {
+        if maxCheckpoints < 2 { throw ValidationError("--max-checkpoints is \(maxCheckpoints), not 2 or more") }
+    }
+
+    func execute() throws -> ExitCode {
+        let store = try common.open()
+        try store.refuseOutput(output)
+        let file = try exchanging { try place() }
+        let data = try read(store)
+        let text = Array(ReportPage(data: data).text.utf8)
+        try exchanging {
+            try file.create(FilePath(output).lastComponent?.string ?? output).write(text, at: 0)
+            try file.publish()
+        }
+        ProgressLine.clear()
+        for error in data.damaged { Output.warn("left out: \(error)") }
+        if common.json { printJSON(data, text.count) } else { printText(data, text.count) }
+        return data.damaged.isEmpty ? .fine : .difference
+    }
+
+    private func place() throws(ExchangeError) -> AtomicOutput {
+        try AtomicOutput(
+            FilePath(output), isDirectory: false, replacement: force ? AtomicOutput.Replacement { _ in true } : nil,
+            in: POSIXFileSystem(usesDirectIO: false))
+    }
+
+    private func read(_ store: CheckpointStore) throws -> ReportData {
+        var (whole, damaged): ([CheckpointSummary], [CheckpointError]) = ([], [])
+        for checkpoint in try store.checkpoints().reversed() {
+            switch checkpoint {
+            case .success(let summary): whole.append(summary)
+            case .failure(let error): damaged.append(error)
+            }
+        }
+        let nodes = whole.map { Ancestry.Node(id: $0.id, run: $0.run, step: $0.step, parent: $0.parent) }
+        let path = whole.isEmpty ? [] : Ancestry.path(to: whole.count - 1, in: nodes)
+        let chosen = Ancestry.evenly(path, maxCheckpoints).map { whole[$0].name }
+        var builder = EvolutionBuilder(store: store) { done, total in
+            ProgressLine.tell("reading checkpoint \(min(done + 1, total)) of \(total) ...")
+        }
+        let evolution = try builder.build(chosen, histograms: tensor.map { NamePattern($0) })
+        return ReportData(
+            store: store.id, path: common.store, checkpoints: whole, damaged: damaged + builder.skipped, evolution: evolution)
+    }
+
+    private func printText(_ data: ReportData, _ bytes: Int) {
+        let evolution = data.evolution
+        Output.line(
+            "wrote \(output) (\(Output.size(bytes))): \(Output.count(data.checkpoints.count, "checkpoint")), the model followed through "
+                + "\(evolution.checkpoints.count) of them in \(Output.count(evolution.layers.count, "layer")); "
+                + "\(Output.size(evolution.readBytes)) read")
+    }
+
+    private func printJSON(_ data: ReportData, _ bytes: Int) {
+        Output.json(
+            .object([
+                .init("store", .hex(data.store)), .init("file", .string(output)), .init("bytes", .count(bytes)),
+                .init("checkpoints", .count(data.checkpoints.count)), .init("followed", .count(data.evolution.checkpoints.count)),
+                .init("layers", .count(data.evolution.layers.count)), .init("histograms", .count(data.evolution.histograms.count)),
+                .init("read_bytes", .count(data.evolution.readBytes)), .init("damaged", .array(data.damaged.map { .error($0) })),
+            ]))
+    }
+}

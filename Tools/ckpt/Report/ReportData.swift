@@ -1,0 +1,77 @@
+import CheckpointFormat
+import Checkpointing
+import Foundation
+
+/// Everything that a report shows, as values.
+struct ReportData {
+    var store: StoreID
+    var path: String
+    /// The oldest first.
+    var checkpoints: [CheckpointSummary]
+    var damaged: [CheckpointError]
+    var evolution: Evolution
+
+    /// The metric that says for how many seconds saves held the trainer since the checkpoint before (Formats/manifest.md, Metrics).
+    static let stallMetric = "stall_s"
+
+    /// In the order of their time.
+    var runs: [(id: RunID, name: String, checkpoints: [CheckpointSummary])] {
+        Dictionary(grouping: checkpoints, by: \.run).sorted { $0.key < $1.key }.map { run, members in
+            (run, members.first?.runName ?? "", members.sorted { $0.step < $1.step })
+        }
+    }
+
+    var metricNames: [String] { Set(checkpoints.flatMap { $0.metrics.keys }).subtracting([Self.stallMetric]).sorted() }
+
+    /// What the page embeds: all numbers of all pictures.
+    var json: JSONValue {
+        .object([
+            .init("store", .hex(store)),
+            .init("runs", .array(runs.map { run in
+                .object([.init("id", .hex(run.id)), .init("name", .string(String(run.name.prefix(200))))])
+            })),
+            .init("checkpoints", .array(checkpoints.map(Self.json))),
+            .init("damaged", .array(damaged.map { .error($0) })),
+            .init("evolution", evolution.json),
+            .init("histograms", .array(evolution.histograms.map(json))),
+        ])
+    }
+
+    private static func json(_ summary: CheckpointSummary) -> JSONValue {
+        .object([
+            .init("id", .hex(summary.id)), .init("run", .hex(summary.run)), .init("step", .count(summary.step)),
+            .init("created_ms", .count(Int(exactly: (summary.created.timeIntervalSince1970 * 1000).rounded()) ?? 0)),
+            .init("parent", summary.parent.map { .hex($0) } ?? .null),
+            .init("metrics", .metrics(summary.metrics.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
+            .init("bytes", .count(summary.logicalBytes)), .init("stored_bytes", .count(summary.storedBytes)),
+        ])
+    }
+
+    private func json(_ histogram: Evolution.Histogram) -> JSONValue {
+        .object([
+            .init("tensor", .string(histogram.tensor)), .init("min", .metric(histogram.range.lowerBound)),
+            .init("max", .metric(histogram.range.upperBound)),
+            .init("series", .array(histogram.series.map { series in
+                .object([
+                    .init("id", .hex(evolution.checkpoints[series.checkpoint].id)),
+                    .init("step", .count(evolution.checkpoints[series.checkpoint].step)), .init("counts", .counts(series.counts)),
+                ])
+            })),
+        ])
+    }
+}
+
+extension Evolution {
+    var json: JSONValue {
+        func values(_ values: [Double?]) -> JSONValue { .array(values.map { $0.map { .metric($0) } ?? .null }) }
+        return .object([
+            .init("checkpoints", .array(checkpoints.map { .label($0.id, $0.run, $0.step) })),
+            .init("layers", .array(layers.map { layer in
+                .object([
+                    .init("name", .string(layer.name)), .init("tensors", .strings(layer.tensors)), .init("norm", values(layer.norms)),
+                    .init("update", values(layer.updates)), .init("relative_update", values(layer.relativeUpdates)),
+                ])
+            })),
+        ])
+    }
+}
