@@ -45,6 +45,9 @@ package struct Manifest: Equatable, Sendable {
     /// Bytes of all blocks that the manifest names, as stored.
     package var storedBytes: Int { blocks.reduce(0) { $0 + $1.storedBytes } }
 
+    /// Whether some blocks are made of others.
+    package var hasBases: Bool { blocks.contains { $0.base != nil } }
+
     /// The row of a block, and those of the blocks that it is a delta or a cast of, the nearest first.
     package func chain(of row: Int) -> [Int] {
         var chain = [row]

@@ -35,7 +35,7 @@ package struct SegmentReference: Equatable, Sendable {
 }
 
 /// Where a block lies and how to read it (Formats/manifest.md, Block rows).
-package struct BlockRecord: Equatable, Sendable {
+package struct BlockRecord: Hashable, Sendable {
     package static let rowBytes = 40
     package static let noBase = UInt32.max
 

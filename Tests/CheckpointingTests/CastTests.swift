@@ -5,6 +5,7 @@ import CheckpointSegments
 import CheckpointState
 import CheckpointTestSupport
 @testable import Checkpointing
+import SystemPackage
 import Testing
 
 /// Weights rounded from masters, as mixed precision keeps them: `w` in two bytes, `master` and `m` in four.
@@ -155,25 +156,84 @@ struct CastStoreTests {
     @Test("repacked as deltas of newer masters, every checkpoint stays what it is")
     func repack() throws {
         var random = SeededGenerator(4)
+        let contents = try makeHistory(&random)
+        _ = try openStore(memory, for: .maintaining).repack()
+        try check(try openStore(memory, for: .reading), contents, "repacked")
+    }
+
+    /// Checkpoints of five steps; in the middle one the weights are no casts.
+    private func makeHistory(_ random: inout SeededGenerator) throws -> [Int: [UInt8]] {
         let state = try MixedState(counts)
         let checkpointer = try Checkpointer(store: openStore(memory), state: state, options: options(.fast))
         var contents: [Int: [UInt8]] = [:]
         for step in 1...5 {
-            // The middle one has other weights, stored as they are.
             checkpointer.mutate { state.step(&random) }
             if step == 3 { for layer in state.layers { layer.w.region.store(random.bytes(layer.w.region.count)[...]) } }
             contents[step] = state.bytes
             _ = try save(checkpointer, step)
         }
         try checkpointer.close()
-        _ = try openStore(memory, for: .maintaining).repack()
-        let store = try openStore(memory, for: .reading)
-        #expect(try store.verify().isWhole)
+        return contents
+    }
+
+    private func check(_ store: CheckpointStore, _ contents: [Int: [UInt8]], _ comment: Comment) throws {
+        #expect(try store.verify().isWhole, comment)
         for (step, bytes) in contents {
             let copy = try MixedState(counts)
             try store.restore(.step(step), into: copy)
-            #expect(copy.bytes == bytes, "step \(step)")
+            #expect(copy.bytes == bytes, "step \(step), \(comment)")
         }
+    }
+
+    @Test("copied to another store, whole or one by one, before repacking and after", arguments: [false, true])
+    func copies(repacked: Bool) throws {
+        var random = SeededGenerator(6)
+        let contents = try makeHistory(&random)
+        if repacked { _ = try openStore(memory, for: .maintaining).repack() }
+        let source = try openStore(memory, for: .reading)
+        for references in [[], [4, 2, 3, 1, 5].map { CheckpointReference.step($0) }] {
+            let other = InMemoryFileSystem()
+            let target = try CheckpointStore(fileSystem: other, root: "/store", access: .writing, usesCatalog: false)
+            if references.isEmpty { _ = try source.copy(to: target) }
+            for reference in references { _ = try source.copy([reference], to: target) }
+            try check(target, contents, "copied")
+            #expect(try codecs(of: "0.w", step: 5, target) == [.castBF16])
+        }
+    }
+
+    @Test("what is left of a checkpoint that lost a master keeps the other weights")
+    func salvage() throws {
+        var random = SeededGenerator(7)
+        let contents = try makeHistory(&random)
+        let store = try openStore(memory, for: .reading)
+        let manifest = try store.load(.step(4)).loaded.manifest
+        let master = try #require(manifest.tensors.first { $0.name == "0.master" })
+        let block = manifest.blocks[manifest.chunks[master.shards[0].chunks.lowerBound].block]
+        let path = store.directories.path(of: manifest.segments[block.segment].name)
+        var bytes = try #require(memory.files[path])
+        bytes[block.offset + 7] ^= 1
+        memory.overwrite(path, with: bytes)
+        let report = try openStore(memory, for: .maintaining).repair()
+        let loss = try #require(report.losses.first)
+        #expect(report.losses.count == 1 && Set(loss.lostTensors) == ["0.w", "0.master"])
+        let repaired = try openStore(memory, for: .reading)
+        #expect(try repaired.verify().isWhole)
+        try check(repaired, contents.filter { $0.key != 4 }, "not damaged")
+        let salvaged = try MixedState(counts)
+        try repaired.restore(.id(prefix: try #require(loss.salvaged).id.description), into: salvaged, matching: NamePattern("1.*"))
+        let layer = counts[0] * 10..<(counts[0] + counts[1]) * 10
+        #expect(Array(salvaged.bytes[layer]) == Array(contents[4]?[layer] ?? []))
+    }
+
+    @Test("statistics count each cast for itself")
+    func statistics() throws {
+        var random = SeededGenerator(8)
+        _ = try makeHistory(&random)
+        let statistics = try openStore(memory, for: .reading).statistics { _, _ in }.statistics
+        let total = counts.reduce(0, +)
+        #expect(statistics.total.logical == total * 50)
+        #expect(statistics.types["bf16"]?.unique == total * 10, "in four checkpoints they are casts, and all of them differ")
+        #expect(statistics.codecs["cast-bf16"]?.stored == 0 && statistics.codecs["cast-bf16"]?.raw == (total - 80) * 8)
     }
 
     @Test("a damaged master is a damaged weight, and both are named")

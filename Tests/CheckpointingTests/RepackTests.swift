@@ -236,7 +236,7 @@ struct RepackTests {
     @Test("killed at every operation: every checkpoint is what it was, and another run finishes", arguments: 0..<2 as Range<UInt64>)
     func everyOperation(seed: UInt64) throws {
         var random = SeededGenerator(seed)
-        let contents = try makeStore(memory, steps: 4, seed: seed)
+        let contents = try makeStore(memory, steps: 3, seed: seed)
         let untouched = memory.crashed(&random)
         for k in 0... {
             var copyRandom = SeededGenerator(UInt64(k))

@@ -21,7 +21,7 @@ import Testing
 
     @Test(arguments: [
         "ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "log", "stats", "tag", "pin", "unpin", "prune", "copy",
-        "report", "repair", "doctor",
+        "report", "watch", "repair", "doctor",
     ])
     func everyVerbHasHelpWithAnExample(_ verb: String) throws {
         let help = try ckpt(verb, "--help")

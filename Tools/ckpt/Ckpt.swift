@@ -23,7 +23,7 @@ struct Ckpt: ParsableCommand {
         version: Version.number,
         subcommands: [
             Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Doctor.self, Import.self, Export.self,
-            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Repair.self, Copy.self, Bench.self,
+            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Repair.self, Copy.self, Watch.self, Bench.self,
         ])
 
     static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }

@@ -3,6 +3,9 @@ import Synchronization
 
 /// The line that shows how far a verb has come: on standard error, and only if that is a terminal.
 struct ProgressLine {
+    /// Whether anybody would see it.
+    static var isShown: Bool { isTerminal }
+
     private static let isTerminal = isatty(STDERR_FILENO) == 1
     private static let shown = Mutex<ContinuousClock.Instant?>(nil)
     private let verb: String

@@ -53,8 +53,11 @@ final class ElementSorter {
         unsafe ck_grid_sums(
             raw.baseAddress, count, UInt32(width), grid.first, grid.columns, line(0).baseAddress, line(1).baseAddress,
             line(2).baseAddress, line(3).baseAddress)
-        let total = unsafe line(2).reduce(0.0) { $0 + Double($1) }
-        let counted = unsafe line(3).reduce(0.0) { $0 + Double($1) }
+        var (total, counted) = (0.0, 0.0)
+        for row in 0..<rowCount {
+            total += unsafe Double(line(2)[row])
+            counted += unsafe Double(line(3)[row])
+        }
         guard counted > 0 else { return false }
         unsafe Self.fill(columns(of: grid), line(0), line(1), mean: total / counted)
         unsafe Self.fill(rows(of: grid, count), line(2), line(3), mean: total / counted)

@@ -124,6 +124,16 @@ struct ByteStatistics {
         }
     }
 
+    /// Bits a byte, and nothing else.
+    static func entropy(of bytes: UnsafeRawBufferPointer) -> Double {
+        var counts = InlineArray<256, UInt32>(repeating: 0)
+        var counting = counts.mutableSpan
+        return unsafe counting.withUnsafeMutableBufferPointer { counts in
+            unsafe ck_histogram(bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, counts.baseAddress)
+            return unsafe ck_entropy(counts.baseAddress)
+        }
+    }
+
     /// The numbers of bits in a code of mode `top` and in one of its escapes that store the bytes smallest, and the part of their size that
     /// is left. Coding the escapes takes time, and must be worth it.
     var top: (bits: Int, inner: Int, cost: Double) {

@@ -116,8 +116,9 @@ struct PlaneTrial {
             var candidate = transform
             candidate.rotation = rotation
             split(candidate, count)
-            let entropy = (0..<transform.width).reduce(0.0) { sum, index in
-                unsafe sum + min(ByteStatistics(UnsafeRawBufferPointer(scratch.plane(index, planeBytes: count))).entropy, 8)
+            var entropy = 0.0
+            for index in 0..<transform.width {
+                unsafe entropy += ByteStatistics.entropy(of: UnsafeRawBufferPointer(scratch.plane(index, planeBytes: count)))
             }
             if entropy < best.entropy { best = (candidate, entropy) }
         }

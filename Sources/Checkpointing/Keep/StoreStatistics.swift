@@ -65,6 +65,8 @@ package struct StoreStatistics: Sendable {
         var block: Int
         /// In the block; -1 for the block itself.
         var offset: Int
+        /// Of a cast, which lies in its base's place: where in the base, and as what.
+        var cast: SegmentBlock?
     }
 
     private var seen: Set<Place> = []
@@ -94,7 +96,11 @@ package struct StoreStatistics: Sendable {
     }
 
     private mutating func see(_ manifest: Manifest, _ block: BlockRecord, _ offset: Int) -> Bool {
-        seen.insert(Place(segment: manifest.segments[block.segment].name, block: block.offset, offset: offset)).inserted
+        let segment = manifest.segments[block.segment].name
+        guard block.codec.isCast, let base = block.base else {
+            return seen.insert(Place(segment: segment, block: block.offset, offset: offset)).inserted
+        }
+        return seen.insert(Place(segment: segment, block: manifest.blocks[base].offset, offset: offset, cast: block.location)).inserted
     }
 
     private mutating func add(_ manifest: Manifest, _ rows: Range<Int>, _ role: String, _ type: String) {

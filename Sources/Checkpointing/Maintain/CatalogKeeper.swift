@@ -9,7 +9,8 @@ internal import SystemPackage
 final class CatalogKeeper: Sendable {
     private let files: ManifestFiles
     private let access: Catalog.Access
-    private let isEnabled: Bool
+    /// False for file systems that only this process sees.
+    let isEnabled: Bool
     private let warn: @Sendable (String) -> Void
     private let catalog = Monitor<Catalog?>(nil)
 

@@ -58,7 +58,7 @@ private struct Verifier {
             let loaded = try store.files.load(name)
             uses.add(loaded.manifest)
             report.checkpointCount += 1
-            if loaded.manifest.features.contains(.delta) { withDeltas.append(name) }
+            if loaded.manifest.hasBases { withDeltas.append(name) }
             if let contradiction = store.catalog.contradiction(of: loaded) {
                 let advice = "delete catalog.sqlite, and the next writer builds it again"
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)

@@ -11,6 +11,7 @@ struct BlockTable {
     private(set) var blocks: [BlockRecord] = []
     private var segmentRows: [SegmentName: Int]
     private var blockRows: [Key: Int] = [:]
+    private var castRows: [BlockRecord: Int] = [:]
 
     /// - Parameter segments: those just written, in order of number, so that blocks may be added by it.
     init(_ segments: [SegmentReference] = []) {
@@ -30,11 +31,17 @@ struct BlockTable {
     /// Adds a cast of raw bytes of a block that has a row.
     /// - Returns: the cast's row.
     mutating func addCast(_ codec: CodecIdentifier, rawBytes: Int, of base: Int, at sourceOffset: Int) -> Int {
-        blocks.append(BlockRecord(cast: codec, rawBytes: rawBytes, of: base, at: sourceOffset, blocks))
+        let block = BlockRecord(cast: codec, rawBytes: rawBytes, of: base, at: sourceOffset, blocks)
+        if let row = castRows[block] { return row }
+        castRows[block] = blocks.count
+        blocks.append(block)
         return blocks.count - 1
     }
 
     mutating func add(_ location: SegmentBlock, of segment: SegmentReference, base: Int? = nil) -> Int {
+        if location.codec.isCast, let base {
+            return addCast(location.codec, rawBytes: location.rawBytes, of: base, at: location.offset)
+        }
         let row = segmentRows[segment.name] ?? segments.count
         if row == segments.count {
             segments.append(segment)

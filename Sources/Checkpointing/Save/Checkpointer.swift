@@ -283,6 +283,7 @@ public final class Checkpointer: Sendable {
         crew.join()
         session.endProtection()
         session.endReuse()
+        session.endStatus()
         session.devices.release()
         session.pool.shrink(to: 0)
     }

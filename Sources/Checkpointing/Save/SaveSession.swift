@@ -62,6 +62,8 @@ final class SaveSession: Sendable {
     private let protections = Monitor<(guarded: GuardedCapture?, checker: MutationChecker?)>((nil, nil))
     private let expiry: Expiry
     private let expiring = Monitor(())
+    /// What other processes are told; nil where nobody else can look.
+    private let status: StatusFile?
 
     init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
         state = Monitor(State(workers: options.workers))
@@ -72,6 +74,7 @@ final class SaveSession: Sendable {
         trainer = trace?.trainer ?? .none
         journal = SaveJournal(logger: options.logger)
         metrics = SaveMetrics(options.metrics)
+        status = store.catalog.isEnabled ? StatusFile(store.directories, run: run) : nil
         self.store = store
         self.options = options
         self.run = run
@@ -80,6 +83,7 @@ final class SaveSession: Sendable {
     private func emit(_ event: CheckpointEvent) {
         options.onEvent?(event)
         events.publish(event)
+        status?.observe(event) { state.withLock { $0.stall } }
     }
 
     var outcome: SavePipeline.Outcome {
@@ -170,6 +174,8 @@ final class SaveSession: Sendable {
             warn("earlier checkpoints are not looked through for what need not be written again: \(error)")
         }
     }
+
+    func endStatus() { status?.close() }
 
     func endReuse() {
         reuse?.close()

@@ -12,6 +12,8 @@ struct CheckpointCopier: ~Copyable {
     /// Nil in a dry run.
     private let writer: SegmentWriter?
     private let chunksOfBlock: [Int: [ChunkRecord]]
+    /// Casts, by the row of their base.
+    private let castsOfBlock: [Int: [Int]]
     private var layout = SegmentLayout()
     private var buffers = BlockSource.Buffers()
     private var stored = ScratchBuffer()
@@ -23,6 +25,8 @@ struct CheckpointCopier: ~Copyable {
     private enum Fate {
         case present(CopiedBlocks.Key)
         case written(SegmentLayout.Place, SegmentBlock, base: CopiedBlocks.Key?)
+        /// Made of another block, wherever that comes to lie.
+        case cast
     }
 
     /// - Parameters:
@@ -32,6 +36,8 @@ struct CheckpointCopier: ~Copyable {
         (self.source, self.destination, self.manifest) = (source, destination, manifest)
         reader = BlockSource(store: source, manifest: manifest)
         chunksOfBlock = Dictionary(grouping: manifest.chunks, by: \.block)
+        let casts = manifest.blocks.indices.filter { manifest.blocks[$0].codec.isCast }
+        castsOfBlock = Dictionary(grouping: casts) { manifest.blocks[$0].base ?? $0 }
         writer = isDryRun
             ? nil
             : destination.map {
@@ -56,17 +62,35 @@ struct CheckpointCopier: ~Copyable {
 
     /// Nil for a block of which only what is based on it is needed, or whose chunks the destination holds elsewhere.
     private mutating func fate(_ row: Int, _ copied: CopiedBlocks) throws(CheckpointError) -> Fate? {
+        let chunks = chunksOfBlock[row, default: []]
+        let isHeld = chunks.allSatisfy { copied.place(of: $0) != nil }
+        if manifest.blocks[row].codec.isCast { return isHeld ? nil : .cast }
         let key = CopiedBlocks.Key(row, of: manifest)
         if copied.blocks[key] != nil { return .present(key) }
-        guard let chunks = chunksOfBlock[row], !chunks.allSatisfy({ copied.place(of: $0) != nil }) else { return nil }
+        guard !isHeld || needsSource(row, copied) else { return nil }
         return try translating("copying step \(manifest.step)") { try write(row, chunks, copied) }
+    }
+
+    /// Whether a cast is made of the block, and not of a chunk that the destination holds.
+    private func needsSource(_ row: Int, _ copied: CopiedBlocks) -> Bool {
+        castsOfBlock[row, default: []].contains { cast in
+            let isHeld = chunksOfBlock[cast, default: []].allSatisfy { copied.place(of: $0) != nil }
+            return !isHeld && source(of: manifest.blocks[cast]).flatMap { copied.place(of: $0) } == nil
+        }
+    }
+
+    /// The chunk that a cast is made of, if it is one.
+    private func source(of cast: BlockRecord) -> ChunkRecord? {
+        guard let base = cast.base else { return nil }
+        return chunksOfBlock[base]?.first { $0.offset == cast.sourceRange.lowerBound && $0.bytes == cast.sourceRange.count }
     }
 
     private mutating func write(_ row: Int, _ chunks: [ChunkRecord], _ copied: CopiedBlocks) throws -> Fate {
         let block = manifest.blocks[row]
         let base = block.base.map { CopiedBlocks.Key($0, of: manifest) }
         // A delta stays one if the block that it is a delta of is there.
-        let isVerbatim = base.map { copied.blocks[$0] != nil && copied.chainLength($0) < Limits.deltaChainMax } ?? true
+        let isCast = block.base.map { manifest.blocks[$0].codec.isCast } ?? false
+        let isVerbatim = !isCast && base.map { copied.blocks[$0] != nil && copied.chainLength($0) < Limits.deltaChainMax } ?? true
         guard writer != nil else { return plan(block, base: isVerbatim ? base : nil, isVerbatim: isVerbatim) }
         let raw = try buffers.raw.region(atLeast: roundedUpToPage(block.rawBytes)).prefix(roundedUpToPage(block.rawBytes))
         try reader.read(row, into: raw.prefix(block.rawBytes), &buffers)
@@ -126,12 +150,13 @@ struct CheckpointCopier: ~Copyable {
         let segments = segments.isEmpty ? plannedSegments : segments
         var table = BlockTable(segments)
         var rows: [Int: Int] = [:]
-        for row in manifest.blocks.indices where chunksOfBlock[row] != nil {
+        for row in manifest.blocks.indices {
             switch fates[row] {
             case .present(let key): rows[row] = table.add(key, copied)
             case .written(let place, let location, let base):
                 let base = base.map { table.add($0, copied) }
                 rows[row] = table.add(location, inSegment: place.segment, base: base)
+            case .cast: rows[row] = castRow(manifest.blocks[row], rows, copied, &table)
             case nil: break
             }
         }
@@ -146,6 +171,16 @@ struct CheckpointCopier: ~Copyable {
         }
         (made.segments, made.blocks) = (table.segments, table.blocks)
         return made
+    }
+
+    /// The row of a cast in the destination, made of the same chunk.
+    private func castRow(_ cast: BlockRecord, _ rows: [Int: Int], _ copied: CopiedBlocks, _ table: inout BlockTable) -> Int {
+        if let base = cast.base.flatMap({ rows[$0] }) {
+            return table.addCast(cast.codec, rawBytes: cast.rawBytes, of: base, at: cast.sourceRange.lowerBound)
+        }
+        guard let place = source(of: cast).flatMap({ copied.place(of: $0) }) else { preconditionFailure("a cast of what was not copied") }
+        let base = table.add(place.block.location, of: place.block.segment)
+        return table.addCast(cast.codec, rawBytes: cast.rawBytes, of: base, at: place.offset)
     }
 
     /// Names for what a dry run would write.

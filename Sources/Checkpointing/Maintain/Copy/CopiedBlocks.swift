@@ -66,7 +66,8 @@ struct CopiedBlocks {
         for (a, b) in zip(source.chunks, copy.chunks) where a.hash == b.hash && a.offset == b.offset { note(a.block, b.block) }
         func note(_ a: Int, _ b: Int) {
             let (from, to) = (source.blocks[a], copy.blocks[b])
-            guard keyOfRow[b] == nil, from.location.holdsSame(as: to.location), (from.base == nil) == (to.base == nil) else { return }
+            guard keyOfRow[b] == nil, !from.codec.isCast, from.location.holdsSame(as: to.location), (from.base == nil) == (to.base == nil)
+            else { return }
             if let base = from.base, let copied = to.base {
                 note(base, copied)
                 guard keyOfRow[copied] != nil else { return }

@@ -193,11 +193,7 @@ extension BlockTable {
     /// - Returns: its row.
     mutating func add(_ row: Int, of manifest: Manifest, castBase: ((Int) -> Int)? = nil) -> Int {
         let block = manifest.blocks[row]
-        if block.codec.isCast, let base = block.base {
-            let base = castBase?(base) ?? add(base, of: manifest)
-            return addCast(block.codec, rawBytes: block.rawBytes, of: base, at: block.offset)
-        }
-        let base = block.base.map { add($0, of: manifest) }
+        let base = block.base.map { base in block.codec.isCast ? castBase?(base) ?? add(base, of: manifest) : add(base, of: manifest) }
         return add(block.location, of: manifest.segments[block.segment], base: base)
     }
 }

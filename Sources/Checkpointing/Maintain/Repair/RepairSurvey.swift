@@ -53,7 +53,7 @@ struct RepairSurvey {
         do throws(CheckpointError) {
             let loaded = try store.files.load(name)
             uses.add(loaded.manifest)
-            if loaded.manifest.features.contains(.delta) { withDeltas.append(name) }
+            if loaded.manifest.hasBases { withDeltas.append(name) }
             if store.catalog.contradiction(of: loaded) != nil { contradicted.append(name) }
             if let parent = loaded.manifest.parent, loaded.manifest.objects.contains(where: { $0.name == Salvage.objectName }) {
                 salvaged.insert(parent.id)
@@ -106,7 +106,7 @@ struct RepairSurvey {
             owners.add(manifest, segment: segment)
             for fault in faults { add(owners.losers(by: fault.loss)) }
         }
-        if manifest.features.contains(.delta) {
+        if manifest.hasBases {
             for finding in DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: nil).findings() {
                 add((finding.tensors, finding.objects))
             }
@@ -147,6 +147,6 @@ extension RepairSurvey.Affected {
     func survivingBlocks(in segment: SegmentName) -> [SegmentBlock] {
         let chunks = survivingTensors.flatMap { $0.shards.map(\.chunks) } + survivingObjects.map(\.chunks)
         let rows = Set(chunks.joined().flatMap { manifest.chain(of: manifest.chunks[$0].block) })
-        return rows.map { manifest.blocks[$0] }.filter { manifest.segments[$0.segment].name == segment }.map(\.location)
+        return rows.map { manifest.blocks[$0] }.filter { !$0.codec.isCast && manifest.segments[$0.segment].name == segment }.map(\.location)
     }
 }

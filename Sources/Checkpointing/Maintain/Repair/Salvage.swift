@@ -92,7 +92,7 @@ struct BlockCopies {
             let block = manifest.blocks[old]
             let base = block.base.map { row(of: $0) }
             let segment = manifest.segments[block.segment]
-            if let place = copies.places[segment.name]?[block.offset] {
+            if !block.codec.isCast, let place = copies.places[segment.name]?[block.offset] {
                 let copy = copies.location(of: place)
                 return table.add(copy.block, of: copy.segment, base: base)
             }

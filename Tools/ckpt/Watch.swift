@@ -1,0 +1,131 @@
+import ArgumentParser
+import CheckpointFormat
+import Checkpointing
+import Foundation
+
+struct Watch: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "watch", abstract: "Shows the saves of a running trainer as they happen.",
+        discussion: """
+            Example: ckpt watch runs/first
+
+            On a terminal one line lives at the bottom: bytes written, speed, time left, how long training has been held up so far. In a \
+            pipe each event is a line, with --json an object. Ends with Control-C, after --timeout, or at once with --once. Reads files \
+            that the trainer writes anyway, and one small one that it writes over at most four times a second.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    @Flag(help: "Shows what there is now, and ends.")
+    var once = false
+
+    @Option(help: ArgumentHelp("Ends after so many seconds.", valueName: "seconds"))
+    var timeout: Double?
+
+    @Option(help: ArgumentHelp("Ends when a checkpoint of this step, or a later one, has been committed.", valueName: "step"))
+    var until: Int?
+
+    func validate() throws {
+        if let timeout, !(timeout >= 0 && timeout < 1e9) { throw ValidationError("--timeout must be a number of seconds.") }
+    }
+
+    func execute() throws -> ExitCode {
+        let store = try common.open()
+        let first = try store.look()
+        var tracker = WatchTracker(first)
+        show(first)
+        let end = timeout.map { ContinuousClock.now + .seconds($0) }
+        var sample = first
+        while true {
+            let events = tracker.observe(sample)
+            for event in events { try show(event) }
+            try Output.flush()
+            if once || isReached(events) || end.map({ ContinuousClock.now >= $0 }) ?? false { break }
+            usleep(100_000)
+            sample = try store.look()
+        }
+        ProgressLine.clear()
+        return .fine
+    }
+
+    private func isReached(_ events: [WatchEvent]) -> Bool {
+        events.contains { event in
+            if case .committed(let name, _) = event, let until { name.step >= until } else { false }
+        }
+    }
+
+    private func show(_ first: WatchSample) {
+        let newest = first.names.last
+        if common.json {
+            Output.json(
+                .object([
+                    .init("event", .string("watching")), .init("checkpoints", .count(first.names.count)),
+                    .init("newest_step", newest.map { .count($0.step) } ?? .null),
+                ]))
+        } else {
+            let last = newest.map { ", the newest at step \($0.step)" } ?? ""
+            Output.line("watching \(common.store): \(Output.count(first.names.count, "checkpoint"))\(last)")
+        }
+    }
+
+    private func show(_ event: WatchEvent) throws {
+        if common.json { return Output.json(event.json) }
+        if case .progress = event, ProgressLine.isShown { return ProgressLine.tell(event.text) }
+        ProgressLine.clear()
+        Output.line(event.text)
+    }
+}
+
+extension WatchEvent {
+    fileprivate var text: String {
+        switch self {
+        case .writer(let process, let run): "process \(process) writes run \(Output.short(run))"
+        case .writerGone(let process): "process \(process) has ended"
+        case .started(let step): "step \(step): save started"
+        case .progress(let progress): Self.text(progress)
+        case .committed(let name, let took): "step \(name.step): committed" + (took.map(Self.text) ?? "")
+        case .removed(let name): "step \(name.step): removed"
+        case .failed(let step): "step \(step): save FAILED"
+        }
+    }
+
+    private static func text(_ progress: Progress) -> String {
+        let percent = Int(Double(progress.written) / Double(max(progress.total, 1)) * 100)
+        let rest = progress.remaining.map { ", \(Output.figure($0)) s left" } ?? ""
+        return "step \(progress.step): \(percent) % of \(Output.size(progress.total)), \(Output.figure(progress.speed / 1e9)) GB/s\(rest), "
+            + "stalled \(Output.figure(progress.stall)) s so far"
+    }
+
+    private static func text(_ took: Took) -> String {
+        let speed = Output.figure(Double(took.bytes) / max(took.seconds, 1e-9) / 1e9)
+        return " after \(Output.figure(took.seconds)) s: \(Output.size(took.bytes)), \(Output.size(took.newBytes)) written, \(speed) GB/s, "
+            + "training stalled \(Output.figure(took.stall)) s"
+    }
+
+    fileprivate var json: JSONValue {
+        func event(_ name: String, _ members: [JSONValue.Member]) -> JSONValue { .object([.init("event", .string(name))] + members) }
+        switch self {
+        case .writer(let process, let run): return event("writer", [.init("process", .count(process)), .init("run", .hex(run))])
+        case .writerGone(let process): return event("writer_gone", [.init("process", .count(process))])
+        case .started(let step): return event("started", [.init("step", .count(step))])
+        case .failed(let step): return event("failed", [.init("step", .count(step))])
+        case .removed(let name): return event("removed", [.init("run", .hex(name.run)), .init("step", .count(name.step))])
+        case .progress(let progress):
+            return event(
+                "progress",
+                [
+                    .init("step", .count(progress.step)), .init("written_bytes", .count(progress.written)),
+                    .init("total_bytes", .count(progress.total)), .init("bytes_per_second", .metric(progress.speed)),
+                    .init("remaining_s", progress.remaining.map { .metric($0) } ?? .null), .init("stall_s", .metric(progress.stall)),
+                ])
+        case .committed(let name, let took):
+            return event(
+                "committed",
+                [
+                    .init("run", .hex(name.run)), .init("step", .count(name.step)),
+                    .init("seconds", took.map { .metric($0.seconds) } ?? .null), .init("stall_s", took.map { .metric($0.stall) } ?? .null),
+                    .init("bytes", took.map { .count($0.bytes) } ?? .null), .init("new_bytes", took.map { .count($0.newBytes) } ?? .null),
+                ])
+        }
+    }
+}
