@@ -87,7 +87,11 @@ import Testing
 
     @Test func aPipeGetsNeitherProgressNorColour() throws {
         let sample = try Sample()
-        for arguments in [["verify", sample.store], ["inspect", sample.store, "--digests"]] {
+        let page = sample.folder.path + "/page.html"
+        for arguments in [
+            ["verify", sample.store], ["inspect", sample.store, "--digests"], ["inspect", sample.store, "--stats"],
+            ["diff", sample.store, "10", "20"], ["report", sample.store, "-o", page], ["repair", sample.store], ["doctor", sample.store],
+        ] {
             let run = try ckpt(arguments)
             #expect(run.errors.isEmpty)
             #expect(!run.output.contains("\u{1B}") && !run.output.contains("\r"))

@@ -133,6 +133,10 @@ import Testing
         ])
         #expect(many.text("kind") == "collection")
         #expect(many.list("children").map { $0.text("kind") } == ["torch-dcp", "deepspeed"])
+        let mixed = try examine(["a/.metadata": "x", "a/__0_0.distcp": "x", "w.safetensors": Self.weights])
+        #expect(mixed.list("children").map { $0.text("kind") } == ["torch-dcp", "safetensors"])
+        let dirs = Dictionary(uniqueKeysWithValues: (0..<101).map { ("d\($0)/x", "") })
+        #expect(try examine(dirs).texts("facts").contains { $0.contains("100 directories") })
     }
 
     @Test func aHugeDirectoryEndsQuickly() throws {

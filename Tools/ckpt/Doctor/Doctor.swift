@@ -86,11 +86,19 @@ struct Examination {
         if place.names.isEmpty {
             return Diagnosis(.empty, "An empty directory.", advice: ["A trainer, or ckpt import, can make a store of it."])
         }
-        var diagnosis = StoreDiagnosis(place: place).run() ?? ForeignDiagnosis(place: place).run() ?? collection(place)
+        var diagnosis = StoreDiagnosis(place: place).run() ?? foreign(place) ?? collection(place)
         if !place.isComplete {
             diagnosis.facts.append("It holds more than \(Surroundings.namesMax) names, of which no more were looked at.")
         }
         return diagnosis
+    }
+
+    /// Loose files beside whole checkpoints are parts of a collection.
+    private func foreign(_ place: Surroundings) -> Diagnosis? {
+        guard let found = ForeignDiagnosis(place: place).run() else { return nil }
+        guard found.kind == .safetensors else { return found }
+        let collection = collection(place)
+        return collection.children.contains { place.isDirectory($0.name) } ? collection : found
     }
 
     /// What lies one level down, if any of it is known.
@@ -110,14 +118,13 @@ struct Examination {
             guard let found = try? FileDiagnosis(path: place.place(name), files: files).run(), found.kind != .unknownFile else { continue }
             children.append(.init(name: name, diagnosis: found))
         }
+        let limit = looked == Self.childrenMax ? ["No more than \(looked) directories were looked into."] : []
         guard !children.isEmpty else {
             return Diagnosis(
                 .unknownDirectory, "A directory that holds no checkpoint that is known here.",
-                facts: ["\(Output.count(names.count, "name")), such as \(names.prefix(3).joined(separator: ", "))."])
+                facts: ["\(Output.count(names.count, "name")), such as \(names.prefix(3).joined(separator: ", "))."] + limit)
         }
-        var diagnosis = Diagnosis(.collection, "A directory of checkpoints.")
-        diagnosis.facts.append("\(children.count) things are known in it.")
-        if looked == Self.childrenMax { diagnosis.facts.append("No more than \(looked) directories were looked into.") }
+        var diagnosis = Diagnosis(.collection, "A directory of checkpoints.", facts: ["\(children.count) things are known in it."] + limit)
         diagnosis.children = children.sorted { $0.name < $1.name }
         diagnosis.advice.append("ckpt doctor \(quoted(place.path.string + "/" + (diagnosis.children.first?.name ?? "")))")
         return diagnosis
