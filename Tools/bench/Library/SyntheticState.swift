@@ -28,7 +28,7 @@ package enum SyntheticState: String, Sendable, CaseIterable {
     case bf16
     /// 20,000 tensors of 1 to 64 KB, 0.65 GB.
     case small
-    /// A base in bf16 that is frozen, and adapters with moments that are trained: 1.5 GB, of which 57 MB change.
+    /// A base in bf16 that is frozen, and adapters with moments that are trained: 1.5 GB, of which 28 MB, 1.9 %, change.
     case lora
 
     /// The tensors, in the order in which a trainer would describe them.
@@ -106,9 +106,9 @@ package enum SyntheticState: String, Sendable, CaseIterable {
         }
     }
 
-    /// A transformer of 24 blocks with low-rank adapters of rank 16 beside the four projections of attention.
+    /// A transformer of 24 blocks with low-rank adapters of rank 8 beside the four projections of attention.
     private static func lora(_ width: (Int) -> Int) -> [TensorSpecification] {
-        let (vocabulary, model, rank) = (width(32_000), width(1536), width(16))
+        let (vocabulary, model, rank) = (width(32_000), width(1536), width(8))
         func base(_ name: String, _ shape: [Int]) -> TensorSpecification {
             TensorSpecification(
                 name: "base.\(name)", type: .bf16, shape: shape, role: .parameter, group: "base", isFrozen: true)
