@@ -23,7 +23,7 @@ final class SaveSession: Sendable {
         var lastStoredBytes: Int?
         var lastNewBytes: Int?
         var lastReusedBytes = 0
-        var lastStoredChunks: (plan: CapturePlan, areStored: [Bool])?
+        var lastStoredChunks: (plan: CapturePlan, groups: [Manifest.Group], areStored: [Bool])?
         var lastSegmentCount = 0
         var levels: LevelChooser
         var isClosed = false
@@ -149,11 +149,12 @@ final class SaveSession: Sendable {
 
     // MARK: Reuse
 
-    /// Chunks of a plan that its last save found in the store; empty if nothing is known.
-    func likelyStored(_ plan: CapturePlan) -> [Bool] {
+    /// Chunks of a plan that its last save found in the store, or that were not allowed to change since; empty if nothing is known.
+    func likelyStored(_ plan: CapturePlan, _ groups: [Manifest.Group]) -> [Bool] {
         state.withLock { state in
             guard let last = state.lastStoredChunks, last.plan.isSame(as: plan) else { return [] }
-            return last.areStored
+            let isUntouched = zip(groups, last.groups).map { $0.epoch == $1.epoch }
+            return zip(plan.chunks, last.areStored).map { chunk, isStored in isStored || isUntouched[plan.groupOfTensor[chunk.tensor]] }
         }
     }
 
@@ -268,7 +269,7 @@ final class SaveSession: Sendable {
             state.lastNewBytes = report.newBytes
             state.lastReusedBytes = report.reusedBytes + report.derivedBytes
             state.levels.observe(operation.observation)
-            state.lastStoredChunks = reuse == nil ? nil : (operation.plan, operation.storedChunks)
+            state.lastStoredChunks = reuse == nil ? nil : (operation.plan, operation.header.groups, operation.storedChunks)
             return report
         }
     }
