@@ -172,7 +172,8 @@ public final class Checkpointer: Sendable {
             blockCount: plan.blocks.count, pool: session.pool)
         return SaveOperation(
             header: header, planned: planned, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
-            levelReason: reason, reuse: session.reuse, likelyStored: session.likelyStored(plan, header.groups), ticket: ticket, started: started)
+            levelReason: reason, reuse: session.reuse, likelyStored: session.likelyStored(plan, header.groups), ticket: ticket,
+            started: started)
     }
 
     private func header(
