@@ -6,7 +6,7 @@ import Testing
 @Suite struct CopyTests {
     @Test func copiesAndSaysWhat() throws {
         let sample = try Sample()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         let target = sample.folder.path + "/copy"
         #expect(try ckpt("tag", sample.store, "10", "first").status == 0)
         try golden.expect(ckpt("copy", sample.store, target, "--dry-run"), "copy-dry.txt")

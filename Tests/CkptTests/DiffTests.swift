@@ -125,12 +125,12 @@ struct JSONText: StateProvider {
 
     @Test func outputsAreThoseOfTheGoldenFiles() throws {
         let sample = try Sample()
-        let golden = GoldenOutput(folder: sample.folder)
+        let golden = Golden(folder: sample.folder)
         try golden.expect(ckpt("diff", sample.store, "10", "20"), "diff.txt", status: 1)
         try golden.expect(ckpt("diff", sample.store, "10", "20", "--json"), "diff.json", status: 1)
         try golden.expect(ckpt("diff", sample.store, "20", "20", "--epsilon", "0.5"), "diff-equal.txt", status: 0)
         let hostile = try Sample(weight: "<b>\u{1B}[31mred\n")
         let run = try ckpt("diff", hostile.store, "20", "20", "--other-store", sample.store)
-        try GoldenOutput(folder: hostile.folder).expect(run, "diff-hostile.txt", status: 1)
+        try Golden(folder: hostile.folder).expect(run, "diff-hostile.txt", status: 1)
     }
 }

@@ -166,7 +166,7 @@ import Testing
 
     @Test func aStoreInOrder() throws {
         let sample = try Sample()
-        let golden = GoldenOutput(folder: sample.folder)
+        let golden = Golden(folder: sample.folder)
         let before = try sample.folder.trace()
         try golden.expect(ckpt("doctor", sample.store), "doctor.txt", status: 0)
         try golden.expect(ckpt("doctor", sample.store, "--json"), "doctor.json", status: 0)
@@ -188,7 +188,7 @@ import Testing
         let damaged = try problems(sample)
         #expect(damaged.texts("problems").contains { $0.hasPrefix("damage: ") })
         #expect(damaged.texts("advice").contains { $0.hasPrefix("ckpt repair ") })
-        try GoldenOutput(folder: sample.folder).expect(ckpt("doctor", sample.store), "doctor-damage.txt", status: 1)
+        try Golden(folder: sample.folder).expect(ckpt("doctor", sample.store), "doctor-damage.txt", status: 1)
     }
 
     @Test func aStaleCatalogIsTold() throws {

@@ -23,7 +23,7 @@ import Testing
 
     @Test func lsFiltersSortsAndLimits() throws {
         let sample = try branches()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         func ls(_ arguments: String...) throws -> Run { try ckpt(["ls", sample.store] + arguments) }
         try golden.expect(ls("--where", "loss < 0.6 and step >= 20", "--sort", "loss"), "ls-where.txt")
         try golden.expect(ls("--run", "branch", "--json"), "ls-run.json")
@@ -42,7 +42,7 @@ import Testing
 
     @Test func logDrawsTheLineage() throws {
         let sample = try branches()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         try golden.expect(ckpt("log", sample.store), "log.txt")
         #expect(try ckpt("tag", sample.store, "10", "fork").status == 0)
         try golden.expect(ckpt("log", sample.store, "--graph"), "log-graph.txt")

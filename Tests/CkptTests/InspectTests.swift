@@ -114,10 +114,10 @@ import Testing
 
     @Test func outputsAreThoseOfTheGoldenFiles() throws {
         let sample = try Sample()
-        let golden = GoldenOutput(folder: sample.folder)
+        let golden = Golden(folder: sample.folder)
         try golden.expect(ckpt("inspect", sample.store, "20", "--stats"), "inspect.txt", status: 0)
         try golden.expect(ckpt("inspect", sample.store, "20", "--stats", "--json"), "inspect.json", status: 0)
         let hostile = try Sample(weight: "<img src=x>\u{1B}]0;\u{7}\n", runName: "\u{202E}x\r")
-        try GoldenOutput(folder: hostile.folder).expect(ckpt("inspect", hostile.store, "10", "--stats"), "inspect-hostile.txt", status: 0)
+        try Golden(folder: hostile.folder).expect(ckpt("inspect", hostile.store, "10", "--stats"), "inspect-hostile.txt", status: 0)
     }
 }

@@ -21,7 +21,7 @@ import Testing
 
     @Test func prunesBesideARunningTrainer() throws {
         let (sample, checkpointer, trainer) = try history()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         #expect(try ckpt("tag", sample.store, "1", "start").status == 0)
         let rules = ["--keep-last", "2", "--keep-best", "loss:1", "--run", "long"]
         let before = try sample.folder.trace()
@@ -40,7 +40,7 @@ import Testing
 
     @Test func whatIsNoRuleIsUsage() throws {
         let sample = try Sample()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         try golden.expect(ckpt("prune", sample.store), "prune-usage.txt", status: 2)
         for arguments in [["--keep-last", "0"], ["--keep-within", "7"], ["--keep-best", "loss"], ["--keep-every", "-1"]] {
             #expect(try ckpt(["prune", sample.store] + arguments).status == 2)

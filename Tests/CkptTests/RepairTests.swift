@@ -12,7 +12,7 @@ import Testing
 
     @Test func aDamagedStoreIsPutInOrder() throws {
         let sample = try damaged()
-        let golden = GoldenOutput(folder: sample.folder)
+        let golden = Golden(folder: sample.folder)
         let before = try sample.folder.trace()
         try golden.expect(ckpt("repair", sample.store, "--dry-run"), "repair-dry.txt", status: 1)
         #expect(try sample.folder.trace() == before)
@@ -30,7 +30,7 @@ import Testing
 
     @Test func jsonTellsTheSame() throws {
         let sample = try damaged()
-        try GoldenOutput(folder: sample.folder).expect(ckpt("repair", sample.store, "--json"), "repair.json", status: 1)
+        try Golden(folder: sample.folder).expect(ckpt("repair", sample.store, "--json"), "repair.json", status: 1)
     }
 
     @Test func aCatalogThatIsRubbishIsBuiltAgain() throws {

@@ -230,7 +230,7 @@ import Testing
 
     @Test func outputsAreThoseOfTheGoldenFiles() throws {
         let sample = try Sample()
-        let golden = GoldenOutput(folder: sample.folder)
+        let golden = Golden(folder: sample.folder)
         let page = sample.folder.path + "/page.html"
         try golden.expect(ckpt("report", sample.store, "-o", page, "--json"), "report.json", status: 0)
         try golden.expect(ckpt("report", sample.store, "-o", page, "--force"), "report.txt", status: 0)

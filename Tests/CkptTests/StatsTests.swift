@@ -7,7 +7,7 @@ import Testing
 @Suite struct StatsTests {
     @Test func saysWhatTakesTheSpace() throws {
         let sample = try Sample()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         try FileManager.default.removeItem(atPath: sample.store + "/catalog.sqlite")  // its size depends on SQLite
         try golden.expect(ckpt("stats", sample.store), "stats.txt")
         try golden.expect(ckpt("stats", sample.store, "--json"), "stats.json")

@@ -6,7 +6,7 @@ import Testing
 @Suite struct TagTests {
     @Test func tagsAndPinsAreMadeShownAndTakenAway() throws {
         let sample = try Sample()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         try golden.expect(ckpt("tag", sample.store), "tag-none.txt")
         try golden.expect(ckpt("tag", sample.store, "10", "first"), "tag.txt")
         try golden.expect(ckpt("tag", sample.store, "best:loss", "good-1", "--json"), "tag.json")

@@ -48,7 +48,7 @@ import Testing
 
     @Test func outputsAreThoseOfTheGoldenFiles() throws {
         let sample = try Sample()
-        let golden = GoldenOutput(folder: sample.folder)
+        let golden = Golden(folder: sample.folder)
         try golden.expect(ckpt("verify", sample.store), "verify.txt", status: 0)
         try golden.expect(ckpt("verify", sample.store, "--quick", "--json"), "verify-quick.json", status: 0)
         let place = try sample.place(of: "model.bias", step: 20)

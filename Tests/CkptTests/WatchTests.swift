@@ -6,7 +6,7 @@ import Testing
 @Suite struct WatchTests {
     @Test func onceShowsWhatThereIs() throws {
         let sample = try Sample()
-        var golden = Golden(sample)
+        let golden = Golden(sample)
         try golden.expect(ckpt("watch", sample.store, "--once"), "watch.txt")
         try golden.expect(ckpt("watch", sample.store, "--once", "--json"), "watch.json")
         #expect(try ckpt("watch", sample.store, "--timeout", "0.2").status == 0)
