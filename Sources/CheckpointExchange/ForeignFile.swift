@@ -5,7 +5,7 @@ package import SystemPackage
 /// A foreign file, lent to the engine as a device: memory that it cannot read itself and has copied for it, a chunk at a time.
 ///
 /// Nothing is mapped, so that a file which is cut short while it is read is an error and not a signal; and nothing is held.
-package final class ForeignFile: Device {
+package final class ForeignFile: FileDevice {
     package let path: FilePath
     /// Size in bytes, when it was opened.
     package let size: Int
@@ -41,10 +41,6 @@ package final class ForeignFile: Device {
     // MARK: Device
 
     package var name: String { path.string }
-    package func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
-    package func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
-    package func orderCopiesAfterTrainer() {}
-    package func finish(_ copy: DeviceCopy) {}
 
     package func startCopy(
         from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer

@@ -4,7 +4,7 @@ package import CheckpointState
 package import SystemPackage
 
 /// A file that is written, lent to the engine as a device: what is restored into it is on its way to the disk at once, and is never held.
-package final class OutputFile: Device {
+package final class OutputFile: FileDevice {
     package let path: FilePath
     private let file: any WritableFile
 
@@ -30,10 +30,6 @@ package final class OutputFile: Device {
     // MARK: Device
 
     package var name: String { path.string }
-    package func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
-    package func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
-    package func orderCopiesAfterTrainer() {}
-    package func finish(_ copy: DeviceCopy) {}
 
     package func startCopy(
         from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer
