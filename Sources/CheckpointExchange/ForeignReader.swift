@@ -28,7 +28,7 @@ package struct ForeignReader {
 
     /// Reads a file of one format, or of that which its content shows.
     package func read(_ path: FilePath, as format: ForeignFormat? = nil) throws(ExchangeError) -> ForeignCheckpoint {
-        let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
+        let kind = try kind(of: path)
         let checkpoint = kind == .directory ? try readDirectory(path, format) : try readFile(path, format)
         if let format, checkpoint.format != format {
             throw .refused(path.string, "it is \(checkpoint.format.rawValue), not \(format.rawValue)")
@@ -37,11 +37,18 @@ package struct ForeignReader {
         return checkpoint
     }
 
+    private func kind(of path: FilePath) throws(ExchangeError) -> FileKind {
+        if let kind = try exchanging({ () throws(FileSystemError) in try files.kind(of: path) }) { return kind }
+        var error = ExchangeError(FileSystemError("stat(2)", path, .noSuchFileOrDirectory))
+        error.message = "\(path): there is no such file or directory"
+        throw error
+    }
+
     /// Reads a file that holds one tensor's row-major, little-endian bytes.
     package func readRaw(_ path: FilePath, _ raw: Raw) throws(ExchangeError) -> ForeignCheckpoint {
         let file = try ForeignFile(path, in: files)
         guard let bytes = TensorShape.byteCount(raw.shape, raw.type), bytes == file.size else {
-            throw .damage(path.string, "it has \(file.size) bytes, which are no \(raw.shape) of \(raw.type)")
+            throw .damage(path.string, "it has \(file.size) bytes, which is not the size of \(raw.shape) of \(raw.type)")
         }
         var checkpoint = ForeignCheckpoint(.raw)
         checkpoint.tensors = [try ForeignTensor(raw.name, raw.type, raw.shape, in: file.lend(0..<file.size))]

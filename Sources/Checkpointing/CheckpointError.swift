@@ -101,15 +101,17 @@ extension CheckpointError {
     package init(_ error: FormatError, path: String) {
         self.init(
             error.kind == .damage ? .damaged : .unsupported, "\(path): \(error)",
-            remedy: error.kind == .damage ? nil : "Use a newer version of ckpt", path: path, offset: error.offset)
+            remedy: error.kind == .damage ? Self.remedyOfDamage : "Use a newer version of ckpt", path: path, offset: error.offset)
     }
+
+    private static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
 
     package init(_ error: SegmentError) {
         switch error {
         case .io(let cause): self.init(cause)
         case .format(let path, let cause): self.init(cause, path: path.string)
         case .codec(let path, let offset, _):
-            self.init(.damaged, error.description, path: path.string, offset: offset)
+            self.init(.damaged, error.description, remedy: Self.remedyOfDamage, path: path.string, offset: offset)
         case .outOfMemory: self.init(.outOfMemory, error.description, remedy: "Free memory and try again")
         case .poisoned: self.init(.io, error.description)
         }

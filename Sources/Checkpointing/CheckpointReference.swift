@@ -14,7 +14,8 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
     case best(metric: String, isLargest: Bool)
 
     /// Parses `latest`, a step (`1000`, `step-1000`, `step_001000`), `best:METRIC` (the smallest; `best:METRIC:max` the largest,
-    /// `best:METRIC:min` as without), an id prefix, or a tag. Digits alone are a step.
+    /// `best:METRIC:min` as without), an id prefix, or a tag. Up to 11 digits alone are a step;
+    /// 12 are as many as tables show of an id.
     public init?(_ text: String) {
         if text == "latest" {
             self = .latest
@@ -32,8 +33,10 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static func step(in text: String) -> Int? {
-        let digits = text.hasPrefix("step-") || text.hasPrefix("step_") ? text.dropFirst(5) : text[...]
-        guard (1...19).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        let isMarked = text.hasPrefix("step-") || text.hasPrefix("step_")
+        let digits = isMarked ? text.dropFirst(5) : text[...]
+        let isNumber = digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        guard isNumber, (1...(isMarked ? 19 : 11)).contains(digits.utf8.count) else { return nil }
         return Int(digits)
     }
 

@@ -71,6 +71,8 @@ public struct CheckpointerOptions: Sendable {
     public var traceEventsMax = 100_000
     /// For measuring.
     package var mechanisms = Mechanisms()
+    /// Called by whoever is about to let writes to guarded pages through: a test makes him slow.
+    package var beforeRelease: (@Sendable () -> Void)?
 
     /// The defaults.
     public init() {}

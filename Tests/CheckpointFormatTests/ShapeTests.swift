@@ -27,6 +27,35 @@ struct ShapeTests {
         #expect(TensorShape.rowMajorStrides([0, 1 << 40, 1 << 40]).last == 1)
     }
 
+    @Test("Runs of two shards are what they have in common, once", arguments: Seeds.first(300))
+    func overlap(_ seed: UInt64) {
+        var random = SeededGenerator(seed)
+        let shape = (0..<random.below(5)).map { _ in 1 + random.below(5) }
+        func shard() -> ShardDescriptor {
+            let offset = shape.map { random.below($0) }
+            return .init(offset: offset, extent: shape.indices.map { 1 + random.below(shape[$0] - offset[$0]) })
+        }
+        let (a, b) = (shard(), shard())
+        let (inA, inB) = (elements(of: a), elements(of: b))
+        var expected: [[Int]: [Int]] = [:]
+        for (place, index) in inA where inB[place] != nil { expected[place] = [index, inB[place] ?? -1] }
+        var found: [[Int]] = []
+        if let overlap = ShardOverlap(a, b) {
+            overlap.forEachRun { x, y in found += (0..<overlap.runElements).map { [x + $0, y + $0] } }
+        }
+        #expect(found.sorted { $0[0] < $1[0] } == expected.values.sorted { $0[0] < $1[0] })
+        #expect(found.map { $0[0] } == found.map { $0[0] }.sorted() && found.map { $0[1] } == found.map { $0[1] }.sorted())
+    }
+
+    /// Of every element its place in the tensor, and its index in the shard's row-major order.
+    private func elements(of shard: ShardDescriptor) -> [[Int]: Int] {
+        var places: [[Int]] = [[]]
+        for (offset, extent) in zip(shard.offset, shard.extent) {
+            places = places.flatMap { place in (offset..<offset + extent).map { place + [$0] } }
+        }
+        return Dictionary(uniqueKeysWithValues: places.enumerated().map { ($1, $0) })
+    }
+
     @Test("A shard inside, and shards that overlap, against a count of elements", arguments: Seeds.first(300))
     func shards(_ seed: UInt64) {
         var random = SeededGenerator(seed)

@@ -112,6 +112,10 @@ struct MarkTests {
         #expect(CheckpointReference("best:") == nil && CheckpointReference("best::max") == nil)
         #expect(try CheckpointReference("v1.0") == .tag(tag("v1.0")))
         #expect(CheckpointReference("beef") == .id(prefix: "beef"))
+        // A table shows 12 digits of an id, which may all be decimal.
+        #expect(CheckpointReference("123456789012") == .id(prefix: "123456789012"))
+        #expect(CheckpointReference("12345678901") == .step(12_345_678_901))
+        #expect(CheckpointReference("step-9223372036854775807") == .step(.max))
         #expect(CheckpointReference("12345678901234567890") == .id(prefix: "12345678901234567890"))
     }
 

@@ -14,7 +14,7 @@ struct TornSnapshotTests {
     /// - Returns: for each checkpoint, the distinct values found in it.
     private func train(
         _ fence: Fence, _ placement: Placement = .host, seed: UInt64, capture: CheckpointerOptions.Capture = .fenced,
-        compression: Compression = .none
+        compression: Compression = .none, beforeRelease: (@Sendable () -> Void)? = nil
     ) throws -> [(step: Int, values: Set<UInt64>)] {
         let memory = InMemoryFileSystem()
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
@@ -25,6 +25,7 @@ struct TornSnapshotTests {
         var options = smallOptions(workers: 2)
         options.capture = capture
         options.compression = compression
+        options.beforeRelease = beforeRelease
         // With large chunks all groups are captured together.
         if seed == 3 { options.chunkBytes = 256 << 10 }
         let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
@@ -85,7 +86,22 @@ struct TornSnapshotTests {
         "guarded, without any fence, every checkpoint holds exactly its own step", .enabled(if: GuardSupport.refusalToHold == nil),
         arguments: [Compression.none, .lz4], 1...3 as ClosedRange<UInt64>)
     func guardedIsWhole(compression: Compression, seed: UInt64) throws {
-        let checkpoints = try train(.none, seed: seed, capture: .guarded, compression: compression)
+        try expectGuardedIsWhole(compression, seed)
+    }
+
+    /// A page that was let through for one save may be protected for the next by the time at which somebody else lets it through.
+    @Test(
+        "guarded, whoever lets writes through is slow", .enabled(if: GuardSupport.refusalToHold == nil),
+        arguments: 1...6 as ClosedRange<UInt64>)
+    func slowReleasesAreWhole(seed: UInt64) throws {
+        let random = Monitor(SeededGenerator(seed))
+        try expectGuardedIsWhole(.none, seed) {
+            sleepMilliseconds(random.withLock { Bool.random(using: &$0) ? Double.random(in: 0...8, using: &$0) : 0 })
+        }
+    }
+
+    private func expectGuardedIsWhole(_ compression: Compression, _ seed: UInt64, beforeRelease: (@Sendable () -> Void)? = nil) throws {
+        let checkpoints = try train(.none, seed: seed, capture: .guarded, compression: compression, beforeRelease: beforeRelease)
         #expect(checkpoints.count > 5, "seed \(seed)")
         for (step, values) in checkpoints { #expect(values == [UInt64(step)], "step \(step), seed \(seed)") }
     }

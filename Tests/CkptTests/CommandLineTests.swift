@@ -20,16 +20,6 @@ import Testing
     }
 
     @Test(arguments: [
-        "ls", "inspect", "verify", "restore", "diff", "import", "export", "bench", "log", "stats", "tag", "pin", "unpin", "prune", "copy",
-        "report", "watch", "repair", "doctor",
-    ])
-    func everyVerbHasHelpWithAnExample(_ verb: String) throws {
-        let help = try ckpt(verb, "--help")
-        #expect(help.status == 0 && help.output.contains("Example: ckpt \(verb) "))
-        #expect(help.output.contains("--json"))
-    }
-
-    @Test(arguments: [
         ["ls"], ["fly", "s"], ["ls", "s", "--limit", "0"], ["inspect", "s", "a/b"], ["diff", "s", "1"], ["restore", "s"],
         ["ls", "s", "--what\u{1B}[31m"],
     ])
@@ -83,19 +73,6 @@ import Testing
         try shell.run()
         shell.waitUntilExit()
         #expect(shell.terminationStatus == 5)
-    }
-
-    @Test func aPipeGetsNeitherProgressNorColour() throws {
-        let sample = try Sample()
-        let page = sample.folder.path + "/page.html"
-        for arguments in [
-            ["verify", sample.store], ["inspect", sample.store, "--digests"], ["inspect", sample.store, "--stats"],
-            ["diff", sample.store, "10", "20"], ["report", sample.store, "-o", page], ["repair", sample.store], ["doctor", sample.store],
-        ] {
-            let run = try ckpt(arguments)
-            #expect(run.errors.isEmpty)
-            #expect(!run.output.contains("\u{1B}") && !run.output.contains("\r"))
-        }
     }
 
     @Test func hostileNamesDoNoHarm() throws {

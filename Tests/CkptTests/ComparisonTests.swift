@@ -1,6 +1,7 @@
 import CheckpointFormat
 import CheckpointState
 import Checkpointing
+import Foundation
 import Testing
 
 /// Differences of tensors, element by element and chunk by chunk.
@@ -93,6 +94,52 @@ import Testing
         #expect(result.isEqual)
         #expect(result.readBytes == 4 * 16384)
         #expect(try stores[0].compare(.latest, with: .latest).readBytes == 0)
+    }
+
+    /// One tensor as two shards, each a chunk of 32 rows: the same elements, then cut by columns, which puts other elements together.
+    @Test func anotherShardingIsComparedElementByElement() throws {
+        let sample = try Sample()
+        func forge(step: Int, _ descriptors: [ShardDescriptor]) throws {
+            try sample.forge { manifest in
+                manifest.step = step
+                let first = manifest.tensors[0].shards[0].chunks.lowerBound
+                manifest.tensors[0].shards = descriptors.enumerated().map { .init(descriptor: $1, chunks: first + $0..<first + $0 + 1) }
+            }
+        }
+        func diff(_ step: String) throws -> Fields { try ckpt("diff", sample.store, "20", step, "--json").json() }
+        try forge(step: 30, [.init(offset: [0, 0], extent: [32, 64]), .init(offset: [32, 0], extent: [32, 64])])
+        let rows = try diff("30")
+        #expect(rows.flag("equal") == true && rows.integer("read_bytes") == 2 * 16384)
+        try forge(step: 31, [.init(offset: [0, 0], extent: [64, 32]), .init(offset: [0, 32], extent: [64, 32])])
+        let weight = try #require(try diff("31").element("tensors", named: "model.weight")).object("difference")
+        let distances = (0..<4096).map { index in
+            let (row, column) = (index / 64, index % 64)
+            return abs(index - (column / 32 * 2048 + row * 32 + column % 32))
+        }
+        #expect(weight.integer("compared") == 4096 && weight.integer("changed") == distances.count { $0 > 0 })
+        #expect(weight.number("max_abs") == Double(distances.max() ?? 0) / 8)
+        let norm = (distances.reduce(0.0) { $0 + Double($1 * $1) / 64 }).squareRoot()
+        #expect(abs((weight.number("l2") ?? 0) / norm - 1) < 1e-12)
+    }
+
+    @Test func aChangedTensorIsReadWholeIfAsked() throws {
+        let sample = try Sample()
+        let trainer = try Trainer()
+        var options = CheckpointerOptions()
+        (options.chunkBytes, options.arenaBytes) = (8192, 1 << 20)
+        let checkpointer = try Checkpointer(store: openSoon(sample.store, for: .writing), state: trainer.state(), options: options)
+        checkpointer.mutate { trainer.weight.region.prefix(4).store([0, 0, 0, 64]) }
+        try checkpointer.save(step: 40).wait()
+        try checkpointer.close()
+        for (arguments, compared) in [([], 2048), (["--whole"], 4096)] {
+            let json = try ckpt(["diff", sample.store, "10", "40", "--tensor", "model.*", "--json"] + arguments).json()
+            let weight = try #require(json.element("tensors", named: "model.weight")).object("difference")
+            #expect(weight.integer("compared") == compared && weight.integer("changed") == 1 && weight.number("max_abs") == 2)
+            // 0, 1/8, 2/8 ... in which the first has become 2.
+            let all = (0..<compared).reduce(0.0) { $0 + Double($1 * $1) / 64 }
+            #expect(abs((weight.number("cosine") ?? 0) - (all / (all + 4)).squareRoot()) < 1e-12)
+            #expect(json.integer("read_bytes") == 2 * 4 * compared)
+        }
     }
 
     @Test func anotherShapeIsAnotherForm() throws {

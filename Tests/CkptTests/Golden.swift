@@ -17,24 +17,34 @@ func openSoon(_ path: String, for access: CheckpointStore.Access) throws -> Chec
 /// places of blocks, which threads share out as they come, `<offset>`, and paths of the sample `<folder>`. With `CKPT_UPDATE_GOLDEN=1` the
 /// files are written anew.
 final class Golden {
-    private let folder: String
+    /// Where the files are.
+    static let folder = checkout.appendingPathComponent("Tests/CkptTests/Golden")
+
+    private let place: String
+    private let hidesNumbers: Bool
     private var ids: [String] = []
 
     convenience init(_ sample: Sample) { self.init(folder: sample.folder) }
 
-    init(folder: Folder) { self.folder = folder.path }
+    /// - Parameter hidesNumbers: every number becomes `<n>`, for what is measured.
+    init(folder: Folder, hidesNumbers: Bool = false) {
+        place = folder.path
+        self.hidesNumbers = hidesNumbers
+    }
 
     func expect(_ run: Run, _ name: String, status: Int32 = 0, sourceLocation: SourceLocation = #_sourceLocation) throws {
         #expect(run.status == status, "\(run.errors)", sourceLocation: sourceLocation)
         let text = normalized(run.output + run.errors)
-        let file = checkout.appendingPathComponent("Tests/CkptTests/Golden/\(name)")
+        let file = Self.folder.appendingPathComponent(name)
         if ProcessInfo.processInfo.environment["CKPT_UPDATE_GOLDEN"] == "1" { try Data(text.utf8).write(to: file) }
         let expected = try String(contentsOf: file, encoding: .utf8)
         #expect(text == expected, sourceLocation: sourceLocation)
     }
 
-    private func normalized(_ text: String) -> String {
-        var text = text.replacingOccurrences(of: folder, with: "<folder>")
+    func normalized(_ text: String) -> String {
+        var text = text.replacingOccurrences(of: place, with: "<folder>")
+        if hidesNumbers { text = replace(text, #"(?<![\w.])-?\d+(\.\d+)*(e[-+]?\d+)?"#) { _ in "<n>" } }
+        if hidesNumbers { text = replace(text, #"(?<=max_is_first)( +|":)(yes|no|true|false)"#) { _ in " <flag>" } }
         text = replace(text, #"[0-9a-f]{32}|(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])"#) { id in
             // The first digits stand for the whole.
             let short = String(id.prefix(12))

@@ -25,7 +25,7 @@ import Testing
         #expect(try ckpt("tag", sample.store, "1", "start").status == 0)
         let rules = ["--keep-last", "2", "--keep-best", "loss:1", "--run", "long"]
         let before = try sample.folder.trace()
-        try golden.expect(ckpt(["prune", sample.store, "--dry-run"] + rules), "prune-dry.txt")
+        try golden.expect(ckpt(["prune", sample.store, "--dry-run"] + rules), "prune.txt")
         #expect(try sample.folder.trace() == before)
         try golden.expect(ckpt(["prune", sample.store, "--json"] + rules), "prune.json")
         try golden.expect(ckpt(["prune", sample.store] + rules), "prune-again.txt")

@@ -17,8 +17,8 @@ import Testing
         try golden.expect(ckpt("unpin", sample.store, "20", "--json"), "unpin.json")
         try golden.expect(ckpt("tag", sample.store), "tag-list.txt")
         try golden.expect(ckpt("tag", sample.store, "--json"), "tag-list.json")
-        try golden.expect(ckpt("ls", sample.store), "ls-tags.txt")
-        try golden.expect(ckpt("ls", sample.store, "--json"), "ls-tags.json")
+        try golden.expect(ckpt("ls", sample.store), "ls.txt")
+        try golden.expect(ckpt("ls", sample.store, "--json"), "ls.json")
         let inspected = try ckpt("inspect", sample.store, "first", "--json").json()
         #expect(inspected.texts("tags") == ["first"] && inspected.flag("pinned") == true)
         #expect(try ckpt("inspect", sample.store, "first").output.contains("tags        first (pinned)"))
@@ -60,7 +60,7 @@ import Testing
         let sample = try Sample()
         #expect(try ckpt("tag", sample.store, "step_000010", "first").status == 0)
         let id = try #require(try ckpt("inspect", sample.store, "first", "--json").json().text("id"))
-        for reference in ["10", "step-10", "first", String(id.prefix(6)), "best:loss:max"] {
+        for reference in ["10", "step-10", "first", String(id.prefix(12)), "best:loss:max"] {
             #expect(try ckpt("inspect", sample.store, reference, "--json").json().integer("step") == 10)
             #expect(try ckpt("diff", sample.store, "10", reference).status == 0)
             #expect(try ckpt("verify", sample.store, reference).status == 0)

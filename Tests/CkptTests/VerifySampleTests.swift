@@ -50,7 +50,7 @@ import Testing
         let sample = try Sample()
         let golden = Golden(folder: sample.folder)
         try golden.expect(ckpt("verify", sample.store), "verify.txt", status: 0)
-        try golden.expect(ckpt("verify", sample.store, "--quick", "--json"), "verify-quick.json", status: 0)
+        try golden.expect(ckpt("verify", sample.store, "--quick", "--json"), "verify.json", status: 0)
         let place = try sample.place(of: "model.bias", step: 20)
         try sample.folder.damage(place.file, at: place.offset)
         try golden.expect(ckpt("verify", sample.store, "20"), "verify-damage.txt", status: 1)

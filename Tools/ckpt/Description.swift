@@ -42,18 +42,9 @@ extension Manifest {
         ])
     }
 
-    /// The tensors whose name matches, with their places in the manifest.
-    func tensors(matching pattern: NamePattern?) throws -> [(number: Int, record: TensorRecord)] {
-        let matching = tensors.enumerated().filter { pattern?.matches($0.element.name) ?? true }
-        if let pattern, matching.isEmpty {
-            throw CheckpointError(
-                .notFound, "no tensor of step \(step) matches \(pattern)", remedy: "ckpt inspect lists them all")
-        }
-        return matching.map { ($0.offset, $0.element) }
-    }
-
     /// Those of which the name matches one of the patterns; all if there is none.
-    func tensors(matching patterns: [NamePattern]) throws -> [(number: Int, record: TensorRecord)] {
+    func tensors(matching globs: [String]) throws -> [(number: Int, record: TensorRecord)] {
+        let patterns = globs.map { NamePattern($0) }
         let matching = tensors.enumerated().filter { tensor in patterns.isEmpty || patterns.contains { $0.matches(tensor.element.name) } }
         if !patterns.isEmpty, matching.isEmpty {
             let names = patterns.map(\.description).joined(separator: ", ")

@@ -13,13 +13,13 @@ struct Diff: Verb {
             Example: ckpt diff runs/first 1000 2000 --tensor 'model.*'
             Example: ckpt diff runs/first latest weights.safetensors --epsilon 1e-6
 
-            Chunks that are equal are not read; the L2 norm in proportion and the cosine are those of the chunks that were. Objects \
-            are compared as values; a file has none. Exit code 0 means equal, 1 different.
+            Chunks that are equal are not read; the L2 norm in proportion and the cosine are those of the chunks that were, or with \
+            --whole of every tensor that has changed. Objects are compared as values; a file has none. Exit code 0 means equal, 1 different.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The first: latest, a step, or the first digits of an id.", valueName: "a"))
+    @Argument(help: ArgumentHelp("The first: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "a"))
     var before: CheckpointReference
 
     @Argument(
@@ -34,7 +34,10 @@ struct Diff: Verb {
     @Option(help: ArgumentHelp("Elements that are no further apart than this count as equal.", valueName: "distance"))
     var epsilon: Double?
 
-    @Option(help: ArgumentHelp("Compares only tensors of this name, and no objects; * and ? are wild; may repeat.", valueName: "glob"))
+    @Flag(help: "Reads tensors that have changed whole.")
+    var whole = false
+
+    @Option(help: ArgumentHelp("Compares only tensors of this name, and no objects; * and ? are wild; may be repeated.", valueName: "glob"))
     var tensor: [String] = []
 
     func validate() throws {
@@ -46,25 +49,29 @@ struct Diff: Verb {
         let store = try common.open()
         let old = try store.find(before).manifest
         let (result, label, name) = try compare(store, old)
+        ProgressLine.clear()
         if common.json { printJSON(result, old, label) } else { printText(result, old, name) }
         return result.isEqual ? .fine : .difference
     }
 
     /// - Returns: the second side as JSON and as text besides.
     private func compare(_ store: CheckpointStore, _ old: Manifest) throws -> (CheckpointComparison, JSONValue, String) {
-        let patterns = tensor.map { NamePattern($0) }
+        var options = CheckpointComparison.Options()
+        (options.epsilon, options.patterns, options.readsChangedWhole) = (epsilon, tensor.map { NamePattern($0) }, whole)
+        let progress = ProgressLine("comparing")
+        options.onProgress = { progress.show($0, of: $1) }
         switch after {
         case .checkpoint(let reference):
             let other = try otherStore.map { try CheckpointStore.open($0, for: .reading) { Output.warn($0) } } ?? store
             let new = try other.find(reference).manifest
-            let result = try store.compare(old, with: new, of: other, epsilon: epsilon, matching: patterns)
+            let result = try store.compare(old, with: new, of: other, options)
             return (result, .label(new.id, new.run, new.step), "step \(new.step) (\(Output.short(new.id)))")
         case .file(let path):
             let result = try exchanging {
                 let files = POSIXFileSystem(usesDirectIO: false)
                 let file = try ForeignReader(files, spillDirectory: "/tmp").read(FilePath(path), as: .safetensors)
                 let state = State(children: file.tensors.map { TensorState($0.name, $0.view) })
-                return try store.compare(old, with: state, epsilon: epsilon, matching: patterns)
+                return try store.compare(old, with: state, options)
             }
             return (result, .object([.init("path", .string(path))]), path)
         }

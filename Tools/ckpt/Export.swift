@@ -17,7 +17,7 @@ struct Export: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
     @Option(help: "The format: safetensors.")
@@ -29,8 +29,8 @@ struct Export: Verb {
     @Option(help: ArgumentHelp("Tensor bytes in a file of a directory: bytes, or with KB, MB, GB, KiB, MiB, GiB.", valueName: "size"))
     var maxShardSize = ByteSize(5_000_000_000, "5GB")
 
-    @Option(help: ArgumentHelp("Exports only tensors of this name; * and ? are wild.", valueName: "glob"))
-    var tensor: String?
+    @Option(help: ArgumentHelp("Exports only tensors of this name; * and ? are wild; may be repeated.", valueName: "glob"))
+    var tensor: [String] = []
 
     @Option(help: ArgumentHelp("Writes another beginning of names; may be repeated.", valueName: "from=to"))
     var rename: [Assignment] = []
@@ -51,7 +51,7 @@ struct Export: Verb {
             path: output, shardBytesMax: maxShardSize.bytes, renaming: try Renaming(prefixes: rename, file: names),
             includesObjects: objects, force: force)
         let (report, skipped) = try store.withWhole(reference) { manifest in
-            try file.write(manifest, manifest.tensors(matching: tensor.map { NamePattern($0) }).map(\.record), from: store)
+            try file.write(manifest, manifest.tensors(matching: tensor).map(\.record), from: store)
         }
         if common.json { Output.json(report.json(skipped)) } else { Output.line(report.text("exported", output)) }
         return .fine

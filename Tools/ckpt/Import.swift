@@ -37,7 +37,7 @@ struct Import: Verb {
     @Option(help: ArgumentHelp("A metric of the checkpoint; may be repeated.", valueName: "name=value"))
     var metric: [Assignment] = []
 
-    @Option(help: "none, lz4, zstd or zstd:LEVEL.")
+    @Option(help: "\(Compression.forms).")
     var compression = Compression.none
 
     @Option(

@@ -16,10 +16,10 @@ struct Inspect: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(help: ArgumentHelp("Shows only tensors of this name; * and ? are wild; may repeat.", valueName: "glob"))
+    @Option(help: ArgumentHelp("Shows only tensors of this name; * and ? are wild; may be repeated.", valueName: "glob"))
     var tensor: [String] = []
 
     @Flag(help: "Adds minimum, maximum, mean, standard deviation, norm, counts of nan, infinities and zeros, and a histogram.")
@@ -32,7 +32,7 @@ struct Inspect: Verb {
         let store = try common.open()
         let (manifest, skipped) = try store.find(reference)
         let reader = ContentReader(store: store, manifest: manifest)
-        let records = try manifest.tensors(matching: tensor.map { NamePattern($0) } as [NamePattern]).map(\.record)
+        let records = try manifest.tensors(matching: tensor).map(\.record)
         let hashes = digests ? try hashes(of: records, reader) : records.map { _ in nil }
         let objects = try manifest.objects.map { try ObjectContent($0, reader) }
         let figures = stats ? try figures(of: records, TensorStream(store: store, manifest: manifest)) : records.map { _ in nil }

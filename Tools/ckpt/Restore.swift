@@ -16,7 +16,7 @@ struct Restore: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
     @Option(
@@ -31,8 +31,8 @@ struct Restore: Verb {
     @Flag(help: "Raw files: equal tensors, as tied weights are, share one file.")
     var aliases = false
 
-    @Option(help: ArgumentHelp("Restores only tensors of this name; * and ? are wild.", valueName: "glob"))
-    var tensor: String?
+    @Option(help: ArgumentHelp("Restores only tensors of this name; * and ? are wild; may be repeated.", valueName: "glob"))
+    var tensor: [String] = []
 
     func execute() throws -> ExitCode {
         let store = try common.open()
@@ -46,7 +46,7 @@ struct Restore: Verb {
 
     private func restoreRaw(_ store: CheckpointStore) throws {
         let (files, _) = try store.withWhole(reference) { manifest in
-            let tensors = try manifest.tensors(matching: tensor.map { NamePattern($0) })
+            let tensors = try manifest.tensors(matching: tensor)
             var files = try RawFiles(of: manifest, in: store, to: output, sharesFiles: aliases)
             do { try files.write(tensors) } catch {
                 files.undo()
@@ -63,7 +63,7 @@ struct Restore: Verb {
             path: output, shardBytesMax: 5_000_000_000, renaming: try Renaming(prefixes: [], file: nil), includesObjects: false,
             force: false)
         let (report, skipped) = try store.withWhole(reference) { manifest in
-            try file.write(manifest, manifest.tensors(matching: tensor.map { NamePattern($0) }).map(\.record), from: store)
+            try file.write(manifest, manifest.tensors(matching: tensor).map(\.record), from: store)
         }
         if common.json { Output.json(report.json(skipped)) } else { Output.line(report.text("restored", output)) }
     }

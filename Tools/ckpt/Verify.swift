@@ -16,7 +16,7 @@ struct Verify: Verb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("One checkpoint: latest, a step, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("One checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
     var reference: CheckpointReference?
 
     @Flag(help: "Verifies the whole store, as without REF.")

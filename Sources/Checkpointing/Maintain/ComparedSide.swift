@@ -5,7 +5,7 @@ internal import CheckpointState
 /// A tensor that is compared, wherever its bytes lie.
 struct ComparedTensor {
     enum Content {
-        case record(TensorRecord, [(descriptor: ShardDescriptor, extents: [ChunkExtent])])
+        case shards([(descriptor: ShardDescriptor, extents: [ChunkExtent])])
         case view(TensorView)
     }
 
@@ -13,23 +13,40 @@ struct ComparedTensor {
     let form: CheckpointComparison.Form
     let content: Content
 
-    /// Pairs of shards that hold the same elements; nil if the two are cut differently.
-    func shards(like other: ComparedTensor) -> [(ComparedShard, ComparedShard)]? {
-        guard case .record(_, let own) = content else { return nil }
+    /// Bytes of all elements.
+    var byteCount: Int { TensorShape.byteCount(form.shape, form.type) ?? 0 }
+
+    /// What is compared with what, each element once. Two that are cut alike are compared shard by shard.
+    func pairs(with other: ComparedTensor) -> [ComparedPair] {
+        guard case .shards(let own) = content else { preconditionFailure("lent tensors are the second side") }
         switch other.content {
-        case .record(_, let others):
-            guard own.map(\.descriptor) == others.map(\.descriptor) else { return nil }
-            return zip(own, others).map { (.chunks($0.extents), .chunks($1.extents)) }
-        case .view(let view):
-            var pairs: [(ComparedShard, ComparedShard)] = []
-            for shard in own {
-                // A shard of a tensor of the same shape lies inside of it.
-                guard let part = try? view.part(shard.descriptor) else { return nil }
-                pairs.append((.chunks(shard.extents), .view(part)))
+        case .shards(let others):
+            guard own.map(\.descriptor) != others.map(\.descriptor) else {
+                return zip(own, others).map { ComparedPair(before: .chunks($0.extents), after: .chunks($1.extents), overlap: nil) }
             }
-            return pairs
+            return own.flatMap { old in
+                others.compactMap { new in
+                    ShardOverlap(old.descriptor, new.descriptor).map {
+                        ComparedPair(before: .chunks(old.extents), after: .chunks(new.extents), overlap: $0)
+                    }
+                }
+            }
+        case .view(let view):
+            return own.map { shard in
+                // It throws for nothing else.
+                guard let part = try? view.part(shard.descriptor) else { preconditionFailure("a shard of a manifest lies in its tensor") }
+                return ComparedPair(before: .chunks(shard.extents), after: .view(part), overlap: nil)
+            }
         }
     }
+}
+
+/// Shards of which some elements are compared.
+struct ComparedPair {
+    let before: ComparedShard
+    let after: ComparedShard
+    /// What the two have in common; nil if they are the same shard.
+    let overlap: ShardOverlap?
 }
 
 /// Elements that lie in chunks of known hashes, or in memory that is lent.
@@ -39,6 +56,13 @@ enum ComparedShard {
 
     var extents: [ChunkExtent] {
         if case .chunks(let extents) = self { extents } else { [] }
+    }
+
+    var byteCount: Int {
+        switch self {
+        case .chunks(let extents): extents.last?.range.upperBound ?? 0
+        case .view(let view): view.byteCount
+        }
     }
 }
 
@@ -59,7 +83,7 @@ struct ComparedSide {
         tensors = manifest.tensors.map { record in
             let shards = record.shards.map { ($0.descriptor, manifest.extents($0.chunks)) }
             return ComparedTensor(
-                name: record.name, form: .init(type: record.type, shape: record.shape), content: .record(record, shards))
+                name: record.name, form: .init(type: record.type, shape: record.shape), content: .shards(shards))
         }
     }
 
@@ -88,21 +112,6 @@ struct ComparedSide {
     ) throws(CheckpointError) -> Hash128 {
         otherBytes += range.count
         return try translating("tensor \(name)") { try view.capture(range, to: region.prefix(range.count)) }
-    }
-
-    mutating func whole(_ tensor: ComparedTensor) throws(CheckpointError) -> OwnedTensor {
-        otherBytes += TensorShape.byteCount(tensor.form.shape, tensor.form.type) ?? 0
-        switch tensor.content {
-        case .record(let record, _):
-            guard let content else { preconditionFailure("a record without a checkpoint") }
-            return try content.tensor(record)
-        case .view(let view):
-            return try translating("tensor \(tensor.name)") {
-                let owned = try OwnedTensor(view.type, view.shape)
-                _ = try view.capture(0..<view.byteCount, to: owned.region)
-                return owned
-            }
-        }
     }
 
     // MARK: Objects

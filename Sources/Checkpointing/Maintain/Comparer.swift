@@ -14,19 +14,40 @@ struct Comparer: ~Copyable {
     /// A multiple of every element's width.
     private static let windowBytes = 1 << 20
 
-    init(_ before: ComparedSide, _ after: ComparedSide, epsilon: Double?) {
+    private let options: CheckpointComparison.Options
+    private var progress: Progress
+
+    /// Bytes of tensors that have been compared, whether or not they were read.
+    private struct Progress {
+        var done = 0
+        var total = 0
+    }
+
+    init(_ before: ComparedSide, _ after: ComparedSide, _ options: CheckpointComparison.Options) {
         self.before = before
         self.after = after
-        result.epsilon = epsilon
+        self.options = options
+        progress = Progress()
+        result.epsilon = options.epsilon
     }
 
     mutating func compareTensors(where isMeant: (String) -> Bool) throws(CheckpointError) {
         let pairs = Self.pairs(before.tensors.filter { isMeant($0.name) }, after.tensors.filter { isMeant($0.name) }, name: \.name)
-        for (old, new) in pairs { result.tensors.append(try compare(old, new)) }
+        progress.total = pairs.reduce(0) { $0 + ($1.0?.byteCount ?? 0) }
+        for (old, new) in pairs {
+            result.tensors.append(try compare(old, new))
+            advance(old?.byteCount ?? 0)
+        }
         result.readBytes += before.readBytes + after.readBytes
     }
 
-    mutating func compareTensors(matching patterns: [NamePattern]) throws(CheckpointError) {
+    private mutating func advance(_ bytes: Int) {
+        progress.done += bytes
+        options.onProgress?(progress.done, progress.total)
+    }
+
+    mutating func compareTensors() throws(CheckpointError) {
+        let patterns = options.patterns
         try compareTensors { name in patterns.isEmpty || patterns.contains { $0.matches(name) } }
         guard !result.tensors.isEmpty || patterns.isEmpty else {
             let names = patterns.map(\.description).joined(separator: ", ")
@@ -65,25 +86,28 @@ struct Comparer: ~Copyable {
     }
 
     private mutating func difference(_ old: ComparedTensor, _ new: ComparedTensor) throws(CheckpointError) -> ElementDifference {
-        guard let shards = old.shards(like: new) else {
-            let (a, b) = (try before.whole(old), try after.whole(new))
-            return a.difference(to: b, epsilon: result.epsilon ?? 0)
-        }
-        var difference = ElementDifference(epsilon: result.epsilon ?? 0)
-        for (a, b) in shards {
-            for window in ChunkGrid.windows(try unproven(old, a, b), of: Self.windowBytes) {
-                try add(window, old, a, b, to: &difference)
+        var difference = ElementDifference(epsilon: options.epsilon ?? 0)
+        let pairs = old.pairs(with: new)
+        var unproven: [[Range<Int>]] = []
+        for pair in pairs { unproven.append(try self.unproven(old, pair)) }
+        let readsAll = options.readsChangedWhole && !unproven.allSatisfy(\.isEmpty)
+        for (pair, ranges) in zip(pairs, unproven) {
+            if let overlap = pair.overlap {
+                try add(overlap, old, pair, to: &difference)
+            } else {
+                for window in ChunkGrid.windows(readsAll ? [0..<pair.before.byteCount] : ranges, of: Self.windowBytes) {
+                    try add(window, window, old, pair, to: &difference)
+                }
             }
         }
         return difference
     }
 
-    /// The bytes of a shard that have to be read on both sides.
-    private mutating func unproven(
-        _ tensor: ComparedTensor, _ a: ComparedShard, _ b: ComparedShard
-    ) throws(CheckpointError) -> [Range<Int>] {
-        let width = tensor.form.type.width
-        switch b {
+    /// The bytes of a shard that have to be read on both sides; of shards that are cut differently no chunk has a counterpart.
+    private mutating func unproven(_ tensor: ComparedTensor, _ pair: ComparedPair) throws(CheckpointError) -> [Range<Int>] {
+        let (a, width) = (pair.before, tensor.form.type.width)
+        if pair.overlap != nil { return [0..<a.byteCount] }
+        switch pair.after {
         case .chunks(let extents): return ChunkGrid.unproven(a.extents, extents, width: width)
         case .view(let view):
             let largest = a.extents.map(\.range.count).max() ?? 0
@@ -94,13 +118,27 @@ struct Comparer: ~Copyable {
         }
     }
 
+    /// Runs follow each other in both shards, so no block is decoded twice for one pair.
     private mutating func add(
-        _ window: Range<Int>, _ tensor: ComparedTensor, _ a: ComparedShard, _ b: ComparedShard, to difference: inout ElementDifference
+        _ overlap: ShardOverlap, _ tensor: ComparedTensor, _ pair: ComparedPair, to difference: inout ElementDifference
     ) throws(CheckpointError) {
-        let old = try Self.region(&oldWindow, window.count)
-        let new = try Self.region(&newWindow, window.count)
-        try before.read(window, of: a, tensor.name, into: old)
-        try after.read(window, of: b, tensor.name, into: new)
+        let width = tensor.form.type.width
+        try overlap.forEachRun { (a, b) throws(CheckpointError) in
+            for part in ChunkGrid.windows([0..<overlap.runElements * width], of: Self.windowBytes) {
+                let (old, new) = (a * width + part.lowerBound, b * width + part.lowerBound)
+                try add(old..<old + part.count, new..<new + part.count, tensor, pair, to: &difference)
+            }
+        }
+    }
+
+    private mutating func add(
+        _ oldRange: Range<Int>, _ newRange: Range<Int>, _ tensor: ComparedTensor, _ pair: ComparedPair,
+        to difference: inout ElementDifference
+    ) throws(CheckpointError) {
+        let old = try Self.region(&oldWindow, oldRange.count)
+        let new = try Self.region(&newWindow, newRange.count)
+        try before.read(oldRange, of: pair.before, tensor.name, into: old)
+        try after.read(newRange, of: pair.after, tensor.name, into: new)
         difference.add(old, new, of: tensor.form.type)
     }
 

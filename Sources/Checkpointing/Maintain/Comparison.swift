@@ -45,6 +45,21 @@ public struct CheckpointComparison: Sendable {
         public var isSameJSON: Bool?
     }
 
+    /// How two checkpoints are compared.
+    public struct Options: Sendable {
+        /// Elements this far apart, or less, count as equal; nil means that every bit counts.
+        public var epsilon: Double?
+        /// Compares only tensors that match one of them, and no objects; none means everything.
+        public var patterns: [NamePattern] = []
+        /// Reads every chunk of a tensor of which one has changed, so that norm and cosine are of all its elements.
+        public var readsChangedWhole = false
+        /// Called with the bytes of tensors gone through, and of all.
+        public var onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+
+        /// Everything, bit by bit.
+        public init() {}
+    }
+
     /// In the order of the first checkpoint; then what was added, in the order of the second.
     public internal(set) var tensors: [Tensor] = []
     /// In the same order.
@@ -66,27 +81,24 @@ public struct CheckpointComparison: Sendable {
 extension CheckpointStore {
     /// Compares a checkpoint with another one, of this store or of another.
     ///
-    /// Chunks are compared by the hashes taken at capture, so what is equal is not read. Memory does not grow with the tensors, unless one
-    /// is cut into other shards than its counterpart.
-    /// - Parameters:
-    ///   - epsilon: elements this far apart, or less, count as equal; nil means that every bit counts.
-    ///   - patterns: compares only tensors that match one of them, and no objects; none means everything.
+    /// Chunks are compared by the hashes taken at capture, so what is equal is not read; tensors that are cut into other shards than their
+    /// counterparts are. Memory does not grow with the tensors.
     /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`, `outOfMemory`.
     public func compare(
-        _ before: CheckpointReference, with after: CheckpointReference, of other: CheckpointStore? = nil, epsilon: Double? = nil,
-        matching patterns: [NamePattern] = []
+        _ before: CheckpointReference, with after: CheckpointReference, of other: CheckpointStore? = nil,
+        _ options: CheckpointComparison.Options = .init()
     ) throws(CheckpointError) -> CheckpointComparison {
         let other = other ?? self
         let manifests = (try load(before).loaded.manifest, try other.load(after).loaded.manifest)
-        return try compare(manifests.0, with: manifests.1, of: other, epsilon: epsilon, matching: patterns)
+        return try compare(manifests.0, with: manifests.1, of: other, options)
     }
 
     package func compare(
-        _ before: Manifest, with after: Manifest, of other: CheckpointStore, epsilon: Double? = nil, matching patterns: [NamePattern] = []
+        _ before: Manifest, with after: Manifest, of other: CheckpointStore, _ options: CheckpointComparison.Options = .init()
     ) throws(CheckpointError) -> CheckpointComparison {
-        var comparer = Comparer(ComparedSide(before, of: self), ComparedSide(after, of: other), epsilon: epsilon)
-        try comparer.compareTensors(matching: patterns)
-        if patterns.isEmpty { try comparer.compareObjects() }
+        var comparer = Comparer(ComparedSide(before, of: self), ComparedSide(after, of: other), options)
+        try comparer.compareTensors()
+        if options.patterns.isEmpty { try comparer.compareObjects() }
         return comparer.result
     }
 
@@ -94,18 +106,18 @@ extension CheckpointStore {
     package func compareTensors(
         _ before: Manifest, with after: Manifest, where isMeant: (String) -> Bool
     ) throws(CheckpointError) -> CheckpointComparison {
-        var comparer = Comparer(ComparedSide(before, of: self), ComparedSide(after, of: self), epsilon: nil)
+        var comparer = Comparer(ComparedSide(before, of: self), ComparedSide(after, of: self), .init())
         try comparer.compareTensors(where: isMeant)
         return comparer.result
     }
 
     /// Compares the tensors of a checkpoint with tensors that lie elsewhere: in memory, or in a file.
     package func compare(
-        _ before: Manifest, with after: any StateProvider, epsilon: Double? = nil, matching patterns: [NamePattern] = []
+        _ before: Manifest, with after: any StateProvider, _ options: CheckpointComparison.Options = .init()
     ) throws(CheckpointError) -> CheckpointComparison {
         let inventory = try translating("describing the state") { try StateInventory(of: after) }
-        var comparer = Comparer(ComparedSide(before, of: self), ComparedSide(inventory), epsilon: epsilon)
-        try comparer.compareTensors(matching: patterns)
+        var comparer = Comparer(ComparedSide(before, of: self), ComparedSide(inventory), options)
+        try comparer.compareTensors()
         return comparer.result
     }
 }

@@ -20,6 +20,8 @@ final class GuardedCapture: Sendable {
         var registered: GuardLayout?
         /// What is protected now.
         var current: Current?
+        /// Threads that are letting writes through. What they do was decided for the save before, so the next one's protection waits.
+        var releasing = 0
     }
 
     private let state = Monitor(State())
@@ -27,15 +29,17 @@ final class GuardedCapture: Sendable {
     private let memory = Monitor<WriteGuard?>(nil)
     private let pipeline: SavePipeline
     private let lane: TraceLane
+    private let beforeRelease: (@Sendable () -> Void)?
     /// Told how long a write was held, and how much of that was for the disk.
     private let held: @Sendable (_ time: Duration, _ backpressure: Duration) -> Void
 
     /// - Throws: `GuardError`, if the kernel or the process's privileges do not allow it.
     init(
-        _ pipeline: SavePipeline, held: @escaping @Sendable (Duration, Duration) -> Void
+        _ pipeline: SavePipeline, beforeRelease: (@Sendable () -> Void)? = nil, held: @escaping @Sendable (Duration, Duration) -> Void
     ) throws {
         self.pipeline = pipeline
         lane = pipeline.configuration.trainer.recorder?.lane(named: "ckpt-guard") ?? .none
+        self.beforeRelease = beforeRelease
         self.held = held
         let memory = try WriteGuard { [unowned self] address in self.hold(address) }
         self.memory.withLock { $0 = memory }
@@ -56,9 +60,11 @@ final class GuardedCapture: Sendable {
     func protect(_ operation: SaveOperation) throws {
         guard let memory = memory.withLock({ $0 }) else { return }
         let layout = try layout(operation, memory)
-        state.withLock { state in
-            let blocks = operation.plan.blocks.count
+        let blocks = operation.plan.blocks.count
+        state.waitFor { state -> Void? in
+            guard state.releasing == 0 else { return nil }
             state.current = Current(save: operation.ticket.id, layout: layout, isCaptured: [Bool](repeating: false, count: blocks))
+            return ()
         }
         operation.protection = self
         do {
@@ -98,24 +104,32 @@ final class GuardedCapture: Sendable {
 
     /// A block is out: lets writes to its pages through, as far as no other block needs them.
     func captured(_ block: Int) {
-        let pages = state.withLock { state in
+        release { state in
             state.current?.isCaptured[block] = true
-            guard let current = state.current else { return [] as [PageRange] }
+            guard let current = state.current else { return [] }
             return current.layout.map.pagesOut(after: block) { current.isCaptured[$0] }
         }
-        guard let memory = memory.withLock({ $0 }) else { return }
-        for range in pages { memory.release(range) }
     }
 
     /// A save has failed, and its pages are protected no more. The next save's are: it may have begun while this one was being written.
     func letGo(of save: CheckpointID) {
-        let layout: GuardLayout? = state.withLock { state in
-            guard let current = state.current, current.save == save else { return nil }
+        release { state in
+            guard let current = state.current, current.save == save else { return [] }
             state.current = nil
-            return current.layout
+            return current.layout.map.pages
         }
-        guard let layout, let memory = memory.withLock({ $0 }) else { return }
-        for range in layout.map.pages { memory.release(range) }
+    }
+
+    /// Lets writes to pages through. No save begins between the decision and the deed, which would open pages of its own.
+    private func release(_ decide: (inout State) -> [PageRange]) {
+        let pages = state.withLock { state in
+            state.releasing += 1
+            return decide(&state)
+        }
+        defer { state.withLock { $0.releasing -= 1 } }
+        guard !pages.isEmpty, let memory = memory.withLock({ $0 }) else { return }
+        beforeRelease?()
+        for range in pages { memory.release(range) }
     }
 
     // MARK: Held writes
@@ -143,11 +157,12 @@ final class GuardedCapture: Sendable {
     /// Wakes whoever waits for a page that is out already: it may have been released just before he began to wait. A block that another
     /// thread is capturing is released by that thread.
     private func releaseIfOut(_ address: UInt) {
-        let isOut = state.withLock { state in
-            guard let current = state.current else { return true }
-            return current.layout.map.blocks(onPageOf: address).allSatisfy { current.isCaptured[$0] }
-        }
         let start = address / PageRange.pageSize * PageRange.pageSize
-        if isOut { memory.withLock { $0 }?.release(PageRange(start: start, end: start + PageRange.pageSize)) }
+        release { state in
+            let isOut = state.current.map { current in
+                current.layout.map.blocks(onPageOf: address).allSatisfy { current.isCaptured[$0] }
+            }
+            return isOut ?? true ? [PageRange(start: start, end: start + PageRange.pageSize)] : []
+        }
     }
 }

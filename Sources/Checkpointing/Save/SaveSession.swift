@@ -199,7 +199,7 @@ final class SaveSession: Sendable {
                 protections.withLock { $0.checker = checker }
             case .guarded:
                 let state = state
-                let guarded = try GuardedCapture(pipeline) { time, backpressure in
+                let guarded = try GuardedCapture(pipeline, beforeRelease: options.beforeRelease) { time, backpressure in
                     state.withLock { state in
                         state.stall.backpressure += backpressure
                         state.stall.fence += time - backpressure

@@ -98,6 +98,6 @@ private struct FigureList {
         rows.append([name, text, "", "", ""])
     }
 
-    /// Four significant digits.
-    private func text(_ value: Double) -> String { String(format: "%.4g", value) }
+    /// Counts as they are, measures with four significant digits.
+    private func text(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? String(format: "%.4g", value) }
 }
