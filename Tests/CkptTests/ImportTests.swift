@@ -79,7 +79,7 @@ import Testing
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "2,3",
             "--name", "x\u{1B}[31m")
         let id = try #require(try folder.inspected("s").text("id")?.prefix(12))
-        #expect(run.output == "imported 1 tensor (24 B) and 0 objects from raw as step 5 (\(id)), stored in 24 B\n")
+        #expect(run.output == "imported 1 tensor (24 B) and 0 objects from raw as step 5 (\(id)), 24 B written\n")
         #expect(run.errors.isEmpty)
         let json = try ckpt(
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "",
@@ -90,7 +90,7 @@ import Testing
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "",
             "--name", "x\n", "--json")
         let expected = """
-            "parent":null,"metrics":{},"bytes":4,"stored_bytes":4,"format":"raw","tensors":[{"name":"x\\u000a","type":"f32","shape":[],\
+            "parent":null,"metrics":{},"bytes":4,"stored_bytes":4,"new_bytes":4,"format":"raw","tensors":[{"name":"x\\u000a","type":"f32","shape":[],\
             "role":"parameter","bytes":4}],"objects":[]}
 
             """

@@ -70,10 +70,10 @@ struct Import: Verb {
         let roles = try roles()
         let state = ForeignState(checkpoint) { name in roles.first { $0.pattern.matches(name) }?.role }
         let store = try CheckpointStore.open(store, for: .writing) { Output.warn($0) }
-        let id = try exchanging { try save(state, to: store) }
+        let report = try exchanging { try save(state, to: store) }
         ProgressLine.clear()
-        let manifest = try store.load(.id(prefix: id.description)).loaded.manifest
-        if json { printJSON(manifest, checkpoint) } else { printText(manifest, checkpoint) }
+        let manifest = try store.load(.id(prefix: report.id.description)).loaded.manifest
+        if json { printJSON(manifest, checkpoint, report) } else { printText(manifest, checkpoint, report) }
         return .fine
     }
 
@@ -94,7 +94,7 @@ struct Import: Verb {
         return parent.isEmpty ? "." : parent
     }
 
-    private func save(_ state: ForeignState, to store: CheckpointStore) throws -> CheckpointID {
+    private func save(_ state: ForeignState, to store: CheckpointStore) throws -> SaveReport {
         var options = CheckpointerOptions()
         options.runName = run
         options.compression = compression
@@ -109,20 +109,21 @@ struct Import: Verb {
         let ticket = try checkpointer.save(step: step, metrics: metrics())
         try ticket.wait()
         try checkpointer.close()
-        return ticket.id
+        guard let report = ticket.report else { preconditionFailure("a committed save has no report") }
+        return report
     }
 
-    private func printText(_ manifest: Manifest, _ checkpoint: ForeignCheckpoint) {
+    private func printText(_ manifest: Manifest, _ checkpoint: ForeignCheckpoint, _ report: SaveReport) {
         Output.line(
             "imported \(Output.count(manifest.tensors.count, "tensor")) (\(Output.size(checkpoint.bytes))) and "
                 + "\(Output.count(manifest.objects.count, "object")) from \(checkpoint.format.rawValue) as step \(manifest.step) "
-                + "(\(Output.short(manifest.id))), stored in \(Output.size(manifest.storedBytes))")
+                + "(\(Output.short(manifest.id))), \(Output.size(report.newBytes)) written")
     }
 
-    private func printJSON(_ manifest: Manifest, _ checkpoint: ForeignCheckpoint) {
+    private func printJSON(_ manifest: Manifest, _ checkpoint: ForeignCheckpoint, _ report: SaveReport) {
         Output.json(
             manifest.description.adding([
-                .init("format", .string(checkpoint.format.rawValue)),
+                .init("new_bytes", .count(report.newBytes)), .init("format", .string(checkpoint.format.rawValue)),
                 .init("tensors", .array(manifest.tensors.map { record in
                     .object([
                         .init("name", .string(record.name)), .init("type", .string(record.type.rawValue)),
