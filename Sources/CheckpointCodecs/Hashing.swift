@@ -55,6 +55,8 @@ package struct HashStream: ~Copyable {
         unsafe ck_hash_stream_append(stream, bytes.baseAddress, bytes.count)
     }
 
+    package mutating func append(_ region: MemoryRegion) { unsafe append(region.bytes) }
+
     package var value: Hash128 { unsafe Hashing.value(ck_hash_stream_value(stream)) }
 
     deinit { unsafe ck_hash_stream_destroy(stream) }

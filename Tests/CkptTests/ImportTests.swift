@@ -90,7 +90,8 @@ import Testing
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "",
             "--name", "x\n", "--json")
         let expected = """
-            "parent":null,"metrics":{},"bytes":4,"stored_bytes":4,"new_bytes":4,"format":"raw","tensors":[{"name":"x\\u000a","type":"f32","shape":[],\
+            "parent":null,"metrics":{},"bytes":4,"stored_bytes":4,"new_bytes":4,"format":"raw",\
+            "tensors":[{"name":"x\\u000a","type":"f32","shape":[],\
             "role":"parameter","bytes":4}],"objects":[]}
 
             """

@@ -31,11 +31,11 @@ struct Inspect: Verb {
     func execute() throws -> ExitCode {
         let store = try common.open()
         let (manifest, skipped) = try store.find(reference)
-        let reader = ContentReader(store: store, manifest: manifest)
+        let (reader, stream) = (ContentReader(store: store, manifest: manifest), TensorStream(store: store, manifest: manifest))
         let records = try manifest.tensors(matching: tensor).map(\.record)
-        let hashes = digests ? try hashes(of: records, reader) : records.map { _ in nil }
+        let hashes = digests ? try hashes(of: records, stream) : records.map { _ in nil }
         let objects = try manifest.objects.map { try ObjectContent($0, reader) }
-        let figures = stats ? try figures(of: records, TensorStream(store: store, manifest: manifest)) : records.map { _ in nil }
+        let figures = stats ? try figures(of: records, stream) : records.map { _ in nil }
         let tensors = records.indices.map { index in
             Row(
                 record: records[index], storage: manifest.storage(of: records[index].shards.map(\.chunks)), digest: hashes[index],
@@ -67,15 +67,15 @@ struct Inspect: Verb {
         }
     }
 
-    private func hashes(of records: [TensorRecord], _ reader: ContentReader) throws -> [Hash128?] {
+    private func hashes(of records: [TensorRecord], _ stream: TensorStream) throws -> [Hash128?] {
         let total = records.reduce(0) { $0 + $1.bytes }
         var done = 0
         let progress = ProgressLine("reading")
         return try records.map { record in
-            let hash = try reader.tensor(record).region.hash128
-            done += record.bytes
-            progress.show(done, of: total)
-            return hash
+            try stream.readInOrder(record) {
+                done += $0.count
+                progress.show(done, of: total)
+            }
         }
     }
 

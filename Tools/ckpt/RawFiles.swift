@@ -10,6 +10,7 @@ struct RawFiles {
     let manifest: Manifest
     private let store: CheckpointStore
     private let reader: ContentReader
+    private let stream: TensorStream
     private let directory: FilePath
     private let isNewDirectory: Bool
     private var files: [FilePath] = []
@@ -17,13 +18,14 @@ struct RawFiles {
     private(set) var tensorBytes = 0
     private var objects: [JSONValue] = []
     /// Files of the tensors written so far, by name, if equal tensors are to share one.
-    private var fileOfTensor: [[UInt8]: String]?
+    private var fileOfTensor: [[UInt8]: (name: String, digest: Hash128)]?
 
     init(of manifest: Manifest, in store: CheckpointStore, to path: String, sharesFiles: Bool) throws {
         self.manifest = manifest
         self.store = store
         fileOfTensor = sharesFiles ? [:] : nil
         reader = ContentReader(store: store, manifest: manifest)
+        stream = TensorStream(store: store, manifest: manifest)
         directory = FilePath(path)
         let (files, directory) = (store.fileSystem, directory)
         isNewDirectory = try translating("restore") {
@@ -50,30 +52,39 @@ struct RawFiles {
         let progress = ProgressLine("restoring")
         let aliases = fileOfTensor == nil ? [:] : manifest.aliases
         for (number, record) in records {
-            let tensor = try reader.tensor(record)
             var name = Self.number(number) + ".bin"
+            let digest: Hash128
             if let first = aliases[Array(record.name.utf8)], let shared = fileOfTensor?[Array(first.utf8)] {
-                name = shared
+                name = shared.name
+                digest = shared.digest
             } else {
-                let pieces = stride(from: 0, to: record.bytes, by: 1 << 20).lazy.map { start in
-                    tensor.region[start..<min(start + 1 << 20, record.bytes)].array
-                }
-                try write(pieces, to: name)
+                digest = try write(record, to: name) { [tensorBytes] in progress.show(tensorBytes + $0, of: total) }
             }
-            fileOfTensor?[Array(record.name.utf8)] = name
+            fileOfTensor?[Array(record.name.utf8)] = (name, digest)
             let storage = manifest.storage(of: record.shards.map(\.chunks))
-            tensors.append(record.description(storage, tensor.region.hash128).adding([.init("file", .string(name))]))
+            tensors.append(record.description(storage, digest).adding([.init("file", .string(name))]))
             tensorBytes += record.bytes
-            progress.show(tensorBytes, of: total)
         }
         for (number, record) in manifest.objects.enumerated() { try write(ObjectContent(record, reader), number) }
         try publish(Array((Output.encoded(index) + "\n").utf8))
     }
 
+    /// From the store to the file a window at a time, so that memory does not grow with the tensor.
+    private mutating func write(_ record: TensorRecord, to name: String, _ progress: (Int) -> Void) throws -> Hash128 {
+        try create(name) { [stream] file in
+            var offset = 0
+            return try stream.readInOrder(record) { region throws(CheckpointError) in
+                try translating("writing \(name)") { try file.write(region, at: offset) }
+                offset += region.count
+                progress(offset)
+            }
+        }
+    }
+
     /// The index gets its name when everything else, and it, is on the disk.
     private mutating func publish(_ index: [UInt8]) throws {
         let (temporary, path) = (directory.appending("index.json.part"), directory.appending("index.json"))
-        try write([index], to: "index.json.part")
+        try write(index, to: "index.json.part")
         try translating("writing index.json") {
             try store.fileSystem.link(temporary, to: path)
             files.append(path)
@@ -89,24 +100,25 @@ struct RawFiles {
         var description = object.description(withDigest: true)
         if object.record.encoding == .bytes {
             let name = "object-\(Self.number(number)).bin"
-            try write([object.bytes], to: name)
+            try write(object.bytes, to: name)
             description = description.adding([.init("file", .string(name))])
         }
         objects.append(description)
     }
 
-    private mutating func write(_ pieces: some Sequence<[UInt8]>, to name: String) throws {
+    /// Makes a file that `body` fills, and waits until it is on the disk.
+    private mutating func create<R>(_ name: String, _ body: (any WritableFile) throws -> R) throws -> R {
         let path = directory.appending(name)
-        let files = store.fileSystem
-        let file = try translating("creating \(name)") { try files.create(path) }
-        self.files.append(path)
+        let file = try translating("creating \(name)") { try store.fileSystem.create(path) }
+        files.append(path)
         defer { file.close() }
-        var offset = 0
-        for piece in pieces {
-            try translating("writing \(name)") { try file.write(piece, at: offset) }
-            offset += piece.count
-        }
+        let result = try body(file)
         try translating("writing \(name)") { try file.sync() }
+        return result
+    }
+
+    private mutating func write(_ bytes: [UInt8], to name: String) throws {
+        try create(name) { file in try translating("writing \(name)") { try file.write(bytes, at: 0) } }
     }
 
     private static func number(_ number: Int) -> String {

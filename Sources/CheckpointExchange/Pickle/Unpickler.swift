@@ -241,7 +241,8 @@ struct Unpickler {
     }
 
     private func call(_ module: String, _ name: String) -> FormatError {
-        refused("the pickle calls " + String(quoted("\(module).\(name)").dropFirst().dropLast()) + ", which is not data: of a model, save its state_dict()")
+        let called = String(quoted("\(module).\(name)").dropFirst().dropLast())
+        return refused("the pickle calls \(called), which is not data: of a model, save its state_dict()")
     }
 
     private mutating func reduce() throws(FormatError) {

@@ -27,7 +27,7 @@ package struct ContentReader: Sendable {
         }
     }
 
-    private func checkShards(_ record: TensorRecord) throws(CheckpointError) {
+    func checkShards(_ record: TensorRecord) throws(CheckpointError) {
         let held = record.shards.reduce(0) { $0 + manifest.chunks[$1.chunks].reduce(0) { $0 + $1.bytes } }
         guard held == record.bytes else {
             throw CheckpointError(

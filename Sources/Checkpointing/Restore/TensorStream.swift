@@ -6,6 +6,7 @@ package import CheckpointCodecs
 /// Passes over the elements of a checkpoint's tensors, one after the other, in memory that does not grow with them.
 package final class TensorStream {
     private let manifest: Manifest
+    private let content: ContentReader
     private let reader: ChunkReader
     private var window = ScratchBuffer()
     /// A multiple of every element's width.
@@ -13,6 +14,7 @@ package final class TensorStream {
 
     package init(store: CheckpointStore, manifest: Manifest) {
         self.manifest = manifest
+        content = ContentReader(store: store, manifest: manifest)
         reader = ChunkReader(store: store, manifest: manifest)
     }
 
@@ -20,15 +22,35 @@ package final class TensorStream {
     package var readBytes: Int { reader.readBytes }
 
     /// Calls `body` with the elements, some at a time; shard by shard, row-major in each.
-    package func forEachPart(of record: TensorRecord, _ body: (MemoryRegion) -> Void) throws(CheckpointError) {
+    package func forEachPart(of record: TensorRecord, _ body: (MemoryRegion) throws(CheckpointError) -> Void) throws(CheckpointError) {
+        try content.checkShards(record)
         for shard in record.shards {
             let extents = manifest.extents(shard.chunks)
             for range in ChunkGrid.windows([0..<(extents.last?.range.upperBound ?? 0)], of: Self.windowBytes) {
                 let region = try translating("tensor \(record.name)") { try window.region(atLeast: Self.windowBytes).prefix(range.count) }
                 try reader.read(range, of: extents, name: record.name, into: region)
-                body(region)
+                try body(region)
             }
         }
+    }
+
+    /// Calls `body` with the row-major bytes, some at a time, and hashes them. A tensor of several shards is held whole meanwhile.
+    /// - Returns: the XXH3-128 of all of them.
+    package func readInOrder(
+        _ record: TensorRecord, _ body: (MemoryRegion) throws(CheckpointError) -> Void = { _ in }
+    ) throws(CheckpointError) -> Hash128 {
+        var hash = HashStream()
+        func take(_ region: MemoryRegion) throws(CheckpointError) {
+            hash.append(region)
+            try body(region)
+        }
+        if record.shards.count > 1 {
+            let tensor = try content.tensor(record)
+            for range in ChunkGrid.windows([0..<record.bytes], of: Self.windowBytes) { try take(tensor.region[range]) }
+        } else {
+            try forEachPart(of: record, take)
+        }
+        return hash.value
     }
 
     /// Figures of a tensor.
