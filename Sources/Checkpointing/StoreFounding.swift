@@ -52,7 +52,14 @@ struct StoreFounding {
             path: directories.maintenanceLock.string)
     }
 
+    private static let remedy = "ckpt repair makes it anew from what the checkpoints say"
+
     private func notAStore<R>() throws(CheckpointError) -> R {
+        if try holdsCheckpoints() {
+            throw CheckpointError(
+                .damaged, "\(directories.root) holds checkpoints, but no store.json", remedy: Self.remedy,
+                path: directories.identity.string)
+        }
         throw CheckpointError(
             .notAStore, "\(directories.root) is not a store: it has no store.json", path: directories.root.string)
     }
@@ -63,9 +70,11 @@ struct StoreFounding {
         let bytes = try attempt { () throws(FileSystemError) in
             try fileSystem.contents(of: path, atMost: Limits.storeJSONBytesMax)
         }
-        guard let bytes else { throw CheckpointError(.damaged, "\(path) is too large", path: path.string) }
+        guard let bytes else { throw CheckpointError(.damaged, "\(path) is too large", remedy: Self.remedy, path: path.string) }
         do { return try StoreIdentity(decoding: bytes[...], digest: Hashing.digest) } catch {
-            throw CheckpointError(error, path: path.string)
+            var failure = CheckpointError(error, path: path.string)
+            if failure.code == .damaged { failure.remedy = Self.remedy }
+            throw failure
         }
     }
 
@@ -77,10 +86,18 @@ struct StoreFounding {
     private func requireEmptyOrInterrupted() throws(CheckpointError) {
         let ours: Set = ["manifests", "segments", "staging", "writer.lock"]
         let names = try attempt { () throws(FileSystemError) in try fileSystem.list(directories.root) }
+        if try holdsCheckpoints() { return try notAStore() }
         guard let foreign = names.sorted().first(where: { !ours.contains($0) }) else { return }
         throw CheckpointError(
             .notAStore, "\(directories.root) is not a store, and not empty: it holds \(foreign)",
             remedy: "Give an empty or new directory", path: directories.root.string)
+    }
+
+    private func holdsCheckpoints() throws(CheckpointError) -> Bool {
+        try attempt { () throws(FileSystemError) in
+            guard try fileSystem.kind(of: directories.manifests) == .directory else { return false }
+            return try fileSystem.list(directories.manifests).contains { ManifestName($0) != nil }
+        }
     }
 
     /// Makes the directories, then store.json, so that its presence means a complete store. In a store that was copied by a tool that

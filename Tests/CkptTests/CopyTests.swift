@@ -9,6 +9,7 @@ import Testing
         let golden = Golden(sample)
         let target = sample.folder.path + "/copy"
         #expect(try ckpt("tag", sample.store, "10", "first").status == 0)
+        #expect(try ckpt("pin", sample.store, "20").status == 0)
         try golden.expect(ckpt("copy", sample.store, target, "--dry-run"), "copy-dry.txt")
         #expect(try sample.folder.names(in: "") == ["store"])
         try golden.expect(ckpt("copy", sample.store, target, "latest", "--json"), "copy.json")
@@ -17,6 +18,7 @@ import Testing
         #expect(try ckpt("verify", target).status == 0)
         for step in ["10", "20"] { #expect(try ckpt("diff", sample.store, step, step, "--other-store", target).status == 0) }
         #expect(try ckpt("inspect", target, "first", "--json").json().integer("step") == 10)
+        #expect(try ckpt("inspect", target, "20", "--json").json().flag("pinned") == true)
         #expect(try ckpt("tag", target, "20", "first", "--force").status == 0)
         let taken = try ckpt("copy", sample.store, target)
         #expect(taken.status == 0 && taken.errors.contains("the tag first is another checkpoint's"))

@@ -41,6 +41,23 @@ import Testing
         #expect(try ckpt("verify", sample.store).status == 0)
     }
 
+    @Test func aStoreWithoutItsIdentityIsPutInOrder() throws {
+        let sample = try damaged()
+        let golden = Golden(folder: sample.folder)
+        #expect(try ckpt("tag", sample.store, "10", "first").status == 0)
+        try sample.folder.write(Array("{}".utf8), to: "store/store.json")
+        try golden.expect(ckpt("ls", sample.store), "ls-no-identity.txt", status: 1)
+        let before = try sample.folder.trace()
+        try golden.expect(ckpt("repair", sample.store, "--dry-run"), "repair-identity-dry.txt", status: 1)
+        #expect(try sample.folder.trace() == before)
+        try golden.expect(ckpt("repair", sample.store), "repair-identity.txt", status: 1)
+        try golden.expect(ckpt("verify", sample.store), "verify-tag-of-nothing.txt")
+        try FileManager.default.removeItem(atPath: sample.store + "/store.json")
+        let again = try ckpt("repair", sample.store, "--json")
+        #expect(again.status == 0, "\(again)")
+        #expect(try again.json().object("identity").integer("checkpoints") == 2 && again.json().flag("without_loss") == true)
+    }
+
     @Test func hostileNamesArePrintedHarmlessly() throws {
         let sample = try Sample(weight: "\u{1B}[2J</script>\n")
         let place = try sample.place(of: "\u{1B}[2J</script>\n", step: 20)

@@ -82,6 +82,8 @@ import Testing
             #expect(run.status == 1 && run.errors.contains("tags/first"))
         }
         #expect(try ckpt("ls", sample.store).status == 0)
+        let verify = try ckpt("verify", sample.store)
+        #expect(verify.status == 1 && verify.output.contains("tags/first") && verify.output.contains("ckpt tag --force"))
         #expect(try ckpt("tag", sample.store, "20", "first", "--force").status == 0)
         #expect(try ckpt("inspect", sample.store, "first", "--json").json().integer("step") == 20)
     }

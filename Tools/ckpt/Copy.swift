@@ -10,7 +10,7 @@ struct Copy: Verb {
         discussion: """
             Example: ckpt copy runs/first /archive/first latest best:loss
 
-            Without REF all are copied, the newest first. DST is made if it is missing. Ids, runs, parents, metrics and tags are kept; \
+            Without REF all are copied, the newest first. DST is made if it is missing. Ids, runs, parents, metrics, tags and pins are kept; \
             what DST holds already is not written again; every chunk is compared with the hash taken at capture on its way. Run it \
             again after an interruption, and it goes on. Exit code 1 means that some checkpoints are damaged and were left out.
             """)
@@ -53,7 +53,8 @@ struct Copy: Verb {
         }
         table.print()
         let copied = Output.count(report.checkpoints.count { $0.outcome == .copied }, "checkpoint")
-        let tags = report.tags.isEmpty ? "" : ", \(Output.count(report.tags.count, "tag"))"
+        let tags = (report.tags.isEmpty ? "" : ", \(Output.count(report.tags.count, "tag"))")
+            + (report.pinCount == 0 ? "" : ", \(Output.count(report.pinCount, "pin"))")
         let written = Output.size(report.newBytes)
         Output.line(dryRun ? "would copy \(copied)\(tags) and write at most \(written)" : "copied \(copied)\(tags), wrote \(written)")
     }
@@ -71,6 +72,7 @@ struct Copy: Verb {
             .object([
                 .init("dry_run", .bool(dryRun)), .init("new_bytes", .count(report.newBytes)), .init("checkpoints", .array(rows)),
                 .init("tags", .strings(report.tags.map(\.description))), .init("taken_tags", .strings(report.takenTags.map(\.description))),
+                .init("pins", .count(report.pinCount)),
             ]))
     }
 }

@@ -8,7 +8,7 @@ struct Repair: Verb {
         discussion: """
             Example: ckpt repair runs/first --dry-run
 
-            Everything is read. The catalog is brought into step; what is intact is copied out of damaged files; of each \
+            Everything is read. A store.json that is missing or damaged is made anew; the catalog is brought into step; what is intact is copied out of damaged files; of each \
             checkpoint that has lost something a new one is made, of what is left, in a run named "salvaged: ..."; and damaged files \
             are put aside into quarantine/, from where only you remove them. It works beside a running trainer, and \
             whenever it is interrupted. Exit code 1 means that something is lost, or stays damaged because it is in use.
@@ -20,15 +20,27 @@ struct Repair: Verb {
     var dryRun = false
 
     func execute() throws -> ExitCode {
+        let identity = try CheckpointStore.repairIdentity(common.store, isDryRun: dryRun)
+        // Without it the store cannot be opened, and a dry run tells no more.
+        var report = dryRun && identity != nil ? RepairReport() : try repair()
+        report.identity = identity
+        if common.json { printJSON(report) } else { printText(report) }
+        return report.isWithoutLoss && !(dryRun && identity != nil) ? .fine : .difference
+    }
+
+    private func repair() throws -> RepairReport {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
         let progress = ProgressLine("checking")
-        let report = try store.repair(isDryRun: dryRun) { progress.show($0, of: $1) }
-        ProgressLine.clear()
-        if common.json { printJSON(report) } else { printText(report) }
-        return report.isWithoutLoss ? .fine : .difference
+        defer { ProgressLine.clear() }
+        return try store.repair(isDryRun: dryRun) { progress.show($0, of: $1) }
     }
 
     private func printText(_ report: RepairReport) {
+        if let identity = report.identity {
+            let what = dryRun ? "would be made anew, and everything else looked at" : "was made anew"
+            let source = "as \(Output.count(identity.checkpointCount, "checkpoint")) that can be read say"
+            Output.line("store.json: \(what), \(source) (store \(Output.short(identity.id))): \(identity.fault.message)")
+        }
         for error in report.unreadable { Output.line("unreadable: \(error)") }
         for loss in report.losses { printLoss(loss) }
         for label in report.moved {
@@ -49,16 +61,27 @@ struct Repair: Verb {
         let rest = "\(Output.count(loss.intact.tensors, "tensor")) and \(Output.count(loss.intact.objects, "object")) are intact"
         let new = loss.salvaged.map { ", now in \(text($0)) of run \(Output.short($0.run))" } ?? ""
         Output.line("damaged: \(text(loss.damaged)) has lost \(some); \(rest)\(new)")
+        if !loss.tags.isEmpty {
+            let verb = dryRun ? "would be" : "are"
+            Output.line("  its tags \(verb) those of nothing: \(loss.tags.joined(separator: ", ")); ckpt tag --force moves one")
+        }
     }
 
     private func text(_ label: VerificationReport.Label) -> String { "step \(label.step) (\(Output.short(label.id)))" }
 
     private func verdict(_ report: RepairReport) -> String {
         if report.isWithoutLoss {
+            if report.identity != nil { return dryRun ? "nothing was written; run it without --dry-run" : "repaired: nothing is lost" }
             return report.quarantined.isEmpty ? "nothing is damaged" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
         }
         if dryRun { return "nothing was written; run it without --dry-run" }
         return report.inUse.isEmpty ? "repaired: what is lost stands above" : "NOT REPAIRED: try again when nobody writes to the store"
+    }
+
+    private func json(_ identity: RebuiltIdentity) -> JSONValue {
+        .object([
+            .init("store", .hex(identity.id)), .init("checkpoints", .count(identity.checkpointCount)), .init("fault", .error(identity.fault)),
+        ])
     }
 
     private func printJSON(_ report: RepairReport) {
@@ -68,12 +91,13 @@ struct Repair: Verb {
                 .init("damaged", label(loss.damaged)), .init("salvaged", loss.salvaged.map(label) ?? .null),
                 .init("lost_tensors", .strings(loss.lostTensors)), .init("lost_objects", .strings(loss.lostObjects)),
                 .init("intact_tensors", .count(loss.intact.tensors)), .init("intact_objects", .count(loss.intact.objects)),
+                .init("tags", .strings(loss.tags)),
             ])
         }
         Output.json(
             .object([
                 .init("without_loss", .bool(report.isWithoutLoss)), .init("dry_run", .bool(dryRun)),
-                .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
+                .init("identity", report.identity.map(json) ?? .null), .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
                 .init("unreadable", .array(report.unreadable.map { .error($0) })), .init("quarantined", .strings(report.quarantined)),
                 .init("in_use", .strings(report.inUse)), .init("copied_bytes", .count(report.copiedBytes)),
                 .init("catalog_rows", .count(report.catalogRows)),

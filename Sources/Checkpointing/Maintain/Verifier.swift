@@ -28,6 +28,7 @@ extension CheckpointStore {
         } else {
             for name in try files.names() { verifier.read(name) }
             try verifier.noteStrangers()
+            try verifier.checkMarks()
         }
         verifier.checkSegments(progress)
         return verifier.report
@@ -92,6 +93,22 @@ private struct Verifier {
             guard uses[name] == nil else { continue }
             let readable = isEveryManifestRead ? "" : " that can be read"
             note(store.directories.segments, text, "no checkpoint\(readable) names this segment")
+        }
+    }
+
+    /// A tag that cannot be read may protect any checkpoint; one of a checkpoint that is gone protects nothing.
+    mutating func checkMarks() throws(CheckpointError) {
+        let marks = try store.marks()
+        let names = Set(try store.files.names())
+        for error in marks.unreadable {
+            let advice = error.remedy.map { "; \($0)" } ?? ""
+            report.findings.append(.init(kind: .damage, path: error.path ?? "", message: error.message + advice))
+        }
+        for (tag, mark) in marks.tags.sorted(by: { $0.key < $1.key }) where !names.contains(mark.name) {
+            note(store.directories.tags, tag.description, "the checkpoint with this tag, step \(mark.name.step), is there no more")
+        }
+        for pin in marks.pins.subtracting(names).sorted() {
+            note(store.directories.pins, pin.description, "the checkpoint that was pinned, step \(pin.step), is there no more")
         }
     }
 

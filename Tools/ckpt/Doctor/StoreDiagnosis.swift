@@ -26,7 +26,7 @@ struct StoreDiagnosis {
             default:
                 return Diagnosis(
                     .damagedStore, "A store of ckpt that cannot be opened.", problems: [error.description],
-                    advice: ["Put back store.json from a copy; the checkpoints in manifests/ and segments/ are not touched by its damage."])
+                    advice: ["ckpt repair \(path), which makes it anew: every checkpoint says which store it belongs to."])
             }
         }
     }
@@ -45,7 +45,8 @@ struct StoreDiagnosis {
         }
         return Diagnosis(
             .damagedStore, "What looks like a store of ckpt, but has no store.json.", facts: ["It has \(manifests) manifests."],
-            problems: ["store.json is missing: nothing can be opened."], advice: ["Put back store.json from a copy of the store."])
+            problems: ["store.json is missing: nothing can be opened."],
+            advice: ["ckpt repair \(path), which makes it anew: every checkpoint says which store it belongs to."])
     }
 
     private func look(_ store: CheckpointStore) throws(CheckpointError) -> Diagnosis {

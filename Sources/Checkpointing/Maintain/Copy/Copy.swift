@@ -40,12 +40,14 @@ public struct CopyReport: Sendable {
     public var tags: [TagName] = []
     /// Tags that another checkpoint of the destination has, and keeps.
     public var takenTags: [TagName] = []
+    /// Checkpoints that are pinned in the destination now, as they are in the source.
+    public var pinCount = 0
     /// Written for all of them.
     public var newBytes: Int { checkpoints.reduce(0) { $0 + $1.newBytes } }
 }
 
 extension CheckpointStore {
-    /// Copies checkpoints, with their ids, runs, parents, metrics and tags, to another store; what that holds already, as a whole
+    /// Copies checkpoints, with their ids, runs, parents, metrics, tags and pins, to another store; what that holds already, as a whole
     /// checkpoint or chunk by chunk, is not copied again. Every chunk is compared with the hash taken at capture on its way.
     ///
     /// Each checkpoint is committed as a save would be, the newest first: after a kill, whole ones are there, and another run goes on
@@ -96,7 +98,7 @@ private struct StoreCopy {
             progress(index, wanted.count)
             report.checkpoints.append(try copy(name))
         }
-        try copyTags()
+        try copyMarks()
         return report
     }
 
@@ -164,16 +166,23 @@ private struct StoreCopy {
         copied.add(manifest, as: made)
     }
 
-    private mutating func copyTags() throws(CheckpointError) {
+    private mutating func copyMarks() throws(CheckpointError) {
         let there = Set(report.checkpoints.filter { $0.outcome != .failed }.map { ManifestName(run: $0.run, step: $0.step) })
-        let own = try destination?.marks().tags ?? [:]
-        for (tag, mark) in try source.marks().tags.sorted(by: { $0.key < $1.key }) where there.contains(mark.name) && own[tag] != mark {
-            guard own[tag] == nil else {
+        let (wanted, own) = (try source.marks(), try destination?.marks() ?? Marks())
+        let files = isDryRun ? nil : destination.map { MarkFiles($0.files) }
+        for (tag, mark) in wanted.tags.sorted(by: { $0.key < $1.key }) where there.contains(mark.name) && own.tags[tag] != mark {
+            guard own.tags[tag] == nil else {
                 report.takenTags.append(tag)
                 continue
             }
-            if !isDryRun, let destination { try MarkFiles(destination.files).set(tag, mark) }
+            try files?.set(tag, mark)
             report.tags.append(tag)
+        }
+        let ids = Dictionary(uniqueKeysWithValues: report.checkpoints.map { (ManifestName(run: $0.run, step: $0.step), $0.id) })
+        for pin in wanted.pins.subtracting(own.pins).intersection(there).sorted() {
+            guard let id = ids[pin] ?? nil else { continue }
+            try files?.pin(Mark(name: pin, id: id))
+            report.pinCount += 1
         }
     }
 }

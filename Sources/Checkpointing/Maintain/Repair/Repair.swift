@@ -17,7 +17,12 @@ public struct RepairReport: Sendable {
         public var lostObjects: [String]
         /// How many tensors and objects are whole.
         public var intact: (tensors: Int, objects: Int)
+        /// Its tags, which now are those of nothing: whether what is left deserves them, a person decides.
+        public var tags: [String] = []
     }
+
+    /// That `store.json` was made anew before everything else; nil if it was whole.
+    public var identity: RebuiltIdentity?
 
     /// Rows of the catalog that contradicted their manifests, and were written anew.
     public internal(set) var catalogRows = 0
@@ -36,6 +41,9 @@ public struct RepairReport: Sendable {
 
     /// Whether every byte that was ever saved is still there, and nothing damaged was left in place.
     public var isWithoutLoss: Bool { losses.isEmpty && unreadable.isEmpty && inUse.isEmpty }
+
+    /// Nothing found, nothing done.
+    package init() {}
 }
 
 extension CheckpointStore {
@@ -69,6 +77,7 @@ private struct Repair {
     let isDryRun: Bool
     private var report = RepairReport()
     private var copies = BlockCopies()
+    private var tags: [ManifestName: [String]] = [:]
 
     init(store: CheckpointStore, survey: RepairSurvey, isDryRun: Bool) {
         self.store = store
@@ -82,6 +91,7 @@ private struct Repair {
         report.catalogRows = survey.contradicted.count
         report.unreadable = survey.unreadable.map(\.error)
         let affected = try survey.affected()
+        tags = try store.marks().tagsByName()
         if isDryRun {
             try foresee(affected)
             return report
@@ -104,7 +114,7 @@ private struct Repair {
     private mutating func foresee(_ affected: [RepairSurvey.Affected]) throws(CheckpointError) {
         for checkpoint in affected {
             if checkpoint.losses.isEmpty { report.moved.append(.init(checkpoint.manifest)) } else {
-                report.losses.append(.init(checkpoint, salvaged: nil))
+                report.losses.append(loss(checkpoint))
                 report.quarantined.append(checkpoint.manifest.name.description)
             }
         }
@@ -172,7 +182,7 @@ private struct Repair {
     }
 
     private mutating func salvage(_ checkpoint: RepairSurvey.Affected, _ salvage: Salvage?) throws(CheckpointError) {
-        var loss = RepairReport.Loss(checkpoint, salvaged: nil)
+        var loss = loss(checkpoint)
         if let salvage {
             let manifest = salvage.manifest(copies, clock: Clock.milliseconds)
             try publish(manifest)
@@ -180,6 +190,14 @@ private struct Repair {
         }
         report.losses.append(loss)
         try putAside(checkpoint.manifest.name)
+    }
+
+    private func loss(_ checkpoint: RepairSurvey.Affected) -> RepairReport.Loss {
+        let (manifest, losses) = (checkpoint.manifest, checkpoint.losses)
+        return RepairReport.Loss(
+            damaged: .init(manifest), salvaged: nil, lostTensors: losses.tensors, lostObjects: losses.objects,
+            intact: (manifest.tensors.count - losses.tensors.count, manifest.objects.count - losses.objects.count),
+            tags: tags[manifest.name] ?? [])
     }
 
     private func publish(_ manifest: Manifest) throws(CheckpointError) {
@@ -233,13 +251,4 @@ private struct Repair {
 
 extension VerificationReport.Label {
     init(_ manifest: Manifest) { self.init(id: manifest.id, run: manifest.run, step: manifest.step) }
-}
-
-extension RepairReport.Loss {
-    init(_ checkpoint: RepairSurvey.Affected, salvaged: VerificationReport.Label?) {
-        let manifest = checkpoint.manifest
-        self.init(
-            damaged: .init(manifest), salvaged: salvaged, lostTensors: checkpoint.losses.tensors, lostObjects: checkpoint.losses.objects,
-            intact: (manifest.tensors.count - checkpoint.losses.tensors.count, manifest.objects.count - checkpoint.losses.objects.count))
-    }
 }
