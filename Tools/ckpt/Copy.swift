@@ -10,8 +10,8 @@ struct Copy: Verb {
         discussion: """
             Example: ckpt copy runs/first /archive/first latest best:loss
 
-            Without REF all are copied, the newest first. DST is made if it is missing. Ids, runs, parents, metrics, tags and pins are kept; \
-            what DST holds already is not written again; every chunk is compared with the hash taken at capture on its way. Run it \
+            Without REF all are copied, the newest first. DST is made if it is missing. Ids, runs, parents, metrics, tags and pins are \
+            kept; what DST holds already is not written again; every chunk is compared with the hash taken at capture on its way. Run it \
             again after an interruption, and it goes on. Exit code 1 means that some checkpoints are damaged and were left out.
             """)
 

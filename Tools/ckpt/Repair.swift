@@ -8,8 +8,8 @@ struct Repair: Verb {
         discussion: """
             Example: ckpt repair runs/first --dry-run
 
-            Everything is read. A store.json that is missing or damaged is made anew; the catalog is brought into step; what is intact is copied out of damaged files; of each \
-            checkpoint that has lost something a new one is made, of what is left, in a run named "salvaged: ..."; and damaged files \
+            Everything is read. A store.json that is missing or damaged is made anew; the catalog is brought into step; what is \
+            intact is copied out of damaged files; of each checkpoint that has lost something a new one is made, of what is left, in a run named "salvaged: ..."; and damaged files \
             are put aside into quarantine/, from where only you remove them. It works beside a running trainer, and \
             whenever it is interrupted. Exit code 1 means that something is lost, or stays damaged because it is in use.
             """)
@@ -80,7 +80,8 @@ struct Repair: Verb {
 
     private func json(_ identity: RebuiltIdentity) -> JSONValue {
         .object([
-            .init("store", .hex(identity.id)), .init("checkpoints", .count(identity.checkpointCount)), .init("fault", .error(identity.fault)),
+            .init("store", .hex(identity.id)), .init("checkpoints", .count(identity.checkpointCount)),
+            .init("fault", .error(identity.fault)),
         ])
     }
 
@@ -97,7 +98,8 @@ struct Repair: Verb {
         Output.json(
             .object([
                 .init("without_loss", .bool(report.isWithoutLoss)), .init("dry_run", .bool(dryRun)),
-                .init("identity", report.identity.map(json) ?? .null), .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
+                .init("identity", report.identity.map(json) ?? .null),
+                .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
                 .init("unreadable", .array(report.unreadable.map { .error($0) })), .init("quarantined", .strings(report.quarantined)),
                 .init("in_use", .strings(report.inUse)), .init("copied_bytes", .count(report.copiedBytes)),
                 .init("catalog_rows", .count(report.catalogRows)),
