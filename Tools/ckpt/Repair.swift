@@ -9,9 +9,10 @@ struct Repair: Verb {
             Example: ckpt repair runs/first --dry-run
 
             Everything is read. A store.json that is missing or damaged is made anew; the catalog is brought into step; what is \
-            intact is copied out of damaged files; of each checkpoint that has lost something a new one is made, of what is left, in a run named "salvaged: ..."; and damaged files \
-            are put aside into quarantine/, from where only you remove them. It works beside a running trainer, and \
-            whenever it is interrupted. Exit code 1 means that something is lost, or stays damaged because it is in use.
+            intact is copied out of damaged files; of each checkpoint that has lost something a new one is made, of what is left, in a \
+            run named "salvaged: ..."; and damaged files are put aside into quarantine/, from where only you remove them. It works \
+            beside a running trainer, and whenever it is interrupted. Exit code 1 means that something is lost, or stays damaged \
+            because it is in use.
             """)
 
     @OptionGroup var common: CommonArguments
