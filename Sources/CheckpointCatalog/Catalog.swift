@@ -73,7 +73,8 @@ package final class Catalog: Sendable {
 
     private static func wrapping<T>(_ body: () throws -> T) throws(CatalogError) -> T {
         do { return try body() } catch let error as CatalogError { throw error } catch {
-            throw CatalogError("SQLite: \(error)")
+            let code = (error as? DatabaseError)?.resultCode
+            throw CatalogError("SQLite: \(error)", isBusy: code == .SQLITE_BUSY || code == .SQLITE_LOCKED)
         }
     }
 }

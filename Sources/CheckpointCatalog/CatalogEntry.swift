@@ -60,5 +60,11 @@ package struct CatalogEntry: Sendable, Equatable {
 /// The catalog could not be used. It is never the only copy of anything: the caller reads the manifests, or builds it again.
 package struct CatalogError: Error, CustomStringConvertible {
     package let description: String
-    package init(_ description: String) { self.description = description }
+    /// Whether another process has it locked, and nothing is wrong with it.
+    package let isBusy: Bool
+
+    package init(_ description: String, isBusy: Bool = false) {
+        self.description = description
+        self.isBusy = isBusy
+    }
 }

@@ -19,6 +19,9 @@ package protocol FileSystem: Sendable {
     /// What is at `path`, or nil if nothing is.
     func kind(of path: FilePath) throws(FileSystemError) -> FileKind?
 
+    /// Which file a name leads to, or nil if to none.
+    func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity?
+
     /// Makes one directory; succeeds if it is there already.
     func makeDirectory(_ path: FilePath) throws(FileSystemError)
 
@@ -47,6 +50,22 @@ package enum FileKind: Sendable, Equatable {
     case other
 }
 
+/// A file, whatever it is called.
+package struct FileIdentity: Sendable {
+    package var device: UInt64
+    package var number: UInt64
+    /// How many names it has.
+    package var names: Int
+
+    package init(device: UInt64, number: UInt64, names: Int) {
+        self.device = device
+        self.number = number
+        self.names = names
+    }
+
+    package func isSame(as other: FileIdentity) -> Bool { device == other.device && number == other.number }
+}
+
 package protocol WritableFile: AnyObject, Sendable {
     /// Writes all bytes at `offset`. Threads may write disjoint ranges at the same time.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError)
@@ -70,6 +89,13 @@ package protocol ReadableFile: AnyObject, Sendable {
 
 /// Held as long as the object lives.
 package protocol FileLock: AnyObject, Sendable {}
+
+extension FileSystem {
+    /// Removes a file's name, unless somebody has done so already.
+    package func removeIfThere(_ path: FilePath) throws(FileSystemError) {
+        do { try remove(path) } catch { guard error.errno == .noSuchFileOrDirectory else { throw error } }
+    }
+}
 
 extension WritableFile {
     package func write(_ bytes: [UInt8], at offset: Int) throws(FileSystemError) {

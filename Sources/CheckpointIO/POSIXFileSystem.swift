@@ -76,14 +76,23 @@ package struct POSIXFileSystem: FileSystem {
         return names
     }
 
-    package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
+    private func status(of path: FilePath) throws(FileSystemError) -> stat? {
         var status = stat()
         do {
             _ = try SystemCall.check("stat", path) { unsafe path.withPlatformString { unsafe stat($0, &status) } }
+            return status
         } catch {
             if error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory { return nil }
             throw error
         }
+    }
+
+    package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? {
+        try status(of: path).map { FileIdentity(device: UInt64($0.st_dev), number: UInt64($0.st_ino), names: Int($0.st_nlink)) }
+    }
+
+    package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
+        guard let status = try status(of: path) else { return nil }
         switch status.st_mode & S_IFMT {
         case S_IFREG: return .file
         case S_IFDIR: return .directory

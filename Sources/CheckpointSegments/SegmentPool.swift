@@ -43,6 +43,8 @@ package final class SegmentPool: Sendable {
         // A name that stays is removed by the next recovery.
         defer { try? fileSystem.remove(spare.path) }
         do throws(FileSystemError) {
+            // A file with another name is somebody's copy: in quarantine, or made by linking instead of copying.
+            guard try fileSystem.identity(of: spare.path)?.names == 1 else { return nil }
             guard let file = try fileSystem.reopen(spare.path) else { return nil }
             do throws(FileSystemError) { try fileSystem.link(spare.path, to: staged) } catch {
                 file.close()

@@ -58,6 +58,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     public var names: [String]
     /// Offset in the file, in bytes.
     public var offset: Int?
+    /// Whether the device said that it cannot read what is there (EIO): lost for good, unlike what a lack of memory or descriptors hides.
+    package var isUnreadable = false
 
     package init(
         _ code: Code, _ message: String, remedy: String? = nil, path: String? = nil, names: [String] = [],
@@ -83,9 +85,13 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
 }
 
 extension CheckpointError {
+    /// Whether bytes are lost, and not only out of reach for now.
+    var meansLoss: Bool { code == .damaged || code == .notFound || isUnreadable }
+
     package init(_ error: FileSystemError) {
         let (code, remedy) = Self.classify(error.errno)
         self.init(code, error.description, remedy: remedy, path: error.path.string)
+        isUnreadable = error.errno == .ioError
     }
 
     private static func classify(_ errno: Errno) -> (Code, String?) {

@@ -29,6 +29,8 @@ public final class CheckpointStore: Sendable {
     /// The store's id.
     public let id: StoreID
     private let lock: (any FileLock)?
+    /// Whether a checkpointer saves here: each counts for itself what may be removed, so there is one at a time.
+    private let hasCheckpointer = Monitor(false)
     let maintenance: Maintenance?
 
     /// Opens the store at `path`.
@@ -68,6 +70,19 @@ public final class CheckpointStore: Sendable {
         for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") }
     }
 
+    func claimForCheckpointer() throws(CheckpointError) -> CheckpointerClaim {
+        let wasTaken = hasCheckpointer.withLock { isTaken in
+            defer { isTaken = true }
+            return isTaken
+        }
+        guard !wasTaken else {
+            throw CheckpointError(
+                .busy, "another checkpointer of this process saves to \(directories.root)", remedy: "Close it first",
+                path: directories.root.string)
+        }
+        return CheckpointerClaim { [hasCheckpointer] in hasCheckpointer.withLock { $0 = false } }
+    }
+
     /// All checkpoints, newest first. Damaged ones have an error in their place.
     public func checkpoints() throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
         try summaries(try files.names().reversed())
@@ -87,6 +102,22 @@ public final class CheckpointStore: Sendable {
         return catalog.entries(names).map { entry in
             entry.map { CheckpointSummary($0, tags: tags[$0.name] ?? [], isPinned: marks.pins.contains($0.name)) }
         }
+    }
+}
+
+/// The right of one checkpointer to save to a store, until it is ended or nobody has it any more.
+final class CheckpointerClaim: Sendable {
+    private let onEnd: Monitor<(@Sendable () -> Void)?>
+
+    init(_ onEnd: @escaping @Sendable () -> Void) { self.onEnd = Monitor(onEnd) }
+    deinit { end() }
+
+    func end() {
+        let onEnd = onEnd.withLock { onEnd in
+            defer { onEnd = nil }
+            return onEnd
+        }
+        onEnd?()
     }
 }
 

@@ -2,6 +2,7 @@ internal import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
+internal import Foundation
 internal import SystemPackage
 
 /// Reads the files in `manifests/`: the truth of a store.
@@ -79,11 +80,21 @@ package struct ManifestFiles: Sendable {
         return Manifest.hash(ofEncoded: try file.read(count: 16, at: file.size - 16))
     }
 
+    /// A file whose name is there, and which cannot be opened, is about to be replaced or removed (Formats/durability.md, M3): whoever does
+    /// that has it for a moment.
+    private func contentsUnlessGone(_ path: FilePath) throws(FileSystemError) -> [UInt8]? {
+        for attempt in 0... {
+            do throws(FileSystemError) { return try fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) } catch {
+                guard error.errno == .noSuchFileOrDirectory, attempt < 250, try fileSystem.kind(of: path) == .file else { throw error }
+                Thread.sleep(forTimeInterval: 0.002)
+            }
+        }
+        return nil
+    }
+
     private func contents(_ path: FilePath) throws(CheckpointError) -> [UInt8] {
         let bytes: [UInt8]?
-        do { bytes = try fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) } catch {
-            throw CheckpointError(error)
-        }
+        do { bytes = try contentsUnlessGone(path) } catch { throw CheckpointError(error) }
         guard let bytes else {
             throw CheckpointError(.damaged, "\(path) is larger than any manifest", path: path.string, offset: 0)
         }

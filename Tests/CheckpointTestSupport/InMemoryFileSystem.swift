@@ -87,6 +87,14 @@ package final class InMemoryFileSystem: FileSystem {
         }
     }
 
+    package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? {
+        state.withLock { state in
+            guard case .file(let node)? = state.entry(path) else { return nil }
+            let names = state.entries.values.reduce(0) { $0 + $1.values.count { $0 == .file(node) } }
+            return FileIdentity(device: 0, number: UInt64(node), names: names)
+        }
+    }
+
     package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
         try change("mkdir", path) { state, name, directory throws(FileSystemError) in
             if state.entries[Self.key(path)] != nil { return }

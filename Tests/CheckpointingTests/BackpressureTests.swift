@@ -79,6 +79,12 @@ struct BackpressureTests {
         let elapsed = ContinuousClock.now - began
         // All but the first of 20 blocks wait for those before: 19 x 4096 bytes.
         #expect(elapsed > .seconds(0.38) && elapsed < .seconds(20))
+        // A store has one checkpointer at a time.
+        let error = #expect(throws: CheckpointError.self) {
+            _ = try Checkpointer(store: checkpointer.store, state: tensors, options: options)
+        }
+        #expect(error?.code == .busy)
+        try checkpointer.close()
         // One that is cancelled does not wait.
         options.bytesPerSecond = 100
         let slow = try Checkpointer(store: checkpointer.store, state: tensors, options: options)
@@ -87,7 +93,6 @@ struct BackpressureTests {
         #expect(throws: CheckpointError.self) { try ticket.wait(timeout: .seconds(20)) }
         #expect(ticket.failure?.code == .cancelled)
         #expect(throws: CheckpointError.self) { try slow.close() }
-        try checkpointer.close()
     }
 
     @Test("an arena larger than the machine's memory is refused, with what to do")

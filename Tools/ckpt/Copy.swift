@@ -32,6 +32,7 @@ struct Copy: Verb {
             ProgressLine.tell("copying \($0) of \($1) ...")
         }
         ProgressLine.clear()
+        for error in report.unreadableTags { Output.warn("not copied: \(error)") }
         for tag in report.takenTags { Output.warn("the tag \(tag) is another checkpoint's in \(target), and stays there") }
         if common.json { printJSON(report) } else { printText(report) }
         return report.checkpoints.contains { $0.outcome == .failed } ? .difference : .fine

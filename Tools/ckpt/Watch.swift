@@ -40,7 +40,7 @@ struct Watch: Verb {
             let events = tracker.observe(sample)
             for event in events { try show(event) }
             try Output.flush()
-            if once || isReached(events) || end.map({ ContinuousClock.now >= $0 }) ?? false { break }
+            if once || isReached(events, first) || end.map({ ContinuousClock.now >= $0 }) ?? false { break }
             usleep(100_000)
             sample = try store.look()
         }
@@ -48,8 +48,11 @@ struct Watch: Verb {
         return .fine
     }
 
-    private func isReached(_ events: [WatchEvent]) -> Bool {
-        events.contains { event in
+    /// Of what was there to begin with, the run counts that is being written, or else the newest.
+    private func isReached(_ events: [WatchEvent], _ first: WatchSample) -> Bool {
+        let run = first.status?.run ?? first.names.last?.run
+        if let until, first.names.contains(where: { $0.run == run && $0.step >= until }) { return true }
+        return events.contains { event in
             if case .committed(let name, _) = event, let until { name.step >= until } else { false }
         }
     }
@@ -90,7 +93,7 @@ extension WatchEvent {
     }
 
     private static func text(_ progress: Progress) -> String {
-        let percent = Int(Double(progress.written) / Double(max(progress.total, 1)) * 100)
+        let percent = Int(min(Double(progress.written) / Double(max(progress.total, 1)), 1) * 100)
         let rest = progress.remaining.map { ", \(Output.figure($0)) s left" } ?? ""
         return "step \(progress.step): \(percent) % of \(Output.size(progress.total)), \(Output.figure(progress.speed / 1e9)) GB/s\(rest), "
             + "stalled \(Output.figure(progress.stall)) s so far"

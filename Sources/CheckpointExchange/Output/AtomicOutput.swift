@@ -88,7 +88,11 @@ package final class AtomicOutput {
         guard try files.kind(of: path) != nil else { return try files.rename(temporary, to: path) }
         let old = FilePath(temporary.string + "-old")
         try files.rename(path, to: old)
-        try files.rename(temporary, to: path)
+        do throws(FileSystemError) { try files.rename(temporary, to: path) } catch {
+            // If that fails too, the old directory is there under its other name.
+            try? files.rename(old, to: path)
+            throw error
+        }
         for name in try files.list(old) { try files.remove(old.appending(name)) }
         try files.removeDirectory(old)
     }

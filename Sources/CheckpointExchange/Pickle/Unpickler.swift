@@ -9,6 +9,7 @@ struct Unpickler {
     private var marks: [Int] = []
     private var memo: [Int: Pickle.Value] = [:]
     private var nodes: [Pickle.Node] = []
+    private var copied = 0
 
     /// - Parameter path: the file, for messages.
     static func read(_ bytes: [UInt8], _ path: String) throws(ExchangeError) -> Pickle {
@@ -260,10 +261,19 @@ struct Unpickler {
         }
     }
 
+    /// A few bytes can say that something long is to be copied, and say it often.
+    private mutating func countCopied(_ values: Int) throws(FormatError) {
+        copied += values
+        guard copied <= ExchangeLimits.pickleNodesMax else {
+            throw refused("the pickle makes more values than the limits of this program allow")
+        }
+    }
+
     /// The items of a container that is made from a list.
-    private func items(of arguments: [Pickle.Value], pairwise: Bool) throws(FormatError) -> [Pickle.Value] {
+    private mutating func items(of arguments: [Pickle.Value], pairwise: Bool) throws(FormatError) -> [Pickle.Value] {
         guard let first = arguments.first else { return [] }
         guard arguments.count == 1, case .node(let index) = first else { throw damage("a container is made of something else than a list") }
+        try countCopied(nodes[index].items.count * (pairwise ? 2 : 1))
         guard pairwise else { return nodes[index].items }
         var items: [Pickle.Value] = []
         for pair in nodes[index].items {
@@ -274,10 +284,11 @@ struct Unpickler {
     }
 
     /// Protocol 2 has no bytes: it says how to make them of a string.
-    private func latin1(_ arguments: [Pickle.Value]) throws(FormatError) -> Pickle.Value {
+    private mutating func latin1(_ arguments: [Pickle.Value]) throws(FormatError) -> Pickle.Value {
         guard arguments.count == 2, case .string(let text) = arguments[0], case .string("latin1") = arguments[1] else {
             throw refused("the pickle calls _codecs.encode, which is not data")
         }
+        try countCopied(text.utf8.count / 16)
         var bytes: [UInt8] = []
         for scalar in text.unicodeScalars {
             guard let byte = UInt8(exactly: scalar.value) else { throw damage("bytes beyond 255") }

@@ -22,17 +22,20 @@ struct TorchState {
     mutating func readRoot() throws(ExchangeError) -> JSONValue? { try read(pickle.root) }
 
     private mutating func read(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue? {
+        try count(0)
         if archive.isTensor(value) {
             tensors.append(try archive.tensor(try name(), value))
             return nil
         }
-        try count(0)
         guard case .node(let index) = value else { return try scalar(value) }
         let node = pickle.nodes[index]
         switch node.kind {
         case .dictionary: return try dictionary(value)
         case .list, .tuple, .set: return try list(node.items)
-        case .call(.size): return .counts(try pickle.integers(value, "a torch.Size"))
+        case .call(.size):
+            let extents = try pickle.integers(value, "a torch.Size")
+            for _ in extents { try count(0) }
+            return .counts(extents)
         case .call(.device), .call(.layout): return try joined(node.items, by: ":")
         case .call(.path): return try joined(node.items, by: "/")
         case .call(let global): throw pickle.error("\(global.name) where a value belongs")

@@ -36,6 +36,10 @@ final class CatalogKeeper: Sendable {
             let catalog = try Catalog(path: files.directories.catalog, access: .writing)
             if isSmall { try catalog.checkIntegrity() }
             return catalog
+        } catch where error.isBusy {
+            // The other process goes on with it; what is missing in it is added by the next writer.
+            warn("the catalog is in use, and not brought up to date: \(error)")
+            return nil
         } catch {
             warn("the catalog is set aside and built again from the manifests: \(error)")
             return replace()
@@ -77,6 +81,9 @@ final class CatalogKeeper: Sendable {
         guard access == .writing, let catalog = current else { return [:] }
         do {
             return try synchronize(catalog, with: names)
+        } catch where error.isBusy {
+            warn("the catalog is in use, and not brought up to date: \(error)")
+            return [:]
         } catch {
             warn("the catalog is built again from the manifests: \(error)")
             let fresh = replace()

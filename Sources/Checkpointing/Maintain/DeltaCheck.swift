@@ -25,7 +25,12 @@ struct DeltaCheck {
     /// Nil: all of them.
     let chosen: BlockSample?
 
-    func findings() -> [VerificationReport.Finding] {
+    struct Fault {
+        var error: CheckpointError
+        var finding: VerificationReport.Finding
+    }
+
+    func faults() -> [Fault] {
         let source = BlockSource(store: store, manifest: manifest)
         var buffers = BlockSource.Buffers()
         let chunksOfBlock = Dictionary(grouping: manifest.chunks, by: \.block)
@@ -34,8 +39,8 @@ struct DeltaCheck {
                 let raw = try buffers.raw.region(atLeast: manifest.blocks[row].rawBytes).prefix(manifest.blocks[row].rawBytes)
                 try source.read(row, into: raw, &buffers)
                 let isWhole = chunksOfBlock[row, default: []].allSatisfy { raw[$0.offset..<$0.offset + $0.bytes].hash128 == $0.hash }
-                return isWhole ? nil : finding(row, CheckpointError(.damaged, "what it decodes to is not what was captured"))
-            } catch { return finding(row, CheckpointError(any: error, during: "what is made of other blocks")) }
+                return isWhole ? nil : fault(row, CheckpointError(.damaged, "what it decodes to is not what was captured"))
+            } catch { return fault(row, CheckpointError(any: error, during: "what is made of other blocks")) }
         }
     }
 
@@ -50,15 +55,15 @@ struct DeltaCheck {
     /// What has to be read for a block, the nearest first: a cast has no bytes of its own.
     private func stored(_ row: Int) -> [Int] { manifest.chain(of: row).filter { !manifest.blocks[$0].codec.isCast } }
 
-    private func finding(_ row: Int, _ error: CheckpointError) -> VerificationReport.Finding {
+    private func fault(_ row: Int, _ error: CheckpointError) -> Fault {
         let block = manifest.blocks[stored(row)[0]]
         let path = store.directories.path(of: manifest.segments[block.segment].name).string
         var finding = VerificationReport.Finding(
-            kind: error.code == .damaged ? .damage : .unchecked, path: path, offset: block.offset,
+            kind: error.code == .damaged || error.code == .notFound ? .damage : .unchecked, path: path, offset: block.offset,
             message: "\(path): block at offset \(block.offset): \(error.message)")
         finding.checkpoints = [.init(id: manifest.id, run: manifest.run, step: manifest.step)]
         (finding.tensors, finding.objects) = losers(by: row)
-        return finding
+        return Fault(error: error, finding: finding)
     }
 
     /// Names of what needs a block, directly or as a base.

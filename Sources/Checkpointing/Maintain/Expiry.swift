@@ -52,6 +52,9 @@ final class Expiry: Sendable {
         self.catalog = catalog
     }
 
+    /// A save has failed in its commit. Its manifest may be there all the same, so what is known of manifests is out of date.
+    func committedOrNot() { uses.withLock { $0 = nil } }
+
     /// A checkpoint has been committed.
     func committed(_ manifest: Manifest) { uses.withLock { $0?.add(manifest.name, manifest.segments) } }
 
@@ -75,9 +78,10 @@ final class Expiry: Sendable {
             try files.fileSystem.syncDirectory(files.directories.manifests)  // D2
             catalog.remove(names)  // D3
             for segment in uses.withLock({ uses in names.flatMap { uses?.remove($0) ?? [] } }) {  // D4
-                if let discard { try discard(segment) } else {
-                    try files.fileSystem.remove(files.directories.path(of: segment.name))
-                }
+                // What is missing need not go; the checkpoint that missed it has.
+                let path = files.directories.path(of: segment.name)
+                guard try files.fileSystem.kind(of: path) != nil else { continue }
+                if let discard { try discard(segment) } else { try files.fileSystem.removeIfThere(path) }
             }
         }
     }

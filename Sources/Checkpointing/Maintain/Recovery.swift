@@ -17,7 +17,7 @@ struct Recovery {
             if maintenance != nil { try clearStaging() }
             let names = try files.names()
             for (name, error) in catalog.synchronize(with: names) { warn("checkpoint \(name) is damaged: \(error)") }
-            if maintenance != nil { try removeOrphans(names) }
+            if let maintenance { try removeOrphans(names, wasMaintained: maintenance.generation() != nil) }
         }
     }
 
@@ -29,12 +29,13 @@ struct Recovery {
 
     /// R3. A segment bears the id of the attempt that wrote it, so the usual case, every segment's attempt committed, is seen from names
     /// that the catalog need not vouch for; anything else is decided by reading every manifest.
-    private func removeOrphans(_ names: [ManifestName]) throws {
+    /// - Parameter wasMaintained: manifests have been replaced before, and may name other segments than those of their own attempt.
+    private func removeOrphans(_ names: [ManifestName], wasMaintained: Bool) throws {
         let segments = try files.fileSystem.list(files.directories.segments).compactMap { SegmentName($0) }
         guard !segments.isEmpty else { return }
         let entries = catalog.entries(names)
         let committed = Set(entries.compactMap { (try? $0.get())?.id })  // a damaged manifest commits nothing here
-        var suspects = segments.filter { !committed.contains($0.attempt) }
+        var suspects = segments.filter { wasMaintained || !committed.contains($0.attempt) }
         // One that outlives its own checkpoint is named by a later one, which the catalog knows.
         if !suspects.isEmpty {
             let known = catalog.segmentsInUse()

@@ -24,9 +24,9 @@ extension CheckpointStore {
         var verifier = Verifier(store: self, isQuick: quick, sample: sample)
         if let reference {
             guard let name = try candidates(reference).first else { throw try missing(reference, []) }
-            verifier.read(name)
+            guard verifier.read(name) else { throw try missing(reference, []) }
         } else {
-            for name in try files.names() { verifier.read(name) }
+            for name in try files.names() { _ = verifier.read(name) }
             try verifier.noteStrangers()
             try verifier.checkMarks()
         }
@@ -53,7 +53,8 @@ private struct Verifier {
         self.sample = sample
     }
 
-    mutating func read(_ name: ManifestName) {
+    /// - Returns: false if it is gone since it was listed: its owner has removed it.
+    mutating func read(_ name: ManifestName) -> Bool {
         let path = store.directories.path(of: name).string
         do throws(CheckpointError) {
             let loaded = try store.files.load(name)
@@ -65,11 +66,11 @@ private struct Verifier {
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
             }
         } catch {
-            // Gone since it was listed: its owner has deleted it.
-            guard error.code != .notFound else { return }
+            guard error.code != .notFound else { return false }
             isEveryManifestRead = false
             report.findings.append(.init(error, path: path))
         }
+        return true
     }
 
     private mutating func add(
@@ -141,7 +142,7 @@ private struct Verifier {
     private mutating func checkDeltas(_ name: ManifestName, _ chosen: BlockSample?) {
         // Gone, or damaged, since it was read: its owner has deleted it, or the next verification says more.
         guard let manifest = try? store.files.load(name).manifest else { return }
-        report.findings += DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: chosen).findings()
+        report.findings += DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: chosen).faults().map(\.finding)
     }
 
     private mutating func record(_ faults: [SegmentFault], _ name: SegmentName, _ use: SegmentUse) {
@@ -150,7 +151,10 @@ private struct Verifier {
         var isStillNamed = false
         for manifest in use.manifests {
             do throws(CheckpointError) {
-                owners.add(try store.files.load(manifest).manifest, segment: name)
+                let manifest = try store.files.load(manifest).manifest
+                // One that was repacked meanwhile names others.
+                guard manifest.segments.contains(where: { $0.name == name }) else { continue }
+                owners.add(manifest, segment: name)
                 isStillNamed = true
             } catch {
                 // It was read a moment ago; if it is gone now, its owner has deleted it, and loses nothing.

@@ -36,6 +36,7 @@ extension CheckpointStore {
         _ reference: CheckpointReference, into provider: any StateProvider, matching: NamePattern? = nil,
         threads: Int = 2, progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws(CheckpointError) -> RestoreReport {
+        guard threads >= 1 else { throw CheckpointError(.misuse, "\(threads) threads restore nothing") }
         let inventory = try translating("describing the state") { try StateInventory(of: provider) }
         var skipped: [CheckpointError] = []
         for name in try candidates(reference) {

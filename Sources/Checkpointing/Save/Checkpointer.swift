@@ -32,7 +32,7 @@ public final class Checkpointer: Sendable {
     /// Begins a run: allocates the arena, starts the workers, and describes the state once, so that mistakes in it show before
     /// training and the first save is as quick as the others.
     /// - Parameter store: open for writing.
-    /// - Throws: codes `misuse`, `provider`, `outOfMemory`, `io`.
+    /// - Throws: codes `misuse`, `busy` (another checkpointer saves to this store), `provider`, `outOfMemory`, `io`.
     public init(
         store: CheckpointStore, state provider: any StateProvider, options: CheckpointerOptions = .init()
     ) throws(CheckpointError) {
@@ -43,7 +43,7 @@ public final class Checkpointer: Sendable {
         self.store = store
         self.provider = provider
         let run = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: try store.files.names().last?.run)
-        session = SaveSession(store: store, options: options, run: run)
+        session = SaveSession(store: store, options: options, run: run, claim: try store.claimForCheckpointer())
         try MemoryPreflight.check(options)
         let session = session
         (pipeline, crew) = try translating("starting") {
@@ -287,6 +287,7 @@ public final class Checkpointer: Sendable {
         session.endStatus()
         session.devices.release()
         session.pool.shrink(to: 0)
+        session.claim.end()
     }
 
     /// Time that the trainer has been held up so far.

@@ -42,14 +42,16 @@ struct CommitProtocol {
         precondition(old.name == new.name && old.directoryText == new.directoryText, "another checkpoint")
         let (final, bytes) = (directories.path(of: new.name), new.encoded(digest: Hashing.digest))
         return try translating("replacing \(final)") {
-            guard let claim = try fileSystem.reopen(final) else {  // M2
+            let staged = directories.staging.appending("\(CheckpointID.random()).manifest")
+            try fileSystem.createDurably(staged, bytes)  // M2
+            // Held for a moment only: to readers the checkpoint is not there meanwhile.
+            guard let claim = try fileSystem.reopen(final) else {  // M3
                 writer.abandon()
+                try fileSystem.remove(staged)
                 return false
             }
             defer { claim.close() }
             // From here on the new manifest may be in place, even if a step fails: its segments stay, and recovery judges.
-            let staged = directories.staging.appending("\(CheckpointID.random()).manifest")
-            try fileSystem.createDurably(staged, bytes)  // M3
             try fileSystem.replace(final, with: staged)  // M4
             try fileSystem.syncDirectory(directories.manifests)  // M5
             catalog.remove([new.name])

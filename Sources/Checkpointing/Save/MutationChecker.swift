@@ -54,9 +54,11 @@ final class MutationChecker: Sendable {
     /// - Returns: as `begin`.
     func permit(_ name: String?) throws -> [String] {
         try state.withLock { state in
-            let changed = try findChanged(&state)
-            if let group = Self.group(name, state) { state.groupPermits[group, default: 0] += 1 } else { state.wholePermits += 1 }
-            return changed
+            // The permit is given, whatever the search comes to: its end is counted too.
+            defer {
+                if let group = Self.group(name, state) { state.groupPermits[group, default: 0] += 1 } else { state.wholePermits += 1 }
+            }
+            return try findChanged(&state)
         }
     }
 

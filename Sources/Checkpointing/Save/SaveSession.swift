@@ -65,7 +65,10 @@ final class SaveSession: Sendable {
     /// What other processes are told; nil where nobody else can look.
     private let status: StatusFile?
 
-    init(store: CheckpointStore, options: CheckpointerOptions, run: RunID) {
+    let claim: CheckpointerClaim
+
+    init(store: CheckpointStore, options: CheckpointerOptions, run: RunID, claim: CheckpointerClaim) {
+        self.claim = claim
         state = Monitor(State(workers: options.workers))
         pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
@@ -118,11 +121,18 @@ final class SaveSession: Sendable {
         if operation.plan.blocks.isEmpty { captured(operation) }
         let commit = CommitProtocol(
             fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
-        let (manifest, hash) = try commit.commit(operation.writer, manifest: operation.manifest) {
-            operation.results.withLock { $0.timeToDurable = operation.age }
-            operation.ticket.advance(to: .durable)
-            journal.durable(operation)
-            emit(.durable(step: operation.header.step))
+        let manifest: Manifest
+        let hash: Hash128
+        do throws(CheckpointError) {
+            (manifest, hash) = try commit.commit(operation.writer, manifest: operation.manifest) {
+                operation.results.withLock { $0.timeToDurable = operation.age }
+                operation.ticket.advance(to: .durable)
+                journal.durable(operation)
+                emit(.durable(step: operation.header.step))
+            }
+        } catch {
+            expiry.committedOrNot()
+            throw error
         }
         expiry.committed(manifest)
         reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)

@@ -40,6 +40,8 @@ public struct CopyReport: Sendable {
     public var tags: [TagName] = []
     /// Tags that another checkpoint of the destination has, and keeps.
     public var takenTags: [TagName] = []
+    /// Tags of the source that cannot be read, and so are not copied.
+    public var unreadableTags: [CheckpointError] = []
     /// Checkpoints that are pinned in the destination now, as they are in the source.
     public var pinCount = 0
     /// Written for all of them.
@@ -81,6 +83,8 @@ private struct StoreCopy {
     private var names: Set<ManifestName> = []
     private var attempts: Set<CheckpointID> = []
     private var report = CopyReport()
+    private var maintenance: Maintenance?
+    private var isTold = false
 
     init(source: CheckpointStore, destination: CheckpointStore?, isDryRun: Bool) {
         (self.source, self.destination, self.isDryRun) = (source, destination, isDryRun)
@@ -91,8 +95,10 @@ private struct StoreCopy {
     ) throws(CheckpointError) -> CopyReport {
         let wanted = try wanted(references)
         // While it is held nobody removes from the destination what is counted on.
-        let maintenance = try isDryRun ? nil : takeMaintenance()
-        defer { withExtendedLifetime(maintenance) {} }
+        maintenance = try isDryRun ? nil : takeMaintenance()
+        defer { maintenance = nil }
+        // What such a tag protects, nobody knows: it must not be written over by one of the same name.
+        if let error = try destination?.marks().unreadable.first { throw error }
         try readDestination()
         for (index, name) in wanted.enumerated() {
             progress(index, wanted.count)
@@ -129,13 +135,14 @@ private struct StoreCopy {
     private mutating func copy(_ name: ManifestName) throws(CheckpointError) -> CopyReport.Checkpoint {
         var row = CopyReport.Checkpoint(run: name.run, step: name.step, outcome: .copied)
         do throws(CheckpointError) {
-            let manifest = try source.files.load(name).manifest
-            (row.id, row.logicalBytes) = (manifest.id, manifest.logicalBytes)
-            if names.contains(name) {
-                try compare(manifest)
-                row.outcome = .present
-            } else {
-                try copy(manifest, &row)
+            try source.files.reading(name) { manifest throws(CheckpointError) in
+                (row.id, row.logicalBytes) = (manifest.id, manifest.logicalBytes)
+                if names.contains(name) {
+                    try compare(manifest)
+                    row.outcome = .present
+                } else {
+                    try copy(manifest, &row)
+                }
             }
         } catch {
             guard error.code == .damaged || error.code == .notFound else { throw error }
@@ -157,6 +164,9 @@ private struct StoreCopy {
     }
 
     private mutating func copy(_ manifest: Manifest, _ row: inout CopyReport.Checkpoint) throws(CheckpointError) {
+        // A checkpointer of this process has to read what it did not write.
+        if let maintenance, !isTold { try translating("maintenance") { try maintenance.changeGeneration() } }
+        isTold = true
         // Its segments bear the checkpoint's id, as those of a save do, unless some of an earlier copy are still in use.
         let attempt = attempts.contains(manifest.id) ? CheckpointID.random() : manifest.id
         var copier = CheckpointCopier(manifest, from: source, to: destination, attempt: attempt, isDryRun: isDryRun)
@@ -169,6 +179,7 @@ private struct StoreCopy {
     private mutating func copyMarks() throws(CheckpointError) {
         let there = Set(report.checkpoints.filter { $0.outcome != .failed }.map { ManifestName(run: $0.run, step: $0.step) })
         let (wanted, own) = (try source.marks(), try destination?.marks() ?? Marks())
+        report.unreadableTags = wanted.unreadable
         let files = isDryRun ? nil : destination.map { MarkFiles($0.files) }
         for (tag, mark) in wanted.tags.sorted(by: { $0.key < $1.key }) where there.contains(mark.name) && own.tags[tag] != mark {
             guard own.tags[tag] == nil else {

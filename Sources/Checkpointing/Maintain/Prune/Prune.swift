@@ -44,7 +44,7 @@ extension CheckpointStore {
     ///   - runs: whose checkpoints are looked at; nil is all.
     ///   - isDryRun: decides, and changes nothing.
     ///   - progress: called with how many manifests have been read and how many there are.
-    /// - Throws: codes `misuse` (the store is not open for maintaining; no policy; a policy that would leave nothing but the newest of a
+    /// - Throws: codes `misuse` (the store is not open for maintaining; no policy, or one with a number that keeps nothing; a policy that would leave nothing but the newest of a
     ///   run), `damaged` (every manifest and tag must be readable, since it may name any segment), `io`.
     public func prune(
         _ policy: RetentionPolicy, runs: Set<RunID>? = nil, isDryRun: Bool = false,
@@ -53,6 +53,7 @@ extension CheckpointStore {
         guard access == .maintaining, let maintenance else {
             throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
         }
+        if let mistake = policy.mistake { throw CheckpointError(.misuse, mistake) }
         guard !policy.isEmpty else { throw CheckpointError(.misuse, "nothing was said of what to keep") }
         var prune = Prune(store: self)
         try prune.read(progress)
@@ -125,7 +126,7 @@ private struct Prune {
         try addNew()
         let orphans = orphans(of: gone)
         try translating("pruning") {
-            for segment in orphans { try store.fileSystem.remove(store.directories.path(of: segment.name)) }  // P6
+            for segment in orphans { try store.fileSystem.removeIfThere(store.directories.path(of: segment.name)) }  // P6
         }
         return report(plan, inUse: Set(plan.removed).subtracting(gone), orphans)
     }

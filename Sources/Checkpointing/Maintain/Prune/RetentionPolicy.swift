@@ -42,6 +42,14 @@ public struct RetentionPolicy: Sendable {
     /// No rule at all.
     public init() {}
 
+    /// What cannot be meant, or nil.
+    var mistake: String? {
+        if let keepLast, keepLast < 1 { return "keepLast is \(keepLast), not 1 or more" }
+        if let keepEvery, keepEvery < 1 { return "keepEvery is \(keepEvery), not 1 or more" }
+        if let keepWithin, !(keepWithin >= 0) { return "keepWithin is \(keepWithin), not 0 or more" }
+        return nil
+    }
+
     /// Whether there is no rule.
     public var isEmpty: Bool { keepLast == nil && keepEvery == nil && keepWithin == nil && keepBest.isEmpty && keepTags.isEmpty }
 }

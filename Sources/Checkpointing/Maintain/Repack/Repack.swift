@@ -77,6 +77,10 @@ private struct Repack {
     let options: RepackOptions
     private var uses = BlockUses()
     private var known: Set<ManifestName> = []
+    /// Segments that no manifest named any more when the last one that did was replaced.
+    private var orphans: [SegmentName] = []
+    /// Checkpoints after which they are removed, together: before that all manifests are listed.
+    private static let batch = 32
 
     init(store: CheckpointStore, options: RepackOptions) {
         self.store = store
@@ -91,7 +95,9 @@ private struct Repack {
         for (index, step) in plan.steps.enumerated() {
             progress(index, plan.steps.count)
             report.checkpoints.append(try repack(step))
+            if (index + 1) % Self.batch == 0 { try removeOrphans() }
         }
+        try removeOrphans()
         progress(plan.steps.count, plan.steps.count)
         return report
     }
@@ -115,9 +121,7 @@ private struct Repack {
         var (changed, report) = try repacker.run(uses)
         if let changed {
             uses.add(Manifest.Tables(changed, hash: older.hash))
-            // A save that counted on the old manifest has ended before that was replaced: its own is there now, and names what it reused.
-            try add(try store.files.names())
-            remove(uses.remove(Manifest.Tables(older.manifest, hash: older.hash)))
+            orphans += uses.remove(Manifest.Tables(older.manifest, hash: older.hash))
         } else if !options.isDryRun {
             report.skipped = report.bytesBefore == 0 ? "nothing in it is its alone" : "it would not become smaller, or it is in use"
         }
@@ -125,7 +129,13 @@ private struct Repack {
     }
 
     /// Removes segments that nobody names any more. What stays is removed by the writer's next recovery.
-    private func remove(_ segments: [SegmentName]) {
-        for segment in segments { try? store.fileSystem.remove(store.directories.path(of: segment)) }  // as said above
+    private mutating func removeOrphans() throws(CheckpointError) {
+        guard !orphans.isEmpty else { return }
+        // A save that counted on an old manifest has ended before that was replaced: its own is there now, and names what it reused.
+        try add(try store.files.names())
+        for segment in orphans where !uses.names(segment) {
+            try? store.fileSystem.remove(store.directories.path(of: segment))  // as said above
+        }
+        orphans = []
     }
 }

@@ -37,6 +37,8 @@ struct BlockUses {
         }
     }
 
+    func names(_ segment: SegmentName) -> Bool { segmentCounts[segment, default: 0] > 0 }
+
     /// Whether only one manifest names a block, and no other block needs it.
     func isUnique(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool {
         let key = Self.key(block, segments)

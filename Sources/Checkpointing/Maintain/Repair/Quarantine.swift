@@ -33,11 +33,10 @@ struct Quarantine {
         }
     }
 
-    /// Whether an interrupted repair has put this very file there. Segments have names that no other ever has.
+    /// Whether an interrupted repair has put this very file there.
     private func isSame(_ path: FilePath, _ kept: FilePath) throws(FileSystemError) -> Bool {
-        guard path.extension == "manifest" else { return true }
-        return try fileSystem.contents(of: path, atMost: Limits.manifestBytesMax)
-            == fileSystem.contents(of: kept, atMost: Limits.manifestBytesMax)
+        guard let one = try fileSystem.identity(of: path), let other = try fileSystem.identity(of: kept) else { return false }
+        return one.isSame(as: other)
     }
 
     func sync() throws(CheckpointError) {

@@ -99,7 +99,7 @@ private struct Repair {
         if !survey.contradicted.isEmpty { try mendCatalog() }
         guard !affected.isEmpty || !survey.unreadable.isEmpty || !survey.broken.isEmpty else { return report }
         if let maintenance = store.maintenance { try translating("maintenance") { try maintenance.changeGeneration() } }
-        try keepDamaged()  // Q1
+        try keepDamaged(affected)  // Q1
         let salvages = try rescue(affected)  // Q2
         for checkpoint in affected where checkpoint.losses.isEmpty { try move(checkpoint) }  // Q3
         for checkpoint in affected where !checkpoint.losses.isEmpty {  // Q4, Q5
@@ -118,7 +118,7 @@ private struct Repair {
                 report.quarantined.append(checkpoint.manifest.name.description)
             }
         }
-        report.quarantined += survey.unreadable.map { $0.name.description } + (try survey.endangered()).map(\.description)
+        report.quarantined += survey.unreadable.map { $0.name.description } + (try survey.endangered(affected)).map(\.description)
     }
 
     /// A row is written anew, not changed.
@@ -131,11 +131,11 @@ private struct Repair {
 
     // MARK: Steps
 
-    /// Gives every damaged file, and every segment that a manifest which cannot be read may name, a second name in `quarantine/`: whatever
+    /// Gives every damaged file, and everything that a checkpoint put aside needs or may need, a second name in `quarantine/`: whatever
     /// removes the first one later leaves the bytes.
-    private mutating func keepDamaged() throws(CheckpointError) {
+    private mutating func keepDamaged(_ affected: [RepairSurvey.Affected]) throws(CheckpointError) {
         try quarantine.prepare()
-        for name in try survey.endangered() {
+        for name in try survey.endangered(affected) {
             report.quarantined.append(try quarantine.keep(store.directories.path(of: name), as: name.description))
         }
         try quarantine.sync()

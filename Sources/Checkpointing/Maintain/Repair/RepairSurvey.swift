@@ -70,8 +70,8 @@ struct RepairSurvey {
 
     private mutating func note(_ faults: [SegmentFault], _ name: SegmentName) throws(CheckpointError) {
         guard !faults.isEmpty else { return }
-        // Neither is damage.
-        if let other = faults.first(where: { $0.error.code == .outOfMemory || $0.error.code == .unsupported }) { throw other.error }
+        // What cannot be read just now is not lost, and nobody may act as if it were.
+        if let other = faults.first(where: { !$0.error.meansLoss }) { throw other.error }
         broken[name] = faults
         lost.add(faults, name)
         if faults.contains(where: { $0.error.code == .notFound }) { missing.insert(name) }
@@ -86,7 +86,7 @@ struct RepairSurvey {
         for name in names.sorted() {
             do throws(CheckpointError) {
                 let manifest = try store.files.load(name).manifest
-                let losses = losses(of: manifest)
+                let losses = try losses(of: manifest)
                 let isTouched = manifest.segments.contains { broken[$0.name] != nil }
                 if isTouched || !losses.isEmpty { affected.append(Affected(manifest: manifest, losses: losses)) }
             } catch { if error.code != .notFound { throw error } }  // removed by its owner meanwhile
@@ -94,7 +94,7 @@ struct RepairSurvey {
         return affected
     }
 
-    private func losses(of manifest: Manifest) -> Losses {
+    private func losses(of manifest: Manifest) throws(CheckpointError) -> Losses {
         var (tensors, objects) = (Set<[UInt8]>(), Set<[UInt8]>())
         func add(_ found: (tensors: [String], objects: [String])) {
             tensors.formUnion(found.tensors.map { Array($0.utf8) })
@@ -107,8 +107,9 @@ struct RepairSurvey {
             for fault in faults { add(owners.losers(by: fault.loss)) }
         }
         if manifest.hasBases {
-            for finding in DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: nil).findings() {
-                add((finding.tensors, finding.objects))
+            for fault in DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: nil).faults() {
+                guard fault.error.meansLoss else { throw fault.error }
+                add((fault.finding.tensors, fault.finding.objects))
             }
         }
         return Losses(
@@ -116,9 +117,12 @@ struct RepairSurvey {
             objects: manifest.objects.map(\.name).filter { objects.contains(Array($0.utf8)) })
     }
 
-    /// Segments that are damaged, or that a manifest which cannot be read may name: all that no other names.
-    func endangered() throws(CheckpointError) -> [SegmentName] {
-        try existingBroken + (unreadable.isEmpty ? [] : unnamedSegments())
+    /// Segments that are damaged, or that a checkpoint names which has lost something, so that it could be put back from `quarantine/`, or
+    /// that a manifest which cannot be read may name: all that no other names.
+    func endangered(_ affected: [Affected]) throws(CheckpointError) -> [SegmentName] {
+        let named = affected.filter { !$0.losses.isEmpty }.flatMap { $0.manifest.segments.map(\.name) }
+        let known = Set(named).subtracting(missing).union(existingBroken).sorted { $0.description < $1.description }
+        return try known + (unreadable.isEmpty ? [] : unnamedSegments())
     }
 
     private func unnamedSegments() throws(CheckpointError) -> [SegmentName] {
