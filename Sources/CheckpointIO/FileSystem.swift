@@ -19,7 +19,7 @@ package protocol FileSystem: Sendable {
     /// What is at `path`, or nil if nothing is.
     func kind(of path: FilePath) throws(FileSystemError) -> FileKind?
 
-    /// Which file a name leads to, or nil if to none.
+    /// Which file has this name, or nil if none has. A symbolic link is a file of its own, wherever it leads.
     func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity?
 
     /// Makes one directory; succeeds if it is there already.
@@ -91,6 +91,14 @@ package protocol ReadableFile: AnyObject, Sendable {
 package protocol FileLock: AnyObject, Sendable {}
 
 extension FileSystem {
+    /// Names of a directory's entries; none if there is no such directory.
+    package func listIfThere(_ directory: FilePath) throws(FileSystemError) -> [String] {
+        do { return try list(directory) } catch {
+            guard error.errno == .noSuchFileOrDirectory else { throw error }
+            return []
+        }
+    }
+
     /// Removes a file's name, unless somebody has done so already.
     package func removeIfThere(_ path: FilePath) throws(FileSystemError) {
         do { try remove(path) } catch { guard error.errno == .noSuchFileOrDirectory else { throw error } }

@@ -76,23 +76,25 @@ package struct POSIXFileSystem: FileSystem {
         return names
     }
 
-    private func status(of path: FilePath) throws(FileSystemError) -> stat? {
+    package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? {
         var status = stat()
         do {
-            _ = try SystemCall.check("stat", path) { unsafe path.withPlatformString { unsafe stat($0, &status) } }
-            return status
+            _ = try SystemCall.check("lstat", path) { unsafe path.withPlatformString { unsafe lstat($0, &status) } }
         } catch {
             if error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory { return nil }
             throw error
         }
-    }
-
-    package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? {
-        try status(of: path).map { FileIdentity(device: UInt64($0.st_dev), number: UInt64($0.st_ino), names: Int($0.st_nlink)) }
+        return FileIdentity(device: UInt64(status.st_dev), number: UInt64(status.st_ino), names: Int(status.st_nlink))
     }
 
     package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
-        guard let status = try status(of: path) else { return nil }
+        var status = stat()
+        do {
+            _ = try SystemCall.check("stat", path) { unsafe path.withPlatformString { unsafe stat($0, &status) } }
+        } catch {
+            if error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory { return nil }
+            throw error
+        }
         switch status.st_mode & S_IFMT {
         case S_IFREG: return .file
         case S_IFDIR: return .directory

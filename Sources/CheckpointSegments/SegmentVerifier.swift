@@ -88,13 +88,16 @@ package struct SegmentVerifier {
         _ block: SegmentBlock, _ path: FilePath, _ file: any ReadableFile, _ scratch: inout ScratchBuffer
     ) throws(SegmentError) -> MemoryRegion {
         let padded = block.paddedEnd - block.offset
+        // A file that was cut in the padding has all of the block.
+        let there = max(min(padded, file.size - block.offset), block.storedBytes)
         let region: MemoryRegion
         do { region = try scratch.region(atLeast: padded).prefix(padded) } catch {
             throw .outOfMemory(error)
         }
         try wrappingIO { () throws(FileSystemError) in
-            unsafe try file.read(into: region.mutableBytes, at: block.offset)
+            unsafe try file.read(into: region.prefix(there).mutableBytes, at: block.offset)
         }
+        region[there..<padded].fillWithZeros()
         guard region.prefix(block.storedBytes).hash64 == block.storedHash else {
             throw .format(path, .damage(at: block.offset, "\(block.storedBytes) stored bytes do not have their hash"))
         }

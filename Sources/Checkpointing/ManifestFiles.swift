@@ -31,7 +31,15 @@ package struct ManifestFiles: Sendable {
     }
 
     private func list() throws(CheckpointError) -> [String] {
-        do { return try fileSystem.list(directories.manifests) } catch { throw CheckpointError(error) }
+        do { return try fileSystem.list(directories.manifests) } catch {
+            // A copy may leave out empty directories (Formats/store-layout.md, Opening). A link to nothing is another matter.
+            if error.errno == .noSuchFileOrDirectory, isNotThere(directories.manifests) { return [] }
+            throw CheckpointError(error)
+        }
+    }
+
+    private func isNotThere(_ path: FilePath) -> Bool {
+        do { return try fileSystem.identity(of: path) == nil && fileSystem.kind(of: path) == nil } catch { return false }
     }
 
     /// Reads and checks one manifest.
@@ -92,9 +100,18 @@ package struct ManifestFiles: Sendable {
         return nil
     }
 
+    private func isLinkToNothing(_ path: FilePath) -> Bool {
+        do { return try fileSystem.kind(of: path) == nil && fileSystem.identity(of: path) != nil } catch { return false }
+    }
+
     private func contents(_ path: FilePath) throws(CheckpointError) -> [UInt8] {
         let bytes: [UInt8]?
-        do { bytes = try contentsUnlessGone(path) } catch { throw CheckpointError(error) }
+        do { bytes = try contentsUnlessGone(path) } catch {
+            if error.errno == .noSuchFileOrDirectory, isLinkToNothing(path) {
+                throw CheckpointError(.damaged, "\(path) is a symbolic link that leads to nothing", path: path.string)
+            }
+            throw CheckpointError(error)
+        }
         guard let bytes else {
             throw CheckpointError(.damaged, "\(path) is larger than any manifest", path: path.string, offset: 0)
         }

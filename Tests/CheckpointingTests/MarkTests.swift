@@ -49,6 +49,16 @@ struct MarkTests {
         #expect(try steps(of: store) == [8, 7, 4, 2])
     }
 
+    @Test("a mark made after the choice of what to remove is respected")
+    func markedMeanwhile() throws {
+        try makeStore(3)
+        let store = try openStore(memory, for: .writing)
+        let names = try store.files.names()
+        try store.tag(.step(1), tag("late"))
+        try Expiry(files: store.files, catalog: store.catalog).remove(Array(names.prefix(2)), discard: nil)
+        #expect(try steps(of: store) == [3, 1])
+    }
+
     @Test("a tag that cannot be read stops every removal, and is told of")
     func damagedTag() throws {
         try makeStore(1)

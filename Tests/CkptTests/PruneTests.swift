@@ -45,7 +45,8 @@ import Testing
         for arguments in [["--keep-last", "0"], ["--keep-within", "7"], ["--keep-best", "loss"], ["--keep-every", "-1"]] {
             #expect(try ckpt(["prune", sample.store] + arguments).status == 2)
         }
-        try golden.expect(ckpt("prune", sample.store, "--keep-best", "no\u{1B}[31m:1"), "prune-bare.txt", status: 7)
+        try golden.expect(ckpt("prune", sample.store, "--keep-tag", "no\u{1B}[31m"), "prune-bare.txt", status: 7)
+        try golden.expect(ckpt("prune", sample.store, "--keep-best", "no\u{1B}[31m:1"), "prune-unknown.txt", status: 3)
         #expect(try ckpt("prune", sample.store, "--keep-last", "1", "--run", "nobody").status == 3)
         #expect(try ckpt("prune", sample.store + "-not", "--keep-last", "1").status == 3)
         #expect(try ckpt("ls", sample.store, "--json").json().list("checkpoints").count == 2)

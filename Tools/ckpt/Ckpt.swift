@@ -1,4 +1,5 @@
 public import ArgumentParser
+import CheckpointIO
 public import Checkpointing
 import Foundation
 
@@ -26,7 +27,11 @@ struct Ckpt: ParsableCommand {
             Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Repair.self, Copy.self, Watch.self, Bench.self,
         ])
 
-    static func main() { Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue) }
+    static func main() {
+        // A checkpoint may have more segments, and an import more shards, than the 1024 files that systems allow at first.
+        DescriptorLimit.raise()
+        Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue)
+    }
 
     private static func run(_ arguments: [String]) -> ExitCode {
         let code = execute(arguments)
@@ -73,7 +78,7 @@ struct Ckpt: ParsableCommand {
     private static func report(parsing error: any Error) -> ExitCode {
         let message = fullMessage(for: error)
         guard exitCode(for: error).isSuccess else {
-            FileHandle.standardError.write(Data((Output.visible(message, lineFeeds: true) + "\n").utf8))
+            Output.tell(Output.visible(message, lineFeeds: true) + "\n")
             return .usage
         }
         print(message)

@@ -28,6 +28,8 @@ struct Copy: Verb {
 
     func execute() throws -> ExitCode {
         let source = try common.open()
+        // Before a store is made for what is not there.
+        for reference in references { _ = try source.load(reference) }
         let report = try source.copy(references, to: try destination(), isDryRun: dryRun) {
             ProgressLine.tell("copying \($0) of \($1) ...")
         }

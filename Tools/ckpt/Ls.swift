@@ -39,9 +39,19 @@ struct Ls: Verb {
         let isEvery = selection.isEmpty && sort == nil
         let found = try isEvery ? limit.map { try store.newest($0) } ?? store.checkpoints() : store.checkpoints()
         var (checkpoints, damaged) = found.separated
+        warnOfUnknownMetrics(checkpoints)
         checkpoints = selection.of(checkpoints)
         if let sort { checkpoints = sort.sorted(checkpoints, now: .now) }
         return (Array(checkpoints.prefix(limit ?? .max)), damaged)
+    }
+
+    /// A metric that no checkpoint has is most likely misspelt.
+    private func warnOfUnknownMetrics(_ checkpoints: [CheckpointSummary]) {
+        guard !checkpoints.isEmpty else { return }
+        let asked = selection.metrics.union(sort?.metric.map { [$0] } ?? [])
+        for name in asked.sorted() where !checkpoints.contains(where: { $0.metrics[name] != nil }) {
+            Output.warn("no checkpoint has a metric \(name)")
+        }
     }
 
     private func printTable(_ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError]) {
@@ -91,6 +101,8 @@ struct Selection: ParsableArguments {
             return try CheckpointQuery(condition)
         }
     }
+
+    var metrics: Set<String> { (try? query)?.metrics ?? [] }  // validated above
 
     func of(_ checkpoints: [CheckpointSummary]) -> [CheckpointSummary] {
         let (query, now) = (try? query, Date.now)  // validated above

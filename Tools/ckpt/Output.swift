@@ -43,8 +43,11 @@ enum Output {
 
     static func complain(_ message: String) {
         ProgressLine.clear()
-        FileHandle.standardError.write(Data("ckpt: \(visible(message))\n".utf8))
+        tell("ckpt: \(visible(message))\n")
     }
+
+    /// Writes to standard error. Where that cannot be written, nobody can be told so; the exit code says what it says.
+    static func tell(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
 
     /// Text with every character that is not seen as itself written as `\u{...}`.
     static func visible(_ text: String, lineFeeds: Bool = false) -> String {

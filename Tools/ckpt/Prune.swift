@@ -54,13 +54,23 @@ struct Prune: Verb {
     }
 
     func execute() throws -> ExitCode {
-        let store = try common.openForMaintaining()
+        let store = dryRun ? try common.open() : try common.openForMaintaining()
+        try checkMetrics(of: store)
         let report = try store.prune(policy, runs: try run.map { try runs(named: $0, in: store) }, isDryRun: dryRun) {
             if $0 % 100 == 0 { ProgressLine.tell("reading \($0) of \($1) ...") }
         }
         ProgressLine.clear()
         if common.json { printJSON(report) } else { printText(report) }
         return .fine
+    }
+
+    /// A rule of a metric that nothing has keeps nothing, and is a slip of the finger.
+    private func checkMetrics(of store: CheckpointStore) throws {
+        guard !keepBest.isEmpty else { return }
+        let known = Set(try store.checkpoints().separated.checkpoints.flatMap(\.metrics.keys))
+        guard let unknown = keepBest.first(where: { !known.contains($0.metric) }) else { return }
+        let there = known.isEmpty ? "there are no metrics" : "there are \(known.sorted().prefix(8).joined(separator: ", "))"
+        throw CheckpointError(.notFound, "no checkpoint has a metric \(unknown.metric); \(there)", remedy: "Name another with --keep-best")
     }
 
     private func runs(named name: String, in store: CheckpointStore) throws -> Set<RunID> {

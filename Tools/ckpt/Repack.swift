@@ -29,7 +29,7 @@ struct Repack: Verb {
     }
 
     func execute() throws -> ExitCode {
-        let store = try CheckpointStore.open(common.store, for: .maintaining) { Output.warn($0) }
+        let store = dryRun ? try common.open() : try common.openForMaintaining()
         var options = RepackOptions()
         (options.chainMax, options.threads, options.isDryRun) = (chain, threads, dryRun)
         let report = try store.repack(options) { ProgressLine.tell("repacking \($0) of \($1) ...") }

@@ -43,6 +43,7 @@ struct Repair: Verb {
             Output.line("store.json: \(what), \(source) (store \(Output.short(identity.id))): \(identity.fault.message)")
         }
         for error in report.unreadable { Output.line("unreadable: \(error)") }
+        for error in report.unreadableTags { Output.line("unreadable tag, left as it is: \(error)") }
         for loss in report.losses { printLoss(loss) }
         for label in report.moved {
             let place = dryRun ? "a damaged file, and would name copies" : "copies of what is in a damaged file"
@@ -75,6 +76,7 @@ struct Repair: Verb {
             if report.identity != nil { return dryRun ? "nothing was written; run it without --dry-run" : "repaired: nothing is lost" }
             return report.quarantined.isEmpty ? "nothing is damaged" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
         }
+        if report.losses.isEmpty, report.unreadable.isEmpty, report.inUse.isEmpty { return "no checkpoint is damaged, but a tag is" }
         if dryRun { return "nothing was written; run it without --dry-run" }
         return report.inUse.isEmpty ? "repaired: what is lost stands above" : "NOT REPAIRED: try again when nobody writes to the store"
     }
@@ -101,7 +103,9 @@ struct Repair: Verb {
                 .init("without_loss", .bool(report.isWithoutLoss)), .init("dry_run", .bool(dryRun)),
                 .init("identity", report.identity.map(json) ?? .null),
                 .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
-                .init("unreadable", .array(report.unreadable.map { .error($0) })), .init("quarantined", .strings(report.quarantined)),
+                .init("unreadable", .array(report.unreadable.map { .error($0) })),
+                .init("unreadable_tags", .array(report.unreadableTags.map { .error($0) })),
+                .init("quarantined", .strings(report.quarantined)),
                 .init("in_use", .strings(report.inUse)), .init("copied_bytes", .count(report.copiedBytes)),
                 .init("catalog_rows", .count(report.catalogRows)),
             ]))

@@ -23,14 +23,14 @@ struct ProgressLine {
         }
         guard isDue else { return }
         let percent = Int(Double(done) / Double(total) * 100)
-        write("\r\(verb) \(percent) % of \(Output.size(total))\u{1B}[K")
+        Output.tell("\r\(verb) \(percent) % of \(Output.size(total))\u{1B}[K")
     }
 
     /// Shows what begins, for a verb whose steps have no size.
     static func tell(_ text: String) {
         guard isTerminal else { return }
         shown.withLock { $0 = .now }
-        FileHandle.standardError.write(Data("\r\(text)\u{1B}[K".utf8))
+        Output.tell("\r\(text)\u{1B}[K")
     }
 
     /// Takes it away before something else is printed.
@@ -39,8 +39,6 @@ struct ProgressLine {
             defer { last = nil }
             return last != nil
         }
-        if wasShown { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+        if wasShown { Output.tell("\r\u{1B}[K") }
     }
-
-    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }

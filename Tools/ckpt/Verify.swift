@@ -50,7 +50,7 @@ struct Verify: Verb {
     /// Whether all that was asked for has been found whole; nil if some of it was not read, and nothing else is wrong.
     private func verdict(_ report: VerificationReport) -> Bool? {
         if !report.isWhole { return false }
-        return sample != nil && report.checkedFraction < 1 ? nil : true
+        return quick || sample != nil && report.checkedFraction < 1 ? nil : true
     }
 
     private func printText(_ report: VerificationReport, _ sample: VerificationSample?) {
@@ -59,7 +59,7 @@ struct Verify: Verb {
         if let sample {
             depth += ", \(Output.figure(report.checkedFraction * 100)) % of \(Output.size(report.blockBytes)) (seed \(sample.seed))"
         }
-        let verdict = verdict(report).map { $0 ? "whole" : "NOT WHOLE" } ?? "nothing wrong in the sample"
+        let verdict = verdict(report).map { $0 ? "whole" : "NOT WHOLE" } ?? "nothing wrong in the \(quick ? "structure" : "sample")"
         let checkpoints = Output.count(report.checkpointCount, "checkpoint")
         Output.line("\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
     }

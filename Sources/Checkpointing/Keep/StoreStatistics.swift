@@ -146,12 +146,15 @@ extension CheckpointStore {
             } catch { if error.code != .notFound { damaged.append(error) } }  // gone since it was listed
         }
         statistics.catalogBytes = size(of: directories.catalog)
-        for text in try translating("listing", { try fileSystem.list(directories.segments) }) {
+        // A copy may leave out empty directories.
+        for text in try translating("listing", { try fileSystem.listIfThere(directories.segments) }) {
             guard let segment = SegmentName(text), !statistics.knows(segment) else { continue }
             statistics.otherBytes += size(of: directories.path(of: segment))
         }
-        for name in (try? fileSystem.list(directories.staging)) ?? [] {  // it may be missing from a copy
-            statistics.otherBytes += size(of: directories.staging.appending(name))
+        for directory in [directories.staging, directories.quarantine] {
+            for name in try translating("listing", { try fileSystem.listIfThere(directory) }) {
+                statistics.otherBytes += size(of: directory.appending(name))
+            }
         }
         return (statistics, damaged)
     }

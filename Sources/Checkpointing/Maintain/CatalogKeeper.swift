@@ -27,16 +27,20 @@ final class CatalogKeeper: Sendable {
     private var current: Catalog? { catalog.withLock { $0 } }
 
     private func openForReading() -> Catalog? {
+        // Opening a named pipe would wait for somebody at its other end.
+        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else { return nil }  // nor is what cannot be looked at
         // Without a usable catalog a reader reads the manifests.
-        try? Catalog(path: files.directories.catalog, access: .reading)
+        return try? Catalog(path: files.directories.catalog, access: .reading)
     }
 
     private func openForWriting() -> Catalog? {
         do {
+            let kind = try files.fileSystem.kind(of: files.directories.catalog)
+            guard kind == nil || kind == .file else { throw CatalogError("it is no file") }
             let catalog = try Catalog(path: files.directories.catalog, access: .writing)
             if isSmall { try catalog.checkIntegrity() }
             return catalog
-        } catch where error.isBusy {
+        } catch let error as CatalogError where error.isBusy {
             // The other process goes on with it; what is missing in it is added by the next writer.
             warn("the catalog is in use, and not brought up to date: \(error)")
             return nil

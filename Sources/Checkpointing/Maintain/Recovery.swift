@@ -1,4 +1,5 @@
 internal import CheckpointCatalog
+internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
@@ -27,6 +28,20 @@ struct Recovery {
         for name in try files.fileSystem.list(staging) { try files.fileSystem.remove(staging.appending(name)) }
     }
 
+    /// Checkpoints that a repair has put aside: what they name may be all that is left of them, and may have been away at the time. Of one
+    /// that cannot be read, every segment in question was given a name in `quarantine/`.
+    private func quarantined() -> [Manifest] {
+        let directory = files.directories.quarantine
+        // No directory, nothing put aside.
+        let names = (try? files.fileSystem.list(directory)) ?? []
+        return names.filter { $0.contains(".manifest") }.compactMap { name in
+            let path = directory.appending(name)
+            // As said above.
+            guard let bytes = try? files.fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) else { return nil }
+            return try? Manifest(decoding: bytes[...], digest: Hashing.digest)  // as said above
+        }
+    }
+
     /// R3. A segment bears the id of the attempt that wrote it, so the usual case, every segment's attempt committed, is seen from names
     /// that the catalog need not vouch for; anything else is decided by reading every manifest.
     /// - Parameter wasMaintained: manifests have been replaced before, and may name other segments than those of their own attempt.
@@ -49,6 +64,7 @@ struct Recovery {
                 return
             }
         }
+        for name in quarantined() { inUse.formUnion(name.segments.map(\.name)) }
         for suspect in suspects where !inUse.contains(suspect) {
             try files.fileSystem.remove(files.directories.path(of: suspect))
         }

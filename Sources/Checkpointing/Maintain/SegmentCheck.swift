@@ -69,7 +69,7 @@ struct SegmentCheck {
     /// - Parameter isChosen: whether to read a block.
     mutating func contents(where isChosen: (SegmentBlock) -> Bool, _ progress: (Int) -> Void) {
         guard let end else { return }
-        let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter { $0.paddedEnd <= end && isChosen($0) }
+        let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter { $0.offset + $0.storedBytes <= end && isChosen($0) }
         var found: [SegmentFault] = []
         var checked = 0
         var scratch = ScratchBuffer()

@@ -85,7 +85,8 @@ private struct Verifier {
         for name in try store.files.foreignNames() {
             note(store.directories.manifests, name, "this is not a checkpoint's name, and is ignored")
         }
-        let segments = try translating("listing segments") { try store.fileSystem.list(store.directories.segments) }
+        // Those that are missed are told of one by one.
+        let segments = try translating("listing segments") { try store.fileSystem.listIfThere(store.directories.segments) }
         for text in segments.sorted() {
             guard let name = SegmentName(text) else {
                 note(store.directories.segments, text, "this is not a segment's name, and is ignored")

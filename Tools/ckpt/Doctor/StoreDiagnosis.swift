@@ -23,10 +23,14 @@ struct StoreDiagnosis {
                     advice: ["Use a version of ckpt that is as new as the one that wrote it."])
             // Some other program's store.json.
             case .damaged where !isOurs: return nil
-            default:
+            case .damaged where error.path?.hasSuffix("store.json") == true:
                 return Diagnosis(
                     .damagedStore, "A store of ckpt that cannot be opened.", problems: [error.description],
                     advice: ["ckpt repair \(path), which makes it anew: every checkpoint says which store it belongs to."])
+            default:
+                return Diagnosis(
+                    .damagedStore, "A store of ckpt that cannot be looked into.", problems: [error.description],
+                    advice: ["Look for a disk that is not mounted, or a lack of permission; nothing is to be repaired before."])
             }
         }
     }

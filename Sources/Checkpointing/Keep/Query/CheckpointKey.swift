@@ -47,16 +47,18 @@ public enum CheckpointKey: Sendable, Hashable {
         }
     }
 
-    /// The texts that a pattern may match: of a run its id and its name.
+    /// The texts that a pattern may match: of a run its id and its name; of an id also as much as tables show.
     func texts(of checkpoint: CheckpointSummary) -> [String] {
         switch self {
-        case .run: [checkpoint.run.description, checkpoint.runName]
-        case .id: [checkpoint.id.description]
-        case .parent: checkpoint.parent.map { [$0.description] } ?? []
+        case .run: Self.forms(checkpoint.run) + [checkpoint.runName]
+        case .id: Self.forms(checkpoint.id)
+        case .parent: checkpoint.parent.map(Self.forms) ?? []
         case .tag: checkpoint.tags
         default: []
         }
     }
+
+    private static func forms(_ id: some Identifier) -> [String] { [id.description, String(id.description.prefix(12))] }
 }
 
 /// An order of checkpoints: `KEY`, or `KEY:desc`. Pure.
@@ -71,6 +73,9 @@ public struct CheckpointOrder: Sendable {
         guard !name.isEmpty, name.utf8.count <= CheckpointQuery.bytesMax else { return nil }
         (key, isDescending) = (CheckpointKey(name), text.hasSuffix(":desc"))
     }
+
+    /// The metric that decides, if one does.
+    public var metric: String? { if case .metric(let name) = key { name } else { nil } }
 
     /// Sorts; equal ones stay in their order, and what has no such value, or NaN, is last either way.
     public func sorted(_ checkpoints: [CheckpointSummary], now: Date) -> [CheckpointSummary] {

@@ -43,6 +43,18 @@ public struct CheckpointQuery: Sendable {
         root = try parser.parse()
     }
 
+    /// Names of the metrics that it asks for.
+    public var metrics: Set<String> { Self.metrics(of: root) }
+
+    private static func metrics(of node: Node) -> Set<String> {
+        switch node {
+        case .not(let node): metrics(of: node)
+        case .and(let a, let b), .or(let a, let b): metrics(of: a).union(metrics(of: b))
+        case .comparison(.metric(let name), _, _): [name]
+        case .comparison: []
+        }
+    }
+
     /// Whether it holds. A comparison with a metric that the checkpoint does not have holds never.
     /// - Parameter now: what ages are counted from.
     public func matches(_ checkpoint: CheckpointSummary, now: Date) -> Bool { holds(root, checkpoint, now) }

@@ -12,7 +12,9 @@ public struct CopyReport: Sendable {
             case copied
             /// It was there already.
             case present
-            /// It is damaged, or was removed meanwhile.
+            /// It was removed by its owner before it could be copied.
+            case gone
+            /// It is damaged.
             case failed
         }
 
@@ -146,7 +148,8 @@ private struct StoreCopy {
             }
         } catch {
             guard error.code == .damaged || error.code == .notFound else { throw error }
-            (row.outcome, row.error) = (.failed, error)
+            let isGone = try !source.files.names().contains(name)
+            (row.outcome, row.error) = (isGone ? .gone : .failed, isGone ? nil : error)
         }
         return row
     }
@@ -177,7 +180,8 @@ private struct StoreCopy {
     }
 
     private mutating func copyMarks() throws(CheckpointError) {
-        let there = Set(report.checkpoints.filter { $0.outcome != .failed }.map { ManifestName(run: $0.run, step: $0.step) })
+        let copied = report.checkpoints.filter { $0.outcome == .copied || $0.outcome == .present }
+        let there = Set(copied.map { ManifestName(run: $0.run, step: $0.step) })
         let (wanted, own) = (try source.marks(), try destination?.marks() ?? Marks())
         report.unreadableTags = wanted.unreadable
         let files = isDryRun ? nil : destination.map { MarkFiles($0.files) }

@@ -42,15 +42,16 @@ extension CheckpointStore {
     /// Segments stay as long as any checkpoint needs a block in them, be it as the base of a delta.
     /// - Parameters:
     ///   - runs: whose checkpoints are looked at; nil is all.
-    ///   - isDryRun: decides, and changes nothing.
+    ///   - isDryRun: decides, and changes nothing; the store may be open for reading then.
     ///   - progress: called with how many manifests have been read and how many there are.
-    /// - Throws: codes `misuse` (the store is not open for maintaining; no policy, or one with a number that keeps nothing; a policy that would leave nothing but the newest of a
-    ///   run), `damaged` (every manifest and tag must be readable, since it may name any segment), `io`.
+    /// - Throws: codes `misuse` (the store is not open for maintaining; no policy, or one with a number that keeps nothing; a policy that
+    ///   would leave nothing but the newest of a run), `damaged` (every manifest and tag must be readable, since it may name any segment),
+    ///   `io`.
     public func prune(
         _ policy: RetentionPolicy, runs: Set<RunID>? = nil, isDryRun: Bool = false,
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> PruneReport {
-        guard access == .maintaining, let maintenance else {
+        guard isDryRun || maintenance != nil else {
             throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
         }
         if let mistake = policy.mistake { throw CheckpointError(.misuse, mistake) }
@@ -58,7 +59,7 @@ extension CheckpointStore {
         var prune = Prune(store: self)
         try prune.read(progress)
         let plan = try prune.plan(policy, runs)
-        guard !isDryRun else { return prune.report(plan, inUse: [], prune.orphans(of: plan.removed)) }
+        guard !isDryRun, let maintenance else { return prune.report(plan, inUse: [], prune.orphans(of: plan.removed)) }
         return try prune.run(plan, maintenance)
     }
 }

@@ -59,13 +59,13 @@ extension CheckpointStore {
     public func repack(
         _ options: RepackOptions = .init(), progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> RepackReport {
-        guard access == .maintaining, let maintenance else {
+        guard options.isDryRun || maintenance != nil else {
             throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
         }
         guard (1...Limits.deltaChainMax).contains(options.chainMax), (1...64).contains(options.threads) else {
             throw CheckpointError(.misuse, "a chain of \(options.chainMax) or \(options.threads) threads is out of range")
         }
-        if !options.isDryRun { try translating("maintenance") { try maintenance.changeGeneration() } }
+        if !options.isDryRun, let maintenance { try translating("maintenance") { try maintenance.changeGeneration() } }
         var repack = Repack(store: self, options: options)
         return try repack.run(progress)
     }

@@ -32,6 +32,8 @@ public struct RepairReport: Sendable {
     public internal(set) var losses: [Loss] = []
     /// Manifests that could not be read at all.
     public internal(set) var unreadable: [CheckpointError] = []
+    /// Tags that cannot be read, and stay: which checkpoint each protects, only a person may know.
+    public internal(set) var unreadableTags: [CheckpointError] = []
     /// Files that were put aside, by their names in `quarantine/`.
     public internal(set) var quarantined: [String] = []
     /// What is damaged and stays as it is, since a process counts on it.
@@ -40,7 +42,7 @@ public struct RepairReport: Sendable {
     public internal(set) var copiedBytes = 0
 
     /// Whether every byte that was ever saved is still there, and nothing damaged was left in place.
-    public var isWithoutLoss: Bool { losses.isEmpty && unreadable.isEmpty && inUse.isEmpty }
+    public var isWithoutLoss: Bool { losses.isEmpty && unreadable.isEmpty && inUse.isEmpty && unreadableTags.isEmpty }
 
     /// Nothing found, nothing done.
     package init() {}
@@ -91,7 +93,8 @@ private struct Repair {
         report.catalogRows = survey.contradicted.count
         report.unreadable = survey.unreadable.map(\.error)
         let affected = try survey.affected()
-        tags = try store.marks().tagsByName()
+        let marks = try store.marks()
+        (tags, report.unreadableTags) = (marks.tagsByName(), marks.unreadable)
         if isDryRun {
             try foresee(affected)
             return report

@@ -38,6 +38,7 @@ struct RepairSurvey {
 
     mutating func run(_ progress: (Int, Int) -> Void) throws(CheckpointError) {
         for name in try store.files.names() { try read(name) }
+        try requireSegments()
         let total = uses.values.reduce(0) { $0 + $1.fileBytes }
         var done = 0
         for (name, use) in uses.sorted(by: { $0.key.description < $1.key.description }) {
@@ -46,6 +47,17 @@ struct RepairSurvey {
             check.contents(where: { _ in true }) { progress(min(done + $0, total), total) }
             done += use.fileBytes
             try note(check.faults, name)
+        }
+    }
+
+    /// A directory that is not there, or cannot be listed, is most likely a disk that is not mounted: nothing may be taken for lost then.
+    private func requireSegments() throws(CheckpointError) {
+        guard !uses.isEmpty else { return }
+        do { _ = try store.fileSystem.list(store.directories.segments) } catch {
+            var failure = CheckpointError(error)
+            failure.code = .io
+            failure.remedy = "Is a disk not mounted? Bring it back; or, if it is lost for good, make an empty directory in its place"
+            throw failure
         }
     }
 
