@@ -104,10 +104,29 @@ struct RepackTests {
         let before = memory.files
         var options = RepackOptions()
         options.isDryRun = true
-        let dry = try openStore(memory, for: .maintaining).repack(options)
+        let dry = try openStore(memory, for: .reading).repack(options)
         #expect(memory.files == before && dry.bytesSaved > 0)
         let wet = try openStore(memory, for: .maintaining).repack()
         #expect(wet.bytesSaved == dry.bytesSaved)
+    }
+
+    @Test("segments that a killed repack replaced and did not remove, the next writer removes")
+    func leftOver() throws {
+        let contents = try makeStore(memory, steps: 6, deduplicates: false)
+        let dying = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            guard operation.verb == "remove", operation.path.string.hasPrefix("/store/segments/") else { return }
+            throw FileSystemError("unlink(2)", operation.path, .ioError)
+        }
+        _ = try openStore(dying, for: .maintaining).repack()
+        func segments() throws -> (there: Set<String>, named: Set<String>) {
+            let store = try openStore(memory, for: .reading)
+            let named = try store.files.names().flatMap { try store.files.load($0).manifest.segments.map(\.name.description) }
+            return (Set(try memory.list("/store/segments")), Set(named))
+        }
+        #expect(try segments().there.count > segments().named.count)
+        _ = try openStore(memory)
+        #expect(try segments().there == segments().named)
+        try check(openStore(memory, for: .reading), contents, "after recovery")
     }
 
     @Test("one tensor of a repacked checkpoint is read without the others")

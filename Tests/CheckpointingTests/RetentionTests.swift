@@ -24,6 +24,50 @@ struct RetentionTests {
         return options
     }
 
+    @Test("a segment that has a name elsewhere is not written over")
+    func linkedElsewhere() throws {
+        let memory = InMemoryFileSystem()
+        let tensors = TestTensors(sizes: [40_000])
+        let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options(1))
+        var kept: [FilePath: [UInt8]] = [:]
+        for step in 1...6 {
+            checkpointer.mutate { tensors.fill(UInt64(step)) }
+            try checkpointer.save(step: step).wait()
+            guard step == 2, let segment = try memory.list("/store/segments").first else { continue }
+            try memory.makeDirectory("/backup")
+            try memory.link(FilePath("/store/segments/\(segment)"), to: FilePath("/backup/\(segment)"))
+            kept = memory.files.filter { $0.key.string.hasPrefix("/backup/") }
+        }
+        try checkpointer.close()
+        #expect(kept.count == 1 && memory.files.filter { $0.key.string.hasPrefix("/backup/") } == kept)
+    }
+
+    @Test("a save whose outcome is unknown may be there, and what it names stays")
+    func unknownOutcome() throws {
+        let memory = InMemoryFileSystem()
+        let isBroken = Monitor(false)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            guard operation.verb == "syncdir", operation.path == "/store/manifests", isBroken.withLock({ $0 }) else { return }
+            throw FileSystemError("fsync(2)", operation.path, .ioError)
+        }
+        let tensors = TestTensors(sizes: [40_000, 40_000])
+        var options = self.options(2)
+        options.deduplicates = true
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
+        for step in 1...6 {
+            // What is new in step 2 is the same in step 3, and in no other.
+            checkpointer.mutate {
+                tensors.fill(UInt64(step == 3 ? 2 : step), tensor: 0)
+                tensors.fill(UInt64(step), tensor: 1)
+            }
+            isBroken.withLock { $0 = step == 3 }
+            let ticket = try checkpointer.save(step: step)
+            if step == 3 { #expect(throws: CheckpointError.self) { try ticket.wait() } } else { try ticket.wait() }
+            #expect(try openStore(memory, for: .reading).verify().isWhole, "step \(step)")
+        }
+        try checkpointer.close()
+    }
+
     @Test("old checkpoints go with their segments, those of an earlier run stay, and what remains is whole", arguments: [true, false])
     func removes(recycles: Bool) throws {
         let tensors = TestTensors(sizes: [20_000, 64])
