@@ -54,15 +54,15 @@ struct RetentionTests {
         var options = self.options(2)
         options.deduplicates = true
         let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
-        for step in 1...6 {
-            // What is new in step 2 is the same in step 3, and in no other.
+        for step in 1...7 {
+            // What is new in step 3 is the same in step 4, and in no other.
             checkpointer.mutate {
-                tensors.fill(UInt64(step == 3 ? 2 : step), tensor: 0)
+                tensors.fill(UInt64(step == 4 ? 3 : step), tensor: 0)
                 tensors.fill(UInt64(step), tensor: 1)
             }
-            isBroken.withLock { $0 = step == 3 }
+            isBroken.withLock { $0 = step == 4 }
             let ticket = try checkpointer.save(step: step)
-            if step == 3 { #expect(throws: CheckpointError.self) { try ticket.wait() } } else { try ticket.wait() }
+            if step == 4 { #expect(throws: CheckpointError.self) { try ticket.wait() } } else { try ticket.wait() }
             #expect(try openStore(memory, for: .reading).verify().isWhole, "step \(step)")
         }
         try checkpointer.close()
