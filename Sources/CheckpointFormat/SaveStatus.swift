@@ -36,6 +36,8 @@ package struct SaveStatus: Equatable, Sendable {
     package var lastStall = 0
     package var lastBytes = 0
     package var lastNewBytes = 0
+    /// Where process ids mean the same as for the writer: a hash of the machine's start and its process namespace; 0 if unknown.
+    package var machine: UInt128 = 0
 
     package init(run: RunID) { self.run = run }
 
@@ -73,6 +75,7 @@ package struct SaveStatus: Equatable, Sendable {
         put(lastStall)
         put(lastBytes)
         put(lastNewBytes)
+        put(machine)
         while at < Self.hashOffset { put(0) }
         put(digest(buffer[..<Self.hashOffset]).rawValue)
     }
@@ -100,6 +103,7 @@ package struct SaveStatus: Equatable, Sendable {
         (started, written, total, stall) = (count(), count(), count(), count())
         (committedCount, failedCount) = (count(), count())
         (lastStep, lastDuration, lastStall, lastBytes, lastNewBytes) = (count(), count(), count(), count(), count())
+        machine = identifier()
         at = Self.hashOffset
         guard identifier() == digest(buffer[..<Self.hashOffset]).rawValue else { return nil }
     }

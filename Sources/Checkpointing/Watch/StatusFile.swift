@@ -26,7 +26,7 @@ final class StatusFile: Sendable {
         // Without it nobody can watch; that is all.
         guard let file = try? POSIXFileSystem(usesDirectIO: false).create(path) else { return nil }
         var status = SaveStatus(run: run)
-        status.process = Int(ProcessInfo.processInfo.processIdentifier)
+        (status.process, status.machine) = (Int(ProcessInfo.processInfo.processIdentifier), Machine.identity)
         state = Monitor(State(status: status, file: file))
         write { StallReport() }
     }

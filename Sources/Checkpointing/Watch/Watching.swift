@@ -105,11 +105,11 @@ extension CheckpointStore {
         return WatchSample(status: status(), names: names)
     }
 
-    /// Of several, left over by writers that were killed, the one written last.
+    /// Of several the one written last; those that a killed writer of this machine has left count for nothing.
     private func status() -> SaveStatus? {
         let found = (try? fileSystem.list(directories.staging)) ?? []  // it may be missing from a copy
         let records = found.filter { $0.hasSuffix(".status") }.compactMap { read(directories.staging.appending($0)) }
-        return records.max { $0.updated < $1.updated }
+        return records.filter { !Machine.hasEnded($0) }.max { $0.updated < $1.updated }
     }
 
     /// A record that is being written over is read again.
