@@ -34,7 +34,9 @@ struct QueryTests {
         ("run=000*", true), ("parent=*", false), ("parent!=*", true), ("created>=1970-01-11", true), ("created<1970-01-11T00:00:01Z", true),
         ("created<1970-01-11T00:00", false), ("age<=2d", true), ("age>1d and age<38h", true), ("none<1", false), ("none!=1", false),
         ("not none<1", true), ("bad=nan", true), ("bad<1", false), ("bad!=1", true), ("'a b'=3", true), ("metric:step=7", true),
-        ("best>-1e3", true), ("deep=-inf", true),
+        ("best>-1e3", true), ("deep=-inf", true), ("metric:'a b'=3", true), ("pinned=true", true), ("size>=1.5e3", true),
+        ("size>=1KB", true),
+        ("NOT none<1 AND step=1000", true),
     ])
     func evaluates(_ text: String, _ expected: Bool) throws {
         let checkpoint = summary(
@@ -47,7 +49,7 @@ struct QueryTests {
     @Test("a mistake is told with its column", arguments: [
         ("", 1), ("step", 5), ("step>", 6), ("step>abc", 6), ("(step>1", 8), ("step>1)", 7), ("step>1 step<2", 8), ("step!1", 5),
         ("'abc", 1), ("run>x", 4), ("created>tomorrow", 9), ("created=2026-13-01", 9), ("age<7y", 5), ("size<1XB", 6),
-        ("and", 4), ("not", 4), ("é>1 ?", 5), ("step>0x10", 6), ("created=2026-01-01Z", 9), ("step>infinity", 6),
+        ("and", 4), ("not", 4), ("é>1 ?", 5), ("step>0x10", 6), ("created=2026-01-01Z", 9), ("step>infinity", 6), ("created=2026-02-29", 9),
     ])
     func mistakes(_ text: String, _ column: Int) throws {
         let mistake = #expect(throws: CheckpointQuery.Mistake.self) { _ = try CheckpointQuery(text) }
@@ -56,7 +58,7 @@ struct QueryTests {
 
     @Test("length and depth are bounded")
     func bounds() throws {
-        let deep = String(repeating: "(", count: 63) + "step>1" + String(repeating: ")", count: 63)
+        let deep = String(repeating: "(", count: 64) + "step>1" + String(repeating: ")", count: 64)
         #expect(try holds(deep, summary(step: 2)))
         let many = String(repeating: "not ", count: 100) + "step>1"
         for text in ["(\(deep))", many, String(repeating: "(", count: 4096), deep + String(repeating: " ", count: 4096)] {

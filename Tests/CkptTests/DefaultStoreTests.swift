@@ -65,11 +65,13 @@ import Testing
             }
             PATH="$(dirname "$0"):$PATH"
             complete_line ckpt pr
+            complete_line ckpt tag "$1" --delete ""
             complete_line ckpt inspect "$1" ""
             """
         let run = try execute(URL(fileURLWithPath: "/bin/bash"), ["-c", script, program.path, sample.store])
         let lines = run.output.split(separator: "\n").map(String.init)
         #expect(lines.first?.contains("prune") == true, "\(run)")
+        #expect(lines.dropFirst().first == "release-1", "\(run)")
         #expect(lines.last?.contains("latest release-1 20 10") == true, "\(run)")
     }
 }

@@ -21,14 +21,24 @@ extension CompletionKind {
     /// What a shell offers for REF: `latest`, tags, and the newest steps of the store that the line names.
     static var references: CompletionKind {
         .custom { words, _, _ in
-            let named = words.dropFirst(2).first { CommonArguments.looksLikeStore($0) }
-            guard let path = named ?? CommonArguments.defaultStore else { return ["latest"] }
+            guard let store = store(of: words) else { return ["latest"] }
             // Nobody can be told of an error while he types.
-            guard let store = try? CheckpointStore.open(path, for: .reading) else { return ["latest"] }
-            let tags = (try? store.tags().map(\.tag.description)) ?? []
             let steps = (try? store.newest(50).compactMap { try? $0.get() }.map { String($0.step) }) ?? []
-            return ["latest"] + tags + steps
+            return ["latest"] + tags(of: store) + steps
         }
+    }
+
+    /// The tags of the store that the line names.
+    static var tags: CompletionKind { .custom { words, _, _ in store(of: words).map(tags) ?? [] } }
+
+    private static func store(of words: [String]) -> CheckpointStore? {
+        let named = words.dropFirst(2).first { CommonArguments.looksLikeStore($0) }
+        // As said above.
+        return (named ?? CommonArguments.defaultStore).flatMap { try? CheckpointStore.open($0, for: .reading) }
+    }
+
+    private static func tags(of store: CheckpointStore) -> [String] {
+        (try? store.tags().map(\.tag.description)) ?? []  // as said above
     }
 }
 

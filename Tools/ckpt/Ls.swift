@@ -18,7 +18,11 @@ struct Ls: Verb {
     @OptionGroup var common: CommonArguments
     @OptionGroup var selection: Selection
 
-    @Option(help: ArgumentHelp("Sorts by this, the smallest first; with :desc, the largest first.", valueName: "key"))
+    @Option(
+        help: ArgumentHelp("Sorts by this, the smallest first; with :desc, the largest first.", valueName: "key"),
+        completion: .list([
+            "step", "created", "age", "run", "id", "parent", "tag", "size", "stored", "ratio", "tensors", "objects", "pinned",
+        ]))
     var sort: CheckpointOrder?
 
     @Option(help: ArgumentHelp("Shows only the first.", valueName: "n"))

@@ -21,7 +21,7 @@ struct Tag: Verb {
     @Argument(help: ArgumentHelp("Its tag.", valueName: "name"))
     var name: TagName?
 
-    @Option(help: ArgumentHelp("Takes this tag away.", valueName: "tag"))
+    @Option(help: ArgumentHelp("Takes this tag away.", valueName: "tag"), completion: .tags)
     var delete: TagName?
 
     @Flag(help: "Moves the tag, if another checkpoint has it.")

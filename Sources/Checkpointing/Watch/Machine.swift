@@ -10,7 +10,7 @@ enum Machine {
     static let identity: UInt128 = {
         // A system that does not say has no answer to the question below.
         guard let boot = try? POSIXFileSystem().stream("/proc/sys/kernel/random/boot_id", atMost: 64),
-            let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
+            let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")  // likewise
         else { return 0 }
         return Hashing.digest((boot + Array(namespace.utf8))[...]).rawValue
     }()

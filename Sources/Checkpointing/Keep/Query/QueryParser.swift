@@ -18,7 +18,7 @@ struct QueryParser {
     private func mistake(_ message: String) -> Mistake { Mistake(column: tokens[next].column, message: message) }
 
     private mutating func take(_ word: String) -> Bool {
-        guard tokens[next].kind == .word(word) else { return false }
+        guard case .word(let text) = tokens[next].kind, text.lowercased() == word else { return false }
         next += 1
         return true
     }
@@ -38,7 +38,8 @@ struct QueryParser {
     private mutating func negation() throws(CheckpointQuery.Mistake) -> Node {
         depth += 1
         defer { depth -= 1 }
-        guard depth <= CheckpointQuery.depthMax else { throw mistake("this is nested deeper than \(CheckpointQuery.depthMax)") }
+        // A comparison is no level.
+        guard depth <= CheckpointQuery.depthMax + 1 else { throw mistake("this is nested deeper than \(CheckpointQuery.depthMax)") }
         if take("not") { return .not(try negation()) }
         guard tokens[next].kind == .open else { return try comparison() }
         next += 1
@@ -51,6 +52,10 @@ struct QueryParser {
     private mutating func comparison() throws(CheckpointQuery.Mistake) -> Node {
         let key: CheckpointKey
         switch tokens[next].kind {
+        case .word("metric:"):
+            guard case .quoted(let name) = tokens[next + 1].kind else { throw mistake("the name of a metric was expected") }
+            next += 1
+            key = .metric(name)
         case .word(let name): key = CheckpointKey(name)
         case .quoted(let name): key = .metric(name)
         default: throw mistake("the name of a metric, or step, created, age, run, size, stored, ratio, tensors or tag was expected")
@@ -81,7 +86,7 @@ package enum QueryValue {
         switch kind {
         case .text: .text(text)
         case .number: number(text).map { .number($0) }
-        case .bytes: scaled(text, bytes).map { .number($0) }
+        case .bytes: (number(text) ?? scaled(text, bytes)).map { .number($0) }
         case .duration: seconds(text).map { .number($0) }
         case .moment: moment(text).map { .number($0) }
         }
@@ -101,7 +106,7 @@ package enum QueryValue {
     package static func seconds(_ text: String) -> Double? { scaled(text, ["s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800]) }
 
     private static let bytes: [String: Double] = [
-        "": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+        "": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
         "KiB": 1024, "MiB": 1_048_576, "GiB": 1_073_741_824, "TiB": 1_099_511_627_776,
     ]
 
@@ -114,6 +119,8 @@ package enum QueryValue {
     /// As people write numbers: no hexadecimal, which `Double` takes.
     private static func number(_ text: String) -> Double? {
         switch text {
+        case "true": 1
+        case "false": 0
         case "nan": .nan
         case "inf": .infinity
         case "-inf": -.infinity
@@ -132,10 +139,17 @@ package enum QueryValue {
 
     /// Days since 1970 in the Gregorian calendar; the year begins in March here, so that its leap day is the last.
     private static func days(_ text: Substring) -> Double? {
-        guard let date = fields(text, "-", [10_000, 13, 32]), date.count == 3, date[1] >= 1, date[2] >= 1 else { return nil }
+        guard let date = fields(text, "-", [10_000, 13, 32]), date.count == 3, date[1] >= 1, date[2] >= 1,
+            date[2] <= length(ofMonth: date[1], date[0])
+        else { return nil }
         let year = date[1] > 2 ? date[0] : date[0] - 1
         let month = (date[1] + 9) % 12
         return Double(365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + date[2] - 1 - 719_468)
+    }
+
+    private static func length(ofMonth month: Int, _ year: Int) -> Int {
+        let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return month == 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].contains(month) ? 30 : 31
     }
 
     private static func fields(_ text: Substring, _ separator: Character, _ limits: [Int]) -> [Int]? {
