@@ -6,6 +6,8 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
     case latest
     /// The newest one with this step.
     case step(Int)
+    /// The one with this step of the run that is called so, or whose id begins so; of several such runs the newest.
+    case stepOfRun(String, step: Int)
     /// The one whose id begins so: 4 to 32 hexadecimal digits.
     case id(prefix: String)
     /// The one with this tag.
@@ -13,8 +15,8 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
     /// The one whose metric is the smallest, or the largest, of all; NaN is never best, and of equals the newest is.
     case best(metric: String, isLargest: Bool)
 
-    /// Parses `latest`, a step (`1000`, `step-1000`, `step_001000`), `best:METRIC` (the smallest; `best:METRIC:max` the largest,
-    /// `best:METRIC:min` as without), an id prefix, or a tag. Up to 11 digits alone are a step;
+    /// Parses `latest`, a step (`1000`, `step-1000`, `step_001000`), `RUN:STEP`, `best:METRIC` (the smallest;
+    /// `best:METRIC:max` the largest, `best:METRIC:min` as without), an id prefix, or a tag. Up to 11 digits alone are a step;
     /// 12 are as many as tables show of an id.
     public init?(_ text: String) {
         if text == "latest" {
@@ -24,6 +26,9 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
         } else if text.hasPrefix("best:") {
             guard let best = Self.best(in: text.dropFirst(5)) else { return nil }
             self = best
+        } else if let colon = text.lastIndex(of: ":") {
+            guard colon > text.startIndex, let step = Self.step(in: String(text[text.index(after: colon)...])) else { return nil }
+            self = .stepOfRun(String(text[..<colon]), step: step)
         } else if (4...32).contains(text.utf8.count), text.allSatisfy({ $0.isHexDigit && !$0.isUppercase && $0.isASCII }) {
             self = .id(prefix: text)
         } else {
@@ -50,6 +55,7 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .latest: "latest"
         case .step(let step): "step \(step)"
+        case .stepOfRun(let run, let step): "step \(step) of run \(run)"
         case .id(let prefix): prefix
         case .tag(let tag): "the tag \(tag)"
         case .best(let metric, let isLargest): "best:\(metric)\(isLargest ? ":max" : "")"

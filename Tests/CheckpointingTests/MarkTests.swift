@@ -119,6 +119,8 @@ struct MarkTests {
     func references() throws {
         #expect(CheckpointReference("best:a:b:max") == .best(metric: "a:b", isLargest: true))
         #expect(CheckpointReference("best:loss:min") == .best(metric: "loss", isLargest: false))
+        #expect(CheckpointReference("exp:a:7") == .stepOfRun("exp:a", step: 7) && CheckpointReference(":7") == nil)
+        #expect(CheckpointReference("01a1:step-7") == .stepOfRun("01a1", step: 7) && CheckpointReference("a:b") == nil)
         #expect(CheckpointReference("best:") == nil && CheckpointReference("best::max") == nil)
         #expect(try CheckpointReference("v1.0") == .tag(tag("v1.0")))
         #expect(CheckpointReference("beef") == .id(prefix: "beef"))

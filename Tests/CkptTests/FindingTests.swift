@@ -19,6 +19,23 @@ import Testing
         return sample
     }
 
+    @Test func aStepIsThatOfTheRunThatIsNamed() throws {
+        let sample = try Sample(runName: "first: one")
+        let (trainer, before) = (try Trainer(), try ckpt("inspect", sample.store, "10", "--json").json())
+        var options = CheckpointerOptions()
+        options.runName = "second"
+        let checkpointer = try Checkpointer(store: openSoon(sample.store, for: .writing), state: trainer.state(), options: options)
+        try checkpointer.save(step: 10).wait()
+        try checkpointer.close()
+        func id(_ reference: String) throws -> String? { try ckpt("inspect", sample.store, reference, "--json").json().text("id") }
+        #expect(try id("10") != before.text("id") && id("second:10") == id("10"))
+        for reference in ["first: one:10", "\(before.text("run")?.prefix(12) ?? ""):step-10", "\(before.text("run") ?? ""):10"] {
+            #expect(try id(reference) == before.text("id"), "\(reference)")
+        }
+        let missing = try ckpt("inspect", sample.store, "second:20")
+        #expect(missing.status == 3 && missing.errors.contains("no checkpoint matches step 20 of run second"))
+    }
+
     private func steps(_ run: Run) throws -> [Int] { try run.json().list("checkpoints").compactMap { $0.integer("step") } }
 
     @Test func lsFiltersSortsAndLimits() throws {

@@ -9,6 +9,7 @@ extension CheckpointStore {
         switch reference {
         case .latest: return try newestFirst()
         case .step(let step): return Array(try newestFirst().filter { $0.step == step }.prefix(1))
+        case .stepOfRun(let run, let step): return try candidates(run: run, step: step)
         case .id(let prefix): return try candidates(prefix: prefix)
         case .tag(let tag): return try candidates(tag: tag)
         case .best(let metric, let isLargest):
@@ -17,6 +18,14 @@ extension CheckpointStore {
     }
 
     private func newestFirst() throws(CheckpointError) -> [ManifestName] { try files.names().reversed() }
+
+    private func candidates(run: String, step: Int) throws(CheckpointError) -> [ManifestName] {
+        let names = try newestFirst().filter { $0.step == step }
+        if let name = names.first(where: { $0.run.description.hasPrefix(run) }) { return [name] }
+        // What cannot be read has no name of a run.
+        let entry = catalog.entries(names).lazy.compactMap { try? $0.get() }.first { $0.runName == run }
+        return entry.map { [$0.name] } ?? []
+    }
 
     private func candidates(prefix: String) throws(CheckpointError) -> [ManifestName] {
         let matches = catalog.names(idPrefix: prefix, among: try newestFirst())
@@ -82,7 +91,7 @@ extension CheckpointStore {
     private func nearest(to reference: CheckpointReference, _ names: [ManifestName]) throws(CheckpointError) -> String {
         switch reference {
         case .latest: return ""
-        case .step(let step):
+        case .step(let step), .stepOfRun(_, let step):
             let nearest = Set(names.map(\.step)).sorted { $0.distance(to: step).magnitude < $1.distance(to: step).magnitude }.prefix(3)
             return "the nearest steps are \(nearest.sorted().map(String.init).joined(separator: ", "))"
         case .id(let prefix):
