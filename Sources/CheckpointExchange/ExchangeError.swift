@@ -44,6 +44,11 @@ package struct ExchangeError: Error, CustomStringConvertible {
         self.init(.file(error), error.path.string, error.description)
     }
 
+    /// Whether there is no such file.
+    var isMissingFile: Bool {
+        if case .file(let cause) = kind { cause.errno == .noSuchFileOrDirectory } else { false }
+    }
+
     init(_ error: FormatError, _ path: String) { self.init(.damage, path, error.description) }
 
     package var description: String { "\(path): \(message)" }
@@ -54,7 +59,15 @@ func exchanging<R>(_ body: () throws(FileSystemError) -> R) throws(ExchangeError
     do throws(FileSystemError) { return try body() } catch { throw ExchangeError(error) }
 }
 
-/// Text from a file, short enough for a message.
+/// Text from a file, short enough for a message. It is cut by bytes: one letter can have any number of accents.
 func quoted(_ text: String) -> String {
-    text.utf8.count <= 80 ? "\"\(text)\"" : "\"\(text.prefix(60))...\" (\(text.utf8.count) bytes)"
+    guard text.utf8.count > 80 else { return "\"\(text)\"" }
+    var bytes = text.utf8.prefix(60)
+    while String(bytes) == nil { bytes.removeLast() }
+    return "\"\(String(bytes) ?? "")...\" (\(text.utf8.count) bytes)"
+}
+
+/// Extents or strides from a file, short enough for a message.
+func shown(_ numbers: [Int]) -> String {
+    numbers.count <= 16 ? "\(numbers)" : "[" + numbers.prefix(16).map(String.init).joined(separator: ", ") + ", ...]"
 }

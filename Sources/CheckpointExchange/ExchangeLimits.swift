@@ -1,8 +1,8 @@
 /// Every maximum of the foreign formats, in one place (Formats/exchange.md repeats it, and a test compares). A length from a file
 /// is compared with its limit, and with the bytes that remain, before it is used.
 package enum ExchangeLimits {
-    /// JSON header of a safetensors file, in bytes. The library's own limit is 100 MB.
-    package static let safetensorsHeaderBytesMax = 32 << 20
+    /// JSON header of a safetensors file, in bytes: the library's own limit.
+    package static let safetensorsHeaderBytesMax = 100_000_000
     /// An index of shards, in bytes.
     package static let indexBytesMax = 64 << 20
     /// Values in the JSON of a header or an index, which take far more memory than text.
@@ -23,6 +23,8 @@ package enum ExchangeLimits {
     package static let pickleBytesMax = 256 << 20
     /// Containers and calls that a pickle makes.
     package static let pickleNodesMax = 8 << 20
+    /// Values that a pickle makes, names again, or copies: what its containers can hold.
+    package static let pickleValuesMax = 16 << 20
     /// Values on a pickle's stack, marks included.
     package static let pickleStackMax = 1 << 20
     /// Values that a pickle remembers.
@@ -44,7 +46,8 @@ package enum ExchangeLimits {
         ("jsonValuesMax", jsonValuesMax), ("filesMax", filesMax), ("zipEntriesMax", zipEntriesMax),
         ("zipDirectoryBytesMax", zipDirectoryBytesMax), ("deflateRatioMax", deflateRatioMax), ("expansionMax", expansionMax),
         ("numpyHeaderBytesMax", numpyHeaderBytesMax), ("pickleBytesMax", pickleBytesMax), ("pickleNodesMax", pickleNodesMax),
-        ("pickleStackMax", pickleStackMax), ("pickleMemoMax", pickleMemoMax), ("pickleIntegerBytesMax", pickleIntegerBytesMax),
+        ("pickleValuesMax", pickleValuesMax), ("pickleStackMax", pickleStackMax), ("pickleMemoMax", pickleMemoMax),
+        ("pickleIntegerBytesMax", pickleIntegerBytesMax),
         ("pickleDepthMax", pickleDepthMax), ("objectValuesMax", objectValuesMax), ("objectBytesMax", objectBytesMax),
         ("piecesOfTensorMax", piecesOfTensorMax),
     ]

@@ -81,10 +81,15 @@ package struct ForeignCheckpoint: Sendable {
     /// Tensors whose elements lie in one place, or which lie in another's place, may not make much of little.
     /// - Parameter stored: bytes of the files.
     func checkExpansion(_ stored: Int, _ path: String) throws(ExchangeError) {
+        try Self.checkExpansion(tensors.map(\.view.byteCount), stored, path)
+    }
+
+    /// - Parameter sizes: of the tensors, in bytes.
+    static func checkExpansion(_ sizes: [Int], _ stored: Int, _ path: String) throws(ExchangeError) {
         let limit = max(stored, 1 << 20).multipliedReportingOverflow(by: ExchangeLimits.expansionMax)
         var bytes = 0
-        for tensor in tensors {
-            let (sum, isTooLarge) = bytes.addingReportingOverflow(tensor.view.byteCount)
+        for size in sizes {
+            let (sum, isTooLarge) = bytes.addingReportingOverflow(size)
             guard !isTooLarge, limit.overflow || sum <= limit.partialValue else {
                 throw .refused(path, "tensors of more than \(ExchangeLimits.expansionMax) times the bytes they are stored in")
             }

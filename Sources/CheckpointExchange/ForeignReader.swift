@@ -57,7 +57,11 @@ package struct ForeignReader {
 
     private func readFile(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
         let file = try ForeignFile(path, in: files)
-        if path.extension == "json" { return try readIndex(file, format) }
+        return ShardIndex.isIndex(path) ? try readIndex(file, format) : try readTensors(file, format)
+    }
+
+    private func readTensors(_ file: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
+        let path = file.path
         let magic = try file.read(count: min(file.size, 9), at: 0)
         if magic.starts(with: NumpyHeader.magic) { return try NumpyReader.read(file) }
         if magic.starts(with: [0x50, 0x4B, 3, 4]) { return try readArchive(ZipArchive(file, 0..<file.size)) }
@@ -79,7 +83,9 @@ package struct ForeignReader {
     }
 
     private func readIndex(_ index: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
-        try ShardIndex(index).read(index.path) { path throws(ExchangeError) in try readFile(path, format) }
+        try ShardIndex(index).read(index.path) { path throws(ExchangeError) in
+            try readTensors(ForeignFile(path, in: files), format)
+        }
     }
 
     private func readDirectory(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {

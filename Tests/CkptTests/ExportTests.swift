@@ -77,6 +77,35 @@ import Testing
         #expect(try sample.folder.names(in: "") == ["mine", "store", "x.safetensors"])
     }
 
+    /// What a link leads to is not replaced, nor the link.
+    @Test func aLinkIsNotReplaced() throws {
+        let sample = try Sample()
+        let path = sample.folder.path
+        for out in ["old", "old.safetensors"] { #expect(try ckpt("export", sample.store, "-o", path + "/" + out).status == 0) }
+        let links = [("link", "old"), ("link.safetensors", "old.safetensors"), ("none", "nowhere"), ("none.safetensors", "nowhere")]
+        for (link, target) in links {
+            try FileManager.default.createSymbolicLink(atPath: path + "/" + link, withDestinationPath: target)
+        }
+        let before = try sample.folder.trace()
+        for (link, _) in links {
+            for options in [[], ["--force"]] {
+                let run = try ckpt(["export", sample.store, "-o", path + "/" + link] + options)
+                #expect(run.status == 7 && run.errors.contains("it is a link"), "\(link): \(run.errors)")
+            }
+        }
+        #expect(try sample.folder.trace() == before)
+    }
+
+    @Test func aDirectoryWithTheNameOfAFileIsKept() throws {
+        let sample = try Sample()
+        let out = sample.folder.path + "/out"
+        try FileManager.default.createDirectory(atPath: out + "/objects.json", withIntermediateDirectories: true)
+        try sample.folder.write([1], to: "out/objects.json/thesis.tex")
+        let run = try ckpt("export", sample.store, "-o", out, "--force")
+        #expect(run.status == 7 && run.errors.contains("no file of an export"), "\(run.errors)")
+        #expect(try sample.folder.bytes(of: "out/objects.json/thesis.tex") == [1])
+    }
+
     @Test(arguments: ["export", "restore"])
     func latestGoesBackToWhatIsWholeAndSaysSo(_ verb: String) throws {
         let sample = try Sample()

@@ -139,7 +139,10 @@ import Testing
             ("{\"weight_map\":{\"a\":\"../s.safetensors\"}}", 6, "lie beside"),
             ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", 6, "lie beside"),
             ("{\"weight_map\":{\"a\":\"s.safetensors\",\"b\":\"s.safetensors\"}}", 1, "\"b\" is not in"),
-            ("{\"weight_map\":{\"b\":\"s.safetensors\"}}", 1, "does not say"), ("{\"weight_map\":{\"a\":\"none\"}}", 3, "No such file"),
+            ("{\"weight_map\":{\"b\":\"s.safetensors\"}}", 1, "does not say"),
+            ("{\"weight_map\":{\"a\":\"none\"}}", 1, "\"none\" is missing"),
+            ("{\"weight_map\":{\"a\":\"x.index.json\"}}", 1, "that of an index"),
+            ("{\"weight_map\":{\"a\":\"y.json\"}}", 1, "that of an index"),
             ("{\"weight_map\":[]}", 1, "weight_map"), ("[]", 1, "not an object"), ("{\"weight_map\":{}}", 1, "without tensors"),
         ]
         for (index, status, reason) in indices {
@@ -151,5 +154,18 @@ import Testing
         }
         try folder.write(Array("{\"weight_map\":{\"a\":\"s.safetensors\"}}".utf8), to: "x.index.json")
         #expect(try ckpt("import", folder.path + "/st", folder.path, "--step", "1").status == 0)
+    }
+
+    /// One letter can be written in two ways, and files have names of bytes.
+    @Test func shardsWhoseNamesReadTheSameAreTwo() throws {
+        let folder = try Folder()
+        var map: [String] = []
+        for (tensor, file) in [("a", "\u{E9}.safetensors"), ("b", "e\u{301}.safetensors")] {
+            try folder.write(Self.safetensors("{\(Self.tensor(tensor, "[0,8]"))}", 8), to: file)
+            map.append("\"\(tensor)\":\"\(file)\"")
+        }
+        try folder.write(Array("{\"weight_map\":{\(map.joined(separator: ","))}}".utf8), to: "x.index.json")
+        let run = try ckpt("import", folder.path + "/s", folder.path, "--step", "1")
+        #expect(run.status == 0 && run.output.contains("2 tensors"), "\(run.errors)")
     }
 }

@@ -11,7 +11,9 @@ import Testing
         return folder
     }
 
-    @Test(arguments: [("state.pt", "expected", 20), ("deflated.pt", "expected", 20), ("dcp", "expected-dcp", 3)])
+    @Test(arguments: [
+        ("state.pt", "expected", 20), ("deflated.pt", "expected", 20), ("dcp", "expected-dcp", 3), ("composed.pt", "expected-composed", 2),
+    ])
     func tensorsAreThoseThatNumpySees(_ file: String, _ expected: String, _ count: Int) throws {
         let folder = try Self.makeFiles()
         let store = folder.path + "/store"
@@ -81,7 +83,10 @@ import Testing
             "beyond.pt": (1, "does not lie in 16 bytes"), "negative-offset.pt": (1, "begins at -1"), "negative-size.pt": (1, "[-1]"),
             "huge-stride.pt": (1, "does not lie in"), "huge-offset.pt": (1, "begins at"), "big-endian.pt": (6, "big-endian"),
             "script.pt": (6, "TorchScript"), "legacy.pt": (6, "before PyTorch 1.6"), "nul.pt": (6, "a name with a NUL"),
-            "long.pt": (6, "1 to 4096 bytes"), "twice.pt": (1, "two tensors have the name"), "keys.pt": (6, "two keys read"),
+            "long.pt": (6, "1 to 4096 bytes"), "twice.pt": (6, "two tensors would have the name"), "keys.pt": (6, "two keys read"),
+            "items.pt": (6, "more values than"), "surrogate.pt": (6, "lone surrogate"),
+            "counter.pt": (6, "calls collections.Counter, which is not data\n"), "module.pt": (6, "save its state_dict()"),
+            "dcp-values": (6, "one thing many times"), "dcp-again": (6, "1024 times"), "dcp-missing": (1, "\"none\" is missing"),
             "repeated.pt": (6, "1024 times"), "dcp-overlap": (1, "overlap"), "dcp-hole": (1, "6 of its 12"),
             "dcp-outside": (1, "stored nowhere"), "dcp-path": (6, "files lie beside"), "dcp-range": (1, "a piece ends at"),
             "dcp-exchanged": (1, "not f64"), "dcp-transformed": (6, "transformed"), "dcp-planner": (6, "calls posix.system"),

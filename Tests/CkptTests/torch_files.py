@@ -236,6 +236,26 @@ def make_distributed(folder, tensors):
     return root
 
 
+def pickled_tensor(key, count=4):
+    """A tensor of so many floats, all of the storage of that name; without its head and end, to stand in a container."""
+    key = key.encode()
+    return (b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX" + struct.pack("<I", len(key)) + key
+            + b"X\x03\x00\x00\x00cpuK" + bytes([count]) + b"tQK\x00K" + bytes([count])
+            + b"\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR")
+
+
+def make_composed(folder):
+    """Two storages whose names read the same, and differ in their bytes."""
+    keys = {"a": "\u00e9", "b": "e\u0301"}
+    members = b"".join(b"X\x01\x00\x00\x00" + name.encode() + pickled_tensor(key) for name, key in keys.items())
+    arrays = {name: np.full(4, ord(name), "f4") for name in keys}
+    with zipfile.ZipFile(folder + "/composed.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}(" + members + b"u.")
+        for name, key in keys.items():
+            archive.writestr("archive/data/" + key, arrays[name].tobytes())
+    save_file(arrays, folder + "/expected-composed.safetensors")
+
+
 def make_hostile(folder):
     os.makedirs(folder)
 
@@ -246,8 +266,8 @@ def make_hostile(folder):
         def __reduce__(self):
             return self.what
 
-    def raw(name, text, entries=()):
-        with zipfile.ZipFile(f"{folder}/{name}.pt", "w") as archive:
+    def raw(name, text, entries=(), compression=zipfile.ZIP_STORED):
+        with zipfile.ZipFile(f"{folder}/{name}.pt", "w", compression) as archive:
             archive.writestr("archive/data.pkl", text)
             for entry, content in entries:
                 archive.writestr(entry, content)
@@ -265,6 +285,12 @@ def make_hostile(folder):
     raw("circle", b"\x80\x02]q\x00h\x00a.")
     raw("laughs", b"\x80\x02]q\x00" + b"0" + b"".join(
         b"](h" + bytes([n]) + b"h" + bytes([n]) + b"eq" + bytes([n + 1]) + b"0" for n in range(40)) + b"h\x28.")
+    # Just more than may be made if each item counts, and less if only the copies do.
+    raw("items", b"\x80\x02c__builtin__\nset\nq\x00](" + b"N" * 900000 + b"e\x85q\x010](" + b"h\x00h\x01R" * 18 + b"e.",
+        compression=zipfile.ZIP_DEFLATED)
+    raw("surrogate", b"\x80\x02X\x03\x00\x00\x00\xed\xa0\x80.")
+    raw("counter", b"\x80\x02ccollections\nCounter\n}\x85R.")
+    raw("module", b"\x80\x02ctorch.nn.modules.linear\nLinear\n)\x81.")
     raw("empty", b"")
     raw("cut", b"\x80\x02X\xff\xff\xff\x7fabc.")
     raw("integer", b"\x80\x02\x8b\xff\xff\xff\x7f.")
@@ -309,7 +335,34 @@ def make_hostile_distributed(folder):
     broken("dcp-range", lambda root, data: setattr(data[0][1], "length", 1 << 40))
     broken("dcp-exchanged", lambda root, data: setattr(root.state_dict_metadata["w"].properties, "state", (DTYPES["f8"],)))
     broken("dcp-transformed", lambda root, data: setattr(data[0][1], "transform_descriptors", ["zstd"]))
+    broken("dcp-missing", lambda root, data: setattr(data[0][1], "relative_path", "none"))
     broken("dcp-planner", lambda root, data: setattr(root, "planner_data", os.system))
+
+
+def make_repeating_distributed(folder):
+    """Many names for the same bytes: values that are large together, and a tensor that would be inflated again and again."""
+
+    def make(name, content, count, describe, offset=None):
+        os.makedirs(f"{folder}/{name}")
+        with open(f"{folder}/{name}/__0_0.distcp", "wb") as file:
+            file.write(content)
+        names = [f"v{number}" for number in range(count)]
+        data = {instance("MetadataIndex", fqn=name, offset=offset, index=None):
+                instance("_StorageInfo", relative_path="__0_0.distcp", offset=0, length=len(content)) for name in names}
+        with open(f"{folder}/{name}/.metadata", "wb") as file:
+            pickle.dump(instance("Metadata", state_dict_metadata={name: describe() for name in names}, planner_data=None,
+                                 storage_data=data, storage_meta=None), file)
+
+    text = io.BytesIO()
+    laughs = b"]q\x00(NNe" + b"".join(b"0]q" + bytes([n]) + (b"(" + b"h" + bytes([n - 1]) + b"h" + bytes([n - 1]) + b"e") for n in range(1, 20))
+    with zipfile.ZipFile(text, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + laughs + b".")
+    make("dcp-values", text.getvalue(), 60, lambda: instance("BytesStorageMetadata"))
+    text, zeros = io.BytesIO(), np.zeros(1 << 22, "f4")
+    save(whole(zeros), text, zipfile.ZIP_DEFLATED)
+    make("dcp-again", text.getvalue(), 70, lambda: instance(
+        "TensorStorageMetadata", properties=properties(DTYPES["f4"]), size=Size(zeros.shape),
+        chunks=[instance("ChunkStorageMetadata", offsets=Size((0,)), sizes=Size(zeros.shape))]), Size((0,)))
 
 
 def main(folder):
@@ -325,6 +378,8 @@ def main(folder):
     save_file({"layer.rows": rows, "layer.grid": grid, "layer.whole": grid}, folder + "/expected-dcp.safetensors")
     make_hostile(folder + "/hostile")
     make_hostile_distributed(folder + "/hostile")
+    make_repeating_distributed(folder + "/hostile")
+    make_composed(folder)
 
 
 main(sys.argv[1])

@@ -11,7 +11,8 @@ struct DistributedReader {
     private let directory: FilePath
     private let files: any FileSystem
     private let spill: Spill
-    private var opened: [String: ForeignFile] = [:]
+    /// By the bytes of their names.
+    private var opened: [[UInt8]: ForeignFile] = [:]
 
     static func read(_ directory: FilePath, _ files: any FileSystem, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
         var reader = DistributedReader(directory: directory, files: files, spill: spill)
@@ -28,6 +29,7 @@ struct DistributedReader {
         let file = try ForeignFile(directory.appending(Self.metadataName), in: files)
         guard file.size <= ExchangeLimits.pickleBytesMax else { throw .refused(file.path.string, "a pickle of \(file.size) bytes") }
         let metadata = try DistributedMetadata(Unpickler.read(file.read(count: file.size, at: 0), file.path.string))
+        try checkExpansion(metadata)
         var checkpoint = ForeignCheckpoint(.dcp)
         var scattered: [Assembly.Tensor] = []
         for tensor in metadata.tensors {
@@ -43,10 +45,20 @@ struct DistributedReader {
         return checkpoint
     }
 
+    /// Before anything is inflated.
+    private mutating func checkExpansion(_ metadata: DistributedMetadata) throws(ExchangeError) {
+        for tensor in metadata.tensors { for piece in tensor.pieces { _ = try open(piece.place.fileName) } }
+        let bytes = metadata.tensors.map { TensorShape.byteCount($0.shape, $0.type) ?? 0 }
+        try ForeignCheckpoint.checkExpansion(bytes, opened.values.reduce(0) { $0 + $1.size }, directory.string)
+    }
+
     private mutating func open(_ name: String) throws(ExchangeError) -> ForeignFile {
-        if let file = opened[name] { return file }
-        let file = try ForeignFile(directory.appending(name), in: files)
-        opened[name] = file
+        if let file = opened[Array(name.utf8)] { return file }
+        let file: ForeignFile
+        do throws(ExchangeError) { file = try ForeignFile(directory.appending(name), in: files) } catch {
+            throw error.isMissingFile ? .damage(directory.appending(Self.metadataName).string, "\(quoted(name)) is missing") : error
+        }
+        opened[Array(name.utf8)] = file
         return file
     }
 
@@ -90,8 +102,10 @@ struct DistributedReader {
     /// Values become one object, by their names.
     private mutating func readValues(_ metadata: DistributedMetadata, _ checkpoint: inout ForeignCheckpoint) throws(ExchangeError) {
         var members: [JSONValue.Member] = []
+        var amount = TorchState.Amount()
         for (name, place) in metadata.values {
-            var state = TorchState(try archive(place), under: [name])
+            var state = TorchState(try archive(place), under: [name], after: amount)
+            defer { amount = state.amount }
             if let value = try state.readRoot() { members.append(.init(name, value)) }
             checkpoint.tensors += state.tensors
         }

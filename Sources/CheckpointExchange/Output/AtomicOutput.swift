@@ -39,6 +39,10 @@ package final class AtomicOutput {
 
     /// Nothing that a person may want is written over.
     private func checkPlace() throws(ExchangeError) {
+        // What a link leads to is somebody else's affair, also where it leads nowhere.
+        guard try exchanging({ () throws(FileSystemError) in try !files.isLink(path) }) else {
+            throw .inUse(path.string, "it is a link", remedy: "Name another place with -o, or what it leads to")
+        }
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
         guard let kind else { return }
         guard let replacement else { throw .inUse(path.string, "it exists", remedy: "Name another with -o") }
@@ -47,9 +51,15 @@ package final class AtomicOutput {
         }
         guard isDirectory else { return }
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }
-        if let other = names.sorted().first(where: { !replacement.isOurs($0) }) {
-            throw .inUse(path.string, "it holds \(quoted(other)), which is no file of an export", remedy: "Name another directory")
+        for name in names.sorted() where try !isOurs(name, replacement) {
+            throw .inUse(path.string, "it holds \(quoted(name)), which is no file of an export", remedy: "Name another directory")
         }
+    }
+
+    private func isOurs(_ name: String, _ replacement: Replacement) throws(ExchangeError) -> Bool {
+        let entry = path.appending(name)
+        guard replacement.isOurs(name) else { return false }
+        return try exchanging { () throws(FileSystemError) in try files.isLink(entry) ? false : files.kind(of: entry) == .file }
     }
 
     /// Makes a file in the directory; the file itself, if this is no directory.

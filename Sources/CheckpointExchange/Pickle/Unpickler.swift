@@ -9,7 +9,7 @@ struct Unpickler {
     private var marks: [Int] = []
     private var memo: [Int: Pickle.Value] = [:]
     private var nodes: [Pickle.Node] = []
-    private var copied = 0
+    private var made = 0
 
     /// - Parameter path: the file, for messages.
     static func read(_ bytes: [UInt8], _ path: String) throws(ExchangeError) -> Pickle {
@@ -31,6 +31,7 @@ struct Unpickler {
 
     private func damage(_ message: String) -> FormatError { .damage(at: reader.offset, message) }
     private func refused(_ message: String) -> FormatError { .unsupported(at: reader.offset, message) }
+    private var tooMany: FormatError { refused("the pickle makes more values than the limits of this program allow") }
 
     private mutating func run() throws(FormatError) -> Pickle.Value {
         while true {
@@ -41,8 +42,8 @@ struct Unpickler {
             }
             try follow(code)
             guard stack.count + marks.count <= ExchangeLimits.pickleStackMax, nodes.count <= ExchangeLimits.pickleNodesMax,
-                memo.count <= ExchangeLimits.pickleMemoMax
-            else { throw refused("the pickle makes more values than the limits of this program allow") }
+                memo.count <= ExchangeLimits.pickleMemoMax, made <= ExchangeLimits.pickleValuesMax
+            else { throw tooMany }
         }
     }
 
@@ -58,7 +59,10 @@ struct Unpickler {
 
     private mutating func byte() throws(FormatError) -> UInt8 { try reader.integer(UInt8.self) }
 
-    private mutating func push(_ value: Pickle.Value) { stack.append(value) }
+    private mutating func push(_ value: Pickle.Value) {
+        made += 1
+        stack.append(value)
+    }
 
     private mutating func pop() throws(FormatError) -> Pickle.Value {
         guard stack.count > marks.last ?? 0, let value = stack.popLast() else { throw damage("the stack is empty") }
@@ -120,8 +124,11 @@ struct Unpickler {
     }
 
     private mutating func text(_ count: Int) throws(FormatError) -> Pickle.Value {
-        guard let text = String(validating: try reader.take(count), as: UTF8.self) else { throw damage("a string is not UTF-8") }
-        return .string(text)
+        let bytes = try reader.take(count)
+        if let text = String(validating: bytes, as: UTF8.self) { return .string(text) }
+        // Python has strings that Unicode has not, and pickles them in bytes that UTF-8 does not allow.
+        let hasSurrogate = zip(bytes, bytes.dropFirst()).contains { $0 == 0xED && $1 >= 0xA0 }
+        throw hasSurrogate ? refused("a string has a lone surrogate, which is no character") : damage("a string is not UTF-8")
     }
 
     /// Little-endian, in two's complement.
@@ -243,7 +250,8 @@ struct Unpickler {
 
     private func call(_ module: String, _ name: String) -> FormatError {
         let called = String(quoted("\(module).\(name)").dropFirst().dropLast())
-        return refused("the pickle calls \(called), which is not data: of a model, save its state_dict()")
+        let remedy = module.hasPrefix("torch.nn") ? ": of a model, save its state_dict()" : ""
+        return refused("the pickle calls \(called), which is not data" + remedy)
     }
 
     private mutating func reduce() throws(FormatError) {
@@ -263,10 +271,8 @@ struct Unpickler {
 
     /// A few bytes can say that something long is to be copied, and say it often.
     private mutating func countCopied(_ values: Int) throws(FormatError) {
-        copied += values
-        guard copied <= ExchangeLimits.pickleNodesMax else {
-            throw refused("the pickle makes more values than the limits of this program allow")
-        }
+        made += values
+        guard made <= ExchangeLimits.pickleValuesMax else { throw tooMany }
     }
 
     /// The items of a container that is made from a list.

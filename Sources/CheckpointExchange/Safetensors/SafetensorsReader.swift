@@ -44,6 +44,8 @@ struct SafetensorsReader {
 /// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as transformers writes it beside safetensors and
 /// PyTorch files.
 struct ShardIndex {
+    static func isIndex(_ path: FilePath) -> Bool { path.extension == "json" }
+
     /// File of each tensor, in the index's order.
     let files: [(tensor: String, file: String)]
 
@@ -71,22 +73,28 @@ struct ShardIndex {
         for (_, name) in files where !isPlainFileName(name) {
             throw .refused(path, "shard \(quoted(name)): shards lie beside their index")
         }
+        if let index = fileNames.first(where: { Self.isIndex(FilePath($0)) }) {
+            throw .damage(path, "shard \(quoted(index)) is no file of tensors: its name is that of an index")
+        }
         guard fileNames.count <= ExchangeLimits.filesMax else { throw .refused(path, "\(fileNames.count) shards") }
     }
 
-    var fileNames: [String] { Set(files.map(\.file)).sorted() }
+    /// As bytes: Swift takes strings for equal that differ only in how an accented letter is composed.
+    private var fileNames: [String] {
+        Set(files.map { Array($0.file.utf8) }).sorted { $0.lexicographicallyPrecedes($1) }.map { String(decoding: $0, as: UTF8.self) }
+    }
 
     /// Reads the shards, and compares what they hold with what the index says.
     func read(
         _ path: FilePath, _ readShard: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
     ) throws(ExchangeError) -> ForeignCheckpoint {
         var whole: ForeignCheckpoint?
-        var place: [[UInt8]: String] = [:]
-        for (tensor, file) in files { place[Array(tensor.utf8)] = file }
+        var place: [[UInt8]: [UInt8]] = [:]
+        for (tensor, file) in files { place[Array(tensor.utf8)] = Array(file.utf8) }
         for name in fileNames {
-            let shard = try readShard(path.removingLastComponent().appending(name))
+            let shard = try shard(name, of: path, readShard)
             for tensor in shard.tensors {
-                guard place.removeValue(forKey: Array(tensor.name.utf8)) == name else {
+                guard place.removeValue(forKey: Array(tensor.name.utf8)) == Array(name.utf8) else {
                     throw .damage(path.string, "\(quoted(name)) holds tensor \(quoted(tensor.name)), which the index does not say")
                 }
             }
@@ -97,6 +105,14 @@ struct ShardIndex {
         }
         guard let whole else { throw .damage(path.string, "an index without tensors") }
         return whole
+    }
+
+    private func shard(
+        _ name: String, of index: FilePath, _ read: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
+    ) throws(ExchangeError) -> ForeignCheckpoint {
+        do throws(ExchangeError) { return try read(index.removingLastComponent().appending(name)) } catch {
+            throw error.isMissingFile ? .damage(index.string, "shard \(quoted(name)) is missing") : error
+        }
     }
 }
 

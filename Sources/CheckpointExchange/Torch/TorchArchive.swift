@@ -8,8 +8,8 @@ final class TorchArchive {
     let pickle: Pickle
     private let file: ForeignFile
     private let spill: Spill
-    private let storages: [String: ZipArchive.Entry]
-    private var inflated: [String: FileMemory] = [:]
+    /// By the bytes of their keys: Swift takes strings for equal that differ only in how an accented letter is composed.
+    private let storages: [[UInt8]: ZipArchive.Entry]
 
     static func isArchive(_ archive: ZipArchive) -> Bool { archive.entries.contains { isRoot($0.name) } }
 
@@ -24,18 +24,18 @@ final class TorchArchive {
         let path = file.path.string
         let roots = archive.entries.filter { Self.isRoot($0.name) }
         guard let root = roots.first, roots.count == 1 else { throw .damage(path, "it holds \(roots.count) pickles, not one") }
-        let folder = root.name.dropLast("data.pkl".count)
-        let entries = Dictionary(archive.entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        if entries[folder + "constants.pkl"] != nil { throw .refused(path, "it is a TorchScript program", remedy: "Save its state_dict()") }
-        if let order = entries[folder + "byteorder"], try Self.bytes(order, file, atMost: 16) != Array("little".utf8) {
+        let folder = Array(root.name.utf8.dropLast("data.pkl".utf8.count))
+        let entries = Dictionary(archive.entries.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
+        if entries[folder + "constants.pkl".utf8] != nil {
+            throw .refused(path, "it is a TorchScript program", remedy: "Save its state_dict()")
+        }
+        if let order = entries[folder + "byteorder".utf8], try Self.bytes(order, file, atMost: 16) != Array("little".utf8) {
             throw .refused(path, "its elements are big-endian")
         }
         pickle = try Unpickler.read(Self.bytes(root, file, atMost: ExchangeLimits.pickleBytesMax), path)
-        var storages: [String: ZipArchive.Entry] = [:]
-        for entry in archive.entries where entry.name.hasPrefix(folder + "data/") {
-            storages[String(entry.name.dropFirst(folder.count + 5))] = entry
-        }
-        self.storages = storages
+        let data = folder + "data/".utf8
+        let stored = entries.filter { $0.key.starts(with: data) }
+        storages = Dictionary(uniqueKeysWithValues: stored.map { (Array($0.key.dropFirst(data.count)), $0.value) })
     }
 
     private static func bytes(
@@ -45,6 +45,8 @@ final class TorchArchive {
         guard entry.isDeflated else { return try file.read(count: entry.range.count, at: entry.range.lowerBound) }
         let inflater = try Inflater(entry, of: file)
         var bytes: [UInt8] = []
+        // The size is what somebody says.
+        bytes.reserveCapacity(min(entry.size, (min(entry.range.count, limit) + 64) * ExchangeLimits.deflateRatioMax))
         while true {
             let next = try inflater.next(1 << 20)
             if next.isEmpty { return bytes }
@@ -146,14 +148,10 @@ final class TorchArchive {
     }
 
     private func memory(_ key: String, _ bytes: Int) throws(ExchangeError) -> FileMemory {
-        guard let entry = storages[key] else { throw .damage(file.path.string, "storage \(quoted(key)) is missing") }
+        guard let entry = storages[Array(key.utf8)] else { throw .damage(file.path.string, "storage \(quoted(key)) is missing") }
         guard entry.size == bytes else {
             throw .damage(file.path.string, "storage \(quoted(key)) has \(entry.size) bytes, and the pickle says \(bytes)")
         }
-        guard entry.isDeflated else { return file.lend(entry.range) }
-        if let memory = inflated[key] { return memory }
-        let memory = try spill.inflate(entry, of: file)
-        inflated[key] = memory
-        return memory
+        return entry.isDeflated ? try spill.inflate(entry, of: file) : file.lend(entry.range)
     }
 }

@@ -4,15 +4,24 @@ internal import SystemPackage
 
 /// Takes what was pickled apart: tensors get the names of the keys on the way to them, joined by dots, and all else becomes JSON.
 struct TorchState {
+    /// What has been read, of one pickle or of several.
+    struct Amount {
+        var values = 0
+        var textBytes = 0
+    }
+
     private(set) var tensors: [ForeignTensor] = []
+    private(set) var amount: Amount
+    private var names = Set<[UInt8]>()
     private let archive: TorchArchive
     private var keys: [String]
-    private var values = 0
-    private var textBytes = 0
 
-    /// - Parameter name: what everything is called that has no name of its own.
-    init(_ archive: TorchArchive, under name: [String] = []) {
+    /// - Parameters:
+    ///   - name: what everything is called that has no name of its own.
+    ///   - amount: what has been read before, and counts towards the same limits.
+    init(_ archive: TorchArchive, under name: [String] = [], after amount: Amount = Amount()) {
         self.archive = archive
+        self.amount = amount
         keys = name
     }
 
@@ -24,7 +33,11 @@ struct TorchState {
     private mutating func read(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue? {
         try count(0)
         if archive.isTensor(value) {
-            tensors.append(try archive.tensor(try name(), value))
+            let name = try name()
+            guard names.insert(Array(name.utf8)).inserted else {
+                throw .refused(pickle.path, "two tensors would have the name \(quoted(name))")
+            }
+            tensors.append(try archive.tensor(name, value))
             return nil
         }
         guard case .node(let index) = value else { return try scalar(value) }
@@ -44,9 +57,9 @@ struct TorchState {
     }
 
     private mutating func count(_ bytes: Int) throws(ExchangeError) {
-        values += 1
-        textBytes += bytes
-        guard values <= ExchangeLimits.objectValuesMax, textBytes <= ExchangeLimits.objectBytesMax else {
+        amount.values += 1
+        amount.textBytes += bytes
+        guard amount.values <= ExchangeLimits.objectValuesMax, amount.textBytes <= ExchangeLimits.objectBytesMax else {
             throw .refused(pickle.path, "more values than tensors need: a pickle may say one thing many times")
         }
         guard keys.count <= ExchangeLimits.pickleDepthMax else {

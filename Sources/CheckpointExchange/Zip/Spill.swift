@@ -8,6 +8,17 @@ final class Spill {
     private let files: any FileSystem
     private var file: (writer: any WritableFile, reader: any ReadableFile, path: FilePath)?
     private var end = 0
+    /// What is in it, for many tensors may share an entry.
+    private var inflated: [Origin: FileMemory] = [:]
+    /// Bytes that were inflated of each file.
+    private var produced: [FilePath: Int] = [:]
+
+    private struct Origin: Hashable {
+        var path: FilePath
+        var range: Range<Int>
+        var size: Int
+        var crc32: UInt32
+    }
 
     /// - Parameter directory: where there is room; the file is made when it is first needed.
     init(in directory: FilePath, _ files: any FileSystem) {
@@ -15,9 +26,23 @@ final class Spill {
         self.files = files
     }
 
-    /// Inflates an entry whose size has been compared with what it should hold.
+    /// Inflates an entry whose size has been compared with what it should hold, unless that has been done already.
     func inflate(_ entry: ZipArchive.Entry, of source: ForeignFile) throws(ExchangeError) -> FileMemory {
+        let origin = Origin(path: source.path, range: entry.range, size: entry.size, crc32: entry.crc32)
+        if let memory = inflated[origin] { return memory }
+        try checkRatio(entry, source)
         try checkRoom(entry, source)
+        let memory: FileMemory
+        do throws(ExchangeError) { memory = try write(entry, of: source) } catch {
+            guard case .file = error.kind else { throw error }
+            throw ExchangeError(error.kind, source.path.string, "entry \(quoted(entry.name)) was not inflated: \(error.message)")
+        }
+        inflated[origin] = memory
+        produced[source.path, default: 0] += entry.size
+        return memory
+    }
+
+    private func write(_ entry: ZipArchive.Entry, of source: ForeignFile) throws(ExchangeError) -> FileMemory {
         let file = try open()
         let inflater = try Inflater(entry, of: source)
         let start = end
@@ -30,15 +55,22 @@ final class Spill {
         return ForeignFile(source.path, file.reader, size: end).lend(start..<end)
     }
 
-    private func checkRoom(_ entry: ZipArchive.Entry, _ source: ForeignFile) throws(ExchangeError) {
+    /// Neither an entry nor all of a file may become more than deflate can make of it.
+    private func checkRatio(_ entry: ZipArchive.Entry, _ source: ForeignFile) throws(ExchangeError) {
         let path = source.path.string
-        guard entry.size <= (entry.range.count + 64) * ExchangeLimits.deflateRatioMax else {
+        guard entry.size / ExchangeLimits.deflateRatioMax <= entry.range.count + 64 else {
             let message = "cannot be \(entry.size) bytes: it is stored in \(entry.range.count)"
             throw .damage(path, "zip archive: entry \(quoted(entry.name)) \(message)")
         }
+        guard (produced[source.path, default: 0] + entry.size) / ExchangeLimits.deflateRatioMax <= source.size else {
+            throw .refused(path, "entries inflate to more than deflate can make of \(source.size) bytes: they share them")
+        }
+    }
+
+    private func checkRoom(_ entry: ZipArchive.Entry, _ source: ForeignFile) throws(ExchangeError) {
         let room = try exchanging { () throws(FileSystemError) in try files.availableBytes(at: directory) }
         guard entry.size <= room else {
-            throw ExchangeError(.file(FileSystemError("inflating", directory, .noSpace)), path,
+            throw ExchangeError(.file(FileSystemError("inflating", directory, .noSpace)), source.path.string,
                 "entry \(quoted(entry.name)) inflates to \(entry.size) bytes, and \(directory) has room for \(room)")
         }
     }
