@@ -25,6 +25,31 @@ import Testing
         #expect(try shell("\"$0\" ls \"$1\" > /dev/full 2> /dev/full", sample.store).status == 5)
     }
 
+    /// Ends the program as soon as it has begun to write. (The other signals may be ignored where tests are run, and are then left alone.)
+    @Test func anExportThatIsInterruptedLeavesNothing() throws {
+        let folder = try Folder()
+        let (file, store) = (folder.path + "/x.bin", folder.path + "/store")
+        try Data(count: 96 << 20).write(to: URL(fileURLWithPath: file))
+        let raw = ["--format", "raw", "--dtype", "u8", "--shape", "\(96 << 20)", "--name", "x", "--compression", "none"]
+        #expect(try ckpt(["import", store, file, "--step", "1"] + raw).status == 0)
+        // Tests may be run with signals blocked, which programs inherit.
+        let interrupted = [SIGTERM, 128 + SIGTERM]
+        var ends: [Int32] = []
+        while ends.count < 20, !interrupted.contains(ends.last ?? 0) {
+            let process = Process()
+            process.executableURL = program
+            process.arguments = ["export", store, "-o", folder.path + "/out", "--force"]
+            process.standardOutput = FileHandle.nullDevice
+            try process.run()
+            while process.isRunning, try !folder.names(in: "").contains(where: { $0.hasPrefix(".ckpt-") }) { usleep(200) }
+            kill(process.processIdentifier, SIGTERM)
+            process.waitUntilExit()
+            ends.append(process.terminationStatus)
+            #expect(try !folder.names(in: "").contains { $0.hasPrefix(".ckpt-") })
+        }
+        #expect(interrupted.contains(ends.last ?? 0), "it was never caught in the middle: \(ends)")
+    }
+
     @Test(arguments: [false, true])
     func aDiskThatIsNotMountedIsNoLoss(isLink: Bool) throws {
         let sample = try Sample()

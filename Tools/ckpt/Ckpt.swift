@@ -13,8 +13,9 @@ struct Ckpt: ParsableCommand {
             STORE is the directory of a store. It may be left out where CKPT_STORE is set: the first argument is then taken for STORE \
             only if it is a directory, or a path (with a /) that is no file. REF is latest, a step (1000, step-1000, step_001000; the \
             newest of several runs), RUN:STEP, a tag, the first 4 or more digits of a checkpoint's id, or best:METRIC, the checkpoint \
-            with the smallest value (best:METRIC:max, the largest). Only these write to a store: import adds a checkpoint, and copy adds some; tag, pin and \
-            unpin mark them; prune removes them; repack makes history smaller; repair puts damage aside; bench makes a store of its own.
+            with the smallest value (best:METRIC:max, the largest). Only these write to a store: import adds a checkpoint, and copy \
+            adds some; tag, pin and unpin mark them; prune removes them; repack makes history smaller; repair puts damage aside; \
+            bench makes a store of its own.
 
             Example: ckpt ls runs/first
 

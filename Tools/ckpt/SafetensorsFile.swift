@@ -33,28 +33,33 @@ struct SafetensorsFile {
     }
 
     func write(_ manifest: Manifest, _ records: [TensorRecord], from store: CheckpointStore) throws -> Report {
-        try exchanging {
-            let reader = ContentReader(store: store, manifest: manifest)
-            let objects = includesObjects ? try manifest.objects.map { try ObjectContent($0, reader) } : []
-            let layout = try layout(manifest, records, try metadata(manifest, reader))
-            let place = AtomicOutput.Replacement(Self.isOurs)
-            let files = POSIXFileSystem(usesDirectIO: false)
-            let output = try AtomicOutput(FilePath(path), isDirectory: !isSingle, replacement: force ? place : nil, in: files)
-            // Beside a single file, objects have a file of their own.
-            let beside = isSingle && includesObjects
-                ? try AtomicOutput(FilePath(path + "." + Self.objectsName), isDirectory: false, replacement: force ? place : nil, in: files)
-                : nil
-            var written = try write(layout, records, reader, output)
-            if includesObjects {
-                written.append(try write(.object([.init("objects", .array(objects.map(Self.json)))]), Self.objectsName, beside ?? output))
-            }
-            if !isSingle { written.append(try write(layout.index, SafetensorsLayout.indexName, output)) }
-            try beside?.publish()
-            try output.publish()
-            return Report(
-                manifest: manifest, files: written, tensors: rows(layout, records), tensorBytes: layout.bytes,
-                objectCount: objects.count)
+        try exchanging { try Interruption.takingBack { try write(manifest, records, from: store, announce: $0) } }
+    }
+
+    private func write(
+        _ manifest: Manifest, _ records: [TensorRecord], from store: CheckpointStore, announce: (String) -> Void
+    ) throws -> Report {
+        let reader = ContentReader(store: store, manifest: manifest)
+        let objects = includesObjects ? try manifest.objects.map { try ObjectContent($0, reader) } : []
+        let layout = try layout(manifest, records, try metadata(manifest, reader))
+        let output = try output(path, isDirectory: !isSingle, announce)
+        // Beside a single file, objects have a file of their own.
+        let beside = isSingle && includesObjects ? try self.output(path + "." + Self.objectsName, isDirectory: false, announce) : nil
+        var written = try write(layout, records, reader, output)
+        if includesObjects {
+            written.append(try write(.object([.init("objects", .array(objects.map(Self.json)))]), Self.objectsName, beside ?? output))
         }
+        if !isSingle { written.append(try write(layout.index, SafetensorsLayout.indexName, output)) }
+        try beside?.publish()
+        try output.publish()
+        return Report(
+            manifest: manifest, files: written, tensors: rows(layout, records), tensorBytes: layout.bytes, objectCount: objects.count)
+    }
+
+    private func output(_ path: String, isDirectory: Bool, _ announce: (String) -> Void) throws -> AtomicOutput {
+        try AtomicOutput(
+            FilePath(path), isDirectory: isDirectory, replacement: force ? AtomicOutput.Replacement(Self.isOurs) : nil,
+            in: POSIXFileSystem(usesDirectIO: false), announce: announce)
     }
 
     private func layout(

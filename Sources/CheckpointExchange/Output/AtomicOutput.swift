@@ -19,9 +19,11 @@ package final class AtomicOutput {
     private var outputs: [OutputFile] = []
     private var isOver = false
 
-    /// - Parameter replacement: nil if nothing may be there.
+    /// - Parameters:
+    ///   - replacement: nil if nothing may be there.
+    ///   - announce: told, before anything is made, what it is called until it is complete.
     package init(
-        _ path: FilePath, isDirectory: Bool, replacement: Replacement?, in files: POSIXFileSystem
+        _ path: FilePath, isDirectory: Bool, replacement: Replacement?, in files: POSIXFileSystem, announce: (String) -> Void = { _ in }
     ) throws(ExchangeError) {
         self.path = path
         self.isDirectory = isDirectory
@@ -32,6 +34,7 @@ package final class AtomicOutput {
             throw .inUse(path.string, "it is no name for a file", remedy: "Name another with -o")
         }
         try checkPlace()
+        announce(temporary.string)
         if isDirectory { try exchanging { () throws(FileSystemError) in try files.makeDirectory(temporary) } }
     }
 
