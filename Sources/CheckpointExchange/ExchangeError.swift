@@ -66,8 +66,3 @@ func quoted(_ text: String) -> String {
     while String(bytes) == nil { bytes.removeLast() }
     return "\"\(String(bytes) ?? "")...\" (\(text.utf8.count) bytes)"
 }
-
-/// Extents or strides from a file, short enough for a message.
-func shown(_ numbers: [Int]) -> String {
-    numbers.count <= 16 ? "\(numbers)" : "[" + numbers.prefix(16).map(String.init).joined(separator: ", ") + ", ...]"
-}

@@ -22,6 +22,12 @@ package struct ForeignTensor: Sendable {
         _ name: String, _ type: ElementType, _ shape: [Int], strides: [Int]? = nil, byteOffset: Int = 0, in memory: FileMemory
     ) throws(ExchangeError) {
         let path = memory.file.path.string
+        guard shape.count <= Limits.rankOfTensorMax else {
+            throw .refused(path, "tensor \(quoted(name)): \(shape.count) dimensions, more than \(Limits.rankOfTensorMax)")
+        }
+        guard strides?.count ?? shape.count == shape.count else {
+            throw .damage(path, "tensor \(quoted(name)): shape \(shown(shape)) with strides \(shown(strides ?? []))")
+        }
         let view: TensorView
         do throws(StateError) {
             let strides = strides ?? TensorShape.rowMajorStrides(shape)

@@ -4,24 +4,47 @@ package import SystemPackage
 
 /// A foreign file, lent to the engine as a device: memory that it cannot read itself and has copied for it, a chunk at a time.
 ///
-/// Nothing is mapped, so that a file which is cut short while it is read is an error and not a signal; and nothing is held.
+/// Nothing is mapped, so that a file which is cut short while it is read is an error and not a signal; and of many files few are open.
 package final class ForeignFile: FileDevice {
     package let path: FilePath
     /// Size in bytes, when it was opened.
     package let size: Int
-    private let file: any ReadableFile
+    private let source: Source
 
-    package init(_ path: FilePath, in files: any FileSystem) throws(ExchangeError) {
-        self.path = path
-        file = try exchanging { () throws(FileSystemError) in try files.open(path) }
-        size = file.size
+    private enum Source {
+        /// One of many, open when it is read.
+        case named(OpenFiles.Entry, OpenFiles)
+        /// One without a name.
+        case held(any ReadableFile)
     }
 
-    /// A file that has grown since it was opened.
+    package convenience init(_ path: FilePath, in files: any FileSystem) throws(ExchangeError) {
+        try self.init(path, in: OpenFiles(files))
+    }
+
+    init(_ path: FilePath, in opened: OpenFiles) throws(ExchangeError) {
+        let entry = try exchanging { () throws(FileSystemError) in try opened.open(path) }
+        self.path = path
+        size = entry.size
+        source = .named(entry, opened)
+    }
+
+    /// A file that has grown since it was opened, and has no name to open it again by.
     init(_ path: FilePath, _ file: any ReadableFile, size: Int) {
         self.path = path
-        self.file = file
         self.size = size
+        source = .held(file)
+    }
+
+    deinit {
+        if case .named(let entry, let opened) = source { opened.close(entry) }
+    }
+
+    private func opened() throws(FileSystemError) -> any ReadableFile {
+        switch source {
+        case .named(let entry, let opened): try opened.file(entry)
+        case .held(let file): file
+        }
     }
 
     /// `count` bytes from `offset`, which must lie inside the file.
@@ -29,7 +52,7 @@ package final class ForeignFile: FileDevice {
         guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
             throw .damage(path.string, "\(count) bytes at offset \(offset) lie outside of its \(size) bytes")
         }
-        return try exchanging { () throws(FileSystemError) in try file.read(count: count, at: offset) }
+        return try exchanging { () throws(FileSystemError) in try opened().read(count: count, at: offset) }
     }
 
     /// The bytes of one tensor's storage, which must lie inside the file.
@@ -46,7 +69,7 @@ package final class ForeignFile: FileDevice {
         from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer
     ) throws(DeviceError) -> DeviceCopy {
         do throws(FileSystemError) {
-            unsafe try file.read(into: destination, at: Int(address.rawValue))
+            unsafe try opened().read(into: destination, at: Int(address.rawValue))
         } catch {
             throw DeviceError("\(error): did it change while it was read?")
         }

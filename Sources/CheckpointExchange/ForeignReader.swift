@@ -5,11 +5,13 @@ package import SystemPackage
 /// Finds out what a foreign file or directory is, and reads it: everything but the tensors' bytes, which are left where they are.
 package struct ForeignReader {
     private let files: any FileSystem
+    private let opened: OpenFiles
     private let spill: Spill
 
     /// - Parameter spillDirectory: where compressed tensors are inflated to, in a file without a name.
     package init(_ files: any FileSystem, spillDirectory: FilePath) {
         self.files = files
+        opened = OpenFiles(files)
         spill = Spill(in: spillDirectory, files)
     }
 
@@ -46,9 +48,9 @@ package struct ForeignReader {
 
     /// Reads a file that holds one tensor's row-major, little-endian bytes.
     package func readRaw(_ path: FilePath, _ raw: Raw) throws(ExchangeError) -> ForeignCheckpoint {
-        let file = try ForeignFile(path, in: files)
+        let file = try ForeignFile(path, in: opened)
         guard let bytes = TensorShape.byteCount(raw.shape, raw.type), bytes == file.size else {
-            throw .damage(path.string, "it has \(file.size) bytes, which is not the size of \(raw.shape) of \(raw.type)")
+            throw .damage(path.string, "it has \(file.size) bytes, which is not the size of \(shown(raw.shape)) of \(raw.type)")
         }
         var checkpoint = ForeignCheckpoint(.raw)
         checkpoint.tensors = [try ForeignTensor(raw.name, raw.type, raw.shape, in: file.lend(0..<file.size))]
@@ -56,7 +58,7 @@ package struct ForeignReader {
     }
 
     private func readFile(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
-        let file = try ForeignFile(path, in: files)
+        let file = try ForeignFile(path, in: opened)
         return ShardIndex.isIndex(path) ? try readIndex(file, format) : try readTensors(file, format)
     }
 
@@ -64,8 +66,9 @@ package struct ForeignReader {
         let path = file.path
         let magic = try file.read(count: min(file.size, 9), at: 0)
         if magic.starts(with: NumpyHeader.magic) { return try NumpyReader.read(file) }
-        if magic.starts(with: [0x50, 0x4B, 3, 4]) { return try readArchive(ZipArchive(file, 0..<file.size)) }
-        if format == .safetensors || magic.count == 9 && magic[8] == UInt8(ascii: "{") { return try SafetensorsReader.read(file) }
+        if magic.starts(with: [0x50, 0x4B, 3, 4]) { return try readArchive(ZipArchive(file, 0..<file.size), format) }
+        let isNamedSo = format == .safetensors || path.extension == "safetensors"
+        if isNamedSo || magic.count == 9 && magic[8] == UInt8(ascii: "{") { return try SafetensorsReader.read(file) }
         throw unknown(path, magic)
     }
 
@@ -78,19 +81,20 @@ package struct ForeignReader {
         return .refused(path.string, "its content is of no format that is known here", remedy: "Give --format raw for plain elements")
     }
 
-    private func readArchive(_ archive: ZipArchive) throws(ExchangeError) -> ForeignCheckpoint {
-        TorchArchive.isArchive(archive) ? try TorchReader.read(archive, spill) : try NumpyReader.readArchive(archive, spill)
+    private func readArchive(_ archive: ZipArchive, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
+        let isTorch = format == .pt || TorchArchive.isArchive(archive)
+        return isTorch ? try TorchReader.read(archive, spill) : try NumpyReader.readArchive(archive, spill)
     }
 
     private func readIndex(_ index: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
         try ShardIndex(index).read(index.path) { path throws(ExchangeError) in
-            try readTensors(ForeignFile(path, in: files), format)
+            try readTensors(ForeignFile(path, in: opened), format)
         }
     }
 
     private func readDirectory(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }.sorted()
-        if names.contains(DistributedReader.metadataName) { return try DistributedReader.read(path, files, spill) }
+        if names.contains(DistributedReader.metadataName) { return try DistributedReader.read(path, opened, spill) }
         let indices = names.filter { $0.hasSuffix(".index.json") }
         if indices.count > 1 {
             let remedy = "Name one of \(indices.joined(separator: ", "))"

@@ -1,9 +1,9 @@
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// A tensor that lies in a file in another than row-major order (a transposed matrix, channels last), lent row-major: elements are read
-/// in the order in which they lie, many at a time, and put where they belong.
-final class StridedFile: Device {
+/// A tensor that lies in a file in another than row-major order (a transposed matrix, channels last), lent row-major: the file is read in
+/// large pieces in the order in which it lies, and elements are put where they belong.
+final class StridedFile: FileDevice {
     private let memory: FileMemory
     private let layout: StridedLayout
 
@@ -21,42 +21,23 @@ final class StridedFile: Device {
     // MARK: Device
 
     var name: String { memory.file.name }
-    func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
-    func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}
-    func orderCopiesAfterTrainer() {}
-    func finish(_ copy: DeviceCopy) {}
 
     func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer) throws(DeviceError) -> DeviceCopy {
         let width = layout.type.width
         let start = Int(address.rawValue)
         // Chunks begin and end with elements: their size is a multiple of every width.
         precondition(start % width == 0 && destination.count % width == 0)
-        var buffer = [UInt8](repeating: 0, count: StridedLayout.spanBytesMax + width)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: StridedLayout.windowBytesMax, alignment: 16)
+        defer { unsafe buffer.deallocate() }
         let elements = start / width..<(start + destination.count) / width
-        try layout.forEachRun(in: elements) { run throws(DeviceError) in
-            try read(run, to: &buffer)
-            unsafe buffer.withUnsafeBytes { source in
-                for index in 0..<run.count {
-                    let from = unsafe UnsafeRawBufferPointer(rebasing: source[(index * run.sourceStride * width)...].prefix(width))
-                    let place = (run.element - elements.lowerBound + index * layout.inner) * width
-                    unsafe UnsafeMutableRawBufferPointer(rebasing: destination[place..<place + width]).copyMemory(from: from)
-                }
-            }
+        try layout.forEachWindow(in: elements) { window throws(DeviceError) in
+            let place = memory.range.lowerBound + layout.byteOffset + window.source * width
+            let source = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<(window.span * width)])
+            _ = unsafe try memory.file.startCopy(from: DeviceAddress(rawValue: UInt64(place)), to: source)
+            let output = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[((window.output - elements.lowerBound) * width)...])
+            unsafe Gather(UnsafeRawBufferPointer(source), output).copy(window.dimensions, width)
         }
         return DeviceCopy(id: 0)
-    }
-
-    private func read(_ run: StridedLayout.Run, to buffer: inout [UInt8]) throws(DeviceError) {
-        let width = layout.type.width
-        let count = ((run.count - 1) * run.sourceStride + 1) * width
-        let address = DeviceAddress(rawValue: UInt64(memory.range.lowerBound + layout.byteOffset + run.source * width))
-        let result = unsafe buffer.withUnsafeMutableBytes { bytes -> Result<DeviceCopy, DeviceError> in
-            do throws(DeviceError) {
-                let part = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
-                return .success(unsafe try memory.file.startCopy(from: address, to: part))
-            } catch { return .failure(error) }
-        }
-        _ = try result.get()
     }
 
     func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {
@@ -64,76 +45,52 @@ final class StridedFile: Device {
     }
 }
 
-/// Where the elements of a strided tensor lie: pure arithmetic.
-struct StridedLayout: Sendable {
-    let type: ElementType
-    let shape: [Int]
-    /// In elements, from 0 up.
-    private let strides: [Int]
-    /// Where element (0, ..., 0) lies, in bytes.
-    let byteOffset: Int
-    /// The dimension along which elements lie closest together.
-    private let nearest: Int
-    /// Row-major distance of neighbours in that dimension, in elements.
-    let inner: Int
+/// Copies elements from where they lie to where they belong.
+@safe
+private struct Gather {
+    private let source: UnsafeRawBufferPointer
+    private let output: UnsafeMutableRawBufferPointer
 
-    /// What is read at once, in bytes.
-    static let spanBytesMax = 256 << 10
-
-    /// Elements that differ in one index, the nearest.
-    struct Run: Equatable {
-        /// The first one's row-major number in the tensor.
-        var element: Int
-        /// Where it lies, in elements from the first.
-        var source: Int
-        var sourceStride: Int
-        var count: Int
+    init(_ source: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) {
+        unsafe self.source = source
+        unsafe self.output = output
     }
 
-    /// - Returns: nil if the tensor is row-major, or has a stride below 0, which no format here can say.
-    init?(_ type: ElementType, _ shape: [Int], strides: [Int], byteOffset: Int) {
-        let rows = TensorShape.rowMajorStrides(shape)
-        let wide = shape.indices.filter { shape[$0] > 1 }
-        guard !shape.contains(0), !wide.allSatisfy({ strides[$0] == rows[$0] }), wide.allSatisfy({ strides[$0] >= 0 }),
-            let nearest = wide.min(by: { strides[$0] < strides[$1] })
-        else { return nil }
-        self.type = type
-        self.shape = shape
-        self.strides = strides
-        self.byteOffset = byteOffset
-        self.nearest = nearest
-        inner = rows[nearest]
-    }
-
-    /// Calls `body` with runs that are the row-major elements `range` and no others.
-    func forEachRun<E: Error>(in range: Range<Int>, _ body: (Run) throws(E) -> Void) throws(E) {
-        guard !range.isEmpty else { return }
-        let (extent, stride) = (shape[nearest], strides[nearest])
-        let limit = stride * type.width > Self.spanBytesMax ? 1 : max(1, Self.spanBytesMax / max(stride * type.width, 1))
-        let block = extent * inner
-        for outer in range.lowerBound / block...(range.upperBound - 1) / block {
-            for rest in 0..<inner {
-                let first = outer * block + rest
-                var index = max(0, (range.lowerBound - first + inner - 1) / inner)
-                let end = min(extent, (range.upperBound - first + inner - 1) / inner)
-                guard index < end else { continue }
-                let source = source(of: first)
-                while index < end {
-                    let count = min(limit, end - index)
-                    try body(Run(element: first + index * inner, source: source + index * stride, sourceStride: stride, count: count))
-                    index += count
-                }
-            }
+    /// - Parameter width: of an element, in bytes.
+    func copy(_ dimensions: [StridedLayout.Dimension], _ width: Int) {
+        // The last loop is the one along which elements are written closest together.
+        let sorted = dimensions.sorted { $0.outputStride > $1.outputStride }
+        switch width {
+        case 1: copy(sorted[...], 0, 0, UInt8.self)
+        case 2: copy(sorted[...], 0, 0, UInt16.self)
+        case 4: copy(sorted[...], 0, 0, UInt32.self)
+        default: copy(sorted[...], 0, 0, UInt64.self)
         }
     }
 
-    /// Where an element lies, in elements from the first.
-    private func source(of element: Int) -> Int {
-        var (rest, source) = (element, 0)
-        for dimension in shape.indices.reversed() {
-            source += rest % shape[dimension] * strides[dimension]
-            rest /= shape[dimension]
+    private func copy<T: FixedWidthInteger & BitwiseCopyable>(
+        _ dimensions: ArraySlice<StridedLayout.Dimension>, _ from: Int, _ to: Int, _: T.Type
+    ) {
+        guard let first = dimensions.first else { return run(1, from, 0, to, 0, T.self) }
+        if dimensions.count == 1 { return run(first.count, from, first.sourceStride, to, first.outputStride, T.self) }
+        for index in 0..<first.count {
+            copy(dimensions.dropFirst(), from + index * first.sourceStride, to + index * first.outputStride, T.self)
         }
-        return source
+    }
+
+    private func run<T: FixedWidthInteger & BitwiseCopyable>(
+        _ count: Int, _ from: Int, _ sourceStride: Int, _ to: Int, _ outputStride: Int, _: T.Type
+    ) {
+        let width = MemoryLayout<T>.size
+        let last = (from + (count - 1) * sourceStride, to + (count - 1) * outputStride)
+        precondition(unsafe last.0 < source.count / width && last.1 < output.count / width)
+        guard var read = unsafe source.baseAddress.map({ unsafe $0 + from * width }),
+            var write = unsafe output.baseAddress.map({ unsafe $0 + to * width })
+        else { return }
+        for _ in 0..<count {
+            unsafe write.storeBytes(of: read.loadUnaligned(as: T.self), as: T.self)
+            unsafe read += sourceStride * width
+            unsafe write += outputStride * width
+        }
     }
 }

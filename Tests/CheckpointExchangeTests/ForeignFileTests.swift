@@ -24,6 +24,28 @@ import Testing
         #expect(error.description.contains("did it change while it was read"))
     }
 
+    /// Files are opened again when they are read; what is there must be what was there.
+    @Test func ofManyFilesFewAreOpen() throws {
+        let files = CountingFileSystem(InMemoryFileSystem())
+        try files.makeDirectory("/d")
+        let opened = OpenFiles(files)
+        let all = try (0..<OpenFiles.openMax + 3).map { number in
+            let path = FilePath("/d/\(number)")
+            try files.createDurably(path, [UInt8(number)])
+            return try ForeignFile(path, in: opened)
+        }
+        #expect(files.takeOpened("d") == all.count)
+        for (number, file) in all.enumerated().reversed() { #expect(try file.read(count: 1, at: 0) == [UInt8(number)]) }
+        // The first three were closed for the last three, and one more each for those that came back.
+        #expect(files.takeOpened("d") == 3)
+        _ = try all[0].read(count: 1, at: 0)
+        #expect(files.takeOpened("d") == 0)
+        try files.createDurably("/other", [7])
+        try files.replace("/d/130", with: "/other")
+        let error = try #require(throws: ExchangeError.self) { _ = try all[130].read(count: 1, at: 0) }
+        #expect(error.description.contains("/d/130"))
+    }
+
     @Test func nothingIsReadBeyondTheEnd() throws {
         let files = InMemoryFileSystem()
         try files.createDurably("/x", [1, 2, 3])

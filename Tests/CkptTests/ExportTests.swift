@@ -77,6 +77,34 @@ import Testing
         #expect(try sample.folder.names(in: "") == ["mine", "store", "x.safetensors"])
     }
 
+    @Test func anExportOfNoTensorsIsImportedAgain() throws {
+        let folder = try Folder()
+        try folder.write(Array("{\"metadata\":{\"total_size\":0},\"weight_map\":{}}".utf8), to: "none.index.json")
+        let (store, out) = (folder.path + "/s", folder.path + "/out")
+        for (verb, arguments) in [
+            ("import", [store, folder.path + "/none.index.json", "--step", "1"]), ("export", [store, "-o", out]),
+            ("import", [store, out, "--step", "2"]),
+        ] {
+            let run = try ckpt([verb] + arguments)
+            #expect(run.status == 0 && run.output.contains("0 tensors"), "\(verb): \(run.errors)")
+        }
+        try folder.write(Array("{\"metadata\":{\"total_size\":4},\"weight_map\":{}}".utf8), to: "none.index.json")
+        #expect(try ckpt("import", store, folder.path + "/none.index.json", "--step", "3").errors.contains("without tensors"))
+    }
+
+    /// The library multiplies extents until they overflow, also where one of them is 0.
+    @Test func aShapeThatTheLibraryRefusesIsNotWritten() throws {
+        let folder = try Folder()
+        try folder.write([], to: "x.bin")
+        let raw = ["--format", "raw", "--dtype", "f32", "--shape", "4611686018427387904,4,0", "--name", "x"]
+        #expect(try ckpt(["import", folder.path + "/s", folder.path + "/x.bin", "--step", "1"] + raw).status == 0)
+        for out in ["out", "out.safetensors"] {
+            let run = try ckpt("export", folder.path + "/s", "-o", folder.path + "/" + out)
+            #expect(run.status == 6 && run.errors.contains("overflows"), "\(run.errors)")
+        }
+        #expect(try folder.names(in: "") == ["s", "x.bin"])
+    }
+
     /// What a link leads to is not replaced, nor the link.
     @Test func aLinkIsNotReplaced() throws {
         let sample = try Sample()

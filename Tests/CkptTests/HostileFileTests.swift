@@ -32,10 +32,10 @@ import Testing
         ("backward offsets", safetensors("{\(tensor("a", "[8,0]"))}", 8), 1, "no range"),
         ("overflowing offset", safetensors("{\(tensor("a", "[0,18446744073709551616]"))}", 8), 1, "JSON"),
         ("offsets of 63 bits", safetensors("{\(tensor("a", "[9223372036854775800,9223372036854775807]"))}", 8), 1, "is not 7 bytes"),
-        ("overflowing shape", safetensors("{\(tensor("a", "[0,8]", shape: "[4294967296,4294967296]"))}", 8), 1, "is not 8 bytes"),
+        ("overflowing shape", safetensors("{\(tensor("a", "[0,8]", shape: "[4294967296,4294967296]"))}", 8), 1, "no shape"),
         ("negative shape", safetensors("{\(tensor("a", "[0,8]", shape: "[-2]"))}", 8), 1, "shape"),
         ("wrong size", safetensors("{\(tensor("a", "[0,8]", shape: "[3]"))}", 8), 1, "is not 8 bytes"),
-        ("33 dimensions", safetensors("{\(tensor("a", "[0,8]", shape: "[" + String(repeating: "1,", count: 32) + "2]"))}", 8), 1, "33"),
+        ("33 dimensions", safetensors("{\(tensor("a", "[0,8]", shape: "[" + String(repeating: "1,", count: 32) + "2]"))}", 8), 6, "33 dim"),
         ("unknown type", safetensors("{\(tensor("a", "[0,8]", type: "F4\u{7F}"))}", 8), 6, "not known here"),
         ("fractional shape", safetensors("{\(tensor("a", "[0,8]", shape: "[2.0]"))}", 8), 1, "shape"),
         ("no offsets", safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8), 1, "data_offsets is missing"),
@@ -45,13 +45,19 @@ import Testing
         ("a name of 1 MB", safetensors("{\(tensor(String(repeating: "n", count: 1 << 20), "[0,8]"))}", 8), 6, "(1048576 bytes)"),
         ("npy of objects", npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", 16), 6, "not known here"),
         ("big-endian npy", npy("{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", 8), 6, "big-endian"),
-        ("structured npy", npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", 8), 1, "header"),
+        ("structured npy", npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", 8), 6, "structured dtype"),
+        ("npy of 33 dimensions", npy(npyHeader(String(repeating: "1,", count: 33)), 4), 6, "33 dimensions"),
+        ("npy of nothing, endlessly", npy(npyHeader("9223372036854775807, 0"), 0), 1, "overflows"),
+        ("nothing, endlessly", safetensors("{\(tensor("a", "[0,0]", shape: "[4611686018427387904,4,0]"))}", 0), 1, "overflows"),
+        ("a header that is too long", safetensors("{\(String(repeating: " ", count: 100_000_000))}", 0), 6, "a header of 100000002 bytes"),
         ("short npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 7), 1, "takes 8 bytes"),
         ("endless npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 9999999999), }", 8), 1, "no shape"),
         ("npy that calls", npy("{'descr': eval('1'), 'fortran_order': False, 'shape': (2,), }", 8), 1, "expected"),
         ("npy cut in its header", Array(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 8).prefix(30)), 1, "does not fit"),
         ("a zip's beginning", [0x50, 0x4B, 3, 4] + [UInt8](repeating: 0, count: 50), 1, "no end record"),
     ]
+
+    private static func npyHeader(_ shape: String) -> String { "{'descr': '<f4', 'fortran_order': False, 'shape': (\(shape)), }" }
 
     private static func npy(_ header: String, _ dataBytes: Int) -> [UInt8] {
         let count = UInt16(header.utf8.count)
@@ -68,6 +74,44 @@ import Testing
             #expect(run.output.isEmpty && run.errors.utf8.count < 1000, "\(name)")
         }
         #expect(try folder.names(in: "") == ["file"])
+    }
+
+    @Test func whatIsOddAndInOrderIsTaken() throws {
+        let folder = try Folder()
+        let files: [(String, [UInt8])] = [
+            ("null.safetensors", Self.safetensors("{\"__metadata__\":null,\(Self.tensor("a", "[0,8]"))}", 8)),
+            ("long.npy", Self.npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 1L), }", 8)),
+        ]
+        for (name, bytes) in files {
+            try folder.write(bytes, to: name)
+            let run = try ckpt("import", folder.path + "/s", folder.path + "/" + name, "--step", "1")
+            #expect(run.status == 0 && run.output.contains("1 tensor (8 B)"), "\(name): \(run.errors)")
+        }
+        for count in [0, 3, 8] {
+            try folder.write([UInt8](repeating: 0, count: count), to: "short.safetensors")
+            let run = try ckpt("import", folder.path + "/s", folder.path + "/short.safetensors", "--step", "2")
+            #expect(run.status == 1 && run.errors.contains("too short"), "\(run.errors)")
+        }
+    }
+
+    /// A letter with any number of accents is one character.
+    @Test func messagesAreShort() throws {
+        let folder = try Folder()
+        let name = "a" + String(repeating: "\u{301}", count: 100_000)
+        try folder.write(Self.safetensors("{\(Self.tensor(name, "[0,8]"))}", 8), to: "a.safetensors")
+        let run = try ckpt("import", folder.path + "/s", folder.path + "/a.safetensors", "--step", "1")
+        #expect(run.status == 6 && run.errors.utf8.count < 500 && run.errors.contains("(200001 bytes)"))
+    }
+
+    /// More files than a process may open.
+    @Test func moreShardsThanDescriptors() throws {
+        let folder = try Folder()
+        for number in 0..<400 {
+            try folder.write(Self.safetensors("{\(Self.tensor("t\(number)", "[0,8]"))}", 8), to: "\(number).safetensors")
+        }
+        let command = "ulimit -Sn 256; exec \"$0\" import \"$1/s\" \"$1\" --step 1"
+        let run = try execute(URL(fileURLWithPath: "/bin/sh"), ["-c", command, program.path, folder.path])
+        #expect(run.status == 0 && run.output.contains("400 tensors"), "\(run.errors)")
     }
 
     @Test func archivesThatLieAreRefused() throws {

@@ -85,6 +85,7 @@ import Testing
             "script.pt": (6, "TorchScript"), "legacy.pt": (6, "before PyTorch 1.6"), "nul.pt": (6, "a name with a NUL"),
             "long.pt": (6, "1 to 4096 bytes"), "twice.pt": (6, "two tensors would have the name"), "keys.pt": (6, "two keys read"),
             "items.pt": (6, "more values than"), "surrogate.pt": (6, "lone surrogate"),
+            "interrupted.pt": (1, "data.pkl is missing"), "dimensions.pt": (6, "33 dimensions"),
             "counter.pt": (6, "calls collections.Counter, which is not data\n"), "module.pt": (6, "save its state_dict()"),
             "dcp-values": (6, "one thing many times"), "dcp-again": (6, "1024 times"), "dcp-missing": (1, "\"none\" is missing"),
             "repeated.pt": (6, "1024 times"), "dcp-overlap": (1, "overlap"), "dcp-hole": (1, "6 of its 12"),

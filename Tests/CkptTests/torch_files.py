@@ -285,9 +285,17 @@ def make_hostile(folder):
     raw("circle", b"\x80\x02]q\x00h\x00a.")
     raw("laughs", b"\x80\x02]q\x00" + b"0" + b"".join(
         b"](h" + bytes([n]) + b"h" + bytes([n]) + b"eq" + bytes([n + 1]) + b"0" for n in range(40)) + b"h\x28.")
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(("
+    head = b"\x80\x02" + tensor + b"X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
+    tail = b"\x89ccollections\nOrderedDict\n)RtR."
+    data = [("archive/data/0", bytes(16))]
     # Just more than may be made if each item counts, and less if only the copies do.
     raw("items", b"\x80\x02c__builtin__\nset\nq\x00](" + b"N" * 900000 + b"e\x85q\x010](" + b"h\x00h\x01R" * 18 + b"e.",
         compression=zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(folder + "/interrupted.pt", "w") as archive:
+        archive.writestr("archive/data/0", bytes(16))
+        archive.writestr("archive/version", "3\n")
+    raw("dimensions", head + b"K\x00(" + b"K\x01" * 33 + b"t(" + b"K\x01" * 33 + b"t" + tail, data)
     raw("surrogate", b"\x80\x02X\x03\x00\x00\x00\xed\xa0\x80.")
     raw("counter", b"\x80\x02ccollections\nCounter\n}\x85R.")
     raw("module", b"\x80\x02ctorch.nn.modules.linear\nLinear\n)\x81.")
@@ -296,10 +304,6 @@ def make_hostile(folder):
     raw("integer", b"\x80\x02\x8b\xff\xff\xff\x7f.")
     raw("underflow", b"\x80\x02aaaa.")
     raw("forgotten", b"\x80\x02h\x07.")
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(("
-    head = b"\x80\x02" + tensor + b"X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
-    tail = b"\x89ccollections\nOrderedDict\n)RtR."
-    data = [("archive/data/0", bytes(16))]
     raw("missing-storage", head + b"K\x00K\x04\x85K\x01\x85" + tail)
     raw("short-storage", head + b"K\x00K\x04\x85K\x01\x85" + tail, [("archive/data/0", bytes(12))])
     raw("beyond", head + b"K\x01K\x04\x85K\x01\x85" + tail, data)

@@ -80,7 +80,12 @@ struct DistributedMetadata {
         let attributes = try pickle.attributes(value, .tensor)
         let shape = try pickle.integers(attributes["size"], "the size of tensor \(quoted(name))")
         let type = try type(attributes["properties"], name)
-        guard let bytes = TensorShape.byteCount(shape, type) else { throw pickle.error("tensor \(quoted(name)): \(shape) is no shape") }
+        guard shape.count <= Limits.rankOfTensorMax else {
+            throw .refused(pickle.path, "tensor \(quoted(name)): \(shape.count) dimensions, more than \(Limits.rankOfTensorMax)")
+        }
+        guard let bytes = TensorShape.byteCount(shape, type) else {
+            throw pickle.error("tensor \(quoted(name)): \(shown(shape)) is no shape")
+        }
         guard let chunks = pickle.node(attributes["chunks"]), chunks.kind == .list else {
             throw pickle.error("tensor \(quoted(name)) has no chunks")
         }
@@ -115,7 +120,7 @@ struct DistributedMetadata {
         _ shards: [ShardDescriptor], _ shape: [Int], _ elements: Int, _ name: String
     ) throws(ExchangeError) {
         if let outside = shards.first(where: { !$0.lies(inside: shape) }) {
-            throw pickle.error("a piece of tensor \(quoted(name)) at \(outside.offset) lies outside of \(shape)")
+            throw pickle.error("a piece of tensor \(quoted(name)) at \(shown(outside.offset)) lies outside of \(shown(shape))")
         }
         let covered = shards.reduce(0) { clamped($0, TensorShape.elementCount($1.extent) ?? .max) }
         guard covered == elements else {

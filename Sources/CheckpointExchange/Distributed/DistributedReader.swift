@@ -9,17 +9,17 @@ struct DistributedReader {
     static let metadataName = ".metadata"
 
     private let directory: FilePath
-    private let files: any FileSystem
+    private let files: OpenFiles
     private let spill: Spill
     /// By the bytes of their names.
     private var opened: [[UInt8]: ForeignFile] = [:]
 
-    static func read(_ directory: FilePath, _ files: any FileSystem, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
+    static func read(_ directory: FilePath, _ files: OpenFiles, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
         var reader = DistributedReader(directory: directory, files: files, spill: spill)
         return try reader.read()
     }
 
-    private init(directory: FilePath, files: any FileSystem, spill: Spill) {
+    private init(directory: FilePath, files: OpenFiles, spill: Spill) {
         self.directory = directory
         self.files = files
         self.spill = spill
@@ -80,8 +80,8 @@ struct DistributedReader {
         let found = try archive.tensor(tensor.name, archive.pickle.root)
         guard found.view.type == tensor.type, found.view.shape == piece.shard.extent else {
             throw .damage(
-                path, "a piece of tensor \(quoted(tensor.name)) is \(found.view.type) \(found.view.shape), "
-                    + "not \(tensor.type) \(piece.shard.extent)")
+                path, "a piece of tensor \(quoted(tensor.name)) is \(found.view.type) \(shown(found.view.shape)), "
+                    + "not \(tensor.type) \(shown(piece.shard.extent))")
         }
         return found
     }

@@ -42,7 +42,7 @@ struct NumpyHeader {
         shape = extents
         isFortranOrder = isFortran
         self.dataOffset = dataOffset
-        guard TensorShape.byteCount(shape, type) != nil else { throw .damage(at: 0, "\(shape) is no shape") }
+        try checkShape(shape, type, "header")
     }
 
     var bytes: Int { TensorShape.byteCount(shape, type) ?? 0 }
@@ -124,6 +124,7 @@ struct PythonLiteral {
         switch text[position] {
         case UInt8(ascii: "'"), UInt8(ascii: "\""): return .string(try string())
         case UInt8(ascii: "("): return .tuple(try tuple())
+        case UInt8(ascii: "["): throw .unsupported(at: position - text.startIndex, "a structured dtype, or another list")
         default:
             for (word, value) in [("True", true), ("False", false)] where text[position...].starts(with: word.utf8) {
                 position += word.utf8.count
@@ -151,11 +152,11 @@ struct PythonLiteral {
         while !take(")") {
             skipSpace()
             let digits = text[position...].prefix { (0x30...0x39).contains($0) }
-            guard let number = Int(String(decoding: digits, as: UTF8.self)), numbers.count < Limits.rankOfTensorMax else {
-                throw error("a dimension was expected")
-            }
+            guard let number = Int(String(decoding: digits, as: UTF8.self)) else { throw error("a dimension was expected") }
             position += digits.count
             numbers.append(number)
+            // Python 2 marked long integers.
+            _ = take("L")
             if !take(",") {
                 try expect(")")
                 break

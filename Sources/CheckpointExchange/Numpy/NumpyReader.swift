@@ -52,7 +52,8 @@ enum NumpyReader {
             guard bytes.count == data else { throw .damage(at: 8, "the header is cut short") }
             let header = try NumpyHeader(bytes[text...], dataOffset: data)
             guard header.bytes == size - data else {
-                throw .damage(at: data, "\(header.shape) of \(header.type) takes \(header.bytes) bytes, and there are \(size - data)")
+                let tensor = "\(shown(header.shape)) of \(header.type)"
+                throw .damage(at: data, "\(tensor) takes \(header.bytes) bytes, and there are \(size - data)")
             }
             return header
         } catch {

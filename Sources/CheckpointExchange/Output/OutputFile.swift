@@ -14,9 +14,15 @@ package final class OutputFile: FileDevice {
     }
 
     /// Where a tensor belongs.
-    package func place(_ type: ElementType, _ shape: [Int], at range: Range<Int>) throws(StateError) -> TensorView {
-        let address = DeviceAddress(rawValue: UInt64(range.lowerBound))
-        return try TensorView(LentMemory(device: self, address: address, byteCount: range.count), type: type, shape: shape)
+    /// - Throws: if the public library would refuse its shape.
+    package func place(_ type: ElementType, _ shape: [Int], at range: Range<Int>) throws(ExchangeError) -> TensorView {
+        let memory = LentMemory(device: self, address: DeviceAddress(rawValue: UInt64(range.lowerBound)), byteCount: range.count)
+        guard isComputable(shape, type) else {
+            throw .refused(path.string, "a tensor of shape \(shown(shape)) has no elements, and a size that overflows")
+        }
+        do throws(StateError) { return try TensorView(memory, type: type, shape: shape) } catch {
+            throw .refused(path.string, error.description)
+        }
     }
 
     package func write(_ bytes: [UInt8], at offset: Int) throws(ExchangeError) {

@@ -20,8 +20,9 @@ package struct SafetensorsHeader: Sendable {
     /// The length that a file says its JSON has.
     static func jsonBytes(_ prefix: [UInt8], fileBytes: Int) throws(FormatError) -> Int {
         var reader = ByteReader(prefix[...])
-        return try reader.count(
-            UInt64.self, atMost: min(fileBytes - 8, ExchangeLimits.safetensorsHeaderBytesMax), "length of the header")
+        let count = try reader.count(UInt64.self, atMost: fileBytes - 8, "length of the header")
+        guard count <= ExchangeLimits.safetensorsHeaderBytesMax else { throw .unsupported(at: 0, "a header of \(count) bytes") }
+        return count
     }
 
     /// - Parameters:
@@ -46,6 +47,7 @@ package struct SafetensorsHeader: Sendable {
     }
 
     private static func metadata(_ value: JSONValue) throws(FormatError) -> [(String, String)] {
+        if value == .null { return [] }
         guard case .object(let members) = value else { throw .damage(at: 8, "__metadata__ is not an object") }
         var pairs: [(String, String)] = []
         for member in members {
@@ -61,11 +63,12 @@ package struct SafetensorsHeader: Sendable {
         guard let type = ElementType(safetensorsName: typeName) else {
             throw .unsupported(at: 8, "tensor \(quoted(member.key)): element type \(quoted(typeName)) is not known here")
         }
-        let shape = try fields.counts("shape", atMost: Limits.rankOfTensorMax)
+        let shape = try fields.counts("shape", atMost: ExchangeLimits.jsonValuesMax)
+        try checkShape(shape, type, "tensor \(quoted(member.key))")
         let offsets = try fields.counts("data_offsets", atMost: 2)
         guard offsets.count == 2, offsets[0] <= offsets[1] else { throw fields.error("data_offsets is no range") }
         guard TensorShape.byteCount(shape, type) == offsets[1] - offsets[0] else {
-            throw fields.error("\(shape) of \(typeName) is not \(offsets[1] - offsets[0]) bytes")
+            throw fields.error("\(shown(shape)) of \(typeName) is not \(offsets[1] - offsets[0]) bytes")
         }
         return Entry(name: member.key, type: type, shape: shape, range: offsets[0]..<offsets[1])
     }

@@ -22,7 +22,7 @@ struct SafetensorsReader {
     }
 
     static func header(of file: ForeignFile) throws(ExchangeError) -> SafetensorsHeader {
-        guard file.size >= 8 else { throw .damage(file.path.string, "\(file.size) bytes are no safetensors file") }
+        guard file.size > 8 else { throw .damage(file.path.string, "\(file.size) bytes are too short for a safetensors file") }
         do throws(FormatError) {
             let prefix = try orFormatError(file) { () throws(ExchangeError) in try file.read(count: 8, at: 0) }
             let count = try SafetensorsHeader.jsonBytes(prefix, fileBytes: file.size)
@@ -48,6 +48,8 @@ struct ShardIndex {
 
     /// File of each tensor, in the index's order.
     let files: [(tensor: String, file: String)]
+    /// Whether it says that there are no tensors, as an export of none does.
+    private let isEmpty: Bool
 
     init(_ file: ForeignFile) throws(ExchangeError) {
         let path = file.path.string
@@ -56,7 +58,10 @@ struct ShardIndex {
         var files: [(String, String)] = []
         do throws(FormatError) {
             try checkValues(text, at: 0)
-            let map = try JSONFields(JSONParser.parse(text[...]), "the index", offset: 0).value("weight_map")
+            let index = try JSONFields(JSONParser.parse(text[...]), "the index", offset: 0)
+            let map = try index.value("weight_map")
+            let metadata = index.has("metadata") ? try index.value("metadata") : .null
+            isEmpty = map == .object([]) && Self.saysNoBytes(metadata)
             guard case .object(let members) = map else { throw .damage(at: 0, "weight_map is not an object") }
             for member in members {
                 guard case .string(let name) = member.value else { throw .damage(at: 0, "weight_map holds more than file names") }
@@ -67,6 +72,11 @@ struct ShardIndex {
         }
         self.files = files
         try checkNames(path)
+    }
+
+    private static func saysNoBytes(_ metadata: JSONValue) -> Bool {
+        guard case .object(let members) = metadata else { return false }
+        return members.contains { $0.key == "total_size" && $0.value == .count(0) }
     }
 
     private func checkNames(_ path: String) throws(ExchangeError) {
@@ -103,6 +113,7 @@ struct ShardIndex {
         if let missing = files.first(where: { place[Array($0.tensor.utf8)] != nil }) {
             throw .damage(path.string, "tensor \(quoted(missing.tensor)) is not in \(quoted(missing.file))")
         }
+        if isEmpty { return ForeignCheckpoint(.safetensors) }
         guard let whole else { throw .damage(path.string, "an index without tensors") }
         return whole
     }

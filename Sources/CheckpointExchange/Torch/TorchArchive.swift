@@ -11,18 +11,22 @@ final class TorchArchive {
     /// By the bytes of their keys: Swift takes strings for equal that differ only in how an accented letter is composed.
     private let storages: [[UInt8]: ZipArchive.Entry]
 
-    static func isArchive(_ archive: ZipArchive) -> Bool { archive.entries.contains { isRoot($0.name) } }
+    /// Whether an archive is of `torch.save`, whole or not: `data.pkl` is what makes it one, and a version stands in each.
+    static func isArchive(_ archive: ZipArchive) -> Bool {
+        archive.entries.contains { isInFolder($0.name, "data.pkl") || isInFolder($0.name, "version") }
+    }
 
-    /// `data.pkl`, in the one folder of the archive.
-    private static func isRoot(_ name: String) -> Bool {
-        name.hasSuffix("/data.pkl") && name.utf8.count { $0 == UInt8(ascii: "/") } == 1
+    /// Whether a name is that of a file in the one folder of the archive.
+    private static func isInFolder(_ name: String, _ file: String) -> Bool {
+        name.hasSuffix("/" + file) && name.utf8.count { $0 == UInt8(ascii: "/") } == 1
     }
 
     init(_ archive: ZipArchive, _ spill: Spill) throws(ExchangeError) {
         file = archive.file
         self.spill = spill
         let path = file.path.string
-        let roots = archive.entries.filter { Self.isRoot($0.name) }
+        let roots = archive.entries.filter { Self.isInFolder($0.name, "data.pkl") }
+        if roots.isEmpty { throw .damage(path, "torch.save was interrupted: data.pkl is missing") }
         guard let root = roots.first, roots.count == 1 else { throw .damage(path, "it holds \(roots.count) pickles, not one") }
         let folder = Array(root.name.utf8.dropLast("data.pkl".utf8.count))
         let entries = Dictionary(archive.entries.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
