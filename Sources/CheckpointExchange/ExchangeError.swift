@@ -44,9 +44,9 @@ package struct ExchangeError: Error, CustomStringConvertible {
         self.init(.file(error), error.path.string, error.description)
     }
 
-    /// Whether there is no such file.
+    /// Whether there is no such file, or a directory or device in its place.
     var isMissingFile: Bool {
-        if case .file(let cause) = kind { cause.errno == .noSuchFileOrDirectory } else { false }
+        if case .file(let cause) = kind { [.noSuchFileOrDirectory, .notSupported].contains(cause.errno) } else { false }
     }
 
     init(_ error: FormatError, _ path: String) { self.init(.damage, path, error.description) }

@@ -35,6 +35,8 @@ package enum ExchangeLimits {
     package static let pickleDepthMax = 62
     /// Numbers, strings and containers that become an object of the checkpoint.
     package static let objectValuesMax = 4 << 20
+    /// Tensors that pickles make, which may name one many times.
+    package static let pickleTensorsMax = 1 << 20
     /// Text of an object made from foreign values, in bytes.
     package static let objectBytesMax = 256 << 20
     /// Pieces of one tensor of a distributed checkpoint.
@@ -47,8 +49,7 @@ package enum ExchangeLimits {
         ("zipDirectoryBytesMax", zipDirectoryBytesMax), ("deflateRatioMax", deflateRatioMax), ("expansionMax", expansionMax),
         ("numpyHeaderBytesMax", numpyHeaderBytesMax), ("pickleBytesMax", pickleBytesMax), ("pickleNodesMax", pickleNodesMax),
         ("pickleValuesMax", pickleValuesMax), ("pickleStackMax", pickleStackMax), ("pickleMemoMax", pickleMemoMax),
-        ("pickleIntegerBytesMax", pickleIntegerBytesMax),
-        ("pickleDepthMax", pickleDepthMax), ("objectValuesMax", objectValuesMax), ("objectBytesMax", objectBytesMax),
-        ("piecesOfTensorMax", piecesOfTensorMax),
+        ("pickleIntegerBytesMax", pickleIntegerBytesMax), ("pickleDepthMax", pickleDepthMax), ("objectValuesMax", objectValuesMax),
+        ("pickleTensorsMax", pickleTensorsMax), ("objectBytesMax", objectBytesMax), ("piecesOfTensorMax", piecesOfTensorMax),
     ]
 }

@@ -66,7 +66,7 @@ package struct ForeignReader {
         let path = file.path
         let magic = try file.read(count: min(file.size, 9), at: 0)
         if magic.starts(with: NumpyHeader.magic) { return try NumpyReader.read(file) }
-        if magic.starts(with: [0x50, 0x4B, 3, 4]) { return try readArchive(ZipArchive(file, 0..<file.size), format) }
+        if magic.starts(with: [0x50, 0x4B, 3, 4]) { return try readArchive(ZipArchive(file, 0..<file.size)) }
         let isNamedSo = format == .safetensors || path.extension == "safetensors"
         if isNamedSo || magic.count == 9 && magic[8] == UInt8(ascii: "{") { return try SafetensorsReader.read(file) }
         throw unknown(path, magic)
@@ -81,9 +81,8 @@ package struct ForeignReader {
         return .refused(path.string, "its content is of no format that is known here", remedy: "Give --format raw for plain elements")
     }
 
-    private func readArchive(_ archive: ZipArchive, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
-        let isTorch = format == .pt || TorchArchive.isArchive(archive)
-        return isTorch ? try TorchReader.read(archive, spill) : try NumpyReader.readArchive(archive, spill)
+    private func readArchive(_ archive: ZipArchive) throws(ExchangeError) -> ForeignCheckpoint {
+        TorchArchive.isArchive(archive) ? try TorchReader.read(archive, spill) : try NumpyReader.readArchive(archive, spill)
     }
 
     private func readIndex(_ index: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {

@@ -179,12 +179,14 @@ import Testing
         let folder = try Folder()
         let good = Self.safetensors("{\(Self.tensor("a", "[0,8]"))}", 8)
         try folder.write(good, to: "s.safetensors")
+        try FileManager.default.createDirectory(atPath: folder.path + "/directory", withIntermediateDirectories: true)
         let indices: [(String, Int32, String)] = [
             ("{\"weight_map\":{\"a\":\"../s.safetensors\"}}", 6, "lie beside"),
             ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", 6, "lie beside"),
             ("{\"weight_map\":{\"a\":\"s.safetensors\",\"b\":\"s.safetensors\"}}", 1, "\"b\" is not in"),
             ("{\"weight_map\":{\"b\":\"s.safetensors\"}}", 1, "does not say"),
             ("{\"weight_map\":{\"a\":\"none\"}}", 1, "\"none\" is missing"),
+            ("{\"weight_map\":{\"a\":\"directory\"}}", 1, "is no file"),
             ("{\"weight_map\":{\"a\":\"x.index.json\"}}", 1, "that of an index"),
             ("{\"weight_map\":{\"a\":\"y.json\"}}", 1, "that of an index"),
             ("{\"weight_map\":[]}", 1, "weight_map"), ("[]", 1, "not an object"), ("{\"weight_map\":{}}", 1, "without tensors"),

@@ -358,10 +358,10 @@ def make_repeating_distributed(folder):
                                  storage_data=data, storage_meta=None), file)
 
     text = io.BytesIO()
-    laughs = b"]q\x00(NNe" + b"".join(b"0]q" + bytes([n]) + (b"(" + b"h" + bytes([n - 1]) + b"h" + bytes([n - 1]) + b"e") for n in range(1, 20))
-    with zipfile.ZipFile(text, "w") as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02" + laughs + b".")
-    make("dcp-values", text.getvalue(), 60, lambda: instance("BytesStorageMetadata"))
+    long = 90_000_000
+    with zipfile.ZipFile(text, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02X" + struct.pack("<I", long) + b"a" * long + b".")
+    make("dcp-values", text.getvalue(), 3, lambda: instance("BytesStorageMetadata"))
     text, zeros = io.BytesIO(), np.zeros(1 << 22, "f4")
     save(whole(zeros), text, zipfile.ZIP_DEFLATED)
     make("dcp-again", text.getvalue(), 70, lambda: instance(

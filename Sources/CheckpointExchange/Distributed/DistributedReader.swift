@@ -56,7 +56,8 @@ struct DistributedReader {
         if let file = opened[Array(name.utf8)] { return file }
         let file: ForeignFile
         do throws(ExchangeError) { file = try ForeignFile(directory.appending(name), in: files) } catch {
-            throw error.isMissingFile ? .damage(directory.appending(Self.metadataName).string, "\(quoted(name)) is missing") : error
+            let metadata = directory.appending(Self.metadataName).string
+            throw error.isMissingFile ? .damage(metadata, "\(quoted(name)) is missing, or is no file") : error
         }
         opened[Array(name.utf8)] = file
         return file

@@ -122,7 +122,7 @@ struct ShardIndex {
         _ name: String, of index: FilePath, _ read: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
     ) throws(ExchangeError) -> ForeignCheckpoint {
         do throws(ExchangeError) { return try read(index.removingLastComponent().appending(name)) } catch {
-            throw error.isMissingFile ? .damage(index.string, "shard \(quoted(name)) is missing") : error
+            throw error.isMissingFile ? .damage(index.string, "shard \(quoted(name)) is missing, or is no file") : error
         }
     }
 }

@@ -11,9 +11,9 @@ final class TorchArchive {
     /// By the bytes of their keys: Swift takes strings for equal that differ only in how an accented letter is composed.
     private let storages: [[UInt8]: ZipArchive.Entry]
 
-    /// Whether an archive is of `torch.save`, whole or not: `data.pkl` is what makes it one, and a version stands in each.
+    /// Whether an archive is of `torch.save`, whole or not: `data.pkl` is what makes it one, and the others stand beside it.
     static func isArchive(_ archive: ZipArchive) -> Bool {
-        archive.entries.contains { isInFolder($0.name, "data.pkl") || isInFolder($0.name, "version") }
+        archive.entries.contains { entry in ["data.pkl", "byteorder", "version"].contains { isInFolder(entry.name, $0) } }
     }
 
     /// Whether a name is that of a file in the one folder of the archive.

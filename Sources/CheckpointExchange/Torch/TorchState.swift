@@ -7,6 +7,7 @@ struct TorchState {
     /// What has been read, of one pickle or of several.
     struct Amount {
         var values = 0
+        var tensors = 0
         var textBytes = 0
     }
 
@@ -37,6 +38,7 @@ struct TorchState {
             guard names.insert(Array(name.utf8)).inserted else {
                 throw .refused(pickle.path, "two tensors would have the name \(quoted(name))")
             }
+            amount.tensors += 1
             tensors.append(try archive.tensor(name, value))
             return nil
         }
@@ -59,7 +61,9 @@ struct TorchState {
     private mutating func count(_ bytes: Int) throws(ExchangeError) {
         amount.values += 1
         amount.textBytes += bytes
-        guard amount.values <= ExchangeLimits.objectValuesMax, amount.textBytes <= ExchangeLimits.objectBytesMax else {
+        guard amount.values <= ExchangeLimits.objectValuesMax, amount.tensors <= ExchangeLimits.pickleTensorsMax,
+            amount.textBytes <= ExchangeLimits.objectBytesMax
+        else {
             throw .refused(pickle.path, "more values than tensors need: a pickle may say one thing many times")
         }
         guard keys.count <= ExchangeLimits.pickleDepthMax else {
