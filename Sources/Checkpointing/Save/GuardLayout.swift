@@ -54,8 +54,9 @@ final class GuardLayout: Sendable {
         copies.region[offsets[index]..<offsets[index] + fragments[index].range.count]
     }
 
-    /// Copies what cannot be guarded, as it is now.
+    /// Copies what cannot be guarded, as it is now; on a device, as it is when what the trainer has submitted so far is done.
     func freeze(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool = { _ in true }) throws(DeviceError) {
+        try DeviceKeeper.orderCopies(to: tensors)
         for (index, fragment) in fragments.enumerated() where isWanted(fragment.chunk) {
             _ = try tensors[plan.chunks[fragment.chunk].tensor].view.capture(bytes(of: fragment), to: copy(index))
         }
@@ -77,6 +78,7 @@ final class GuardLayout: Sendable {
 
     /// Chunks whose bytes are no longer those that were copied.
     func changedSinceFrozen(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool) throws -> [Int] {
+        try DeviceKeeper.orderCopies(to: tensors)
         let largest = fragments.map(\.range.count).max() ?? 0
         let now = try AlignedBuffer(count: max(largest, 1), hugePages: false).region
         return try fragments.indices.filter { index in
