@@ -143,13 +143,3 @@ public struct ElementDifference: Equatable, Sendable {
         product += old * new
     }
 }
-
-extension OwnedTensor {
-    /// Compares with a tensor of the same type and shape.
-    package func difference(to after: OwnedTensor, epsilon: Double = 0) -> ElementDifference {
-        precondition(type == after.type && shape == after.shape)
-        var difference = ElementDifference(epsilon: epsilon)
-        difference.add(region, after.region, of: type)
-        return difference
-    }
-}

@@ -152,3 +152,13 @@ import Testing
         #expect(weight.object("difference").members.isEmpty)
     }
 }
+
+extension OwnedTensor {
+    /// Compares with a tensor of the same type and shape.
+    fileprivate func difference(to after: OwnedTensor, epsilon: Double = 0) -> ElementDifference {
+        precondition(type == after.type && shape == after.shape)
+        var difference = ElementDifference(epsilon: epsilon)
+        difference.add(region, after.region, of: type)
+        return difference
+    }
+}

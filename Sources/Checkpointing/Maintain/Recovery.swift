@@ -64,7 +64,7 @@ struct Recovery {
                 return
             }
         }
-        for name in quarantined() { inUse.formUnion(name.segments.map(\.name)) }
+        for manifest in quarantined() { inUse.formUnion(manifest.segments.map(\.name)) }
         for suspect in suspects where !inUse.contains(suspect) {
             try files.fileSystem.remove(files.directories.path(of: suspect))
         }

@@ -43,7 +43,10 @@ struct CommitProtocol {
         let (final, bytes) = (directories.path(of: new.name), new.encoded(digest: Hashing.digest))
         return try translating("replacing \(final)") {
             let staged = directories.staging.appending("\(CheckpointID.random()).manifest")
-            try fileSystem.createDurably(staged, bytes)  // M2
+            do { try fileSystem.createDurably(staged, bytes) } catch {  // M2
+                writer.abandon()
+                throw error
+            }
             // Held for a moment only: to readers the checkpoint is not there meanwhile.
             guard let claim = try fileSystem.reopen(final) else {  // M3
                 writer.abandon()
