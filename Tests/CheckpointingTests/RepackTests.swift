@@ -110,6 +110,25 @@ struct RepackTests {
         #expect(wet.bytesSaved == dry.bytesSaved)
     }
 
+    private func segments() throws -> (there: Set<String>, named: Set<String>) {
+        let store = try openStore(memory, for: .reading)
+        let named = try store.files.names().flatMap { try store.files.load($0).manifest.segments.map(\.name.description) }
+        return (Set(try memory.list("/store/segments")), Set(named))
+    }
+
+    @Test("a repack that finds no room for a manifest leaves no segment behind")
+    func noRoomForAManifest() throws {
+        let contents = try makeStore(memory, steps: 4, deduplicates: false)
+        let full = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            guard operation.verb == "create", operation.path.extension == "manifest" else { return }
+            throw FileSystemError("open(2)", operation.path, .noSpace)
+        }
+        let error = #expect(throws: CheckpointError.self) { _ = try openStore(full, for: .maintaining).repack() }
+        #expect(error?.code == .noSpace)
+        #expect(try segments().there == segments().named)
+        try check(openStore(memory, for: .reading), contents, "after no room")
+    }
+
     @Test("segments that a killed repack replaced and did not remove, the next writer removes")
     func leftOver() throws {
         let contents = try makeStore(memory, steps: 6, deduplicates: false)
@@ -118,11 +137,6 @@ struct RepackTests {
             throw FileSystemError("unlink(2)", operation.path, .ioError)
         }
         _ = try openStore(dying, for: .maintaining).repack()
-        func segments() throws -> (there: Set<String>, named: Set<String>) {
-            let store = try openStore(memory, for: .reading)
-            let named = try store.files.names().flatMap { try store.files.load($0).manifest.segments.map(\.name.description) }
-            return (Set(try memory.list("/store/segments")), Set(named))
-        }
         #expect(try segments().there.count > segments().named.count)
         _ = try openStore(memory)
         #expect(try segments().there == segments().named)
