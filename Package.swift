@@ -17,6 +17,9 @@ let package = Package(
     name: "ckpt",
     products: [
         .library(name: "Checkpointing", targets: ["Checkpointing"]),
+        .library(name: "CheckpointStorage", targets: ["CheckpointStorage"]),
+        .library(name: "CheckpointMaintenance", targets: ["CheckpointMaintenance"]),
+        .library(name: "CheckpointInterchange", targets: ["CheckpointInterchange"]),
         .library(name: "CheckpointDevices", targets: ["CheckpointDevices"]),
         .executable(name: "ckpt", targets: ["ckpt"]),
     ],
@@ -57,11 +60,33 @@ let package = Package(
             dependencies: ["CheckpointFormat", "CheckpointIO", "CheckpointState", "CZlib", system], swiftSettings: strict),
         .target(name: "CheckpointGuard", dependencies: ["CGuard", "CheckpointIO"], swiftSettings: strict),
         .target(
+            name: "CheckpointStorage",
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments",
+                "CheckpointCatalog", "CheckpointState", system,
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "CheckpointMaintenance",
+            dependencies: [
+                "CheckpointStorage", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO",
+                "CheckpointSegments", "CheckpointState", system,
+            ],
+            swiftSettings: strict),
+        .target(
             name: "Checkpointing",
             dependencies: [
-                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", "CheckpointGuard", system, logging,
+                "CheckpointStorage", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO",
+                "CheckpointSegments", "CheckpointState", "CheckpointGuard", system, logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "CheckpointInterchange",
+            dependencies: [
+                "Checkpointing", "CheckpointStorage", "CheckpointExchange", "CheckpointFormat",
+                "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState",
+                system, logging,
             ],
             swiftSettings: strict),
 
@@ -99,7 +124,8 @@ let package = Package(
             name: "FormatVectorTests",
             dependencies: [
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", "Checkpointing", "CheckpointTestSupport", system,
+                "CheckpointState", "CheckpointStorage", "CheckpointMaintenance", "Checkpointing",
+                "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
 
@@ -120,7 +146,8 @@ let package = Package(
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
+                "CheckpointBench", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
+                "CheckpointInterchange", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
                 "CheckpointIO", "CheckpointSegments", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/ckpt", swiftSettings: strict),
@@ -128,7 +155,8 @@ let package = Package(
             name: "CkptTests",
             dependencies: [
                 "ckpt", "ReferenceTrainer",
-                "CheckpointBench", "Checkpointing", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
+                "CheckpointBench", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
+                "CheckpointInterchange", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
                 "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
             ],
             exclude: ["Golden", "torch_files.py"], swiftSettings: strict),
@@ -137,7 +165,8 @@ let package = Package(
         .target(
             name: "CheckpointBench",
             dependencies: [
-                "CBaseline", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState", "Checkpointing", system,
+                "CBaseline", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState",
+                "CheckpointStorage", "CheckpointMaintenance", "Checkpointing", system,
                 logging,
             ],
             path: "Tools/bench/Library", swiftSettings: strict),
@@ -148,7 +177,8 @@ let package = Package(
         .executableTarget(
             name: "crashsim",
             dependencies: [
-                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system, logging,
+                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointIO",
+                "CheckpointTestSupport", system, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/crashsim", swiftSettings: strict),
@@ -164,12 +194,36 @@ let package = Package(
                 system,
             ],
             path: "Tests/CheckpointTestSupport", swiftSettings: strict),
+        .target(
+            name: "CheckpointingTestSupport",
+            dependencies: [
+                "Checkpointing", "CheckpointStorage", "CheckpointFormat", "CheckpointIO",
+                "CheckpointTestSupport", system, logging,
+            ],
+            path: "Tests/CheckpointingTestSupport", swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointStorageTests",
+            dependencies: [
+                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCatalog",
+                "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointSegments",
+                "CheckpointState", "CheckpointTestSupport", "CheckpointingTestSupport", system,
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointMaintenanceTests",
+            dependencies: [
+                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCatalog",
+                "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointSegments",
+                "CheckpointState", "CheckpointTestSupport", "CheckpointingTestSupport", system,
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "CheckpointingTests",
             dependencies: [
-                "Checkpointing", "CheckpointCatalog", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO",
-                "CheckpointDevices", "CheckpointGuard", "CheckpointSegments", "CheckpointState",
-                "CheckpointTestSupport", system, logging,
+                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCatalog",
+                "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointDevices",
+                "CheckpointGuard", "CheckpointSegments", "CheckpointState", "CheckpointTestSupport",
+                "CheckpointingTestSupport", system, logging,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -181,19 +235,22 @@ let package = Package(
         .testTarget(
             name: "CheckpointDevicesTests",
             dependencies: [
-                "CFakeCUDA", "Checkpointing", "CheckpointCodecs", "CheckpointDevices", "CheckpointFormat", "CheckpointIO",
-                "CheckpointState", "CheckpointTestSupport", system,
+                "CFakeCUDA", "Checkpointing", "CheckpointStorage", "CheckpointCodecs",
+                "CheckpointDevices", "CheckpointFormat", "CheckpointIO", "CheckpointState",
+                "CheckpointTestSupport", system,
             ],
             swiftSettings: strict),
         .target(name: "AllocationCounter", path: "Tests/AllocationProbe/Counter"),
         .executableTarget(
             name: "AllocationProbe",
             dependencies: [
-                "AllocationCounter", "Checkpointing", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport",
+                "AllocationCounter", "Checkpointing", "CheckpointStorage", "CheckpointCodecs",
+                "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport",
             ],
             path: "Tests/AllocationProbe/Program", swiftSettings: strict),
         .testTarget(
-            name: "TrainerTests", dependencies: ["Checkpointing", "CheckpointTestSupport", "ReferenceTrainer"],
+            name: "TrainerTests",
+            dependencies: ["Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointTestSupport", "ReferenceTrainer"],
             swiftSettings: strict),
     ],
     cLanguageStandard: .c11

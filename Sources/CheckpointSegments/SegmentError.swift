@@ -7,6 +7,8 @@ package import SystemPackage
 package enum SegmentError: Error, CustomStringConvertible {
     /// The file system failed.
     case io(FileSystemError)
+    /// A segment that a manifest names does not exist: damage to the checkpoint.
+    case missing(FileSystemError)
     /// The file breaks the format, or is of a kind that this software does not know.
     case format(FilePath, FormatError)
     /// A block's stored bytes do not decode.
@@ -18,7 +20,7 @@ package enum SegmentError: Error, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .io(let error): error.description
+        case .io(let error), .missing(let error): error.description
         case .format(let path, let error): "\(path): \(error)"
         case .codec(let path, let offset, let error): "\(path): block at offset \(offset): \(error)"
         case .outOfMemory(let error): error.description

@@ -1,4 +1,2 @@
-// Users import `Checkpointing` alone: these are the types that its interface is made of.
-@_exported public import CheckpointCodecs
-@_exported public import CheckpointFormat
-@_exported public import CheckpointState
+// Trainers import `Checkpointing` alone: the store comes with it, and the types of its interface.
+@_exported public import CheckpointStorage

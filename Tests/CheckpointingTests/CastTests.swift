@@ -1,10 +1,13 @@
 import CheckpointCodecs
 import CheckpointFormat
+@testable import Checkpointing
+import CheckpointingTestSupport
 import CheckpointIO
+import CheckpointMaintenance
 import CheckpointSegments
 import CheckpointState
+@testable import CheckpointStorage
 import CheckpointTestSupport
-@testable import Checkpointing
 import SystemPackage
 import Testing
 
@@ -71,7 +74,7 @@ struct CastStoreTests {
     }
 
     private func codecs(of name: String, step: Int, _ store: CheckpointStore) throws -> Set<CodecIdentifier> {
-        let manifest = try store.load(.step(step)).loaded.manifest
+        let manifest = try store.load(.step(step)).manifest
         let record = try #require(manifest.tensors.first { $0.name == name })
         return Set(record.shards.flatMap { manifest.chunks[$0.chunks] }.map { manifest.blocks[$0.block].codec })
     }
@@ -206,7 +209,7 @@ struct CastStoreTests {
         var random = SeededGenerator(7)
         let contents = try makeHistory(&random)
         let store = try openStore(memory, for: .reading)
-        let manifest = try store.load(.step(4)).loaded.manifest
+        let manifest = try store.load(.step(4)).manifest
         let master = try #require(manifest.tensors.first { $0.name == "0.master" })
         let block = manifest.blocks[manifest.chunks[master.shards[0].chunks.lowerBound].block]
         let path = store.directories.path(of: manifest.segments[block.segment].name)
@@ -244,7 +247,7 @@ struct CastStoreTests {
         let checkpointer = try Checkpointer(store: openStore(memory), state: state, options: options())
         _ = try save(checkpointer, 1)
         try checkpointer.close()
-        let manifest = try checkpointer.store.load(.latest).loaded.manifest
+        let manifest = try checkpointer.store.load(.latest).manifest
         let master = try #require(manifest.tensors.first { $0.name == "0.master" })
         let block = manifest.blocks[manifest.chunks[master.shards[0].chunks.lowerBound].block]
         let path = checkpointer.store.directories.path(of: manifest.segments[block.segment].name)

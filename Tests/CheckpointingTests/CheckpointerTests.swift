@@ -1,7 +1,10 @@
 internal import CheckpointDevices
 import CheckpointFormat
-import Checkpointing
+@testable import Checkpointing
+import CheckpointingTestSupport
 import CheckpointIO
+import CheckpointMaintenance
+@testable import CheckpointStorage
 import CheckpointTestSupport
 import Synchronization
 import SystemPackage

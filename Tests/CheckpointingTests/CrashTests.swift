@@ -1,7 +1,10 @@
 import CheckpointFormat
+@testable import Checkpointing
+import CheckpointingTestSupport
 import CheckpointIO
+import CheckpointMaintenance
+@testable import CheckpointStorage
 import CheckpointTestSupport
-import Checkpointing
 import Synchronization
 import SystemPackage
 import Testing

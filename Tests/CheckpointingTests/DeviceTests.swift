@@ -1,8 +1,11 @@
 import CheckpointDevices
 import CheckpointFormat
-import Checkpointing
+@testable import Checkpointing
+import CheckpointingTestSupport
 import CheckpointIO
+import CheckpointMaintenance
 import CheckpointState
+@testable import CheckpointStorage
 import CheckpointTestSupport
 internal import SystemPackage
 import Testing

@@ -1,6 +1,9 @@
 import CheckpointGuard
-import CheckpointTestSupport
 @testable import Checkpointing
+import CheckpointingTestSupport
+import CheckpointMaintenance
+@testable import CheckpointStorage
+import CheckpointTestSupport
 import Testing
 
 /// Against a model that knows of every byte by itself.

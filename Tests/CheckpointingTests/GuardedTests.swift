@@ -1,8 +1,11 @@
 import CheckpointGuard
-import CheckpointIO
-import CheckpointState
-import CheckpointTestSupport
 @testable import Checkpointing
+import CheckpointingTestSupport
+import CheckpointIO
+import CheckpointMaintenance
+import CheckpointState
+@testable import CheckpointStorage
+import CheckpointTestSupport
 import SystemPackage
 import Testing
 

@@ -1,5 +1,8 @@
-import CheckpointTestSupport
 @testable import Checkpointing
+import CheckpointingTestSupport
+import CheckpointMaintenance
+@testable import CheckpointStorage
+import CheckpointTestSupport
 import Testing
 
 @Suite("Choice of a level")

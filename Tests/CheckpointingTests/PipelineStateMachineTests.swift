@@ -1,7 +1,10 @@
+@testable import Checkpointing
+import CheckpointingTestSupport
+import CheckpointMaintenance
 import CheckpointSegments
 import CheckpointState
+@testable import CheckpointStorage
 import CheckpointTestSupport
-@testable import Checkpointing
 import Testing
 
 /// The machine driven by a schedule: threads of every kind, a trainer that saves and waits at fences, and failures.

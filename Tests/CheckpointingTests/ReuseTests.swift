@@ -1,8 +1,11 @@
 import CheckpointFormat
-import CheckpointIO
-import CheckpointSegments
-import CheckpointTestSupport
 @testable import Checkpointing
+import CheckpointingTestSupport
+import CheckpointIO
+import CheckpointMaintenance
+import CheckpointSegments
+@testable import CheckpointStorage
+import CheckpointTestSupport
 import SystemPackage
 import Testing
 

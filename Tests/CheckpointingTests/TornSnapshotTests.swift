@@ -1,7 +1,10 @@
 import CheckpointCodecs
 internal import CheckpointDevices
-import Checkpointing
+@testable import Checkpointing
+import CheckpointingTestSupport
 import CheckpointIO
+import CheckpointMaintenance
+@testable import CheckpointStorage
 import CheckpointTestSupport
 import Testing
 

@@ -1,7 +1,10 @@
 import CheckpointFormat
-import CheckpointIO
-import CheckpointTestSupport
 @testable import Checkpointing
+import CheckpointingTestSupport
+import CheckpointIO
+import CheckpointMaintenance
+@testable import CheckpointStorage
+import CheckpointTestSupport
 import Foundation
 import SystemPackage
 import Testing

@@ -95,7 +95,7 @@ import Testing
     /// Of a file that ends in the padding of a block, the block is whole.
     @Test func aSegmentCutInPaddingLosesNothing() throws {
         let sample = try Sample()
-        let manifest = try CheckpointStore.open(sample.store).load(.step(10)).loaded.manifest
+        let manifest = try CheckpointStore.open(sample.store).load(.step(10)).manifest
         let last = try #require(manifest.blocks.max { $0.offset < $1.offset })
         let path = "\(sample.store)/segments/\(manifest.segments[last.segment].name)"
         unsafe #expect(truncate(path, last.offset + last.storedBytes + 1) == 0)

@@ -1,3 +1,4 @@
+internal import CheckpointMaintenance
 import CheckpointCatalog
 import CheckpointFormat
 import Checkpointing
@@ -137,7 +138,7 @@ import Testing
 
     @Test func aCatalogThatSaysSomethingElseIsAFindingOfItsOwn() throws {
         let sample = try Sample()
-        let manifest = try CheckpointStore.open(sample.store).load(.latest).loaded.manifest
+        let manifest = try CheckpointStore.open(sample.store).load(.latest).manifest
         let catalog = try Catalog(path: FilePath(sample.store + "/catalog.sqlite"), access: .writing)
         var entry = try #require(try catalog.entry(named: manifest.name))
         entry.storedBytes += 1

@@ -15,7 +15,7 @@ import Testing
     /// Copies of step 20 at later steps, in the catalog too. All name the segment of step 20.
     private func makeStore() throws -> Sample {
         let sample = try Sample()
-        var manifest = try CheckpointStore.open(sample.store).load(.step(20)).loaded.manifest
+        var manifest = try CheckpointStore.open(sample.store).load(.step(20)).manifest
         for step in 21..<21 + Self.count {
             (manifest.id, manifest.step) = (CheckpointID(rawValue: UInt128(step) << 64), step)
             manifest.metrics = [.init(name: "loss", value: 1 / Double(step))]
@@ -40,7 +40,7 @@ import Testing
             #expect(fileSystem.takeListed("manifests") <= 1)
             #expect(try store.newest(20).count == 20)
             #expect(fileSystem.takeOpened("manifests") == 0 && fileSystem.takeListed("manifests") == 1)
-            #expect(try store.load(.latest).loaded.manifest.step == 20 + Self.count)
+            #expect(try store.load(.latest).manifest.step == 20 + Self.count)
             #expect(fileSystem.takeOpened("manifests") == 1 && fileSystem.takeListed("manifests") == 1)
             let id = CheckpointID(rawValue: 300 << 64).description
             for reference in ["best:loss", "best:loss:max", "21", "step_000022", id] {
@@ -63,9 +63,9 @@ import Testing
         }
         let store = try CheckpointStore.open(sample.store)
         for reference in ["abcd", "best:loss", "latest"] {
-            #expect(try store.load(#require(CheckpointReference(reference))).loaded.manifest.step == 30)
+            #expect(try store.load(#require(CheckpointReference(reference))).manifest.step == 30)
         }
-        #expect(try store.load(#require(CheckpointReference("best:loss:max"))).loaded.manifest.step == 10)
+        #expect(try store.load(#require(CheckpointReference("best:loss:max"))).manifest.step == 10)
         #expect(throws: CheckpointError.self) { _ = try store.load(.id(prefix: "abce")) }
     }
 

@@ -165,7 +165,7 @@ struct Sample {
 
     /// Where the first block of a tensor lies.
     func place(of tensor: String, step: Int) throws -> (file: String, offset: Int) {
-        let manifest = try CheckpointStore.open(store).load(.step(step)).loaded.manifest
+        let manifest = try CheckpointStore.open(store).load(.step(step)).manifest
         guard let record = manifest.tensors.first(where: { $0.name == tensor }) else { throw Missing() }
         let block = manifest.blocks[manifest.chunks[record.shards[0].chunks.lowerBound].block]
         return ("store/segments/\(manifest.segments[block.segment].name)", block.offset)
@@ -173,7 +173,7 @@ struct Sample {
 
     /// Adds a checkpoint at step 30 that is step 20's but for what `change` does to it.
     func forge(_ change: (inout Manifest) -> Void) throws {
-        var manifest = try CheckpointStore.open(store).load(.step(20)).loaded.manifest
+        var manifest = try CheckpointStore.open(store).load(.step(20)).manifest
         manifest.id = .random()
         manifest.step = 30
         change(&manifest)

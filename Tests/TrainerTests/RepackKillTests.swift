@@ -1,3 +1,4 @@
+internal import CheckpointMaintenance
 import CheckpointCodecs
 import CheckpointFormat
 import CheckpointTestSupport

@@ -119,8 +119,6 @@ extension CheckpointReference: ExpressibleByArgument {
 extension CheckpointStore {
     /// The manifest that is meant; damaged ones that `latest` passed over are told of.
     func find(_ reference: CheckpointReference) throws -> (manifest: Manifest, skipped: [CheckpointError]) {
-        let (loaded, skipped) = try load(reference)
-        for error in skipped { Output.warn("passed over: \(error)") }
-        return (loaded.manifest, skipped)
+        try load(reference) { Output.warn("passed over: \($0)") }
     }
 }

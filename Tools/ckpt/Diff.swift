@@ -1,3 +1,6 @@
+internal import CheckpointStorage
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
 import ArgumentParser
 import CheckpointExchange
 import CheckpointFormat
@@ -67,7 +70,7 @@ struct Diff: Verb {
             let result = try store.compare(old, with: new, of: other, options)
             return (result, .label(new.id, new.run, new.step), "step \(new.step) (\(Output.short(new.id)))")
         case .file(let path):
-            let result = try exchanging {
+            let result = try exchanging("diff") {
                 let files = POSIXFileSystem(usesDirectIO: false)
                 let file = try ForeignReader(files, spillDirectory: "/tmp").read(FilePath(path), as: .safetensors)
                 let state = State(children: file.tensors.map { TensorState($0.name, $0.view) })

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointFormat
-import Checkpointing
+import CheckpointInterchange
+import CheckpointStorage
 
 struct Export: Verb {
     static let configuration = CommandConfiguration(
@@ -46,14 +47,35 @@ struct Export: Verb {
 
     func execute() throws -> ExitCode {
         let store = try common.open()
-        try store.refuseOutput(output)
-        let file = SafetensorsFile(
-            path: output, shardBytesMax: maxShardSize.bytes, renaming: try Renaming(prefixes: rename, file: names),
-            includesObjects: objects, force: force)
-        let (report, skipped) = try store.withWhole(reference) { manifest in
-            try file.write(manifest, manifest.tensors(matching: tensor).map(\.record), from: store)
-        }
-        if common.json { Output.json(report.json(skipped)) } else { Output.line(report.text("exported", output)) }
+        var options = ExportOptions()
+        options.tensors = tensor.map { NamePattern($0) }
+        options.shardBytes = maxShardSize.bytes
+        options.renaming = try renaming()
+        options.includesObjects = objects
+        options.replacesExisting = force
+        let report = try store.export(reference, to: output, options, "exporting")
+        if common.json { Output.json(report.json) } else { Output.line(report.text("exported", output)) }
         return .fine
+    }
+
+    private func renaming() throws -> Renaming {
+        let prefixes = rename.map { Renaming.Prefix($0.key, $0.value) }
+        return try names.map { try Renaming(prefixes: prefixes, file: $0) } ?? Renaming(prefixes: prefixes)
+    }
+}
+
+extension CheckpointStore {
+    /// Exports with a progress line; an interruption removes what was half written.
+    func export(
+        _ reference: CheckpointReference, to path: String, _ options: ExportOptions, _ verb: String
+    ) throws -> ExportReport {
+        var options = options
+        let progress = ProgressLine(verb)
+        options.onProgress = { progress.show($0, of: $1) }
+        defer { ProgressLine.clear() }
+        return try Interruption.takingBack { announce in
+            options.onTemporary = announce
+            return try export(reference, to: path, options: options) { Output.warn("passed over: \($0)") }
+        }
     }
 }

@@ -1,11 +1,8 @@
 import ArgumentParser
-import CheckpointExchange
+import CheckpointCodecs
 import CheckpointFormat
-import Checkpointing
-import CheckpointIO
-import CheckpointState
-import Foundation
-internal import Logging
+import CheckpointInterchange
+import CheckpointStorage
 import SystemPackage
 
 struct Import: Verb {
@@ -59,79 +56,53 @@ struct Import: Verb {
     func validate() throws {
         try CommonArguments.check(store)
         if step < 0 { throw ValidationError("--step must be at least 0.") }
-        if format != "auto", ForeignFormat(rawValue: format) == nil { throw ValidationError("--format \(format) is not known.") }
         _ = try metrics()
         _ = try roles()
-        _ = try raw()
+        _ = try importFormat()
     }
 
     func execute() throws -> ExitCode {
-        let checkpoint = try exchanging { try read() }
-        let roles = try roles()
-        let state = ForeignState(checkpoint) { name in roles.first { $0.pattern.matches(name) }?.role }
+        var options = ImportOptions()
+        (options.step, options.runName, options.metrics) = (step, run, try metrics())
+        (options.compression, options.roles, options.format) = (compression, try roles(), try importFormat())
+        let progress = ProgressLine("importing")
+        options.onProgress = { progress.show($0, of: $1) }
+        // Read first: files that cannot be read make no store.
+        let foreign = try ForeignFiles(files, format: options.format, spillDirectory: spillDirectory)
         let store = try CheckpointStore.open(store, for: .writing) { Output.warn($0) }
-        let report = try exchanging { try save(state, to: store) }
+        let report = try store.importCheckpoint(from: foreign, options: options)
         ProgressLine.clear()
-        let manifest = try store.load(.id(prefix: report.id.description)).loaded.manifest
-        if json { printJSON(manifest, checkpoint, report) } else { printText(manifest, checkpoint, report) }
+        if json { printJSON(report) } else { printText(report) }
         return .fine
     }
 
-    /// Everything but the tensors' bytes.
-    private func read() throws -> ForeignCheckpoint {
-        let reader = ForeignReader(POSIXFileSystem(usesDirectIO: false), spillDirectory: spillDirectory)
-        let raw = try raw()
-        let parts = try files.map { file in
-            if let raw { return try reader.readRaw(FilePath(file), raw) }
-            return try reader.read(FilePath(file), as: ForeignFormat(rawValue: format))
-        }
-        return try ForeignCheckpoint(joining: parts, of: files)
-    }
-
-    /// The directory that the store is in, which has to have room for it anyway.
-    private var spillDirectory: FilePath {
+    /// The directory that holds the store, which has to have room for the import anyway.
+    private var spillDirectory: String {
         let parent = FilePath(store).removingLastComponent()
-        return parent.isEmpty ? "." : parent
+        return parent.isEmpty ? "." : parent.string
     }
 
-    private func save(_ state: ForeignState, to store: CheckpointStore) throws -> SaveReport {
-        var options = CheckpointerOptions()
-        options.runName = run
-        options.compression = compression
-        options.workerNiceness = 0
-        options.arenaBytes = 64 << 20
-        options.logger.logLevel = .critical
-        let progress = ProgressLine("importing")
-        options.onEvent = { event in
-            if case .progress(_, let written, let total) = event { progress.show(written, of: total) }
-        }
-        let checkpointer = try Checkpointer(store: store, state: state, options: options)
-        let ticket = try checkpointer.save(step: step, metrics: metrics())
-        try ticket.wait()
-        try checkpointer.close()
-        guard let report = ticket.report else { preconditionFailure("a committed save has no report") }
-        return report
-    }
-
-    private func printText(_ manifest: Manifest, _ checkpoint: ForeignCheckpoint, _ report: SaveReport) {
+    private func printText(_ report: ImportReport) {
+        let summary = report.checkpoint.summary
         Output.line(
-            "imported \(Output.count(manifest.tensors.count, "tensor")) (\(Output.size(checkpoint.bytes))) and "
-                + "\(Output.count(manifest.objects.count, "object")) from \(checkpoint.format.rawValue) as step \(manifest.step) "
-                + "(\(Output.short(manifest.id))), \(Output.size(report.newBytes)) written")
+            "imported \(Output.count(summary.tensorCount, "tensor")) (\(Output.size(report.tensorBytes))) and "
+                + "\(Output.count(summary.objectCount, "object")) from \(report.format) as step \(summary.step) "
+                + "(\(Output.short(summary.id))), \(Output.size(report.newBytes)) written")
     }
 
-    private func printJSON(_ manifest: Manifest, _ checkpoint: ForeignCheckpoint, _ report: SaveReport) {
+    private func printJSON(_ report: ImportReport) {
+        let checkpoint = report.checkpoint
         Output.json(
-            manifest.description.adding([
-                .init("new_bytes", .count(report.newBytes)), .init("format", .string(checkpoint.format.rawValue)),
-                .init("tensors", .array(manifest.tensors.map { record in
+            checkpoint.manifest.description.adding([
+                .init("new_bytes", .count(report.newBytes)), .init("format", .string(report.format)),
+                .init("tensors", .array(checkpoint.tensors.map { tensor in
                     .object([
-                        .init("name", .string(record.name)), .init("type", .string(record.type.rawValue)),
-                        .init("shape", .counts(record.shape)), .init("role", .string(record.role.rawValue)),
-                        .init("bytes", .count(record.bytes)),
+                        .init("name", .string(tensor.name)), .init("type", .string(tensor.type.rawValue)),
+                        .init("shape", .counts(tensor.shape)), .init("role", .string(tensor.role.rawValue)),
+                        .init("bytes", .count(tensor.byteCount)),
                     ])
                 })),
-                .init("objects", .strings(manifest.objects.map(\.name))),
+                .init("objects", .strings(checkpoint.objects.map(\.name))),
             ]))
     }
 
@@ -155,43 +126,23 @@ struct Import: Verb {
         }
     }
 
-    private func raw() throws -> ForeignReader.Raw? {
-        guard format == "raw" else {
-            if dtype != nil || shape != nil || name != nil { throw ValidationError("--dtype, --shape and --name go with --format raw.") }
-            return nil
-        }
+    private func importFormat() throws -> ImportOptions.Format {
+        if format == "raw" { return try rawFormat() }
+        if dtype != nil || shape != nil || name != nil { throw ValidationError("--dtype, --shape and --name go with --format raw.") }
+        let formats: [String: ImportOptions.Format] = [
+            "auto": .auto, "safetensors": .safetensors, "npy": .npy, "npz": .npz, "pt": .pt, "dcp": .dcp,
+        ]
+        guard let known = formats[format] else { throw ValidationError("--format \(format) is not known.") }
+        return known
+    }
+
+    private func rawFormat() throws -> ImportOptions.Format {
         guard let dtype, let shape, let name, files.count == 1 else {
             throw ValidationError("--format raw needs --dtype, --shape and --name, and one file.")
         }
         guard let type = ElementType(rawValue: dtype) else { throw ValidationError("--dtype \(dtype) is not known.") }
         let extents = shape.split(separator: ",").map { Int($0) }
         guard extents.allSatisfy({ $0 ?? -1 >= 0 }) else { throw ValidationError("--shape \(shape) is no shape.") }
-        return ForeignReader.Raw(name: name, type: type, shape: extents.compactMap { $0 })
-    }
-}
-
-/// Foreign files as the state of a training run.
-private struct ForeignState: StateProvider {
-    private let checkpoint: ForeignCheckpoint
-    private let role: @Sendable (String) -> TensorRole?
-
-    init(_ checkpoint: ForeignCheckpoint, role: @escaping @Sendable (String) -> TensorRole?) {
-        self.checkpoint = checkpoint
-        self.role = role
-    }
-
-    func describe(to inventory: inout StateInventory) {
-        for tensor in checkpoint.tensors {
-            inventory.add(tensor: tensor.name, tensor.view, role: role(tensor.name) ?? Self.usualRole(tensor.name))
-        }
-        for object in checkpoint.objects {
-            let text = object.value.text
-            inventory.add(object: object.name, role: .other, encoding: .json, freeze: { { text } }, restore: { _ in })
-        }
-    }
-
-    /// Optimizers of PyTorch are saved under these names.
-    private static func usualRole(_ name: String) -> TensorRole {
-        ["optimizer.", "optim.", "optimizer_state_dict."].contains(where: name.hasPrefix) ? .optimizer : .parameter
+        return .raw(name: name, type: type, shape: extents.compactMap { $0 })
     }
 }

@@ -1,3 +1,6 @@
+internal import CheckpointStorage
+internal import CheckpointMaintenance
+internal import CheckpointInterchange
 import ArgumentParser
 import CheckpointFormat
 import CheckpointState
@@ -32,7 +35,7 @@ struct Inspect: Verb {
         let store = try common.open()
         let (manifest, skipped) = try store.find(reference)
         let (reader, stream) = (ContentReader(store: store, manifest: manifest), TensorStream(store: store, manifest: manifest))
-        let records = try manifest.tensors(matching: tensor).map(\.record)
+        let records = try manifest.tensors(matching: tensor.map { NamePattern($0) }).map(\.record)
         let hashes = digests ? try hashes(of: records, stream) : records.map { _ in nil }
         let objects = try manifest.objects.map { try ObjectContent($0, reader) }
         let figures = stats ? try figures(of: records, stream) : records.map { _ in nil }
@@ -53,7 +56,7 @@ struct Inspect: Verb {
 
     private struct Row {
         let record: TensorRecord
-        let storage: Manifest.Storage
+        let storage: TensorInfo.Storage
         let digest: Hash128?
         let figures: TensorFigures?
     }
@@ -86,7 +89,6 @@ struct Inspect: Verb {
             manifest.description.adding([
                 .init("tags", .strings(marks.tagsByName()[manifest.name] ?? [])),
                 .init("pinned", .bool(marks.pins.contains(manifest.name))),
-                .init("complete", .object(manifest.completeness.map { .init($0.part, .bool($0.isPresent)) })),
                 .init("completeness", Completeness(of: manifest).json),
                 .init("tensors", .array(tensors.map { row in
                     row.record.description(row.storage, row.digest).adding(row.figures.map { [.init("stats", $0.json)] } ?? [])

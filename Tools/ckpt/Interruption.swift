@@ -33,7 +33,9 @@ enum Interruption {
     }
 
     /// Runs `body`, which says what it is about to make under names that are not the last, and has made it or taken it back at its end.
-    static func takingBack<R>(_ body: (_ announce: (String) -> Void) throws -> R) rethrows -> R {
+    static func takingBack<R>(
+        _ body: (_ announce: @escaping @Sendable (String) -> Void) throws -> R
+    ) rethrows -> R {
         listen()
         defer { unfinished.withLock { $0 = [] } }
         return try body { path in unfinished.withLock { _ = $0.insert(path) } }

@@ -1,3 +1,5 @@
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
 import ArgumentParser
 import CheckpointFormat
 import Checkpointing

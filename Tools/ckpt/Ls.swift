@@ -1,3 +1,4 @@
+internal import CheckpointInterchange
 public import ArgumentParser
 import CheckpointFormat
 public import Checkpointing

@@ -1,3 +1,6 @@
+internal import CheckpointStorage
+internal import CheckpointMaintenance
+internal import CheckpointInterchange
 import CheckpointFormat
 import Checkpointing
 import Foundation
@@ -30,14 +33,7 @@ enum Output {
     static func drop() { held.withLock { $0 = "" } }
 
     /// One line of JSON in which nothing can move a cursor.
-    static func encoded(_ value: JSONValue) -> String {
-        escape(String(decoding: value.text, as: UTF8.self)) { scalar in
-            String(scalar).utf16.map { unit in
-                let digits = String(unit, radix: 16)
-                return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            }.joined()
-        }
-    }
+    static func encoded(_ value: JSONValue) -> String { value.safeText }
 
     static func warn(_ message: String) { complain("warning: \(message)") }
 
@@ -51,27 +47,9 @@ enum Output {
 
     /// Text with every character that is not seen as itself written as `\u{...}`.
     static func visible(_ text: String, lineFeeds: Bool = false) -> String {
-        escape(text) { scalar in
+        SafeText.escape(text) { scalar in
             lineFeeds && scalar == "\n" ? "\n" : "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
         }
-    }
-
-    private static func escape(_ text: String, _ replacement: (Unicode.Scalar) -> String) -> String {
-        var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            // Nearly all of them, and looking a category up takes its time.
-            if (0x20..<0x7F).contains(scalar.value) {
-                result.append(scalar)
-                continue
-            }
-            switch scalar.properties.generalCategory {
-            // Controls start escape sequences; formats turn text around; the others have no look of their own.
-            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate:
-                result.append(contentsOf: replacement(scalar).unicodeScalars)
-            default: result.append(scalar)
-            }
-        }
-        return String(result)
     }
 
     /// A size in binary units: `4.0 KiB`.

@@ -1,3 +1,4 @@
+internal import CheckpointInterchange
 import ArgumentParser
 import CheckpointFormat
 import Checkpointing

@@ -1,3 +1,5 @@
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
 public import ArgumentParser
 import CheckpointFormat
 public import Checkpointing

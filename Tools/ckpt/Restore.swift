@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointFormat
-import Checkpointing
+import CheckpointInterchange
+import CheckpointStorage
 
 struct Restore: Verb {
     static let configuration = CommandConfiguration(
@@ -36,43 +37,35 @@ struct Restore: Verb {
 
     func execute() throws -> ExitCode {
         let store = try common.open()
-        try store.refuseOutput(output)
+        let patterns = tensor.map { NamePattern($0) }
         switch format {
-        case .raw: try restoreRaw(store)
-        case .safetensors: try restoreSafetensors(store)
+        case .raw: try restoreRaw(store, patterns)
+        case .safetensors: try restoreSafetensors(store, patterns)
         }
         return .fine
     }
 
-    private func restoreRaw(_ store: CheckpointStore) throws {
-        let (files, _) = try store.withWhole(reference) { manifest in
-            let tensors = try manifest.tensors(matching: tensor)
-            var files = try RawFiles(of: manifest, in: store, to: output, sharesFiles: aliases)
-            do { try files.write(tensors) } catch {
-                files.undo()
-                throw error
-            }
-            return files
-        }
+    private func restoreRaw(_ store: CheckpointStore, _ patterns: [NamePattern]) throws {
+        let progress = ProgressLine("restoring")
+        let report = try store.exportRaw(
+            reference, to: output, tensors: patterns, sharesFiles: aliases,
+            onSkip: { Output.warn("passed over: \($0)") }, onProgress: { progress.show($0, of: $1) })
         ProgressLine.clear()
-        if common.json { Output.json(files.index) } else { printText(files) }
+        if common.json { Output.json(report.index) } else { printText(report) }
     }
 
-    private func restoreSafetensors(_ store: CheckpointStore) throws {
-        let file = SafetensorsFile(
-            path: output, shardBytesMax: 5_000_000_000, renaming: try Renaming(prefixes: [], file: nil), includesObjects: false,
-            force: false)
-        let (report, skipped) = try store.withWhole(reference) { manifest in
-            try file.write(manifest, manifest.tensors(matching: tensor).map(\.record), from: store)
-        }
-        if common.json { Output.json(report.json(skipped)) } else { Output.line(report.text("restored", output)) }
+    private func restoreSafetensors(_ store: CheckpointStore, _ patterns: [NamePattern]) throws {
+        var options = ExportOptions()
+        options.tensors = patterns
+        let report = try store.export(reference, to: output, options, "restoring")
+        if common.json { Output.json(report.json) } else { Output.line(report.text("restored", output)) }
     }
 
-    private func printText(_ files: RawFiles) {
-        let manifest = files.manifest
+    private func printText(_ report: RawExportReport) {
+        let summary = report.checkpoint.summary
         Output.line(
-            "restored \(Output.count(files.tensors.count, "tensor")) (\(Output.size(files.tensorBytes))) and "
-                + "\(Output.count(manifest.objects.count, "object")) of step \(manifest.step) "
-                + "(\(Output.short(manifest.id))) to \(output)")
+            "restored \(Output.count(report.tensorCount, "tensor")) (\(Output.size(report.tensorBytes))) and "
+                + "\(Output.count(summary.objectCount, "object")) of step \(summary.step) "
+                + "(\(Output.short(summary.id))) to \(output)")
     }
 }

@@ -1,3 +1,4 @@
+internal import CheckpointInterchange
 public import ArgumentParser
 public import CheckpointFormat
 import Checkpointing

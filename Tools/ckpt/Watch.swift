@@ -1,3 +1,4 @@
+internal import CheckpointMaintenance
 import ArgumentParser
 import CheckpointFormat
 import Checkpointing

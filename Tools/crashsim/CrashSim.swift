@@ -1,3 +1,4 @@
+internal import CheckpointMaintenance
 internal import ArgumentParser
 internal import Checkpointing
 internal import CheckpointIO

@@ -1,3 +1,4 @@
+internal import CheckpointInterchange
 import CheckpointFormat
 
 /// What something is, what is wrong with it, and what to type.

@@ -1,3 +1,4 @@
+internal import CheckpointMaintenance
 import CheckpointFormat
 import Checkpointing
 import SystemPackage

@@ -1,3 +1,4 @@
+internal import CheckpointMaintenance
 import CheckpointFormat
 import CheckpointState
 import Checkpointing
@@ -150,7 +151,7 @@ struct EvolutionBuilder {
     /// At the first, the middle and the last checkpoint looked at.
     private mutating func addHistograms(of manifest: Manifest, _ chosen: [NamePattern]) throws {
         let places = Ancestry.evenly(Array(evolution.checkpoints.indices), 3)
-        let loaded = try places.map { place in try store.load(.id(prefix: evolution.checkpoints[place].id.description)).loaded.manifest }
+        let loaded = try places.map { place in try store.load(.id(prefix: evolution.checkpoints[place].id.description)).manifest }
         for name in Self.chosen(manifest, chosen) {
             progress(places.count, places.count)
             let found = zip(places, loaded).compactMap { place, manifest in

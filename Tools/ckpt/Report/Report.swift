@@ -1,3 +1,6 @@
+internal import CheckpointStorage
+internal import CheckpointMaintenance
+internal import CheckpointInterchange
 import ArgumentParser
 import CheckpointExchange
 import CheckpointFormat
@@ -36,11 +39,11 @@ struct Report: Verb {
 
     func execute() throws -> ExitCode {
         let store = try common.open()
-        try store.refuseOutput(output)
-        let file = try exchanging { try place() }
+        try store.requireOutside(output)
+        let file = try exchanging("report") { try place() }
         let data = try read(store)
         let text = Array(ReportPage(data: data).text.utf8)
-        try exchanging {
+        try exchanging("report") {
             try file.create(FilePath(output).lastComponent?.string ?? output).write(text, at: 0)
             try file.publish()
         }

@@ -8,11 +8,6 @@ public struct Layer: Sendable {
     public let reason: String
 }
 
-private let checkpointModules: Set<String> = [
-    "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState", "CheckpointSegments", "CheckpointCatalog",
-    "CheckpointGuard",
-]
-
 /// The layers: the one table of what may depend on what.
 public let layers: [Layer] = [
     Layer(
@@ -45,9 +40,35 @@ public let layers: [Layer] = [
         target: "CheckpointGuard", imports: ["CGuard", "CPlatform", "CheckpointIO", "Glibc"],
         reason: "guards watch memory, and know neither state nor files"),
     Layer(
+        target: "CheckpointStorage",
+        imports: [
+            "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState",
+            "CheckpointSegments", "CheckpointCatalog", "SystemPackage", "Foundation",
+        ],
+        reason: "a store is opened, read and restored without an engine"),
+    Layer(
+        target: "CheckpointMaintenance",
+        imports: [
+            "CheckpointStorage", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO",
+            "CheckpointState", "CheckpointSegments", "SystemPackage", "Foundation",
+        ],
+        reason: "maintenance works on stores, and must not know the engine that fills them"),
+    Layer(
         target: "Checkpointing",
-        imports: checkpointModules.union(["SystemPackage", "Synchronization", "Foundation", "Logging", "CoreMetrics"]),
+        imports: [
+            "CheckpointStorage", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO",
+            "CheckpointState", "CheckpointSegments", "CheckpointGuard", "SystemPackage",
+            "Foundation", "Logging", "CoreMetrics",
+        ],
         reason: "the engine sees C, SQLite and the platform only through the layers below it"),
+    Layer(
+        target: "CheckpointInterchange",
+        imports: [
+            "Checkpointing", "CheckpointStorage", "CheckpointExchange", "CheckpointFormat",
+            "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState",
+            "SystemPackage", "Foundation", "Logging",
+        ],
+        reason: "import and export stand on a store, an engine and the foreign formats"),
 ]
 
 /// The targets in Sources that are C, or somebody else's code; Swift in them is not judged by the table.

@@ -1,0 +1,34 @@
+internal import CheckpointExchange
+internal import CheckpointIO
+package import CheckpointStorage
+
+extension ExchangeError: CheckpointErrorConvertible {
+    package func checkpointError(during action: String) -> CheckpointError {
+        switch kind {
+        case .damage: CheckpointError(.damaged, description, remedy: remedy, path: path)
+        case .refused: CheckpointError(.unsupported, description, remedy: remedy, path: path)
+        case .inUse: CheckpointError(.exists, description, remedy: remedy, path: path)
+        case .file(let cause): CheckpointError(renamed: cause, message)
+        }
+    }
+}
+
+extension CheckpointError {
+    fileprivate init(renamed cause: FileSystemError, _ message: String) {
+        self.init(cause)
+        self.message = message
+    }
+}
+
+/// Runs `body` with the errors of foreign formats turned into those of the public interface.
+package func exchanging<R>(
+    _ action: String, _ body: () throws -> R
+) throws(CheckpointError) -> R {
+    do throws(CheckpointError) { return try translating(action, body) } catch {
+        guard error.code == .device else { throw error }
+        // The devices of import and export are files.
+        var error = error
+        error.code = .io
+        throw error
+    }
+}

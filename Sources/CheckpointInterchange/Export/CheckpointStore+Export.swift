@@ -1,0 +1,93 @@
+internal import CheckpointSegments
+public import CheckpointStorage
+internal import Foundation
+internal import SystemPackage
+
+extension CheckpointStore {
+    /// Exports the tensors of a checkpoint as safetensors.
+    ///
+    /// If `path` ends in `.safetensors` the export is one file; otherwise it is a directory of
+    /// shards with an index, as transformers reads it. It appears under its name when it is
+    /// complete and durable, or not at all. Every byte is checked on its way. For `latest`, damaged
+    /// checkpoints are skipped. Memory use does not grow with the tensors.
+    ///
+    /// - Parameters:
+    ///   - reference: the checkpoint to export.
+    ///   - path: the file or directory to make, outside the store.
+    ///   - options: the tensors to export, and how.
+    ///   - onSkip: called with the damage of each checkpoint that is skipped.
+    /// - Returns: the files and tensors written.
+    /// - Throws: codes `notFound`, `damaged`, `exists` (the path exists), `misuse` (the path is
+    ///   inside the store; two tensors would get one name), `noSpace`, `readOnly`, `io`.
+    @discardableResult
+    public func export(
+        _ reference: CheckpointReference = .latest, to path: String,
+        options: ExportOptions = ExportOptions(), onSkip: (CheckpointError) -> Void = { _ in }
+    ) throws(CheckpointError) -> ExportReport {
+        try requireOutside(path)
+        let export = SafetensorsExport(path: path, options: options)
+        var (report, skipped) = try withCheckpoint(reference, onSkip: onSkip) {
+            checkpoint throws(CheckpointError) in try export.run(checkpoint)
+        }
+        report.skipped = skipped
+        return report
+    }
+
+    /// Exports tensors as plain files: one raw, little-endian, row-major file per tensor.
+    ///
+    /// `index.json` maps names to files and holds the objects; it is written last, so a directory
+    /// without it is not complete. Every byte is checked on its way. For `latest`, damaged
+    /// checkpoints are skipped.
+    ///
+    /// - Parameters:
+    ///   - reference: the checkpoint to export.
+    ///   - path: a new or empty directory, outside the store.
+    ///   - tensors: patterns of names; all tensors if there is none.
+    ///   - sharesFiles: whether tensors of equal content, as tied weights are, share one file.
+    ///   - onSkip: called with the damage of each checkpoint that is skipped.
+    ///   - onProgress: called with the bytes of tensors written so far, and their total.
+    /// - Returns: the number and size of the tensors written.
+    /// - Throws: codes `notFound`, `damaged`, `misuse` (the path is not an empty directory, or is
+    ///   inside the store), `noSpace`, `readOnly`, `io`.
+    @discardableResult
+    public func exportRaw(
+        _ reference: CheckpointReference = .latest, to path: String,
+        tensors: [NamePattern] = [], sharesFiles: Bool = false,
+        onSkip: (CheckpointError) -> Void = { _ in },
+        onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+    ) throws(CheckpointError) -> RawExportReport {
+        try requireOutside(path)
+        var (report, skipped) = try withCheckpoint(reference, onSkip: onSkip) {
+            checkpoint throws(CheckpointError) in
+            let records = try checkpoint.manifest.tensors(matching: tensors)
+            var export = try RawExport(
+                of: checkpoint, to: path, sharesFiles: sharesFiles, onProgress: onProgress)
+            return try translating("exporting") {
+                do { return try export.write(records) } catch {
+                    export.undo()
+                    throw error
+                }
+            }
+        }
+        report.skipped = skipped
+        return report
+    }
+
+    /// Refuses to write an export into the store.
+    /// - Throws: code `misuse`.
+    package func requireOutside(_ path: String) throws(CheckpointError) {
+        func resolved(_ path: String) -> String {
+            let url = URL(fileURLWithPath: path).standardizedFileURL
+            // A path that does not exist is no link; its directory may be one.
+            let parent = url.deletingLastPathComponent().resolvingSymlinksInPath()
+            return parent.appendingPathComponent(url.lastPathComponent)
+                .resolvingSymlinksInPath().path
+        }
+        let (inner, outer) = (resolved(path), resolved(directories.root.string))
+        guard inner != outer, !inner.hasPrefix(outer + "/") else {
+            throw CheckpointError(
+                .misuse, "\(path) lies inside the store",
+                remedy: "Name a place outside of it with -o", path: path)
+        }
+    }
+}

@@ -1,0 +1,149 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointStorage
+internal import Foundation
+internal import SystemPackage
+
+/// The files that one raw export writes. Their names are numbers: a name from the checkpoint never
+/// becomes a path.
+struct RawExport {
+    private let checkpoint: Checkpoint
+    private var manifest: Manifest { checkpoint.manifest }
+    private let store: CheckpointStore
+    private let reader: ContentReader
+    private let stream: TensorStream
+    private let directory: FilePath
+    private let isNewDirectory: Bool
+    private var files: [FilePath] = []
+    private var tensors: [JSONValue] = []
+    private var tensorBytes = 0
+    private var totalBytes = 0
+    private let onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+    private var objects: [JSONValue] = []
+    /// Files of the tensors written so far, by name, if equal tensors are to share one.
+    private var fileOfTensor: [[UInt8]: (name: String, digest: Hash128)]?
+
+    init(
+        of checkpoint: Checkpoint, to path: String, sharesFiles: Bool,
+        onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+    ) throws(CheckpointError) {
+        self.checkpoint = checkpoint
+        let manifest = checkpoint.manifest
+        store = checkpoint.store
+        self.onProgress = onProgress
+        fileOfTensor = sharesFiles ? [:] : nil
+        reader = ContentReader(store: store, manifest: manifest)
+        stream = TensorStream(store: store, manifest: manifest)
+        directory = FilePath(path)
+        let (files, directory) = (store.fileSystem, directory)
+        isNewDirectory = try translating("restore") {
+            let kind = try files.kind(of: directory)
+            guard kind != nil else {
+                try files.makeDirectory(directory)
+                return true
+            }
+            guard try kind == .directory && files.list(directory).isEmpty else {
+                throw CheckpointError(
+                    .misuse, "\(path) is not an empty directory", remedy: "Name a new directory with -o", path: path)
+            }
+            return false
+        }
+    }
+
+    /// The index of the directory (Formats/cli-json.md, Restore).
+    private var index: JSONValue {
+        manifest.description.adding([.init("tensors", .array(tensors)), .init("objects", .array(objects))])
+    }
+
+    mutating func write(
+        _ records: [(number: Int, record: TensorRecord)]
+    ) throws -> RawExportReport {
+        totalBytes = records.reduce(0) { $0 + $1.record.bytes }
+        let aliases = fileOfTensor == nil ? [:] : manifest.aliases
+        for (number, record) in records {
+            var name = Self.number(number) + ".bin"
+            let digest: Hash128
+            if let first = aliases[Array(record.name.utf8)], let shared = fileOfTensor?[Array(first.utf8)] {
+                name = shared.name
+                digest = shared.digest
+            } else {
+                digest = try write(record, to: name)
+            }
+            fileOfTensor?[Array(record.name.utf8)] = (name, digest)
+            let storage = manifest.storage(of: record.shards.map(\.chunks))
+            tensors.append(record.description(storage, digest).adding([.init("file", .string(name))]))
+            tensorBytes += record.bytes
+        }
+        for (number, record) in manifest.objects.enumerated() { try write(ObjectContent(record, reader), number) }
+        let index = index
+        try publish(Array((index.safeText + "\n").utf8))
+        return RawExportReport(
+            checkpoint: checkpoint, tensorCount: tensors.count, tensorBytes: tensorBytes, index: index)
+    }
+
+    /// From the store to the file a window at a time, so that memory does not grow with the tensor.
+    private mutating func write(_ record: TensorRecord, to name: String) throws -> Hash128 {
+        let (stream, before, total, onProgress) = (stream, tensorBytes, totalBytes, onProgress)
+        return try create(name) { file in
+            var offset = 0
+            return try stream.readInOrder(record) { region throws(CheckpointError) in
+                try translating("writing \(name)") { try file.write(region, at: offset) }
+                offset += region.count
+                onProgress?(before + offset, total)
+            }
+        }
+    }
+
+    /// The index gets its name when everything else, and it, is on the disk.
+    private mutating func publish(_ index: [UInt8]) throws {
+        let (temporary, path) = (directory.appending("index.json.part"), directory.appending("index.json"))
+        try write(index, to: "index.json.part")
+        try translating("writing index.json") {
+            try store.fileSystem.link(temporary, to: path)
+            files.append(path)
+            try store.fileSystem.remove(temporary)
+            try store.fileSystem.syncDirectory(directory)
+            let parent = directory.removingLastComponent()
+            if isNewDirectory { try store.fileSystem.syncDirectory(parent.isEmpty ? "." : parent) }
+        }
+    }
+
+    /// Objects of JSON stand in the index; the others become files.
+    private mutating func write(_ object: ObjectContent, _ number: Int) throws {
+        var description = object.description(withDigest: true)
+        if object.record.encoding == .bytes {
+            let name = "object-\(Self.number(number)).bin"
+            try write(object.bytes, to: name)
+            description = description.adding([.init("file", .string(name))])
+        }
+        objects.append(description)
+    }
+
+    /// Makes a file that `body` fills, and waits until it is on the disk.
+    private mutating func create<R>(_ name: String, _ body: (any WritableFile) throws -> R) throws -> R {
+        let path = directory.appending(name)
+        let file = try translating("creating \(name)") { try store.fileSystem.create(path) }
+        files.append(path)
+        defer { file.close() }
+        let result = try body(file)
+        try translating("writing \(name)") { try file.sync() }
+        return result
+    }
+
+    private mutating func write(_ bytes: [UInt8], to name: String) throws {
+        try create(name) { file in try translating("writing \(name)") { try file.write(bytes, at: 0) } }
+    }
+
+    private static func number(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(5 - digits.count, 0)) + digits
+    }
+
+    /// Removes the files written so far, as far as possible: the error that led here is reported.
+    func undo() {
+        for file in files { try? store.fileSystem.remove(file) }  // reported: the first error
+        guard isNewDirectory else { return }
+        try? FileManager.default.removeItem(atPath: directory.string)  // reported: the first error
+    }
+}

@@ -1,0 +1,154 @@
+internal import CheckpointExchange
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointState
+internal import CheckpointStorage
+internal import Foundation
+internal import SystemPackage
+
+/// Writes a checkpoint as safetensors: one file, or a directory of shards with an index.
+///
+/// Tensors go from the store to the file a block at a time, so memory does not grow with them.
+struct SafetensorsExport {
+    let path: String
+    let options: ExportOptions
+
+    private var isSingle: Bool { path.hasSuffix(".safetensors") }
+    static let objectsName = "objects.json"
+
+    /// Files of an earlier export, which `force` replaces.
+    private static func isOurs(_ name: String) -> Bool {
+        name.hasSuffix(".safetensors") || name == SafetensorsLayout.indexName || name == objectsName
+    }
+
+    func run(_ checkpoint: Checkpoint) throws(CheckpointError) -> ExportReport {
+        let records = try checkpoint.manifest.tensors(matching: options.tensors).map(\.record)
+        return try exchanging("exporting") { try write(records, of: checkpoint) }
+    }
+
+    private func write(_ records: [TensorRecord], of checkpoint: Checkpoint) throws -> ExportReport {
+        let manifest = checkpoint.manifest
+        let reader = ContentReader(store: checkpoint.store, manifest: manifest)
+        let objects =
+            options.includesObjects ? try manifest.objects.map { try ObjectContent($0, reader) } : []
+        let layout = try layout(records, try metadata(manifest, reader))
+        let output = try output(path, isDirectory: !isSingle)
+        // Objects of a single file have a file of their own beside it.
+        let beside =
+            isSingle && options.includesObjects
+            ? try self.output(path + "." + Self.objectsName, isDirectory: false) : nil
+        var files = try write(layout, records, reader, output)
+        if options.includesObjects {
+            let list = JSONValue.object([.init("objects", .array(objects.map(Self.json)))])
+            files.append(try write(list, Self.objectsName, beside ?? output))
+        }
+        if !isSingle { files.append(try write(layout.index, SafetensorsLayout.indexName, output)) }
+        try beside?.publish()
+        try output.publish()
+        return ExportReport(
+            checkpoint: checkpoint, files: files, tensors: tensors(layout, records, manifest),
+            tensorBytes: layout.bytes, objectCount: objects.count)
+    }
+
+    private func output(_ path: String, isDirectory: Bool) throws -> AtomicOutput {
+        try AtomicOutput(
+            FilePath(path), isDirectory: isDirectory,
+            replacement: options.replacesExisting ? AtomicOutput.Replacement(Self.isOurs) : nil,
+            in: POSIXFileSystem(usesDirectIO: false), announce: { options.onTemporary?($0) })
+    }
+
+    private func layout(
+        _ records: [TensorRecord], _ metadata: [(name: String, value: String)]
+    ) throws -> SafetensorsLayout {
+        var seen: [[UInt8]: String] = [:]
+        let tensors = try records.map { record in
+            let name = options.renaming.name(of: record.name)
+            if name.isEmpty || name == "__metadata__" {
+                throw CheckpointError(.misuse, "tensor \(record.name) cannot be called \(name) in a safetensors file", names: [record.name])
+            }
+            if let other = seen.updateValue(record.name, forKey: Array(name.utf8)) {
+                throw CheckpointError(.misuse, "tensors \(other) and \(record.name) would both be called \(name)", names: [record.name])
+            }
+            return (name: name, type: record.type, shape: record.shape)
+        }
+        return isSingle
+            ? SafetensorsLayout(file: FilePath(path).lastComponent?.string ?? path, tensors, metadata: metadata)
+            : SafetensorsLayout(tensors, shardBytesMax: options.shardBytes, metadata: metadata)
+    }
+
+    /// What `__metadata__` says: where the tensors come from, and what an import found there.
+    private func metadata(_ manifest: Manifest, _ reader: ContentReader) throws -> [(name: String, value: String)] {
+        // Transformers refuses a file that does not name the framework its tensors are laid out for.
+        var pairs = [("format", "pt")]
+        if let record = manifest.objects.first(where: { $0.name == "safetensors_metadata" && $0.encoding == .json }),
+            case .object(let members)? = try ObjectContent(record, reader).value
+        {
+            for member in members where member.key != "format" {
+                if case .string(let text) = member.value { pairs.append((member.key, text)) }
+            }
+        }
+        let own = [
+            ("checkpoint", manifest.id.description), ("run", manifest.run.description), ("run_name", manifest.runName),
+            ("step", String(manifest.step)),
+        ] + manifest.metrics.map { ("metric.\($0.name)", String(describing: $0.value)) }
+        let names = Set(own.map(\.0))
+        return (pairs.filter { !names.contains($0.0) } + own).map { (name: $0.0, value: $0.1) }
+    }
+
+    private func write(
+        _ layout: SafetensorsLayout, _ records: [TensorRecord], _ reader: ContentReader, _ output: AtomicOutput
+    ) throws -> [ExportReport.File] {
+        let original = Dictionary(
+            records.map { (Array(options.renaming.name(of: $0.name).utf8), $0.name) }, uniquingKeysWith: { first, _ in first })
+        var written: [ExportReport.File] = []
+        var places: [any StateProvider] = []
+        for shard in layout.shards {
+            let file = try output.create(shard.fileName)
+            try file.write(shard.header.encoded, at: 0)
+            for entry in shard.header.entries {
+                let range = shard.header.dataOffset + entry.range.lowerBound..<shard.header.dataOffset + entry.range.upperBound
+                let name = original[Array(entry.name.utf8), default: entry.name]
+                places.append(TensorState(name, try file.place(entry.type, entry.shape, at: range)))
+            }
+            let size = shard.header.entries.last?.range.upperBound ?? 0
+            written.append(.init(name: shard.fileName, byteCount: shard.header.dataOffset + size))
+        }
+        let (onProgress, done) = (options.onProgress, Monitor(0))
+        try reader.tensors(records, into: State(children: places)) { bytes in
+            let sum = done.withLock { sum in
+                sum += bytes
+                return sum
+            }
+            onProgress?(sum, layout.bytes)
+        }
+        return written
+    }
+
+    private func write(_ value: JSONValue, _ name: String, _ output: AtomicOutput) throws -> ExportReport.File {
+        let text = Array((value.safeText + "\n").utf8)
+        try output.create(name).write(text, at: 0)
+        let own = FilePath(path).lastComponent?.string ?? ""
+        return ExportReport.File(name: isSingle ? own + "." + name : name, byteCount: text.count)
+    }
+
+    private static func json(_ object: ObjectContent) -> JSONValue {
+        let description = object.description(withDigest: true)
+        guard object.record.encoding == .bytes else { return description }
+        return description.adding([.init("base64", .string(Data(object.bytes).base64EncodedString()))])
+    }
+
+    private func tensors(
+        _ layout: SafetensorsLayout, _ records: [TensorRecord], _ manifest: Manifest
+    ) -> [ExportReport.Tensor] {
+        var files: [[UInt8]: String] = [:]
+        for shard in layout.shards {
+            for entry in shard.header.entries { files[Array(entry.name.utf8)] = shard.fileName }
+        }
+        return records.map { record in
+            let name = options.renaming.name(of: record.name)
+            return ExportReport.Tensor(
+                info: TensorInfo(record, in: manifest), exportedName: name,
+                file: files[Array(name.utf8), default: ""])
+        }
+    }
+}

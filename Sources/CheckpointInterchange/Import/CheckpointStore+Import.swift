@@ -1,0 +1,71 @@
+internal import CheckpointSegments
+internal import Checkpointing
+public import CheckpointStorage
+internal import Logging
+internal import SystemPackage
+
+extension CheckpointStore {
+    /// Makes a checkpoint of files that other programs have written.
+    ///
+    /// The files' tensors make one checkpoint, in a run of its own. Memory use does not grow with
+    /// the tensors.
+    ///
+    /// - Parameters:
+    ///   - files: the opened files.
+    ///   - options: step, run, metrics and compression; the format is that of `files`.
+    /// - Returns: the checkpoint, and its sizes.
+    /// - Throws: codes `misuse` (the store is not open for writing), `busy`, `noSpace`, `damaged`
+    ///   (a file), `io`.
+    @discardableResult
+    public func importCheckpoint(
+        from files: ForeignFiles, options: ImportOptions = ImportOptions()
+    ) throws(CheckpointError) -> ImportReport {
+        let roles = options.roles
+        let state = ForeignState(files.checkpoint) { name in
+            roles.first { $0.pattern.matches(name) }?.role
+        }
+        let report = try exchanging("importing") { try save(state, options) }
+        return ImportReport(
+            checkpoint: try checkpoint(.id(prefix: report.id.description)),
+            tensorBytes: files.tensorBytes, newBytes: report.newBytes, format: files.format)
+    }
+
+    /// Opens files of other programs, and makes a checkpoint of them.
+    ///
+    /// - Parameters:
+    ///   - files: paths of files and directories.
+    ///   - options: step, run, metrics, compression and format.
+    /// - Returns: the checkpoint, and its sizes.
+    /// - Throws: what `ForeignFiles.init` throws, and the other `importCheckpoint`.
+    @discardableResult
+    public func importCheckpoint(
+        from files: [String], options: ImportOptions = ImportOptions()
+    ) throws(CheckpointError) -> ImportReport {
+        // The store's directory needs room for the import anyway.
+        let parent = directories.root.removingLastComponent()
+        let files = try ForeignFiles(
+            files, format: options.format, spillDirectory: parent.isEmpty ? "." : parent.string)
+        return try importCheckpoint(from: files, options: options)
+    }
+
+    private func save(_ state: ForeignState, _ options: ImportOptions) throws -> SaveReport {
+        var saving = CheckpointerOptions()
+        saving.runName = options.runName
+        saving.compression = options.compression
+        saving.workerNiceness = 0
+        saving.arenaBytes = 64 << 20
+        saving.logger.logLevel = .critical
+        let onProgress = options.onProgress
+        saving.onEvent = { event in
+            if case .progress(_, let written, let total) = event { onProgress?(written, total) }
+        }
+        let checkpointer = try Checkpointer(store: self, state: state, options: saving)
+        let ticket = try checkpointer.save(step: options.step, metrics: options.metrics)
+        try ticket.wait()
+        try checkpointer.close()
+        guard let report = ticket.report else {
+            preconditionFailure("a committed save has no report")
+        }
+        return report
+    }
+}

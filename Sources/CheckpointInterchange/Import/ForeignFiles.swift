@@ -1,0 +1,45 @@
+internal import CheckpointExchange
+internal import CheckpointIO
+public import CheckpointStorage
+internal import SystemPackage
+
+/// Files of other programs, opened and understood, ready to be imported.
+///
+/// Everything but the tensors' bytes has been read. The files stay open.
+public struct ForeignFiles: Sendable {
+    let checkpoint: ForeignCheckpoint
+
+    /// Opens files, whose tensors together make one checkpoint.
+    ///
+    /// Pickles are read as data: a file that would call anything is refused.
+    ///
+    /// - Parameters:
+    ///   - files: paths of files and directories.
+    ///   - format: their format.
+    ///   - spillDirectory: a directory with room for what has to be unpacked.
+    /// - Throws: codes `misuse` (no file, or several for a raw tensor), `notFound`, `damaged`,
+    ///   `unsupported`, `io`.
+    public init(
+        _ files: [String], format: ImportOptions.Format = .auto, spillDirectory: String
+    ) throws(CheckpointError) {
+        checkpoint = try exchanging("importing") {
+            let reader = ForeignReader(
+                POSIXFileSystem(usesDirectIO: false), spillDirectory: FilePath(spillDirectory))
+            if case .raw(let name, let type, let shape) = format {
+                guard files.count == 1 else {
+                    throw CheckpointError(.misuse, "a raw tensor is one file (got \(files.count))")
+                }
+                let raw = ForeignReader.Raw(name: name, type: type, shape: shape)
+                return try reader.readRaw(FilePath(files[0]), raw)
+            }
+            guard !files.isEmpty else { throw CheckpointError(.misuse, "no file to import") }
+            let parts = try files.map { try reader.read(FilePath($0), as: format.foreign) }
+            return try ForeignCheckpoint(joining: parts, of: files)
+        }
+    }
+
+    /// Name of the files' format: `safetensors`, `npy`, `npz`, `pt`, `dcp` or `raw`.
+    public var format: String { checkpoint.format.rawValue }
+    /// Bytes of all tensors.
+    public var tensorBytes: Int { checkpoint.bytes }
+}

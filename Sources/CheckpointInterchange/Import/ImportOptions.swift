@@ -1,0 +1,59 @@
+public import CheckpointCodecs
+internal import CheckpointExchange
+public import CheckpointFormat
+public import CheckpointStorage
+
+/// How foreign files become a checkpoint.
+public struct ImportOptions: Sendable {
+    /// The format of the files.
+    public enum Format: Sendable, Equatable {
+        /// Decided for each file by its content.
+        case auto
+        /// safetensors: a file, a directory, or an index of shards.
+        case safetensors
+        /// One NumPy array.
+        case npy
+        /// An archive of NumPy arrays.
+        case npz
+        /// A file of `torch.save`.
+        case pt
+        /// A directory of `torch.distributed.checkpoint`.
+        case dcp
+        /// Raw little-endian, row-major elements: one file, one tensor.
+        case raw(name: String, type: ElementType, shape: [Int])
+    }
+
+    /// The checkpoint's step.
+    public var step = 0
+    /// A person's name for the run that the checkpoint is; may be empty.
+    public var runName = ""
+    /// The checkpoint's metrics.
+    public var metrics: [String: Double] = [:]
+    /// How hard to compress.
+    public var compression = Compression.none
+    /// Roles of tensors; the first pattern that matches decides. Names that no pattern matches are
+    /// optimizer state if they begin as PyTorch's do, and parameters otherwise.
+    public var roles: [(pattern: NamePattern, role: TensorRole)] = []
+    /// The format of the files.
+    public var format = Format.auto
+    /// Called with the bytes written so far and their total, on the engine's threads.
+    public var onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+
+    /// The defaults.
+    public init() {}
+}
+
+extension ImportOptions.Format {
+    /// The format of the reader; nil if it is decided by content.
+    var foreign: ForeignFormat? {
+        switch self {
+        case .auto: nil
+        case .safetensors: .safetensors
+        case .npy: .npy
+        case .npz: .npz
+        case .pt: .pt
+        case .dcp: .dcp
+        case .raw: .raw
+        }
+    }
+}

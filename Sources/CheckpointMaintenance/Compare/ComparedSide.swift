@@ -1,0 +1,130 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointState
+
+/// A tensor that is compared, wherever its bytes lie.
+struct ComparedTensor {
+    enum Content {
+        case shards([(descriptor: ShardDescriptor, extents: [ChunkExtent])])
+        case view(TensorView)
+    }
+
+    let name: String
+    let form: CheckpointComparison.Form
+    let content: Content
+
+    /// Bytes of all elements.
+    var byteCount: Int { TensorShape.byteCount(form.shape, form.type) ?? 0 }
+
+    /// What is compared with what, each element once. Two that are cut alike are compared shard by shard.
+    func pairs(with other: ComparedTensor) -> [ComparedPair] {
+        guard case .shards(let own) = content else { preconditionFailure("lent tensors are the second side") }
+        switch other.content {
+        case .shards(let others):
+            guard own.map(\.descriptor) != others.map(\.descriptor) else {
+                return zip(own, others).map { ComparedPair(before: .chunks($0.extents), after: .chunks($1.extents), overlap: nil) }
+            }
+            return own.flatMap { old in
+                others.compactMap { new in
+                    ShardOverlap(old.descriptor, new.descriptor).map {
+                        ComparedPair(before: .chunks(old.extents), after: .chunks(new.extents), overlap: $0)
+                    }
+                }
+            }
+        case .view(let view):
+            return own.map { shard in
+                // It throws for nothing else.
+                guard let part = try? view.part(shard.descriptor) else { preconditionFailure("a shard of a manifest lies in its tensor") }
+                return ComparedPair(before: .chunks(shard.extents), after: .view(part), overlap: nil)
+            }
+        }
+    }
+}
+
+/// Shards of which some elements are compared.
+struct ComparedPair {
+    let before: ComparedShard
+    let after: ComparedShard
+    /// What the two have in common; nil if they are the same shard.
+    let overlap: ShardOverlap?
+}
+
+/// Elements that lie in chunks of known hashes, or in memory that is lent.
+enum ComparedShard {
+    case chunks([ChunkExtent])
+    case view(TensorView)
+
+    var extents: [ChunkExtent] {
+        if case .chunks(let extents) = self { extents } else { [] }
+    }
+
+    var byteCount: Int {
+        switch self {
+        case .chunks(let extents): extents.last?.range.upperBound ?? 0
+        case .view(let view): view.byteCount
+        }
+    }
+}
+
+/// One side of a comparison: a checkpoint, or lent tensors.
+struct ComparedSide {
+    let tensors: [ComparedTensor]
+    let objects: [ObjectRecord]
+    private let manifest: Manifest?
+    private let content: ContentReader?
+    private let reader: ChunkReader?
+    private var otherBytes = 0
+
+    init(_ manifest: Manifest, of store: CheckpointStore) {
+        self.manifest = manifest
+        content = ContentReader(store: store, manifest: manifest)
+        reader = ChunkReader(store: store, manifest: manifest)
+        objects = manifest.objects
+        tensors = manifest.tensors.map { record in
+            let shards = record.shards.map { ($0.descriptor, manifest.extents($0.chunks)) }
+            return ComparedTensor(
+                name: record.name, form: .init(type: record.type, shape: record.shape), content: .shards(shards))
+        }
+    }
+
+    init(_ inventory: StateInventory) {
+        (manifest, content, reader, objects) = (nil, nil, nil, [])
+        tensors = inventory.tensors.map {
+            ComparedTensor(name: $0.name, form: .init(type: $0.view.type, shape: $0.view.shape), content: .view($0.view))
+        }
+    }
+
+    /// Bytes of tensors read so far.
+    var readBytes: Int { otherBytes + (reader?.readBytes ?? 0) }
+
+    mutating func read(
+        _ range: Range<Int>, of shard: ComparedShard, _ name: String, into region: MemoryRegion
+    ) throws(CheckpointError) {
+        switch shard {
+        case .chunks(let extents): try reader?.read(range, of: extents, name: name, into: region)
+        case .view(let view): _ = try hash(range, of: view, name, through: region)
+        }
+    }
+
+    /// Reads bytes of lent memory to the start of `region`.
+    mutating func hash(
+        _ range: Range<Int>, of view: TensorView, _ name: String, through region: MemoryRegion
+    ) throws(CheckpointError) -> Hash128 {
+        otherBytes += range.count
+        return try translating("tensor \(name)") { try view.capture(range, to: region.prefix(range.count)) }
+    }
+
+    // MARK: Objects
+
+    func hashes(of object: ObjectRecord) -> [ChunkHash] {
+        manifest.map { manifest in manifest.chunks[object.chunks].map { ChunkHash(hash: $0.hash, bytes: $0.bytes) } } ?? []
+    }
+
+    func object(_ record: ObjectRecord) throws(CheckpointError) -> [UInt8] { try content?.object(record) ?? [] }
+
+    struct ChunkHash: Equatable {
+        var hash: Hash128
+        var bytes: Int
+    }
+}

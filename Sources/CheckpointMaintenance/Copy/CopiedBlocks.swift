@@ -1,0 +1,88 @@
+internal import CheckpointStorage
+internal import CheckpointFormat
+
+/// What a destination holds of what is copied: chunks by their hash, and where blocks of the source have come to lie. A plain value.
+struct CopiedBlocks {
+    /// A block of the source.
+    struct Key: Hashable {
+        var segment: SegmentName
+        var offset: Int
+
+        init(_ row: Int, of manifest: Manifest) {
+            let block = manifest.blocks[row]
+            (segment, offset) = (manifest.segments[block.segment].name, block.offset)
+        }
+    }
+
+    /// A block of the destination.
+    struct Block {
+        var segment: SegmentReference
+        var location: SegmentBlock
+        /// The block that it is a delta of, as a block of the source.
+        var base: Key?
+    }
+
+    /// A chunk in a block that is no delta.
+    struct Place {
+        var block: Block
+        var offset: Int
+    }
+
+    private struct Content: Hashable {
+        var hash: Hash128
+        var bytes: Int
+    }
+
+    private(set) var blocks: [Key: Block] = [:]
+    private var chunks: [Content: Place] = [:]
+
+    func place(of chunk: ChunkRecord) -> Place? { chunks[Content(hash: chunk.hash, bytes: chunk.bytes)] }
+
+    /// Deltas between a block and one that is whole.
+    func chainLength(_ key: Key) -> Int {
+        var length = 0
+        var next = blocks[key]?.base
+        while let base = next {
+            length += 1
+            next = blocks[base]?.base
+        }
+        return length
+    }
+
+    /// Adds a checkpoint of the destination.
+    mutating func add(_ tables: Manifest.Tables) {
+        for chunk in tables.chunks { add(chunk, tables.blocks[chunk.block], tables.segments) }
+    }
+
+    private mutating func add(_ chunk: ChunkRecord, _ block: BlockRecord, _ segments: [SegmentReference]) {
+        guard block.base == nil else { return }
+        let place = Place(block: Block(segment: segments[block.segment], location: block.location), offset: chunk.offset)
+        chunks[Content(hash: chunk.hash, bytes: chunk.bytes)] = place
+    }
+
+    /// Adds a checkpoint that is in both stores: chunk by chunk, its blocks in the one are its blocks in the other.
+    mutating func add(_ source: Manifest, as copy: Manifest) {
+        add(Manifest.Tables(copy, hash: Hash128(rawValue: 0)))
+        var keyOfRow: [Int: Key] = [:]
+        for (a, b) in zip(source.chunks, copy.chunks) where a.hash == b.hash && a.offset == b.offset { note(a.block, b.block) }
+        func note(_ a: Int, _ b: Int) {
+            let (from, to) = (source.blocks[a], copy.blocks[b])
+            guard keyOfRow[b] == nil, !from.codec.isCast, from.location.holdsSame(as: to.location), (from.base == nil) == (to.base == nil)
+            else { return }
+            if let base = from.base, let copied = to.base {
+                note(base, copied)
+                guard keyOfRow[copied] != nil else { return }
+            }
+            let key = Key(a, of: source)
+            keyOfRow[b] = key
+            blocks[key] = Block(segment: copy.segments[to.segment], location: to.location, base: to.base.flatMap { keyOfRow[$0] })
+        }
+    }
+}
+
+extension SegmentBlock {
+    /// Whether the stored bytes are the same, wherever they lie.
+    fileprivate func holdsSame(as other: SegmentBlock) -> Bool {
+        (codec, rawBytes, storedBytes, storedHash) == (other.codec, other.rawBytes, other.storedBytes, other.storedHash)
+    }
+}

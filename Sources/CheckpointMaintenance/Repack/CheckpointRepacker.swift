@@ -1,0 +1,200 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import SystemPackage
+
+/// Repacks one checkpoint: writes the blocks that are its alone anew, reads back what it has written, and only then puts a manifest that
+/// names them in the place of the old one (Formats/durability.md, Maintenance).
+struct CheckpointRepacker {
+    let store: CheckpointStore
+    let older: ManifestFiles.Loaded
+    let newer: Manifest
+    let options: RepackOptions
+
+    /// A block written anew.
+    private struct Repacked {
+        var place: SegmentLayout.Place
+        var location: SegmentBlock
+        /// Row of the newer checkpoint's block.
+        var base: Int?
+    }
+
+    private struct Progress {
+        var layout: SegmentLayout
+        var next = 0
+        var done: [Int: Repacked] = [:]
+        var failure: CheckpointError?
+    }
+
+    private var manifest: Manifest { older.manifest }
+
+    /// What becomes of a block of the older checkpoint.
+    private enum Fate {
+        case stays
+        /// It is a block of the newer checkpoint.
+        case same(Int)
+        case repacked(base: Int?)
+    }
+
+    /// - Parameter uses: of all blocks of the store.
+    /// - Returns: the manifest that replaces the old one, or nil if there is nothing to gain, and the bytes of its new segments.
+    func run(_ uses: BlockUses) throws(CheckpointError) -> (manifest: Manifest?, report: RepackReport.Checkpoint) {
+        let pairing = BlockPairing(manifest, newer: newer)
+        let fates = manifest.blocks.indices.map { fate($0, uses, pairing) }
+        let rows = fates.indices.filter { if case .repacked = fates[$0] { true } else { false } }
+        var report = RepackReport.Checkpoint(manifest)
+        let gone = fates.indices.filter { if case .stays = fates[$0] { false } else { true } }
+        report.bytesBefore = gone.reduce(0) { $0 + roundedUpToPage(manifest.blocks[$1].storedBytes) }
+        guard !gone.isEmpty else { return (nil, report) }
+
+        let writer = SegmentWriter(
+            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: .random(), rank: 0,
+            blockCount: rows.count)
+        let changed: Manifest
+        do throws(CheckpointError) {
+            let repacked = try write(rows, fates, pairing, writer)
+            report.bytesAfter = repacked.values.reduce(0) { $0 + roundedUpToPage($1.location.storedBytes) }
+            report.deltaCount = repacked.values.count { $0.base != nil }
+            report.blockCount = gone.count
+            guard !options.isDryRun, report.bytesAfter < report.bytesBefore else {
+                writer.abandon()
+                return (nil, report)
+            }
+            let segments = try translating("sealing") { try writer.seal() }
+            changed = self.changed(fates, repacked, segments)
+            try check(changed, segments)
+        } catch {
+            writer.abandon()
+            throw error
+        }
+        return (try replace(with: changed, writer) ? changed : nil, report)
+    }
+
+    private func fate(_ row: Int, _ uses: BlockUses, _ pairing: BlockPairing) -> Fate {
+        let block = manifest.blocks[row]
+        guard !block.codec.isCast else { return .stays }
+        // What was repacked already stays as it is, and so does what others name.
+        guard uses.isUnique(block, manifest.segments), manifest.segments[block.segment].name.attempt == manifest.id else { return .stays }
+        guard let partner = pairing.partner(of: row) else { return .repacked(base: nil) }
+        if partner.isSame { return .same(partner.row) }
+        let isTooDeep = BlockRecord.chainLength(partner.row, newer.blocks) >= min(options.chainMax, Limits.deltaChainMax)
+        return .repacked(base: isTooDeep ? nil : partner.row)
+    }
+
+    // MARK: Writing
+
+    private func write(
+        _ rows: [Int], _ fates: [Fate], _ pairing: BlockPairing, _ writer: SegmentWriter
+    ) throws(CheckpointError) -> [Int: Repacked] {
+        let state = Monitor(Progress(layout: SegmentLayout()))
+        let (older, newer) = (BlockSource(store: store, manifest: manifest), BlockSource(store: store, manifest: newer))
+        try onThreads(min(options.threads, max(rows.count, 1))) {
+            var repacker = BlockRepacker(older: older, newer: newer)
+            while let row = state.withLock({ state -> Int? in
+                guard state.failure == nil, state.next < rows.count else { return nil }
+                defer { state.next += 1 }
+                return rows[state.next]
+            }) {
+                do {
+                    try repack(row, fates[row], pairing, &repacker, state, options.isDryRun ? nil : writer)
+                } catch {
+                    let error = CheckpointError(any: error, during: "repacking step \(manifest.step)")
+                    state.withLock { $0.failure = $0.failure ?? error }
+                }
+            }
+        }
+        return try state.withLock { state throws(CheckpointError) in
+            if let failure = state.failure { throw failure }
+            return state.done
+        }
+    }
+
+    private func repack(
+        _ row: Int, _ fate: Fate, _ pairing: BlockPairing, _ repacker: inout BlockRepacker, _ state: borrowing Monitor<Progress>,
+        _ writer: SegmentWriter?
+    ) throws {
+        guard case .repacked(let base) = fate else { return }
+        let rawBytes = manifest.blocks[row].rawBytes
+        let (block, region, isDelta) = try repacker.repack(row, rawBytes: rawBytes, base: base, runs: pairing.runs(of: row))
+        let place = state.withLock { $0.layout.place(bytes: block.storedBytes) }
+        let location = try writer.map { try $0.write(region, block: block, at: place) }
+            ?? SegmentBlock(
+                offset: place.offset, storedBytes: block.storedBytes, rawBytes: rawBytes, storedHash: block.storedHash, codec: block.codec)
+        state.withLock { $0.done[row] = Repacked(place: place, location: location, base: isDelta ? base : nil) }
+    }
+
+    private func onThreads(_ count: Int, _ body: @escaping @Sendable () -> Void) throws(CheckpointError) {
+        var threads: [WorkerThread] = []
+        defer { for thread in threads { thread.join() } }
+        for index in 0..<count {
+            do { threads.append(try WorkerThread(name: "ckpt-repack-\(index)") { body() }) } catch {
+                // Fewer threads repack too.
+                guard threads.isEmpty else { return }
+                throw CheckpointError(any: error, during: "repack")
+            }
+        }
+    }
+
+    // MARK: The new manifest
+
+    private func changed(_ fates: [Fate], _ repacked: [Int: Repacked], _ segments: [SegmentReference]) -> Manifest {
+        var table = BlockTable(segments)
+        var rows: [Int] = []
+        for (row, fate) in fates.enumerated() {
+            switch fate {
+            case .stays: rows.append(table.add(row, of: manifest) { rows[$0] })
+            case .same(let row): rows.append(table.add(row, of: newer))
+            case .repacked:
+                guard let new = repacked[row] else { preconditionFailure("block \(row) was not repacked") }
+                let base = new.base.map { table.add($0, of: newer) }
+                rows.append(table.add(new.location, inSegment: new.place.segment, base: base))
+            }
+        }
+        var changed = manifest
+        (changed.segments, changed.blocks) = (table.segments, table.blocks)
+        for index in changed.chunks.indices { changed.chunks[index].block = rows[changed.chunks[index].block] }
+        return changed
+    }
+
+    /// Reads back what was written, with the bases, and compares it with the hashes taken at capture.
+    private func check(_ changed: Manifest, _ segments: [SegmentReference]) throws(CheckpointError) {
+        // What readers of the new manifest will find must be what its own rules allow.
+        let bytes = changed.encoded(digest: Hashing.digest)
+        do { _ = try Manifest(decoding: bytes[...], digest: Hashing.digest) } catch {
+            throw CheckpointError(error, path: store.directories.path(of: changed.name).string)
+        }
+        let source = BlockSource(store: store, manifest: changed)
+        let own = Set(segments.map(\.name))
+        let chunksOfBlock = Dictionary(grouping: changed.chunks, by: \.block)
+        try translating("reading back step \(changed.step)") {
+            var buffers = BlockSource.Buffers()
+            for (row, chunks) in chunksOfBlock.sorted(by: { $0.key < $1.key })
+            where own.contains(changed.segments[changed.blocks[row].segment].name) {
+                let raw = try buffers.raw.region(atLeast: changed.blocks[row].rawBytes).prefix(changed.blocks[row].rawBytes)
+                try source.read(row, into: raw, &buffers)
+                for chunk in chunks where raw[chunk.offset..<chunk.offset + chunk.bytes].hash128 != chunk.hash {
+                    throw CheckpointError(.damaged, "block \(row) does not read back as what was captured")
+                }
+            }
+        }
+    }
+
+    /// - Returns: false if somebody counts on the checkpoint as it is: it stays.
+    private func replace(with changed: Manifest, _ writer: SegmentWriter) throws(CheckpointError) -> Bool {
+        let commit = CommitProtocol(fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
+        return try commit.replace(manifest, with: changed, writer)
+    }
+}
+
+extension BlockTable {
+    /// Adds a block of a manifest, and before it those that it is made of.
+    /// - Parameter castBase: the new row of the block that a cast is made of; by default that one is added too.
+    /// - Returns: its row.
+    mutating func add(_ row: Int, of manifest: Manifest, castBase: ((Int) -> Int)? = nil) -> Int {
+        let block = manifest.blocks[row]
+        let base = block.base.map { base in block.codec.isCast ? castBase?(base) ?? add(base, of: manifest) : add(base, of: manifest) }
+        return add(block.location, of: manifest.segments[block.segment], base: base)
+    }
+}

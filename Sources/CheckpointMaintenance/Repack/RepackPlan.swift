@@ -1,0 +1,150 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointSegments
+
+/// What is known of all checkpoints of a store before some are repacked: who uses which block. A plain value.
+struct BlockUses {
+    struct Key: Hashable {
+        var segment: SegmentName
+        var offset: Int
+    }
+
+    /// Manifests that name a block.
+    private var counts: [Key: Int] = [:]
+    private var segmentCounts: [SegmentName: Int] = [:]
+    /// Blocks that others are deltas of.
+    private var bases: Set<Key> = []
+
+    static func key(_ block: BlockRecord, _ segments: [SegmentReference]) -> Key {
+        Key(segment: segments[block.segment].name, offset: block.offset)
+    }
+
+    mutating func add(_ tables: Manifest.Tables) {
+        // A cast lies nowhere, and goes with its base whatever becomes of that.
+        for block in tables.blocks where !block.codec.isCast {
+            counts[Self.key(block, tables.segments), default: 0] += 1
+            if let base = block.base { bases.insert(Self.key(tables.blocks[base], tables.segments)) }
+        }
+        for segment in tables.segments { segmentCounts[segment.name, default: 0] += 1 }
+    }
+
+    /// - Returns: segments that nobody names any more.
+    mutating func remove(_ tables: Manifest.Tables) -> [SegmentName] {
+        for block in tables.blocks where !block.codec.isCast { counts[Self.key(block, tables.segments), default: 1] -= 1 }
+        return tables.segments.map(\.name).filter { name in
+            segmentCounts[name, default: 1] -= 1
+            return segmentCounts[name] == 0
+        }
+    }
+
+    func names(_ segment: SegmentName) -> Bool { segmentCounts[segment, default: 0] > 0 }
+
+    /// Whether only one manifest names a block, and no other block needs it.
+    func isUnique(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool {
+        let key = Self.key(block, segments)
+        return counts[key] == 1 && !bases.contains(key)
+    }
+
+    func isBase(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool { bases.contains(Self.key(block, segments)) }
+}
+
+/// Which checkpoints are repacked, in which order, and what each is compared with: pure.
+struct RepackPlan {
+    struct Step: Equatable {
+        var checkpoint: ManifestName
+        /// The next newer one.
+        var newer: ManifestName
+    }
+
+    let steps: [Step]
+
+    /// - Parameters:
+    ///   - names: of all checkpoints, oldest first.
+    ///   - run: whose checkpoints are repacked; nil is all runs.
+    init(_ names: [ManifestName], of run: RunID?) {
+        // The newest of each run, which is what it is resumed from, stays quick to read; runs do not mix in the order of names.
+        steps = zip(names, names.dropFirst()).reversed().compactMap { older, newer in
+            guard older.run == newer.run, run == nil || older.run == run else { return nil }
+            return Step(checkpoint: older, newer: newer)
+        }
+    }
+}
+
+/// Which block of a newer checkpoint holds what a block of an older one holds, of the same tensors at the same places: pure.
+struct BlockPairing {
+    private struct Part: Hashable {
+        /// As bytes: two spellings of one accented letter are two names.
+        var name: [UInt8]
+        var isObject: Bool
+        var ordinal: Int
+    }
+
+    private let newer: Manifest
+    private var rowOfPart: [Part: Int] = [:]
+    private var partsOfBlock: [Int: [(part: Part, row: Int)]]
+    private let older: Manifest
+    /// What the chunks of tensors are, by row.
+    private var runOfChunk: [Int: ElementRun] = [:]
+
+    init(_ older: Manifest, newer: Manifest) {
+        (self.older, self.newer) = (older, newer)
+        for (part, row) in Self.parts(newer) { rowOfPart[part] = row }
+        partsOfBlock = Dictionary(grouping: Self.parts(older).map { (part: $0.0, row: $0.1) }) { older.chunks[$0.row].block }
+        for tensor in older.tensors {
+            for shard in tensor.shards { add(shard, of: tensor.type) }
+        }
+    }
+
+    private mutating func add(_ shard: ShardRecord, of type: ElementType) {
+        var start = 0
+        for row in shard.chunks {
+            let end = start + older.chunks[row].bytes
+            runOfChunk[row] = ElementRun(start..<end, of: type, shape: shard.descriptor.extent)
+            start = end
+        }
+    }
+
+    private static func parts(_ manifest: Manifest) -> [(Part, Int)] {
+        let tensors = manifest.tensors.flatMap { tensor in
+            tensor.shards.flatMap(\.chunks).enumerated().map {
+                (Part(name: Array(tensor.name.utf8), isObject: false, ordinal: $0.offset), $0.element)
+            }
+        }
+        return tensors + manifest.objects.flatMap { object in
+            object.chunks.enumerated().map { (Part(name: Array(object.name.utf8), isObject: true, ordinal: $0.offset), $0.element) }
+        }
+    }
+
+    /// The block of the newer checkpoint that a block may be a delta of, and whether the two hold the same bytes.
+    func partner(of row: Int) -> (row: Int, isSame: Bool)? {
+        guard let parts = partsOfBlock[row], let first = rowOfPart[parts[0].part] else { return nil }
+        let partner = newer.chunks[first].block
+        guard newer.blocks[partner].rawBytes == older.blocks[row].rawBytes else { return nil }
+        var isSame = true
+        var covered = 0
+        for (part, row) in parts {
+            guard let other = rowOfPart[part].map({ newer.chunks[$0] }) else { return nil }
+            let chunk = older.chunks[row]
+            guard other.block == partner, other.offset == chunk.offset, other.bytes == chunk.bytes else { return nil }
+            isSame = isSame && other.hash == chunk.hash
+            covered += chunk.bytes
+        }
+        return (partner, isSame && covered >= older.blocks[row].rawBytes)
+    }
+
+    /// What the bytes of a block of the older checkpoint are.
+    func runs(of row: Int) -> [ElementRun] {
+        var runs: [ElementRun] = []
+        var end = 0
+        let parts = partsOfBlock[row, default: []].map { (chunk: older.chunks[$0.row], row: $0.row) }
+        for (chunk, row) in parts.sorted(by: { $0.chunk.offset < $1.chunk.offset }) where chunk.offset >= end {
+            // Bytes that no chunk needs any more.
+            if chunk.offset > end { runs.append(ElementRun(bytes: chunk.offset - end, type: nil)) }
+            runs.append(runOfChunk[row] ?? ElementRun(bytes: chunk.bytes, type: nil))
+            end = chunk.offset + chunk.bytes
+        }
+        if end < older.blocks[row].rawBytes { runs.append(ElementRun(bytes: older.blocks[row].rawBytes - end, type: nil)) }
+        return runs
+    }
+}

@@ -1,0 +1,99 @@
+public import CheckpointStorage
+internal import CheckpointCodecs
+public import CheckpointFormat
+package import CheckpointIO
+internal import CheckpointSegments
+package import SystemPackage
+
+/// That `store.json` was made anew, or would be.
+public struct RebuiltIdentity: Sendable {
+    /// What was wrong with it.
+    public var fault: CheckpointError
+    /// The store's id, as the checkpoints say it.
+    public var id: StoreID
+    /// How many checkpoints that can be read say so.
+    public var checkpointCount: Int
+}
+
+extension CheckpointStore {
+    /// Makes `store.json` anew if it is missing or damaged and checkpoints say which store they belong to (Formats/durability.md, Repair,
+    /// Q0). Without it a store cannot be opened, not even for `repair`.
+    /// - Parameter isDryRun: only finds out.
+    /// - Returns: nil if nothing is wrong with it.
+    /// - Throws: codes `damaged` (no checkpoint says what belongs there), `notFound`, `notAStore`, `busy`, `unsupported`, `io`, `readOnly`.
+    public static func repairIdentity(_ path: String, isDryRun: Bool = false) throws(CheckpointError) -> RebuiltIdentity? {
+        try repairIdentity(POSIXFileSystem(usesDirectIO: false), root: FilePath(path), isDryRun: isDryRun)
+    }
+
+    package static func repairIdentity(
+        _ fileSystem: any FileSystem, root: FilePath, isDryRun: Bool
+    ) throws(CheckpointError) -> RebuiltIdentity? {
+        try IdentityRepair(fileSystem: fileSystem, directories: StoreDirectories(root: root)).run(isDryRun: isDryRun)
+    }
+}
+
+private struct IdentityRepair {
+    let fileSystem: any FileSystem
+    let directories: StoreDirectories
+
+    private var founding: StoreFounding { StoreFounding(fileSystem: fileSystem, directories: directories) }
+
+    func run(isDryRun: Bool) throws(CheckpointError) -> RebuiltIdentity? {
+        try founding.requireDirectory()
+        do throws(CheckpointError) {
+            _ = try founding.identity()
+            return nil
+        } catch {
+            guard error.code == .damaged else { throw error }
+            let (identity, count) = try identity(error)
+            if !isDryRun { try write(identity) }
+            return RebuiltIdentity(fault: error, id: identity.id, checkpointCount: count)
+        }
+    }
+
+    /// What most checkpoints say; features are those of the manifests, which each says for itself.
+    private func identity(_ fault: CheckpointError) throws(CheckpointError) -> (StoreIdentity, Int) {
+        let files = ManifestFiles(fileSystem: fileSystem, directories: directories)
+        var counts: [StoreID: Int] = [:]
+        var created = Int.max
+        for name in try files.names() {
+            do throws(CheckpointError) {
+                let manifest = try files.load(name).manifest
+                counts[manifest.store, default: 0] += 1
+                created = min(created, manifest.created)
+            } catch {
+                // One of a newer version may belong to a store that is as new.
+                guard error.code == .damaged || error.code == .notFound else { throw error }
+            }
+        }
+        guard let (id, count) = counts.max(by: { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }) else {
+            var failure = fault
+            failure.remedy = "No checkpoint can be read that would say what belongs there: put store.json back from a copy"
+            throw failure
+        }
+        return (StoreIdentity(id: id, created: created), count)
+    }
+
+    /// What is damaged gets a name in `quarantine/` before it loses its own.
+    private func write(_ identity: StoreIdentity) throws(CheckpointError) {
+        let maintenance = try translating("maintenance") { try MaintenanceLock(fileSystem, directories) }
+        guard maintenance != nil else {
+            throw CheckpointError(
+                .busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it",
+                path: directories.maintenanceLock.string)
+        }
+        let quarantine = Quarantine(fileSystem: fileSystem, directories: directories)
+        let staged = directories.staging.appending("\(CheckpointID.random()).json")
+        try translating("making store.json anew") {
+            try fileSystem.makeDirectory(directories.staging)
+            if try fileSystem.kind(of: directories.identity) == .file {
+                try quarantine.prepare()
+                _ = try quarantine.keep(directories.identity, as: "store.json")
+                try quarantine.sync()
+            }
+            try fileSystem.createDurably(staged, identity.encoded(digest: Hashing.digest))
+            try fileSystem.replace(directories.identity, with: staged)
+            try fileSystem.syncDirectory(directories.root)
+        }
+    }
+}

@@ -1,0 +1,169 @@
+internal import CheckpointStorage
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import SystemPackage
+
+/// What a repair has to know: which files are damaged, and what that costs whom. Reads everything, writes nothing.
+struct RepairSurvey {
+    /// Names of what is lost of one checkpoint, in its manifest's order.
+    struct Losses {
+        var tensors: [String] = []
+        var objects: [String] = []
+        var isEmpty: Bool { tensors.isEmpty && objects.isEmpty }
+    }
+
+    /// A checkpoint that names a damaged segment.
+    struct Affected {
+        var manifest: Manifest
+        var losses: Losses
+    }
+
+    let store: CheckpointStore
+    private(set) var unreadable: [(name: ManifestName, error: CheckpointError)] = []
+    /// Manifests that the catalog contradicts.
+    private(set) var contradicted: [ManifestName] = []
+    /// What is wrong with each segment that is not in order.
+    private(set) var broken: [SegmentName: [SegmentFault]] = [:]
+    private var missing = Set<SegmentName>()
+    private var uses: [SegmentName: SegmentUse] = [:]
+    private var withDeltas: [ManifestName] = []
+    /// Checkpoints that hold what is left of others, by the id of the other.
+    private var salvaged = Set<CheckpointID>()
+    private var lost = LostBlocks()
+
+    init(store: CheckpointStore) { self.store = store }
+
+    /// Those that are there.
+    var existingBroken: [SegmentName] { broken.keys.filter { !missing.contains($0) }.sorted { $0.description < $1.description } }
+
+    mutating func run(_ progress: (Int, Int) -> Void) throws(CheckpointError) {
+        for name in try store.files.names() { try read(name) }
+        try requireSegments()
+        let total = uses.values.reduce(0) { $0 + $1.fileBytes }
+        var done = 0
+        for (name, use) in uses.sorted(by: { $0.key.description < $1.key.description }) {
+            var check = SegmentCheck(store: store, name: name, use: use)
+            check.structure()
+            check.contents(where: { _ in true }) { progress(min(done + $0, total), total) }
+            done += use.fileBytes
+            try note(check.faults, name)
+        }
+    }
+
+    /// A directory that is not there, or cannot be listed, is most likely a disk that is not mounted: nothing may be taken for lost then.
+    private func requireSegments() throws(CheckpointError) {
+        guard !uses.isEmpty else { return }
+        do { _ = try store.fileSystem.list(store.directories.segments) } catch {
+            var failure = CheckpointError(error)
+            failure.code = .io
+            failure.remedy = "Is a disk not mounted? Bring it back; or, if it is lost for good, make an empty directory in its place"
+            throw failure
+        }
+    }
+
+    private mutating func read(_ name: ManifestName) throws(CheckpointError) {
+        do throws(CheckpointError) {
+            let loaded = try store.files.load(name)
+            uses.add(loaded.manifest)
+            if loaded.manifest.hasBases { withDeltas.append(name) }
+            if store.catalog.contradiction(of: loaded) != nil { contradicted.append(name) }
+            if let parent = loaded.manifest.parent, loaded.manifest.objects.contains(where: { $0.name == Salvage.objectName }) {
+                salvaged.insert(parent.id)
+            }
+        } catch {
+            switch error.code {
+            // Gone since it was listed: its owner has removed it.
+            case .notFound: return
+            case .damaged: unreadable.append((name, error))
+            default: throw error
+            }
+        }
+    }
+
+    private mutating func note(_ faults: [SegmentFault], _ name: SegmentName) throws(CheckpointError) {
+        guard !faults.isEmpty else { return }
+        // What cannot be read just now is not lost, and nobody may act as if it were.
+        if let other = faults.first(where: { !$0.error.meansLoss }) { throw other.error }
+        broken[name] = faults
+        lost.add(faults, name)
+        if faults.contains(where: { $0.error.code == .notFound }) { missing.insert(name) }
+    }
+
+    func isSalvaged(_ id: CheckpointID) -> Bool { salvaged.contains(id) }
+
+    /// Checkpoints that something has to be done about, oldest first.
+    func affected() throws(CheckpointError) -> [Affected] {
+        let names = Set(broken.keys.flatMap { uses[$0]?.manifests ?? [] }).union(withDeltas)
+        var affected: [Affected] = []
+        for name in names.sorted() {
+            do throws(CheckpointError) {
+                let manifest = try store.files.load(name).manifest
+                let losses = try losses(of: manifest)
+                let isTouched = manifest.segments.contains { broken[$0.name] != nil }
+                if isTouched || !losses.isEmpty { affected.append(Affected(manifest: manifest, losses: losses)) }
+            } catch { if error.code != .notFound { throw error } }  // removed by its owner meanwhile
+        }
+        return affected
+    }
+
+    private func losses(of manifest: Manifest) throws(CheckpointError) -> Losses {
+        var (tensors, objects) = (Set<[UInt8]>(), Set<[UInt8]>())
+        func add(_ found: (tensors: [String], objects: [String])) {
+            tensors.formUnion(found.tensors.map { Array($0.utf8) })
+            objects.formUnion(found.objects.map { Array($0.utf8) })
+        }
+        for segment in manifest.segments.map(\.name) {
+            guard let faults = broken[segment] else { continue }
+            var owners = SegmentOwners()
+            owners.add(manifest, segment: segment)
+            for fault in faults { add(owners.losers(by: fault.loss)) }
+        }
+        if manifest.hasBases {
+            for fault in DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: nil).faults() {
+                guard fault.error.meansLoss else { throw fault.error }
+                add((fault.finding.tensors, fault.finding.objects))
+            }
+        }
+        return Losses(
+            tensors: manifest.tensors.map(\.name).filter { tensors.contains(Array($0.utf8)) },
+            objects: manifest.objects.map(\.name).filter { objects.contains(Array($0.utf8)) })
+    }
+
+    /// Segments that are damaged, or that a checkpoint names which has lost something, so that it could be put back from `quarantine/`, or
+    /// that a manifest which cannot be read may name: all that no other names.
+    func endangered(_ affected: [Affected]) throws(CheckpointError) -> [SegmentName] {
+        let named = affected.filter { !$0.losses.isEmpty }.flatMap { $0.manifest.segments.map(\.name) }
+        let known = Set(named).subtracting(missing).union(existingBroken).sorted { $0.description < $1.description }
+        return try known + (unreadable.isEmpty ? [] : unnamedSegments())
+    }
+
+    private func unnamedSegments() throws(CheckpointError) -> [SegmentName] {
+        let names = try translating("listing segments") { try store.fileSystem.list(store.directories.segments) }
+        return names.compactMap { SegmentName($0) }.filter { uses[$0] == nil }.sorted { $0.description < $1.description }
+    }
+}
+
+extension RepairSurvey.Affected {
+    private var lostTensors: Set<[UInt8]> { Set(losses.tensors.map { Array($0.utf8) }) }
+    private var lostObjects: Set<[UInt8]> { Set(losses.objects.map { Array($0.utf8) }) }
+
+    var survivingTensors: [TensorRecord] {
+        let lost = lostTensors
+        return manifest.tensors.filter { !lost.contains(Array($0.name.utf8)) }
+    }
+
+    var survivingObjects: [ObjectRecord] {
+        let lost = lostObjects
+        return manifest.objects.filter { !lost.contains(Array($0.name.utf8)) }
+    }
+
+    var hasSurvivors: Bool { !survivingTensors.isEmpty || !survivingObjects.isEmpty }
+
+    /// The blocks of one segment that what survives is made of, with those that they are deltas of.
+    func survivingBlocks(in segment: SegmentName) -> [SegmentBlock] {
+        let chunks = survivingTensors.flatMap { $0.shards.map(\.chunks) } + survivingObjects.map(\.chunks)
+        let rows = Set(chunks.joined().flatMap { manifest.chain(of: manifest.chunks[$0].block) })
+        return rows.map { manifest.blocks[$0] }.filter { !$0.codec.isCast && manifest.segments[$0.segment].name == segment }.map(\.location)
+    }
+}

@@ -1,0 +1,78 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointSegments
+internal import SystemPackage
+
+/// Blocks that are known to be lost, wholly or in part.
+struct LostBlocks {
+    private var faults: [SegmentName: [SegmentFault.Loss]] = [:]
+
+    mutating func add(_ faults: [SegmentFault], _ segment: SegmentName) {
+        if !faults.isEmpty { self.faults[segment, default: []] += faults.map(\.loss) }
+    }
+
+    func contains(_ block: BlockRecord, of manifest: Manifest) -> Bool {
+        faults[manifest.segments[block.segment].name, default: []].contains { $0.includes(block.location, nil) }
+    }
+}
+
+/// Checks the chunks of one checkpoint that are stored as deltas or casts: read with their bases, they must have the hash taken at capture.
+struct DeltaCheck {
+    let store: CheckpointStore
+    let manifest: Manifest
+    /// Told of already.
+    let lost: LostBlocks
+    /// Nil: all of them.
+    let chosen: BlockSample?
+
+    struct Fault {
+        var error: CheckpointError
+        var finding: VerificationReport.Finding
+    }
+
+    func faults() -> [Fault] {
+        let source = BlockSource(store: store, manifest: manifest)
+        var buffers = BlockSource.Buffers()
+        let chunksOfBlock = Dictionary(grouping: manifest.chunks, by: \.block)
+        return chunksOfBlock.keys.sorted().filter(isToBeChecked).compactMap { row in
+            do {
+                let raw = try buffers.raw.region(atLeast: manifest.blocks[row].rawBytes).prefix(manifest.blocks[row].rawBytes)
+                try source.read(row, into: raw, &buffers)
+                let isWhole = chunksOfBlock[row, default: []].allSatisfy { raw[$0.offset..<$0.offset + $0.bytes].hash128 == $0.hash }
+                return isWhole ? nil : fault(row, CheckpointError(.damaged, "what it decodes to is not what was captured"))
+            } catch { return fault(row, CheckpointError(any: error, during: "what is made of other blocks")) }
+        }
+    }
+
+    private func isToBeChecked(_ row: Int) -> Bool {
+        let block = manifest.blocks[row]
+        guard block.base != nil else { return false }
+        let first = manifest.blocks[stored(row)[0]]
+        guard chosen?.contains(first.location, in: manifest.segments[first.segment].name) ?? true else { return false }
+        return !stored(row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
+    }
+
+    /// What has to be read for a block, the nearest first: a cast has no bytes of its own.
+    private func stored(_ row: Int) -> [Int] { manifest.chain(of: row).filter { !manifest.blocks[$0].codec.isCast } }
+
+    private func fault(_ row: Int, _ error: CheckpointError) -> Fault {
+        let block = manifest.blocks[stored(row)[0]]
+        let path = store.directories.path(of: manifest.segments[block.segment].name).string
+        var finding = VerificationReport.Finding(
+            kind: error.code == .damaged || error.code == .notFound ? .damage : .unchecked, path: path, offset: block.offset,
+            message: "\(path): block at offset \(block.offset): \(error.message)")
+        finding.checkpoints = [.init(id: manifest.id, run: manifest.run, step: manifest.step)]
+        (finding.tensors, finding.objects) = losers(by: row)
+        return Fault(error: error, finding: finding)
+    }
+
+    /// Names of what needs a block, directly or as a base.
+    private func losers(by row: Int) -> (tensors: [String], objects: [String]) {
+        func needs(_ chunks: Range<Int>) -> Bool { manifest.chunks[chunks].contains { manifest.chain(of: $0.block).contains(row) } }
+        return (
+            manifest.tensors.filter { $0.shards.contains { needs($0.chunks) } }.map(\.name),
+            manifest.objects.filter { needs($0.chunks) }.map(\.name)
+        )
+    }
+}

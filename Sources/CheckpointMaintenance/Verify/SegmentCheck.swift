@@ -1,0 +1,122 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import SystemPackage
+
+/// Checks one segment against itself and against what the manifests say of it.
+struct SegmentCheck {
+    private let name: SegmentName
+    private let use: SegmentUse
+    private let path: FilePath
+    private let verifier: SegmentVerifier
+    private var index: SegmentIndex?
+    /// Where the file ends; nil if there is none.
+    private var end: Int?
+    private(set) var faults: [SegmentFault] = []
+    private(set) var checkedBytes = 0
+
+    init(store: CheckpointStore, name: SegmentName, use: SegmentUse) {
+        self.name = name
+        self.use = use
+        path = store.directories.path(of: name)
+        verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)
+    }
+
+    /// Header, index, trailer, and whether they are those that the manifests name.
+    mutating func structure() {
+        do throws(SegmentError) {
+            let end = try verifier.fileBytes(of: name)
+            self.end = end
+            guard let expected = use.references.map(\.fileBytes).first(where: { $0 != end }) else {
+                return try compareIndex()
+            }
+            fault(
+                "the segment should have \(expected) bytes and has \(end)", at: min(end, expected),
+                end < expected ? .past(end) : .nothing)
+        } catch {
+            // Damaged structure loses nothing: blocks are read through the manifests. A missing file loses all.
+            faults.append(SegmentFault(error: described(error), loss: end == nil ? .everything : .nothing))
+        }
+    }
+
+    private func described(_ error: SegmentError) -> CheckpointError {
+        var error = CheckpointError(error)
+        if error.code == .notFound { error.message = "\(path): the segment is missing" }
+        return error
+    }
+
+    private mutating func compareIndex() throws(SegmentError) {
+        let index = try verifier.structure(of: name)
+        self.index = index
+        if use.references.contains(where: { $0.trailerHash != index.trailerHash }) {
+            fault(
+                "the segment is not the one that was committed: its trailer hash differs", at: index.fileBytes - 16,
+                .nothing)
+        }
+        let rows = Set(index.blocks)
+        for block in use.blocks.keys.filter({ !rows.contains($0) }).sorted(by: { $0.offset < $1.offset }) {
+            fault("the segment's index does not have this block as its manifests do", at: block.offset, .nothing)
+        }
+    }
+
+    private mutating func fault(_ message: String, at offset: Int, _ loss: SegmentFault.Loss) {
+        let error = CheckpointError(.damaged, "\(path): \(message)", path: path.string, offset: offset)
+        faults.append(SegmentFault(error: error, loss: loss))
+    }
+
+    /// Every block that the index or a manifest names: stored hash, padding, decoding, and the hash of each chunk.
+    /// - Parameter isChosen: whether to read a block.
+    mutating func contents(where isChosen: (SegmentBlock) -> Bool, _ progress: (Int) -> Void) {
+        guard let end else { return }
+        let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter { $0.offset + $0.storedBytes <= end && isChosen($0) }
+        var found: [SegmentFault] = []
+        var checked = 0
+        var scratch = ScratchBuffer()
+        do throws(SegmentError) {
+            try verifier.contents(
+                of: name, blocks: blocks.sorted { $0.offset < $1.offset },
+                progress: {
+                    checked += $0
+                    progress(checked)
+                },
+                found: { error, block in
+                    let loss = block.map { SegmentFault.Loss.block($0.offset) } ?? .nothing
+                    found.append(SegmentFault(error: CheckpointError(error), loss: loss))
+                },
+                whole: { block, stored in found += chunkFaults(block, stored, &scratch) })
+        } catch { found.append(SegmentFault(error: described(error), loss: .everything)) }
+        faults += found
+        checkedBytes = checked
+    }
+
+    private func chunkFaults(
+        _ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer
+    ) -> [SegmentFault] {
+        // A delta says nothing without its base, which only a manifest knows: `DeltaCheck`.
+        if block.codec == .delta { return [] }
+        do {
+            let raw = try decoded(block, stored, &scratch)
+            let wrong = use.blocks[block, default: []].filter { raw[$0.range].hash128 != $0.hash }
+            return wrong.sorted { $0.range.lowerBound < $1.range.lowerBound }.map { chunk in
+                let what = "block at offset \(block.offset): \(chunk.range.count) bytes are not what was captured"
+                let error = CheckpointError(.damaged, "\(path): \(what)", path: path.string, offset: block.offset)
+                return SegmentFault(error: error, loss: .chunk(block: block.offset, chunk.range))
+            }
+        } catch {
+            return [SegmentFault(error: CheckpointError(any: error, during: "\(path)"), loss: .block(block.offset))]
+        }
+    }
+
+    private func decoded(
+        _ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer
+    ) throws -> MemoryRegion {
+        guard block.codec != .raw else { return stored }
+        let raw = try scratch.region(atLeast: block.rawBytes).prefix(block.rawBytes)
+        do { try CodecRegistry.decode(block.codec, stored, into: raw) } catch {
+            throw SegmentError.codec(path, offset: block.offset, error)
+        }
+        return raw
+    }
+}

@@ -1,0 +1,108 @@
+package import CheckpointCodecs
+package import CheckpointFormat
+internal import CheckpointSegments
+
+/// Where a chunk lies in its shard or object, and what it holds.
+package struct ChunkExtent: Equatable, Sendable {
+    /// In the row-major bytes of the shard.
+    package var range: Range<Int>
+    package var hash: Hash128
+    /// Row of the chunk table.
+    package var row: Int
+
+    package init(range: Range<Int>, hash: Hash128, row: Int) {
+        self.range = range
+        self.hash = hash
+        self.row = row
+    }
+}
+
+extension Manifest {
+    /// The chunks of a shard or an object, which lie one after the other.
+    package func extents(_ rows: Range<Int>) -> [ChunkExtent] {
+        var start = 0
+        return rows.map { row in
+            defer { start += chunks[row].bytes }
+            return ChunkExtent(range: start..<start + chunks[row].bytes, hash: chunks[row].hash, row: row)
+        }
+    }
+}
+
+/// Reads any part of a checkpoint's tensors on one thread, in memory that does not grow with them: one decoded block is held, and every
+/// chunk is checked against the hash taken at capture.
+package final class ChunkReader {
+    private let source: BlockSource
+    private let manifest: Manifest
+    private var buffers = BlockSource.Buffers()
+    /// The row of the block that `raw` holds.
+    private var block: Int?
+    private var raw: MemoryRegion?
+    /// Chunks of that block that have their hash.
+    private var checked = Set<Int>()
+    /// Raw bytes of the chunks read so far.
+    package private(set) var readBytes = 0
+
+    package init(store: CheckpointStore, manifest: Manifest) {
+        source = BlockSource(store: store, manifest: manifest)
+        self.manifest = manifest
+    }
+
+    /// Fills `destination` with bytes `range` of a shard.
+    /// - Parameter name: whose shard it is, for the error.
+    package func read(
+        _ range: Range<Int>, of extents: [ChunkExtent], name: String, into destination: MemoryRegion
+    ) throws(CheckpointError) {
+        precondition(destination.count == range.count)
+        var position = range.lowerBound
+        for extent in extents[Self.first(extents, after: position)...] where position < range.upperBound {
+            let end = min(extent.range.upperBound, range.upperBound)
+            let start = extent.range.lowerBound
+            let chunk = try chunk(extent.row, name)
+            destination[position - range.lowerBound..<end - range.lowerBound].copy(from: chunk[position - start..<end - start])
+            position = end
+        }
+        precondition(position == range.upperBound, "a range outside of its shard")
+    }
+
+    /// Index of the first extent that ends after `position`.
+    private static func first(_ extents: [ChunkExtent], after position: Int) -> Int {
+        var (low, high) = (0, extents.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if extents[middle].range.upperBound > position { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
+    private func chunk(_ row: Int, _ name: String) throws(CheckpointError) -> MemoryRegion {
+        let record = manifest.chunks[row]
+        let chunk = try rawBlock(record.block, name)[record.offset..<record.offset + record.bytes]
+        if checked.contains(row) { return chunk }
+        guard chunk.hash128 == record.hash else {
+            let place = manifest.blocks[record.block]
+            let path = manifest.segments[place.segment].name.description
+            throw CheckpointError(
+                .damaged, "\(path): block at offset \(place.offset): \(record.bytes) bytes are not what was captured", path: path,
+                names: [name], offset: place.offset)
+        }
+        checked.insert(row)
+        readBytes += record.bytes
+        return chunk
+    }
+
+    private func rawBlock(_ row: Int, _ name: String) throws(CheckpointError) -> MemoryRegion {
+        if row == block, let raw { return raw }
+        (block, raw, checked) = (nil, nil, [])
+        do {
+            let bytes = manifest.blocks[row].rawBytes
+            let region = try buffers.raw.region(atLeast: bytes).prefix(bytes)
+            try source.read(row, into: region, &buffers)
+            (block, raw) = (row, region)
+            return region
+        } catch {
+            var error = CheckpointError(any: error, during: "reading \(name)")
+            error.names = [name]
+            throw error
+        }
+    }
+}

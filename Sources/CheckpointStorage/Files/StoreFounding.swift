@@ -1,0 +1,137 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+package import CheckpointIO
+package import CheckpointSegments
+internal import SystemPackage
+
+/// Creating a store, and recognising one (Formats/store-layout.md, Opening).
+package struct StoreFounding {
+    package let fileSystem: any FileSystem
+    package let directories: StoreDirectories
+
+    package init(fileSystem: any FileSystem, directories: StoreDirectories) {
+        (self.fileSystem, self.directories) = (fileSystem, directories)
+    }
+
+    private func attempt<R>(_ body: () throws(FileSystemError) -> R) throws(CheckpointError) -> R {
+        do { return try body() } catch { throw CheckpointError(error) }
+    }
+
+    package func prepareDirectory() throws(CheckpointError) {
+        let kind = try attempt { () throws(FileSystemError) in try fileSystem.kind(of: directories.root) }
+        if kind == nil {
+            try attempt { () throws(FileSystemError) in try fileSystem.makeDirectory(directories.root) }
+        }
+    }
+
+    package func requireDirectory() throws(CheckpointError) {
+        let root = directories.root.string
+        switch try attempt({ () throws(FileSystemError) in try fileSystem.kind(of: directories.root) }) {
+        case .directory: return
+        case nil: throw CheckpointError(.notFound, "there is no store at \(root)", path: root)
+        default:
+            throw CheckpointError(
+                .notAStore, "\(root) is a file, not a store", remedy: "Give the path of a directory", path: root)
+        }
+    }
+
+    package func takeLock() throws(CheckpointError) -> any FileLock {
+        if try kindOfIdentity() == nil { try requireEmptyOrInterrupted() }
+        let lock = try attempt { () throws(FileSystemError) in try fileSystem.lock(directories.lock) }
+        guard let lock else {
+            throw CheckpointError(
+                .busy, "another process is writing to \(directories.root)",
+                remedy: "Wait for it, or stop it; opening for reading is possible at any time",
+                path: directories.lock.string)
+        }
+        return lock
+    }
+
+    package func takeMaintenance() throws(CheckpointError) -> MaintenanceLock {
+        guard try kindOfIdentity() == .file else { return try notAStore() }
+        let maintenance = try attempt { () throws(FileSystemError) in try MaintenanceLock(fileSystem, directories) }
+        if let maintenance { return maintenance }
+        throw CheckpointError(
+            .busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it",
+            path: directories.maintenanceLock.string)
+    }
+
+    private static let remedy = "ckpt repair makes it anew from what the checkpoints say"
+
+    private func notAStore<R>() throws(CheckpointError) -> R {
+        if try holdsCheckpoints() {
+            throw CheckpointError(
+                .damaged, "\(directories.root) holds checkpoints, but no store.json", remedy: Self.remedy,
+                path: directories.identity.string)
+        }
+        throw CheckpointError(
+            .notAStore, "\(directories.root) is not a store: it has no store.json", path: directories.root.string)
+    }
+
+    package func identity() throws(CheckpointError) -> StoreIdentity {
+        let path = directories.identity
+        guard try kindOfIdentity() == .file else { return try notAStore() }
+        let bytes = try attempt { () throws(FileSystemError) in
+            try fileSystem.contents(of: path, atMost: Limits.storeJSONBytesMax)
+        }
+        guard let bytes else { throw CheckpointError(.damaged, "\(path) is too large", remedy: Self.remedy, path: path.string) }
+        do { return try StoreIdentity(decoding: bytes[...], digest: Hashing.digest) } catch {
+            var failure = CheckpointError(error, path: path.string)
+            if failure.code == .damaged { failure.remedy = Self.remedy }
+            throw failure
+        }
+    }
+
+    private func kindOfIdentity() throws(CheckpointError) -> FileKind? {
+        try attempt { () throws(FileSystemError) in try fileSystem.kind(of: directories.identity) }
+    }
+
+    /// A directory may become a store if it is empty or holds only what an interrupted creation leaves.
+    private func requireEmptyOrInterrupted() throws(CheckpointError) {
+        let ours: Set = ["manifests", "segments", "staging", "writer.lock"]
+        let names = try attempt { () throws(FileSystemError) in try fileSystem.list(directories.root) }
+        if try holdsCheckpoints() { return try notAStore() }
+        guard let foreign = names.sorted().first(where: { !ours.contains($0) }) else { return }
+        throw CheckpointError(
+            .notAStore, "\(directories.root) is not a store, and not empty: it holds \(foreign)",
+            remedy: "Give an empty or new directory", path: directories.root.string)
+    }
+
+    private func holdsCheckpoints() throws(CheckpointError) -> Bool {
+        try attempt { () throws(FileSystemError) in
+            guard try fileSystem.kind(of: directories.manifests) == .directory else { return false }
+            return try fileSystem.list(directories.manifests).contains { ManifestName($0) != nil }
+        }
+    }
+
+    /// Makes the directories, then store.json, so that its presence means a complete store. In a store that was copied by a tool that
+    /// drops empty directories, they are made again.
+    package func createIfNew() throws(CheckpointError) {
+        try attempt { () throws(FileSystemError) in
+            for directory in [directories.manifests, directories.segments, directories.staging] {
+                try fileSystem.makeDirectory(directory)
+            }
+        }
+        guard try kindOfIdentity() == nil else { return }
+        let identity = StoreIdentity(id: .random(), created: Clock.milliseconds)
+        let staged = directories.staging.appending("\(identity.id).json")
+        try attempt { () throws(FileSystemError) in
+            try fileSystem.syncDirectory(directories.root)
+            try fileSystem.createDurably(staged, identity.encoded(digest: Hashing.digest))
+            try fileSystem.link(staged, to: directories.identity)
+            try fileSystem.syncDirectory(directories.root)
+            if let parent = directories.root.lexicallyNormalized().parent {
+                try fileSystem.syncDirectory(parent)
+            }
+            try fileSystem.remove(staged)
+        }
+    }
+}
+
+extension SystemPackage.FilePath {
+    /// The directory that holds this one.
+    fileprivate var parent: FilePath? {
+        let parent = removingLastComponent()
+        return parent.isEmpty ? (isAbsolute ? nil : FilePath(".")) : parent
+    }
+}

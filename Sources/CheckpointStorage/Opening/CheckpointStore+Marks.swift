@@ -1,0 +1,118 @@
+public import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+
+/// A tag, and the checkpoint that it was given to.
+public struct CheckpointTag: Sendable, Hashable {
+    /// The tag.
+    public var tag: TagName
+    /// The checkpoint's id.
+    public var id: CheckpointID
+    /// The run it belongs to.
+    public var run: RunID
+    /// Its step.
+    public var step: Int
+    /// Whether the checkpoint is there no more: removed by a version that knows no tags, or by hand.
+    public var isDangling: Bool
+}
+
+extension CheckpointStore {
+    package func marks() throws(CheckpointError) -> Marks { try MarkFiles(files).read() }
+
+    /// The tags of the store, in order.
+    /// - Throws: codes `damaged` (a tag cannot be read), `io`.
+    public func tags() throws(CheckpointError) -> [CheckpointTag] {
+        let marks = try marks()
+        if let error = marks.unreadable.first { throw error }
+        let names = Set(try files.names())
+        return marks.tags.sorted { $0.key < $1.key }.map { tag, mark in
+            CheckpointTag(tag: tag, id: mark.id, run: mark.name.run, step: mark.name.step, isDangling: !names.contains(mark.name))
+        }
+    }
+
+    /// Gives a checkpoint a tag. A checkpoint with a tag is never removed by retention. The store must be open for writing or maintaining.
+    /// - Parameter force: takes the tag from another checkpoint.
+    /// - Returns: the tag, and whether anything was changed.
+    /// - Throws: codes `notFound`, `exists` (another checkpoint has the tag), `busy` (somebody removes or repacks checkpoints), `io`.
+    @discardableResult
+    public func tag(
+        _ reference: CheckpointReference, _ tag: TagName, force: Bool = false
+    ) throws(CheckpointError) -> (tag: CheckpointTag, isChanged: Bool) {
+        try maintaining { () throws(CheckpointError) in
+            let marks = MarkFiles(files)
+            let mark = try mark(reference)
+            let result = CheckpointTag(tag: tag, id: mark.id, run: mark.name.run, step: mark.name.step, isDangling: false)
+            // With force also a tag that cannot be read is written anew.
+            let old = force ? try? marks.mark(tag) : try marks.mark(tag)
+            if old == mark { return (result, false) }
+            if let old, !force {
+                throw CheckpointError(
+                    .exists, "the tag \(tag) is that of step \(old.name.step) (\(old.id))",
+                    remedy: "Move it with --force, or choose another")
+            }
+            try marks.set(tag, mark)
+            return (result, true)
+        }
+    }
+
+    /// Takes a tag away.
+    /// - Throws: codes `notFound`, `busy`, `io`.
+    public func removeTag(_ tag: TagName) throws(CheckpointError) {
+        try maintaining { () throws(CheckpointError) in
+            let marks = MarkFiles(files)
+            guard try marks.read().tags[tag] != nil || isUnreadable(tag) else { throw try missing(.tag(tag), []) }
+            try marks.remove(tag)
+        }
+    }
+
+    private func isUnreadable(_ tag: TagName) -> Bool {
+        do { return try MarkFiles(files).mark(tag) != nil } catch { return error.code == .damaged }
+    }
+
+    /// Keeps a checkpoint from being removed by retention, until `unpin`. The store must be open for writing or maintaining.
+    /// - Returns: what was pinned, and whether it was not before.
+    /// - Throws: codes `notFound`, `busy`, `io`.
+    @discardableResult
+    public func pin(_ reference: CheckpointReference) throws(CheckpointError) -> (summary: CheckpointSummary, isChanged: Bool) {
+        try setPin(reference, true)
+    }
+
+    /// Undoes `pin`.
+    @discardableResult
+    public func unpin(_ reference: CheckpointReference) throws(CheckpointError) -> (summary: CheckpointSummary, isChanged: Bool) {
+        try setPin(reference, false)
+    }
+
+    private func setPin(
+        _ reference: CheckpointReference, _ isWanted: Bool
+    ) throws(CheckpointError) -> (summary: CheckpointSummary, isChanged: Bool) {
+        try maintaining { () throws(CheckpointError) in
+            let manifest = try load(reference).manifest
+            let (name, marks) = (manifest.name, MarkFiles(files))
+            let isPinned = try marks.read().pins.contains(name)
+            if isWanted && !isPinned { try marks.pin(Mark(name: name, id: manifest.id)) }
+            if isPinned && !isWanted { try marks.unpin(name) }
+            return (CheckpointSummary(manifest, try marks.read()), isPinned != isWanted)
+        }
+    }
+
+    private func mark(_ reference: CheckpointReference) throws(CheckpointError) -> Mark {
+        let manifest = try load(reference).manifest
+        return Mark(name: manifest.name, id: manifest.id)
+    }
+
+    /// Runs `body` with the right to remove checkpoints, so that nobody removes the one that it marks.
+    private func maintaining<R>(_ body: () throws(CheckpointError) -> R) throws(CheckpointError) -> R {
+        guard access != .reading else {
+            throw CheckpointError(.misuse, "the store is open for reading only", remedy: "Open it with access .maintaining")
+        }
+        let own = maintenance == nil ? try takeMaintenance() : nil
+        defer { withExtendedLifetime(own) {} }
+        return try body()
+    }
+
+    private func takeMaintenance() throws(CheckpointError) -> MaintenanceLock {
+        if let own = try translating("maintenance", { try MaintenanceLock(fileSystem, directories) }) { return own }
+        throw CheckpointError(.busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it")
+    }
+}

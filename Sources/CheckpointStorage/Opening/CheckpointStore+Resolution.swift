@@ -1,0 +1,152 @@
+internal import CheckpointCatalog
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+
+extension CheckpointStore {
+    /// The manifests that a reference may mean, best first. Only `latest` ever has more than one.
+    package func candidates(_ reference: CheckpointReference) throws(CheckpointError) -> [ManifestName] {
+        switch reference {
+        case .latest: return try newestFirst()
+        case .step(let step): return Array(try newestFirst().filter { $0.step == step }.prefix(1))
+        case .stepOfRun(let run, let step): return try candidates(run: run, step: step)
+        case .id(let prefix): return try candidates(prefix: prefix)
+        case .tag(let tag): return try candidates(tag: tag)
+        case .best(let metric, let isLargest):
+            return try best(Best(metric: metric, isLargest: isLargest), try newestFirst())
+        }
+    }
+
+    private func newestFirst() throws(CheckpointError) -> [ManifestName] { try files.names().reversed() }
+
+    private func candidates(run: String, step: Int) throws(CheckpointError) -> [ManifestName] {
+        let names = try newestFirst().filter { $0.step == step }
+        if let name = names.first(where: { $0.run.description.hasPrefix(run) }) { return [name] }
+        // What cannot be read has no name of a run.
+        let entry = catalog.entries(names).lazy.compactMap { try? $0.get() }.first { $0.runName == run }
+        return entry.map { [$0.name] } ?? []
+    }
+
+    private func candidates(prefix: String) throws(CheckpointError) -> [ManifestName] {
+        let matches = catalog.names(idPrefix: prefix, among: try newestFirst())
+        guard matches.count <= 1 else {
+            throw CheckpointError(.notFound, "id prefix \(prefix) means \(matches.count) checkpoints", remedy: "Give more digits")
+        }
+        return matches
+    }
+
+    private func candidates(tag: TagName) throws(CheckpointError) -> [ManifestName] {
+        guard let mark = try MarkFiles(files).mark(tag) else { return [] }
+        do throws(CheckpointError) {
+            if try files.load(mark.name).manifest.id == mark.id { return [mark.name] }
+        } catch {
+            // Damage is told of by whoever reads the checkpoint.
+            guard error.code == .notFound else { return [mark.name] }
+        }
+        throw CheckpointError(
+            .notFound, "the tag \(tag) is that of step \(mark.name.step) of run \(mark.name.run) (\(mark.id)), which is there no more",
+            remedy: "Remove the tag with ckpt tag --delete, or move it with --force")
+    }
+
+    /// The catalog is an index that a flipped bit can change: what it calls best is believed only if the manifest says the same.
+    private func best(_ rule: Best, _ names: [ManifestName]) throws(CheckpointError) -> [ManifestName] {
+        guard let best = rule.choose(catalog.values(of: rule.metric, among: names)) else { return [] }
+        let manifest = try files.load(best.name).manifest
+        if manifest.metrics.first(where: { $0.name == rule.metric })?.value == best.value { return [best.name] }
+        let read = names.compactMap { try? files.load($0) }.map(CatalogIndex.entry)  // what cannot be read has no metrics
+        return rule.choose(read.compactMap { entry in entry.metrics[rule.metric].map { (entry.name, $0) } }).map { [$0.name] } ?? []
+    }
+
+    /// Calls `body` with the checkpoint that `reference` means, and returns its result.
+    ///
+    /// For `latest` this walks back, newest first, to the first checkpoint for which `body`
+    /// succeeds. Damage is skipped and reported; a checkpoint that retention removed after it was
+    /// listed is skipped without a word. This is the only walk back past damage.
+    ///
+    /// - Parameters:
+    ///   - onSkip: called with the damage of each checkpoint that is skipped, newest first.
+    ///   - body: called again, once, if the manifest was replaced by a repack while it ran.
+    /// - Returns: the result, and the damage of the newer checkpoints that were skipped.
+    /// - Throws: codes `notFound`, `damaged` (no checkpoint is intact), and what `body` throws.
+    package func withManifest<R>(
+        _ reference: CheckpointReference, onSkip: (CheckpointError) -> Void = { _ in },
+        _ body: (Manifest) throws(CheckpointError) -> R
+    ) throws(CheckpointError) -> (result: R, skipped: [CheckpointError]) {
+        var skipped: [CheckpointError] = []
+        // A retention that keeps one checkpoint may remove all that were listed.
+        for _ in 0..<Self.listingsMax {
+            let names = try candidates(reference)
+            for name in names {
+                do throws(CheckpointError) {
+                    return (try files.reading(name, body), skipped)
+                } catch {
+                    if reference == .latest, isRemoved(name) { continue }
+                    guard reference == .latest, error.code == .damaged || error.isUnreadable else {
+                        throw error
+                    }
+                    onSkip(error)
+                    skipped.append(error)
+                }
+            }
+            guard skipped.isEmpty, !names.isEmpty else { break }
+        }
+        throw try missing(reference, skipped)
+    }
+
+    private static let listingsMax = 3
+
+    /// Loads the manifest of the checkpoint that `reference` means; for `latest`, the newest that
+    /// is readable.
+    package func load(
+        _ reference: CheckpointReference, onSkip: (CheckpointError) -> Void = { _ in }
+    ) throws(CheckpointError) -> (manifest: Manifest, skipped: [CheckpointError]) {
+        let (manifest, skipped) = try withManifest(reference, onSkip: onSkip) {
+            manifest throws(CheckpointError) in manifest
+        }
+        return (manifest, skipped)
+    }
+
+    private func isRemoved(_ name: ManifestName) -> Bool {
+        // A directory that cannot be read removes nothing.
+        do { return try fileSystem.identity(of: directories.path(of: name)) == nil } catch { return false }
+    }
+
+    /// Why nothing was found, with what there is.
+    package func missing(
+        _ reference: CheckpointReference, _ skipped: [CheckpointError]
+    ) throws(CheckpointError) -> CheckpointError {
+        if let first = skipped.first {
+            return CheckpointError(
+                .damaged, "none of the \(skipped.count) checkpoints in \(directories.root) is whole; the newest: \(first)",
+                remedy: "Run ckpt verify to see all of the damage", path: first.path)
+        }
+        let names = try newestFirst()
+        guard !names.isEmpty else { return CheckpointError(.notFound, "the store \(directories.root) holds no checkpoint") }
+        let near = try nearest(to: reference, names)
+        return CheckpointError(
+            .notFound, "no checkpoint matches \(reference)\(near.isEmpty ? "" : "; \(near)")", remedy: "List them with ckpt ls")
+    }
+
+    /// The nearest of what there is, in words.
+    private func nearest(to reference: CheckpointReference, _ names: [ManifestName]) throws(CheckpointError) -> String {
+        switch reference {
+        case .latest: return ""
+        case .step(let step), .stepOfRun(_, let step):
+            let nearest = Set(names.map(\.step)).sorted { $0.distance(to: step).magnitude < $1.distance(to: step).magnitude }.prefix(3)
+            return "the nearest steps are \(nearest.sorted().map(String.init).joined(separator: ", "))"
+        case .id(let prefix):
+            let ids = catalog.entries(names).compactMap { try? $0.get().id.description }  // what cannot be read has no id
+            return list("the nearest ids are", Nearest.byPrefix(prefix, ids).map { String($0.prefix(12)) })
+        case .tag(let tag):
+            let tags = try marks().tags.keys.map(\.description)
+            return tags.isEmpty ? "there are no tags" : list("the nearest tags are", Nearest.byDistance(tag.description, tags))
+        case .best(let metric, _):
+            let metrics = Set(catalog.entries(names).flatMap { (try? $0.get().metrics.keys).map(Array.init) ?? [] })  // likewise
+            return metrics.isEmpty ? "there are no metrics" : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
+        }
+    }
+
+    private func list(_ words: String, _ items: [String]) -> String {
+        items.isEmpty ? "" : "\(words) \(items.joined(separator: ", "))"
+    }
+}

@@ -1,0 +1,69 @@
+public import CheckpointFormat
+
+/// One tensor of a checkpoint, as its manifest describes it. A plain value; sizes in bytes.
+public struct TensorInfo: Sendable {
+    /// A rectangular part of the tensor, held by one rank.
+    public struct Shard: Sendable, Equatable {
+        /// First index held, per dimension, in elements.
+        public let offset: [Int]
+        /// Number of indices held, per dimension, in elements.
+        public let extent: [Int]
+    }
+
+    /// How the tensor's chunks are stored.
+    public struct Storage: Sendable {
+        /// Number of chunks.
+        public package(set) var chunkCount = 0
+        /// Bytes of the chunks before encoding.
+        public package(set) var bytes = 0
+        /// Names of the codecs used, in order of first use.
+        public package(set) var codecs: [String] = []
+        var stored = 0.0
+        /// Bytes of the encoded blocks. A block that several chunks share is divided among them.
+        public var storedBytes: Int { Int(stored.rounded()) }
+    }
+
+    /// The name, unique among the checkpoint's tensors.
+    public let name: String
+    /// The type of the elements.
+    public let type: ElementType
+    /// Extent of each dimension, in elements; empty for a scalar.
+    public let shape: [Int]
+    /// The tensor's role in the training loop.
+    public let role: TensorRole
+    /// Name of the group of state that is mutated together.
+    public let group: String
+    /// Bytes of all elements, row-major.
+    public let byteCount: Int
+    /// The shards that make up the tensor.
+    public let shards: [Shard]
+    /// How it is stored.
+    public let storage: Storage
+}
+
+extension TensorInfo {
+    package init(_ record: TensorRecord, in manifest: Manifest) {
+        self.init(
+            name: record.name, type: record.type, shape: record.shape, role: record.role,
+            group: manifest.groups[record.group].name, byteCount: record.bytes,
+            shards: record.shards.map {
+                Shard(offset: $0.descriptor.offset, extent: $0.descriptor.extent)
+            },
+            storage: manifest.storage(of: record.shards.map(\.chunks)))
+    }
+}
+
+extension Manifest {
+    /// How the chunks in these rows of the chunk table are stored.
+    package func storage(of rows: [Range<Int>]) -> TensorInfo.Storage {
+        var storage = TensorInfo.Storage()
+        for chunk in rows.flatMap({ chunks[$0] }) {
+            let block = blocks[chunk.block]
+            storage.chunkCount += 1
+            storage.bytes += chunk.bytes
+            storage.stored += Double(block.storedBytes) * Double(chunk.bytes) / Double(block.rawBytes)
+            if !storage.codecs.contains(block.codec.name) { storage.codecs.append(block.codec.name) }
+        }
+        return storage
+    }
+}

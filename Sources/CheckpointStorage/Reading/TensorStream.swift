@@ -1,0 +1,100 @@
+package import CheckpointFormat
+internal import CheckpointSegments
+package import CheckpointState
+package import CheckpointCodecs
+
+/// Passes over the elements of a checkpoint's tensors, one after the other, in memory that does not grow with them.
+package final class TensorStream {
+    private let manifest: Manifest
+    private let content: ContentReader
+    private let reader: ChunkReader
+    private var window = ScratchBuffer()
+    /// A multiple of every element's width.
+    private static let windowBytes = 1 << 20
+
+    package init(store: CheckpointStore, manifest: Manifest) {
+        self.manifest = manifest
+        content = ContentReader(store: store, manifest: manifest)
+        reader = ChunkReader(store: store, manifest: manifest)
+    }
+
+    /// Raw bytes read so far.
+    package var readBytes: Int { reader.readBytes }
+
+    /// Calls `body` with the elements, some at a time; shard by shard, row-major in each.
+    package func forEachPart(of record: TensorRecord, _ body: (MemoryRegion) throws(CheckpointError) -> Void) throws(CheckpointError) {
+        try content.checkShards(record)
+        for shard in record.shards {
+            let extents = manifest.extents(shard.chunks)
+            for range in ChunkGrid.windows([0..<(extents.last?.range.upperBound ?? 0)], of: Self.windowBytes) {
+                let region = try translating("tensor \(record.name)") { try window.region(atLeast: Self.windowBytes).prefix(range.count) }
+                try reader.read(range, of: extents, name: record.name, into: region)
+                try body(region)
+            }
+        }
+    }
+
+    /// Calls `body` with the row-major bytes, some at a time, and hashes them. A tensor of several shards is held whole meanwhile.
+    /// - Returns: the XXH3-128 of all of them.
+    package func readInOrder(
+        _ record: TensorRecord, _ body: (MemoryRegion) throws(CheckpointError) -> Void = { _ in }
+    ) throws(CheckpointError) -> Hash128 {
+        var hash = HashStream()
+        func take(_ region: MemoryRegion) throws(CheckpointError) {
+            hash.append(region)
+            try body(region)
+        }
+        if record.shards.count > 1 {
+            let tensor = try content.tensor(record)
+            for range in ChunkGrid.windows([0..<record.bytes], of: Self.windowBytes) { try take(tensor.region[range]) }
+        } else {
+            try forEachPart(of: record, take)
+        }
+        return hash.value
+    }
+
+    /// The row-major bytes `range` of a tensor. A tensor of several shards is read whole.
+    package func bytes(
+        of record: TensorRecord, _ range: Range<Int>
+    ) throws(CheckpointError) -> [UInt8] {
+        try content.checkShards(record)
+        guard record.shards.count == 1 else {
+            return try content.tensor(record).region[range].array
+        }
+        let extents = manifest.extents(record.shards[0].chunks)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(range.count)
+        for part in ChunkGrid.windows([range], of: Self.windowBytes) {
+            let region = try translating("tensor \(record.name)") {
+                try window.region(atLeast: Self.windowBytes).prefix(part.count)
+            }
+            try reader.read(part, of: extents, name: record.name, into: region)
+            bytes += region.array
+        }
+        return bytes
+    }
+
+    /// Figures of a tensor.
+    package func statistics(of record: TensorRecord) throws(CheckpointError) -> TensorStatistics {
+        var statistics = TensorStatistics()
+        try forEachPart(of: record) { statistics.add($0, of: record.type) }
+        return statistics
+    }
+
+    /// How its elements are spread; nil if none is finite.
+    package func histogram(
+        of record: TensorRecord, _ statistics: TensorStatistics, bins: Int
+    ) throws(CheckpointError) -> TensorHistogram? {
+        guard let range = statistics.range else { return nil }
+        return try histogram(of: record, in: range, bins: bins)
+    }
+
+    /// - Parameter range: holds every finite element.
+    package func histogram(
+        of record: TensorRecord, in range: ClosedRange<Double>, bins: Int
+    ) throws(CheckpointError) -> TensorHistogram {
+        var histogram = TensorHistogram(range, bins: bins)
+        try forEachPart(of: record) { histogram.add($0, of: record.type) }
+        return histogram
+    }
+}

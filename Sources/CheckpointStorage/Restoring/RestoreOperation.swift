@@ -1,0 +1,147 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+internal import SystemPackage
+
+/// Carries out a restore plan: reads blocks on several threads, checks every chunk against the hash taken at capture, and
+/// puts it where it belongs.
+package struct RestoreOperation {
+    package let store: CheckpointStore
+    package let manifest: Manifest
+    package let threads: Int
+    /// Called with the tensor bytes restored since the last call, on the reading threads.
+    package var progress: @Sendable (Int) -> Void = { _ in }
+
+    private struct Progress {
+        var next = 0
+        var failure: CheckpointError?
+    }
+
+    package func run(_ plan: RestorePlan) throws(CheckpointError) {
+        let source = BlockSource(store: store, manifest: manifest)
+        let state = Monitor(Progress())
+        var workers: [WorkerThread] = []
+        do throws(ThreadError) {
+            for index in 0..<min(threads, max(plan.reads.count, 1)) {
+                workers.append(
+                    try WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, source, state, progress) })
+            }
+        } catch where !workers.isEmpty {
+            // Fewer threads restore too.
+        } catch {
+            throw CheckpointError(any: error, during: "restore")
+        }
+        for worker in workers { worker.join() }
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+    }
+
+    private static func work(
+        _ plan: RestorePlan, _ source: BlockSource, _ state: Monitor<Progress>,
+        _ progress: @Sendable (Int) -> Void
+    ) {
+        var buffers = BlockSource.Buffers()
+        while true {
+            let index: Int? = state.withLock { state in
+                guard state.failure == nil, state.next < plan.reads.count else { return nil }
+                defer { state.next += 1 }
+                return state.next
+            }
+            guard let index else { return }
+            do throws(CheckpointError) {
+                try restore(plan.reads[index], source, &buffers)
+                progress(plan.reads[index].pieces.reduce(0) { $0 + $1.chunk.bytes })
+            } catch {
+                state.withLock { $0.failure = $0.failure ?? error }
+            }
+        }
+    }
+
+    private static func restore(
+        _ read: RestorePlan.Read, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
+    ) throws(CheckpointError) {
+        do {
+            let reader = try source.reader(of: read.row)
+            let raw = try home(of: read) ?? buffers.raw.region(atLeast: read.block.rawBytes).prefix(read.block.rawBytes)
+            try source.read(read.row, into: raw, &buffers)
+            try bringHome(read, raw, reader)
+            for cast in read.casts {
+                let elements = try home(of: cast) ?? buffers.cast.region(atLeast: cast.block.rawBytes).prefix(cast.block.rawBytes)
+                source.cast(cast.row, of: raw, into: elements)
+                try bringHome(cast, elements, reader)
+            }
+        } catch {
+            var error = CheckpointError(any: error, during: "restore")
+            error.names = error.names.isEmpty ? read.pieces.map(\.tensor) + read.casts.flatMap { $0.pieces.map(\.tensor) } : error.names
+            throw error
+        }
+    }
+
+    /// Checks the chunks of a block, and copies them to where they belong unless they are there.
+    private static func bringHome(_ read: RestorePlan.Read, _ raw: MemoryRegion, _ reader: BlockReader) throws {
+        let isHome = home(of: read) != nil
+        for piece in read.pieces {
+            let chunk = raw[piece.chunk.offset..<piece.chunk.offset + piece.chunk.bytes]
+            try check(piece, chunk, read.block, reader)
+            if !isHome { try piece.view.restore(chunk, at: piece.offset) }
+        }
+    }
+
+    /// The trainer's own memory, if the block is one chunk that lies there in one piece.
+    private static func home(of read: RestorePlan.Read) -> MemoryRegion? {
+        guard let piece = read.pieces.first, read.pieces.count == 1, piece.chunk.offset == 0, piece.chunk.bytes == read.block.rawBytes
+        else { return nil }
+        return piece.view.contiguousRegion(piece.offset..<piece.offset + piece.chunk.bytes)
+    }
+
+    private static func check(
+        _ piece: RestorePlan.Piece, _ region: MemoryRegion, _ block: BlockRecord, _ reader: BlockReader
+    ) throws(CheckpointError) {
+        guard region.hash128 == piece.chunk.hash else {
+            throw CheckpointError(
+                .damaged,
+                "\(reader.path): block at offset \(block.offset): "
+                    + "\(piece.chunk.bytes) bytes of tensor \(piece.tensor) are not what was captured",
+                remedy: "Restore another checkpoint; ckpt verify shows which are whole", path: reader.path.string,
+                names: [piece.tensor], offset: block.offset)
+        }
+    }
+
+    /// The bytes of each object, in the manifest's order.
+    package func objects(_ records: [ObjectRecord]) throws(CheckpointError) -> [[UInt8]] {
+        let source = BlockSource(store: store, manifest: manifest)
+        var buffers = BlockSource.Buffers()
+        var contents: [[UInt8]] = []
+        for record in records {
+            do {
+                contents.append(try object(record, source, &buffers))
+            } catch {
+                var error = CheckpointError(any: error, during: "object \(record.name)")
+                error.names = [record.name]
+                throw error
+            }
+        }
+        return contents
+    }
+
+    private func object(
+        _ record: ObjectRecord, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
+    ) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for chunk in manifest.chunks[record.chunks] {
+            let block = manifest.blocks[chunk.block]
+            let reader = try source.reader(of: chunk.block)
+            let raw = try buffers.raw.region(atLeast: block.rawBytes).prefix(block.rawBytes)
+            try source.read(chunk.block, into: raw, &buffers)
+            let part = raw[chunk.offset..<chunk.offset + chunk.bytes]
+            guard part.hash128 == chunk.hash else {
+                throw CheckpointError(
+                    .damaged, "\(reader.path): block at offset \(block.offset): object \(record.name) is not what was captured",
+                    path: reader.path.string, offset: block.offset)
+            }
+            bytes += part.array
+        }
+        return bytes
+    }
+}

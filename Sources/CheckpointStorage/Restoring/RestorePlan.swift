@@ -1,0 +1,98 @@
+internal import CheckpointFormat
+internal import CheckpointState
+
+/// Which bytes of which block go where in the trainer's memory: pure arithmetic over a manifest and an inventory.
+package struct RestorePlan {
+    /// One chunk's way home.
+    package struct Piece {
+        package var chunk: ChunkRecord
+        /// The part of the tensor that the chunk's shard is.
+        package var view: TensorView
+        /// Where the chunk starts in that part's row-major bytes.
+        package var offset: Int
+        package var tensor: String
+    }
+
+    /// A block to read, with what is wanted from it.
+    package struct Read {
+        /// Its row in the manifest.
+        package var row: Int
+        package var block: BlockRecord
+        package var pieces: [Piece]
+        /// Blocks that are casts of this one, which then is read but once.
+        package var casts: [Read] = []
+    }
+
+    package private(set) var reads: [Read] = []
+    package private(set) var tensorBytes = 0
+
+    /// - Parameter tensors: what is to be restored; each must be in the manifest with the same type and shape.
+    package init(_ manifest: Manifest, into tensors: [TensorItem]) throws(CheckpointError) {
+        // By the bytes of the names: Swift takes strings for equal that differ only in how an accented letter is made up.
+        let records = Dictionary(
+            manifest.tensors.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
+        var piecesOfBlock: [Int: [Piece]] = [:]
+        for item in tensors {
+            guard let record = records[Array(item.name.utf8)] else {
+                throw Self.missing("tensor", item.name, manifest.tensors.map(\.name))
+            }
+            guard record.type == item.view.type, record.shape == item.view.shape else {
+                throw CheckpointError(
+                    .mismatch,
+                    "tensor \(item.name) is \(record.type) \(record.shape) in the checkpoint "
+                        + "and \(item.view.type) \(item.view.shape) in the state",
+                    names: [item.name])
+            }
+            tensorBytes += record.bytes
+            for piece in try Self.pieces(record, manifest, item.view) {
+                piecesOfBlock[piece.chunk.block, default: []].append(piece)
+            }
+        }
+        reads = Self.reads(piecesOfBlock, manifest)
+    }
+
+    /// One tensor of the manifest, into memory of its type and shape.
+    package init(_ manifest: Manifest, _ record: TensorRecord, into view: TensorView) throws(CheckpointError) {
+        tensorBytes = record.bytes
+        let pieces = try Self.pieces(record, manifest, view)
+        reads = Self.reads(Dictionary(grouping: pieces, by: \.chunk.block), manifest)
+    }
+
+    /// In the order in which the blocks lie on disk.
+    private static func reads(_ piecesOfBlock: [Int: [Piece]], _ manifest: Manifest) -> [Read] {
+        var reads: [Int: Read] = [:]
+        for (row, pieces) in piecesOfBlock { reads[row] = Read(row: row, block: manifest.blocks[row], pieces: pieces) }
+        for row in piecesOfBlock.keys.sorted() where manifest.blocks[row].codec.isCast {
+            guard let base = manifest.blocks[row].base, reads[base] != nil, let read = reads.removeValue(forKey: row) else { continue }
+            reads[base]?.casts.append(read)
+        }
+        return reads.values.sorted { ($0.block.segment, $0.block.offset) < ($1.block.segment, $1.block.offset) }
+    }
+
+    private static func pieces(
+        _ record: TensorRecord, _ manifest: Manifest, _ view: TensorView
+    ) throws(CheckpointError) -> [Piece] {
+        var pieces: [Piece] = []
+        for shard in record.shards {
+            let part: TensorView
+            do { part = try view.part(shard.descriptor) } catch {
+                throw CheckpointError(.mismatch, "tensor \(record.name): \(error)", names: [record.name])
+            }
+            var offset = 0
+            for chunk in manifest.chunks[shard.chunks] {
+                pieces.append(Piece(chunk: chunk, view: part, offset: offset, tensor: record.name))
+                offset += chunk.bytes
+            }
+        }
+        return pieces
+    }
+
+    package static func missing(_ what: String, _ name: String, _ present: [String]) -> CheckpointError {
+        let lastPart = name.split(separator: ".").last ?? ""
+        let near = present.filter { $0.hasSuffix(lastPart) }.sorted().prefix(3)
+        let hint = near.isEmpty ? "" : "; it has \(near.joined(separator: ", "))"
+        return CheckpointError(
+            .mismatch, "the checkpoint has no \(what) \(name)\(hint)",
+            remedy: "Restore by a name pattern that leaves it out, or describe the state as it was saved", names: [name])
+    }
+}

@@ -1,0 +1,194 @@
+internal import CheckpointStorage
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+
+/// What the store holds already, so that a save need not write it again: the chunks of its committed checkpoints, by hash.
+///
+/// Only blocks of published manifests are reused, and only while their checkpoint is held: whoever removes a checkpoint leaves one
+/// that is held alone (Formats/durability.md, Reusing). The hash is 128 bits of XXH3, not a cryptographic one: it tells what
+/// training makes apart, not what an attacker makes.
+final class BlockReuse: Sendable {
+    /// A committed checkpoint whose blocks may be reused.
+    private struct Source {
+        let name: ManifestName
+        /// By which its manifest is known.
+        let hash: Hash128
+        let segments: [SegmentReference]
+        let blocks: [BlockRecord]
+        /// Saves that reuse something of it.
+        var holders = 0
+        /// Nothing of it may be reused any more.
+        var isRetired = false
+    }
+
+    private struct State {
+        /// By number; nil once nobody can refer to it any more.
+        var sources: [Source?] = []
+        var index = ChunkIndex()
+        var isClosed = false
+        var isHistoryRead = false
+
+        private func isUsable(_ place: ChunkIndex.Place) -> Bool { sources[Int(place.source)]?.isRetired == false }
+
+        /// Makes room in the index; the oldest checkpoints give way when it would grow out of bounds.
+        mutating func makeRoom(for chunks: Int, _ chunksMax: Int) {
+            index.makeRoom(for: chunks, keep: isUsable)
+            for oldest in sources.indices where index.count + chunks > chunksMax && sources[oldest]?.isRetired == false {
+                sources[oldest]?.isRetired = true
+                index.rebuild(for: chunks, keep: isUsable)
+            }
+            for number in sources.indices where sources[number]?.isRetired == true && sources[number]?.holders == 0 {
+                sources[number] = nil
+            }
+        }
+    }
+
+    private let files: ManifestFiles
+    private let chunksMax: Int
+    private let state = Monitor(State())
+
+    /// - Parameter chunksMax: bounds the index. The default is 64 MiB: with chunks of 4 MiB, 2 TiB of different content.
+    init(files: ManifestFiles, chunksMax: Int = 1 << 19) {
+        self.files = files
+        self.chunksMax = chunksMax
+    }
+
+    var chunkCount: Int { state.withLock { $0.index.count } }
+    func knows(_ hash: Hash128, bytes: Int) -> Bool { state.withLock { $0.index.find(hash, bytes: bytes) != nil } }
+
+    // MARK: Knowing
+
+    /// Adds a checkpoint.
+    /// - Parameter isNewest: what it shares with others is reused from it from now on.
+    func add(_ tables: Manifest.Tables, name: ManifestName, isNewest: Bool) {
+        state.withLock { state in
+            guard !state.sources.contains(where: { $0?.name == name }) else { return }
+            state.makeRoom(for: tables.chunks.count, chunksMax)
+            let number = Int32(state.sources.count)
+            state.sources.append(Source(name: name, hash: tables.hash, segments: tables.segments, blocks: tables.blocks))
+            for chunk in tables.chunks where tables.blocks[chunk.block].base == nil {
+                guard isNewest || state.index.find(chunk.hash, bytes: chunk.bytes) == nil else { continue }
+                let place = ChunkIndex.Place(source: number, block: Int32(chunk.block), offset: Int32(chunk.offset))
+                state.index.insert(chunk.hash, bytes: chunk.bytes, at: place)
+            }
+        }
+    }
+
+    /// Reads the manifests of earlier checkpoints, newest first, as far as the index goes. One that cannot be read is of no use, and of
+    /// no harm.
+    func readHistory(_ names: some BidirectionalCollection<ManifestName>) {
+        for name in names.reversed() {
+            let isEnough = state.withLock { $0.isClosed || $0.index.count >= chunksMax }
+            if isEnough { break }
+            if let tables = try? files.loadTables(name) { add(tables, name: name, isNewest: false) }  // as said above
+        }
+    }
+
+    func finishHistory() { state.withLock { $0.isHistoryRead = true } }
+
+    /// For tests: history is read in the background.
+    func waitUntilHistoryIsRead() { state.waitFor { $0.isHistoryRead ? () : nil } }
+
+    func close() { state.withLock { $0.isClosed = true } }
+
+    // MARK: Reusing
+
+    /// Where a chunk lies already, if its checkpoint can be held for as long as `holds` lasts.
+    func find(_ hash: Hash128, bytes: Int, _ holds: HeldSources) -> ChunkIndex.Place? {
+        guard let place = state.withLock({ $0.index.find(hash, bytes: bytes) }), hold(Int(place.source), holds) else { return nil }
+        return place
+    }
+
+    /// Keeps others from removing a checkpoint.
+    private func hold(_ number: Int, _ holds: HeldSources) -> Bool {
+        holds.state.withLock { held in
+            switch held[number] {
+            case .held: return true
+            case .gone: return false
+            case nil:
+                let result = hold(number)
+                held[number] = result
+                if case .held = result { return true }
+                return false
+            }
+        }
+    }
+
+    private func hold(_ number: Int) -> HeldSources.Held {
+        // Before the file is looked at, so that this process's own `retire` sees it.
+        let source = state.withLock { state -> Source? in
+            guard let source = state.sources[number], !source.isRetired else { return nil }
+            state.sources[number]?.holders += 1
+            return source
+        }
+        guard let source else { return .gone }
+        if let file = openIfSame(source) { return .held(file) }
+        release(number)
+        return .gone
+    }
+
+    /// The manifest, open and thereby locked against removal, if it is still there and still the one that was read: both are looked up
+    /// again after the lock is had.
+    private func openIfSame(_ source: Source) -> (any ReadableFile)? {
+        let path = files.directories.path(of: source.name)
+        // A manifest that is gone or changed is no source; that is all there is to know.
+        guard let file = try? files.fileSystem.open(path), let found = try? files.hash(of: source.name), found == source.hash
+        else { return nil }
+        return file
+    }
+
+    private func release(_ number: Int) { state.withLock { $0.sources[number]?.holders -= 1 } }
+
+    /// Lets go of what a save held.
+    fileprivate func release(_ holds: HeldSources) {
+        let held = holds.state.withLock { held in
+            defer { held = [:] }
+            return held
+        }
+        for case (let number, .held) in held { release(number) }
+    }
+
+    /// A block of a checkpoint that is held.
+    func block(_ place: ChunkIndex.Place) -> (segment: SegmentReference, location: SegmentBlock) {
+        state.withLock { state in
+            guard let source = state.sources[Int(place.source)] else { preconditionFailure("a source that is not held") }
+            let block = source.blocks[Int(place.block)]
+            return (source.segments[block.segment], block.location)
+        }
+    }
+
+    // MARK: Forgetting
+
+    /// Checkpoints that are going to be removed: nothing of them is reused from now on.
+    /// - Returns: those that nobody holds; the others stay.
+    func retire(_ names: [ManifestName]) -> [ManifestName] {
+        state.withLock { state in
+            var free = names
+            for index in state.sources.indices {
+                guard let source = state.sources[index], names.contains(source.name) else { continue }
+                if source.holders > 0 { free.removeAll { $0 == source.name } } else { state.sources[index]?.isRetired = true }
+            }
+            return free
+        }
+    }
+}
+
+/// The checkpoints that one save reuses something of.
+final class HeldSources: Sendable {
+    fileprivate enum Held {
+        case held(any ReadableFile)
+        case gone
+    }
+
+    /// By number; each is opened once.
+    fileprivate let state = Monitor<[Int: Held]>([:])
+    private let reuse: BlockReuse
+
+    init(_ reuse: BlockReuse) { self.reuse = reuse }
+
+    /// Lets go of them.
+    func end() { reuse.release(self) }
+
+    deinit { reuse.release(self) }
+}

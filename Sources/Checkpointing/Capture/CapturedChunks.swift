@@ -1,0 +1,98 @@
+internal import CheckpointStorage
+internal import CheckpointFormat
+internal import CheckpointState
+
+/// What has been captured of a save, and where the bytes of each chunk are to be found: a plain value.
+struct CapturedChunks {
+    enum Content: Equatable {
+        /// In the chunk's own block, at an offset of its raw bytes.
+        case own(offset: Int)
+        /// Where those of another chunk of this save are, which has them in its own block.
+        case same(row: Int)
+        /// In a block of an earlier checkpoint.
+        case stored(ChunkIndex.Place)
+        /// Nowhere: they are the cast of those of another chunk of this save.
+        case cast(row: Int)
+    }
+
+    /// A smaller chunk is stored with its neighbours rather than looked for elsewhere: a block takes whole pages.
+    static let reusedBytesMin = Limits.pageBytes
+    /// A cast costs two rows of the manifest.
+    static let castBytesMin = 256
+
+    private let plan: CapturePlan
+    private let isReusing: Bool
+    private(set) var hashes: [Hash128]
+    private(set) var contents: [Content]
+    /// What each block has to store.
+    private(set) var rawBytes: [Int]
+    /// The chunk of this save that stores a content. Room is made at once.
+    private var rowOfContent: [Hash128: Int] = [:]
+
+    init(_ plan: CapturePlan, isReusing: Bool) {
+        self.plan = plan
+        self.isReusing = isReusing
+        hashes = [Hash128](repeating: Hash128(rawValue: 0), count: plan.chunks.count)
+        contents = plan.chunks.map { .own(offset: $0.offset) }
+        rawBytes = plan.blocks.map(\.bytes)
+        if isReusing { rowOfContent.reserveCapacity(plan.chunks.count) }
+    }
+
+    /// A chunk is captured.
+    /// - Parameter place: where the store has it already.
+    mutating func captured(_ row: Int, _ hash: Hash128, place: ChunkIndex.Place?) {
+        hashes[row] = hash
+        if let place { contents[row] = .stored(place) }
+    }
+
+    /// A chunk turned out to be the cast of another.
+    mutating func captured(_ row: Int, _ hash: Hash128, castOf source: Int) {
+        hashes[row] = hash
+        contents[row] = .cast(row: source)
+    }
+
+    /// All chunks of a block are captured: decides which of them it has to store, and where.
+    mutating func settle(_ block: Int) {
+        let rows = plan.blocks[block].chunks
+        if isReusing { reuse(rows) }
+        var end = 0
+        for row in rows where isOwn(row) {
+            contents[row] = .own(offset: end)
+            end += bytes(of: row)
+            if isReusing { rowOfContent.updateValue(row, forKey: hashes[row]) }
+        }
+        rawBytes[block] = end
+    }
+
+    private mutating func reuse(_ rows: Range<Int>) {
+        for row in rows { findInSave(row) }
+        guard rows.contains(where: isOwn) else { return }
+        for row in rows where !isCast(row) && bytes(of: row) < Self.reusedBytesMin { contents[row] = .own(offset: 0) }
+    }
+
+    private mutating func findInSave(_ row: Int) {
+        guard isOwn(row), let first = rowOfContent[hashes[row]], bytes(of: first) == bytes(of: row) else { return }
+        contents[row] = .same(row: first)
+    }
+
+    private func isOwn(_ row: Int) -> Bool {
+        if case .own = contents[row] { true } else { false }
+    }
+
+    private func isCast(_ row: Int) -> Bool {
+        if case .cast = contents[row] { true } else { false }
+    }
+
+    private func bytes(of row: Int) -> Int { plan.chunks[row].range.count }
+
+    /// Which chunks an earlier checkpoint has.
+    var areStored: [Bool] {
+        contents.map { if case .stored = $0 { true } else { false } }
+    }
+
+    /// Bytes that are casts of others.
+    var castBytes: Int { contents.indices.reduce(0) { $0 + (isCast($1) ? bytes(of: $1) : 0) } }
+
+    /// Bytes of the state that the store has, or this save more than once.
+    var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) - castBytes }
+}

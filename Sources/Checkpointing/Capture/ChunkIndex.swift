@@ -1,0 +1,69 @@
+internal import CheckpointStorage
+internal import CheckpointFormat
+
+/// Which chunk lies where, by its hash: an open-addressing table that is looked up on the way of every chunk, and therefore neither
+/// allocates nor waits.
+struct ChunkIndex: Sendable {
+    /// A chunk inside a block of a checkpoint.
+    struct Place: Sendable, Equatable {
+        /// Number of the checkpoint: see `BlockReuse`.
+        var source: Int32
+        /// Row of its block table.
+        var block: Int32
+        /// In the block's raw bytes.
+        var offset: Int32
+    }
+
+    private struct Entry {
+        var hash: Hash128
+        var bytes: Int32
+        var place: Place
+    }
+
+    private static let empty = Entry(hash: Hash128(rawValue: 0), bytes: 0, place: Place(source: 0, block: 0, offset: 0))
+    /// A power of two; at most half of it is in use.
+    private var entries: [Entry] = []
+    private(set) var count = 0
+
+    /// The hash's own low bits are as good as any.
+    private func home(of hash: Hash128) -> Int { Int(truncatingIfNeeded: hash.rawValue) & (entries.count - 1) }
+
+    /// Where the chunk is, or where it would be.
+    private func position(of hash: Hash128, _ bytes: Int32) -> Int {
+        var position = home(of: hash)
+        while entries[position].bytes != 0, entries[position].hash != hash || entries[position].bytes != bytes {
+            position = (position + 1) & (entries.count - 1)
+        }
+        return position
+    }
+
+    func find(_ hash: Hash128, bytes: Int) -> Place? {
+        guard !entries.isEmpty, let bytes = Int32(exactly: bytes) else { return nil }
+        let entry = entries[position(of: hash, bytes)]
+        return entry.bytes == 0 ? nil : entry.place
+    }
+
+    /// Adds a chunk, or says that it lies somewhere else now. There must be room for it.
+    mutating func insert(_ hash: Hash128, bytes: Int, at place: Place) {
+        guard let bytes = Int32(exactly: bytes), bytes > 0 else { return }
+        let position = position(of: hash, bytes)
+        if entries[position].bytes == 0 { count += 1 }
+        precondition(count <= entries.count / 2, "no room was made")
+        entries[position] = Entry(hash: hash, bytes: bytes, place: place)
+    }
+
+    /// Makes room for so many more. What `keep` does not want is forgotten if the table would have to grow otherwise.
+    mutating func makeRoom(for more: Int, keep: (Place) -> Bool) {
+        if count + more > entries.count / 2 { rebuild(for: more, keep: keep) }
+    }
+
+    /// Forgets what `keep` does not want, and makes room for so many more.
+    mutating func rebuild(for more: Int, keep: (Place) -> Bool) {
+        let kept = entries.filter { $0.bytes != 0 && keep($0.place) }
+        var capacity = 1024
+        while capacity / 2 < kept.count + more { capacity *= 2 }
+        entries = [Entry](repeating: Self.empty, count: capacity)
+        count = 0
+        for entry in kept { insert(entry.hash, bytes: Int(entry.bytes), at: entry.place) }
+    }
+}

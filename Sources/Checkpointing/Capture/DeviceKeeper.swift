@@ -1,0 +1,56 @@
+internal import CheckpointStorage
+internal import CheckpointIO
+internal import CheckpointState
+
+/// The devices that a state lies on, and what has been done for each.
+final class DeviceKeeper: Sendable {
+    private struct State {
+        var devices: [(device: any Device, isPrepared: Bool)] = []
+        /// What the devices have been told of; a new arena has to be told of again.
+        var arena: StagingArena?
+    }
+
+    private let state = Monitor(State())
+
+    /// A checkpointer that is dropped without `close` lets go of its arena here, when its last save is over.
+    deinit { release() }
+
+    /// Has every device of the state ready for copies, ordered after what the trainer has asked of it. Called by each save.
+    /// - Parameter warn: told of a device that could not be prepared: it is slower, and works.
+    func prepare(
+        for inventory: StateInventory, _ pipeline: SavePipeline, _ crew: ThreadCrew, warn: (String) -> Void
+    ) throws {
+        let devices = inventory.tensors.devices
+        guard !devices.isEmpty else { return }
+        try crew.startDeviceThreads()
+        let arena = pipeline.state.withLock { $0.arena }
+        for device in devices {
+            prepare(device, arena, warn)
+            try device.orderCopiesAfterTrainer()
+        }
+    }
+
+    private func prepare(_ device: any Device, _ arena: StagingArena, _ warn: (String) -> Void) {
+        let isKnown = state.withLock { $0.arena === arena && $0.devices.contains { $0.device === device } }
+        guard !isKnown else { return }
+        if state.withLock({ $0.arena !== arena }) { release() }
+        var isPrepared = true
+        do throws(DeviceError) { try arena.prepare(for: device) } catch {
+            isPrepared = false
+            warn("copies from \(device.name) are slower than they could be: \(error)")
+        }
+        state.withLock { state in
+            state.arena = arena
+            state.devices.append((device, isPrepared))
+        }
+    }
+
+    /// Undoes what was done for the arena; nothing may be in flight.
+    func release() {
+        let (devices, arena) = state.withLock { state in
+            defer { state = State() }
+            return (state.devices, state.arena)
+        }
+        for (device, isPrepared) in devices where isPrepared { arena?.release(from: device) }
+    }
+}

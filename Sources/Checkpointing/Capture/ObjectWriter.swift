@@ -1,0 +1,71 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+
+/// Encodes the objects of a save, off the trainer's thread, and writes them packed into as few blocks as they fit.
+struct ObjectWriter {
+    let operation: SaveOperation
+    let chunkBytes: Int
+    /// Gives out the place of a block of so many stored bytes.
+    let place: (Int) -> SegmentLayout.Place
+
+    func run() throws {
+        let objects = operation.inventory.objects
+        var bytes: [UInt8] = []
+        var records: [ObjectRecord] = []
+        var chunks: [ChunkRecord] = []
+        for (item, freeze) in zip(objects, operation.frozenObjects) {
+            let encoded = try translating("object \(item.name)") { try freeze() }
+            let first = operation.plan.chunks.count + chunks.count
+            chunks += cut(encoded, at: bytes.count)
+            bytes += encoded
+            records.append(
+                ObjectRecord(
+                    name: item.name, role: item.role, encoding: item.encoding, bytes: encoded.count,
+                    chunks: first..<operation.plan.chunks.count + chunks.count))
+        }
+        let blocks = try write(bytes)
+        operation.results.withLock { results in
+            results.objects = records
+            results.objectChunks = chunks
+            results.objectBlocks = blocks
+            results.writtenBytes += bytes.count
+        }
+    }
+
+    /// Chunks of an object whose bytes start at `start` of all objects' bytes, which are cut into blocks of `chunkBytes`.
+    private func cut(_ encoded: [UInt8], at start: Int) -> [ChunkRecord] {
+        var chunks: [ChunkRecord] = []
+        var position = 0
+        while position < encoded.count {
+            let offset = (start + position) % chunkBytes
+            let count = min(chunkBytes - offset, encoded.count - position)
+            chunks.append(
+                ChunkRecord(
+                    hash: Hashing.digest(encoded[position..<position + count]),
+                    block: (start + position) / chunkBytes, offset: offset, bytes: count,
+                    epoch: 0))
+            position += count
+        }
+        return chunks
+    }
+
+    private func write(_ bytes: [UInt8]) throws -> [(segment: Int, location: SegmentBlock)] {
+        guard !bytes.isEmpty else { return [] }
+        var raw = ScratchBuffer()
+        var scratch = ScratchBuffer()
+        let regionBytes = roundedUpToPage(min(chunkBytes, bytes.count))
+        let region = try raw.region(atLeast: regionBytes).prefix(regionBytes)
+        let spare = operation.encoder.needsSpare ? try scratch.region(atLeast: regionBytes).prefix(regionBytes) : nil
+        return try stride(from: 0, to: bytes.count, by: chunkBytes).map { start in
+            let part = bytes[start..<min(start + chunkBytes, bytes.count)]
+            region.store(part)
+            let (block, isInSpare) = operation.encoder.encode(region, rawBytes: part.count, spare: spare)
+            let place = place(block.storedBytes)
+            return (place.segment, try operation.writer.write(isInSpare ? spare ?? region : region, block: block, at: place))
+        }
+    }
+}

@@ -1,0 +1,272 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+
+/// One save in flight: what is to be captured, and what has become of each block so far.
+final class SaveOperation: Sendable {
+    struct Results {
+        var chunks: CapturedChunks
+        var encoded: [EncodedBlock?]
+        var places: [(segment: Int, location: SegmentBlock)?]
+        var objectBlocks: [(segment: Int, location: SegmentBlock)] = []
+        /// Their blocks are numbered among `objectBlocks`.
+        var objectChunks: [ChunkRecord] = []
+        var objects: [ObjectRecord] = []
+        var writtenBytes = 0
+        var liveBytes = 0
+        var fencedBytes = 0
+        var timeToCaptured = Duration.zero
+        var timeToDurable = Duration.zero
+        var stall = StallMeter()
+        /// In use so far, when the save ended.
+        var arenaHighWaterBytes = 0
+        var observation: LevelChooser.Observation
+    }
+
+    let header: Manifest
+    let planned: PlannedState
+    var plan: CapturePlan { planned.plan }
+    let inventory: StateInventory
+    let frozenObjects: [FrozenObject]
+    let writer: SegmentWriter
+    let encoder: BlockEncoder
+    /// Why the encoder's level was chosen, if the engine chose it.
+    let levelReason: String?
+    /// What the store has already; nil if everything is stored anew.
+    let reuse: BlockReuse?
+    let holds: HeldSources?
+    /// Chunks that the last save of the same plan found in the store.
+    let likelyStored: [Bool]
+    let ticket: SaveTicket
+    let started: ContinuousClock.Instant
+    let results: Monitor<Results>
+    private let guarding = Monitor<GuardedCapture?>(nil)
+
+    /// What protects the state while this save captures it, if anything does.
+    var protection: GuardedCapture? {
+        get { guarding.withLock { $0 } }
+        set { guarding.withLock { $0 = newValue } }
+    }
+
+    init(
+        header: Manifest, planned: PlannedState, inventory: StateInventory,
+        frozenObjects: [FrozenObject], writer: SegmentWriter, encoder: BlockEncoder, levelReason: String?,
+        reuse: BlockReuse?, likelyStored: [Bool] = [], ticket: SaveTicket, started: ContinuousClock.Instant
+    ) {
+        self.reuse = reuse
+        self.likelyStored = likelyStored
+        holds = reuse.map(HeldSources.init)
+        self.header = header
+        self.planned = planned
+        self.levelReason = levelReason
+        self.inventory = inventory
+        self.frozenObjects = frozenObjects
+        self.writer = writer
+        self.encoder = encoder
+        self.ticket = ticket
+        self.started = started
+        let plan = planned.plan
+        results = Monitor(
+            Results(
+                chunks: CapturedChunks(plan, isReusing: reuse != nil),
+                encoded: .init(repeating: nil, count: plan.blocks.count),
+                places: .init(repeating: nil, count: plan.blocks.count),
+                observation: LevelChooser.Observation(level: encoder.compression)))
+    }
+
+    /// Chunks that were found in the store.
+    var storedChunks: [Bool] { results.withLock { $0.chunks.areStored } }
+
+    var age: Duration { .now - started }
+
+    /// Copies block `index` from the trainer's memory to `slot`, hashing each of its chunks on the way, and leaves in the slot only what
+    /// the store does not have.
+    /// - Returns: how many bytes that is.
+    func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) throws -> Int {
+        let block = plan.blocks[index]
+        let protection = protection
+        for row in block.chunks {
+            let chunk = plan.chunks[row]
+            if protection == nil, findCast(row) || (isLikelyStored(row) && findUncopied(row)) { continue }
+            let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
+            var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
+            if let protection, protection.restoreFrozen(row, in: region) { hash = region.hash128 }
+            let place = holds.flatMap { reuse?.find(hash, bytes: region.count, $0) }
+            results.withLock { $0.chunks.captured(row, hash, place: place) }
+        }
+        protection?.captured(index)
+        let rawBytes = results.withLock { results in
+            if isFenced { results.fencedBytes += block.bytes } else { results.liveBytes += block.bytes }
+            results.chunks.settle(index)
+            if results.chunks.rawBytes[index] == 0 { results.writtenBytes += block.bytes }
+            return results.chunks.rawBytes[index]
+        }
+        if rawBytes < block.bytes { compact(index, in: slot) }
+        return rawBytes
+    }
+
+    private func isLikelyStored(_ row: Int) -> Bool { row < likelyStored.count && likelyStored[row] }
+
+    /// Looks a chunk up by the hash of what is in the trainer's memory, which spares the copy.
+    private func findUncopied(_ row: Int) -> Bool {
+        let chunk = plan.chunks[row]
+        guard let reuse, let holds, chunk.range.count >= CapturedChunks.reusedBytesMin,
+            let hash = inventory.tensors[chunk.tensor].view.hash(chunk.range),
+            let place = reuse.find(hash, bytes: chunk.range.count, holds)
+        else { return false }
+        results.withLock { $0.chunks.captured(row, hash, place: place) }
+        return true
+    }
+
+    /// Whether a chunk is, bit for bit, the cast of one of another tensor. That one's group is the same, and so it stays as it is at least
+    /// until this chunk is captured.
+    private func findCast(_ row: Int) -> Bool {
+        let chunk = plan.chunks[row]
+        let sources = planned.castSources[chunk.tensor]
+        let view = inventory.tensors[chunk.tensor].view
+        guard !sources.isEmpty, chunk.range.count >= CapturedChunks.castBytesMin, let codec = CastCodec.identifier(view.type),
+            let elements = view.contiguousRegion(chunk.range)
+        else { return false }
+        for source in sources {
+            guard let wide = plan.wideChunk(of: row, in: source),
+                let region = inventory.tensors[source].view.contiguousRegion(plan.chunks[wide].range),
+                CastCodec.isCast(elements, of: region, codec)
+            else { continue }
+            let hash = elements.hash128
+            results.withLock { $0.chunks.captured(row, hash, castOf: wide) }
+            return true
+        }
+        return false
+    }
+
+    /// Moves the chunks that are to be stored to the front.
+    private func compact(_ index: Int, in slot: MemoryRegion) {
+        for row in plan.blocks[index].chunks {
+            let chunk = plan.chunks[row]
+            guard case .own(let offset) = results.withLock({ $0.chunks.contents[row] }) else { continue }
+            slot.move(chunk.offset..<chunk.offset + chunk.range.count, to: offset)
+        }
+    }
+
+    /// Bytes of the state that are stored, or need not be.
+    var writtenBytes: Int { results.withLock { $0.writtenBytes } }
+
+    /// Encodes what is left of block `index`, which lies in `slot`.
+    /// - Parameter spare: as large as the slot, or nil.
+    /// - Returns: the stored size, and whether the block now lies in `spare`.
+    func encode(_ index: Int, in slot: MemoryRegion, spare: MemoryRegion?) -> (storedBytes: Int, isInSpare: Bool) {
+        let block = plan.blocks[index]
+        let (hash, rawBytes) = results.withLock { results in
+            (block.chunks.count == 1 ? results.chunks.hashes[block.chunks.lowerBound] : nil, results.chunks.rawBytes[index])
+        }
+        let runs = rawBytes == block.bytes ? planned.runs[index] : remainingRuns(index)
+        let began = ContinuousClock.now
+        let (encoded, isInSpare) = planned.memories.use(index) { memory in
+            encoder.encode(slot, rawBytes: rawBytes, runs: runs, memory: &memory, contentHash: hash, spare: spare)
+        }
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        results.withLock { results in
+            results.encoded[index] = encoded
+            results.observation.rawBytes += encoded.rawBytes
+            results.observation.storedBytes += encoded.storedBytes
+            results.observation.encodeSeconds += seconds
+        }
+        return (encoded.storedBytes, isInSpare)
+    }
+
+    /// What is left of a block of which the store has a part.
+    private func remainingRuns(_ index: Int) -> [ElementRun] {
+        results.withLock { results in
+            zip(plan.blocks[index].chunks, planned.runs[index]).compactMap { row, run in
+                if case .own = results.chunks.contents[row] { run } else { nil }
+            }
+        }
+    }
+
+    /// Writes block `index`, which lies encoded in `slot`.
+    /// - Returns: bytes of the state written so far.
+    func write(_ index: Int, from slot: MemoryRegion, at place: SegmentLayout.Place) throws -> Int {
+        guard let block = results.withLock({ $0.encoded[index] }) else { preconditionFailure("block \(index) is not encoded") }
+        let began = ContinuousClock.now
+        let location = try writer.write(slot, block: block, at: place)
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        return results.withLock { results in
+            results.places[index] = (place.segment, location)
+            results.observation.writtenBytes += block.storedBytes
+            results.observation.writeSeconds += seconds
+            results.writtenBytes += plan.blocks[index].bytes
+            return results.writtenBytes
+        }
+    }
+
+    /// The manifest, once every block is written and every segment sealed.
+    func manifest(_ segments: [SegmentReference]) -> Manifest {
+        results.withLock { results in
+            var table = BlockTable(segments)
+            var manifest = header
+            let rows = results.places.map { place in place.map { table.add($0.location, inSegment: $0.segment) } }
+            let objectRows = results.objectBlocks.map { table.add($0.location, inSegment: $0.segment) }
+            manifest.tensors = TensorRecord.directory(inventory.tensors, plan)
+            manifest.objects = results.objects
+            manifest.chunks = plan.chunks.indices.map { chunk($0, results.chunks, rows, &table) }
+            manifest.chunks += results.objectChunks.map { chunk in
+                var chunk = chunk
+                chunk.block = objectRows[chunk.block]
+                return chunk
+            }
+            (manifest.segments, manifest.blocks) = (table.segments, table.blocks)
+            return manifest
+        }
+    }
+
+    private func chunk(_ row: Int, _ chunks: CapturedChunks, _ rows: [Int?], _ table: inout BlockTable) -> ChunkRecord {
+        let chunk = plan.chunks[row]
+        let (block, offset) = place(row, chunks, rows, &table)
+        return ChunkRecord(
+            hash: chunks.hashes[row], block: block, offset: offset, bytes: chunk.range.count,
+            epoch: header.groups[plan.groupOfTensor[chunk.tensor]].epoch)
+    }
+
+    /// Where a chunk's bytes are: the block's row, and the offset in its raw bytes.
+    /// - Parameter rows: of the blocks that were written.
+    private func place(_ row: Int, _ chunks: CapturedChunks, _ rows: [Int?], _ table: inout BlockTable) -> (block: Int, offset: Int) {
+        let chunk = plan.chunks[row]
+        switch chunks.contents[row] {
+        case .own(let offset):
+            guard let block = rows[chunk.block] else { preconditionFailure("a block was not written") }
+            return (block, offset)
+        case .stored(let place):
+            guard let block = reuse?.block(place) else { preconditionFailure("nothing is reused") }
+            return (table.add(block.location, of: block.segment), Int(place.offset))
+        case .same(let first): return place(first, chunks, rows, &table)
+        case .cast(let source):
+            guard let codec = CastCodec.identifier(inventory.tensors[chunk.tensor].view.type) else { preconditionFailure("no cast") }
+            let (base, offset) = place(source, chunks, rows, &table)
+            return (table.addCast(codec, rawBytes: chunk.range.count, of: base, at: offset), 0)
+        }
+    }
+
+    var observation: LevelChooser.Observation { results.withLock { $0.observation } }
+
+    func report(_ manifest: Manifest, isUnchanged: Bool) -> SaveReport {
+        results.withLock { results in
+            let stall = results.stall.report(at: .now)
+            return SaveReport(
+                step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
+                storedBytes: manifest.storedBytes, newBytes: newBytes(results), reusedBytes: results.chunks.reusedBytes,
+                derivedBytes: results.chunks.castBytes,
+                compression: encoder.compression, compressionReason: levelReason,
+                liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
+                timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
+                timeToCommitted: age, isUnchanged: isUnchanged, stallSubmit: stall.submit, stallFence: stall.fence,
+                stallBackpressure: stall.backpressure, arenaHighWaterBytes: results.arenaHighWaterBytes)
+        }
+    }
+
+    private func newBytes(_ results: Results) -> Int {
+        (results.places.compactMap { $0 } + results.objectBlocks).reduce(0) { $0 + $1.location.storedBytes }
+    }
+}

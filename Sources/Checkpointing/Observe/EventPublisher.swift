@@ -1,0 +1,55 @@
+internal import CheckpointStorage
+internal import CheckpointIO
+
+/// Hands events to any number of subscribers, none of whom can hold up the one who publishes.
+final class EventPublisher: Sendable {
+    private struct State {
+        var subscribers: [Int: AsyncStream<CheckpointEvent>.Continuation] = [:]
+        var nextSubscriber = 0
+        var isFinished = false
+    }
+
+    /// Events that a subscriber may be behind.
+    static let bufferedMax = 1024
+    private let state = Monitor(State())
+
+    deinit { finish() }
+
+    /// All events from now on.
+    func subscribe() -> AsyncStream<CheckpointEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: CheckpointEvent.self, bufferingPolicy: .bufferingNewest(Self.bufferedMax))
+        let number: Int? = state.withLock { state in
+            if state.isFinished { return nil }
+            defer { state.nextSubscriber += 1 }
+            state.subscribers[state.nextSubscriber] = continuation
+            return state.nextSubscriber
+        }
+        guard let number else {
+            continuation.finish()
+            return stream
+        }
+        continuation.onTermination = { [weak self] _ in self?.unsubscribe(number) }
+        return stream
+    }
+
+    private func unsubscribe(_ number: Int) { _ = state.withLock { $0.subscribers.removeValue(forKey: number) } }
+
+    func publish(_ event: CheckpointEvent) {
+        // A stream may end while it is given an event, and then unsubscribes: not under the lock.
+        let subscribers = state.withLock { $0.subscribers }
+        for subscriber in subscribers.values { subscriber.yield(event) }
+    }
+
+    /// Ends every stream, once what it holds has been read.
+    func finish() {
+        let subscribers = state.withLock { state in
+            defer { (state.subscribers, state.isFinished) = ([:], true) }
+            return state.subscribers
+        }
+        for subscriber in subscribers.values { subscriber.finish() }
+    }
+
+    /// Streams that somebody still reads.
+    var subscriberCount: Int { state.withLock { $0.subscribers.count } }
+}

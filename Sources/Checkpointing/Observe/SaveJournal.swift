@@ -1,0 +1,51 @@
+internal import CheckpointStorage
+internal import CheckpointFormat
+internal import Foundation
+internal import Logging
+
+/// Tells the log what becomes of saves. Every line carries `step` and, of a save, `checkpoint`: the id that it has if it commits.
+struct SaveJournal: Sendable {
+    let logger: Logger
+
+    func started(_ operation: SaveOperation) {
+        logger.debug(
+            "save started", metadata: label(operation.ticket, ["bytes": "\(operation.plan.totalBytes)"]))
+    }
+
+    func captured(_ operation: SaveOperation) { logger.debug("save captured", metadata: timed(operation)) }
+
+    func durable(_ operation: SaveOperation) { logger.debug("save durable", metadata: timed(operation)) }
+
+    func committed(_ report: SaveReport) { logger.info("save committed", metadata: Self.metadata(report)) }
+
+    /// What a policy or a person has decided is no error.
+    func failed(_ ticket: SaveTicket, _ error: CheckpointError) {
+        let isDecided = error.code == .skipped || error.code == .cancelled
+        logger.log(
+            level: isDecided ? .notice : .error, "save of step \(ticket.step) failed: \(error)",
+            metadata: label(ticket, ["code": "\(error.code.rawValue)"]))
+    }
+
+    func warning(_ message: String) { logger.warning("\(message)") }
+
+    private func timed(_ operation: SaveOperation) -> Logger.Metadata {
+        label(operation.ticket, ["seconds": "\(Self.seconds(operation.age))"])
+    }
+
+    private func label(_ ticket: SaveTicket, _ more: Logger.Metadata) -> Logger.Metadata {
+        more.merging(["step": "\(ticket.step)", "checkpoint": "\(ticket.id)"]) { $1 }
+    }
+
+    private static func metadata(_ report: SaveReport) -> Logger.Metadata {
+        [
+            "step": "\(report.step)", "checkpoint": "\(report.id)", "bytes": "\(report.logicalBytes)",
+            "stored_bytes": "\(report.storedBytes)", "ratio": "\(rounded(report.ratio))",
+            "seconds": "\(seconds(report.timeToCommitted))", "gb_per_s": "\(rounded(report.bytesPerSecond / 1e9))",
+            "stall_seconds": "\(seconds(report.stallSubmit + report.stallFence + report.stallBackpressure))",
+        ]
+    }
+
+    private static func rounded(_ value: Double) -> String { String(format: "%.3f", value) }
+
+    private static func seconds(_ duration: Duration) -> String { String(format: "%.6f", duration / .seconds(1)) }
+}

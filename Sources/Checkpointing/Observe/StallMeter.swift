@@ -1,0 +1,57 @@
+internal import CheckpointStorage
+
+/// How long the trainer's thread has waited for one save. A wait that is still going on counts as far as it has come: a small save may
+/// be committed before `save` has returned.
+struct StallMeter {
+    enum Kind {
+        case submit
+        case fence
+    }
+
+    private var total = StallReport()
+    private var running: (kind: Kind, since: ContinuousClock.Instant)?
+    /// A fence may be passed inside `save`; it is part of the submit.
+    private var depth = 0
+
+    /// `save` was called, and had to wait until the save could be submitted.
+    mutating func begin(submitted: ContinuousClock.Instant, called: ContinuousClock.Instant) {
+        total.backpressure += submitted - called
+        begin(.submit, at: submitted)
+    }
+
+    mutating func begin(_ kind: Kind, at now: ContinuousClock.Instant) {
+        depth += 1
+        if depth == 1 { running = (kind, now) }
+    }
+
+    /// Part of the fence that is being passed was time spent waiting for the disk.
+    mutating func move(toBackpressure duration: Duration) {
+        guard case (.fence, let since)? = running else { return }
+        total.backpressure += duration
+        running = (.fence, since + duration)
+    }
+
+    /// A wait that is over, of a thread that is in no other.
+    mutating func add(fence: Duration, backpressure: Duration) {
+        total.fence += fence
+        total.backpressure += backpressure
+    }
+
+    mutating func end(at now: ContinuousClock.Instant) {
+        precondition(depth > 0, "the end of a wait that has not begun")
+        depth -= 1
+        guard depth == 0 else { return }
+        total = report(at: now)
+        running = nil
+    }
+
+    func report(at now: ContinuousClock.Instant) -> StallReport {
+        var report = total
+        switch running {
+        case (.submit, let since)?: report.submit += now - since
+        case (.fence, let since)?: report.fence += now - since
+        case nil: break
+        }
+        return report
+    }
+}

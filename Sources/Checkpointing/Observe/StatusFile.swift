@@ -1,0 +1,107 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+package import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import Foundation
+internal import SystemPackage
+
+/// Tells other processes what this one is doing, in a file that is written over at most four times a second, by threads that the trainer
+/// does not wait for, and is never synced (Formats/store-layout.md, Status). It allocates nothing while blocks are written.
+final class StatusFile: Sendable {
+    private struct State {
+        var status: SaveStatus
+        var buffer = [UInt8](repeating: 0, count: SaveStatus.bytes)
+        var written: ContinuousClock.Instant?
+        /// Nil once it is closed, or could not be written.
+        var file: (any WritableFile)?
+    }
+
+    private static let interval = Duration.milliseconds(250)
+    private let path: FilePath
+    private let state: Monitor<State>
+
+    /// Nil if there can be no such file: nothing depends on it.
+    init?(_ directories: StoreDirectories, run: RunID) {
+        path = directories.staging.appending("\(run).status")
+        // Without it nobody can watch; that is all.
+        guard let file = try? POSIXFileSystem(usesDirectIO: false).create(path) else { return nil }
+        var status = SaveStatus(run: run)
+        (status.process, status.machine) = (Int(ProcessInfo.processInfo.processIdentifier), Machine.identity)
+        state = Monitor(State(status: status, file: file))
+        write { StallReport() }
+    }
+
+    deinit { close() }
+
+    /// What is left over after a crash is removed by the next recovery.
+    func close() {
+        let file = state.withLock { state in
+            defer { state.file = nil }
+            return state.file
+        }
+        guard let file else { return }
+        file.close()
+        try? POSIXFileSystem().remove(path)  // or the next recovery does
+    }
+
+    /// - Parameter stall: of the trainer so far; asked for only if the file is due.
+    func observe(_ event: CheckpointEvent, stall: () -> StallReport) {
+        var isTrainers = false
+        state.withLock { state in
+            if case .started = event { isTrainers = true }
+            state.status.observe(event)
+        }
+        // The trainer's own thread is not kept for it.
+        if !isTrainers { write(stall) }
+    }
+
+    private func write(_ stall: () -> StallReport) {
+        let now = ContinuousClock.now
+        let isDue = state.withLock { state in
+            guard state.file != nil, state.written.map({ now - $0 >= Self.interval }) ?? true else { return false }
+            state.written = now
+            return true
+        }
+        guard isDue else { return }
+        let stall = stall()
+        state.withLock { state in
+            state.status.updated = Clock.milliseconds
+            state.status.stall = (stall.submit + stall.fence + stall.backpressure).microseconds
+            state.status.encode(into: &state.buffer, digest: Hashing.digest)
+            // What cannot be written now is tried again at the next event.
+            try? state.file?.write(state.buffer, at: 0)
+        }
+    }
+}
+
+extension SaveStatus {
+    /// What an event changes; the last save asked for is the one shown.
+    package mutating func observe(_ event: CheckpointEvent) {
+        switch event {
+        case .started(let step, let id):
+            (self.step, self.id, phase, started) = (step, id, .capturing, Clock.milliseconds)
+            (written, total) = (0, 0)
+        case .progress(let step, let written, let total) where step == self.step: (self.written, self.total) = (written, total)
+        case .captured(let step) where step == self.step: phase = .captured
+        case .durable(let step) where step == self.step: phase = .durable
+        case .committed(let report): committed(report)
+        case .failed(let step, _):
+            failedCount += 1
+            if step == self.step { phase = .failed }
+        case .progress, .captured, .durable, .warning: break
+        }
+    }
+
+    private mutating func committed(_ report: SaveReport) {
+        committedCount += 1
+        (lastStep, lastBytes, lastNewBytes) = (report.step, report.logicalBytes, report.newBytes)
+        lastDuration = report.timeToCommitted.microseconds
+        lastStall = (report.stallSubmit + report.stallFence + report.stallBackpressure).microseconds
+        if report.step == step { phase = .committed }
+    }
+}
+
+extension Duration {
+    fileprivate var microseconds: Int { Int(self / .microseconds(1)) }
+}

@@ -1,0 +1,59 @@
+internal import CheckpointStorage
+internal import CheckpointFormat
+
+/// The text of a trace file (Formats/trace.md).
+struct TraceFile {
+    var processID: Int
+    var processName: String
+    var run: RunID
+    /// Names of the threads.
+    var lanes: [String]
+    var spans: [TraceRecorder.Span]
+    var droppedSpans: Int
+    /// When the clock of the file was zero.
+    var origin: ContinuousClock.Instant
+
+    /// JSON, one event a line.
+    var text: [UInt8] {
+        var text = Array("{\"displayTimeUnit\":\"ms\",\"otherData\":".utf8) + otherData.text
+        text += Array(",\"traceEvents\":[\n".utf8) + process.text
+        for (lane, thread) in lanes.enumerated() { text += separator + name("thread_name", thread, lane: lane).text }
+        for span in spans { text += separator + event(span).text }
+        return text + Array("\n]}\n".utf8)
+    }
+
+    private let separator = Array(",\n".utf8)
+
+    private var otherData: JSONValue {
+        .object([
+            .init("writer", .string(Version.writer)), .init("run", .hex(run)), .init("dropped_spans", .count(droppedSpans)),
+        ])
+    }
+
+    /// Viewers take thread 0 for the idle one.
+    private func thread(_ lane: Int) -> Int { lane + 1 }
+
+    private var process: JSONValue { name("process_name", processName, lane: 0) }
+
+    private func name(_ kind: String, _ name: String, lane: Int) -> JSONValue {
+        .object([
+            .init("name", .string(kind)), .init("ph", .string("M")), .init("pid", .count(processID)), .init("tid", .count(thread(lane))),
+            .init("args", .object([.init("name", .string(name))])),
+        ])
+    }
+
+    private func event(_ span: TraceRecorder.Span) -> JSONValue {
+        .object([
+            .init("name", .string(span.name.description)), .init("ph", .string("X")), .init("pid", .count(processID)),
+            .init("tid", .count(thread(span.lane))), .init("ts", .number(microseconds(span.began - origin))),
+            .init("dur", .number(microseconds(span.ended - span.began))), .init("args", .object(arguments(span.detail))),
+        ])
+    }
+
+    private func arguments(_ detail: TraceRecorder.Detail) -> [JSONValue.Member] {
+        let all = [("step", detail.step), ("block", detail.block), ("bytes", detail.bytes)]
+        return all.compactMap { name, value in value.map { .init(name, .count($0)) } }
+    }
+
+    private func microseconds(_ duration: Duration) -> Double { duration / .nanoseconds(1) / 1000 }
+}

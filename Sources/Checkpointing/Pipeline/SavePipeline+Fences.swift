@@ -1,0 +1,100 @@
+internal import CheckpointStorage
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+
+/// What threads outside the pipeline do to have state captured before it changes.
+extension SavePipeline {
+    /// Returns when nothing of `group` is left to capture, helping to capture it. Of everything, if nil.
+    /// - Parameters:
+    ///   - policy: whether saves that wait for the disk are waited for.
+    ///   - whileWaiting: called with true before this thread first has to wait for others, and then with false at the end.
+    /// - Returns: time spent waiting for arena slots, that is, for the disk.
+    func passFence(
+        _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
+    ) -> Duration {
+        let fence: (id: Int, charged: SaveOperation)? = state.withLock { state in
+            guard let last = state.flying.last, !state.machine.isReleased else { return nil }
+            if policy == .replacePending {
+                for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
+            }
+            let charged = state.flying.last { $0.failure == nil } ?? last
+            return (state.machine.beginFence(group), charged.operation)
+        }
+        guard let (fence, charged) = fence else { return .zero }
+        let began = configuration.trainer.begin()
+        charged.results.withLock { $0.stall.begin(.fence, at: .now) }
+        defer {
+            state.withLock { $0.machine.endFence(fence) }
+            charged.results.withLock { $0.stall.end(at: .now) }
+            configuration.trainer.end("fence", since: began, step: charged.ticket.step)
+        }
+        var backpressure = Duration.zero
+        var hasWaited = false
+        while let (job, operation, arena) = nextJob(
+            atFence: fence, charged, &backpressure,
+            beforeWaiting: {
+                if !hasWaited { whileWaiting(true) }
+                hasWaited = true
+            })
+        {
+            capture(job, operation, arena, configuration.trainer, isFenced: true)
+        }
+        if hasWaited { whileWaiting(false) }
+        return backpressure
+    }
+
+    /// Captures one certain block on this thread, unless it is out or another thread is at it.
+    /// - Returns: time spent waiting for an arena slot, that is, for the disk.
+    func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
+        let began = ContinuousClock.now
+        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.operation }
+        var wasFull = false
+        let step = state.waitFor { state -> State.Step? in
+            if !state.machine.slots.hasFree { wasFull = true }
+            return state.machine.nextStep(for: block, of: flight).map { state.step($0) }
+        }
+        let backpressure = wasFull ? .now - began : Duration.zero
+        if let (job, operation, arena) = step.work { capture(job, operation, arena, lane, isFenced: true) }
+        charged?.results.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
+        return backpressure
+    }
+
+    /// Something to do at a fence; nil: pass.
+    private func nextJob(
+        atFence fence: Int, _ charged: SaveOperation, _ backpressure: inout Duration, beforeWaiting: () -> Void
+    ) -> (PipelineStateMachine.Job, SaveOperation, StagingArena)? {
+        if let step = state.withLock({ $0.step(atFence: fence) }) { return step.work }
+        let began = ContinuousClock.now
+        var wasFull = false
+        beforeWaiting()
+        let step = state.waitFor { state in
+            if !state.machine.slots.hasFree { wasFull = true }
+            return state.step(atFence: fence)
+        }
+        if wasFull {
+            let waited = ContinuousClock.now - began
+            backpressure += waited
+            charged.results.withLock { $0.stall.move(toBackpressure: waited) }
+            configuration.trainer.end("backpressure", since: began, step: charged.ticket.step)
+        }
+        return step.work
+    }
+}
+
+extension SavePipeline.State {
+    fileprivate struct Step {
+        /// Nil: pass.
+        var work: (PipelineStateMachine.Job, SaveOperation, StagingArena)?
+    }
+
+    /// What a thread that waits at a fence should do; nil: wait.
+    fileprivate mutating func step(atFence fence: Int) -> Step? { machine.nextStep(atFence: fence).map(step) }
+
+    fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {
+        switch step {
+        case .pass: Step(work: nil)
+        case .capture(let job): Step(work: (job, flying[index(of: job.flight)].operation, arena))
+        }
+    }
+}

@@ -1,0 +1,316 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+
+/// The memory of saving, and what its threads do: carries out what `PipelineStateMachine` decides.
+final class SavePipeline: Sendable {
+    /// What becomes of a save; called on the pipeline's threads.
+    struct Outcome: Sendable {
+        var captured: @Sendable (SaveOperation) -> Void
+        var written: @Sendable (SaveOperation, _ bytes: Int) -> Void
+        /// Why no save in flight can be trusted, if that is so; asked before each commit.
+        var distrust: @Sendable (SaveOperation) -> CheckpointError?
+        var commit: @Sendable (SaveOperation) throws -> Void
+        var failed: @Sendable (SaveOperation, CheckpointError) -> Void
+        /// The save was committed, and the next may be under way.
+        var ended: @Sendable () -> Void
+    }
+
+    /// How the pipeline is laid out.
+    struct Configuration {
+        var chunkBytes: Int
+        var slotCount: Int
+        /// Workers, each of which holds one more slot if blocks are encoded.
+        var workers: Int
+        var encodes: Bool
+        var streams: Bool
+        var bytesPerSecond: Int?
+        /// Where the trainer's thread records what it does.
+        var trainer = TraceLane.none
+
+        var spareCount: Int { encodes ? workers : 0 }
+
+        init(_ options: CheckpointerOptions, encodes: Bool) {
+            chunkBytes = options.chunkBytes
+            slotCount = max(options.arenaBytes / options.chunkBytes, 1)
+            workers = options.workers
+            self.encodes = encodes
+            streams = options.mechanisms.streams
+            bytesPerSecond = options.bytesPerSecond
+        }
+    }
+
+    struct State {
+        struct Flying {
+            var flight: Int
+            var operation: SaveOperation
+            var failure: CheckpointError?
+        }
+
+        var machine: PipelineStateMachine
+        var flying: [Flying] = []
+        var arena: StagingArena
+
+        func index(of flight: Int) -> Int {
+            guard let index = flying.firstIndex(where: { $0.flight == flight }) else { preconditionFailure("no save \(flight)") }
+            return index
+        }
+    }
+
+    let configuration: Configuration
+    let state: Monitor<State>
+    private let outcome: Outcome
+
+    /// - Throws: `OutOfMemory` if the system refuses the arena.
+    init(_ configuration: Configuration, outcome: Outcome) throws(OutOfMemory) {
+        self.configuration = configuration
+        self.outcome = outcome
+        let machine = PipelineStateMachine(
+            slotCount: configuration.slotCount, spareCount: configuration.spareCount, streams: configuration.streams)
+        let arena = try Self.arena(configuration)
+        state = Monitor(
+            State(machine: machine, arena: arena), channels: 1 + PipelineStateMachine.Role.allCases.count
+        ) { state in
+            var channels: Monitor<State>.Channels = 0
+            for role in PipelineStateMachine.Role.allCases where state.machine.hasWork(for: role) { channels |= 1 << role.channel }
+            return channels
+        }
+    }
+
+    private static func arena(_ configuration: Configuration) throws(OutOfMemory) -> StagingArena {
+        try StagingArena(
+            slotBytes: configuration.chunkBytes, slotCount: configuration.slotCount + configuration.spareCount)
+    }
+
+    var isIdle: Bool { state.withLock { $0.machine.isIdle } }
+    var arenaHighWaterBytes: Int { state.withLock { $0.machine.slots.highWaterMark } * configuration.chunkBytes }
+
+    func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
+
+    /// Waits until no save in flight needs the trainer's memory any more.
+    func waitUntilReleased() { state.waitFor { $0.machine.isReleased ? () : nil } }
+
+    /// Takes other memory for the next save; nothing may be in flight.
+    func replaceArena() throws(OutOfMemory) {
+        // The old one goes first, lest both be there at once.
+        let nothing = try StagingArena(slotBytes: Limits.pageBytes, slotCount: 1)
+        state.withLock { $0.arena = nothing }
+        let arena = try Self.arena(configuration)
+        state.withLock { state in
+            precondition(state.machine.isIdle)
+            state.arena = arena
+        }
+    }
+
+    // MARK: Saves
+
+    /// - Returns: the flight's id.
+    @discardableResult
+    func begin(_ operation: SaveOperation, layout: SegmentLayout) -> Int {
+        let plan = operation.plan
+        let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.unit, $0.lane) }, groupCount: plan.unitCount)
+        let flight = Flight.Plan(
+            snapshot: snapshot, groupIndex: plan.unitIndex, layout: layout, isPlacedEarly: !operation.encoder.needsSpare,
+            hasObjects: !operation.frozenObjects.isEmpty)
+        return state.withLock { state in
+            let id = state.machine.begin(flight)
+            state.flying.append(State.Flying(flight: id, operation: operation))
+            return id
+        }
+    }
+
+    /// Waits, or makes room, until another save may begin.
+    /// - Throws: code `skipped`, if the policy does not let it begin.
+    func admit(step: Int, _ policy: CheckpointerOptions.Backpressure) throws(CheckpointError) {
+        let began = configuration.trainer.begin()
+        var hasWaited = false
+        defer { if hasWaited { configuration.trainer.end("backpressure", since: began, step: step) } }
+        let isAdmitted = state.waitFor { state -> Bool? in
+            switch state.machine.admission(policy) {
+            case .wait:
+                hasWaited = true
+                return nil
+            case .refuse: return false
+            case .begin(let instead):
+                for flight in instead { self.giveUp(&state, flight, for: "step \(step)") }
+                return true
+            }
+        }
+        guard isAdmitted else {
+            throw CheckpointError(.skipped, "step \(step) is not saved: an earlier save is still being written")
+        }
+    }
+
+    func giveUp(_ state: inout State, _ flight: Int, for successor: String) {
+        let step = state.flying[state.index(of: flight)].operation.ticket.step
+        fail(&state, flight, CheckpointError(.skipped, "step \(step) is not saved: the disk was busy, and it gave way to \(successor)"))
+    }
+
+    func close() { state.withLock { $0.machine.close() } }
+
+    /// Fails the save of `ticket` if it is still in flight.
+    func cancel(_ ticket: SaveTicket) {
+        state.withLock { state in
+            guard let flying = state.flying.first(where: { $0.operation.ticket === ticket }) else { return }
+            fail(&state, flying.flight, CheckpointError(.cancelled, "the save of step \(ticket.step) was cancelled"))
+        }
+    }
+
+    /// Fails every save in flight that is not being committed already.
+    func failAll(_ error: CheckpointError) {
+        state.withLock { state in for flying in state.flying { fail(&state, flying.flight, error) } }
+    }
+
+    private func fail(
+        _ state: inout State, _ flight: Int, _ error: CheckpointError, holding job: PipelineStateMachine.Job? = nil
+    ) {
+        let index = state.index(of: flight)
+        if state.flying[index].failure == nil { state.flying[index].failure = error }
+        state.machine.failed(flight: flight, holding: job)
+        let operation = state.flying[index].operation
+        operation.protection?.letGo(of: operation.ticket.id)
+    }
+
+    // MARK: Actions
+
+    /// The body of a thread.
+    func work(as role: PipelineStateMachine.Role, spare: Int? = nil, lane: TraceLane = .none) {
+        var spare = spare
+        var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
+        while true {
+            let (action, operation, arena) = state.waitFor(on: role.channel) { state in
+                state.machine.nextAction(for: role).map { action in
+                    (action, action.flight.map { state.flying[state.index(of: $0)].operation }, state.arena)
+                }
+            }
+            guard let operation else { return }
+            if case .write(let job) = action {
+                pause(limiter.delay(before: operation.plan.blocks[job.block].bytes, now: .now), job.flight)
+            }
+            let began = lane.begin()
+            defer { lane.end(action, operation, since: began) }
+            switch action {
+            case .capture(let job): capture(job, operation, arena, lane, isFenced: false)
+            case .encode(let job): encode(job, operation, arena, &spare)
+            case .write(let job): write(job, operation, arena)
+            case .encodeObjects(let flight): encodeObjects(operation, flight)
+            case .commit(let flight): commit(operation, flight)
+            case .abandon(let flight): abandon(operation, flight)
+            case .stop: return
+            }
+        }
+    }
+
+    func capture(
+        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
+    ) {
+        let began = lane.begin()
+        var rawBytes = operation.plan.blocks[job.block].bytes
+        let failure = Self.failure("capture") {
+            rawBytes = try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
+        }
+        // Before anybody learns of it: what is shown must not reach into the update that waits for it.
+        lane.end("capture", job, operation, since: began)
+        let wasLast = state.withLock { state in
+            if let failure { fail(&state, job.flight, failure) }
+            return state.machine.finishedCapture(job, rawBytes: rawBytes)
+        }
+        if rawBytes == 0 { outcome.written(operation, operation.writtenBytes) }
+        if wasLast { outcome.captured(operation) }
+    }
+
+    private func encode(
+        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ spare: inout Int?
+    ) {
+        let (storedBytes, isInSpare) = operation.encode(
+            job.block, in: arena.region(ofSlot: job.slot), spare: spare.map(arena.region(ofSlot:)))
+        var job = job
+        // The block moves on in the spare slot, and leaves the one it was in.
+        if isInSpare, let used = spare { (spare, job.slot) = (job.slot, used) }
+        state.withLock { $0.machine.finishedEncoding(job, storedBytes: storedBytes) }
+    }
+
+    /// Lets time pass, unless the save fails in the meantime.
+    private func pause(_ duration: Duration, _ flight: Int) {
+        guard duration > .zero else { return }
+        state.waitFor(timeout: duration) { state in state.flying[state.index(of: flight)].failure.map { _ in } }
+    }
+
+    private func write(_ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena) {
+        guard let place = job.place else { preconditionFailure("block \(job.block) has no place") }
+        var written = 0
+        let failure = Self.failure("save") {
+            written = try operation.write(job.block, from: arena.region(ofSlot: job.slot), at: place)
+        }
+        state.withLock { state in
+            if let failure { fail(&state, job.flight, failure, holding: job) } else { state.machine.finishedWriting(job) }
+        }
+        if failure == nil { outcome.written(operation, written) }
+    }
+
+    private func encodeObjects(_ operation: SaveOperation, _ flight: Int) {
+        let writer = ObjectWriter(operation: operation, chunkBytes: configuration.chunkBytes) { bytes in
+            self.state.withLock { $0.machine.place(flight: flight, storedBytes: bytes) }
+        }
+        let failure = Self.failure("objects of step \(operation.ticket.step)") { try writer.run() }
+        state.withLock { state in
+            state.machine.finishedObjects(flight: flight)
+            if let failure { fail(&state, flight, failure) }
+        }
+    }
+
+    private func commit(_ operation: SaveOperation, _ flight: Int) {
+        operation.results.withLock { $0.arenaHighWaterBytes = arenaHighWaterBytes }
+        if let reason = outcome.distrust(operation) {
+            failAll(reason)
+            operation.writer.abandon()
+            outcome.failed(operation, reason)
+            return end(flight)
+        }
+        let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
+        // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
+        if let failure { outcome.failed(operation, failure) }
+        end(flight)
+        if failure == nil { outcome.ended() }
+    }
+
+    private func abandon(_ operation: SaveOperation, _ flight: Int) {
+        operation.writer.abandon()
+        let failure = state.withLock { $0.flying[$0.index(of: flight)].failure }
+        outcome.failed(operation, failure ?? CheckpointError(.io, "the save failed"))
+        end(flight)
+    }
+
+    private func end(_ flight: Int) {
+        state.withLock { state in
+            state.machine.ended(flight: flight)
+            state.flying.remove(at: state.index(of: flight))
+        }
+    }
+
+    private static func failure(_ action: @autoclosure () -> String, _ body: () throws -> Void) -> CheckpointError? {
+        do {
+            try body()
+            return nil
+        } catch { return CheckpointError(any: error, during: action()) }
+    }
+}
+
+extension PipelineStateMachine.Role {
+    /// The channel on which threads of this kind wait; 0 is for everybody outside the pipeline.
+    var channel: Int { rawValue + 1 }
+}
+
+extension PipelineStateMachine.Action {
+    /// The save that it is about.
+    var flight: Int? {
+        switch self {
+        case .capture(let job), .encode(let job), .write(let job): job.flight
+        case .encodeObjects(let flight), .commit(let flight), .abandon(let flight): flight
+        case .stop: nil
+        }
+    }
+}

@@ -1,0 +1,60 @@
+internal import CheckpointStorage
+internal import CheckpointIO
+
+/// The threads of a pipeline.
+final class ThreadCrew: Sendable {
+    private let pipeline: SavePipeline
+    private let niceness: Int32
+    private let threads = Monitor<(all: [WorkerThread], hasDeviceThreads: Bool)>(([], false))
+    /// Copies under way on each device while another is being hashed.
+    private static let deviceThreads = 2
+
+    /// Starts workers, the writer, and the thread for objects.
+    /// - Throws: `ThreadError`; those started are stopped again.
+    init(_ pipeline: SavePipeline, niceness: Int) throws(ThreadError) {
+        self.pipeline = pipeline
+        self.niceness = Int32(niceness)
+        do throws(ThreadError) {
+            for worker in 0..<pipeline.configuration.workers {
+                let spare = pipeline.configuration.encodes ? pipeline.configuration.slotCount + worker : nil
+                try start("ckpt-worker-\(worker)", as: .worker, spare: spare)
+            }
+            try start("ckpt-writer", as: .writer)
+            try start("ckpt-objects", as: .objects)
+        } catch {
+            pipeline.close()
+            join()
+            throw error
+        }
+    }
+
+    /// Starts the threads that copy from devices, if there are none yet.
+    func startDeviceThreads() throws(ThreadError) {
+        guard !threads.withLock({ $0.hasDeviceThreads }) else { return }
+        for index in 0..<Self.deviceThreads { try start("ckpt-device-\(index)", as: .device) }
+        threads.withLock { $0.hasDeviceThreads = true }
+    }
+
+    private func start(_ name: String, as role: PipelineStateMachine.Role, spare: Int? = nil) throws(ThreadError) {
+        let pipeline = pipeline
+        let lane = pipeline.configuration.trainer.recorder?.lane(named: name) ?? .none
+        // The writer hardly computes, and a background thread may have to wait for a core after every write.
+        let niceness = role == .writer ? nil : niceness
+        let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare, lane: lane) }
+        threads.withLock { $0.all.append(thread) }
+    }
+
+    /// Has the threads run like any other while somebody waits for them.
+    func setUrgent(_ isUrgent: Bool) {
+        threads.withLock { threads in for thread in threads.all { thread.setUrgent(isUrgent) } }
+    }
+
+    /// Waits until all have stopped; the pipeline must have been closed.
+    func join() {
+        let all = threads.withLock { threads in
+            defer { threads.all = [] }
+            return threads.all
+        }
+        for thread in all { thread.join() }
+    }
+}

@@ -1,0 +1,103 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+
+/// Chooses the level of a save when the trainer leaves it to the engine: the strongest that takes no more than half of the time between
+/// saves, or else the quickest. A plain value, fed with what earlier saves took; seconds and bytes.
+struct LevelChooser {
+    /// What one save took.
+    struct Observation {
+        var level: Compression
+        /// Of the blocks that were encoded.
+        var rawBytes = 0
+        var storedBytes = 0
+        /// Summed over the threads that encoded.
+        var encodeSeconds = 0.0
+        var writtenBytes = 0
+        var writeSeconds = 0.0
+    }
+
+    struct Choice: Equatable {
+        var level: Compression
+        /// For the report: what it is based on.
+        var reason: String
+    }
+
+    private struct Speed {
+        var ratio: Double
+        /// Of one thread.
+        var bytesPerSecond: Double
+    }
+
+    /// From the strongest to the quickest.
+    private static let levels: [Compression] = [.balanced, .fast, .none]
+    /// What is assumed of a level that has not been used yet, on a processor that has nothing else to do.
+    private static let assumed: [Compression: Speed] = [
+        .balanced: Speed(ratio: 1.22, bytesPerSecond: 2.2e9), .fast: Speed(ratio: 1.18, bytesPerSecond: 6e9),
+        .none: Speed(ratio: 1, bytesPerSecond: .infinity),
+    ]
+    /// The part of the time between saves that one may take.
+    static let share = 0.5
+
+    private let workers: Int
+    private var measured: [Compression: Speed] = [:]
+    /// How much slower than assumed encoding has been: the processor is the trainer's first.
+    private var slowness = 1.0
+    private var sinkBytesPerSecond: Double?
+    private var lastCall: Double?
+    /// Between the last two saves.
+    private(set) var window: Double?
+
+    init(workers: Int) { self.workers = workers }
+
+    /// A save is asked for at time `now`.
+    mutating func called(at now: Double) {
+        if let lastCall { window = now - lastCall }
+        lastCall = now
+    }
+
+    /// A save has been committed. What wrote or encoded too little to be measured says nothing.
+    mutating func observe(_ seen: Observation) {
+        if seen.writtenBytes > 1 << 20, seen.writeSeconds > 0 {
+            let speed = Double(seen.writtenBytes) / seen.writeSeconds
+            sinkBytesPerSecond = sinkBytesPerSecond.map { ($0 + speed) / 2 } ?? speed
+        }
+        guard seen.rawBytes > 1 << 20, seen.encodeSeconds > 0, let assumed = Self.assumed[seen.level], seen.level != .none else { return }
+        let speed = Speed(
+            ratio: Double(seen.rawBytes) / Double(max(seen.storedBytes, 1)), bytesPerSecond: Double(seen.rawBytes) / seen.encodeSeconds)
+        measured[seen.level] = speed
+        slowness = assumed.bytesPerSecond / speed.bytesPerSecond
+    }
+
+    private func speed(of level: Compression) -> Speed {
+        if let known = measured[level] { return known }
+        var speed = Self.assumed[level] ?? Speed(ratio: 1, bytesPerSecond: .infinity)
+        speed.bytesPerSecond /= max(slowness, 1)
+        return speed
+    }
+
+    /// How long a save of `bytes` would take: encoding and writing go on side by side.
+    private func seconds(_ level: Compression, _ bytes: Double, _ sink: Double) -> Double {
+        let speed = speed(of: level)
+        return max(bytes / speed.bytesPerSecond / Double(workers), bytes / speed.ratio / sink)
+    }
+
+    /// - Parameter bytes: expected to be encoded.
+    func choose(bytes: Int) -> Choice {
+        guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "the first save: nothing is measured yet") }
+        let times = Self.levels.map { (level: $0, seconds: seconds($0, Double(bytes), sink)) }
+        let measured = "\(Self.text(Double(bytes) / 1e9)) GB, sink \(Self.text(sink / 1e9)) GB/s"
+        if let window, let fitting = times.first(where: { $0.seconds <= window * Self.share }) {
+            let why = "\(Self.text(fitting.seconds)) s expected, \(Self.text(window)) s between saves"
+            return Choice(level: fitting.level, reason: "\(measured): \(why)")
+        }
+        guard let quickest = times.min(by: { $0.seconds < $1.seconds }) else { preconditionFailure("there are levels") }
+        return Choice(level: quickest.level, reason: "\(measured): \(Self.text(quickest.seconds)) s expected is the quickest")
+    }
+
+    /// Two decimals, without Foundation's formats.
+    private static func text(_ value: Double) -> String {
+        let hundredths = Int((value * 100).rounded())
+        let rest = hundredths % 100
+        return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest)"
+    }
+}

@@ -1,0 +1,13 @@
+internal import CheckpointStorage
+internal import CheckpointIO
+
+/// Refuses an arena that the machine has no memory for, before the kernel has to end a process to find some.
+enum MemoryPreflight {
+    static func check(_ options: CheckpointerOptions) throws(CheckpointError) {
+        let needed = max(options.arenaBytes, options.chunkBytes)
+        guard let available = SystemMemory.availableBytes, available < needed else { return }
+        throw CheckpointError(
+            .outOfMemory, "the staging arena needs \(needed) bytes and the machine has \(available) available",
+            remedy: "Lower arenaBytes; one chunk is enough, and training then waits for the disk more often")
+    }
+}

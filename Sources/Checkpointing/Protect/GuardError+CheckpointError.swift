@@ -1,0 +1,8 @@
+internal import CheckpointGuard
+internal import CheckpointStorage
+
+extension GuardError: CheckpointErrorConvertible {
+    package func checkpointError(during action: String) -> CheckpointError {
+        CheckpointError(.unsupported, "\(action): \(self)", remedy: "Or choose capture: .fenced")
+    }
+}

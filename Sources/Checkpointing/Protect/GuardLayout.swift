@@ -1,0 +1,92 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointGuard
+internal import CheckpointState
+
+/// How a state is protected while it is captured: which of its pages are guarded, and copies of everything that cannot be. Made once and
+/// kept as long as the state lies where it lies.
+final class GuardLayout: Sendable {
+    let plan: CapturePlan
+    let map: GuardMap
+    private let addresses: [Range<UInt>?]
+    private let fragments: [GuardMap.Fragment]
+    /// Where in `copies` each fragment lies.
+    private let offsets: [Int]
+    private let fragmentsOfChunk: [Int: [Int]]
+    private let copies: AlignedBuffer
+
+    /// - Parameter sharesPages: as `GuardMap.init`.
+    /// - Throws: `OutOfMemory`.
+    init(_ plan: CapturePlan, _ tensors: [TensorItem], sharesPages: Bool) throws(OutOfMemory) {
+        self.plan = plan
+        addresses = tensors.map(\.view.addresses)
+        var pieces: [GuardMap.Piece] = []
+        var scattered: [GuardMap.Fragment] = []
+        for (row, chunk) in plan.chunks.enumerated() {
+            if let tensor = addresses[chunk.tensor] {
+                let first = tensor.lowerBound + UInt(chunk.range.lowerBound)
+                let piece = first..<first + UInt(chunk.range.count)
+                pieces.append(.init(addresses: piece, tensor: chunk.tensor, chunk: row, block: chunk.block))
+            } else {
+                // A tensor that lies in many pieces is copied as a whole.
+                scattered.append(.init(chunk: row, range: 0..<chunk.range.count))
+            }
+        }
+        map = GuardMap(pieces, sharesPages: sharesPages)
+        fragments = map.fragments + scattered
+        var end = 0
+        offsets = fragments.map { fragment in
+            defer { end += fragment.range.count }
+            return end
+        }
+        fragmentsOfChunk = Dictionary(grouping: fragments.indices) { [fragments] in fragments[$0].chunk }
+        copies = try AlignedBuffer(count: max(end, 1), hugePages: end >= 2 << 20)
+    }
+
+    /// Whether this is the layout of a state with such a plan and such tensors.
+    func fits(_ plan: CapturePlan, _ tensors: [TensorItem]) -> Bool {
+        plan.isSame(as: self.plan) && addresses.elementsEqual(tensors.lazy.map(\.view.addresses))
+    }
+
+    /// The state's bytes that are copied, in proportion to all of them the price of its not lying on pages of its own.
+    var copiedBytes: Int { fragments.reduce(0) { $0 + $1.range.count } }
+
+    private func copy(_ index: Int) -> MemoryRegion {
+        copies.region[offsets[index]..<offsets[index] + fragments[index].range.count]
+    }
+
+    /// Copies what cannot be guarded, as it is now; on a device, as it is when what the trainer has submitted so far is done.
+    func freeze(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool = { _ in true }) throws(DeviceError) {
+        try tensors.orderCopiesAfterTrainer()
+        for (index, fragment) in fragments.enumerated() where isWanted(fragment.chunk) {
+            _ = try tensors[plan.chunks[fragment.chunk].tensor].view.capture(bytes(of: fragment), to: copy(index))
+        }
+    }
+
+    /// Bytes of the tensor that a fragment is.
+    private func bytes(of fragment: GuardMap.Fragment) -> Range<Int> {
+        let start = plan.chunks[fragment.chunk].range.lowerBound
+        return start + fragment.range.lowerBound..<start + fragment.range.upperBound
+    }
+
+    /// Puts the copied bytes of a chunk in their place in `region`, which holds the chunk.
+    /// - Returns: whether there are any.
+    func restoreFrozen(_ chunk: Int, in region: MemoryRegion) -> Bool {
+        guard let indices = fragmentsOfChunk[chunk] else { return false }
+        for index in indices { region[fragments[index].range].copy(from: copy(index)) }
+        return true
+    }
+
+    /// Chunks whose bytes are no longer those that were copied.
+    func changedSinceFrozen(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool) throws -> [Int] {
+        try tensors.orderCopiesAfterTrainer()
+        let largest = fragments.map(\.range.count).max() ?? 0
+        let now = try AlignedBuffer(count: max(largest, 1), hugePages: false).region
+        return try fragments.indices.filter { index in
+            let fragment = fragments[index]
+            guard isWanted(fragment.chunk) else { return false }
+            let hash = try tensors[plan.chunks[fragment.chunk].tensor].view.capture(bytes(of: fragment), to: now)
+            return hash != copy(index).hash128
+        }.map { fragments[$0].chunk }
+    }
+}

@@ -1,0 +1,169 @@
+internal import CheckpointStorage
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointGuard
+internal import CheckpointIO
+internal import CheckpointState
+
+/// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and a write that comes earlier is held until
+/// they are. The trainer calls no fence.
+final class GuardedCapture: Sendable {
+    private struct Current {
+        let save: CheckpointID
+        var layout: GuardLayout
+        /// The save in the pipeline, once it has begun.
+        var flight: Int?
+        var isCaptured: [Bool]
+    }
+
+    private struct State {
+        /// The layout whose pages are registered with the kernel.
+        var registered: GuardLayout?
+        /// What is protected now.
+        var current: Current?
+        /// Threads that are letting writes through. What they do was decided for the save before, so the next one's protection waits.
+        var releasing = 0
+    }
+
+    private let state = Monitor(State())
+    /// Set once; the guard calls back into this object, which must therefore not own it alone.
+    private let memory = Monitor<WriteGuard?>(nil)
+    private let pipeline: SavePipeline
+    private let lane: TraceLane
+    private let beforeRelease: (@Sendable () -> Void)?
+    /// Told how long a write was held, and how much of that was for the disk.
+    private let held: @Sendable (_ time: Duration, _ backpressure: Duration) -> Void
+
+    /// - Throws: `GuardError`, if the kernel or the process's privileges do not allow it.
+    init(
+        _ pipeline: SavePipeline, beforeRelease: (@Sendable () -> Void)? = nil, held: @escaping @Sendable (Duration, Duration) -> Void
+    ) throws {
+        self.pipeline = pipeline
+        lane = pipeline.configuration.trainer.recorder?.lane(named: "ckpt-guard") ?? .none
+        self.beforeRelease = beforeRelease
+        self.held = held
+        let memory = try WriteGuard { [unowned self] address in self.hold(address) }
+        self.memory.withLock { $0 = memory }
+    }
+
+    /// Lets every write through from now on. No save may be in flight.
+    func close() {
+        let memory = memory.withLock { memory in
+            defer { memory = nil }
+            return memory
+        }
+        memory?.close()
+    }
+
+    // MARK: Saving
+
+    /// Protects the state. The trainer must not change it before this has returned, and `begun` is called soon after.
+    func protect(_ operation: SaveOperation) throws {
+        guard let memory = memory.withLock({ $0 }) else { return }
+        let layout = try layout(operation, memory)
+        let blocks = operation.plan.blocks.count
+        state.waitFor { state -> Void? in
+            guard state.releasing == 0 else { return nil }
+            state.current = Current(save: operation.ticket.id, layout: layout, isCaptured: [Bool](repeating: false, count: blocks))
+            return ()
+        }
+        operation.protection = self
+        do {
+            try memory.protect(layout.map.pages)
+            try layout.freeze(operation.inventory.tensors)
+        } catch {
+            letGo(of: operation.ticket.id)
+            throw error
+        }
+    }
+
+    func begun(flight: Int) { state.withLock { $0.current?.flight = flight } }
+
+    private func layout(_ operation: SaveOperation, _ memory: WriteGuard) throws -> GuardLayout {
+        let tensors = operation.inventory.tensors
+        if let device = tensors.lazy.compactMap({ $0.view.memory.device }).first {
+            throw CheckpointError(
+                .misuse, "memory of \(device.name) cannot be guarded", remedy: "Capture it with fences (capture: .fenced)")
+        }
+        let known = state.withLock { $0.registered }
+        if let known, known.fits(operation.plan, tensors) { return known }
+        let layout = try GuardLayout(operation.plan, tensors, sharesPages: true)
+        if let known { memory.unregister(known.map.pages) }
+        state.withLock { $0.registered = nil }
+        try memory.register(layout.map.pages)
+        state.withLock { $0.registered = layout }
+        return layout
+    }
+
+    // MARK: Capturing
+
+    /// Puts the bytes that are not guarded in their place in a captured chunk.
+    /// - Returns: whether there are any.
+    func restoreFrozen(_ chunk: Int, in region: MemoryRegion) -> Bool {
+        state.withLock { $0.current?.layout }?.restoreFrozen(chunk, in: region) ?? false
+    }
+
+    /// A block is out: lets writes to its pages through, as far as no other block needs them.
+    func captured(_ block: Int) {
+        release { state in
+            state.current?.isCaptured[block] = true
+            guard let current = state.current else { return [] }
+            return current.layout.map.pagesOut(after: block) { current.isCaptured[$0] }
+        }
+    }
+
+    /// A save has failed, and its pages are protected no more. The next save's are: it may have begun while this one was being written.
+    func letGo(of save: CheckpointID) {
+        release { state in
+            guard let current = state.current, current.save == save else { return [] }
+            state.current = nil
+            return current.layout.map.pages
+        }
+    }
+
+    /// Lets writes to pages through. No save begins between the decision and the deed, which would open pages of its own.
+    private func release(_ decide: (inout State) -> [PageRange]) {
+        let pages = state.withLock { state in
+            state.releasing += 1
+            return decide(&state)
+        }
+        defer { state.withLock { $0.releasing -= 1 } }
+        guard !pages.isEmpty, let memory = memory.withLock({ $0 }) else { return }
+        beforeRelease?()
+        for range in pages { memory.release(range) }
+    }
+
+    // MARK: Held writes
+
+    /// Somebody writes to a page that is still protected. Called on the guard's thread, which captures what is on the page.
+    private func hold(_ address: UInt) {
+        let (began, span) = (ContinuousClock.now, lane.begin())
+        defer { lane.end("hold", since: span) }
+        var backpressure = Duration.zero
+        if let (layout, flight) = protection() {
+            for block in layout.map.blocks(onPageOf: address) { backpressure += pipeline.captureNow(block, of: flight, lane: lane) }
+        }
+        releaseIfOut(address)
+        held(.now - began, backpressure)
+    }
+
+    /// What is protected by which save; waits until a save that is just beginning has begun.
+    private func protection() -> (GuardLayout, Int)? {
+        state.waitFor { state -> (GuardLayout, Int)?? in
+            guard let current = state.current else { return .some(nil) }
+            return current.flight.map { (current.layout, $0) }
+        }
+    }
+
+    /// Wakes whoever waits for a page that is out already: it may have been released just before he began to wait. A block that another
+    /// thread is capturing is released by that thread.
+    private func releaseIfOut(_ address: UInt) {
+        let start = address / PageRange.pageSize * PageRange.pageSize
+        release { state in
+            let isOut = state.current.map { current in
+                current.layout.map.blocks(onPageOf: address).allSatisfy { current.isCaptured[$0] }
+            }
+            return isOut ?? true ? [PageRange(start: start, end: start + PageRange.pageSize)] : []
+        }
+    }
+}

@@ -1,0 +1,100 @@
+internal import CheckpointStorage
+internal import CheckpointGuard
+internal import CheckpointIO
+internal import CheckpointState
+
+/// Checked mode: between permits the state's pages are watched, and what changes without a permit is found and named. Found when the next
+/// permit is asked for, at the next save, and before a save commits.
+final class MutationChecker: Sendable {
+    private struct State {
+        var layout: GuardLayout?
+        var tensors: [TensorItem] = []
+        /// Permits held: for everything, and for groups by their number in the plan.
+        var wholePermits = 0
+        var groupPermits: [Int: Int] = [:]
+
+        func isPermitted(chunk: Int) -> Bool {
+            guard wholePermits == 0, let plan = layout?.plan else { return true }
+            return groupPermits[group(of: chunk, plan), default: 0] > 0
+        }
+
+        private func group(of chunk: Int, _ plan: CapturePlan) -> Int { plan.groupOfTensor[plan.chunks[chunk].tensor] }
+
+        /// Whether a permit for `group` lets a chunk be changed.
+        func isCovered(chunk: Int, by group: Int?) -> Bool {
+            guard let plan = layout?.plan, let group else { return true }
+            return self.group(of: chunk, plan) == group
+        }
+    }
+
+    private let state = Monitor(State())
+    private let tracker: WriteTracker
+
+    /// - Throws: `GuardError`, if the kernel does not allow it.
+    init() throws { tracker = try WriteTracker() }
+
+    /// A save begins: looks for what has changed, and watches everything from now on.
+    /// - Returns: names of tensors changed without a permit.
+    func begin(_ operation: SaveOperation) throws -> [String] {
+        try state.withLock { state in
+            let changed = try findChanged(&state)
+            if state.layout?.fits(operation.plan, operation.inventory.tensors) != true {
+                if let layout = state.layout { tracker.unregister(layout.map.pages) }
+                state.layout = nil
+                let layout = try GuardLayout(operation.plan, operation.inventory.tensors, sharesPages: false)
+                try tracker.register(layout.map.pages)
+                state.layout = layout
+            }
+            state.tensors = operation.inventory.tensors
+            try watch(state) { _ in true }
+            return changed
+        }
+    }
+
+    /// A permit is about to be given.
+    /// - Returns: as `begin`.
+    func permit(_ name: String?) throws -> [String] {
+        try state.withLock { state in
+            // The permit is given, whatever the search comes to: its end is counted too.
+            defer {
+                if let group = Self.group(name, state) { state.groupPermits[group, default: 0] += 1 } else { state.wholePermits += 1 }
+            }
+            return try findChanged(&state)
+        }
+    }
+
+    /// A permit has ended: its group is watched again.
+    func permitEnded(_ name: String?) throws {
+        try state.withLock { state in
+            let group = Self.group(name, state)
+            if let group { state.groupPermits[group, default: 1] -= 1 } else { state.wholePermits = max(state.wholePermits - 1, 0) }
+            try watch(state) { state.isCovered(chunk: $0, by: group) && !state.isPermitted(chunk: $0) }
+        }
+    }
+
+    /// Names of tensors changed without a permit since they were last watched.
+    func changed() throws -> [String] { try state.withLock { state in try findChanged(&state) } }
+
+    /// The number of a group; nil, which stands for all, if nobody is in it, as in `Flight.group(named:)`.
+    private static func group(_ name: String?, _ state: State) -> Int? { name.flatMap { state.layout?.plan.groupIndex[$0] } }
+
+    private func watch(_ state: State, where isWanted: (Int) -> Bool) throws {
+        guard let layout = state.layout else { return }
+        try tracker.arm(layout.map.pages(ofChunksWhere: isWanted))
+        try layout.freeze(state.tensors, where: isWanted)
+    }
+
+    /// A page on which something may be changed is not looked at: it cannot tell which of its bytes were.
+    private func findChanged(_ state: inout State) throws -> [String] {
+        guard let layout = state.layout, state.wholePermits == 0 else { return [] }
+        let current = state
+        let written = try tracker.written(in: layout.map.pages { !current.isPermitted(chunk: $0) })
+        let candidates = written.filter { page in !layout.map.chunks(on: [page]).contains { current.isPermitted(chunk: $0) } }
+        let frozen = try layout.changedSinceFrozen(state.tensors) { !current.isPermitted(chunk: $0) }
+        let chunks = Set(layout.map.chunks(on: candidates) + frozen)
+        guard !chunks.isEmpty else { return [] }
+        // Told once.
+        try watch(state) { !current.isPermitted(chunk: $0) }
+        return Set(chunks.map { layout.plan.chunks[$0].tensor }).sorted().map { current.tensors[$0].name }
+    }
+}

@@ -1,0 +1,37 @@
+import CheckpointFormat
+import CheckpointInterchange
+import CheckpointStorage
+
+extension ExportReport {
+    /// The report as `--json` prints it (Formats/cli-json.md).
+    var json: JSONValue {
+        checkpoint.manifest.description.adding([
+            .init("format", .string("safetensors")), .init("tensor_bytes", .count(tensorBytes)),
+            .init("tensors", .array(tensors.map(\.json))),
+            .init("files", .array(files.map(\.json))),
+            .init("skipped", .array(skipped.map { .error($0) })),
+        ])
+    }
+
+    func text(_ verb: String, _ path: String) -> String {
+        let objects = objectCount == 0 ? "" : " and \(Output.count(objectCount, "object"))"
+        return "\(verb) \(Output.count(tensors.count, "tensor")) (\(Output.size(tensorBytes)))\(objects) of step \(checkpoint.summary.step) "
+            + "(\(Output.short(checkpoint.summary.id))) to \(path): \(Output.count(files.count, "file"))"
+    }
+}
+
+extension ExportReport.File {
+    fileprivate var json: JSONValue {
+        .object([.init("name", .string(name)), .init("bytes", .count(byteCount))])
+    }
+}
+
+extension ExportReport.Tensor {
+    fileprivate var json: JSONValue {
+        .object([
+            .init("name", .string(info.name)), .init("exported_name", .string(exportedName)),
+            .init("type", .string(info.type.rawValue)), .init("shape", .counts(info.shape)),
+            .init("bytes", .count(info.byteCount)), .init("file", .string(file)),
+        ])
+    }
+}
