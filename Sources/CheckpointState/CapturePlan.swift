@@ -190,7 +190,7 @@ package struct CapturePlan: Sendable {
     }
 }
 
-/// Paths by which blocks leave the trainer's memory. Each lane has its own threads and cursors, so
+/// Paths of blocks out of the trainer's memory. Each lane has its own threads and cursors, so
 /// a slow lane does not delay the other (the "tiers" of the second DataStates-LLM paper).
 package enum CaptureLane: Int, Sendable, CaseIterable {
     /// Memory that this process can read.
