@@ -38,8 +38,21 @@ package struct ExchangeError: Error, CustomStringConvertible {
         self.remedy = remedy
     }
 
+    /// Creates an error for bytes that violate their format.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - message: the violation and its place.
+    /// - Returns: an error of kind `damage`.
     package static func damage(_ path: String, _ message: String) -> ExchangeError { ExchangeError(.damage, path, message) }
 
+    /// Creates an error for a file that is not supported.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - message: the reason.
+    ///   - remedy: an imperative sentence; nil if no remedy is known.
+    /// - Returns: an error of kind `refused`.
     package static func refused(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
         ExchangeError(.refused, path, "refused: " + message, remedy: remedy)
     }

@@ -43,8 +43,7 @@ package final class ForeignFile: FileDevice {
         source = .named(entry, opened)
     }
 
-    /// Wraps a file that has grown since it was opened, and has no name by which it could be opened
-    /// again.
+    /// Wraps a file that has grown since it was opened, and has no name to open it again.
     ///
     /// - Parameters:
     ///   - path: path for messages.

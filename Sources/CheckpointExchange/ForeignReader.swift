@@ -27,6 +27,12 @@ package struct ForeignReader {
         package var type: ElementType
         package var shape: [Int]
 
+        /// Describes the elements.
+        ///
+        /// - Parameters:
+        ///   - name: name for the tensor.
+        ///   - type: type of the elements.
+        ///   - shape: extents in elements, slowest dimension first.
         package init(name: String, type: ElementType, shape: [Int]) {
             self.name = name
             self.type = type

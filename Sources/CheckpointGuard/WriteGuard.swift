@@ -8,10 +8,10 @@ internal import Glibc
 ///
 /// Costs: a held write takes 25 to 45 us plus its waiting time. Protecting 1 GiB takes 13 ms in 4K
 /// pages and 0.1 ms in transparent huge pages; during this time no mapping of the process can
-/// change. Releasing 4 MiB takes 60 us and 10 us. A huge page that is completely inside a protected
-/// range stays a huge page; the mapping of one that is released in part is split. Memory that was
-/// never touched gets page tables of 4K pages when it is protected, and therefore no huge pages
-/// later: populate it first.
+/// change. Releasing 4 MiB takes 60 us in 4K pages and 10 us in huge pages. A huge page that is
+/// completely inside a protected range stays a huge page; the mapping of one that is released in
+/// part is split. Memory that was never touched gets page tables of 4K pages when it is protected,
+/// and therefore no huge pages later: populate it first.
 ///
 /// A page can have only one userfaultfd: a `WriteGuard` and a `WriteTracker` cannot share it. The
 /// pages of a forked child are not guarded.
@@ -52,7 +52,7 @@ package final class WriteGuard: Sendable {
     deinit { close() }
 
     /// Registers pages, so that they can be protected; all of them, or none if it throws. Pages
-    /// that are registered already keep their protection. Register pages again after they have been
+    /// that are registered already stay as they are. Register pages again after they have been
     /// remapped.
     ///
     /// - Parameter ranges: pages of anonymous or shared memory.

@@ -4,9 +4,9 @@ internal import CheckpointFormat
 /// arithmetic, computed once and kept while names, types and shapes stay the same.
 ///
 /// Large tensors are cut into chunks of `chunkBytes`, in order, and each chunk is a block. Small
-/// tensors are packed: several share a block with others of their unit and lane. Packing follows
-/// the coalescing of shards in the first DataStates-LLM paper, at the level of blocks; the units
-/// make fences finer than the paper's single fence.
+/// tensors are packed: several share a block with others of their unit and lane. The first
+/// DataStates-LLM paper coalesces shards in one host buffer and has a single fence for all state;
+/// blocks of packed tensors and fences per unit go further.
 package struct CapturePlan: Sendable {
     /// The properties of a tensor that a plan depends on.
     package struct Tensor: Sendable {

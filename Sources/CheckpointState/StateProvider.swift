@@ -8,7 +8,7 @@ public protocol StateProvider: Sendable {
     /// the state.
     ///
     /// - Parameter inventory: the inventory to add to.
-    /// - Throws: any error. The save or restore fails with it before anything is captured.
+    /// - Throws: any error. The save or restore then fails before anything is captured.
     func describe(to inventory: inout StateInventory) throws
 }
 

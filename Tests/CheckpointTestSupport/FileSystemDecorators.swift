@@ -17,6 +17,12 @@ package final class HookedFileSystem<Base: FileSystem>: FileSystem {
     package let base: Base
     private let before: @Sendable (FileOperation) throws(FileSystemError) -> Void
 
+    /// Wraps a file system.
+    ///
+    /// - Parameters:
+    ///   - base: the file system that executes the operations.
+    ///   - before: called before each operation, on the thread of the caller; if it throws, the
+    ///     operation fails with its error.
     package init(_ base: Base, before: @escaping @Sendable (FileOperation) throws(FileSystemError) -> Void) {
         self.base = base
         self.before = before

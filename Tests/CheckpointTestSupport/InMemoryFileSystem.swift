@@ -27,9 +27,12 @@ package final class InMemoryFileSystem: FileSystem {
     }
 
     let state: Monitor<State>
-    /// Total size of all files in bytes at which writes fail; nil means no limit.
+    /// Maximum total size of all files in bytes; nil means no limit.
     private let capacity: Int?
 
+    /// Creates an empty file system.
+    ///
+    /// - Parameter capacity: maximum total size of all files in bytes; nil means no limit.
     package init(capacity: Int? = nil) {
         self.capacity = capacity
         state = Monitor(State())

@@ -63,6 +63,13 @@ public final class CUDADevice: Device {
         try self.init(CUDADriver.system.get(), ordinal: ordinal, trainerStream: trainerStream)
     }
 
+    /// Opens a GPU with a particular driver, which a test may replace.
+    ///
+    /// - Parameters:
+    ///   - driver: the driver.
+    ///   - ordinal: number of the GPU in CUDA's order.
+    ///   - trainerStream: the stream of the trainer's work on its state.
+    /// - Throws: `DeviceError` if the GPU does not exist.
     package init(_ driver: CUDADriver, ordinal: Int = 0, trainerStream: CUDAStream = .legacyDefault) throws(DeviceError) {
         let context = try CUDAContext(driver, ordinal: ordinal)
         self.context = context
@@ -254,7 +261,8 @@ public final class CUDAAllocation: Sendable {
 
     deinit {
         let context = context, address = address
-        // The process may be ending, and the driver with it: there is nothing to be done about a failure.
+        // Errors are ignored: the process may be ending and the driver with it, and nothing can be
+        // done.
         try? context.current { () throws(DeviceError) in _ = context.driver.free(address.rawValue) }
     }
 }

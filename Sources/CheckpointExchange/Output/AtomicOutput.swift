@@ -9,6 +9,10 @@ package final class AtomicOutput {
     /// accepted names.
     package struct Replacement: Sendable {
         package var isOurs: @Sendable (_ fileName: String) -> Bool
+        /// Permits a replacement.
+        ///
+        /// - Parameter isOurs: returns whether a file of this name in the existing directory may be
+        ///   removed.
         package init(_ isOurs: @escaping @Sendable (_ fileName: String) -> Bool) { self.isOurs = isOurs }
     }
 
@@ -26,7 +30,7 @@ package final class AtomicOutput {
     /// - Parameters:
     ///   - path: the final path.
     ///   - isDirectory: whether a directory is to be written.
-    ///   - replacement: what may be replaced; nil if `path` must not exist.
+    ///   - replacement: permission to replace the existing output; nil if `path` must not exist.
     ///   - files: the file system.
     ///   - announce: called with the temporary path before anything is created.
     /// - Throws: `ExchangeError` of kind `inUse` if the path is taken or not suitable, or of kind

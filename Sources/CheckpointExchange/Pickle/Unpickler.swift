@@ -93,8 +93,8 @@ struct Unpickler {
         push(.node(nodes.count - 1))
     }
 
-    /// Returns the index of the node at the top of the stack, from which the items have just been
-    /// popped.
+    /// Returns the index of the node at the top of the stack, after the items to add to it have
+    /// been popped.
     private func top(_ kinds: [Pickle.Node.Kind]) throws(FormatError) -> Int {
         guard stack.count > marks.last ?? 0, case .node(let index)? = stack.last, kinds.contains(nodes[index].kind) else {
             throw damage("items for what holds none")

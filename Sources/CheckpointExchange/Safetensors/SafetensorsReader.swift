@@ -2,7 +2,7 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import SystemPackage
 
-/// Reader of a safetensors file.
+/// Reader of one safetensors file. `ShardIndex` reads the files that an index names.
 struct SafetensorsReader {
     /// Name of the object that holds `__metadata__`.
     static let metadataName = "safetensors_metadata"
@@ -48,7 +48,8 @@ struct ShardIndex {
 
     /// File of each tensor, in the order of the index.
     let files: [(tensor: String, file: String)]
-    /// True if the index declares 0 bytes of tensors, as the export of an empty checkpoint does.
+    /// True if the index lists no tensors and declares 0 bytes, as the export of a checkpoint
+    /// without tensors does.
     private let isEmpty: Bool
 
     init(_ file: ForeignFile) throws(ExchangeError) {

@@ -173,7 +173,7 @@ struct ZipArchive {
         return data
     }
 
-    /// Refuses entries that share bytes: small archives can expand without limit by them.
+    /// Refuses entries that share bytes, because sharing lets a small archive expand without limit.
     private func checkDisjoint() throws(ExchangeError) {
         var end = 0
         for entry in entries.sorted(by: { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }) {

@@ -39,7 +39,7 @@ package struct Benchmark {
     }
 
     private func removeStore() {
-        // Errors are ignored: the user named the directory, and can remove what remains.
+        // Errors are ignored: the user named the directory, and can remove the rest.
         try? FileManager.default.removeItem(atPath: settings.store)
     }
 

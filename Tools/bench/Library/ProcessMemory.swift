@@ -59,6 +59,12 @@ final class PeakMemory: Sendable {
 
 /// Parser of lines such as `VmRSS:     1204 kB`.
 package enum ProcessStatus {
+    /// Finds a figure in the text of /proc/PID/status.
+    ///
+    /// - Parameters:
+    ///   - name: name of the line, such as "VmRSS".
+    ///   - status: the text.
+    /// - Returns: the figure in bytes; nil if the line is missing or is not a number of kB.
     package static func bytes(of name: String, in status: String) -> Int? {
         for line in status.split(separator: "\n") where line.hasPrefix(name + ":") {
             let words = line.dropFirst(name.count + 1).split(whereSeparator: \.isWhitespace)

@@ -44,7 +44,7 @@ package struct Settings: Sendable {
     package var hasPriority = true
     /// File for a trace of the measured phase (Formats/trace.md).
     package var trace: String?
-    /// Whether the reference writer is measured too: into new files, and over an existing file.
+    /// True if the reference writer is measured too: into new files, and over an existing file.
     package var measuresWriter = false
     package var measuresRecycledWriter = false
     package var compression = Compression.none

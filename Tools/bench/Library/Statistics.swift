@@ -8,6 +8,9 @@ package struct Spread: Sendable, Equatable {
     /// Number of samples.
     package let n: Int
 
+    /// Computes median and range.
+    ///
+    /// - Parameter samples: the samples, in any order.
     package init(_ samples: [Double]) {
         let sorted = samples.sorted()
         median = Self.median(sorted)
