@@ -31,6 +31,8 @@ package final class TemporaryStore: Sendable {
     }
 
     /// Returns the sorted names in `staging/` and `segments/`.
+    ///
+    /// - Throws: `FileSystemError` if a directory cannot be listed.
     package func leftovers() throws -> [String] {
         try (fileSystem.list(directories.staging) + fileSystem.list(directories.segments)).sorted()
     }

@@ -12,6 +12,12 @@ package struct LearningRateSchedule: Codable, Sendable, Equatable {
     package var totalSteps: Int
 
     /// Creates a schedule with 0 <= `warmupSteps` <= `totalSteps`.
+    ///
+    /// - Parameters:
+    ///   - peak: learning rate at the end of the warm-up.
+    ///   - floor: learning rate from `totalSteps` on.
+    ///   - warmupSteps: length of the warm-up in steps.
+    ///   - totalSteps: length of warm-up and decay together, in steps.
     package init(peak: Float, floor: Float, warmupSteps: Int, totalSteps: Int) {
         self.peak = peak
         self.floor = floor

@@ -34,6 +34,10 @@ package final class Tensor: @unchecked Sendable {
     }
 
     /// Lends all `count` values for the duration of `body`.
+    ///
+    /// - Parameter body: called once, on the calling thread; the buffer is invalid afterwards.
+    /// - Returns: the result of `body`.
+    /// - Throws: rethrows the error of `body`.
     package func withValues<Result>(
         _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
     ) rethrows -> Result {
@@ -41,6 +45,8 @@ package final class Tensor: @unchecked Sendable {
     }
 
     /// Sets every value.
+    ///
+    /// - Parameter value: the new value.
     package func fill(_ value: Float) {
         unsafe base.update(repeating: value, count: count)
     }

@@ -50,8 +50,8 @@ package final class CodecBenchmark {
     /// Reads the files, and allocates all memory and threads.
     ///
     /// - Parameter settings: settings whose `mistake` is nil.
-    /// - Throws: `CheckpointError` if a file cannot be read or memory is refused; `ThreadError` if a
-    ///   thread is refused.
+    /// - Throws: `CheckpointError` if a file cannot be read or memory is refused; `ThreadError` if
+    ///   a thread is refused.
     package init(_ settings: CodecSettings) throws {
         self.settings = settings
         blocks = try CodecBlocks(settings)
