@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What headers older than the kernel lack, with the numbers of the kernel's ABI. */
+/* Constants that old headers lack. The values are the kernel's ABI. */
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
@@ -18,7 +18,8 @@
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 
-/* pm_scan_arg of linux/fs.h, Linux 6.7, under a name of our own so that it may also be there. */
+/* A copy of pm_scan_arg from linux/fs.h of Linux 6.7. It has another name, so that it compiles both
+ * with headers that define pm_scan_arg and with headers that do not. */
 struct scan_argument {
   uint64_t size;
   uint64_t flags;

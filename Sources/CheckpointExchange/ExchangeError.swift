@@ -2,27 +2,35 @@ internal import CheckpointFormat
 package import CheckpointIO
 internal import SystemPackage
 
-/// Why a foreign file was not read or written.
+/// Failure to read or write a foreign file.
 package struct ExchangeError: Error, CustomStringConvertible {
     package enum Kind: Sendable {
-        /// The bytes break a rule of their format.
+        /// The bytes violate their format.
         case damage
-        /// The file may be in order, and is not taken: code in it, a type or a layout that is not known here, a limit.
+        /// The file may be valid but is not supported: it contains code, an unknown type or layout,
+        /// or exceeds a limit.
         case refused
-        /// Something is in the place that is to be written to.
+        /// The output path already exists, or is not suitable.
         case inUse
-        /// The file system failed.
+        /// A file system call failed.
         case file(FileSystemError)
     }
 
     package var kind: Kind
     /// The file concerned.
     package var path: String
-    /// What happened, to what.
+    /// The failure and the object it concerns.
     package var message: String
-    /// What to do.
+    /// The remedy, as an imperative sentence.
     package var remedy: String?
 
+    /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - kind: class of the failure.
+    ///   - path: the file concerned.
+    ///   - message: the failure and the object it concerns.
+    ///   - remedy: an imperative sentence; nil if no remedy is known.
     package init(_ kind: Kind, _ path: String, _ message: String, remedy: String? = nil) {
         self.kind = kind
         self.path = path
@@ -30,8 +38,21 @@ package struct ExchangeError: Error, CustomStringConvertible {
         self.remedy = remedy
     }
 
+    /// Creates an error for bytes that violate their format.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - message: the violation and its place.
+    /// - Returns: an error of kind `damage`.
     package static func damage(_ path: String, _ message: String) -> ExchangeError { ExchangeError(.damage, path, message) }
 
+    /// Creates an error for a file that is not supported.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - message: the reason.
+    ///   - remedy: an imperative sentence; nil if no remedy is known.
+    /// - Returns: an error of kind `refused`.
     package static func refused(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
         ExchangeError(.refused, path, "refused: " + message, remedy: remedy)
     }
@@ -44,7 +65,7 @@ package struct ExchangeError: Error, CustomStringConvertible {
         self.init(.file(error), error.path.string, error.description)
     }
 
-    /// Whether there is no such file, or a directory or device in its place.
+    /// True if the file does not exist, or is a directory or a device.
     var isMissingFile: Bool {
         if case .file(let cause) = kind { [.noSuchFileOrDirectory, .notSupported].contains(cause.errno) } else { false }
     }
@@ -54,12 +75,20 @@ package struct ExchangeError: Error, CustomStringConvertible {
     package var description: String { "\(path): \(message)" }
 }
 
-/// Runs `body` with the file system's errors turned into this module's own.
+/// Runs `body` and converts errors of the file system to `ExchangeError`.
+///
+/// - Parameter body: calls of the file system.
+/// - Returns: the result of `body`.
+/// - Throws: `ExchangeError` of kind `file`.
 func exchanging<R>(_ body: () throws(FileSystemError) -> R) throws(ExchangeError) -> R {
     do throws(FileSystemError) { return try body() } catch { throw ExchangeError(error) }
 }
 
-/// Text from a file, short enough for a message. It is cut by bytes: one letter can have any number of accents.
+/// Quotes text from a file, shortened for a message. The cut is made between bytes, because one
+/// letter can have any number of accents.
+///
+/// - Parameter text: untrusted text of any length.
+/// - Returns: the text in double quotes; at most 60 bytes of it if it is longer than 80 bytes.
 func quoted(_ text: String) -> String {
     guard text.utf8.count > 80 else { return "\"\(text)\"" }
     var bytes = text.utf8.prefix(60)

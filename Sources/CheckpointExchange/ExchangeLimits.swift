@@ -1,48 +1,55 @@
-/// Every maximum of the foreign formats, in one place (Formats/exchange.md repeats it, and a test compares). A length from a file
-/// is compared with its limit, and with the bytes that remain, before it is used.
+/// All maxima of the foreign formats. Formats/exchange.md repeats them, and a test compares the
+/// two. A length from a file is compared with its limit, and with the bytes that remain, before it
+/// is used.
 package enum ExchangeLimits {
-    /// JSON header of a safetensors file, in bytes: the library's own limit.
+    /// Size in bytes of the JSON header of a safetensors file: the limit of the safetensors
+    /// library.
     package static let safetensorsHeaderBytesMax = 100_000_000
-    /// An index of shards, in bytes.
+    /// Size in bytes of an index of shards.
     package static let indexBytesMax = 64 << 20
-    /// Values in the JSON of a header or an index, which take far more memory than text.
+    /// Number of values in the JSON of a header or an index; parsed values take far more memory
+    /// than their text.
     package static let jsonValuesMax = 4 << 20
-    /// Files that one import reads.
+    /// Number of files that one import reads.
     package static let filesMax = 65_536
-    /// Entries of a zip archive.
+    /// Number of entries in a zip archive.
     package static let zipEntriesMax = 1 << 20
-    /// Central directory of a zip archive, in bytes.
+    /// Size in bytes of the central directory of a zip archive.
     package static let zipDirectoryBytesMax = 128 << 20
-    /// How many times larger than its stored bytes a deflated entry can be: deflate's own bound (zlib, technical details).
+    /// Ratio of inflated to stored bytes of a zip entry: deflate's own bound (zlib, technical
+    /// details).
     package static let deflateRatioMax = 1032
-    /// How many times larger than a PyTorch file its tensors can be, which may share their bytes; a file counts as 1 MiB at least.
+    /// Ratio of the bytes of all tensors to the bytes of their PyTorch file. Tensors may share
+    /// bytes. A file counts as at least 1 MiB.
     package static let expansionMax = 1024
-    /// Header of a numpy file, in bytes.
+    /// Size in bytes of the header of a numpy file.
     package static let numpyHeaderBytesMax = 64 << 10
-    /// A pickle, in bytes.
+    /// Size in bytes of a pickle.
     package static let pickleBytesMax = 256 << 20
-    /// Containers and calls that a pickle makes.
+    /// Number of containers and calls that a pickle creates.
     package static let pickleNodesMax = 8 << 20
-    /// Values that a pickle makes, names again, or copies: what its containers can hold.
+    /// Number of values that a pickle creates, recalls from the memo, or copies; it bounds the
+    /// contents of the containers.
     package static let pickleValuesMax = 16 << 20
-    /// Values on a pickle's stack, marks included.
+    /// Number of values on a pickle's stack, including marks.
     package static let pickleStackMax = 1 << 20
-    /// Values that a pickle remembers.
+    /// Number of values in a pickle's memo.
     package static let pickleMemoMax = 8 << 20
-    /// An integer in a pickle, in bytes.
+    /// Size in bytes of an integer in a pickle.
     package static let pickleIntegerBytesMax = 1024
-    /// How deep containers nest in what is read from a pickle: two less than the format's JSON, for the object that it becomes.
+    /// Nesting depth of containers read from a pickle: two less than the depth of the format's
+    /// JSON, which the enclosing object needs.
     package static let pickleDepthMax = 62
-    /// Numbers, strings and containers that become an object of the checkpoint.
+    /// Number of numbers, strings and containers that become an object of the checkpoint.
     package static let objectValuesMax = 4 << 20
-    /// Tensors that pickles make, which may name one many times.
+    /// Number of tensors that pickles create; a pickle may name one tensor many times.
     package static let pickleTensorsMax = 1 << 20
-    /// Text of an object made from foreign values, in bytes.
+    /// Size in bytes of the text of an object made from foreign values.
     package static let objectBytesMax = 256 << 20
-    /// Pieces of one tensor of a distributed checkpoint.
+    /// Number of pieces of one tensor in a distributed checkpoint.
     package static let piecesOfTensorMax = 4096
 
-    /// The table of Formats/exchange.md.
+    /// The limits by name, as in the table of Formats/exchange.md.
     package static let table: [(name: String, value: Int)] = [
         ("safetensorsHeaderBytesMax", safetensorsHeaderBytesMax), ("indexBytesMax", indexBytesMax),
         ("jsonValuesMax", jsonValuesMax), ("filesMax", filesMax), ("zipEntriesMax", zipEntriesMax),

@@ -1,6 +1,7 @@
 package import CheckpointState
 
-/// A file as a device: it needs nothing of the host's memory, has no trainer's work to wait for, and copies at once.
+/// A file that acts as a device. It needs no preparation of host memory, has no trainer's work to
+/// wait for, and completes every copy before `startCopy` returns.
 package protocol FileDevice: Device {}
 
 extension FileDevice {

@@ -2,12 +2,19 @@ package import CheckpointFormat
 package import CheckpointState
 internal import SystemPackage
 
-/// A tensor of a foreign file: what it is, and where its bytes lie.
+/// A tensor of a foreign file: its name, and a view that reads its bytes from the file.
 package struct ForeignTensor: Sendable {
     package var name: String
     package let view: TensorView
 
-    /// - Throws: if the name cannot be one of ours.
+    /// Creates a tensor from a view.
+    ///
+    /// - Parameters:
+    ///   - name: name in the foreign file.
+    ///   - view: the tensor's elements.
+    ///   - path: the file, for messages.
+    /// - Throws: `ExchangeError` if the name is not valid in a checkpoint: empty, too long, or with
+    ///   a NUL.
     init(_ name: String, _ view: TensorView, in path: String) throws(ExchangeError) {
         guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
             throw .refused(path, "tensor \(quoted(name)): a name has 1 to \(Limits.nameBytesMax) bytes")
@@ -17,7 +24,18 @@ package struct ForeignTensor: Sendable {
         self.view = view
     }
 
-    /// - Parameter strides: in elements; row-major if nil.
+    /// Creates a tensor from a range of a file. Elements in another than row-major order are
+    /// reordered while they are read.
+    ///
+    /// - Parameters:
+    ///   - name: name in the foreign file.
+    ///   - type: type of the elements.
+    ///   - shape: extents in elements, slowest dimension first.
+    ///   - strides: distance in elements between neighbours, per dimension; nil means row-major.
+    ///   - byteOffset: offset of element (0, ..., 0) in `memory`, in bytes.
+    ///   - memory: the range of the file.
+    /// - Throws: `ExchangeError` if the name, the shape or the strides are invalid, or an element
+    ///   would be outside `memory`.
     init(
         _ name: String, _ type: ElementType, _ shape: [Int], strides: [Int]? = nil, byteOffset: Int = 0, in memory: FileMemory
     ) throws(ExchangeError) {
@@ -41,7 +59,7 @@ package struct ForeignTensor: Sendable {
     }
 }
 
-/// A value of a foreign file that is no tensor.
+/// A value of a foreign file that is not a tensor.
 package struct ForeignObject: Sendable {
     package var name: String
     package var value: JSONValue
@@ -52,17 +70,21 @@ package struct ForeignObject: Sendable {
     }
 }
 
-/// What one or several foreign files hold.
+/// The contents of one or several foreign files.
 package struct ForeignCheckpoint: Sendable {
-    /// Name of the format, as on the command line.
+    /// Format of the files; its raw value is the name used on the command line.
     package internal(set) var format: ForeignFormat
     package internal(set) var tensors: [ForeignTensor] = []
     package internal(set) var objects: [ForeignObject] = []
 
     init(_ format: ForeignFormat) { self.format = format }
 
-    /// What several files hold together.
-    /// - Parameter paths: their names, for messages.
+    /// Joins the contents of several files.
+    ///
+    /// - Parameters:
+    ///   - parts: the contents of the files; the first one determines the format.
+    ///   - paths: the names of the files, for messages.
+    /// - Throws: `ExchangeError` if two tensors have the same name.
     package init(joining parts: [ForeignCheckpoint], of paths: [String]) throws(ExchangeError) {
         self.init(parts.first?.format ?? .raw)
         for (part, path) in zip(parts, paths) {
@@ -71,10 +93,10 @@ package struct ForeignCheckpoint: Sendable {
         }
     }
 
-    /// Bytes of all tensors.
+    /// Total size of all tensors in bytes.
     package var bytes: Int { tensors.reduce(0) { $0 + $1.view.byteCount } }
 
-    /// Adds what another file holds. An object whose name is taken gets a number.
+    /// Adds the contents of another file. An object whose name is taken gets a number.
     mutating func add(_ other: ForeignCheckpoint) {
         tensors += other.tensors
         for var object in other.objects {
@@ -84,13 +106,24 @@ package struct ForeignCheckpoint: Sendable {
         }
     }
 
-    /// Tensors whose elements lie in one place, or which lie in another's place, may not make much of little.
-    /// - Parameter stored: bytes of the files.
+    /// Checks that the tensors are not far larger than their files, which is possible for tensors
+    /// that share bytes with each other, or whose elements do.
+    ///
+    /// - Parameters:
+    ///   - stored: total size of the files in bytes.
+    ///   - path: the file, for messages.
+    /// - Throws: `ExchangeError` beyond `ExchangeLimits.expansionMax`.
     func checkExpansion(_ stored: Int, _ path: String) throws(ExchangeError) {
         try Self.checkExpansion(tensors.map(\.view.byteCount), stored, path)
     }
 
-    /// - Parameter sizes: of the tensors, in bytes.
+    /// Checks that tensors are not far larger than their files.
+    ///
+    /// - Parameters:
+    ///   - sizes: size of each tensor in bytes.
+    ///   - stored: total size of the files in bytes.
+    ///   - path: the file, for messages.
+    /// - Throws: `ExchangeError` beyond `ExchangeLimits.expansionMax`.
     static func checkExpansion(_ sizes: [Int], _ stored: Int, _ path: String) throws(ExchangeError) {
         let limit = max(stored, 1 << 20).multipliedReportingOverflow(by: ExchangeLimits.expansionMax)
         var bytes = 0
@@ -103,9 +136,13 @@ package struct ForeignCheckpoint: Sendable {
         }
     }
 
-    /// - Throws: if two tensors share a name, told as `path`'s fault.
+    /// Checks that no two tensors have the same name.
+    ///
+    /// - Parameter path: the file to report.
+    /// - Throws: `ExchangeError` if two tensors have the same name.
     func checkNames(_ path: String) throws(ExchangeError) {
-        // As bytes: Swift takes strings for equal that differ only in how an accented letter is composed.
+        // Compared as bytes: Swift treats strings as equal if they differ only in how an accented
+        // letter is composed.
         var seen = Set<[UInt8]>(minimumCapacity: tensors.count)
         for tensor in tensors where !seen.insert(Array(tensor.name.utf8)).inserted {
             throw .damage(path, "two tensors have the name \(quoted(tensor.name))")
@@ -113,7 +150,7 @@ package struct ForeignCheckpoint: Sendable {
     }
 }
 
-/// The formats that are read.
+/// The formats that can be read.
 package enum ForeignFormat: String, Sendable, CaseIterable {
     case safetensors, npy, npz, pt, dcp, raw
 }

@@ -2,26 +2,40 @@ package import CheckpointIO
 package import CheckpointState
 package import SystemPackage
 
-/// A foreign file, lent to the engine as a device: memory that it cannot read itself and has copied for it, a chunk at a time.
+/// A foreign file, lent to the engine as a device: the engine cannot read this memory itself, and
+/// has it copied a chunk at a time.
 ///
-/// Nothing is mapped, so that a file which is cut short while it is read is an error and not a signal; and of many files few are open.
+/// Nothing is mapped, so truncation of a file while it is read causes an error and not a signal.
+/// Only a few of many files are open at one time.
 package final class ForeignFile: FileDevice {
     package let path: FilePath
-    /// Size in bytes, when it was opened.
+    /// Size in bytes at the time of opening.
     package let size: Int
     private let source: Source
 
     private enum Source {
-        /// One of many, open when it is read.
+        /// A file with a name, which is opened when it is read.
         case named(OpenFiles.Entry, OpenFiles)
-        /// One without a name.
+        /// A file without a name, which stays open.
         case held(any ReadableFile)
     }
 
+    /// Opens a file.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - files: the file system.
+    /// - Throws: `ExchangeError` if the file does not exist or cannot be read.
     package convenience init(_ path: FilePath, in files: any FileSystem) throws(ExchangeError) {
         try self.init(path, in: OpenFiles(files))
     }
 
+    /// Opens a file as one of many.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - opened: the files of the import; it limits the number of open descriptors.
+    /// - Throws: `ExchangeError` if the file does not exist or cannot be read.
     init(_ path: FilePath, in opened: OpenFiles) throws(ExchangeError) {
         let entry = try exchanging { () throws(FileSystemError) in try opened.open(path) }
         self.path = path
@@ -29,7 +43,12 @@ package final class ForeignFile: FileDevice {
         source = .named(entry, opened)
     }
 
-    /// A file that has grown since it was opened, and has no name to open it again by.
+    /// Wraps a file that has grown since it was opened, and has no name to open it again.
+    ///
+    /// - Parameters:
+    ///   - path: path for messages.
+    ///   - file: the open file.
+    ///   - size: current size in bytes.
     init(_ path: FilePath, _ file: any ReadableFile, size: Int) {
         self.path = path
         self.size = size
@@ -47,7 +66,13 @@ package final class ForeignFile: FileDevice {
         }
     }
 
-    /// `count` bytes from `offset`, which must lie inside the file.
+    /// Reads bytes of the file.
+    ///
+    /// - Parameters:
+    ///   - count: number of bytes.
+    ///   - offset: offset of the first byte.
+    /// - Returns: exactly `count` bytes.
+    /// - Throws: `ExchangeError` if the range is not inside the file, or reading fails.
     package func read(count: Int, at offset: Int) throws(ExchangeError) -> [UInt8] {
         guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
             throw .damage(path.string, "\(count) bytes at offset \(offset) lie outside of its \(size) bytes")
@@ -55,7 +80,10 @@ package final class ForeignFile: FileDevice {
         return try exchanging { () throws(FileSystemError) in try opened().read(count: count, at: offset) }
     }
 
-    /// The bytes of one tensor's storage, which must lie inside the file.
+    /// Lends the bytes of one tensor's storage.
+    ///
+    /// - Parameter range: byte range, which must be inside the file.
+    /// - Returns: the range of this file.
     package func lend(_ range: Range<Int>) -> FileMemory {
         precondition(range.lowerBound >= 0 && range.upperBound <= size)
         return FileMemory(file: self, range: range)
@@ -81,7 +109,7 @@ package final class ForeignFile: FileDevice {
     }
 }
 
-/// A stretch of a foreign file.
+/// A byte range of a foreign file.
 package struct FileMemory: Sendable {
     let file: ForeignFile
     let range: Range<Int>

@@ -2,25 +2,37 @@ package import CheckpointFormat
 package import CheckpointIO
 package import SystemPackage
 
-/// Finds out what a foreign file or directory is, and reads it: everything but the tensors' bytes, which are left where they are.
+/// Reader of foreign files and directories. It detects the format and reads everything except the
+/// tensors' bytes, which stay in the file.
 package struct ForeignReader {
     private let files: any FileSystem
     private let opened: OpenFiles
     private let spill: Spill
 
-    /// - Parameter spillDirectory: where compressed tensors are inflated to, in a file without a name.
+    /// Creates a reader.
+    ///
+    /// - Parameters:
+    ///   - files: the file system.
+    ///   - spillDirectory: directory for the unnamed file that compressed tensors are inflated
+    ///     into.
     package init(_ files: any FileSystem, spillDirectory: FilePath) {
         self.files = files
         opened = OpenFiles(files)
         spill = Spill(in: spillDirectory, files)
     }
 
-    /// What a file of elements and nothing else holds.
+    /// Contents of a file that holds only elements.
     package struct Raw: Sendable {
         package var name: String
         package var type: ElementType
         package var shape: [Int]
 
+        /// Describes the elements.
+        ///
+        /// - Parameters:
+        ///   - name: name for the tensor.
+        ///   - type: type of the elements.
+        ///   - shape: extents in elements, slowest dimension first.
         package init(name: String, type: ElementType, shape: [Int]) {
             self.name = name
             self.type = type
@@ -28,7 +40,14 @@ package struct ForeignReader {
         }
     }
 
-    /// Reads a file of one format, or of that which its content shows.
+    /// Reads a file or directory, except for the tensors' bytes.
+    ///
+    /// - Parameters:
+    ///   - path: the file or directory.
+    ///   - format: the expected format; nil detects it from the content.
+    /// - Returns: the tensors and objects, with names checked.
+    /// - Throws: `ExchangeError` if the file is missing, damaged, not supported, or of another
+    ///   format.
     package func read(_ path: FilePath, as format: ForeignFormat? = nil) throws(ExchangeError) -> ForeignCheckpoint {
         let kind = try kind(of: path)
         let checkpoint = kind == .directory ? try readDirectory(path, format) : try readFile(path, format)
@@ -47,6 +66,12 @@ package struct ForeignReader {
     }
 
     /// Reads a file that holds one tensor's row-major, little-endian bytes.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - raw: name, type and shape of the tensor.
+    /// - Returns: a checkpoint of one tensor.
+    /// - Throws: `ExchangeError` if the size of the file does not match the shape.
     package func readRaw(_ path: FilePath, _ raw: Raw) throws(ExchangeError) -> ForeignCheckpoint {
         let file = try ForeignFile(path, in: opened)
         guard let bytes = TensorShape.byteCount(raw.shape, raw.type), bytes == file.size else {
@@ -73,7 +98,7 @@ package struct ForeignReader {
     }
 
     private func unknown(_ path: FilePath, _ magic: [UInt8]) -> ExchangeError {
-        // A pickle of protocol 2 or later, with nothing around it.
+        // A pickle of protocol 2 or later, without an archive around it.
         if magic.first == 0x80 {
             return .refused(
                 path.string, "it is a bare pickle, as torch.save wrote before PyTorch 1.6", remedy: "Save it again with torch.save")

@@ -1,14 +1,15 @@
 internal import CheckpointIO
 internal import SystemPackage
 
-/// Files that are read, the latest of them open: a checkpoint can have more files than a process may have descriptors.
+/// The files that an import reads. Only the most recently used ones are open, because a checkpoint
+/// can have more files than a process may have descriptors.
 final class OpenFiles: Sendable {
-    /// How many are open at once. Systems allow 1024 descriptors, or 256.
+    /// Maximum number of files that are open at one time. Systems allow 1024 descriptors, or 256.
     static let openMax = 128
 
     private struct State {
         var count = 0
-        /// By number, with the time of their last use.
+        /// Open files with the time of their last use, by number.
         var open: [Int: (file: any ReadableFile, lastUse: Int)] = [:]
         var time = 0
     }
@@ -18,7 +19,7 @@ final class OpenFiles: Sendable {
 
     init(_ files: any FileSystem) { self.files = files }
 
-    /// A file that was opened, by its number here and by what it was then.
+    /// A file that was opened: its number here, and its size and identity at that time.
     struct Entry: Sendable {
         let path: FilePath
         let size: Int
@@ -26,7 +27,11 @@ final class OpenFiles: Sendable {
         fileprivate let identity: FileIdentity?
     }
 
-    /// - Throws: if there is no such file, or it cannot be read.
+    /// Opens a file for the first time.
+    ///
+    /// - Parameter path: the file.
+    /// - Returns: the entry to read and close it with.
+    /// - Throws: `FileSystemError` if the file does not exist or cannot be read.
     func open(_ path: FilePath) throws(FileSystemError) -> Entry {
         let identity = try files.identity(of: path)
         let file = try files.open(path)
@@ -37,8 +42,11 @@ final class OpenFiles: Sendable {
         }
     }
 
-    /// The file, opened again if that is needed.
-    /// - Throws: also if another file has its name by now.
+    /// Returns the open file, and reopens it if necessary.
+    ///
+    /// - Parameter entry: a file that was opened before.
+    /// - Returns: the file.
+    /// - Throws: `FileSystemError` if the file cannot be opened, or another file now has its name.
     func file(_ entry: Entry) throws(FileSystemError) -> any ReadableFile {
         if let file = state.withLock({ Self.use(entry.number, &$0) }) { return file }
         let file = try files.open(entry.path)
@@ -57,7 +65,8 @@ final class OpenFiles: Sendable {
         return state.open[number]?.file
     }
 
-    /// In the place of that which has been used least lately. Whoever reads that one has it until it is read.
+    /// Keeps a file open in place of the least recently used one. A thread that is reading the
+    /// latter holds a reference to it until it has finished.
     private static func keep(_ file: any ReadableFile, _ number: Int, _ state: inout State) {
         if state.open.count >= openMax, let oldest = state.open.min(by: { $0.value.lastUse < $1.value.lastUse }) {
             state.open[oldest.key] = nil

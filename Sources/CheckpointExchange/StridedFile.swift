@@ -1,8 +1,9 @@
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// A tensor that lies in a file in another than row-major order (a transposed matrix, channels last), lent row-major: the file is read in
-/// large pieces in the order in which it lies, and elements are put where they belong.
+/// A tensor that a file stores in another than row-major order (a transposed matrix, channels
+/// last), lent in row-major order: large pieces of the file are read in file order, and their
+/// elements are copied to their row-major positions.
 final class StridedFile: FileDevice {
     private let memory: FileMemory
     private let layout: StridedLayout
@@ -25,7 +26,8 @@ final class StridedFile: FileDevice {
     func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer) throws(DeviceError) -> DeviceCopy {
         let width = layout.type.width
         let start = Int(address.rawValue)
-        // Chunks begin and end with elements: their size is a multiple of every width.
+        // Chunks begin and end at element boundaries, because their size is a multiple of every
+        // width.
         precondition(start % width == 0 && destination.count % width == 0)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: StridedLayout.windowBytesMax, alignment: 16)
         defer { unsafe buffer.deallocate() }
@@ -45,7 +47,7 @@ final class StridedFile: FileDevice {
     }
 }
 
-/// Copies elements from where they lie to where they belong.
+/// Copies elements from their positions in the source to their row-major positions.
 @safe
 private struct Gather {
     private let source: UnsafeRawBufferPointer
@@ -56,9 +58,13 @@ private struct Gather {
         unsafe self.output = output
     }
 
-    /// - Parameter width: of an element, in bytes.
+    /// Copies the elements of one window.
+    ///
+    /// - Parameters:
+    ///   - dimensions: counts and strides, in elements.
+    ///   - width: width of an element in bytes.
     func copy(_ dimensions: [StridedLayout.Dimension], _ width: Int) {
-        // The last loop is the one along which elements are written closest together.
+        // The innermost loop is the one with the smallest distance between written elements.
         let sorted = dimensions.sorted { $0.outputStride > $1.outputStride }
         switch width {
         case 1: copy(sorted[...], 0, 0, UInt8.self)

@@ -1,41 +1,46 @@
 internal import CheckpointFormat
 
-/// Where the elements of a strided tensor lie, and in which pieces of the source they are best read: pure arithmetic.
+/// Positions of the elements of a strided tensor in its source, and a division of the source into
+/// windows that can be read efficiently. It is pure arithmetic.
 struct StridedLayout: Sendable {
     let type: ElementType
     let shape: [Int]
-    /// In elements, from 0 up.
+    /// Strides in elements, 0 or more.
     private let strides: [Int]
-    /// Row-major distances, in elements.
+    /// Row-major strides, in elements.
     private let rows: [Int]
-    /// Where element (0, ..., 0) lies, in bytes.
+    /// Offset of element (0, ..., 0), in bytes.
     let byteOffset: Int
 
-    /// What is read at once, in bytes, unless a single element is larger.
+    /// Maximum number of bytes per read, unless a single element is larger.
     static let windowBytesMax = 1 << 20
-    /// Bytes between neighbours that are read for nothing, because another call would cost more.
+    /// Maximum number of unneeded bytes between neighbours that are read anyway, because another
+    /// call would cost more.
     static let gapBytesMax = 4 << 10
 
-    /// A dimension of a block: how many indices it has, and how far apart they lie, in elements.
+    /// A dimension of a block: the number of its indices, and their distances in elements.
     struct Dimension: Equatable {
         var count: Int
         var sourceStride: Int
         var outputStride: Int
     }
 
-    /// Elements that lie in one stretch of the source, with others between them perhaps.
+    /// Elements within one contiguous range of the source, possibly with others between them.
     struct Window: Equatable {
-        /// Where the stretch begins, in elements from the first.
+        /// Start of the range, in elements from element (0, ..., 0).
         var source: Int
-        /// Its length, in elements.
+        /// Length of the range, in elements.
         var span: Int
-        /// The first element's row-major number in the tensor.
+        /// Row-major number of the first element in the tensor.
         var output: Int
-        /// By their source strides, the smallest first.
+        /// Dimensions in ascending order of their source strides.
         var dimensions: [Dimension]
     }
 
-    /// - Returns: nil if the tensor is row-major, or has a stride below 0, which no format here can say.
+    /// Analyses the strides of a tensor.
+    ///
+    /// - Returns: nil if the tensor is empty or row-major, or has a negative stride, which no
+    ///   supported format can express.
     init?(_ type: ElementType, _ shape: [Int], strides: [Int], byteOffset: Int) {
         let rows = TensorShape.rowMajorStrides(shape)
         let wide = shape.indices.filter { shape[$0] > 1 }
@@ -47,7 +52,12 @@ struct StridedLayout: Sendable {
         self.byteOffset = byteOffset
     }
 
-    /// Calls `body` with windows that hold the row-major elements `range`, each once, and are read in this order.
+    /// Calls `body` with windows that together hold each of a range of elements once.
+    ///
+    /// - Parameters:
+    ///   - range: row-major numbers of the elements.
+    ///   - body: called with one window after the other, in the order of reading.
+    /// - Throws: rethrows the error of `body`.
     func forEachWindow<E: Error>(in range: Range<Int>, _ body: (Window) throws(E) -> Void) throws(E) {
         var position = range.lowerBound
         while position < range.upperBound {
@@ -58,7 +68,8 @@ struct StridedLayout: Sendable {
         }
     }
 
-    /// The largest rectangular block of elements that begins at `position` and follow each other in row-major order.
+    /// Returns the largest rectangular block of elements that begins at `position` and is
+    /// consecutive in row-major order.
     private func block(at position: Int, before end: Int) -> (dimensions: [Dimension], count: Int) {
         let rank = shape.count
         let first = (0..<rank).first { position % rows[$0] == 0 && end - position >= rows[$0] } ?? rank - 1
@@ -71,7 +82,8 @@ struct StridedLayout: Sendable {
         return (sorted, extent * rows[first])
     }
 
-    /// Takes dimensions into the window, the nearest first, as long as little lies between their elements; goes over the rest.
+    /// Adds dimensions to the window, the smallest stride first, while the gaps between their
+    /// elements are small; iterates over the remaining dimensions.
     private func split<E: Error>(_ rest: ArraySlice<Dimension>, _ window: Window, _ body: (Window) throws(E) -> Void) throws(E) {
         guard let nearest = rest.first else { return try body(window) }
         let fitting = fitting(nearest, window.span)
@@ -80,7 +92,7 @@ struct StridedLayout: Sendable {
             wider.add(nearest)
             return try split(rest.dropFirst(), wider, body)
         }
-        // In the order of the source: the farthest is gone over first.
+        // In the order of the source: the dimension of the largest stride is the outermost loop.
         guard let farthest = rest.last, rest.count > 1 else { return try pieces(nearest, fitting, window, body) }
         for index in 0..<farthest.count { try split(rest.dropLast(), window.moved(farthest, by: index), body) }
     }
@@ -97,7 +109,8 @@ struct StridedLayout: Sendable {
         }
     }
 
-    /// How many indices of a dimension are read at once, beside what `span` elements there are for each.
+    /// Returns the number of indices of a dimension that one read covers, where each index has a
+    /// range of `span` elements.
     private func fitting(_ dimension: Dimension, _ span: Int) -> Int {
         let (distance, room) = (dimension.sourceStride, Self.windowBytesMax / type.width - span)
         if distance == 0 { return dimension.count }
@@ -105,7 +118,7 @@ struct StridedLayout: Sendable {
         return isFar ? 1 : min(dimension.count, max(room, 0) / distance + 1)
     }
 
-    /// Where an element lies, in elements from the first.
+    /// Returns the position of an element in the source, in elements from element (0, ..., 0).
     private func source(of element: Int) -> Int {
         shape.indices.reduce(0) { $0 + element / rows[$1] % shape[$1] * strides[$1] }
     }

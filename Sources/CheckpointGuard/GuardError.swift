@@ -1,11 +1,11 @@
 internal import CGuard
 internal import Glibc
 
-/// What guards need of the kernel.
+/// A kernel feature that guards need.
 package enum GuardFeature: CaseIterable, Sendable {
     case userfaultfd, writeProtection, sharedMemory, unpopulatedPages, asynchronousProtection, pageScan
 
-    /// The bit in the mask of UFFDIO_API; 0 if it is not found out there.
+    /// The feature's bit in the mask of UFFDIO_API; 0 if that call does not report it.
     var mask: UInt64 {
         switch self {
         case .userfaultfd, .pageScan: 0
@@ -27,7 +27,8 @@ package enum GuardFeature: CaseIterable, Sendable {
         }
     }
 
-    /// The first Linux that has it, on x86-64: ioctl_userfaultfd(2), PAGEMAP_SCAN(2const).
+    /// The first Linux version with the feature on x86-64: ioctl_userfaultfd(2),
+    /// PAGEMAP_SCAN(2const).
     var kernel: String {
         switch self {
         case .userfaultfd: "4.3"
@@ -38,24 +39,34 @@ package enum GuardFeature: CaseIterable, Sendable {
         }
     }
 
-    /// Those of `wanted` that a kernel which offers `mask` lacks.
+    /// Returns the features that the kernel lacks.
+    ///
+    /// - Parameters:
+    ///   - wanted: the features to look for.
+    ///   - mask: mask of UFFDIO_API that the kernel offers.
+    /// - Returns: those of `wanted` whose bit is not in `mask`.
     static func missing(_ wanted: [GuardFeature], offered mask: UInt64) -> [GuardFeature] {
         wanted.filter { $0.mask & mask != $0.mask }
     }
 }
 
-/// Why memory cannot be guarded: what happened, to which pages, and what to do.
+/// The reason why memory cannot be guarded: the failure, the pages concerned, and the remedy.
 package enum GuardError: Error, Equatable, CustomStringConvertible {
-    /// The kernel is too old, or was built without these. Found when a guard is made.
+    /// The kernel is too old, or was built without these features. Thrown when a guard is created.
     case missing([GuardFeature])
-    /// The process may not open a userfaultfd. Found when a guard is made.
+    /// The process may not open a userfaultfd. Thrown when a guard is created.
     case notPermitted(errno: Int32)
-    /// A call failed: its name in the manual, the pages that it was about, and its errno.
+    /// A system call failed: its name in the manual, the pages concerned, and its errno.
     case failed(String, PageRange?, errno: Int32)
-    /// The guard was closed before.
+    /// The guard has been closed.
     case closed
 
-    /// What it means that no userfaultfd could be opened, by the system call and then by its device.
+    /// Returns the error for a failure to open a userfaultfd.
+    ///
+    /// - Parameters:
+    ///   - systemCall: errno of userfaultfd(2), which is tried first.
+    ///   - device: errno of /dev/userfaultfd, which is tried second.
+    /// - Returns: the error to throw.
     static func opening(systemCall: Int32, device: Int32) -> GuardError {
         switch (systemCall, device) {
         case (ENOSYS, ENOENT): .missing([.userfaultfd])

@@ -1,16 +1,21 @@
 internal import Glibc
 
-/// Whole pages of the process's memory: at least one.
+/// A range of whole pages of the process's memory: at least one page.
 package struct PageRange: Hashable, Sendable {
-    /// Bytes of a page: 4096, or what the kernel was built with.
+    /// Size of a page in bytes: 4096, or the kernel's build-time choice.
     package static let pageSize = UInt(sysconf(Int32(_SC_PAGESIZE)))
 
-    /// Address of the first byte; a multiple of the page's size.
+    /// Address of the first byte; a multiple of the page size.
     package let start: UInt
-    /// Address behind the last byte; a multiple of the page's size.
+    /// Address after the last byte; a multiple of the page size.
     package let end: UInt
 
-    /// The whole pages that lie inside a range of addresses; nil if there are none.
+    /// Finds the whole pages inside a range of addresses.
+    ///
+    /// - Parameters:
+    ///   - start: address of the first byte.
+    ///   - byteCount: size of the range in bytes.
+    /// - Returns: nil if the range contains no whole page.
     package init?(inside start: UInt, byteCount: Int) {
         let size = Self.pageSize
         let first = (start + size - 1) / size * size
@@ -19,7 +24,12 @@ package struct PageRange: Hashable, Sendable {
         self.init(start: first, end: end)
     }
 
-    /// - Precondition: both are multiples of the page's size, and there is a page between them.
+    /// Creates a range of pages.
+    ///
+    /// - Parameters:
+    ///   - start: address of the first byte.
+    ///   - end: address after the last byte.
+    /// - Precondition: both are multiples of the page size, with at least one page between them.
     package init(start: UInt, end: UInt) {
         precondition(start < end && start % Self.pageSize == 0 && end % Self.pageSize == 0, "not whole pages: \(start) to \(end)")
         self.start = start
@@ -32,7 +42,10 @@ package struct PageRange: Hashable, Sendable {
 
     package func contains(_ address: UInt) -> Bool { start <= address && address < end }
 
-    /// The pages of both; nil if there are none.
+    /// Returns the pages that are in both ranges.
+    ///
+    /// - Parameter other: another range.
+    /// - Returns: the common pages; nil if the ranges do not overlap.
     package func intersection(_ other: PageRange) -> PageRange? {
         let (start, end) = (max(start, other.start), min(end, other.end))
         return start < end ? PageRange(start: start, end: end) : nil
@@ -43,8 +56,8 @@ extension PageRange: CustomStringConvertible {
     package var description: String { "0x\(String(start, radix: 16))-0x\(String(end, radix: 16))" }
 }
 
-/// A set of pages, as the fewest ranges: ascending, and none touches the next. One call of userfaultfd per range is the fewest
-/// calls that name no page outside the set.
+/// A set of pages as the minimum number of ranges: they ascend and are not adjacent. One
+/// userfaultfd call per range is the minimum number of calls that covers no page outside the set.
 struct PageSet: Equatable, Sendable {
     private(set) var ranges: [PageRange] = []
 
@@ -72,7 +85,7 @@ struct PageSet: Equatable, Sendable {
             while let cut = cuts.first, cut.start < range.end {
                 if start < cut.start { kept.ranges.append(PageRange(start: start, end: cut.start)) }
                 start = max(start, cut.end)
-                if cut.end > range.end { break }  // it may also cut the next
+                if cut.end > range.end { break }  // the cut may also overlap the next range
                 cuts.removeFirst()
             }
             if start < range.end { kept.ranges.append(PageRange(start: start, end: range.end)) }

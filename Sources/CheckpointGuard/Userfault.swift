@@ -2,8 +2,9 @@ internal import CGuard
 internal import CheckpointIO
 internal import Glibc
 
-/// A userfaultfd and the pages registered with it. All of it may be called from any thread; calls to the kernel run side by
-/// side, and closing waits for them, so that none meets a descriptor that is somebody else's by then.
+/// A userfaultfd and the pages registered with it. All methods may be called from any thread. Calls
+/// to the kernel run concurrently. Closing waits for them, so that none uses a descriptor number
+/// that the process has reused for another file.
 final class Userfault: Sendable {
     private struct State {
         var registered = PageSet()
@@ -15,8 +16,14 @@ final class Userfault: Sendable {
     let descriptor: Int32
     private let state = Monitor(State())
 
-    /// - Parameter holdsKernelWrites: whether system calls that write into protected memory must work in synchronous mode, which
-    ///   needs privileges. Without it such a call fails with EFAULT. userfaultfd(2), UFFD_USER_MODE_ONLY.
+    /// Opens a userfaultfd and enables features.
+    ///
+    /// - Parameters:
+    ///   - features: the features that the kernel must have.
+    ///   - holdsKernelWrites: whether system calls that write to protected memory must be held in
+    ///     synchronous mode, which needs privileges. Without it, such a call fails with EFAULT
+    ///     (userfaultfd(2), UFFD_USER_MODE_ONLY).
+    /// - Throws: `GuardError` if the kernel lacks a feature or the process lacks privileges.
     init(_ features: [GuardFeature], holdsKernelWrites: Bool) throws(GuardError) {
         let userOnly: Int32 = holdsKernelWrites ? 0 : 1
         let descriptor = try Self.open(userOnly)
@@ -39,7 +46,8 @@ final class Userfault: Sendable {
         throw .opening(systemCall: -first, device: -second)
     }
 
-    /// Why the features were refused. A descriptor that was asked once cannot be asked again, so another one is.
+    /// Finds the reason for refused features. UFFDIO_API can be called only once per descriptor, so
+    /// a new descriptor is opened.
     private static func refusal(of features: [GuardFeature], _ code: Int32, _ userOnly: Int32) throws(GuardError) -> GuardError {
         let descriptor = try open(userOnly)
         defer { Glibc.close(descriptor) }
@@ -49,7 +57,11 @@ final class Userfault: Sendable {
         return missing.isEmpty ? .failed("UFFDIO_API", nil, errno: code) : .missing(missing)
     }
 
-    /// Registers pages, all or none. Those registered before are registered again, since their memory may have been mapped anew.
+    /// Registers pages; all of them, or none if it throws. Pages that are registered already are
+    /// registered again, because their memory may have been remapped.
+    ///
+    /// - Parameter ranges: pages of mapped memory.
+    /// - Throws: `GuardError` if the kernel refuses a range.
     func register(_ ranges: [PageRange]) throws(GuardError) {
         try use { () throws(GuardError) in
             let wanted = PageSet(ranges)
@@ -65,7 +77,9 @@ final class Userfault: Sendable {
         }
     }
 
-    /// Lets writes through, wakes who waits, and watches the pages no more.
+    /// Lets writes through, wakes held threads, and unregisters the pages.
+    ///
+    /// - Parameter ranges: pages, registered or not.
     func unregister(_ ranges: [PageRange]) {
         useIfOpen {
             let gone = state.withLock { state in
@@ -77,7 +91,10 @@ final class Userfault: Sendable {
         }
     }
 
-    /// Protects pages, all or none.
+    /// Protects pages; all of them, or none if it throws.
+    ///
+    /// - Parameter ranges: registered pages.
+    /// - Throws: `GuardError` if the kernel refuses a range.
     func protect(_ ranges: [PageRange]) throws(GuardError) {
         try use { () throws(GuardError) in
             let ranges = PageSet(ranges).ranges
@@ -91,12 +108,15 @@ final class Userfault: Sendable {
         }
     }
 
-    /// Lets writes through and wakes who waits, also where nothing is protected.
+    /// Lets writes through and wakes held threads. Pages need not be protected.
+    ///
+    /// - Parameter range: pages, registered or not.
     func release(_ range: PageRange) {
         useIfOpen { state.withLock { $0.registered.intersection(range) }.forEach(unprotect) }
     }
 
-    /// Lets every write through, and refuses all further calls. The descriptor stays open for those who poll it.
+    /// Lets every write through, and refuses all further calls. The descriptor stays open for
+    /// threads that poll it.
     func shut() {
         let registered = state.withLock { state in
             state.isShut = true
@@ -109,7 +129,8 @@ final class Userfault: Sendable {
         }
     }
 
-    /// Shuts it and closes the descriptor, at which the kernel releases whatever is still protected.
+    /// Shuts the userfaultfd and closes its descriptor, which makes the kernel release all
+    /// remaining protected pages.
     func close() {
         shut()
         let isFirst = state.waitFor { state -> Bool? in
@@ -132,13 +153,14 @@ final class Userfault: Sendable {
         try body()
     }
 
-    /// What a closed descriptor has already done.
+    /// Runs `body` unless the userfaultfd is shut: shutting has already released everything.
     private func useIfOpen(_ body: () -> Void) {
         do { try use(body) } catch {}
     }
 
-    /// Takes the protection away, which wakes too. A page that the kernel will not unprotect is watched no more instead: most
-    /// likely its memory was mapped anew, and in any case nobody may stay held.
+    /// Removes protection, which also wakes held threads. If the kernel refuses for a page, the
+    /// page is unregistered instead: most likely its memory was remapped, and in any case no thread
+    /// may stay held.
     private func unprotect(_ range: PageRange) {
         forEachPart(of: range, { cg_set_protection(descriptor, $0, $1, 0) }) { start, length in
             _ = cg_unregister(descriptor, start, length)
@@ -146,13 +168,15 @@ final class Userfault: Sendable {
         }
     }
 
-    /// Unregistering takes the protection away, but wakes only who waits for missing pages.
+    /// Unregisters pages and wakes held threads. Unregistering removes protection, but wakes only
+    /// threads that wait for missing pages.
     private func forget(_ range: PageRange) {
         forEachPart(of: range, { cg_unregister(descriptor, $0, $1) }) { _, _ in }
         _ = cg_wake(descriptor, UInt64(range.start), UInt64(range.byteCount))
     }
 
-    /// Makes a call for a range. If it fails, as it does when a part of the memory was mapped anew, makes it for either half.
+    /// Makes a call for a range. If it fails, as it does when part of the memory was remapped,
+    /// makes the call for each half of the range.
     private func forEachPart(of range: PageRange, _ call: (UInt64, UInt64) -> Int32, orElse fallback: (UInt64, UInt64) -> Void) {
         let (start, length) = (UInt64(range.start), UInt64(range.byteCount))
         guard retry({ call(start, length) }) != 0 else { return }
@@ -162,7 +186,8 @@ final class Userfault: Sendable {
         forEachPart(of: PageRange(start: middle, end: range.end), call, orElse: fallback)
     }
 
-    /// The kernel answers EAGAIN while another thread changes the mappings, which is over soon.
+    /// Repeats a call. The kernel returns EAGAIN while another thread changes the mappings, which
+    /// does not take long.
     private func retry(_ call: () -> Int32) -> Int32 {
         var status = call()
         for _ in 0..<1000 where status == -EAGAIN || status == -EINTR {

@@ -2,16 +2,19 @@ internal import CGuard
 internal import CheckpointIO
 internal import Glibc
 
-/// Holds writes to protected pages until they are let through, by synchronous userfaultfd write protection: whoever writes to a
-/// protected page, the process or the kernel on its behalf, stands still in that instruction until the page is released. Reads
-/// are never held.
+/// Page protection that holds writes until they are released, by synchronous userfaultfd write
+/// protection. A thread that writes to a protected page, or makes the kernel write to it, stops in
+/// that instruction until the page is released. Reads are never held.
 ///
-/// Costs: a held write 25 to 45 us and whatever it has to wait. Protecting 1 GiB 13 ms in 4K pages and 0.1 ms in transparent huge
-/// pages, during which no mapping of the process can change; releasing 4 MiB 60 us and 10 us. A huge page that lies in a protected
-/// range as a whole stays one; the mapping of one that is released in part is split. Memory never touched gets page tables of 4K
-/// pages when it is protected, and so no huge pages later: populate it first.
+/// Costs: a held write takes 25 to 45 us plus its waiting time. Protecting 1 GiB takes 13 ms in 4K
+/// pages and 0.1 ms in transparent huge pages; during this time no mapping of the process can
+/// change. Releasing 4 MiB takes 60 us in 4K pages and 10 us in huge pages. A huge page that is
+/// completely inside a protected range stays a huge page; the mapping of one that is released in
+/// part is split. Memory that was never touched gets page tables of 4K pages when it is protected,
+/// and therefore no huge pages later: populate it first.
 ///
-/// A page can have one userfaultfd: a `WriteGuard` and a `WriteTracker` cannot share it. A forked child's pages are not guarded.
+/// A page can have only one userfaultfd: a `WriteGuard` and a `WriteTracker` cannot share it. The
+/// pages of a forked child are not guarded.
 package final class WriteGuard: Sendable {
     private static let features: [GuardFeature] = [.writeProtection, .sharedMemory, .unpopulatedPages]
 
@@ -20,11 +23,16 @@ package final class WriteGuard: Sendable {
     private let thread: WorkerThread
     private let isClosing = Monitor(false)
 
-    /// - Parameter onWrite: called on the guard's own thread with the address of the page of a held write. It must return, and see to
-    ///   it that the page is released sooner or later, by `release` from any thread. It may be called several times for a page, also
-    ///   for one whose writes are already let through, and then too `release` is harmless. It must not wait for what a held thread
-    ///   may own (a lock, the allocator's if state is freed while it is protected), nor write to protected pages, nor close the guard.
-    /// - Throws: if the kernel or the process's privileges do not allow it, with what to do.
+    /// Opens a guard and starts its thread.
+    ///
+    /// - Parameter onWrite: called on the guard's thread with the address of the page of a held
+    ///   write. It must return, and ensure that the page is released sooner or later, by `release`
+    ///   from any thread. It may be called several times for one page, and also for a page whose
+    ///   writes are let through already; `release` is harmless then too. It must not wait for
+    ///   anything that a held thread may own (a lock, or the allocator's lock if state is freed
+    ///   while it is protected), must not write to protected pages, and must not close the guard.
+    /// - Throws: `GuardError` with the remedy if the kernel or the process's privileges do not
+    ///   allow it.
     package init(onWrite: @escaping @Sendable (UInt) -> Void) throws(GuardError) {
         let memory = try Userfault(Self.features, holdsKernelWrites: true)
         let stop = cg_open_event()
@@ -43,21 +51,35 @@ package final class WriteGuard: Sendable {
 
     deinit { close() }
 
-    /// Makes pages ones that can be protected; all of them, or none if it throws. Those that already are stay as they are. Register
-    /// again what was mapped anew. Only anonymous and shared memory will do.
+    /// Registers pages, so that they can be protected; all of them, or none if it throws. Pages
+    /// that are registered already stay as they are. Register pages again after they have been
+    /// remapped.
+    ///
+    /// - Parameter ranges: pages of anonymous or shared memory.
+    /// - Throws: `GuardError` if the kernel refuses a range.
     package func register(_ ranges: [PageRange]) throws(GuardError) { try memory.register(ranges) }
 
-    /// Lets writes to the pages through and guards them no more. Call it before the memory is unmapped, which is quicker.
+    /// Lets writes to the pages through and stops guarding them. Call it before the memory is
+    /// unmapped, which is faster.
+    ///
+    /// - Parameter ranges: pages, registered or not.
     package func unregister(_ ranges: [PageRange]) { memory.unregister(ranges) }
 
-    /// From here on writes to the pages are held; to all of them, or to none if it throws. A write that other threads make
-    /// meanwhile is held or not.
+    /// Holds writes to the pages from now on; to all of them, or to none if it throws. Writes by
+    /// other threads during this call may or may not be held.
+    ///
+    /// - Parameter ranges: registered pages.
+    /// - Throws: `GuardError` if the kernel refuses a range, or the guard is closed.
     package func protect(_ ranges: [PageRange]) throws(GuardError) { try memory.protect(ranges) }
 
-    /// Lets writes through and wakes those that are held. Harmless on pages that are not protected, not registered or unmapped.
+    /// Lets writes through and wakes held threads. Harmless for pages that are not protected, not
+    /// registered or unmapped.
+    ///
+    /// - Parameter range: the pages to release.
     package func release(_ range: PageRange) { memory.release(range) }
 
-    /// Lets all writes through for good, and waits for the guard's thread to end: not to be called by `onWrite`.
+    /// Lets all writes through permanently, and waits until the guard's thread has ended. `onWrite`
+    /// must not call it.
     package func close() {
         let isFirst = isClosing.withLock { isClosing in
             defer { isClosing = true }
@@ -73,7 +95,7 @@ package final class WriteGuard: Sendable {
     }
 }
 
-/// What the guard's thread does: report held writes until it is told to stop.
+/// The loop of the guard's thread: it reports held writes until it is stopped.
 private struct HeldWriteLoop: Sendable {
     let descriptor: Int32
     let stop: Int32
@@ -85,7 +107,9 @@ private struct HeldWriteLoop: Sendable {
         }
     }
 
-    /// Returns false when it is time to stop.
+    /// Waits for held writes.
+    ///
+    /// - Returns: false if the loop has to stop.
     private func waitForWrites() -> Bool {
         let events = Int16(POLLIN)
         var polled = [pollfd(fd: descriptor, events: events, revents: 0), pollfd(fd: stop, events: events, revents: 0)]

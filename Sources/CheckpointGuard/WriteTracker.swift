@@ -1,22 +1,27 @@
 internal import CGuard
 internal import Glibc
 
-/// Finds pages that were written, by asynchronous userfaultfd write protection: the kernel lets the first write to a page
-/// through at once and remembers it. Needs no privileges.
+/// Detection of written pages by asynchronous userfaultfd write protection: the kernel lets the
+/// first write to a page through immediately and records it. No privileges are needed.
 ///
-/// Costs: about 0.7 us for the first write to a page after `arm`; arming 1 GiB 10 ms in 4K pages and 0.1 ms in transparent huge
-/// pages; scanning 512 MiB 0.14 ms where nothing was written, 5.6 ms where every page was. The first write to a huge page splits
-/// its mapping, and is found as the one 4K page that it was.
+/// Costs: about 0.7 us for the first write to a page after `arm`. Arming 1 GiB takes 10 ms in 4K
+/// pages and 0.1 ms in transparent huge pages. Scanning 512 MiB takes 0.14 ms if nothing was
+/// written, and 5.6 ms if every page was. The first write to a huge page splits its mapping, and
+/// only the 4K page that was written is reported.
 ///
-/// Written is what was written to, be it with the same bytes, and what was discarded by madvise(2), except for whole huge pages.
-/// A page can have one userfaultfd: a `WriteGuard` and a `WriteTracker` cannot share it.
+/// A page counts as written even if the same bytes were written, and if it was discarded by
+/// madvise(2), except for whole huge pages. A page can have only one userfaultfd: a `WriteGuard`
+/// and a `WriteTracker` cannot share it.
 package final class WriteTracker: Sendable {
     private static let features: [GuardFeature] = [.writeProtection, .sharedMemory, .unpopulatedPages, .asynchronousProtection]
 
     private let memory: Userfault
     private let pageMap: Int32
 
-    /// - Throws: if the kernel or the process's privileges do not allow it, with what to do.
+    /// Opens a tracker.
+    ///
+    /// - Throws: `GuardError` with the remedy if the kernel or the process's privileges do not
+    ///   allow it.
     package init() throws(GuardError) {
         let memory = try Userfault(Self.features, holdsKernelWrites: false)
         let pageMap = unsafe open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
@@ -31,7 +36,7 @@ package final class WriteTracker: Sendable {
 
     deinit { Glibc.close(pageMap) }
 
-    /// Why pages cannot be scanned, if they cannot.
+    /// Returns the reason why pages cannot be scanned; nil if they can.
     private static func probe(_ pageMap: Int32) -> GuardError? {
         var run = cg_page_run()
         var walked: UInt64 = 0
@@ -43,18 +48,31 @@ package final class WriteTracker: Sendable {
         }
     }
 
-    /// Makes pages ones that can be tracked; all of them, or none if it throws. Those that already are stay as they are. Register
-    /// again what was mapped anew.
+    /// Registers pages, so that they can be tracked; all of them, or none if it throws. Pages that
+    /// are registered already stay as they are. Register pages again after they have been remapped.
+    ///
+    /// - Parameter ranges: pages of anonymous or shared memory.
+    /// - Throws: `GuardError` if the kernel refuses a range.
     package func register(_ ranges: [PageRange]) throws(GuardError) { try memory.register(ranges) }
 
-    /// Tracks the pages no more. Call it before the memory is unmapped, which is quicker.
+    /// Stops tracking the pages. Call it before the memory is unmapped, which is faster.
+    ///
+    /// - Parameter ranges: pages, registered or not.
     package func unregister(_ ranges: [PageRange]) { memory.unregister(ranges) }
 
-    /// Forgets the writes so far. If it throws, all of the pages count as written.
+    /// Discards the record of writes so far.
+    ///
+    /// - Parameter ranges: registered pages.
+    /// - Throws: `GuardError` if the kernel refuses a range. All of the pages then count as
+    ///   written.
     package func arm(_ ranges: [PageRange]) throws(GuardError) { try memory.protect(ranges) }
 
-    /// The pages written since they were armed; ascending, and none touches the next. Pages never armed, or mapped anew since, count
-    /// as written once they hold anything; unmapped ones do not count.
+    /// Returns the pages that were written since they were armed. Pages that were never armed, or
+    /// were remapped since, count as written once they hold anything. Unmapped pages do not count.
+    ///
+    /// - Parameter ranges: pages to scan.
+    /// - Returns: the written pages; ranges ascend and are not adjacent.
+    /// - Throws: `GuardError` if the scan fails.
     package func written(in ranges: [PageRange]) throws(GuardError) -> [PageRange] {
         var found: [PageRange] = []
         var runs = [cg_page_run](repeating: cg_page_run(), count: 512)
@@ -67,7 +85,9 @@ package final class WriteTracker: Sendable {
         return PageSet(found).ranges
     }
 
-    /// Scans as far as there is room for what it finds. Returns where it stopped.
+    /// Scans until the buffer of runs is full or the range ends.
+    ///
+    /// - Returns: the address where the scan stopped.
     private func scan(
         _ range: PageRange, from start: UInt64, _ runs: inout [cg_page_run], _ found: inout [PageRange]
     ) throws(GuardError) -> UInt64 {

@@ -1,19 +1,29 @@
 internal import CheckpointFormat
 
-/// How the tensors of a state are cut into chunks, and the chunks packed into blocks: pure arithmetic, made once and kept while
-/// names, types and shapes stay the same.
+/// Assignment of the tensors of a state to chunks, and of the chunks to blocks. It is pure
+/// arithmetic, computed once and kept while names, types and shapes stay the same.
 ///
-/// Large tensors are cut into chunks of `chunkBytes`, each a block of its own, in order. Small ones are packed, several to a block, with
-/// others of their unit and lane.
+/// Large tensors are cut into chunks of `chunkBytes`, in order, and each chunk is a block. Small
+/// tensors are packed: several share a block with others of their unit and lane. The first
+/// DataStates-LLM paper coalesces shards in one host buffer and has a single fence for all state;
+/// blocks of packed tensors and fences per unit go further.
 package struct CapturePlan: Sendable {
-    /// What a plan needs to know of a tensor.
+    /// The properties of a tensor that a plan depends on.
     package struct Tensor: Sendable {
         package var group: String
         package var bytes: Int
         package var lane: CaptureLane
-        /// It may be a cast of tensors of twice its bytes, and is cut where those are.
+        /// True if the tensor may be a cast of tensors of twice its bytes. It is then cut at the
+        /// same elements as those tensors.
         package var isHalf: Bool
 
+        /// Describes one tensor.
+        ///
+        /// - Parameters:
+        ///   - group: name of the group that the tensor is mutated with.
+        ///   - bytes: size of the row-major tensor in bytes.
+        ///   - lane: lane that captures the tensor.
+        ///   - isHalf: whether it may be a cast of tensors of twice its bytes.
         package init(group: String, bytes: Int, lane: CaptureLane = .host, isHalf: Bool = false) {
             self.group = group
             self.bytes = bytes
@@ -22,16 +32,19 @@ package struct CapturePlan: Sendable {
         }
     }
 
+    /// A range of one tensor's bytes, and its position in a block.
     package struct Chunk: Sendable, Equatable {
         /// Index of the tensor in the inventory.
         package var tensor: Int
-        /// Row-major bytes of the tensor.
+        /// Range of the tensor's row-major bytes.
         package var range: Range<Int>
-        /// Where the chunk lies in its block.
+        /// Offset of the chunk in its block, in bytes.
         package var offset: Int
         package var block: Int
     }
 
+    /// The bytes that are hashed, encoded and written together: one chunk of a large tensor, or
+    /// several small tensors.
     package struct Block: Sendable, Equatable {
         package var unit: Int
         package var lane: CaptureLane
@@ -39,28 +52,38 @@ package struct CapturePlan: Sendable {
         package var bytes: Int
     }
 
-    /// Tells one plan from another.
+    /// Distinguishes this plan from others: copies of a plan share it.
     private let identity = Identity()
     private final class Identity: Sendable {}
 
     package private(set) var groups: [String] = []
-    /// Where in `groups` a name is.
+    /// Index of each group in `groups`, by name.
     package private(set) var groupIndex: [String: Int] = [:]
-    /// What is captured together: a large group, or several small ones that follow each other, lest each of many tiny groups cost a block
-    /// and a write. Who waits for one of them waits for all, which is more than he needs and never less.
+    /// Number of units. A unit is the granularity of fences: one large group, or several adjacent
+    /// small groups that share blocks, because one block and one write for each of many tiny groups
+    /// would be expensive. A fence on one group of a unit waits for the whole unit, which is more
+    /// than needed but never less.
     package private(set) var unitCount = 0
     /// Unit of each group, by name.
     package private(set) var unitIndex: [String: Int] = [:]
     package private(set) var chunks: [Chunk] = []
     package private(set) var blocks: [Block] = []
-    /// Chunks of each tensor, in order: `chunks` is grouped, so that these are runs of it.
+    /// Chunks of each tensor, in order. `chunks` is grouped by tensor, so each entry is a range of
+    /// its indices.
     package private(set) var chunksOfTensor: [Range<Int>]
     package private(set) var groupOfTensor: [Int] = []
     package private(set) var totalBytes = 0
 
+    /// Plans the chunks, blocks and units of a state.
+    ///
     /// - Parameters:
-    ///   - packs: whether small tensors share blocks.
-    ///   - groupOrder: names of groups in the order in which they are to be captured; others follow as they come.
+    ///   - tensors: the tensors, in the order of the inventory.
+    ///   - chunkBytes: maximum size of a chunk and of a packed block in bytes: 1 to
+    ///     `Limits.blockBytesMax`.
+    ///   - packs: whether small tensors share blocks. If so, tensors below a quarter of
+    ///     `chunkBytes` are packed.
+    ///   - groupOrder: names of groups in capture order. Groups that are not listed follow in the
+    ///     order of their first tensor.
     package init(tensors: [Tensor], chunkBytes: Int, packs: Bool = true, groupOrder: [String] = []) {
         precondition(chunkBytes > 0 && chunkBytes <= Limits.blockBytesMax)
         chunksOfTensor = [Range<Int>](repeating: 0..<0, count: tensors.count)
@@ -76,7 +99,8 @@ package struct CapturePlan: Sendable {
         totalBytes = tensors.reduce(0) { $0 + $1.bytes }
     }
 
-    /// Puts groups into units: small ones together as long as they fit a chunk.
+    /// Assigns groups to units: adjacent small groups share a unit while their total fits in a
+    /// chunk.
     private mutating func units(of tensors: [Tensor], smallBelow limit: Int) -> [Int] {
         var bytesOfGroup = [Int](repeating: 0, count: groups.count)
         for (index, tensor) in tensors.enumerated() { bytesOfGroup[groupOfTensor[index]] += tensor.bytes }
@@ -94,7 +118,7 @@ package struct CapturePlan: Sendable {
         return unitOfGroup
     }
 
-    /// Adds tensors of one unit and lane.
+    /// Adds the chunks and blocks of tensors of one unit and lane.
     private mutating func add(_ members: [Int], of tensors: [Tensor], _ chunkBytes: Int, packedBelow limit: Int) {
         for tensor in members where tensors[tensor].bytes >= limit {
             cut(tensor, tensors[tensor], tensors[tensor].isHalf ? chunkBytes / 2 : chunkBytes)
@@ -102,7 +126,11 @@ package struct CapturePlan: Sendable {
         pack(members.filter { tensors[$0].bytes < limit }, of: tensors, chunkBytes)
     }
 
-    /// Whether the other is this very plan.
+    /// Returns whether the other value is a copy of this plan.
+    ///
+    /// - Parameter other: the plan to compare with. A plan computed from equal tensors is not the
+    ///   same.
+    /// - Returns: true if both are copies of one plan.
     package func isSame(as other: CapturePlan) -> Bool { identity === other.identity }
 
     private mutating func orderGroups(_ names: [String], first: [String]) {
@@ -134,7 +162,13 @@ package struct CapturePlan: Sendable {
         }
     }
 
-    /// The chunk of another tensor, twice as wide, that holds the same elements as a chunk; nil if it is cut elsewhere.
+    /// Finds the chunk of a tensor twice as wide that holds the same elements as a given chunk.
+    ///
+    /// - Parameters:
+    ///   - row: index of the narrow chunk in `chunks`.
+    ///   - tensor: index of the wide tensor in the inventory.
+    /// - Returns: the index of the wide chunk in `chunks`; nil if the wide tensor is cut at other
+    ///   elements.
     package func wideChunk(of row: Int, in tensor: Int) -> Int? {
         let chunk = chunks[row]
         let index = row - chunksOfTensor[chunk.tensor].lowerBound
@@ -156,7 +190,8 @@ package struct CapturePlan: Sendable {
     }
 }
 
-/// Ways by which blocks leave the memory they live in. Each has threads and cursors of its own, so that a slow one holds no other up.
+/// Paths of blocks out of the trainer's memory. Each lane has its own threads and cursors, so
+/// a slow lane does not delay the other (the "tiers" of the second DataStates-LLM paper).
 package enum CaptureLane: Int, Sendable, CaseIterable {
     /// Memory that this process can read.
     case host

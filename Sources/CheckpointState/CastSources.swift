@@ -1,9 +1,10 @@
 internal import CheckpointFormat
 
-/// For each two-byte float tensor, the f32 tensors that it may be a cast of: those of its group, which changes as a whole, with its shape.
-/// Whether it is one, the bytes say, anew in every save.
+/// For each two-byte float tensor, the f32 tensors that it may be a cast of: the host tensors with
+/// its shape in its group, because a group changes as a whole. Every save compares the bytes again
+/// to decide whether the tensor really is a cast.
 package struct CastSources: Sendable, Equatable {
-    /// More are not tried: a master and two moments are three.
+    /// Maximum number of sources to try: a master and two moments make three.
     private static let sourcesMax = 8
 
     private struct Kin: Hashable {
@@ -11,9 +12,12 @@ package struct CastSources: Sendable, Equatable {
         var shape: [Int]
     }
 
-    /// Indices of tensors, by index of the tensor.
+    /// Indices of the f32 tensors, by index of the two-byte tensor.
     private let sources: [Int: [Int]]
 
+    /// Finds the possible sources of every tensor on the host.
+    ///
+    /// - Parameter tensors: the tensors of the inventory, in order.
     package init(_ tensors: [TensorItem]) {
         var wide: [Kin: [Int]] = [:]
         for (index, tensor) in tensors.enumerated() where tensor.view.type == .f32 && tensor.view.memory.device == nil {
@@ -28,6 +32,9 @@ package struct CastSources: Sendable, Equatable {
 
     private static func isNarrow(_ view: TensorView) -> Bool { (view.type == .bf16 || view.type == .f16) && view.memory.device == nil }
 
-    /// What a tensor may be a cast of.
+    /// Returns the tensors that a tensor may be a cast of.
+    ///
+    /// - Parameter tensor: index of the tensor in the inventory.
+    /// - Returns: indices of f32 tensors, at most 8; empty if there are none.
     package subscript(tensor: Int) -> [Int] { sources[tensor] ?? [] }
 }

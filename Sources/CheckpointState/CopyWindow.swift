@@ -1,21 +1,29 @@
-/// Copies from or to a device that are under way, a few at a time: the many short ones of a strided tensor do not each wait for the one
-/// before.
+/// Copies from or to a device that are in flight, at most 32 at a time, so that the many short
+/// copies of a strided tensor do not wait for each other.
 struct CopyWindow {
     private let device: (any Device)?
     private var copies: [DeviceCopy] = []
     private static let limit = 32
 
-    /// - Parameter device: nil for the process's own memory, which is copied at once.
+    /// Creates an empty window.
+    ///
+    /// - Parameter device: the device that copies; nil for the process's own memory, where copies
+    ///   are synchronous.
     init(_ device: (any Device)?) { self.device = device }
 
-    /// - Parameter copy: nil if it is complete already.
+    /// Adds a copy. Waits for all copies when 32 are in flight.
+    ///
+    /// - Parameter copy: the copy; nil if it is complete already.
+    /// - Throws: `DeviceError` if a copy failed.
     mutating func add(_ copy: DeviceCopy?) throws(DeviceError) {
         guard let copy else { return }
         copies.append(copy)
         if copies.count == Self.limit { try finish() }
     }
 
-    /// Waits for all of them, even if one fails: none may touch memory that is used for something else by then.
+    /// Waits for all copies, even if one fails: when this returns, none of them may still touch
+    /// memory that is about to be reused.
+    ///
     /// - Throws: the first failure.
     mutating func finish() throws(DeviceError) {
         guard let device else { return }

@@ -1,56 +1,89 @@
-/// A device with memory that this process cannot read: the copying protocol. Everything else about it is its implementation's affair.
+/// The copying protocol of a device whose memory this process cannot read. Everything else about
+/// the device is left to its implementation.
 ///
-/// The engine asks for copies from its own threads, several at a time.
+/// The engine calls it from its own threads, several at a time.
 public protocol Device: AnyObject, Sendable {
-    /// For messages: "cuda:0".
+    /// Name for messages, such as "cuda:0".
     var name: String { get }
 
-    /// Makes copies to and from this memory of the host as quick as they can be, by pinning it, say. Called once for the staging arena,
-    /// which stays mapped until `releaseHostMemory`. Other memory is copied to and from as well, perhaps slower; a failure is told
-    /// as a warning and fails no save.
+    /// Makes copies to and from host memory as fast as possible, for example by pinning it. The
+    /// engine calls it once for the staging arena, which stays mapped until `releaseHostMemory`.
+    /// The engine also copies to and from other memory, possibly more slowly.
+    ///
+    /// - Parameter memory: the memory to prepare.
+    /// - Throws: `DeviceError`. The engine reports it as a warning; it fails no save.
     func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) throws(DeviceError)
 
-    /// Undoes a `prepareHostMemory` that did not fail. No copy is under way.
+    /// Undoes a `prepareHostMemory` that did not throw. No copy is in flight.
+    ///
+    /// - Parameter memory: the memory that was passed to `prepareHostMemory`.
     func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer)
 
-    /// Called on the trainer's thread by each `save` and each restore: copies that are started from now on must see everything that the
-    /// trainer has asked of the device so far. Must return at once.
+    /// Orders the copies that start after this call behind all work that the trainer has submitted
+    /// to the device so far. `save` and restore call it on the trainer's thread. It must return
+    /// immediately.
+    ///
+    /// - Throws: `DeviceError` if the device cannot order them.
     func orderCopiesAfterTrainer() throws(DeviceError)
 
-    /// Starts to copy `destination.count` bytes from device memory at `address`. `destination` stays mapped until `finish`.
+    /// Starts a copy of `destination.count` bytes from the device to the host.
+    ///
+    /// - Parameters:
+    ///   - address: the first byte in device memory.
+    ///   - destination: host memory, mapped until `finish` returns or throws.
+    /// - Returns: the copy in flight, to be passed to `finish` exactly once.
+    /// - Throws: `DeviceError` if the copy could not be started.
     func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer) throws(DeviceError) -> DeviceCopy
 
-    /// Starts to copy `source.count` bytes to device memory at `address`. `source` stays mapped until `finish`.
+    /// Starts a copy of `source.count` bytes from the host to the device.
+    ///
+    /// - Parameters:
+    ///   - source: host memory, mapped until `finish` returns or throws.
+    ///   - address: the first byte in device memory.
+    /// - Returns: the copy in flight, to be passed to `finish` exactly once.
+    /// - Throws: `DeviceError` if the copy could not be started.
     func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy
 
-    /// Waits until a copy is complete. Called exactly once for each, on any thread. When it has returned or thrown, the device no longer
-    /// touches the host's memory.
+    /// Waits until a copy is complete. The engine calls it exactly once for each copy, on any
+    /// thread. When it has returned or thrown, the device no longer touches the host memory.
+    ///
+    /// - Parameter copy: a copy that `startCopy` returned.
+    /// - Throws: `DeviceError` if the copy failed.
     func finish(_ copy: DeviceCopy) throws(DeviceError)
 }
 
 /// An address in a device's memory.
 public struct DeviceAddress: Hashable, Sendable {
-    /// As the device counts.
+    /// The address as a number, in the device's own address space.
     public var rawValue: UInt64
-    /// - Parameter rawValue: as the device counts.
+    /// Creates an address.
+    ///
+    /// - Parameter rawValue: the address as a number, in the device's own address space.
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-    /// The address `bytes` bytes further on.
+    /// Returns the address that is `bytes` bytes further.
+    ///
+    /// - Parameter bytes: distance in bytes; may be negative.
+    /// - Returns: the new address.
     public func advanced(by bytes: Int) -> DeviceAddress { DeviceAddress(rawValue: rawValue &+ UInt64(bitPattern: Int64(bytes))) }
 }
 
-/// A copy under way.
+/// A copy in flight.
 public struct DeviceCopy: Hashable, Sendable {
-    /// The device's own number for it.
+    /// The device's number for the copy.
     public var id: UInt64
-    /// - Parameter id: the device's own number for it.
+    /// Creates a copy handle.
+    ///
+    /// - Parameter id: the device's number for the copy.
     public init(id: UInt64) { self.id = id }
 }
 
-/// A device that did not do what it was asked to.
+/// A failure of a device.
 public struct DeviceError: Error, CustomStringConvertible, Sendable {
-    /// What failed on which device, and what to do.
+    /// The operation that failed, the device, and the remedy.
     public let description: String
-    /// - Parameter description: what failed on which device, and what to do.
+    /// Creates an error.
+    ///
+    /// - Parameter description: the operation that failed, the device, and the remedy.
     public init(_ description: String) { self.description = description }
 }

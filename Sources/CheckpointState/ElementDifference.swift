@@ -1,17 +1,19 @@
 package import CheckpointCodecs
 package import CheckpointFormat
 
-/// How far two tensors of one type and shape are apart, element by element, over those elements that were compared.
+/// Distance between two tensors of one type and shape, element by element, over the elements
+/// compared so far.
 public struct ElementDifference: Equatable, Sendable {
-    /// Distances up to this one count as none in `beyond`.
+    /// Threshold for `beyond`: distances up to this value are not counted there.
     public let epsilon: Double
     /// Elements compared.
     public internal(set) var compared = 0
     /// Elements whose bits differ.
     public internal(set) var changed = 0
-    /// Changed elements that are further apart than `epsilon`, or not finite.
+    /// Changed elements that differ by more than `epsilon`, or are not finite.
     public internal(set) var beyond = 0
-    /// Changed elements that are, before or after, no finite number; they are in none of the figures below.
+    /// Changed elements that are infinite or NaN before or after. They are excluded from the
+    /// figures below.
     public internal(set) var nonFinite = 0
     /// The largest |before - after|.
     public internal(set) var largest = 0.0
@@ -24,11 +26,14 @@ public struct ElementDifference: Equatable, Sendable {
     /// Sum of before times after, over the finite elements.
     public internal(set) var product = 0.0
 
+    /// Creates a difference over no elements.
+    ///
+    /// - Parameter epsilon: threshold for `beyond`, in the units of the elements.
     package init(epsilon: Double = 0) { self.epsilon = epsilon }
 
     /// L2 norm of before - after.
     public var norm: Double { squares.squareRoot() }
-    /// `norm` in proportion to the norm of before; nil if that is 0.
+    /// `norm` relative to the norm of before; nil if that is 0.
     public var relativeNorm: Double? { squaresBefore > 0 ? norm / squaresBefore.squareRoot() : nil }
     /// Cosine of the angle between before and after; nil if one of them is 0.
     public var cosine: Double? {
@@ -36,7 +41,12 @@ public struct ElementDifference: Equatable, Sendable {
         return min(max(product / (squaresBefore.squareRoot() * squaresAfter.squareRoot()), -1), 1)
     }
 
-    /// Compares elements that follow those compared so far.
+    /// Compares the elements of two regions.
+    ///
+    /// - Parameters:
+    ///   - before: row-major elements that follow those compared so far.
+    ///   - after: the same elements of the other tensor; as many bytes as `before`.
+    ///   - type: type of the elements.
     package mutating func add(_ before: MemoryRegion, _ after: MemoryRegion, of type: ElementType) {
         switch type {
         case .f64: floats(before, after, UInt64.self) { Double(bitPattern: $0) }
@@ -63,7 +73,8 @@ public struct ElementDifference: Equatable, Sendable {
     ) {
         precondition(before.count == after.count)
         let (a, b) = unsafe (before.bytes.bindMemory(to: Bits.self), after.bytes.bindMemory(to: Bits.self))
-        // Variables of their own stay in registers; equal elements take the same way as others, as a branch would cost more.
+        // Local variables stay in registers. Equal elements take the same path as others, because a
+        // branch would cost more.
         var (changed, beyond, largest) = (0, 0, 0.0)
         var (squares, squaresBefore, squaresAfter, product) = (0.0, 0.0, 0.0, 0.0)
         for index in 0..<a.count {
@@ -93,12 +104,13 @@ public struct ElementDifference: Equatable, Sendable {
         self.product += product
     }
 
-    /// Elements of which one is not finite, or which are further apart than any number says.
+    /// Adds a pair that has a non-finite element, or whose distance overflows `Double`.
     private mutating func addUnusual(_ old: Double, _ new: Double, _ isChanged: Bool) {
         if isChanged { add(distance: abs(old - new), old, new) }
     }
 
-    /// The distance of two integers is exact, even where their difference does not fit their type.
+    /// Compares integers. Their distance is exact, even where the difference does not fit their
+    /// type.
     @inline(__always)
     private mutating func integers<Value: FixedWidthInteger & BitwiseCopyable>(
         _ before: MemoryRegion, _ after: MemoryRegion, _: Value.Type
@@ -117,7 +129,7 @@ public struct ElementDifference: Equatable, Sendable {
         precondition(before.count == after.count)
         let a = unsafe before.bytes.bindMemory(to: Value.self)
         let b = unsafe after.bytes.bindMemory(to: Value.self)
-        // A copy that nobody else sees stays in registers.
+        // A local copy stays in registers.
         var total = self
         for index in 0..<a.count { unsafe body(&total, a[index], b[index]) }
         total.compared += a.count

@@ -1,9 +1,15 @@
 package import CheckpointCodecs
 package import CheckpointFormat
 
-/// Elements of memory as numbers, in order, whatever their type is.
+/// Conversion of the elements of memory to numbers, in order, for every element type.
 package enum ElementValues {
-    /// Calls `body` with the value of every element. Integers beyond 2^53 are rounded to a `Double`; of `bool` every byte but 0 is 1.
+    /// Calls `body` with the value of every element.
+    ///
+    /// - Parameters:
+    ///   - region: row-major elements.
+    ///   - type: type of the elements.
+    ///   - body: called once per element, in order. Integers beyond 2^53 are rounded to a `Double`;
+    ///     a `bool` is 0 or 1, and every byte except 0 is 1.
     @inline(__always)
     package static func forEach(_ region: MemoryRegion, _ type: ElementType, _ body: (Double) -> Void) {
         switch type {
@@ -37,7 +43,8 @@ package enum ElementValues {
     @inline(__always)
     static func brain(_ bits: UInt16) -> Double { Double(Float(bitPattern: UInt32(bits) << 16)) }
 
-    /// Every value of E4M3: bias 7, no infinity, one NaN per sign (OCP 8-bit Floating Point Specification, table 1).
+    /// Values of all 256 E4M3 bytes: bias 7, no infinity, one NaN per sign (OCP 8-bit Floating
+    /// Point Specification, table 1).
     static let e4m3: [Double] = (0...255).map { bits in
         let (exponent, fraction) = (bits >> 3 & 15, Double(bits & 7))
         if bits & 127 == 127 { return .nan }

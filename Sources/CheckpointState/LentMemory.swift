@@ -2,9 +2,10 @@ internal import CheckpointCodecs
 
 /// Memory of the host program, lent to the engine: the process's own, or a device's.
 ///
-/// The lender promises that the bytes stay mapped and do not move while the state that names them is registered (`owner`, if
-/// given, is retained and should see to that), and that they change only while a `MutationPermit` for their group is
-/// held. The engine reads them while it captures and writes them while it restores, never otherwise.
+/// The lender promises that the bytes stay mapped and do not move while the state that names them
+/// is registered (`owner`, if given, is retained and should ensure that), and that they change only
+/// while a `MutationPermit` for their group is held. The engine reads them while it captures,
+/// writes them while it restores, and does not access them at any other time.
 @safe
 public struct LentMemory: @unchecked Sendable {
     @safe
@@ -18,10 +19,12 @@ public struct LentMemory: @unchecked Sendable {
     public let byteCount: Int
     private let owner: AnyObject?
 
+    /// Lends memory of the process.
+    ///
     /// - Parameters:
     ///   - start: the first byte; may be nil if `byteCount` is 0.
     ///   - byteCount: size in bytes.
-    ///   - owner: kept alive as long as the loan.
+    ///   - owner: object to keep alive as long as the loan.
     public init(start: UnsafeMutableRawPointer?, byteCount: Int, owner: AnyObject? = nil) {
         unsafe precondition(byteCount >= 0 && (byteCount == 0 || start != nil), "memory of \(byteCount) bytes at no address")
         unsafe place = .host(start)
@@ -29,11 +32,13 @@ public struct LentMemory: @unchecked Sendable {
         self.owner = owner
     }
 
+    /// Lends memory of a device.
+    ///
     /// - Parameters:
-    ///   - device: whose memory it is.
-    ///   - address: of the first byte.
+    ///   - device: the device that holds the memory.
+    ///   - address: address of the first byte.
     ///   - byteCount: size in bytes.
-    ///   - owner: kept alive as long as the loan.
+    ///   - owner: object to keep alive as long as the loan.
     public init(device: any Device, address: DeviceAddress, byteCount: Int, owner: AnyObject? = nil) {
         precondition(byteCount >= 0)
         unsafe place = .device(device, address)
@@ -41,28 +46,38 @@ public struct LentMemory: @unchecked Sendable {
         self.owner = owner
     }
 
-    /// The device whose memory it is; nil if it is the process's own.
+    /// The device that holds the memory; nil for the process's own memory.
     package var device: (any Device)? {
         if case .device(let device, _) = place { device } else { nil }
     }
 
-    /// The lane by which it is captured.
+    /// The lane that captures the memory.
     package var lane: CaptureLane { device == nil ? .host : .device }
 
-    /// Address of the first byte in the process's memory; nil on a device, or if there is none.
+    /// Address of the first byte in the process's memory; nil for device memory and for empty
+    /// memory without an address.
     package var start: UnsafeMutableRawPointer? {
         if case .host(let start) = place { unsafe start } else { nil }
     }
 
-    /// Bytes `range` of the process's own memory.
+    /// Returns part of the process's own memory.
+    ///
+    /// - Parameter range: bytes from the start of this memory, which must not be a device's.
+    /// - Returns: the bytes; an empty buffer if this memory has no address.
     package func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
         precondition(range.lowerBound >= 0 && range.upperBound <= byteCount && device == nil)
         guard let start = unsafe start else { return unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0) }
         return unsafe UnsafeMutableRawBufferPointer(start: start + range.lowerBound, count: range.count)
     }
 
-    /// Starts to copy bytes `range` to `destination`, wherever they are.
+    /// Starts a copy of bytes `range` to `destination`. Host memory is copied before the call
+    /// returns.
+    ///
+    /// - Parameters:
+    ///   - range: bytes from the start of this memory.
+    ///   - destination: memory of the process, at least as large as `range`.
     /// - Returns: the copy to finish; nil if it is complete.
+    /// - Throws: `DeviceError` if the device could not start it.
     func startCopy(_ range: Range<Int>, to destination: MemoryRegion) throws(DeviceError) -> DeviceCopy? {
         precondition(range.lowerBound >= 0 && range.upperBound <= byteCount && range.count <= destination.count)
         switch place {
@@ -75,8 +90,14 @@ public struct LentMemory: @unchecked Sendable {
         }
     }
 
-    /// Starts to copy all of `source` to offset `offset`, wherever that is.
+    /// Starts a copy of all of `source` into this memory. Host memory is copied before the call
+    /// returns.
+    ///
+    /// - Parameters:
+    ///   - offset: offset in this memory, in bytes.
+    ///   - source: memory of the process.
     /// - Returns: the copy to finish; nil if it is complete.
+    /// - Throws: `DeviceError` if the device could not start it.
     func startFill(at offset: Int, from source: MemoryRegion) throws(DeviceError) -> DeviceCopy? {
         precondition(offset >= 0 && source.count <= byteCount - offset)
         switch place {

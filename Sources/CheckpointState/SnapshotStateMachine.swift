@@ -1,10 +1,12 @@
-/// Which blocks of a snapshot have left the trainer's memory. A plain value: callers hold the lock and do the copying.
+/// Progress of the blocks of a snapshot out of the trainer's memory. It is a plain value: the
+/// caller holds the lock and copies the bytes.
 ///
 ///     pending --take--> capturing --finish--> captured
 package struct SnapshotStateMachine: Sendable {
     private enum State { case pending, capturing, captured }
 
-    /// The blocks of one group that leave by one lane; taken in order, but for those that were asked for by number.
+    /// The blocks of one group and lane. They are taken in order, except those that are requested
+    /// by number.
     private struct Queue {
         var next = 0
         var end = 0
@@ -15,18 +17,23 @@ package struct SnapshotStateMachine: Sendable {
     private let groupOfBlock: [Int]
     private let queueOfBlock: [Int]
     private var states: [State]
-    /// Blocks of each group that are not captured yet.
+    /// Number of blocks of each group that are not captured yet.
     private var remaining: [Int]
-    /// Blocks of all groups that are not captured yet.
+    /// Number of blocks of all groups that are not captured yet.
     private var remainingInAll: Int
-    /// Queue of each lane of each group: `group * laneCount + lane`.
+    /// Queue of each lane of each group, at `group * laneCount + lane`.
     private var queues: [Queue]
-    /// The first group that may have something pending, for each lane.
+    /// The first group that may have a pending block, for each lane.
     private var firstGroup: [Int]
     private var isCancelled = false
     private static var laneCount: Int { CaptureLane.allCases.count }
 
-    /// - Parameter blocks: group and lane of each block; those of one group and lane are neighbours, groups ascend.
+    /// Starts a snapshot with every block pending.
+    ///
+    /// - Parameters:
+    ///   - blocks: group and lane of each block. Blocks of one group and lane are adjacent; groups
+    ///     ascend.
+    ///   - groupCount: number of groups.
     package init(blocks: [(group: Int, lane: CaptureLane)], groupCount: Int) {
         groupOfBlock = blocks.map(\.group)
         queueOfBlock = blocks.map { Self.queue($0.group, $0.lane) }
@@ -49,7 +56,12 @@ package struct SnapshotStateMachine: Sendable {
 
     private static func queue(_ group: Int, _ lane: CaptureLane) -> Int { group * laneCount + lane.rawValue }
 
-    /// Whether `take` would give a block.
+    /// Returns whether `take(by:of:)` would return a block.
+    ///
+    /// - Parameters:
+    ///   - lane: lane of the block.
+    ///   - group: index of the group; nil for any group.
+    /// - Returns: true if a block is pending and the snapshot is not cancelled.
     package func hasPending(in lane: CaptureLane, of group: Int? = nil) -> Bool { nextQueue(lane, group) != nil }
 
     private func nextQueue(_ lane: CaptureLane, _ group: Int?) -> Int? {
@@ -64,7 +76,12 @@ package struct SnapshotStateMachine: Sendable {
         return nil
     }
 
-    /// The next block to capture by a lane: of `group` if given, else the first pending one. It must be finished later.
+    /// Takes the next pending block of a lane. The caller must call `finish` for it.
+    ///
+    /// - Parameters:
+    ///   - lane: lane of the block.
+    ///   - group: index of the group; nil for the first group that has a pending block.
+    /// - Returns: the index of the block; nil if none is pending or the snapshot is cancelled.
     package mutating func take(by lane: CaptureLane, of group: Int? = nil) -> Int? {
         guard let queue = nextQueue(lane, group) else { return nil }
         if group == nil { firstGroup[lane.rawValue] = queue / Self.laneCount }
@@ -74,16 +91,24 @@ package struct SnapshotStateMachine: Sendable {
         return block
     }
 
-    /// Whether a block is still to be taken.
+    /// Returns whether a block can still be taken.
+    ///
+    /// - Parameter block: index of the block.
+    /// - Returns: true if the block is pending and the snapshot is not cancelled.
     package func isPending(_ block: Int) -> Bool { !isCancelled && states[block] == .pending }
 
-    /// Takes one certain block, which must be pending. It must be finished later.
+    /// Takes a particular block, which must be pending. The caller must call `finish` for it.
+    ///
+    /// - Parameter block: index of the block.
     package mutating func take(_ block: Int) {
         precondition(isPending(block), "block \(block) would be captured twice")
         states[block] = .capturing
         queues[queueOfBlock[block]].pending -= 1
     }
 
+    /// Marks a block as captured: the trainer may change its memory.
+    ///
+    /// - Parameter block: index of a block that was taken and not finished yet.
     package mutating func finish(_ block: Int) {
         precondition(states[block] == .capturing, "block \(block) was not being captured")
         states[block] = .captured
@@ -91,7 +116,7 @@ package struct SnapshotStateMachine: Sendable {
         remainingInAll -= 1
     }
 
-    /// Lets go of everything not taken yet; what is being captured must still be finished.
+    /// Drops all blocks that are not taken yet. Blocks in state `capturing` must still be finished.
     package mutating func cancel() {
         guard !isCancelled else { return }
         isCancelled = true
@@ -101,6 +126,9 @@ package struct SnapshotStateMachine: Sendable {
         }
     }
 
-    /// Whether nothing of `group` is left in the trainer's memory; of all groups if nil.
+    /// Returns whether no block of a group remains in the trainer's memory.
+    ///
+    /// - Parameter group: index of the group; nil for all groups.
+    /// - Returns: true if all of its blocks are captured or dropped.
     package func isReleased(_ group: Int? = nil) -> Bool { (group.map { remaining[$0] } ?? remainingInAll) == 0 }
 }

@@ -1,12 +1,18 @@
 package import CheckpointCodecs
 
-/// The memory that captured chunks pass through: one mapping, cut into equal slots, allocated and touched once. Its size
-/// is a hard budget. Which slot is free is `SlotAllocator`'s affair.
+/// The staging memory for captured chunks: one mapping, divided into equal slots, allocated and
+/// touched once (the pre-allocated host buffer of the first DataStates-LLM paper). Its size is a
+/// hard limit. `SlotAllocator` tracks the free slots.
 package final class StagingArena: Sendable {
     package let slotBytes: Int
     package let slotCount: Int
     private let buffer: AlignedBuffer
 
+    /// Allocates the arena.
+    ///
+    /// - Parameters:
+    ///   - slotBytes: size of a slot in bytes; a multiple of 4096.
+    ///   - slotCount: number of slots, including spares.
     /// - Throws: `OutOfMemory` if the system refuses the memory.
     package init(slotBytes: Int, slotCount: Int) throws(OutOfMemory) {
         precondition(slotBytes > 0 && slotBytes % 4096 == 0 && slotCount > 0)
@@ -15,42 +21,62 @@ package final class StagingArena: Sendable {
         buffer = try AlignedBuffer(count: slotBytes * slotCount)
     }
 
-    /// Makes copies from and to a device quick.
+    /// Prepares the arena for fast copies from and to a device, which pins it, for example.
+    ///
+    /// - Parameter device: the device that will copy.
+    /// - Throws: `DeviceError`; copies still work, possibly more slowly.
     package func prepare(for device: any Device) throws(DeviceError) {
         unsafe try device.prepareHostMemory(buffer.region.mutableBytes)
     }
 
+    /// Undoes `prepare(for:)`.
+    ///
+    /// - Parameter device: a device for which `prepare(for:)` did not throw. No copy is in flight.
     package func release(from device: any Device) { unsafe device.releaseHostMemory(buffer.region.mutableBytes) }
 
+    /// Returns the memory of a slot.
+    ///
+    /// - Parameter slot: index of the slot.
+    /// - Returns: `slotBytes` bytes.
     package func region(ofSlot slot: Int) -> MemoryRegion {
         precondition((0..<slotCount).contains(slot))
         return buffer.region[slot * slotBytes..<(slot + 1) * slotBytes]
     }
 }
 
-/// Hands out slots. Slots are equal, so nothing can overlap or fragment, and they may come back in any order.
+/// Allocator of slots. All slots have one size, so nothing can overlap or fragment, and slots can
+/// be returned in any order.
 ///
-/// Besides the slots that are handed out there are spares, each held by a worker to encode into: when a block has been encoded, the
-/// worker keeps the slot it was in and the block moves on in the spare, so that nothing is copied.
+/// In addition to the allocated slots there are spares, each held by a worker to encode into: when
+/// a block has been encoded, the worker keeps the slot that the block was in, and the block moves
+/// on in the spare, so nothing is copied.
 package struct SlotAllocator: Sendable {
     private var free: [Int]
     private var isFree: [Bool]
     private let slotCount: Int
-    /// The most slots that were ever in use at once, spares not counted.
+    /// Maximum number of slots in use at one time, not counting spares.
     package private(set) var highWaterMark = 0
 
+    /// Creates an allocator with all slots free.
+    ///
+    /// - Parameters:
+    ///   - slotCount: number of slots that can be taken.
+    ///   - spareCount: number of additional slots that workers hold from the start.
     package init(slotCount: Int, spareCount: Int = 0) {
         self.slotCount = slotCount
         free = Array((0..<slotCount).reversed())
         isFree = [Bool](repeating: true, count: slotCount) + [Bool](repeating: false, count: spareCount)
     }
 
-    /// The spares, each to be held by one worker.
+    /// The spare slots, one for each worker.
     package var spares: Range<Int> { slotCount..<isFree.count }
     package var usedCount: Int { slotCount - free.count }
     package var freeCount: Int { free.count }
     package var hasFree: Bool { !free.isEmpty }
 
+    /// Takes a free slot.
+    ///
+    /// - Returns: the index of the slot; nil if all slots are in use.
     package mutating func take() -> Int? {
         guard let slot = free.popLast() else { return nil }
         isFree[slot] = false
@@ -58,6 +84,9 @@ package struct SlotAllocator: Sendable {
         return slot
     }
 
+    /// Returns a slot to the allocator.
+    ///
+    /// - Parameter slot: index of a slot that is in use: one that was taken, or a worker's spare.
     package mutating func giveBack(_ slot: Int) {
         precondition(!isFree[slot], "slot \(slot) was given back twice")
         isFree[slot] = true

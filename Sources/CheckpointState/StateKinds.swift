@@ -7,19 +7,29 @@ internal import Foundation
 ///         State("model", group: "body") { TensorState("weight", view) }
 ///         ObjectState("rng", role: .rng, get: { trainer.random }, set: { trainer.random = $0 })
 ///     }
+///
+/// It is the composite state provider of the second DataStates-LLM paper.
 public struct State: StateProvider {
     private let name: String
     private let group: String?
     private let children: [any StateProvider]
 
+    /// Groups the providers that a builder returns.
+    ///
     /// - Parameters:
-    ///   - name: joined to the children's names with a dot; empty adds nothing.
-    ///   - group: the group of mutation of all tensors inside that name none themselves.
+    ///   - name: prefix of the children's names, joined with a dot; an empty name adds nothing.
+    ///   - group: mutation group of all tensors inside that do not name a group.
+    ///   - children: the providers, in the order in which they are described.
     public init(_ name: String = "", group: String? = nil, @StateBuilder _ children: () -> [any StateProvider]) {
         self.init(name, group: group, children: children())
     }
 
-    /// As above, from a list.
+    /// Groups the providers of a list.
+    ///
+    /// - Parameters:
+    ///   - name: prefix of the children's names, joined with a dot; an empty name adds nothing.
+    ///   - group: mutation group of all tensors inside that do not name a group.
+    ///   - children: the providers, in the order in which they are described.
     public init(_ name: String = "", group: String? = nil, children: [any StateProvider]) {
         self.name = name
         self.group = group
@@ -33,26 +43,61 @@ public struct State: StateProvider {
     }
 }
 
-/// Collects the providers in the braces of a `State`.
+/// Result builder that collects the providers in the braces of a `State`. The compiler calls its
+/// methods for single providers, lists, loops and conditions.
 @resultBuilder
 public enum StateBuilder {
+    /// Starts a list with one provider.
+    ///
+    /// - Parameter provider: the value of an expression.
+    /// - Returns: a list of this provider.
     public static func buildExpression(_ provider: any StateProvider) -> [any StateProvider] { [provider] }
+    /// Starts a list with several providers.
+    ///
+    /// - Parameter providers: the value of an expression.
+    /// - Returns: the same list.
     public static func buildExpression(_ providers: [any StateProvider]) -> [any StateProvider] { providers }
+    /// Joins the lists of consecutive expressions.
+    ///
+    /// - Parameter parts: one list per expression.
+    /// - Returns: all providers, in order.
     public static func buildBlock(_ parts: [any StateProvider]...) -> [any StateProvider] { parts.flatMap { $0 } }
+    /// Joins the lists of a `for` loop.
+    ///
+    /// - Parameter parts: one list per iteration.
+    /// - Returns: all providers, in order.
     public static func buildArray(_ parts: [[any StateProvider]]) -> [any StateProvider] { parts.flatMap { $0 } }
+    /// Returns the list of an `if` without `else`.
+    ///
+    /// - Parameter part: the list; nil if the condition is false.
+    /// - Returns: the list, or an empty list.
     public static func buildOptional(_ part: [any StateProvider]?) -> [any StateProvider] { part ?? [] }
+    /// Returns the list of the first branch of an `if` or `switch`.
+    ///
+    /// - Parameter part: the list of the branch.
+    /// - Returns: the same list.
     public static func buildEither(first part: [any StateProvider]) -> [any StateProvider] { part }
+    /// Returns the list of another branch of an `if` or `switch`.
+    ///
+    /// - Parameter part: the list of the branch.
+    /// - Returns: the same list.
     public static func buildEither(second part: [any StateProvider]) -> [any StateProvider] { part }
 }
 
-/// One tensor.
+/// A provider of one tensor.
 public struct TensorState: StateProvider {
     private let name: String
     private let view: TensorView
     private let role: TensorRole
     private let group: String?
 
-    /// - Parameter group: the group of mutation; that of the enclosing `State` if nil.
+    /// Describes a tensor.
+    ///
+    /// - Parameters:
+    ///   - name: name of the tensor; the names of enclosing states are put before it.
+    ///   - view: memory and layout of the tensor.
+    ///   - role: the tensor's purpose in the training loop.
+    ///   - group: mutation group; nil means the group of the enclosing `State`.
     public init(_ name: String, _ view: TensorView, role: TensorRole = .parameter, group: String? = nil) {
         self.name = name
         self.view = view
@@ -65,12 +110,17 @@ public struct TensorState: StateProvider {
     }
 }
 
-/// Bytes that only the host understands, of known size, as a tensor of `u8`.
+/// A provider of bytes of known size that only the host program understands, stored as a tensor of
+/// `u8`.
 public struct RawBytesState: StateProvider {
     private let name: String
     private let memory: LentMemory
 
-    /// - Parameter memory: all of it is saved and restored.
+    /// Describes bytes of the host program.
+    ///
+    /// - Parameters:
+    ///   - name: name of the tensor that holds the bytes.
+    ///   - memory: memory to save and restore completely.
     public init(_ name: String, _ memory: LentMemory) {
         self.name = name
         self.memory = memory
@@ -82,17 +132,22 @@ public struct RawBytesState: StateProvider {
     }
 }
 
-/// Any `Codable` value: random generator, data cursor, scheduler, configuration. Stored as JSON, its size unknown until it is
-/// encoded, off the trainer's thread.
+/// A provider of any `Codable` value: random generator, data cursor, scheduler, configuration. The
+/// value is stored as JSON. Its size is unknown until it is encoded, on a thread of the engine and
+/// not on the trainer's.
 public struct ObjectState<Value: Codable & Sendable>: StateProvider {
     private let name: String
     private let role: ObjectRole
     private let get: @Sendable () -> Value
     private let set: @Sendable (Value) -> Void
 
+    /// Describes a `Codable` value.
+    ///
     /// - Parameters:
-    ///   - get: the value as it is now; called during `save`, on the trainer's thread.
-    ///   - set: puts a restored value in place.
+    ///   - name: name of the object; the names of enclosing states are put before it.
+    ///   - role: the object's purpose in the training loop.
+    ///   - get: returns the current value; called during `save`, on the trainer's thread.
+    ///   - set: installs a restored value.
     public init(
         _ name: String, role: ObjectRole = .other, get: @escaping @Sendable () -> Value,
         set: @escaping @Sendable (Value) -> Void
@@ -114,16 +169,22 @@ public struct ObjectState<Value: Codable & Sendable>: StateProvider {
     }
 }
 
-/// Bytes of the host's own making, of unknown size until asked for.
+/// A provider of bytes that the host program encodes itself, of unknown size until they are
+/// encoded.
 public struct EncodedState: StateProvider {
     private let name: String
     private let role: ObjectRole
     private let freeze: @Sendable () throws -> FrozenObject
     private let restore: @Sendable ([UInt8]) throws -> Void
 
+    /// Describes an object with its own encoding.
+    ///
     /// - Parameters:
-    ///   - freeze: takes the value as it is now and returns how to encode it later, on another thread.
-    ///   - restore: decodes bytes and puts the value in place.
+    ///   - name: name of the object; the names of enclosing states are put before it.
+    ///   - role: the object's purpose in the training loop.
+    ///   - freeze: takes the current value during `save`, on the trainer's thread, and returns a
+    ///     closure that encodes it later, on another thread.
+    ///   - restore: decodes bytes and installs the value.
     public init(
         _ name: String, role: ObjectRole = .other, freeze: @escaping @Sendable () throws -> FrozenObject,
         restore: @escaping @Sendable ([UInt8]) throws -> Void
@@ -139,15 +200,21 @@ public struct EncodedState: StateProvider {
     }
 }
 
-/// An optimizer: tensors per parameter (moments, masters) and its step count.
+/// A provider of an optimizer: tensors per parameter (moments, masters) and the step count.
 public struct OptimizerState: StateProvider {
     private let name: String
     private let tensors: [TensorState]
     private let step: ObjectState<Int>
 
+    /// Describes an optimizer.
+    ///
     /// - Parameters:
-    ///   - tensors: every per-parameter tensor, named as it should appear: `m.weight`, `v.weight`, `master.weight`.
-    ///   - step: number of updates made so far.
+    ///   - name: prefix of the names of its tensors and of its step count.
+    ///   - tensors: every per-parameter tensor, with the name to store it under: `m.weight`,
+    ///     `v.weight`, `master.weight`. A nil group means the group of the enclosing `State`.
+    ///   - getStep: returns the number of updates made so far; called during `save`, on the
+    ///     trainer's thread.
+    ///   - setStep: installs a restored number of updates.
     public init(
         _ name: String = "optimizer", tensors: [(name: String, view: TensorView, group: String?)],
         getStep: @escaping @Sendable () -> Int, setStep: @escaping @Sendable (Int) -> Void
@@ -165,7 +232,8 @@ public struct OptimizerState: StateProvider {
     }
 }
 
-/// Values as JSON that reads back bit for bit: numbers in their shortest exact form, keys in a fixed order.
+/// JSON encoding of values that reads back bit for bit: numbers in their shortest exact form, keys
+/// in a fixed order.
 enum ObjectCoding {
     private static let infinity = "inf", negativeInfinity = "-inf", nan = "nan"
 

@@ -1,43 +1,52 @@
 public import CheckpointFormat
 
-/// An object of the host program that describes state and lends its bytes (the "state provider" of the second
-/// DataStates-LLM paper). Providers compose: see `State`.
+/// An object of the host program that describes state and lends its bytes (the "state provider" of
+/// the second DataStates-LLM paper). Providers compose: see `State`.
 public protocol StateProvider: Sendable {
-    /// Adds what this provider owns, in a stable order. Called at every save and restore, on the thread that asked; it must be quick
-    /// and must not change the state.
+    /// Adds the state that this provider owns to an inventory, in a stable order. The engine calls
+    /// it at every save and restore, on the calling thread. It must be quick and must not change
+    /// the state.
+    ///
+    /// - Parameter inventory: the inventory to add to.
+    /// - Throws: any error. The save or restore then fails before anything is captured.
     func describe(to inventory: inout StateInventory) throws
 }
 
-/// One tensor of the state.
+/// A tensor of the state.
 public struct TensorItem: Sendable {
     /// Full name, unique among tensors.
     public var name: String
-    /// Where it lies.
+    /// Memory and layout of the tensor.
     public var view: TensorView
-    /// What it is to the training loop.
+    /// The tensor's purpose in the training loop.
     public var role: TensorRole
-    /// Name of the group that is mutated together; the group of the enclosing `State` by default.
+    /// Name of the mutation group; by default the group of the enclosing `State`.
     public var group: String
 }
 
-/// One object of the state.
+/// An object of the state.
 public struct ObjectItem: Sendable {
     /// Full name, unique among objects.
     public var name: String
-    /// What it is to the training loop.
+    /// The object's purpose in the training loop.
     public var role: ObjectRole
-    /// How its bytes are to be read.
+    /// Encoding of its bytes.
     public var encoding: ObjectEncoding
-    /// Takes the value as it is now, on the trainer's thread, and returns how to encode it later, on another.
+    /// Takes the current value, on the trainer's thread, and returns a closure that encodes it
+    /// later, on another thread.
     package var freeze: @Sendable () throws -> FrozenObject
-    /// Decodes bytes and puts the value back.
+    /// Decodes bytes and installs the value.
     package var restore: @Sendable (_ bytes: [UInt8]) throws -> Void
 }
 
-/// A value that no longer changes, encoded when the pipeline has time for it.
+/// A value that no longer changes, encoded when the pipeline has time for it, on a thread of the
+/// engine.
+///
+/// - Returns: the bytes of the value.
+/// - Throws: any error of the encoding.
 public typealias FrozenObject = @Sendable () throws -> [UInt8]
 
-/// What a walk over providers finds, in order.
+/// The tensors and objects that a walk over providers found, in order.
 public struct StateInventory: Sendable {
     /// Tensors in the order in which they were described.
     public private(set) var tensors: [TensorItem] = []
@@ -46,36 +55,58 @@ public struct StateInventory: Sendable {
     private var prefix = ""
     private var group = defaultGroup
 
-    /// The group of state that names none.
+    /// Name of the group of state that names no group.
     public static let defaultGroup = "state"
 
     package init() {}
 
-    /// The inventory of one provider, with names checked.
-    /// - Throws: `StateError` if two tensors or two objects share a name, or a name is empty or too long.
+    /// Describes a provider and checks the names.
+    ///
+    /// - Parameter provider: the provider to describe.
+    /// - Throws: `StateError` if two tensors or two objects share a name, or a name is empty or too
+    ///   long; any error of the provider.
     package init(of provider: any StateProvider) throws {
         try self.init(unchecked: provider)
         try checkNames()
     }
 
-    /// The inventory of one provider, for callers that have seen these names before, or check them later.
+    /// Describes a provider without checking names, for callers that have seen these names before
+    /// or check them later.
+    ///
+    /// - Parameter provider: the provider to describe.
+    /// - Throws: any error of the provider.
     package init(unchecked provider: any StateProvider) throws { try provider.describe(to: &self) }
 
-    /// - Throws: as `init(of:)`.
+    /// Checks that names are unique and have a valid length.
+    ///
+    /// - Throws: `StateError` if two tensors or two objects share a name, or a name is empty or too
+    ///   long.
     package func checkNames() throws(StateError) {
         try Self.checkNames(tensors.map(\.name), "tensor")
         try Self.checkNames(objects.map(\.name), "object")
     }
 
     /// Adds a tensor.
-    /// - Parameter group: the group of mutation; that of the enclosing `State` if nil.
+    ///
+    /// - Parameters:
+    ///   - name: name of the tensor; the names of enclosing states are put before it.
+    ///   - view: memory and layout of the tensor.
+    ///   - role: the tensor's purpose in the training loop.
+    ///   - group: mutation group; nil means the group of the enclosing `State`.
     public mutating func add(tensor name: String, _ view: TensorView, role: TensorRole, group: String? = nil) {
         tensors.append(TensorItem(name: prefix + name, view: view, role: role, group: group ?? self.group))
     }
 
+    /// Adds an object.
+    ///
     /// - Parameters:
-    ///   - freeze: called during `save`; must return at once.
-    ///   - restore: called with the bytes that a frozen object gave.
+    ///   - name: name of the object; the names of enclosing states are put before it.
+    ///   - role: the object's purpose in the training loop.
+    ///   - encoding: encoding of its bytes.
+    ///   - freeze: takes the current value; called during `save`, on the trainer's thread, and must
+    ///     return immediately. The closure that it returns encodes the value later, on another
+    ///     thread.
+    ///   - restore: called with the bytes that a frozen object returned, to install the value.
     public mutating func add(
         object name: String, role: ObjectRole, encoding: ObjectEncoding,
         freeze: @escaping @Sendable () throws -> FrozenObject, restore: @escaping @Sendable ([UInt8]) throws -> Void
@@ -84,7 +115,14 @@ public struct StateInventory: Sendable {
             ObjectItem(name: prefix + name, role: role, encoding: encoding, freeze: freeze, restore: restore))
     }
 
-    /// Describes a child under a name, which its names are joined to with a dot, and in a group.
+    /// Describes a child under a name and in a group.
+    ///
+    /// - Parameters:
+    ///   - name: prefix of the child's names, joined with a dot; an empty name adds nothing.
+    ///   - group: mutation group of all tensors inside that do not name a group; nil keeps the
+    ///     enclosing group.
+    ///   - body: adds the child to the inventory.
+    /// - Throws: rethrows the error of `body`.
     public mutating func nest(
         _ name: String, group: String? = nil, _ body: (inout StateInventory) throws -> Void
     ) rethrows {
@@ -96,7 +134,8 @@ public struct StateInventory: Sendable {
     }
 
     private static func checkNames(_ names: [String], _ what: String) throws(StateError) {
-        // As bytes: Swift takes strings for equal that differ only in how an accented letter is composed.
+        // Compared as bytes: Swift treats strings as equal if they differ only in how an accented
+        // letter is composed.
         var seen = Set<[UInt8]>(minimumCapacity: names.count)
         for name in names {
             guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {

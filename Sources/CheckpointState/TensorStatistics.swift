@@ -1,32 +1,33 @@
 package import CheckpointCodecs
 package import CheckpointFormat
 
-/// Figures of a tensor's elements, gathered part by part in `Double`.
+/// Statistics of a tensor's elements, accumulated part by part in `Double`.
 public struct TensorStatistics: Equatable, Sendable {
-    /// Elements seen.
+    /// Number of elements added.
     public private(set) var elements = 0
-    /// Elements that are no number.
+    /// Number of NaN elements.
     public private(set) var nans = 0
-    /// Elements that are infinite, of either sign.
+    /// Number of infinite elements, of either sign.
     public private(set) var infinities = 0
-    /// Elements that are zero, of either sign.
+    /// Number of zero elements, of either sign.
     public private(set) var zeros = 0
-    /// The smallest and the largest finite element; nil if there is none.
+    /// The smallest and the largest finite element; nil if no element is finite.
     public private(set) var range: ClosedRange<Double>?
     /// Sum of the squares of the finite elements.
     public private(set) var squares = 0.0
-    /// The first finite element, from which the sums below are taken: so they stay small, and do not cancel, where all elements are alike.
+    /// The first finite element, which is subtracted before summing: the sums below stay small and
+    /// do not cancel where all elements are similar.
     private var origin = 0.0
     private var sum = 0.0
     private var sumOfSquares = 0.0
 
     package init() {}
 
-    /// Elements that are neither nan nor infinite; all further figures are theirs.
+    /// Number of elements that are neither NaN nor infinite. All further statistics are over these.
     public var finite: Int { elements - nans - infinities }
-    /// Mean of the finite elements; nil if there is none.
+    /// Mean of the finite elements; nil if no element is finite.
     public var mean: Double? { finite > 0 ? origin + sum / Double(finite) : nil }
-    /// Standard deviation of the finite elements, of the population; nil if there is none.
+    /// Population standard deviation of the finite elements; nil if no element is finite.
     public var deviation: Double? {
         guard finite > 0 else { return nil }
         let shift = sum / Double(finite)
@@ -35,9 +36,13 @@ public struct TensorStatistics: Equatable, Sendable {
     /// L2 norm of the finite elements.
     public var norm: Double { squares.squareRoot() }
 
-    /// Adds the elements that follow.
+    /// Adds the elements of a region.
+    ///
+    /// - Parameters:
+    ///   - region: row-major elements that follow those added so far.
+    ///   - type: type of the elements.
     package mutating func add(_ region: MemoryRegion, of type: ElementType) {
-        // A copy that nobody else sees stays in registers.
+        // A local copy stays in registers.
         var total = self
         ElementValues.forEach(region, type) { total.add($0) }
         self = total
@@ -63,31 +68,40 @@ public struct TensorStatistics: Equatable, Sendable {
     }
 }
 
-/// How a tensor's finite elements are spread between their smallest and largest: bins of one width.
+/// Histogram of a tensor's finite elements between the smallest and the largest, with bins of equal
+/// width.
 public struct TensorHistogram: Equatable, Sendable {
     /// The left edge of the first bin and the right edge of the last.
     public let range: ClosedRange<Double>
-    /// Elements in each bin; the last one includes its right edge.
+    /// Number of elements in each bin; the last bin includes its right edge.
     public private(set) var counts: [Int]
     private let scale: Double
 
-    /// - Parameter bins: how many, at least one.
+    /// Creates an empty histogram.
+    ///
+    /// - Parameters:
+    ///   - range: the left edge of the first bin and the right edge of the last.
+    ///   - bins: number of bins, at least 1.
     package init(_ range: ClosedRange<Double>, bins: Int) {
         precondition(bins >= 1)
         self.range = range
         counts = [Int](repeating: 0, count: bins)
-        // Halves, so that the width of a range from one end of Double to the other is finite.
+        // Halved, so that the width of a range from one end of Double to the other is finite.
         let half = range.upperBound / 2 - range.lowerBound / 2
         scale = half > 0 ? Double(bins) / half / 2 : 0
     }
 
-    /// Adds the elements that follow.
+    /// Adds the elements of a region.
+    ///
+    /// - Parameters:
+    ///   - region: row-major elements that follow those added so far.
+    ///   - type: type of the elements.
     package mutating func add(_ region: MemoryRegion, of type: ElementType) {
         let (lower, last, factor) = (range.lowerBound, counts.count - 1, scale)
         ElementValues.forEach(region, type) { value in
             guard value.isFinite else { return }
             let place = (value - lower) * factor
-            // Beyond `last` is only the right edge, and what rounding makes of the elements next to it.
+            // Only the right edge, and elements rounded up next to it, exceed `last`.
             counts[place < Double(last) ? max(Int(place), 0) : last] += 1
         }
     }

@@ -1,11 +1,13 @@
 package import CheckpointCodecs
 public import CheckpointFormat
 
-/// A tensor where it lies in memory, the process's or a device's: element type, shape, and a stride in elements per dimension.
+/// A tensor in memory of the process or of a device: element type, shape, and a stride in elements
+/// per dimension.
 ///
-/// The engine sees a tensor as its row-major bytes (Formats/README.md, Conventions), whatever the strides are.
+/// The engine sees a tensor as its row-major bytes (Formats/README.md, Conventions), whatever the
+/// strides are.
 public struct TensorView: Sendable {
-    /// Where the elements lie.
+    /// The memory that holds the elements.
     public let memory: LentMemory
     /// Type of the elements.
     public let type: ElementType
@@ -13,21 +15,36 @@ public struct TensorView: Sendable {
     public let shape: [Int]
     /// Distance in elements between neighbours, per dimension; may be negative or zero.
     public let strides: [Int]
-    /// Where element (0, ..., 0) lies in `memory`, in bytes.
+    /// Offset of element (0, ..., 0) in `memory`, in bytes.
     public let byteOffset: Int
     /// Size of the row-major tensor in bytes: product(shape) times the element width.
     public let byteCount: Int
-    /// Bytes at the end of the shape that lie row-major in memory: all of a contiguous tensor, one row of a column view.
+    /// Size in bytes of the longest trailing part of the shape that is row-major in memory: all of
+    /// a contiguous tensor, one row of a column view.
     private let runBytes: Int
 
-    /// A row-major tensor at the start of `memory`.
+    /// Views a row-major tensor at the start of `memory`.
+    ///
+    /// - Parameters:
+    ///   - memory: the memory that holds the elements.
+    ///   - type: type of the elements.
+    ///   - shape: extents in elements, slowest dimension first; `[]` is a scalar.
     /// - Throws: `StateError` if the shape is negative, overflows, or does not fit.
     public init(_ memory: LentMemory, type: ElementType, shape: [Int]) throws(StateError) {
         try self.init(memory, type: type, shape: shape, strides: TensorShape.rowMajorStrides(shape), byteOffset: 0)
     }
 
-    /// A tensor with any strides.
-    /// - Throws: `StateError` if the shape is negative, overflows, or an element would lie outside `memory`.
+    /// Views a tensor with any strides.
+    ///
+    /// - Parameters:
+    ///   - memory: the memory that holds the elements.
+    ///   - type: type of the elements.
+    ///   - shape: extents in elements, slowest dimension first; `[]` is a scalar.
+    ///   - strides: distance in elements between neighbours, one per dimension; may be negative or
+    ///     zero.
+    ///   - byteOffset: offset of element (0, ..., 0) in `memory`, in bytes.
+    /// - Throws: `StateError` if the shape is negative, overflows, or an element would be outside
+    ///   `memory`.
     public init(
         _ memory: LentMemory, type: ElementType, shape: [Int], strides: [Int], byteOffset: Int
     ) throws(StateError) {
@@ -69,7 +86,11 @@ public struct TensorView: Sendable {
         return lowest >= 0 && highest <= memory.byteCount - type.width
     }
 
-    /// The part of this tensor that `shard` is, where it lies.
+    /// Views a shard of this tensor, without copying.
+    ///
+    /// - Parameter shard: offset and extent of the shard, in elements per dimension.
+    /// - Returns: a view of the same memory.
+    /// - Throws: `StateError` if the shard is not inside the tensor's shape.
     package func part(_ shard: ShardDescriptor) throws(StateError) -> TensorView {
         guard shard.lies(inside: shape) else { throw StateError("a shard at \(shard.offset) lies outside \(shape)") }
         var first = 0
@@ -78,7 +99,14 @@ public struct TensorView: Sendable {
             memory, type: type, shape: shard.extent, strides: strides, byteOffset: byteOffset + first * type.width)
     }
 
-    /// Copies row-major bytes `range` to the start of `destination` and hashes them.
+    /// Copies row-major bytes to the start of `destination` and hashes them. Waits for the copies
+    /// of a device.
+    ///
+    /// - Parameters:
+    ///   - range: row-major bytes of the tensor.
+    ///   - destination: memory of the process, at least as large as `range`.
+    /// - Returns: the 128-bit hash of the bytes.
+    /// - Throws: `DeviceError` if a copy failed; no copy is in flight then.
     package func capture(_ range: Range<Int>, to destination: MemoryRegion) throws(DeviceError) -> Hash128 {
         precondition(range.upperBound <= byteCount && range.count <= destination.count)
         if range.isEmpty { return destination.prefix(0).hash128 }
@@ -92,10 +120,18 @@ public struct TensorView: Sendable {
         return destination.prefix(range.count).hash128
     }
 
-    /// The hash of row-major bytes `range`, if they lie in one piece in the process's memory.
+    /// Hashes row-major bytes in place.
+    ///
+    /// - Parameter range: row-major bytes of the tensor.
+    /// - Returns: the 128-bit hash; nil if the tensor is not contiguous in the process's memory.
     package func hash(_ range: Range<Int>) -> Hash128? { contiguousRegion(range)?.hash128 }
 
-    /// Copies `source` to row-major bytes `offset ..< offset + source.count` of the tensor.
+    /// Copies `source` into the tensor. Waits for the copies of a device.
+    ///
+    /// - Parameters:
+    ///   - source: row-major bytes to write.
+    ///   - offset: offset of the first byte in the row-major bytes of the tensor.
+    /// - Throws: `DeviceError` if a copy failed; no copy is in flight then.
     package func restore(_ source: MemoryRegion, at offset: Int) throws(DeviceError) {
         precondition(offset >= 0 && source.count <= byteCount - offset)
         try transfer(offset..<offset + source.count) { memoryRange, position throws(DeviceError) in
@@ -103,7 +139,8 @@ public struct TensorView: Sendable {
         }
     }
 
-    /// Starts a copy for each stretch of memory that makes up row-major bytes `range`, and waits for all of them.
+    /// Starts a copy for each contiguous run of memory in row-major bytes `range`, and waits for
+    /// all of them.
     private func transfer(
         _ range: Range<Int>, _ start: (Range<Int>, Int) throws(DeviceError) -> DeviceCopy?
     ) throws(DeviceError) {
@@ -111,27 +148,32 @@ public struct TensorView: Sendable {
         do throws(DeviceError) {
             try forEachRun(in: range) { memoryRange, offset throws(DeviceError) in try window.add(start(memoryRange, offset)) }
         } catch {
-            // The first failure says what went wrong.
+            // The first failure is the cause; later ones are dropped.
             try? window.finish()
             throw error
         }
         try window.finish()
     }
 
-    /// Where it lies in the process's memory, if in one piece and not on a device.
+    /// Addresses of the tensor in the process's memory; nil if it is not contiguous or on a device.
     package var addresses: Range<UInt>? {
         guard runBytes == byteCount, let start = unsafe memory.start else { return nil }
         let first = UInt(bitPattern: start) + UInt(byteOffset)
         return first..<first + UInt(byteCount)
     }
 
-    /// The region of the host's memory that is row-major bytes `range`, if they lie in one piece.
+    /// Returns row-major bytes as a region of the process's memory.
+    ///
+    /// - Parameter range: row-major bytes of the tensor.
+    /// - Returns: the region; nil if the tensor is not contiguous, is on a device, or is smaller
+    ///   than `range`.
     package func contiguousRegion(_ range: Range<Int>) -> MemoryRegion? {
         guard runBytes == byteCount, let start = unsafe memory.start, range.upperBound <= byteCount else { return nil }
         return unsafe MemoryRegion(start: start + byteOffset + range.lowerBound, count: range.count, owner: nil)
     }
 
-    /// Calls `body` with each stretch of memory that makes up row-major bytes `range`, and its offset in the range.
+    /// Calls `body` with each contiguous run of memory in row-major bytes `range`, and with its
+    /// offset in the range.
     private func forEachRun(
         in range: Range<Int>, _ body: (Range<Int>, Int) throws(DeviceError) -> Void
     ) throws(DeviceError) {
@@ -145,7 +187,8 @@ public struct TensorView: Sendable {
         }
     }
 
-    /// Where run number `run` starts in memory. Runs number through the outer dimensions in row-major order.
+    /// Returns the offset in memory, in bytes, of a run. Runs are numbered through the outer
+    /// dimensions in row-major order.
     private func memoryOffset(ofRun run: Int) -> Int {
         var elements = run * (runBytes / type.width)
         var offset = 0
@@ -157,7 +200,7 @@ public struct TensorView: Sendable {
     }
 }
 
-/// State that cannot be described: the provider's mistake, found before anything is captured.
+/// A mistake of a provider in describing its state, found before anything is captured.
 public struct StateError: Error, CustomStringConvertible, Sendable {
     public let description: String
     package init(_ description: String) { self.description = description }

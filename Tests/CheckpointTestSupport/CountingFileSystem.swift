@@ -1,7 +1,8 @@
 package import CheckpointIO
 package import SystemPackage
 
-/// Keeps account of what is opened for reading and listed, by the name of the directory.
+/// File system that counts the files opened for reading, and the listings, by the name of the
+/// directory.
 package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     private let base: Base
     private let counts = Monitor<(opened: [String: Int], listed: [String: Int])>(([:], [:]))
@@ -10,10 +11,14 @@ package final class CountingFileSystem<Base: FileSystem>: FileSystem {
 
     private static func directory(_ path: FilePath) -> String { path.removingLastComponent().lastComponent?.string ?? "" }
 
-    /// Files of a directory that were opened since the last time it was asked.
+    /// Returns the number of files of a directory that were opened since the previous call.
+    ///
+    /// - Parameter directory: name of the directory, without its parents.
     package func takeOpened(_ directory: String) -> Int { counts.withLock { $0.opened.removeValue(forKey: directory) ?? 0 } }
 
-    /// How often a directory was listed since the last time it was asked.
+    /// Returns the number of listings of a directory since the previous call.
+    ///
+    /// - Parameter directory: name of the directory, without its parents.
     package func takeListed(_ directory: String) -> Int { counts.withLock { $0.listed.removeValue(forKey: directory) ?? 0 } }
 
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {

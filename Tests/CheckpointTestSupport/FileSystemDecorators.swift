@@ -3,7 +3,7 @@ internal import Glibc
 internal import Synchronization
 package import SystemPackage
 
-/// What is about to be done to a file system; decorators see every operation before it happens.
+/// An operation on a file system. Decorators see every operation before it is executed.
 package struct FileOperation: Sendable, Equatable, CustomStringConvertible {
     package var verb: String
     package var path: FilePath
@@ -11,11 +11,18 @@ package struct FileOperation: Sendable, Equatable, CustomStringConvertible {
     package var description: String { "\(verb) \(path)" }
 }
 
-/// Asks `before` about every operation that changes something; it may refuse, delay or record it.
+/// File system that calls `before` for every operation that changes something. `before` may refuse,
+/// delay or record the operation.
 package final class HookedFileSystem<Base: FileSystem>: FileSystem {
     package let base: Base
     private let before: @Sendable (FileOperation) throws(FileSystemError) -> Void
 
+    /// Wraps a file system.
+    ///
+    /// - Parameters:
+    ///   - base: the file system that executes the operations.
+    ///   - before: called before each operation, on the thread of the caller; if it throws, the
+    ///     operation fails with its error.
     package init(_ base: Base, before: @escaping @Sendable (FileOperation) throws(FileSystemError) -> Void) {
         self.base = base
         self.before = before
@@ -101,7 +108,7 @@ private final class HookedFile: WritableFile {
     func close() { base.close() }
 }
 
-/// Counts operations and fails some of them.
+/// Counter of operations that makes some of them fail.
 package final class FaultCounter: Sendable {
     private let count = Atomic(0)
 
@@ -109,7 +116,13 @@ package final class FaultCounter: Sendable {
 
     package var operations: Int { count.load(ordering: .relaxed) }
 
-    /// Succeeds `k` times, then fails: once, or for ever after.
+    /// Returns a hook that lets operations succeed, and then fails.
+    ///
+    /// - Parameters:
+    ///   - k: number of operations that succeed first.
+    ///   - errno: error of the failures.
+    ///   - forEver: whether all later operations fail; otherwise only one does.
+    /// - Returns: a hook for `HookedFileSystem`.
     package func hook(
         failAt k: Int, _ errno: Errno, forEver: Bool
     ) -> @Sendable (FileOperation) throws(FileSystemError) -> Void {
@@ -122,10 +135,12 @@ package final class FaultCounter: Sendable {
     }
 }
 
-/// Sleeps; for tests that need a slow disk.
+/// Sleeps, for tests that need a slow disk.
+///
+/// - Parameter milliseconds: time to sleep.
 package func sleepMilliseconds(_ milliseconds: Double) { usleep(UInt32(milliseconds * 1000)) }
 
-/// Keeps a list of what was done.
+/// List of the operations executed so far.
 package final class OperationLog: Sendable {
     fileprivate let operations = Monitor<[FileOperation]>([])
 
@@ -139,8 +154,10 @@ package final class OperationLog: Sendable {
 }
 
 extension OperationLog {
-    /// The machine's file system, whose operation number `k`, from 0, fails; all before and after it work, and all are kept
-    /// here. With nil none fails.
+    /// Returns the real file system with one failing operation. All operations are recorded here.
+    ///
+    /// - Parameter k: number of the failing operation, from 0; nil means that none fails.
+    /// - Returns: the file system. Operations before and after the failing one work.
     package func fileSystem(failingAt k: Int?) -> HookedFileSystem<POSIXFileSystem> {
         HookedFileSystem(POSIXFileSystem()) { operation throws(FileSystemError) in
             let index = self.operations.withLock { operations in
@@ -151,6 +168,6 @@ extension OperationLog {
         }
     }
 
-    /// What was done, without offsets and paths.
+    /// The operations without offsets and paths.
     package var verbs: [String] { all.map { String($0.verb.prefix { $0 != " " }) } }
 }

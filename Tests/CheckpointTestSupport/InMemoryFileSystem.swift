@@ -1,11 +1,12 @@
 package import CheckpointIO
 package import SystemPackage
 
-/// A file system in memory that knows what a crash would leave.
+/// A file system in memory that simulates crashes.
 ///
-/// Contents and directory entries exist twice: as programs see them, and as they are on the platter. `sync` copies a file's content,
-/// `syncDirectory` a directory's entries, from the first to the second. `crashed` gives the file system that a reboot finds: what
-/// was synced for certain, and of everything else whatever chance lets survive.
+/// Contents and directory entries exist twice: as programs see them, and as the disk holds them.
+/// `sync` copies a file's content from the first to the second, `syncDirectory` a directory's
+/// entries. `crashed` returns the file system after a reboot: everything that was synced, and a
+/// random selection of everything else.
 package final class InMemoryFileSystem: FileSystem {
     enum Entry: Equatable {
         case file(Int)
@@ -26,9 +27,12 @@ package final class InMemoryFileSystem: FileSystem {
     }
 
     let state: Monitor<State>
-    /// Bytes that may still be written; nil is no limit.
+    /// Maximum total size of all files in bytes; nil means no limit.
     private let capacity: Int?
 
+    /// Creates an empty file system.
+    ///
+    /// - Parameter capacity: maximum total size of all files in bytes; nil means no limit.
     package init(capacity: Int? = nil) {
         self.capacity = capacity
         state = Monitor(State())
@@ -158,10 +162,11 @@ package final class InMemoryFileSystem: FileSystem {
         }
     }
 
-    /// How a directory is known here; the root is the empty text.
+    /// Returns the key of a directory in `entries`; the root's key is the empty string.
     private static func key(_ directory: FilePath) -> String { directory.string == "/" ? "" : directory.string }
 
-    /// Directory and name. (FilePath can do this too, a thousand times slower in a debug build.)
+    /// Splits a path into directory and name. (`FilePath` can do this too, but is a thousand times
+    /// slower in a debug build.)
     fileprivate static func split(_ path: FilePath) -> (directory: String, name: String) {
         let text = path.string
         guard let slash = text.lastIndex(of: "/") else { preconditionFailure("\(text) is not absolute") }
@@ -170,8 +175,10 @@ package final class InMemoryFileSystem: FileSystem {
 
     // MARK: Crashing
 
-    /// What a reboot finds.
-    /// - Parameter random: decides the fate of everything that was not synced.
+    /// Returns the file system after a crash and a reboot.
+    ///
+    /// - Parameter random: decides for everything that was not synced whether it survives.
+    /// - Returns: a new file system without locks.
     package func crashed(_ random: inout some RandomNumberGenerator) -> InMemoryFileSystem {
         let copy = state.withLock { $0 }
         var after = State()
@@ -193,7 +200,7 @@ package final class InMemoryFileSystem: FileSystem {
 
     // MARK: Tampering
 
-    /// All files, with their content.
+    /// All files with their contents.
     package var files: [FilePath: [UInt8]] {
         state.withLock { state in
             var files: [FilePath: [UInt8]] = [:]
@@ -204,7 +211,11 @@ package final class InMemoryFileSystem: FileSystem {
         }
     }
 
-    /// Replaces a file's content behind everybody's back.
+    /// Replaces a file's content, also on the disk, without any recorded operation.
+    ///
+    /// - Parameters:
+    ///   - path: an existing file.
+    ///   - bytes: the new content.
     package func overwrite(_ path: FilePath, with bytes: [UInt8]) {
         state.withLock { state in
             guard case .file(let node)? = state.entry(path) else { preconditionFailure("no file \(path)") }
@@ -296,7 +307,7 @@ extension InMemoryFileSystem.State {
 
     var usedBytes: Int { nodes.values.reduce(0) { $0 + $1.bytes.count } }
 
-    /// Directories whose own entry did not survive are gone with everything in them.
+    /// Removes directories whose own entry did not survive, and everything in them.
     mutating func dropUnreachable() {
         for directory in entries.keys.sorted() where directory != "" {
             if entry(FilePath(directory)) != .directory { entries[directory] = nil }
@@ -308,7 +319,8 @@ extension InMemoryFileSystem.State {
 }
 
 extension InMemoryFileSystem.Node {
-    /// Unsynced content survives in sectors of 512 bytes, each for itself; so does the length.
+    /// Returns the node after a crash. Each 512-byte sector of unsynced content survives or is lost
+    /// independently, and so does the length.
     func crashed(_ random: inout some RandomNumberGenerator) -> InMemoryFileSystem.Node {
         guard bytes != durable else { return self }
         let length = Bool.random(using: &random) ? bytes.count : durable.count

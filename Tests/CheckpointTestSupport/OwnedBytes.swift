@@ -1,7 +1,7 @@
 package import CheckpointCodecs
 package import CheckpointState
 
-/// Memory of a test's own, filled with bytes.
+/// Memory that a test owns, filled with bytes.
 package final class OwnedBytes: Sendable {
     private let buffer: AlignedBuffer
     package let count: Int

@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// SplitMix64: the same numbers for the same seed, on every machine.
+/// SplitMix64: equal seeds give equal numbers on every machine.
 package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
@@ -28,13 +28,16 @@ package struct SeededGenerator: RandomNumberGenerator {
         return bytes
     }
 
-    /// Any bit pattern.
+    /// Returns 128 random bits.
     package mutating func identifier() -> UInt128 { UInt128(next()) << 64 | UInt128(next()) }
 }
 
-/// Seeds for property tests, given as test arguments so that a failure prints its own.
+/// Seeds for property tests. They are passed as test arguments, so that a failure prints its seed.
 package enum Seeds {
-    /// The first `count` seeds, or the one in the environment variable CKPT_TEST_SEED.
+    /// Returns the seeds of a test.
+    ///
+    /// - Parameter count: number of seeds.
+    /// - Returns: 1 to `count`, or only the seed in the environment variable CKPT_TEST_SEED.
     package static func first(_ count: Int) -> [UInt64] {
         if let text = ProcessInfo.processInfo.environment["CKPT_TEST_SEED"], let seed = UInt64(text) { return [seed] }
         return (1...UInt64(count)).map { $0 }

@@ -10,7 +10,7 @@ package final class TemporaryDirectory: Sendable {
     }
 
     deinit {
-        // A directory that stays is the temporary directory's affair.
+        // Errors are ignored: a directory that remains does no harm in the temporary directory.
         try? FileManager.default.removeItem(atPath: path)
     }
 

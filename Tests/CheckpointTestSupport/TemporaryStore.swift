@@ -3,7 +3,7 @@ package import CheckpointSegments
 internal import Foundation
 package import SystemPackage
 
-/// The directories of a store in a temporary place, gone with the object.
+/// The directories of a store in a temporary place, removed with the object.
 package final class TemporaryStore: Sendable {
     package let directories: StoreDirectories
     package let fileSystem = POSIXFileSystem()
@@ -18,14 +18,21 @@ package final class TemporaryStore: Sendable {
 
     deinit { try? FileManager.default.removeItem(atPath: directories.root.string) }
 
-    /// Puts a file in place as it is.
+    /// Writes a file with exactly these bytes, durably.
+    ///
+    /// - Parameters:
+    ///   - bytes: content of the file.
+    ///   - path: a path that does not exist.
+    /// - Throws: `FileSystemError` if writing fails.
     package func put(_ bytes: [UInt8], at path: FilePath) throws { try fileSystem.createDurably(path, bytes) }
 
     package func contents(of path: FilePath) throws -> [UInt8] {
         try fileSystem.contents(of: path, atMost: .max) ?? []
     }
 
-    /// Names in `staging/` and `segments/`.
+    /// Returns the sorted names in `staging/` and `segments/`.
+    ///
+    /// - Throws: `FileSystemError` if a directory cannot be listed.
     package func leftovers() throws -> [String] {
         try (fileSystem.list(directories.staging) + fileSystem.list(directories.segments)).sorted()
     }

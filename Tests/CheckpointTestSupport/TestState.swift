@@ -3,14 +3,20 @@ internal import CheckpointFormat
 internal import CheckpointIO
 package import CheckpointState
 
-/// Where the tensors of a test live.
+/// Memory that holds the tensors of a test.
 package enum Placement: Sendable, CaseIterable {
     case host
     case device
-    /// Every other tensor on the device.
+    /// Every other tensor is on the device.
     case mixed
 
-    /// Tensors there, on a device of their own if they need one.
+    /// Allocates tensors in this memory, on a new device if one is needed.
+    ///
+    /// - Parameters:
+    ///   - sizes: size of each tensor in bytes, a multiple of 8.
+    ///   - groups: names of groups; tensor i is in group `groups[i % groups.count]`.
+    /// - Returns: the tensors, filled with zeros.
+    /// - Throws: `DeviceError` if the device cannot be created or is full.
     package func tensors(sizes: [Int], groups: [String] = ["state"]) throws -> TestTensors {
         self == .host
             ? TestTensors(sizes: sizes, groups: groups)
@@ -18,28 +24,38 @@ package enum Placement: Sendable, CaseIterable {
     }
 }
 
-/// Tensors of bytes owned by a test, lent to the engine like a trainer's. What changes those on a device is submitted to its stream, and
-/// what reads them waits for it.
+/// Tensors of bytes that a test owns and lends to the engine as a trainer does. Changes of tensors
+/// on a device are submitted to its stream, and reads wait for the stream.
 @safe
 package final class TestTensors: StateProvider, @unchecked Sendable {
     package let names: [String]
     package let groups: [String]
-    /// Where those live that are not in the host's memory.
+    /// The device of the tensors that are not in host memory; nil if all are.
     package let device: SimulatedDevice?
     private let lender: (any Device)?
-    /// Of the tensors on the device.
+    /// Device allocation of each tensor; nil for tensors in host memory.
     private let allocations: [SimulatedAllocation?]
-    /// The host's memory, one tensor after the other.
+    /// Host memory, with all tensors one after the other.
     private let memory: UnsafeMutableRawPointer
     private let ranges: [Range<Int>]
     private let totalBytes: Int
 
-    /// - Parameter sizes: number of bytes of each tensor, a multiple of 8; tensor i is in group `groups[i % groups.count]`.
+    /// Allocates tensors in host memory.
+    ///
+    /// - Parameters:
+    ///   - sizes: size of each tensor in bytes, a multiple of 8.
+    ///   - groups: names of groups; tensor i is in group `groups[i % groups.count]`.
     package convenience init(sizes: [Int], groups: [String] = ["state"]) { self.init(sizes, groups, nil, nil, sizes.map { _ in nil }) }
 
+    /// Allocates tensors on a device.
+    ///
     /// - Parameters:
-    ///   - isMixed: leaves every other tensor in the host's memory.
-    ///   - lender: what the engine is told that the device is.
+    ///   - sizes: size of each tensor in bytes, a multiple of 8.
+    ///   - groups: names of groups; tensor i is in group `groups[i % groups.count]`.
+    ///   - device: the device that holds the memory.
+    ///   - isMixed: whether every other tensor stays in host memory.
+    ///   - lender: the device to name to the engine, if it is a wrapper; nil means `device`.
+    /// - Throws: `DeviceError` if the device is full.
     package convenience init(
         sizes: [Int], groups: [String] = ["state"], on device: SimulatedDevice, isMixed: Bool = false, lentBy lender: (any Device)? = nil
     ) throws {
@@ -92,15 +108,26 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
 
     // MARK: Changing
 
-    /// Writes `value` into every element of the tensors of `group`, or of all.
+    /// Writes `value` into every element of tensors.
+    ///
+    /// - Parameters:
+    ///   - value: the new value.
+    ///   - group: group of the tensors; nil means all tensors.
     package func fill(_ value: UInt64, group: String? = nil) {
         for index in ranges.indices where group == nil || group == self.group(of: index) { fill(value, tensor: index) }
     }
 
     /// Writes `value` into every element of one tensor.
+    ///
+    /// - Parameters:
+    ///   - value: the new value.
+    ///   - tensor: index of the tensor.
     package func fill(_ value: UInt64, tensor: Int) { set(tensor, [UInt64](repeating: value, count: ranges[tensor].count / 8)) }
 
-    /// Fills everything with bytes that depend on position and `seed`, so that no two blocks are equal.
+    /// Fills all tensors with values that depend on position and seed, so that no two blocks are
+    /// equal.
+    ///
+    /// - Parameter seed: seed of the values.
     package func fillPattern(_ seed: UInt64) {
         var random = SeededGenerator(seed)
         for (index, range) in ranges.enumerated() { set(index, (0..<range.count / 8).map { _ in random.next() }) }
@@ -116,10 +143,16 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
 
     package var wordCount: Int { totalBytes / 8 }
 
-    /// The number of the first element of a tensor, among those of all.
+    /// Returns the number of a tensor's first element among the elements of all tensors.
+    ///
+    /// - Parameter tensor: index of the tensor.
     package func firstWord(of tensor: Int) -> Int { ranges[tensor].lowerBound / 8 }
 
-    /// Writes one element of the host's memory.
+    /// Writes one element of the host memory.
+    ///
+    /// - Parameters:
+    ///   - value: the new value.
+    ///   - word: number of the element among the elements of all tensors.
     package func write(_ value: UInt64, atWord word: Int) {
         precondition((0..<wordCount).contains(word))
         unsafe memory.storeBytes(of: value, toByteOffset: word * 8, as: UInt64.self)
@@ -127,7 +160,7 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
 
     // MARK: Reading
 
-    /// The distinct elements of everything.
+    /// The distinct elements of all tensors.
     package var distinctValues: Set<UInt64> {
         device?.synchronize()
         var values: Set<UInt64> = []

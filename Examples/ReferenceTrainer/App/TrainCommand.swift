@@ -4,7 +4,8 @@ internal import Foundation
 internal import Logging
 internal import ReferenceModel
 
-/// `reference-trainer`: trains a byte-level GPT, checkpoints it, and resumes from the store's newest checkpoint.
+/// The `reference-trainer` command: trains a byte-level GPT, checkpoints it, and resumes from the
+/// store's newest checkpoint.
 @main
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -119,14 +120,15 @@ struct TrainCommand: ParsableCommand {
         options.compression = Compression(compression) ?? .auto
         options.arenaBytes = arena << 20
         options.tracePath = trace
-        // Commits are told by the trainer itself.
+        // The trainer itself prints commits.
         options.logger.logLevel = .warning
         options.onEvent = { [killDuringSave] event in report(event, killDuringSave: killDuringSave) }
         return options
     }
 }
 
-/// Tells of saves on standard output, and dies in the middle of one if it was asked to.
+/// Prints the outcome of saves on standard output, and kills the process in the middle of one save
+/// if `killDuringSave` asks for it.
 private func report(_ event: CheckpointEvent, killDuringSave: Int?) {
     switch event {
     case .committed(let report):
@@ -149,12 +151,13 @@ private func sayHowLongSavesHeldTheTrainer(_ stall: StallReport) {
 
 private func milliseconds(_ duration: Duration) -> String { String(format: "%.1f", duration / .milliseconds(1)) }
 
-/// Prints a whole line at once, so that lines of several threads do not mix, and a killed process has said it.
+/// Prints a line with one write, so that lines of several threads do not mix, and a line printed
+/// before the process is killed is not lost.
 private func say(_ line: String) {
     FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }
 
-/// Losses as their bits, to compare runs exactly.
+/// Log of losses as their bits, to compare runs exactly.
 private struct LossLog {
     private let handle: FileHandle
 

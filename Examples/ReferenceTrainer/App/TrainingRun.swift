@@ -2,11 +2,13 @@ internal import Checkpointing
 internal import ReferenceModel
 internal import Synchronization
 
-/// Everything that changes while the model trains, and how the engine sees it.
+/// The complete state of a training run, and its description for the engine.
 ///
-/// Weights and moments lie in the tensors' own memory and are lent to the engine; the rest are values.
+/// Weights and moments stay in the tensors' own memory, which is lent to the engine. Everything
+/// else is plain values.
 final class TrainingRun {
-    /// What must be restored besides tensors for the next step to be the same to the last bit.
+    /// State that must be restored in addition to the tensors for the next step to be
+    /// bit-identical.
     struct Progress: Sendable {
         var step = 0
         var random: RandomGenerator
@@ -17,7 +19,7 @@ final class TrainingRun {
 
     let model: GPT
     let optimizer: AdamW
-    /// What rounds the weights to bf16, if they are.
+    /// Rounding of the weights to bf16; nil if the weights are f32.
     private let mixed: MixedPrecision?
     let text: [UInt8]
     let batch: Int
@@ -37,8 +39,11 @@ final class TrainingRun {
 
     var step: Int { progress.value.step }
 
-    /// One step: forward and backward with the state unchanged, then the update, group by group, each under its permit.
-    /// - Returns: the training loss before the update.
+    /// Runs one step: forward and backward with the state unchanged, then the update, group by
+    /// group, each under its mutation permit.
+    ///
+    /// - Parameter checkpointer: grants the permits, and records the trace.
+    /// - Returns: the training loss before the update, in nats.
     func advance(_ checkpointer: Checkpointer) -> Float {
         var next = progress.value
         let batchOfText = next.cursor.nextBatch(from: text, batch: batch, context: model.configuration.context)
@@ -56,7 +61,8 @@ final class TrainingRun {
         return loss
     }
 
-    /// After a restore: the optimizer keeps a count of its own, and the model computes with float32 copies of the weights.
+    /// Adjusts values that are derived from the restored state: the optimizer's own step count, and
+    /// the float32 copies of the weights that the model computes with.
     func adoptRestored() {
         optimizer.step = progress.value.step
         mixed?.expand()
@@ -64,7 +70,7 @@ final class TrainingRun {
 
     private var weights: [TensorView] { mixed?.weights.map(\.view) ?? model.parameters.map(\.view) }
 
-    /// The state as the engine sees it.
+    /// Description of the state for the engine.
     var state: State {
         let (progress, weights) = (progress, weights)
         return State {
@@ -92,7 +98,8 @@ final class TrainingRun {
         }
     }
 
-    /// A number that tells two states of the tensors apart, computed from the live memory.
+    /// A number that differs between different states of the tensors, except by accident. It is
+    /// computed from the live memory.
     var digest: String {
         let tensors = model.parameters + (mixed?.masters ?? []) + optimizer.firstMoments + optimizer.secondMoments
         let value = tensors.reduce(0xcbf2_9ce4_8422_2325) { $0 &* 31 &+ $1.fingerprint }

@@ -1,15 +1,16 @@
-/// What the forward pass leaves for the backward pass, and the scratch of the backward pass, for
-/// one extent of input. Allocated once and reused while the extent stays.
+/// Intermediate results that the forward pass keeps for the backward pass, and the scratch memory
+/// of the backward pass, for one batch size and sequence length. They are allocated once and reused
+/// while these stay the same.
 struct Activations {
     let batch: Int
     let length: Int
     /// The residual stream before each block and after the last: [rows, width] each.
     let streams: [Matrix]
     let blocks: [BlockActivations]
-    /// Output of the final normalisation: [rows, width].
+    /// Output of the final normalization: [rows, width].
     let final: Matrix
     let finalStatistics: Matrix
-    /// [rows, vocabulary]; the loss turns them into their own gradient.
+    /// Logits [rows, vocabulary]; the loss replaces them with their gradient.
     let logits: Matrix
     let scratch: BackwardScratch
 
@@ -28,7 +29,7 @@ struct Activations {
     }
 }
 
-/// What one block keeps for its backward pass.
+/// Intermediate results that one block keeps for its backward pass.
 struct BlockActivations {
     let norm1, statistics1, qkv, attentionWeights, mixed, mask1: Matrix
     /// The residual stream between the attention and the MLP.
@@ -52,7 +53,7 @@ struct BlockActivations {
     }
 }
 
-/// Gradients that live only within the backward pass of a block; all blocks share them.
+/// Gradients that exist only within the backward pass of a block; all blocks share them.
 struct BackwardScratch {
     let stream, branch, norm, mixed, qkv, attentionWeights, hidden: Matrix
 

@@ -1,8 +1,9 @@
 import Glibc
 
-/// Adam with decoupled weight decay, which applies to matrices only: not to biases and norms.
+/// Adam with decoupled weight decay. The decay applies only to matrices, and not to biases and
+/// norms.
 package final class AdamW {
-    /// What the updates depend on besides gradients, moments and learning rate.
+    /// Parameters of the updates other than gradients, moments and learning rate.
     package struct Hyperparameters: Codable, Sendable, Equatable {
         /// Decay per step of the mean of the gradients.
         package var beta1: Float
@@ -13,7 +14,7 @@ package final class AdamW {
         /// Share of a matrix, times the learning rate, that each step removes.
         package var weightDecay: Float
 
-        /// Defaults that suit small language models.
+        /// Creates hyperparameters. The defaults suit small language models.
         package init(
             beta1: Float = 0.9, beta2: Float = 0.95, epsilon: Float = 1e-8,
             weightDecay: Float = 0.1
@@ -25,9 +26,9 @@ package final class AdamW {
         }
     }
 
-    /// May change between steps.
+    /// Hyperparameters of the next update; they may change between steps.
     package var hyperparameters: Hyperparameters
-    /// Steps begun so far; set it, and fill the moments, to resume.
+    /// Number of steps begun. To resume, set it and fill the moments.
     package var step = 0
     /// Running means of the gradients, in the order and shapes of the parameters.
     package let firstMoments: [Tensor]
@@ -37,13 +38,18 @@ package final class AdamW {
     package let groups: [String]
 
     private let parameters: [Tensor]
-    /// Rounds what has been updated, if the parameters are masters.
+    /// Rounding of the updated parameters, if they are masters; otherwise nil.
     private let mixed: MixedPrecision?
     private let gradients: [Tensor]
     private let groupOfParameter: [String]
 
-    /// An optimizer of `model`, which reads its gradients and updates its parameters in place.
-    /// - Parameter mixed: the masters to update in their stead, if the model's weights are rounded from such.
+    /// Creates an optimizer of a model. It reads the model's gradients and updates its parameters
+    /// in place.
+    ///
+    /// - Parameters:
+    ///   - model: the model to train.
+    ///   - mixed: if the model's weights are rounded from masters, the masters to update instead.
+    ///   - hyperparameters: initial hyperparameters.
     package convenience init(
         model: GPT, mixed: MixedPrecision? = nil, hyperparameters: Hyperparameters = Hyperparameters()
     ) {
@@ -53,7 +59,15 @@ package final class AdamW {
             hyperparameters: hyperparameters)
     }
 
-    /// All three arrays run in parallel.
+    /// Creates an optimizer of tensors. The three arrays are parallel: one element for each
+    /// parameter.
+    ///
+    /// - Parameters:
+    ///   - parameters: tensors to update.
+    ///   - mixed: rounding after each update, if the parameters are masters.
+    ///   - gradients: gradients, in the shapes of the parameters.
+    ///   - groupOfParameter: name of each parameter's update group.
+    ///   - hyperparameters: initial hyperparameters.
     package init(
         parameters: [Tensor], mixed: MixedPrecision? = nil, gradients: [Tensor], groupOfParameter: [String],
         hyperparameters: Hyperparameters = Hyperparameters()
@@ -70,12 +84,15 @@ package final class AdamW {
         groups = groupOfParameter.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
-    /// Opens the next step; the updates of all groups follow.
+    /// Begins the next step. The updates of all groups follow.
     package func beginStep() {
         step += 1
     }
 
-    /// Scales the gradients down to a global norm of at most `maxNorm`; returns the norm before.
+    /// Scales the gradients down to a maximum global norm.
+    ///
+    /// - Parameter maxNorm: maximum L2 norm of all gradients together.
+    /// - Returns: the norm before scaling.
     @discardableResult
     package func clipGradients(maxNorm: Float) -> Float {
         let norm = Float(gradients.reduce(0) { $0 + $1.row.sumOfSquares }.squareRoot())
@@ -86,11 +103,17 @@ package final class AdamW {
     }
 
     /// Updates all groups in order.
+    ///
+    /// - Parameter learningRate: learning rate of the step.
     package func update(learningRate: Float) {
         for group in groups { update(group: group, learningRate: learningRate) }
     }
 
-    /// Updates the parameters and moments of one group and touches no other.
+    /// Updates the parameters and moments of one group, and no others.
+    ///
+    /// - Parameters:
+    ///   - group: name of the group.
+    ///   - learningRate: learning rate of the step.
     package func update(group: String, learningRate: Float) {
         precondition(step > 0, "beginStep opens the step")
         precondition(groups.contains(group))
@@ -124,7 +147,7 @@ package final class AdamW {
         }
     }
 
-    /// Undoes the pull of the moments towards their initial zero.
+    /// Returns the factor that compensates for the moments' initial value of zero.
     private func correction(_ beta: Float) -> Float {
         Float(1 / (1 - pow(Double(beta), Double(step))))
     }

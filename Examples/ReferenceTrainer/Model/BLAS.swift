@@ -1,20 +1,23 @@
 import COpenBLAS
 
-/// One thread unless asked otherwise: the split of a product over threads decides the order of its
+/// Uses one thread by default: the division of a product among threads determines the order of its
 /// sums, so a thread count taken from the machine would make results depend on the machine.
 private let startSingleThreaded: Void = openblas_set_num_threads(1)
 
-/// Sets how many threads the matrix products use.
+/// Sets the number of threads of the matrix products.
 ///
-/// Results are reproducible for equal thread counts and equal OpenBLAS kernels. The library picks
-/// the kernels for the processor when it loads; OPENBLAS_CORETYPE in the environment overrides that.
+/// Results are reproducible for equal thread counts and equal OpenBLAS kernels. The library selects
+/// the kernels for the processor when it loads; OPENBLAS_CORETYPE in the environment overrides
+/// that.
+///
+/// - Parameter count: number of threads, at least 1.
 package func setThreads(_ count: Int) {
     precondition(count > 0)
     startSingleThreaded
     openblas_set_num_threads(Int32(count))
 }
 
-/// c = scale * a b, or c += scale * a b when `accumulating`.
+/// Computes c = scale * a b, or c += scale * a b if `accumulating`.
 func multiply(
     _ a: Matrix, _ b: Matrix, into c: Matrix, scale: Float = 1, accumulating: Bool = false
 ) {

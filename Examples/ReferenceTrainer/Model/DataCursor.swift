@@ -8,31 +8,43 @@ package struct Batch: Sendable, Equatable {
 
 /// Position of a shuffled walk over a text.
 ///
-/// An epoch visits every window once, in an order drawn from the seed and the epoch. Windows lie
-/// edge to edge; the last is moved back to end with the text, so an epoch predicts every byte but
-/// the first. A batch may span two epochs. The coded form is the whole state.
+/// An epoch visits every window once, in an order determined by the seed and the epoch. Windows are
+/// adjacent; the last is moved back to end with the text, so that an epoch predicts every byte but
+/// the first. A batch may span two epochs. The coded form is the complete state.
 package struct DataCursor: Codable, Sendable, Equatable {
-    /// Decides the order of the windows in every epoch.
+    /// Seed of the order of the windows in every epoch.
     package let seed: UInt64
-    /// Completed walks over the text.
+    /// Number of completed walks over the text.
     package private(set) var epoch: Int
-    /// Windows of the current epoch already handed out.
+    /// Number of windows of the current epoch that have been returned.
     package private(set) var position: Int
 
-    /// Stands before the first window of the first epoch.
+    /// Creates a cursor before the first window of the first epoch.
+    ///
+    /// - Parameter seed: seed of the order of the windows.
     package init(seed: UInt64) {
         self.seed = seed
         epoch = 0
         position = 0
     }
 
-    /// Number of windows in an epoch over `textCount` bytes.
+    /// Returns the number of windows in an epoch.
+    ///
+    /// - Parameters:
+    ///   - textCount: length of the text in bytes, greater than `context`.
+    ///   - context: length of a window in bytes.
     package static func windowCount(textCount: Int, context: Int) -> Int {
         precondition(context > 0 && textCount > context, "the text is shorter than one window")
         return (textCount - 2) / context + 1
     }
 
-    /// The next `batch` windows of `context` bytes, each with its successors as targets.
+    /// Returns the next windows, each with the following bytes as targets.
+    ///
+    /// - Parameters:
+    ///   - text: the text to train on.
+    ///   - batch: number of windows.
+    ///   - context: length of a window in bytes.
+    /// - Returns: inputs and targets, [batch, context] each.
     package mutating func nextBatch(from text: [UInt8], batch: Int, context: Int) -> Batch {
         var result = Batch(inputs: [], targets: [])
         result.inputs.reserveCapacity(batch * context)

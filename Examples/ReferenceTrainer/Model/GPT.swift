@@ -1,7 +1,7 @@
 /// A byte-level GPT-2: forward and backward pass in float32, deterministic for a given seed, input
-/// and thread count. One instance serves one thread at a time.
+/// and thread count. Only one thread at a time may use an instance.
 package final class GPT {
-    /// The extents it was made with.
+    /// Configuration of the model.
     package let configuration: ModelConfiguration
     /// The trained tensors under GPT-2 names, in update order.
     package let parameters: [Tensor]
@@ -13,7 +13,11 @@ package final class GPT {
     private let finalNorm: LayerNorm
     private var activations: Activations
 
-    /// Draws initial weights as GPT-2 does.
+    /// Creates a model with initial weights as in GPT-2.
+    ///
+    /// - Parameters:
+    ///   - configuration: extents of the model; at most 256 tokens.
+    ///   - random: source of the initial weights.
     package init(configuration: ModelConfiguration, random: inout RandomGenerator) {
         precondition((1...256).contains(configuration.vocabulary), "tokens are bytes")
         var factory = ParameterFactory(random: random)
@@ -29,7 +33,9 @@ package final class GPT {
         activations = Activations(configuration, batch: 1, length: configuration.context)
     }
 
-    /// The update group of a parameter: "embedding", "h.0", "h.1", ... or "final".
+    /// Returns the update group of a parameter: "embedding", "h.0", "h.1", ... or "final".
+    ///
+    /// - Parameter index: index in `parameters`.
     package func parameterGroup(of index: Int) -> String {
         let parts = parameters[index].name.split(separator: ".")
         switch parts[1] {
@@ -39,11 +45,18 @@ package final class GPT {
         }
     }
 
-    /// Forward and backward pass with dropout on the residual branches.
+    /// Runs a forward and backward pass with dropout on the residual branches. Overwrites
+    /// `gradients`.
     ///
-    /// `inputs` and `targets` are row-major [batch, length], length at most the context. Overwrites
-    /// `gradients`; returns the mean cross-entropy in nats.
-    /// - Parameter phase: given the name of each pass and what does it, does it.
+    /// - Parameters:
+    ///   - inputs: tokens, row-major [batch, length]; the length is at most the context.
+    ///   - targets: the token after each input, [batch, length].
+    ///   - batch: number of sequences.
+    ///   - dropout: probability of dropout, from 0 to below 1.
+    ///   - random: source of the dropout masks.
+    ///   - phase: called with the name of each pass and a closure that runs it; it must call the
+    ///     closure.
+    /// - Returns: the mean cross-entropy in nats.
     package func lossAndGradients(
         inputs: [UInt8], targets: [UInt8], batch: Int, dropout: Float = 0.1,
         random: inout RandomGenerator, phase: (StaticString, () -> Void) -> Void = { $1() }
@@ -60,25 +73,37 @@ package final class GPT {
         return Float(loss)
     }
 
-    /// As above, without dropout.
+    /// Runs a forward and backward pass without dropout. Overwrites `gradients`.
+    ///
+    /// - Parameters:
+    ///   - inputs: tokens, row-major [batch, length]; the length is at most the context.
+    ///   - targets: the token after each input, [batch, length].
+    ///   - batch: number of sequences.
+    /// - Returns: the mean cross-entropy in nats.
     package func lossAndGradients(inputs: [UInt8], targets: [UInt8], batch: Int) -> Float {
         var unused = RandomGenerator(seed: 0)
         return lossAndGradients(
             inputs: inputs, targets: targets, batch: batch, dropout: 0, random: &unused)
     }
 
-    /// Forward pass only, without dropout: the mean cross-entropy of [batch, length] tokens in nats.
+    /// Runs only a forward pass, without dropout.
+    ///
+    /// - Parameters:
+    ///   - inputs: tokens, row-major [batch, length]; the length is at most the context.
+    ///   - targets: the token after each input, [batch, length].
+    ///   - batch: number of sequences.
+    /// - Returns: the mean cross-entropy in nats.
     package func loss(inputs: [UInt8], targets: [UInt8], batch: Int) -> Float {
         precondition(inputs.count == targets.count)
         forward(inputs, batch: batch)
         return Float(crossEntropy(activations.logits, targets: targets))
     }
 
-    /// Logits [vocabulary] of the token after `tokens`; valid until the next pass.
+    /// Returns the logits [vocabulary] of the token after `tokens`; valid until the next pass.
     func nextTokenLogits(after tokens: some Collection<UInt8>) -> Row {
         precondition(!tokens.isEmpty && tokens.count <= configuration.context)
-        // Attention never looks ahead, so padding at the end changes nothing that is read here,
-        // while a constant length keeps the activations allocated.
+        // Attention never looks ahead, so padding at the end does not change the row that is read
+        // here, and a constant length avoids reallocating the activations.
         let padding = [UInt8](repeating: 0, count: configuration.context - tokens.count)
         forward(tokens + padding, batch: 1)
         return activations.logits.row(tokens.count - 1)
@@ -104,7 +129,7 @@ package final class GPT {
         embedding.head(a.final, into: a.logits)
     }
 
-    /// Expects the gradient of the logits in their place.
+    /// Runs the backward pass. The logits must have been replaced by their gradient.
     private func backward(_ inputs: [UInt8], dropout: Dropout) {
         let (a, d) = (activations, activations.scratch)
         for gradient in gradients { gradient.fill(0) }

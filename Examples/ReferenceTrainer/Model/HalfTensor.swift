@@ -1,6 +1,6 @@
 /// Named, owned bf16 memory, row-major: the upper halves of float32 values.
 ///
-/// Sendable without checks, as `Tensor` is.
+/// It is Sendable without checks for the same reason as `Tensor`.
 @safe
 package final class HalfTensor: @unchecked Sendable {
     /// Name under which a checkpoint stores the tensor.
@@ -11,7 +11,7 @@ package final class HalfTensor: @unchecked Sendable {
     package let count: Int
     let base: UnsafeMutablePointer<UInt16>
 
-    /// Zeros of `shape`.
+    /// Allocates zeros of `shape`.
     init(name: String, shape: [Int]) {
         self.name = name
         self.shape = shape
@@ -23,7 +23,7 @@ package final class HalfTensor: @unchecked Sendable {
 
     deinit { unsafe UnsafeMutableRawPointer(base).deallocate() }
 
-    /// Takes the values of `source`, rounded to the nearest, and to even between two. They must be finite.
+    /// Copies the values of `source`, rounded to nearest, ties to even. The values must be finite.
     func round(_ source: Tensor) {
         precondition(source.count == count)
         let base = unsafe base
@@ -35,7 +35,7 @@ package final class HalfTensor: @unchecked Sendable {
         }
     }
 
-    /// Writes the values, which float32 holds exactly, to `destination`.
+    /// Writes the values to `destination`; float32 represents them exactly.
     func expand(into destination: Tensor) {
         precondition(destination.count == count)
         let base = unsafe base

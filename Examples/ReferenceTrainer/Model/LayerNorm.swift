@@ -48,7 +48,8 @@ struct LayerNorm {
         }
     }
 
-    /// The normalisation removes from the gradient its mean and its part along the normalised row.
+    /// Adds the gradient of the input to `dx`. The normalization removes from the gradient its mean
+    /// and its component along the normalized row.
     private func accumulateInput(_ dy: Row, _ x: Row, _ statistics: Row, addingTo dx: Row) {
         let w = weight.value.row
         let (mean, inverse) = (statistics[0], statistics[1])

@@ -11,7 +11,13 @@ package struct LearningRateSchedule: Codable, Sendable, Equatable {
     /// Length of the rise and the decay together.
     package var totalSteps: Int
 
-    /// A schedule of 0 <= `warmupSteps` <= `totalSteps`.
+    /// Creates a schedule with 0 <= `warmupSteps` <= `totalSteps`.
+    ///
+    /// - Parameters:
+    ///   - peak: learning rate at the end of the warm-up.
+    ///   - floor: learning rate from `totalSteps` on.
+    ///   - warmupSteps: length of the warm-up in steps.
+    ///   - totalSteps: length of warm-up and decay together, in steps.
     package init(peak: Float, floor: Float, warmupSteps: Int, totalSteps: Int) {
         self.peak = peak
         self.floor = floor
@@ -19,7 +25,9 @@ package struct LearningRateSchedule: Codable, Sendable, Equatable {
         self.totalSteps = totalSteps
     }
 
-    /// The rate of a step, counted from 0.
+    /// Returns the learning rate of a step.
+    ///
+    /// - Parameter step: number of the step, from 0.
     package func rate(at step: Int) -> Float {
         if step < warmupSteps { return peak * Float(step + 1) / Float(warmupSteps) }
         if step >= totalSteps { return floor }

@@ -1,14 +1,16 @@
-/// Weights in bf16, rounded after each update from float32 masters that the optimizer works on.
+/// Weights in bf16, rounded after each update from float32 masters that the optimizer updates.
 ///
-/// The model goes on computing in float32, with the values of the rounded weights.
+/// The model still computes in float32, with the values of the rounded weights.
 package final class MixedPrecision {
-    /// What the optimizer updates, in the order and shapes of the model's parameters.
+    /// Masters that the optimizer updates, in the order and shapes of the model's parameters.
     package let masters: [Tensor]
-    /// What the model computes with, likewise.
+    /// Weights that the model computes with, in the order and shapes of the model's parameters.
     package let weights: [HalfTensor]
     private let parameters: [Tensor]
 
-    /// The masters begin as the model's parameters.
+    /// Initializes the masters from the model's parameters, and rounds the parameters.
+    ///
+    /// - Parameter model: the model whose parameters are replaced with rounded values.
     package init(model: GPT) {
         parameters = model.parameters
         masters = parameters.map { Tensor(name: $0.name, shape: $0.shape) }
@@ -19,13 +21,13 @@ package final class MixedPrecision {
         }
     }
 
-    /// A master has been updated.
+    /// Rounds a master after its update, and copies the result to the model's parameter.
     func round(_ index: Int) {
         weights[index].round(masters[index])
         weights[index].expand(into: parameters[index])
     }
 
-    /// The weights have been restored.
+    /// Copies the weights to the model's parameters. Call it after restoring the weights.
     package func expand() {
         for index in weights.indices { weights[index].expand(into: parameters[index]) }
     }

@@ -11,7 +11,7 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
     /// Width of the residual stream.
     package var width: Int
 
-    /// A byte-level model unless a smaller vocabulary is given.
+    /// Creates a configuration; its vocabulary is all bytes unless a smaller one is given.
     package init(vocabulary: Int = 256, context: Int, layers: Int, heads: Int, width: Int) {
         self.vocabulary = vocabulary
         self.context = context

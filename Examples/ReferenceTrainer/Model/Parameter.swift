@@ -4,7 +4,7 @@ struct Parameter {
     let gradient: Tensor
 }
 
-/// Makes parameters and keeps them in the order of their making, which is the order of the
+/// Factory of parameters. It keeps them in the order of creation, which is the order of the
 /// checkpoint, of the updates and of the random draws.
 struct ParameterFactory {
     var random: RandomGenerator

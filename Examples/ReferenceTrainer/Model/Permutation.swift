@@ -1,8 +1,8 @@
-/// A keyed shuffle of 0 ..< `count` computed per element, without a table.
+/// A keyed shuffle of 0 ..< `count` that is computed per element, without a table.
 ///
-/// That makes the state of a shuffled walk three integers instead of the shuffled order. A Feistel
-/// network permutes the next larger even power of two; elements that land outside the range walk on
-/// until they land inside, which keeps the map one-to-one.
+/// The state of a shuffled walk is therefore three integers instead of the shuffled order. A
+/// Feistel network permutes the next larger even power of two. A result outside the range is
+/// permuted again until it is inside, which keeps the map one-to-one.
 struct Permutation {
     let count: Int
     let key: UInt64

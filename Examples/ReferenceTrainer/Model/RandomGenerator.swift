@@ -1,13 +1,13 @@
 import Glibc
 
-/// xoshiro256** seeded by SplitMix64. The coded form holds the whole state, so that a decoded
-/// generator continues exactly where the encoded one stood.
+/// The generator xoshiro256**, seeded by SplitMix64. The coded form holds the complete state, so a
+/// decoded generator continues exactly where the encoded one stopped.
 package struct RandomGenerator: Codable, Sendable, Equatable, RandomNumberGenerator {
     private var s0, s1, s2, s3: UInt64
-    /// Second half of the last pair of normal deviates, if not handed out yet.
+    /// Second value of the last pair of normal deviates, if it has not been returned yet.
     private var spare: Double?
 
-    /// Seeds that differ in any bit give unrelated sequences.
+    /// Creates a generator. Seeds that differ in any bit give unrelated sequences.
     package init(seed: UInt64) {
         var splitMix = SplitMix64(state: seed)
         s0 = splitMix.next()
@@ -16,7 +16,7 @@ package struct RandomGenerator: Codable, Sendable, Equatable, RandomNumberGenera
         s3 = splitMix.next()
     }
 
-    /// 64 uniform bits.
+    /// Returns 64 uniform bits.
     package mutating func next() -> UInt64 {
         let result = rotate(s1 &* 5, by: 7) &* 9
         let shifted = s1 &<< 17
@@ -29,12 +29,12 @@ package struct RandomGenerator: Codable, Sendable, Equatable, RandomNumberGenera
         return result
     }
 
-    /// Uniform in 0 ..< 1, a multiple of 2^-24.
+    /// Returns a uniform number in 0 ..< 1, a multiple of 2^-24.
     package mutating func nextUniform() -> Float {
         Float(nextBits(24)) * 0x1p-24
     }
 
-    /// Standard normal deviate (Box-Muller, which makes them in pairs).
+    /// Returns a standard normal deviate (Box-Muller, which computes them in pairs).
     package mutating func nextGaussian() -> Float {
         if let value = spare {
             spare = nil
@@ -47,15 +47,16 @@ package struct RandomGenerator: Codable, Sendable, Equatable, RandomNumberGenera
         return Float(radius * cos(angle))
     }
 
-    /// The top `count` bits of the next draw. The annotation matters: next() alone may resolve to
-    /// the generic overload of the standard library, at a width that inference picks.
+    /// Returns the top `count` bits of the next draw. The type annotation is needed: next() alone
+    /// may resolve to the generic overload of the standard library, at a width that type inference
+    /// selects.
     private mutating func nextBits(_ count: UInt64) -> UInt64 {
         let bits: UInt64 = next()
         return bits &>> (64 - count)
     }
 }
 
-/// Spreads a seed over many bits; also serves as a mixing function for keys.
+/// SplitMix64, which spreads a seed over many bits. It also serves as a mixing function for keys.
 struct SplitMix64 {
     var state: UInt64
 

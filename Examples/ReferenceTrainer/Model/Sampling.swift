@@ -1,6 +1,12 @@
-/// Continues `prompt`, which must not be empty, by `count` bytes; returns only those.
+/// Continues a text with bytes drawn from the model's predictions.
 ///
-/// A temperature of zero always takes the likeliest byte and draws nothing.
+/// - Parameters:
+///   - model: the model.
+///   - prompt: text to continue; must not be empty.
+///   - count: number of bytes to add.
+///   - temperature: 0 always takes the most likely byte and draws no random number.
+///   - random: source of the draws.
+/// - Returns: the added bytes, without the prompt.
 package func sample(
     from model: GPT, prompt: [UInt8], count: Int, temperature: Float = 1,
     random: inout RandomGenerator

@@ -1,9 +1,9 @@
 import Glibc
 
-/// e^x by splitting x = n ln 2 + r with |r| <= ln 2 / 2 and a Taylor polynomial in r.
+/// Computes e^x by splitting x = n ln 2 + r with |r| <= ln 2 / 2, and a Taylor polynomial in r.
 ///
-/// Written without branches or library calls so that loops over it become vector code; accurate to
-/// a few units in the last place, and saturating outside the range of normal floats.
+/// It uses no branches or library calls, so that loops over it are vectorized. It is accurate to a
+/// few units in the last place, and saturates outside the range of normal floats.
 @inline(__always)
 func exponential(_ x: Float) -> Float {
     let clamped = max(min(x, 88), -87)
@@ -19,7 +19,9 @@ func exponential(_ x: Float) -> Float {
 }
 
 extension Row {
-    /// Replaces the values by their softmax; returns the logarithm of the normaliser, log sum e^x.
+    /// Replaces the values with their softmax.
+    ///
+    /// - Returns: the logarithm of the normalizer, log sum e^x.
     @discardableResult
     func softmax() -> Double {
         let peak = maximum

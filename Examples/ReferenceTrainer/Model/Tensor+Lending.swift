@@ -11,7 +11,8 @@ extension Tensor {
         }
     }
 
-    /// A 64-bit number that any change of any bit changes, but for accident (FNV-1a over the elements' bits).
+    /// A 64-bit hash of the tensor's bits (FNV-1a over the elements), which any change of a bit
+    /// changes, except by accident.
     package var fingerprint: UInt64 {
         unsafe withValues { values in
             var hash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -22,7 +23,7 @@ extension Tensor {
 }
 
 extension HalfTensor {
-    /// As that of a `Tensor`.
+    /// The tensor's memory, lent to the checkpoint engine. The loan keeps the tensor alive.
     package var view: TensorView {
         let memory = unsafe LentMemory(
             start: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<UInt16>.stride, owner: self)

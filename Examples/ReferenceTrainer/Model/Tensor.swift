@@ -1,7 +1,7 @@
-/// Named, owned, zero-initialised float32 memory, aligned to a cache line and stored row-major.
+/// Named, owned, zero-initialized float32 memory, aligned to a cache line and stored row-major.
 ///
-/// Sendable without checks: a tensor does not synchronise access to its memory. Whoever shares one
-/// between threads must order the reads and the writes, as the trainer does with its permits.
+/// It is Sendable without checks: a tensor does not synchronize access to its memory. Threads that
+/// share a tensor must order their reads and writes, as the trainer does with its permits.
 @safe
 package final class Tensor: @unchecked Sendable {
     /// Name under which a checkpoint stores the tensor.
@@ -10,10 +10,14 @@ package final class Tensor: @unchecked Sendable {
     package let shape: [Int]
     /// Number of values: the product of `shape`.
     package let count: Int
-    /// First of `count` values; valid while the tensor lives.
+    /// Address of the first of `count` values; valid while the tensor exists.
     package let base: UnsafeMutablePointer<Float>
 
-    /// Allocates zeros of `shape`.
+    /// Allocates zeros.
+    ///
+    /// - Parameters:
+    ///   - name: name under which a checkpoint stores the tensor.
+    ///   - shape: extents, outermost first; all positive.
     package init(name: String, shape: [Int]) {
         precondition(shape.allSatisfy { $0 > 0 }, "every extent of \(name) must be positive")
         self.name = name
@@ -30,6 +34,10 @@ package final class Tensor: @unchecked Sendable {
     }
 
     /// Lends all `count` values for the duration of `body`.
+    ///
+    /// - Parameter body: called once, on the calling thread; the buffer is invalid afterwards.
+    /// - Returns: the result of `body`.
+    /// - Throws: rethrows the error of `body`.
     package func withValues<Result>(
         _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
     ) rethrows -> Result {
@@ -37,6 +45,8 @@ package final class Tensor: @unchecked Sendable {
     }
 
     /// Sets every value.
+    ///
+    /// - Parameter value: the new value.
     package func fill(_ value: Float) {
         unsafe base.update(repeating: value, count: count)
     }

@@ -1,7 +1,7 @@
-/// A bounds-checked run of consecutive values of a tensor, which it keeps alive.
+/// A bounds-checked run of consecutive values of a tensor. It keeps the tensor alive.
 ///
-/// The kernels loop over rows of equal `count`; checking the counts once before a loop lets the
-/// optimiser drop the checks inside, so the loops still become vector code.
+/// The kernels loop over rows of equal `count`. They check the counts once before a loop, which
+/// lets the optimizer remove the checks inside, so that the loops are still vectorized.
 @safe
 struct Row {
     private let owner: Tensor
@@ -43,10 +43,10 @@ struct Row {
     }
 }
 
-/// A two-dimensional window on a tensor: `rows` runs of `columns` values, `stride` values apart.
+/// A two-dimensional window of a tensor: `rows` runs of `columns` values, `stride` values apart.
 ///
-/// `transposed` only marks how `multiply` should read the window; rows and columns stay those in
-/// memory.
+/// `transposed` only marks the order in which `multiply` reads the window; rows and columns remain
+/// those in memory.
 struct Matrix {
     let tensor: Tensor
     let offset: Int
@@ -68,7 +68,8 @@ struct Matrix {
         self.isTransposed = isTransposed
     }
 
-    /// The whole tensor, its last extent as columns and all others together as rows.
+    /// Views a complete tensor, with its last extent as columns and all other extents combined as
+    /// rows.
     init(_ tensor: Tensor) {
         let columns = tensor.shape.last ?? 1
         self.init(
@@ -76,7 +77,7 @@ struct Matrix {
             isTransposed: false)
     }
 
-    /// Fresh zeros.
+    /// Allocates a matrix of zeros.
     init(zeros name: String, _ rows: Int, _ columns: Int) {
         self.init(Tensor(name: name, shape: [rows, columns]))
     }
@@ -87,7 +88,7 @@ struct Matrix {
             isTransposed: !isTransposed)
     }
 
-    /// The window of `rows` x `columns` whose first value is at (`row`, `column`).
+    /// Returns the window of `rows` x `columns` with its first value at (`row`, `column`).
     func block(row: Int, column: Int, rows: Int, columns: Int) -> Matrix {
         precondition(row >= 0 && row + rows <= self.rows)
         precondition(column >= 0 && column + columns <= self.columns)

@@ -5,39 +5,46 @@ public import CheckpointState
 public struct CUDAStream: Hashable, Sendable {
     /// The driver's `CUstream`, which is the runtime's `cudaStream_t`, as a number.
     public var handle: UInt
-    /// - Parameter handle: a `CUstream` or `cudaStream_t` of the device's primary context; PyTorch's `stream.cuda_stream`.
+    /// Wraps a stream.
+    ///
+    /// - Parameter handle: a `CUstream` or `cudaStream_t` of the device's primary context; in
+    ///   PyTorch, `stream.cuda_stream`.
     public init(handle: UInt) { self.handle = handle }
 
-    /// The legacy default stream (`CU_STREAM_LEGACY`): where work goes that names no stream.
+    /// The legacy default stream (`CU_STREAM_LEGACY`), used by work that names no stream.
     public static let legacyDefault = CUDAStream(handle: 1)
-    /// The calling thread's default stream (`CU_STREAM_PER_THREAD`), of programs built for one default stream per thread.
+    /// The calling thread's default stream (`CU_STREAM_PER_THREAD`), for programs that are built
+    /// with one default stream per thread.
     public static let perThreadDefault = CUDAStream(handle: 2)
 }
 
-/// The memory of one NVIDIA GPU, copied by the CUDA driver, which is loaded when first asked for.
+/// The memory of one NVIDIA GPU, copied by the CUDA driver, which is loaded on first use.
 ///
 ///     let gpu = try CUDADevice(trainerStream: CUDAStream(handle: stream))
 ///     let memory = LentMemory(device: gpu, address: DeviceAddress(rawValue: pointer), byteCount: bytes)
 ///
-/// Copies go through a stream of its own, at the full speed of the bus: the engine's arena is pinned. Each save and each restore
-/// orders them after what is in the trainer's stream, without waiting. Streams that the trainer uses besides have to be ordered with that
-/// one, as they must be for the trainer's own sake, before it saves and after it is given a permit. Do not save while the trainer's stream
-/// is being captured into a graph.
+/// The device copies in its own stream, at the full speed of the bus, because the engine's arena is
+/// pinned. Each save and each restore orders its copies after the work in the trainer's stream,
+/// without waiting. If the trainer uses further streams, it must order them with that stream before
+/// it saves and after it receives a permit, as its own work requires anyway. Do not save while the
+/// trainer's stream is being captured into a graph.
 ///
-/// Not tried on a GPU yet: its tests run against a driver in software where there is no GPU, and against both where there is one.
+/// Not tested on a GPU yet: the tests run against a driver in software on machines without a GPU,
+/// and against both drivers on machines with one.
 public final class CUDADevice: Device {
-    /// "cuda:0", for messages.
+    /// Name for messages, such as "cuda:0".
     public var name: String { context.name }
-    /// What its maker calls it: "NVIDIA H200".
+    /// Product name of the GPU, such as "NVIDIA H200".
     public let model: String
     package let context: CUDAContext
     private let trainerStream: CUDAStream
     private let stream: CUDADriver.Handle
     private let events = Monitor(EventPool())
-    /// Memory that was pinned here, and not by others before.
+    /// Addresses of host memory that this device pinned, excluding memory that others had pinned
+    /// before.
     private let registered = Monitor<Set<UInt>>([])
 
-    /// Whether the driver can be loaded and has a GPU to offer.
+    /// True if the driver can be loaded and has a GPU.
     public static let isAvailable: Bool = {
         guard case .success(let driver) = CUDADriver.system else { return false }
         var count: Int32 = 0
@@ -46,14 +53,23 @@ public final class CUDADevice: Device {
         return result == CUDAResult.success && count > 0
     }()
 
+    /// Opens a GPU.
+    ///
     /// - Parameters:
-    ///   - ordinal: number of the GPU, as CUDA counts.
-    ///   - trainerStream: where the trainer's work on its state goes.
-    /// - Throws: if there is no driver, or no such GPU.
+    ///   - ordinal: number of the GPU in CUDA's order.
+    ///   - trainerStream: the stream of the trainer's work on its state.
+    /// - Throws: `DeviceError` if the driver is missing, or the GPU does not exist.
     public convenience init(ordinal: Int = 0, trainerStream: CUDAStream = .legacyDefault) throws(DeviceError) {
         try self.init(CUDADriver.system.get(), ordinal: ordinal, trainerStream: trainerStream)
     }
 
+    /// Opens a GPU with a particular driver, which a test may replace.
+    ///
+    /// - Parameters:
+    ///   - driver: the driver.
+    ///   - ordinal: number of the GPU in CUDA's order.
+    ///   - trainerStream: the stream of the trainer's work on its state.
+    /// - Throws: `DeviceError` if the GPU does not exist.
     package init(_ driver: CUDADriver, ordinal: Int = 0, trainerStream: CUDAStream = .legacyDefault) throws(DeviceError) {
         let context = try CUDAContext(driver, ordinal: ordinal)
         self.context = context
@@ -65,7 +81,8 @@ public final class CUDADevice: Device {
     deinit {
         let driver = driver, stream = stream
         let events = events.withLock { $0.all }
-        // The process may be ending, and the driver with it: there is nothing to be done about a failure.
+        // Errors are ignored: the process may be ending and the driver with it, and nothing can be
+        // done.
         try? context.current { () throws(DeviceError) in
             for event in events { _ = driver.destroyEvent(event) }
             _ = driver.destroyStream(stream)
@@ -74,17 +91,24 @@ public final class CUDADevice: Device {
 
     private var driver: CUDADriver { context.driver }
 
-    /// Memory of the GPU, of any content, for programs that have no allocator of their own.
-    /// - Throws: if the GPU has no room.
+    /// Allocates uninitialized memory on the GPU, for programs without their own allocator.
+    ///
+    /// - Parameter byteCount: size in bytes.
+    /// - Returns: the allocation, which is freed with its last reference.
+    /// - Throws: `DeviceError` if the GPU does not have enough free memory.
     public func allocate(_ byteCount: Int) throws(DeviceError) -> CUDAAllocation { try CUDAAllocation(context, byteCount) }
 
     // MARK: Host memory
 
-    /// Pins the memory.
+    /// Pins host memory for all GPUs (cuMemHostRegister), unless it is pinned already.
+    ///
+    /// - Parameter memory: the memory to pin.
+    /// - Throws: `DeviceError` if the driver refuses, for example because of the limit on locked
+    ///   memory.
     public func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) throws(DeviceError) {
         let isRegistered = try context.current { () throws(DeviceError) in
             let result = unsafe driver.registerHost(memory.baseAddress, memory.count, 0x1 /* CU_MEMHOSTREGISTER_PORTABLE */)
-            // Another GPU's turn came first; it is pinned for all.
+            // Another GPU pinned the memory first. It is pinned for all GPUs.
             if result == CUDAResult.alreadyRegistered { return false }
             try context.check(result, "pinning \(memory.count) bytes of host memory")
             return true
@@ -92,27 +116,39 @@ public final class CUDADevice: Device {
         if isRegistered { _ = registered.withLock { $0.insert(UInt(bitPattern: memory.baseAddress)) } }
     }
 
-    /// Unpins the memory.
+    /// Unpins host memory that this device pinned.
+    ///
+    /// - Parameter memory: the memory that was passed to `prepareHostMemory`.
     public func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer) {
         guard registered.withLock({ $0.remove(UInt(bitPattern: memory.baseAddress)) }) != nil else { return }
-        // Memory that stays pinned is a loss to nobody here.
+        // Errors are ignored: memory that stays pinned does no harm here.
         try? context.current { () throws(DeviceError) in _ = unsafe driver.unregisterHost(memory.baseAddress) }
     }
 
     // MARK: Copies
 
-    /// Has the copying stream wait for what is in the trainer's stream now.
+    /// Makes the copying stream wait for all work that is in the trainer's stream now. Does not
+    /// block.
+    ///
+    /// - Throws: `DeviceError` if an event cannot be recorded or waited for.
     public func orderCopiesAfterTrainer() throws(DeviceError) {
         try context.current { () throws(DeviceError) in
             let slot = try takeEvent()
-            // What was recorded is what the stream waits for, whatever the event is used for next (cuStreamWaitEvent).
+            // The stream waits for the recorded work, even if the event is recorded again later
+            // (cuStreamWaitEvent), so the event can be reused immediately.
             defer { events.withLock { $0.giveBack(slot.index) } }
             try context.check(driver.recordEvent(slot.event, trainerStream.handle), "recording an event in the trainer's stream")
             try context.check(driver.waitEvent(stream, slot.event, 0), "ordering copies after the trainer's stream")
         }
     }
 
-    /// Starts to copy from the GPU.
+    /// Starts a copy from the GPU in the copying stream.
+    ///
+    /// - Parameters:
+    ///   - address: the first byte in GPU memory.
+    ///   - destination: host memory, mapped until `finish` returns or throws.
+    /// - Returns: the copy in flight.
+    /// - Throws: `DeviceError` if the driver refuses the copy.
     public func startCopy(
         from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer
     ) throws(DeviceError) -> DeviceCopy {
@@ -121,7 +157,13 @@ public final class CUDADevice: Device {
         }
     }
 
-    /// Starts to copy to the GPU.
+    /// Starts a copy to the GPU in the copying stream.
+    ///
+    /// - Parameters:
+    ///   - source: host memory, mapped until `finish` returns or throws.
+    ///   - address: the first byte in GPU memory.
+    /// - Returns: the copy in flight.
+    /// - Throws: `DeviceError` if the driver refuses the copy.
     public func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {
         try start("copying \(source.count) bytes to \(Self.text(address))") {
             unsafe driver.copyToDevice(address.rawValue, source.baseAddress, source.count, stream)
@@ -130,7 +172,7 @@ public final class CUDADevice: Device {
 
     private static func text(_ address: DeviceAddress) -> String { "address 0x" + String(address.rawValue, radix: 16) }
 
-    /// Puts a copy into the stream, and an event behind it.
+    /// Enqueues a copy, and an event after it, in the copying stream.
     private func start(_ action: @autoclosure () -> String, _ copy: () -> CUDADriver.Result) throws(DeviceError) -> DeviceCopy {
         try context.current { () throws(DeviceError) in
             let slot = try takeEvent()
@@ -138,7 +180,8 @@ public final class CUDADevice: Device {
                 try context.check(copy(), action())
                 try context.check(driver.recordEvent(slot.event, stream), "recording an event behind a copy")
             } catch {
-                // The copy may be under way, with no event to tell its end.
+                // The copy may be in flight without an event that marks its end, so wait for the
+                // stream.
                 _ = driver.synchronizeStream(stream)
                 events.withLock { $0.giveBack(slot.index) }
                 throw error
@@ -147,7 +190,10 @@ public final class CUDADevice: Device {
         }
     }
 
-    /// Waits, asleep, until the copy is complete.
+    /// Waits until the copy is complete. The thread sleeps while it waits.
+    ///
+    /// - Parameter copy: a copy that `startCopy` returned and that has not been finished.
+    /// - Throws: `DeviceError` if the copy failed, or is not in flight.
     public func finish(_ copy: DeviceCopy) throws(DeviceError) {
         let slot = Int(clamping: copy.id)
         guard let event = events.withLock({ $0.busyEvent(slot) }) else {
@@ -166,7 +212,7 @@ public final class CUDADevice: Device {
     }
 }
 
-/// Events, used again and again: there are as many as were ever needed at once.
+/// Pool of reusable events: it holds the maximum number that was needed at one time.
 struct EventPool {
     private(set) var all: [CUDADriver.Handle] = []
     private var free: [Int] = []
@@ -178,14 +224,14 @@ struct EventPool {
         return (index, all[index])
     }
 
-    /// Adds one that is taken at once.
+    /// Adds an event in the taken state.
     mutating func add(_ event: CUDADriver.Handle) -> (index: Int, event: CUDADriver.Handle) {
         all.append(event)
         isBusy.append(true)
         return (all.count - 1, event)
     }
 
-    /// The event, if it is taken.
+    /// Returns the event; nil if it is not taken.
     func busyEvent(_ index: Int) -> CUDADriver.Handle? { isBusy.indices.contains(index) && isBusy[index] ? all[index] : nil }
 
     mutating func giveBack(_ index: Int) {
@@ -195,9 +241,9 @@ struct EventPool {
     }
 }
 
-/// Memory of a GPU, freed with the object: the `owner` to give to `LentMemory`.
+/// Memory of a GPU that is freed with the object. Pass it to `LentMemory` as `owner`.
 public final class CUDAAllocation: Sendable {
-    /// Of the first byte.
+    /// Address of the first byte.
     public let address: DeviceAddress
     /// Size in bytes.
     public let byteCount: Int
@@ -215,7 +261,8 @@ public final class CUDAAllocation: Sendable {
 
     deinit {
         let context = context, address = address
-        // The process may be ending, and the driver with it: there is nothing to be done about a failure.
+        // Errors are ignored: the process may be ending and the driver with it, and nothing can be
+        // done.
         try? context.current { () throws(DeviceError) in _ = context.driver.free(address.rawValue) }
     }
 }

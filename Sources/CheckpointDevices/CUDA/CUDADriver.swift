@@ -1,8 +1,9 @@
 package import CheckpointState
 internal import Glibc
 
-/// The entry points of the CUDA driver that are used here (CUDA Driver API reference, version 11.1 and later), found at run time: no
-/// CUDA package is needed to build. Contexts, streams and events are the driver's pointers, as numbers.
+/// The CUDA driver's entry points that are used here (CUDA Driver API reference, version 11.1 and
+/// later), looked up at run time, so that no CUDA package is needed to build. Contexts, streams and
+/// events are the driver's pointers, stored as numbers.
 @safe
 package struct CUDADriver: Sendable {
     package typealias Result = Int32
@@ -44,7 +45,11 @@ package struct CUDADriver: Sendable {
         try load(libraryName)
     }
 
-    /// - Throws: if there is no such library, or something is missing in it.
+    /// Loads a driver.
+    ///
+    /// - Parameter library: name or path of the shared library, for dlopen(3).
+    /// - Returns: the driver.
+    /// - Throws: `DeviceError` if the library does not exist or lacks an entry point.
     package static func load(_ library: String) throws(DeviceError) -> CUDADriver {
         guard let handle = unsafe dlopen(library, RTLD_NOW) else {
             let reason = unsafe dlerror().map { unsafe String(cString: $0) } ?? "unknown reason"
@@ -53,8 +58,10 @@ package struct CUDADriver: Sendable {
         return unsafe try CUDADriver { name in unsafe dlsym(handle, name) }
     }
 
-    /// - Parameter symbol: finds an entry point by its name.
-    /// - Throws: naming the entry point that is missing.
+    /// Looks up all entry points.
+    ///
+    /// - Parameter symbol: finds an entry point by its name; returns nil if it does not exist.
+    /// - Throws: `DeviceError` that names the missing entry point.
     package init(symbol: @escaping (String) -> UnsafeMutableRawPointer?) throws(DeviceError) {
         let symbols = unsafe Symbols(find: symbol)
         initialize = try symbols["cuInit"]
@@ -87,7 +94,7 @@ package struct CUDADriver: Sendable {
     private struct Symbols {
         let find: (String) -> UnsafeMutableRawPointer?
 
-        /// The entry point as a function of the type that is asked for, which has to be the one in the reference.
+        /// The entry point as a function of the requested type, which must match the reference.
         subscript<Function>(_ name: String) -> Function {
             get throws(DeviceError) {
                 guard let address = unsafe find(name) else {
@@ -99,7 +106,7 @@ package struct CUDADriver: Sendable {
     }
 }
 
-/// Results that are treated in a way of their own (CUresult).
+/// Results (CUresult) that are handled specially.
 enum CUDAResult {
     static let success: Int32 = 0
     static let outOfMemory: Int32 = 2
@@ -107,7 +114,7 @@ enum CUDAResult {
     static let invalidDevice: Int32 = 101
     static let alreadyRegistered: Int32 = 712
 
-    /// What to do about a failure.
+    /// Returns the remedy for a failure.
     static func remedy(_ result: Int32) -> String {
         switch result {
         case 1: "Check that what was lent lies in one allocation that is still alive"

@@ -2,9 +2,11 @@ internal import CheckpointCodecs
 internal import CheckpointIO
 public import CheckpointState
 
-/// The memory of a `SimulatedDevice`. Its addresses are nothing to the host: one used as a pointer ends the process.
+/// The memory of a `SimulatedDevice`. Its addresses are not mapped in the host process: using one
+/// as a pointer crashes the process.
 ///
-/// A read or a write is one piece for whoever looks on; a copy by the device's engine is not, but a page at a time.
+/// A read or a write is atomic for observers. A copy by the device is not: it copies one page at a
+/// time.
 public final class SimulatedMemory: Sendable {
     private struct Allocation {
         let address: UInt64
@@ -14,9 +16,9 @@ public final class SimulatedMemory: Sendable {
     }
 
     private struct State {
-        /// Addresses ascend.
+        /// Allocations in ascending order of their addresses.
         var allocations: [Allocation] = []
-        /// No x86-64 or AArch64 process has anything mapped here.
+        /// Next free address. No x86-64 or AArch64 process has memory mapped here.
         var next: UInt64 = 0x00D0_0000_0000_0000
         var used = 0
     }
@@ -25,7 +27,7 @@ public final class SimulatedMemory: Sendable {
     public let capacity: Int
     private let device: String
     private let state = Monitor(State())
-    /// What the engine copies at once.
+    /// Number of bytes that the device copies atomically.
     static let pageBytes = 4096
 
     init(capacity: Int, device: String) {
@@ -33,7 +35,7 @@ public final class SimulatedMemory: Sendable {
         self.device = device
     }
 
-    /// Bytes allocated at present.
+    /// Number of bytes allocated now.
     public var usedBytes: Int { state.withLock { $0.used } }
 
     func allocate(_ byteCount: Int) throws(DeviceError) -> DeviceAddress {
@@ -48,7 +50,8 @@ public final class SimulatedMemory: Sendable {
             let address = state.next
             state.allocations.append(Allocation(address: address, count: byteCount, buffer: buffer))
             state.used += byteCount
-            // Allocations never touch: a range that runs over the end of one is not in the next.
+            // Allocations are never adjacent, so a range that runs over the end of one is not in
+            // the next.
             state.next += UInt64(byteCount + 2 * Self.pageBytes) / 256 * 256
             return DeviceAddress(rawValue: address)
         }
@@ -61,19 +64,33 @@ public final class SimulatedMemory: Sendable {
         }
     }
 
-    /// The bytes from `address` on.
-    /// - Throws: if the range does not lie in one allocation.
+    /// Reads bytes atomically.
+    ///
+    /// - Parameters:
+    ///   - byteCount: number of bytes.
+    ///   - address: the first byte.
+    /// - Returns: exactly `byteCount` bytes.
+    /// - Throws: `DeviceError` if the range is not inside one allocation.
     public func read(_ byteCount: Int, at address: DeviceAddress) throws(DeviceError) -> [UInt8] {
         try access(address, byteCount) { $0.array }
     }
 
-    /// Writes bytes from `address` on.
-    /// - Throws: if the range does not lie in one allocation.
+    /// Writes bytes atomically.
+    ///
+    /// - Parameters:
+    ///   - bytes: the bytes.
+    ///   - address: address of the first byte.
+    /// - Throws: `DeviceError` if the range is not inside one allocation.
     public func write(_ bytes: [UInt8], at address: DeviceAddress) throws(DeviceError) {
         try access(address, bytes.count) { $0.store(bytes[...]) }
     }
 
-    /// - Throws: if the range does not lie in one allocation.
+    /// Checks that a range is allocated.
+    ///
+    /// - Parameters:
+    ///   - address: the first byte.
+    ///   - byteCount: size in bytes.
+    /// - Throws: `DeviceError` if the range is not inside one allocation.
     func check(_ address: DeviceAddress, _ byteCount: Int) throws(DeviceError) { try access(address, byteCount) { _ in } }
 
     func copy(_ host: MemoryRegion, _ direction: CopyDirection, at address: DeviceAddress) throws(DeviceError) {
@@ -107,9 +124,9 @@ public final class SimulatedMemory: Sendable {
 
 enum CopyDirection { case toHost, toDevice }
 
-/// Memory of a `SimulatedDevice`, freed with the object: the `owner` to give to `LentMemory`.
+/// Memory of a `SimulatedDevice` that is freed with the object. Pass it to `LentMemory` as `owner`.
 public final class SimulatedAllocation: Sendable {
-    /// Of the first byte, a multiple of 256.
+    /// Address of the first byte, a multiple of 256.
     public let address: DeviceAddress
     /// Size in bytes.
     public let byteCount: Int

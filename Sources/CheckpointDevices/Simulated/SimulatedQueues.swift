@@ -1,20 +1,22 @@
 internal import CheckpointCodecs
 internal import CheckpointState
 
-/// What a simulated device has been asked to do: a stream of kernels, executed in order, and a queue of copies, executed in order, that
-/// wait for kernels only where they have been told to. A plain value: the device's threads hold the lock and do the work.
+/// The pending work of a simulated device: a stream of kernels, executed in order, and a queue of
+/// copies, executed in order, which wait for kernels only after `orderCopies`. It is a plain value:
+/// the device's threads hold the lock and do the work.
 struct SimulatedQueues {
     struct Copy {
         let id: UInt64
         let direction: CopyDirection
         let address: DeviceAddress
         let host: MemoryRegion
-        /// Number of kernels that have to be complete first.
+        /// Number of kernels that must be complete before the copy.
         let after: Int
         var failure: DeviceError?
     }
 
-    /// What a thread of the device does next; nil where one is returned means wait.
+    /// The next action of a thread of the device. Functions that return nil instead mean that the
+    /// thread has to wait.
     enum Next<Work> {
         case run(Work)
         case stop
@@ -32,7 +34,7 @@ struct SimulatedQueues {
     private var copies: [Copy] = []
     private var nextID: UInt64 = 1
     private var outcomes: [UInt64: Outcome] = [:]
-    /// Kernels that copies started from now on wait for.
+    /// Number of kernels that the next copies have to wait for.
     private var barrier = 0
     private var faults: [(fault: SimulatedDevice.Fault, countdown: Int)] = []
     private var prepared: [Range<UInt>] = []
@@ -55,7 +57,8 @@ struct SimulatedQueues {
 
     mutating func finishedKernel() { completed += 1 }
 
-    /// Whether everything submitted so far is complete; a number from `submitted` stands for "so far".
+    /// Returns whether the first `count` submitted kernels are complete. With a value of
+    /// `submittedCount`, these are all kernels submitted up to that point.
     func isComplete(_ count: Int) -> Bool { completed >= count }
     var submittedCount: Int { submitted }
 
@@ -97,7 +100,9 @@ struct SimulatedQueues {
 
     mutating func finishedCopy(_ id: UInt64, _ failure: DeviceError?) { outcomes[id] = failure.map(Outcome.failed) ?? .done }
 
-    /// The end of a copy, told once; nil while it is under way.
+    /// Returns the outcome of a copy and forgets it, so that a second call reports a misuse.
+    ///
+    /// - Returns: success or the failure of the copy; nil while it is in flight.
     mutating func outcome(of copy: DeviceCopy) -> Result<Void, DeviceError>? {
         switch outcomes[copy.id] {
         case .pending: return nil
@@ -145,7 +150,7 @@ struct SimulatedQueues {
 
     mutating func inject(_ fault: SimulatedDevice.Fault, after count: Int) { faults.append((fault, count)) }
 
-    /// Throws if this occasion for a fault is the one that was asked for.
+    /// Throws if a fault was injected for this call.
     private mutating func pass(_ fault: SimulatedDevice.Fault) throws(DeviceError) {
         for index in faults.indices where faults[index].fault == fault { faults[index].countdown -= 1 }
         guard let index = faults.firstIndex(where: { $0.fault == fault && $0.countdown < 0 }) else { return }
@@ -153,7 +158,7 @@ struct SimulatedQueues {
         throw DeviceError("\(device): \(fault) failed, as a test asked for; nothing is to be done")
     }
 
-    /// Writes down a mistake of whoever uses the device.
+    /// Records a misuse of the device, and returns it as an error.
     mutating func misuse(_ what: String) -> DeviceError {
         report.misuses.append(what)
         return DeviceError("\(device): \(what)")

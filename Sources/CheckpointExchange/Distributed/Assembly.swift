@@ -1,12 +1,12 @@
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// Tensors that lie in pieces in several files, lent as one device: each has addresses of its own, and what is read there is gathered
-/// from its pieces.
+/// Tensors that are stored in pieces in several files, lent as one device. Each tensor has an
+/// address range of the device; a read there gathers the bytes from the tensor's pieces.
 final class Assembly: Device {
     struct Piece: Sendable {
         var shard: ShardDescriptor
-        /// Its elements, row-major.
+        /// The piece's elements, row-major.
         var memory: FileMemory
     }
 
@@ -19,7 +19,7 @@ final class Assembly: Device {
     }
 
     private let tensors: [Tensor]
-    /// Where each tensor begins.
+    /// Address of the first byte of each tensor.
     private let starts: [Int]
 
     init(_ tensors: [Tensor]) {
@@ -33,6 +33,11 @@ final class Assembly: Device {
         self.starts = starts
     }
 
+    /// Lends the tensors.
+    ///
+    /// - Parameter path: the checkpoint, for messages.
+    /// - Returns: the tensors, in the order of the initializer.
+    /// - Throws: `ExchangeError` if a shape or a name is invalid.
     func lend(_ path: String) throws(ExchangeError) -> [ForeignTensor] {
         var lent: [ForeignTensor] = []
         for (start, tensor) in zip(starts, tensors) {
@@ -46,16 +51,22 @@ final class Assembly: Device {
         return lent
     }
 
-    /// A stretch of a tensor's row-major bytes that lies in one stretch of a piece.
+    /// A range of a tensor's row-major bytes that is contiguous in one piece.
     struct Run: Equatable {
         var piece: Int
-        /// Where it lies in the piece, in bytes.
+        /// Offset in the piece, in bytes.
         var offset: Int
         var bytes: Int
     }
 
-    /// The run that begins at `position` of the tensor's bytes and has at most `limit`.
-    /// - Parameter hint: the piece to look at first.
+    /// Returns the longest run that begins at a position of a tensor.
+    ///
+    /// - Parameters:
+    ///   - tensor: the tensor.
+    ///   - position: offset in the tensor's row-major bytes.
+    ///   - limit: maximum size of the run in bytes.
+    ///   - hint: index of the piece to try first.
+    /// - Returns: the run, at least one byte.
     static func run(_ tensor: Tensor, at position: Int, atMost limit: Int, hint: Int) -> Run {
         let (width, shape) = (tensor.type.width, tensor.shape)
         let inElement = position % width
@@ -70,7 +81,8 @@ final class Assembly: Device {
         }
         let number = holds(tensor.pieces[hint]) ? hint : tensor.pieces.firstIndex(where: holds) ?? hint
         let shard = tensor.pieces[number].shard
-        // Elements in the piece before this one, and from this one to where the piece leaves the tensor's order.
+        // Counts the elements of the piece before this one, and those from this one up to the point
+        // at which the piece departs from the tensor's order.
         var (before, run, stride, isWhole) = (0, 1, 1, true)
         for dimension in shape.indices.reversed() {
             let inside = index[dimension] - shard.offset[dimension]
@@ -92,7 +104,8 @@ final class Assembly: Device {
 
     func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer) throws(DeviceError) -> DeviceCopy {
         let position = Int(address.rawValue)
-        // The last tensor that begins here or before; empty ones have no bytes to be asked for.
+        // Searches for the last tensor that begins at or before the position. Empty tensors have no
+        // bytes that could be requested.
         var (low, high) = (0, starts.count)
         while high - low > 1 {
             let middle = (low + high) / 2

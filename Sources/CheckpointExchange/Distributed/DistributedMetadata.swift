@@ -1,7 +1,8 @@
 internal import CheckpointFormat
 
-/// `.metadata` of torch.distributed.checkpoint (torch/distributed/checkpoint/metadata.py, filesystem.py): which tensors there are, in which
-/// pieces, and where each piece lies.
+/// Contents of the `.metadata` file of torch.distributed.checkpoint
+/// (torch/distributed/checkpoint/metadata.py, filesystem.py): the tensors, their pieces, and the
+/// file and byte range of each piece.
 struct DistributedMetadata {
     struct Place {
         var fileName: String
@@ -21,17 +22,22 @@ struct DistributedMetadata {
     }
 
     private(set) var tensors: [Tensor] = []
-    /// Values that are no tensors, each a file of `torch.save`.
+    /// Values that are not tensors. Each is stored as a file of `torch.save`.
     private(set) var values: [(name: String, place: Place)] = []
     private let pickle: Pickle
     private var places: [Key: Place] = [:]
 
     private struct Key: Hashable {
         var name: [UInt8]
-        /// Nil for values.
+        /// Offset of the piece in elements per dimension; nil for values.
         var offset: [Int]?
     }
 
+    /// Reads the metadata from its pickle.
+    ///
+    /// - Parameter pickle: the contents of `.metadata`.
+    /// - Throws: `ExchangeError` if the metadata is damaged, or describes tensors that cannot be
+    ///   read here.
     init(_ pickle: Pickle) throws(ExchangeError) {
         self.pickle = pickle
         let root = try pickle.attributes(pickle.root, .metadata)
@@ -115,7 +121,7 @@ struct DistributedMetadata {
         }
     }
 
-    /// Pieces make up the tensor: each element lies in exactly one of them.
+    /// Checks that the pieces make up the tensor: each element is in exactly one of them.
     private func checkCover(
         _ shards: [ShardDescriptor], _ shape: [Int], _ elements: Int, _ name: String
     ) throws(ExchangeError) {

@@ -3,17 +3,25 @@ internal import CheckpointIO
 internal import CheckpointState
 internal import SystemPackage
 
-/// Reads a directory of torch.distributed.checkpoint: `.metadata`, and files in which every piece of a tensor is an archive of
-/// `torch.save`.
+/// Reader of a directory of torch.distributed.checkpoint: `.metadata`, and files that store every
+/// piece of a tensor as an archive of `torch.save`.
 struct DistributedReader {
     static let metadataName = ".metadata"
 
     private let directory: FilePath
     private let files: OpenFiles
     private let spill: Spill
-    /// By the bytes of their names.
+    /// Open files, by the bytes of their names.
     private var opened: [[UInt8]: ForeignFile] = [:]
 
+    /// Reads a directory, except for the tensors' bytes.
+    ///
+    /// - Parameters:
+    ///   - directory: the directory that contains `.metadata`.
+    ///   - files: opens the files.
+    ///   - spill: file for compressed tensors.
+    /// - Returns: the tensors, and one object that holds all other values.
+    /// - Throws: `ExchangeError` if a file is missing, damaged or not supported.
     static func read(_ directory: FilePath, _ files: OpenFiles, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
         var reader = DistributedReader(directory: directory, files: files, spill: spill)
         return try reader.read()
@@ -45,7 +53,7 @@ struct DistributedReader {
         return checkpoint
     }
 
-    /// Before anything is inflated.
+    /// Checks the total size of the tensors before anything is inflated.
     private mutating func checkExpansion(_ metadata: DistributedMetadata) throws(ExchangeError) {
         for tensor in metadata.tensors { for piece in tensor.pieces { _ = try open(piece.place.fileName) } }
         let bytes = metadata.tensors.map { TensorShape.byteCount($0.shape, $0.type) ?? 0 }
@@ -71,7 +79,7 @@ struct DistributedReader {
         return try TorchArchive(ZipArchive(file, place.range), spill)
     }
 
-    /// What a piece holds, compared with what `.metadata` says of it.
+    /// Reads the tensor of a piece, and compares its type and shape with `.metadata`.
     private mutating func tensor(
         _ tensor: DistributedMetadata.Tensor, _ piece: DistributedMetadata.Piece
     ) throws(ExchangeError) -> ForeignTensor {
@@ -100,7 +108,7 @@ struct DistributedReader {
         return Assembly.Tensor(name: tensor.name, type: tensor.type, shape: tensor.shape, pieces: pieces)
     }
 
-    /// Values become one object, by their names.
+    /// Reads all values into one object, by name.
     private mutating func readValues(_ metadata: DistributedMetadata, _ checkpoint: inout ForeignCheckpoint) throws(ExchangeError) {
         var members: [JSONValue.Member] = []
         var amount = TorchState.Amount()

@@ -1,18 +1,24 @@
 internal import CheckpointFormat
 
-/// The header of a numpy file (numpy.lib.format, versions 1 to 3): a Python dictionary of `descr`, `fortran_order` and `shape`.
+/// The header of a numpy file (numpy.lib.format, versions 1 to 3): a Python dictionary of `descr`,
+/// `fortran_order` and `shape`.
 struct NumpyHeader {
     static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
-    /// Bytes from which the length of the header can be told.
+    /// Number of bytes that contain the length of the header, in every version.
     static let prefixBytes = 12
 
     let type: ElementType
     let shape: [Int]
     let isFortranOrder: Bool
-    /// Bytes before the first element.
+    /// Number of bytes before the first element.
     let dataOffset: Int
 
-    /// Where the elements begin, from the first 12 bytes.
+    /// Returns the offsets of the dictionary and of the elements.
+    ///
+    /// - Parameter prefix: the first 12 bytes of the file.
+    /// - Returns: offset of the dictionary and of the first element, in bytes.
+    /// - Throws: `FormatError` if it is not a numpy file, or has an unknown version or too large a
+    ///   header.
     static func dataOffset(_ prefix: ArraySlice<UInt8>) throws(FormatError) -> (text: Int, data: Int) {
         var reader = ByteReader(prefix)
         guard try reader.take(6).elementsEqual(magic) else { throw .damage(at: 0, "it is no numpy file") }
@@ -25,7 +31,12 @@ struct NumpyHeader {
         return (text, text + count)
     }
 
-    /// - Parameter text: the dictionary.
+    /// Parses the header.
+    ///
+    /// - Parameters:
+    ///   - text: the dictionary.
+    ///   - dataOffset: offset of the first element in the file, in bytes.
+    /// - Throws: `FormatError` if the dictionary is damaged, or the type or shape is not supported.
     init(_ text: ArraySlice<UInt8>, dataOffset: Int) throws(FormatError) {
         var parser = PythonLiteral(text)
         var found: [String: PythonLiteral.Value] = [:]
@@ -47,7 +58,7 @@ struct NumpyHeader {
 
     var bytes: Int { TensorShape.byteCount(shape, type) ?? 0 }
 
-    /// Distances of neighbours in elements.
+    /// Distances between neighbours, in elements.
     var strides: [Int] {
         isFortranOrder ? TensorShape.rowMajorStrides(shape.reversed()).reversed() : TensorShape.rowMajorStrides(shape)
     }
@@ -67,7 +78,7 @@ struct NumpyHeader {
     }
 }
 
-/// Reads the little of Python's notation that numpy headers are made of.
+/// Parser of the small part of Python's notation that numpy headers use.
 struct PythonLiteral {
     enum Value: Equatable {
         case string(String)
@@ -100,7 +111,10 @@ struct PythonLiteral {
         guard take(character) else { throw error("\(character) was expected") }
     }
 
-    /// All of the text: `{'key': value, ...}`.
+    /// Parses all of the text as `{'key': value, ...}`.
+    ///
+    /// - Returns: keys and values, in order.
+    /// - Throws: `FormatError` if the text is not such a dictionary.
     mutating func dictionary() throws(FormatError) -> [(String, Value)] {
         var members: [(String, Value)] = []
         try expect("{")
@@ -155,7 +169,7 @@ struct PythonLiteral {
             guard let number = Int(String(decoding: digits, as: UTF8.self)) else { throw error("a dimension was expected") }
             position += digits.count
             numbers.append(number)
-            // Python 2 marked long integers.
+            // Python 2 marked long integers with an L.
             _ = take("L")
             if !take(",") {
                 try expect(")")

@@ -1,7 +1,7 @@
 internal import CheckpointFormat
 internal import SystemPackage
 
-/// Reads numpy files: one array, or a zip archive of them.
+/// Reader of numpy files: one array, or a zip archive of arrays.
 enum NumpyReader {
     static func read(_ file: ForeignFile) throws(ExchangeError) -> ForeignCheckpoint {
         var checkpoint = ForeignCheckpoint(.npy)
@@ -34,7 +34,7 @@ enum NumpyReader {
         return try ForeignTensor(name, header.type, header.shape, strides: header.strides, in: file.lend(data))
     }
 
-    /// A deflated array's size is compared with its header before it is inflated.
+    /// Compares the size of a deflated array with its header before the array is inflated.
     private static func checkHeader(_ entry: ZipArchive.Entry, _ file: ForeignFile) throws(ExchangeError) {
         let beginning = try Inflater(entry, of: file).next(min(entry.size, NumpyHeader.prefixBytes + ExchangeLimits.numpyHeaderBytesMax))
         _ = try header(entry.name, file.path.string, entry.size) { count throws(ExchangeError) in Array(beginning.prefix(count)) }

@@ -2,12 +2,17 @@ internal import CheckpointFormat
 package import CheckpointIO
 package import SystemPackage
 
-/// A file, or a directory of files, that appears under its name whole and durable, or not at all: it is made under another name
-/// beside it, and renamed.
+/// A file, or a directory of files, that appears under its name complete and durable, or not at
+/// all: it is created under a temporary name in the same directory, and renamed.
 package final class AtomicOutput {
-    /// What is there may be replaced: a file, or a directory that holds nothing but files of these names.
+    /// Permission to replace the existing file, or an existing directory that holds only files with
+    /// accepted names.
     package struct Replacement: Sendable {
         package var isOurs: @Sendable (_ fileName: String) -> Bool
+        /// Permits a replacement.
+        ///
+        /// - Parameter isOurs: returns whether a file of this name in the existing directory may be
+        ///   removed.
         package init(_ isOurs: @escaping @Sendable (_ fileName: String) -> Bool) { self.isOurs = isOurs }
     }
 
@@ -19,9 +24,17 @@ package final class AtomicOutput {
     private var outputs: [OutputFile] = []
     private var isOver = false
 
+    /// Reserves a temporary name, and creates the temporary directory if a directory is to be
+    /// written.
+    ///
     /// - Parameters:
-    ///   - replacement: nil if nothing may be there.
-    ///   - announce: told, before anything is made, what it is called until it is complete.
+    ///   - path: the final path.
+    ///   - isDirectory: whether a directory is to be written.
+    ///   - replacement: permission to replace the existing output; nil if `path` must not exist.
+    ///   - files: the file system.
+    ///   - announce: called with the temporary path before anything is created.
+    /// - Throws: `ExchangeError` of kind `inUse` if the path is taken or not suitable, or of kind
+    ///   `file`.
     package init(
         _ path: FilePath, isDirectory: Bool, replacement: Replacement?, in files: POSIXFileSystem, announce: (String) -> Void = { _ in }
     ) throws(ExchangeError) {
@@ -40,9 +53,9 @@ package final class AtomicOutput {
 
     deinit { abandon() }
 
-    /// Nothing that a person may want is written over.
+    /// Checks that publishing would not overwrite anything that the user may want to keep.
     private func checkPlace() throws(ExchangeError) {
-        // What a link leads to is somebody else's affair, also where it leads nowhere.
+        // The target of a link belongs to someone else, even if the link dangles.
         guard try exchanging({ () throws(FileSystemError) in try !files.isLink(path) }) else {
             throw .inUse(path.string, "it is a link", remedy: "Name another place with -o, or what it leads to")
         }
@@ -65,7 +78,11 @@ package final class AtomicOutput {
         return try exchanging { () throws(FileSystemError) in try files.isLink(entry) ? false : files.kind(of: entry) == .file }
     }
 
-    /// Makes a file in the directory; the file itself, if this is no directory.
+    /// Creates a file in the directory, or the output file itself if this is not a directory.
+    ///
+    /// - Parameter name: plain file name; ignored if this is not a directory.
+    /// - Returns: the empty file.
+    /// - Throws: `ExchangeError` if the file cannot be created.
     package func create(_ name: String) throws(ExchangeError) -> OutputFile {
         precondition(isPlainFileName(name) && (isDirectory || outputs.isEmpty))
         let path = isDirectory ? temporary.appending(name) : temporary
@@ -75,7 +92,10 @@ package final class AtomicOutput {
         return output
     }
 
-    /// Makes everything durable, then gives it its name.
+    /// Makes all files durable, then renames the output to its final path and syncs the parent
+    /// directory.
+    ///
+    /// - Throws: `ExchangeError`; the output may then still have its temporary name.
     package func publish() throws(ExchangeError) {
         for output in outputs {
             try output.sync()
@@ -94,7 +114,7 @@ package final class AtomicOutput {
     private func rename() throws(FileSystemError) {
         guard isDirectory else {
             if replacement != nil { return try files.rename(temporary, to: path) }
-            // Fails if somebody else has made one meanwhile.
+            // Fails if another process has created the file in the meantime.
             try files.link(temporary, to: path)
             return try files.remove(temporary)
         }
@@ -102,7 +122,7 @@ package final class AtomicOutput {
         let old = FilePath(temporary.string + "-old")
         try files.rename(path, to: old)
         do throws(FileSystemError) { try files.rename(temporary, to: path) } catch {
-            // If that fails too, the old directory is there under its other name.
+            // If this fails too, the old directory remains under its temporary name.
             try? files.rename(old, to: path)
             throw error
         }
@@ -110,16 +130,17 @@ package final class AtomicOutput {
         try files.removeDirectory(old)
     }
 
-    /// Takes back what was written, as far as possible: the error that led here is the one to tell of.
+    /// Removes the files written so far, if possible. Errors are ignored, because the error that
+    /// led here is the one to report. Does nothing after `publish`.
     package func abandon() {
         guard !isOver else { return }
         isOver = true
         for output in outputs {
             output.close()
-            // As said above.
+            // Ignored: an earlier error is reported.
             try? files.remove(output.path)
         }
-        // As said above.
+        // Ignored: an earlier error is reported.
         if isDirectory { try? files.removeDirectory(temporary) }
     }
 }

@@ -3,7 +3,8 @@ internal import CheckpointIO
 package import CheckpointState
 package import SystemPackage
 
-/// A file that is written, lent to the engine as a device: what is restored into it is on its way to the disk at once, and is never held.
+/// A file that is being written, lent to the engine as a device. Restored bytes are passed to the
+/// file system immediately and are never held in memory.
 package final class OutputFile: FileDevice {
     package let path: FilePath
     private let file: any WritableFile
@@ -13,8 +14,14 @@ package final class OutputFile: FileDevice {
         self.file = file
     }
 
-    /// Where a tensor belongs.
-    /// - Throws: if the public library would refuse its shape.
+    /// Returns the destination of a tensor in the file.
+    ///
+    /// - Parameters:
+    ///   - type: type of the elements.
+    ///   - shape: extents in elements, slowest dimension first.
+    ///   - range: byte range of the tensor in the file.
+    /// - Returns: a view; writing to it writes to the file.
+    /// - Throws: `ExchangeError` if the format's public library would refuse the shape.
     package func place(_ type: ElementType, _ shape: [Int], at range: Range<Int>) throws(ExchangeError) -> TensorView {
         let memory = LentMemory(device: self, address: DeviceAddress(rawValue: UInt64(range.lowerBound)), byteCount: range.count)
         guard isComputable(shape, type) else {
@@ -25,6 +32,12 @@ package final class OutputFile: FileDevice {
         }
     }
 
+    /// Writes bytes.
+    ///
+    /// - Parameters:
+    ///   - bytes: the bytes.
+    ///   - offset: offset of the first byte in the file.
+    /// - Throws: `ExchangeError` if writing fails.
     package func write(_ bytes: [UInt8], at offset: Int) throws(ExchangeError) {
         try exchanging { () throws(FileSystemError) in try file.write(bytes, at: offset) }
     }

@@ -1,10 +1,11 @@
-/// What a pickle says: values in one flat array, named by number, so that nothing is as deep or as circular as the pickle would have it.
+/// The contents of a pickle as data. Values are in one flat array and refer to each other by index,
+/// so that a deep or circular pickle makes no deep or circular structure here.
 struct Pickle: Sendable {
     enum Value: Sendable {
         case none
         case bool(Bool)
         case integer(Int64)
-        /// An integer beyond 64 bits, in hexadecimal.
+        /// An integer that does not fit in 64 bits, in hexadecimal.
         case large(String)
         case number(Double)
         case string(String)
@@ -16,11 +17,11 @@ struct Pickle: Sendable {
     struct Node: Sendable {
         enum Kind: Sendable, Equatable {
             case list, tuple, set
-            /// Keys and values in turn.
+            /// Keys and values alternate.
             case dictionary
-            /// The arguments that were given to a name.
+            /// A call of a global name; the items are its arguments.
             case call(PickleGlobal)
-            /// What stands for something outside of the pickle.
+            /// A reference to something outside the pickle.
             case persistent
         }
 
@@ -40,7 +41,13 @@ struct Pickle: Sendable {
         if case .node(let index)? = value { nodes[index] } else { nil }
     }
 
-    /// Keys and values of a dictionary.
+    /// Returns the keys and values of a dictionary.
+    ///
+    /// - Parameters:
+    ///   - value: the dictionary.
+    ///   - what: its name in error messages.
+    /// - Returns: the pairs, in order.
+    /// - Throws: `ExchangeError` if the value is not a dictionary.
     func members(_ value: Value?, _ what: String) throws(ExchangeError) -> [(key: Value, value: Value)] {
         guard let node = node(value), node.kind == .dictionary else { throw error("\(what) is no dictionary") }
         return stride(from: 0, to: node.items.count, by: 2).map { (node.items[$0], node.items[$0 + 1]) }
@@ -56,7 +63,14 @@ struct Pickle: Sendable {
         return Int(integer)
     }
 
-    /// A tuple, list or `torch.Size` of integers.
+    /// Returns the elements of a tuple, a list or a `torch.Size` of integers.
+    ///
+    /// - Parameters:
+    ///   - value: the container.
+    ///   - what: its name in error messages.
+    /// - Returns: the integers, in order.
+    /// - Throws: `ExchangeError` if the value is another container, or an element is not an
+    ///   integer.
     func integers(_ value: Value?, _ what: String) throws(ExchangeError) -> [Int] {
         guard var node = node(value) else { throw error("\(what) is no tuple") }
         if node.kind == .call(.size), let inner = self.node(node.items.first) { node = inner }
@@ -66,7 +80,13 @@ struct Pickle: Sendable {
         return integers
     }
 
-    /// The attributes of an instance of one of PyTorch's classes.
+    /// Returns the attributes of an instance of a class of PyTorch.
+    ///
+    /// - Parameters:
+    ///   - value: the instance.
+    ///   - kind: the expected class.
+    /// - Returns: the attributes, by name.
+    /// - Throws: `ExchangeError` if the value is not an instance of that class.
     func attributes(
         _ value: Value?, _ kind: PickleGlobal.Distributed
     ) throws(ExchangeError) -> [String: Value] {

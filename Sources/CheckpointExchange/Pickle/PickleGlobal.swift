@@ -1,6 +1,7 @@
 internal import CheckpointFormat
 
-/// The names that a pickle may use, as data: a name stands for a case here, and never for anything that runs. All others are refused.
+/// The global names that a pickle may use, as data: a name becomes a case of this enumeration, and
+/// never anything that runs. All other names are refused.
 enum PickleGlobal: Hashable, Sendable {
     case orderedDict, set, bytes
     case tensor, tensorOfType, parameter
@@ -61,7 +62,7 @@ enum PickleGlobal: Hashable, Sendable {
         "bool": .bool,
     ]
 
-    /// Types that may be talked of, and that no tensor here can have.
+    /// Types that a pickle may mention, but that no tensor can have here.
     private static let otherTypes: Set<String> = [
         "complex32", "complex64", "complex128", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "quint8", "qint8", "qint32",
         "quint4x2", "quint2x4", "ComplexFloatStorage", "ComplexDoubleStorage", "QUInt8Storage", "QInt8Storage", "QInt32Storage",
@@ -79,7 +80,7 @@ enum PickleGlobal: Hashable, Sendable {
         }
     }
 
-    /// Whether `REDUCE` may name it, which makes a node of its arguments.
+    /// True if `REDUCE` may call the name, which makes a node of the arguments.
     var isCallable: Bool {
         switch self {
         case .orderedDict, .set, .bytes, .tensor, .tensorOfType, .parameter, .size, .device, .layout, .path,

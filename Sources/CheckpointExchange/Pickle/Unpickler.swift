@@ -1,7 +1,8 @@
 internal import CheckpointFormat
 
-/// Reads a pickle (Lib/pickletools.py) as data. Nothing is ever called: a name that is not in `PickleGlobal` ends it, and what is called in
-/// the pickle becomes a node that holds the arguments.
+/// Reader of a pickle (Lib/pickletools.py) as data. Nothing is ever called: a name that is not in
+/// `PickleGlobal` ends the read with an error, and a call in the pickle becomes a node that holds
+/// the arguments.
 struct Unpickler {
     private var reader: ByteReader
     private let path: String
@@ -11,7 +12,13 @@ struct Unpickler {
     private var nodes: [Pickle.Node] = []
     private var made = 0
 
-    /// - Parameter path: the file, for messages.
+    /// Reads a pickle.
+    ///
+    /// - Parameters:
+    ///   - bytes: the pickle, of protocol 2 to 5.
+    ///   - path: the file, for messages.
+    /// - Returns: its contents.
+    /// - Throws: `ExchangeError` if the pickle is damaged, is more than data, or exceeds a limit.
     static func read(_ bytes: [UInt8], _ path: String) throws(ExchangeError) -> Pickle {
         guard bytes.count <= ExchangeLimits.pickleBytesMax else { throw .refused(path, "a pickle of \(bytes.count) bytes") }
         var unpickler = Unpickler(reader: ByteReader(bytes[...]), path: path)
@@ -86,7 +93,8 @@ struct Unpickler {
         push(.node(nodes.count - 1))
     }
 
-    /// The node below what was just popped.
+    /// Returns the index of the node at the top of the stack, after the items to add to it have
+    /// been popped.
     private func top(_ kinds: [Pickle.Node.Kind]) throws(FormatError) -> Int {
         guard stack.count > marks.last ?? 0, case .node(let index)? = stack.last, kinds.contains(nodes[index].kind) else {
             throw damage("items for what holds none")
@@ -96,7 +104,9 @@ struct Unpickler {
 
     // MARK: Opcodes
 
-    /// Values without parts.
+    /// Pushes a value without parts.
+    ///
+    /// - Returns: false if the opcode is not of this kind.
     private mutating func scalar(_ code: UInt8) throws(FormatError) -> Bool {
         switch code {
         case UInt8(ascii: "N"): push(.none)
@@ -126,12 +136,13 @@ struct Unpickler {
     private mutating func text(_ count: Int) throws(FormatError) -> Pickle.Value {
         let bytes = try reader.take(count)
         if let text = String(validating: bytes, as: UTF8.self) { return .string(text) }
-        // Python has strings that Unicode has not, and pickles them in bytes that UTF-8 does not allow.
+        // Python strings may contain lone surrogates, and are then pickled as bytes that are not
+        // valid UTF-8.
         let hasSurrogate = zip(bytes, bytes.dropFirst()).contains { $0 == 0xED && $1 >= 0xA0 }
         throw hasSurrogate ? refused("a string has a lone surrogate, which is no character") : damage("a string is not UTF-8")
     }
 
-    /// Little-endian, in two's complement.
+    /// Reads a little-endian integer in two's complement.
     private mutating func integer(_ count: Int) throws(FormatError) -> Pickle.Value {
         guard count <= ExchangeLimits.pickleIntegerBytesMax else { throw refused("an integer of \(count) bytes") }
         let bytes = Array(try reader.take(count))
@@ -184,7 +195,9 @@ struct Unpickler {
         return items
     }
 
-    /// What moves values about, and what frames them.
+    /// Executes opcodes of the memo and the stack, and skips those that frame the pickle.
+    ///
+    /// - Returns: false if the opcode is not of this kind.
     private mutating func memory(_ code: UInt8) throws(FormatError) -> Bool {
         switch code {
         case 0x80:
@@ -269,13 +282,13 @@ struct Unpickler {
         }
     }
 
-    /// A few bytes can say that something long is to be copied, and say it often.
+    /// Counts copied values: a few bytes can request the copy of a long list, many times.
     private mutating func countCopied(_ values: Int) throws(FormatError) {
         made += values
         guard made <= ExchangeLimits.pickleValuesMax else { throw tooMany }
     }
 
-    /// The items of a container that is made from a list.
+    /// Returns the items of a container that is constructed from a list.
     private mutating func items(of arguments: [Pickle.Value], pairwise: Bool) throws(FormatError) -> [Pickle.Value] {
         guard let first = arguments.first else { return [] }
         guard arguments.count == 1, case .node(let index) = first else { throw damage("a container is made of something else than a list") }
@@ -289,7 +302,7 @@ struct Unpickler {
         return items
     }
 
-    /// Protocol 2 has no bytes: it says how to make them of a string.
+    /// Decodes bytes: protocol 2 has no bytes, and stores a string with a call that converts it.
     private mutating func latin1(_ arguments: [Pickle.Value]) throws(FormatError) -> Pickle.Value {
         guard arguments.count == 2, case .string(let text) = arguments[0], case .string("latin1") = arguments[1] else {
             throw refused("the pickle calls _codecs.encode, which is not data")
@@ -303,7 +316,7 @@ struct Unpickler {
         return .bytes(bytes)
     }
 
-    /// An instance of a class, without its attributes.
+    /// Makes an instance of a class, without its attributes.
     private mutating func instantiate() throws(FormatError) {
         let parts = try pop(2)
         guard case .global(let global) = parts[0], case .node(let index) = parts[1], nodes[index].kind == .tuple else {
@@ -316,7 +329,8 @@ struct Unpickler {
         }
     }
 
-    /// Gives an instance its attributes. Those of a dictionary, as modules leave them on their state, say nothing of the tensors.
+    /// Sets the attributes of an instance. Attributes of a dictionary, which modules leave on their
+    /// state, are ignored: they do not concern the tensors.
     private mutating func build() throws(FormatError) {
         let state = try pop()
         guard case .node(let index) = try last() else { throw damage("attributes for what has none") }

@@ -1,23 +1,30 @@
 package import CheckpointFormat
 
-/// The header of a safetensors file as a value: a little-endian u64 length, JSON of that length, and the tensors' bytes without a gap
-/// (github.com/huggingface/safetensors, README, "Format").
+/// The header of a safetensors file as a value. The file is a little-endian u64 length, JSON of
+/// that length, and the tensors' bytes without gaps (github.com/huggingface/safetensors, README,
+/// "Format").
 package struct SafetensorsHeader: Sendable {
     package struct Entry: Sendable {
         package var name: String
         package var type: ElementType
         package var shape: [Int]
-        /// Bytes after the header.
+        /// Byte range of the tensor, counted from the end of the header.
         package var range: Range<Int>
     }
 
     package var metadata: [(name: String, value: String)]
-    /// In the order of their bytes.
+    /// Entries in the order of their bytes.
     package private(set) var entries: [Entry]
-    /// Bytes before the first tensor.
+    /// Number of bytes before the first tensor.
     package private(set) var dataOffset: Int
 
-    /// The length that a file says its JSON has.
+    /// Returns the length of the JSON that the file declares.
+    ///
+    /// - Parameters:
+    ///   - prefix: the first 8 bytes of the file.
+    ///   - fileBytes: size of the file in bytes.
+    /// - Returns: the length in bytes.
+    /// - Throws: `FormatError` if the length exceeds the file or the limit.
     static func jsonBytes(_ prefix: [UInt8], fileBytes: Int) throws(FormatError) -> Int {
         var reader = ByteReader(prefix[...])
         let count = try reader.count(UInt64.self, atMost: fileBytes - 8, "length of the header")
@@ -25,9 +32,12 @@ package struct SafetensorsHeader: Sendable {
         return count
     }
 
+    /// Parses the header and checks the layout of the tensors.
+    ///
     /// - Parameters:
     ///   - json: the header without its length.
-    ///   - dataBytes: bytes of the file behind it.
+    ///   - dataBytes: number of bytes in the file after the header.
+    /// - Throws: `FormatError` if the header is damaged, or a type is not supported.
     init(json: [UInt8], dataBytes: Int) throws(FormatError) {
         dataOffset = 8 + json.count
         metadata = []
@@ -73,7 +83,8 @@ package struct SafetensorsHeader: Sendable {
         return Entry(name: member.key, type: type, shape: shape, range: offsets[0]..<offsets[1])
     }
 
-    /// Tensors follow each other from the first byte to the last: nothing overlaps, and nothing is hidden between them.
+    /// Checks that tensors are adjacent from the first byte to the last: nothing overlaps, and
+    /// nothing is hidden between them.
     private mutating func checkLayout(_ dataBytes: Int) throws(FormatError) {
         entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
         var end = 0
@@ -89,7 +100,12 @@ package struct SafetensorsHeader: Sendable {
 
     // MARK: Writing
 
-    /// The header of a file of these tensors, ordered as the library does, so that each lies at a multiple of its element's width.
+    /// Creates the header of a file of these tensors. They are ordered as the safetensors library
+    /// orders them, so that each begins at a multiple of its element's width.
+    ///
+    /// - Parameters:
+    ///   - tensors: name, type and shape of each tensor, in any order.
+    ///   - metadata: pairs for `__metadata__`; empty leaves it out.
     package init(of tensors: [(name: String, type: ElementType, shape: [Int])], metadata: [(name: String, value: String)]) {
         self.metadata = metadata
         entries = []
@@ -107,7 +123,7 @@ package struct SafetensorsHeader: Sendable {
         dataOffset = encoded.count
     }
 
-    /// Length and JSON, padded with spaces to a multiple of 8 bytes.
+    /// The length and the JSON, padded with spaces to a multiple of 8 bytes.
     package var encoded: [UInt8] {
         var members = entries.map { entry in
             JSONValue.Member(
@@ -126,7 +142,8 @@ package struct SafetensorsHeader: Sendable {
     }
 }
 
-/// Refuses JSON of too many values before it is parsed: each but the first of its list stands behind a comma.
+/// Refuses JSON of too many values before it is parsed. Commas are counted: each value except the
+/// first of its container follows one.
 func checkValues(_ json: [UInt8], at offset: Int) throws(FormatError) {
     let commas = json.count { $0 == UInt8(ascii: ",") }
     guard commas < ExchangeLimits.jsonValuesMax else { throw .unsupported(at: offset, "JSON with \(commas) commas") }

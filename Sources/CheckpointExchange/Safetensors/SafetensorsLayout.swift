@@ -1,6 +1,6 @@
 package import CheckpointFormat
 
-/// How a checkpoint is divided among safetensors files: pure arithmetic over names, types and shapes.
+/// Division of a checkpoint into safetensors files: pure arithmetic over names, types and shapes.
 package struct SafetensorsLayout: Sendable {
     package typealias Tensor = (name: String, type: ElementType, shape: [Int])
 
@@ -10,18 +10,29 @@ package struct SafetensorsLayout: Sendable {
     }
 
     package private(set) var shards: [Shard] = []
-    /// Bytes of all tensors.
+    /// Total size of all tensors in bytes.
     package let bytes: Int
 
     package static let indexName = "model.safetensors.index.json"
 
-    /// One file.
+    /// Puts all tensors into one file.
+    ///
+    /// - Parameters:
+    ///   - file: name of the file.
+    ///   - tensors: name, type and shape of each tensor.
+    ///   - metadata: pairs for `__metadata__`.
     package init(file: String, _ tensors: [Tensor], metadata: [(name: String, value: String)]) {
         shards = [Shard(fileName: file, header: SafetensorsHeader(of: tensors, metadata: metadata))]
         bytes = Self.bytes(tensors)
     }
 
-    /// Several files, filled in order: each has at most `shardBytesMax` bytes of tensors, unless it holds a single one that is larger.
+    /// Divides the tensors among several files, which are filled in order.
+    ///
+    /// - Parameters:
+    ///   - tensors: name, type and shape of each tensor.
+    ///   - shardBytesMax: maximum size of the tensors of one file in bytes; a single larger tensor
+    ///     gets its own file.
+    ///   - metadata: pairs for `__metadata__` of every file.
     package init(_ tensors: [Tensor], shardBytesMax: Int, metadata: [(name: String, value: String)]) {
         var groups: [[Tensor]] = [[]]
         var room = shardBytesMax
@@ -51,7 +62,7 @@ package struct SafetensorsLayout: Sendable {
         return String(repeating: "0", count: max(5 - digits.count, 0)) + digits
     }
 
-    /// The index of the shards, as transformers writes it.
+    /// The index of the shards, as the transformers library writes it.
     package var index: JSONValue {
         let map = shards.flatMap { shard in shard.header.entries.map { ($0.name, shard.fileName) } }
             .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }

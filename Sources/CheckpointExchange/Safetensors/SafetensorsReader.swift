@@ -2,9 +2,9 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import SystemPackage
 
-/// Reads safetensors: one file, or the files that an index names.
+/// Reader of one safetensors file. `ShardIndex` reads the files that an index names.
 struct SafetensorsReader {
-    /// Name of the object that `__metadata__` becomes.
+    /// Name of the object that holds `__metadata__`.
     static let metadataName = "safetensors_metadata"
 
     static func read(_ file: ForeignFile) throws(ExchangeError) -> ForeignCheckpoint {
@@ -41,14 +41,15 @@ struct SafetensorsReader {
     }
 }
 
-/// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as transformers writes it beside safetensors and
-/// PyTorch files.
+/// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as the transformers
+/// library writes it in the directory of safetensors and PyTorch files.
 struct ShardIndex {
     static func isIndex(_ path: FilePath) -> Bool { path.extension == "json" }
 
-    /// File of each tensor, in the index's order.
+    /// File of each tensor, in the order of the index.
     let files: [(tensor: String, file: String)]
-    /// Whether it says that there are no tensors, as an export of none does.
+    /// True if the index lists no tensors and declares 0 bytes, as the export of a checkpoint
+    /// without tensors does.
     private let isEmpty: Bool
 
     init(_ file: ForeignFile) throws(ExchangeError) {
@@ -89,12 +90,19 @@ struct ShardIndex {
         guard fileNames.count <= ExchangeLimits.filesMax else { throw .refused(path, "\(fileNames.count) shards") }
     }
 
-    /// As bytes: Swift takes strings for equal that differ only in how an accented letter is composed.
+    /// File names without duplicates. They are compared as bytes: Swift treats strings as equal if
+    /// they differ only in how an accented letter is composed.
     private var fileNames: [String] {
         Set(files.map { Array($0.file.utf8) }).sorted { $0.lexicographicallyPrecedes($1) }.map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// Reads the shards, and compares what they hold with what the index says.
+    /// Reads the shards, and compares their tensors with the index.
+    ///
+    /// - Parameters:
+    ///   - path: the index.
+    ///   - readShard: reads one shard.
+    /// - Returns: the tensors and objects of all shards.
+    /// - Throws: `ExchangeError` if a shard is missing or does not match the index.
     func read(
         _ path: FilePath, _ readShard: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
     ) throws(ExchangeError) -> ForeignCheckpoint {
@@ -127,7 +135,11 @@ struct ShardIndex {
     }
 }
 
-/// Whether a name from a file can only mean a file in the directory it is looked for in.
+/// Returns whether a name from a file can only refer to a file directly in the directory that is
+/// searched.
+///
+/// - Parameter name: untrusted name.
+/// - Returns: true if it is 1 to 255 bytes long, is not "." or "..", and has no slash or NUL.
 func isPlainFileName(_ name: String) -> Bool {
     (1...255).contains(name.utf8.count) && name != "." && name != ".." && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "/") }
 }

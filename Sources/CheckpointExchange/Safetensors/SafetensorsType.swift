@@ -1,7 +1,7 @@
 package import CheckpointFormat
 
 extension ElementType {
-    /// The element type as safetensors names it (its documentation, "Format").
+    /// The name of the element type in safetensors (its documentation, "Format").
     package var safetensorsName: String {
         switch self {
         case .f64: "F64"
@@ -27,7 +27,8 @@ extension ElementType {
         self = type
     }
 
-    /// Where the library puts tensors of this type: it writes the widest first, and those of one width in the order of its enumeration.
+    /// Position of tensors of this type in a file that the safetensors library writes: the widest
+    /// types first, and types of one width in the order of its enumeration.
     var safetensorsRank: Int {
         let order: [ElementType] = [
             .u64, .i64, .f64, .f32, .u32, .i32, .bf16, .f16, .u16, .i16, .f8e4m3, .f8e5m2, .i8, .u8, .bool,

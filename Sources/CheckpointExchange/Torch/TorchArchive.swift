@@ -2,21 +2,24 @@ internal import CheckpointFormat
 internal import CheckpointState
 internal import SystemPackage
 
-/// A file of `torch.save` (torch/serialization.py): a zip archive of a pickle and one entry for each storage, which several tensors
-/// may share.
+/// A file of `torch.save` (torch/serialization.py): a zip archive of a pickle and one entry for
+/// each storage, which several tensors may share.
 final class TorchArchive {
     let pickle: Pickle
     private let file: ForeignFile
     private let spill: Spill
-    /// By the bytes of their keys: Swift takes strings for equal that differ only in how an accented letter is composed.
+    /// Storages by the bytes of their keys: Swift treats strings as equal if they differ only in
+    /// how an accented letter is composed.
     private let storages: [[UInt8]: ZipArchive.Entry]
 
-    /// Whether an archive is of `torch.save`, whole or not: `data.pkl` is what makes it one, and the others stand beside it.
+    /// Returns whether an archive was written by `torch.save`, complete or not. `data.pkl`
+    /// identifies it; the other names are accepted because they are stored with it, and an
+    /// interrupted save may lack `data.pkl`.
     static func isArchive(_ archive: ZipArchive) -> Bool {
         archive.entries.contains { entry in ["data.pkl", "byteorder", "version"].contains { isInFolder(entry.name, $0) } }
     }
 
-    /// Whether a name is that of a file in the one folder of the archive.
+    /// Returns whether a name is that of a file in the archive's single folder.
     private static func isInFolder(_ name: String, _ file: String) -> Bool {
         name.hasSuffix("/" + file) && name.utf8.count { $0 == UInt8(ascii: "/") } == 1
     }
@@ -49,7 +52,7 @@ final class TorchArchive {
         guard entry.isDeflated else { return try file.read(count: entry.range.count, at: entry.range.lowerBound) }
         let inflater = try Inflater(entry, of: file)
         var bytes: [UInt8] = []
-        // The size is what somebody says.
+        // The declared size is not trusted.
         bytes.reserveCapacity(min(entry.size, (min(entry.range.count, limit) + 64) * ExchangeLimits.deflateRatioMax))
         while true {
             let next = try inflater.next(1 << 20)
@@ -58,7 +61,7 @@ final class TorchArchive {
         }
     }
 
-    /// Whether a value is a tensor, or a parameter, which is one.
+    /// Returns whether a value is a tensor, or a parameter, which wraps a tensor.
     func isTensor(_ value: Pickle.Value) -> Bool {
         switch pickle.node(value)?.kind {
         case .call(.tensor), .call(.tensorOfType), .call(.parameter): true
@@ -66,7 +69,7 @@ final class TorchArchive {
         }
     }
 
-    /// A tensor as it lies in the file.
+    /// A tensor with its type, shape and strides, as the file stores it.
     private struct Strided {
         var type: ElementType
         var shape: [Int]
@@ -75,16 +78,28 @@ final class TorchArchive {
         var memory: FileMemory
     }
 
-    /// - Parameter value: for which `isTensor`.
+    /// Returns a tensor of the pickle.
+    ///
+    /// - Parameters:
+    ///   - name: name for the tensor.
+    ///   - value: a value for which `isTensor` is true.
+    /// - Returns: the tensor; its elements stay in the file.
+    /// - Throws: `ExchangeError` if the tensor is damaged or not supported.
     func tensor(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> ForeignTensor {
         let found = try strided(name, value)
         return try ForeignTensor(
             name, found.type, found.shape, strides: found.strides, byteOffset: found.byteOffset, in: found.memory)
     }
 
-    /// Where the elements of a tensor lie, if row-major and without a gap.
+    /// Returns the bytes of a tensor that is row-major and without gaps.
+    ///
+    /// - Parameters:
+    ///   - name: name of the tensor, for messages.
+    ///   - value: a value for which `isTensor` is true.
+    /// - Returns: the byte range of the file; nil if the tensor has another layout.
+    /// - Throws: `ExchangeError` if the tensor is damaged or not supported.
     func rowMajorMemory(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> FileMemory? {
-        // Its elements lie inside the storage, or there is no such tensor.
+        // Also checks that the elements are inside the storage.
         let bytes = try tensor(name, value).view.byteCount
         let found = try strided(name, value)
         let rows = TensorShape.rowMajorStrides(found.shape)
@@ -115,7 +130,7 @@ final class TorchArchive {
         return Strided(type: elementType, shape: shape, strides: strides, byteOffset: byteOffset, memory: memory)
     }
 
-    /// Marks on a tensor that change what its bytes mean.
+    /// Refuses marks on a tensor that change the meaning of its bytes.
     private func checkMetadata(_ metadata: Pickle.Value?, _ name: String) throws(ExchangeError) {
         switch metadata {
         case nil, .some(.none): return
@@ -134,7 +149,7 @@ final class TorchArchive {
         }
     }
 
-    /// What `('storage', type, key, location, count)` stands for.
+    /// Resolves a reference `('storage', type, key, location, count)`.
     private func storage(
         _ value: Pickle.Value, _ given: ElementType?, _ name: String
     ) throws(ExchangeError) -> (FileMemory, ElementType) {

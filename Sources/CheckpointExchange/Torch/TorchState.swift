@@ -2,9 +2,10 @@ internal import CheckpointFormat
 internal import CheckpointState
 internal import SystemPackage
 
-/// Takes what was pickled apart: tensors get the names of the keys on the way to them, joined by dots, and all else becomes JSON.
+/// Separation of a pickled value into tensors and JSON. Tensors are named after the keys that lead
+/// to them, joined by dots; everything else becomes JSON.
 struct TorchState {
-    /// What has been read, of one pickle or of several.
+    /// Amount read so far from one or several pickles.
     struct Amount {
         var values = 0
         var tensors = 0
@@ -17,9 +18,12 @@ struct TorchState {
     private let archive: TorchArchive
     private var keys: [String]
 
+    /// Prepares to read an archive.
+    ///
     /// - Parameters:
-    ///   - name: what everything is called that has no name of its own.
-    ///   - amount: what has been read before, and counts towards the same limits.
+    ///   - archive: the file of `torch.save`.
+    ///   - name: keys put before all others; they name values that have no key.
+    ///   - amount: amount read before, which counts towards the same limits.
     init(_ archive: TorchArchive, under name: [String] = [], after amount: Amount = Amount()) {
         self.archive = archive
         self.amount = amount
@@ -28,7 +32,10 @@ struct TorchState {
 
     private var pickle: Pickle { archive.pickle }
 
-    /// - Returns: what is not tensors; nil if there is nothing else.
+    /// Reads the root of the pickle, and collects its tensors in `tensors`.
+    ///
+    /// - Returns: everything that is not a tensor; nil if there is nothing else.
+    /// - Throws: `ExchangeError` if the pickle is damaged, not supported, or exceeds a limit.
     mutating func readRoot() throws(ExchangeError) -> JSONValue? { try read(pickle.root) }
 
     private mutating func read(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue? {
@@ -97,7 +104,7 @@ struct TorchState {
         return members.isEmpty && !pairs.isEmpty ? nil : .object(members)
     }
 
-    /// Keys of JSON are strings.
+    /// Converts a key to text, because the keys of JSON are strings.
     private mutating func text(ofKey key: Pickle.Value) throws(ExchangeError) -> String {
         switch key {
         case .string(let text): return text
@@ -114,13 +121,14 @@ struct TorchState {
         for (index, item) in items.enumerated() {
             let element = try read(item, at: String(index))
             if element != nil { isOnlyTensors = false }
-            // A place is kept, so that the others keep theirs.
+            // A null keeps the tensor's place, so that the indices of the other elements do not
+            // change.
             elements.append(element ?? .null)
         }
         return isOnlyTensors ? nil : .array(elements)
     }
 
-    /// The parts of a device or a path as its text.
+    /// Joins the parts of a device or a path to its text.
     private mutating func joined(_ items: [Pickle.Value], by separator: String) throws(ExchangeError) -> JSONValue {
         var parts: [String] = []
         for item in items {
@@ -156,9 +164,9 @@ struct TorchState {
     }
 }
 
-/// Reads files of `torch.save`.
+/// Reader of files of `torch.save`.
 enum TorchReader {
-    /// Name of the object that all that is no tensor becomes.
+    /// Name of the object that holds everything that is not a tensor.
     static let extraName = "extra"
 
     static func read(_ archive: ZipArchive, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {

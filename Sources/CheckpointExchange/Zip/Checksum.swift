@@ -1,7 +1,7 @@
 internal import CZlib
 internal import SystemPackage
 
-/// The checksum of an entry that is stored as it is.
+/// Check of the CRC-32 of an entry that is stored without compression.
 enum Checksum {
     static func check(_ entry: ZipArchive.Entry, _ file: ForeignFile) throws(ExchangeError) {
         var sum: UInt = 0

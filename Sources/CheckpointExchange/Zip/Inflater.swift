@@ -1,7 +1,8 @@
 internal import CZlib
 internal import SystemPackage
 
-/// Inflates one entry of a zip archive, a buffer at a time: memory does not grow with what comes out.
+/// Inflates one entry of a zip archive, a buffer at a time. Memory use does not depend on the
+/// inflated size.
 @safe
 final class Inflater {
     private let file: ForeignFile
@@ -21,7 +22,7 @@ final class Inflater {
         fileOffset = entry.range.lowerBound
         unsafe stream = .allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
-        // A negative window: deflate without zlib's own header.
+        // A negative window size selects raw deflate, without the zlib header.
         let code = unsafe inflateInit2_(stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard code == Z_OK else {
             unsafe stream.deallocate()
@@ -38,7 +39,12 @@ final class Inflater {
         .damage(file.path.string, "zip archive: entry \(quoted(entry.name)) \(message)")
     }
 
-    /// The next bytes, at most `count`; empty at the end, where length and checksum have been compared.
+    /// Inflates the next bytes. At the end, length and checksum are compared with the archive's
+    /// directory.
+    ///
+    /// - Parameter count: maximum number of bytes.
+    /// - Returns: the bytes; empty at the end.
+    /// - Throws: `ExchangeError` if the entry is damaged, or is larger than declared.
     func next(_ count: Int) throws(ExchangeError) -> [UInt8] {
         guard !isAtEnd else { return [] }
         var output = [UInt8](repeating: 0, count: count)

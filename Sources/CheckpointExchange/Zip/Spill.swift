@@ -2,15 +2,16 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import SystemPackage
 
-/// A file without a name that inflated tensors wait in: the engine reads a tensor in any order, and deflate can be read in one only.
+/// An unnamed file for inflated tensors. It is needed because the engine reads a tensor in any
+/// order, and deflate can only be read from the start.
 final class Spill {
     private let directory: FilePath
     private let files: any FileSystem
     private var file: (writer: any WritableFile, reader: any ReadableFile, path: FilePath)?
     private var end = 0
-    /// What is in it, for many tensors may share an entry.
+    /// Entries that are inflated already, because many tensors may share one.
     private var inflated: [Origin: FileMemory] = [:]
-    /// Bytes that were inflated of each file.
+    /// Number of bytes inflated from each file.
     private var produced: [FilePath: Int] = [:]
 
     private struct Origin: Hashable {
@@ -20,13 +21,23 @@ final class Spill {
         var crc32: UInt32
     }
 
-    /// - Parameter directory: where there is room; the file is made when it is first needed.
+    /// Creates a spill. The file is created when it is first needed.
+    ///
+    /// - Parameters:
+    ///   - directory: directory for the file.
+    ///   - files: the file system.
     init(in directory: FilePath, _ files: any FileSystem) {
         self.directory = directory
         self.files = files
     }
 
-    /// Inflates an entry whose size has been compared with what it should hold, unless that has been done already.
+    /// Inflates an entry, or returns the result of an earlier call.
+    ///
+    /// - Parameters:
+    ///   - entry: an entry whose size has been compared with its expected content.
+    ///   - source: the file of the archive.
+    /// - Returns: the inflated bytes.
+    /// - Throws: `ExchangeError` if the entry is damaged, or the directory has not enough space.
     func inflate(_ entry: ZipArchive.Entry, of source: ForeignFile) throws(ExchangeError) -> FileMemory {
         let origin = Origin(path: source.path, range: entry.range, size: entry.size, crc32: entry.crc32)
         if let memory = inflated[origin] { return memory }
@@ -55,7 +66,8 @@ final class Spill {
         return ForeignFile(source.path, file.reader, size: end).lend(start..<end)
     }
 
-    /// Neither an entry nor all of a file may become more than deflate can make of it.
+    /// Refuses an entry that is larger than deflate can produce from its stored bytes, and entries
+    /// that together are larger than deflate can produce from the file.
     private func checkRatio(_ entry: ZipArchive.Entry, _ source: ForeignFile) throws(ExchangeError) {
         let path = source.path.string
         guard entry.size / ExchangeLimits.deflateRatioMax <= entry.range.count + 64 else {

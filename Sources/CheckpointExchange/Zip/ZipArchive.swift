@@ -1,15 +1,16 @@
 internal import CheckpointFormat
 internal import SystemPackage
 
-/// The directory of a zip archive (PKWARE APPNOTE 6.3.10, with zip64), read from the file with every length checked: entries that
-/// overlap, lie outside, or have one name are refused before anything is read from them.
+/// The directory of a zip archive (PKWARE APPNOTE 6.3.10, with zip64). Every length in it is
+/// checked: entries that overlap, are outside the archive, or share a name are refused before
+/// anything is read from them.
 struct ZipArchive {
     struct Entry: Sendable {
         var name: String
         var isDeflated: Bool
-        /// Where its bytes lie in the file.
+        /// Byte range of the stored entry in the file.
         var range: Range<Int>
-        /// Size in bytes, inflated.
+        /// Size in bytes after inflating.
         var size: Int
         var crc32: UInt32
     }
@@ -18,7 +19,12 @@ struct ZipArchive {
     private(set) var entries: [Entry] = []
     private let origin: Int
 
-    /// - Parameter range: the archive, which may be part of a file.
+    /// Reads the directory of an archive.
+    ///
+    /// - Parameters:
+    ///   - file: the file.
+    ///   - range: byte range of the archive in the file.
+    /// - Throws: `ExchangeError` if the archive is damaged or not supported.
     init(_ file: ForeignFile, _ range: Range<Int>) throws(ExchangeError) {
         self.file = file
         origin = range.lowerBound
@@ -32,7 +38,7 @@ struct ZipArchive {
         try checkDisjoint()
     }
 
-    /// Where the central directory lies in the archive.
+    /// Byte range of the central directory in the archive, and the number of its entries.
     private struct Directory {
         var entryCount: Int
         var range: Range<Int>
@@ -102,7 +108,7 @@ struct ZipArchive {
         }
     }
 
-    /// One row of the directory.
+    /// Reads one entry of the directory.
     private func entry(_ reader: inout ByteReader, before limit: Int) throws(FormatError) -> (Entry, [UInt8]) {
         let start = reader.offset
         guard try reader.take(4).elementsEqual([0x50, 0x4B, 1, 2]) else { throw .damage(at: start, "no entry of the directory") }
@@ -135,7 +141,8 @@ struct ZipArchive {
         return (Entry(name: text, isDeflated: method == 8, range: range, size: size, crc32: crc), name)
     }
 
-    /// The extra field with those of stored size, size and offset that do not fit 32 bits.
+    /// Reads the zip64 extra field, which holds those of stored size, size and offset that do not
+    /// fit in 32 bits.
     private static func readZip64(_ extra: ArraySlice<UInt8>, _ start: Int, _ fields: inout [Int]) throws(FormatError) {
         var reader = ByteReader(extra, origin: start)
         while reader.remaining >= 4 {
@@ -149,7 +156,8 @@ struct ZipArchive {
         }
     }
 
-    /// Where an entry's bytes begin: behind its own header, which must tell the same name.
+    /// Returns the offset of an entry's bytes in the archive, after its local header, which must
+    /// have the same name.
     private func dataOffset(
         _ offset: Int, _ name: [UInt8], _ text: String, before limit: Int
     ) throws(FormatError) -> Int {
@@ -165,7 +173,7 @@ struct ZipArchive {
         return data
     }
 
-    /// Entries that share bytes are how small files become endless ones.
+    /// Refuses entries that share bytes, because sharing lets a small archive expand without limit.
     private func checkDisjoint() throws(ExchangeError) {
         var end = 0
         for entry in entries.sorted(by: { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }) {

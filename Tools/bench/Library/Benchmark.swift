@@ -1,19 +1,26 @@
 package import Checkpointing
 internal import Foundation
 
-/// `ckpt bench`: a training loop without checkpoints, the same with them, and restores of what it left.
+/// The `ckpt bench` run: a training loop without checkpoints, the same loop with checkpoints, and
+/// restores of the last one.
 package struct Benchmark {
     private let settings: Settings
 
-    /// - Parameter settings: without a `mistake`.
+    /// Creates a benchmark.
+    ///
+    /// - Parameter settings: settings whose `mistake` is nil.
     package init(_ settings: Settings) {
         precondition(settings.mistake == nil)
         self.settings = settings
     }
 
-    /// Runs it: makes the store, and removes it unless told to keep it.
-    /// - Parameter progress: told what begins.
-    /// - Throws: code `misuse` if the store's directory is in use or a workload is wrong; what the engine throws.
+    /// Runs the benchmark. Creates the store, and removes it at the end unless the settings keep
+    /// it.
+    ///
+    /// - Parameter progress: called with the name of each phase when it begins.
+    /// - Returns: the report.
+    /// - Throws: `CheckpointError` with code `misuse` if the store's directory is in use or a
+    ///   workload is wrong; otherwise the engine's errors.
     package func run(progress: (String) -> Void = { _ in }) throws(CheckpointError) -> BenchmarkReport {
         try requireNewStore()
         defer { if !settings.keepsStore { removeStore() } }
@@ -32,7 +39,7 @@ package struct Benchmark {
     }
 
     private func removeStore() {
-        // What cannot be removed is left for the person who named the directory.
+        // Errors are ignored: the user named the directory, and can remove the rest.
         try? FileManager.default.removeItem(atPath: settings.store)
     }
 
@@ -79,7 +86,8 @@ package struct Benchmark {
         }
     }
 
-    /// Called before and after the engine's phase: what drifts on the machine shows in the spread.
+    /// Measures the reference writers. It is called before and after the engine's phase, so that a
+    /// drift of the machine shows in the spread.
     private func measure(_ writers: [ReferenceWriter], _ progress: (String) -> Void) throws(CheckpointError) {
         if !writers.isEmpty { progress("writing without an engine") }
         for writer in writers { try writer.measure(3) }

@@ -2,13 +2,13 @@ package import CheckpointFormat
 internal import Checkpointing
 internal import Foundation
 
-/// What was measured. Keys and units of `json` are those of Formats/cli-json.md.
+/// Results of a benchmark. Formats/cli-json.md defines the keys and units of `json`.
 package struct BenchmarkReport {
-    /// The figures of the contract, the rest, and the configuration.
+    /// The figures of the contract, further figures, and the configuration.
     package let json: JSONValue
-    /// Lines of a table: what, median or single figure, min, max, number of samples.
+    /// Rows of a table: name, median or single figure, minimum, maximum, number of samples.
     package let rows: [[String]]
-    /// Whether every restore gave back every bit.
+    /// True if every restore reproduced every bit.
     package let isBitExact: Bool
 
     init(
@@ -69,7 +69,7 @@ package struct BenchmarkReport {
         ]
     }
 
-    /// Figures of a debug build say nothing about the engine.
+    /// Build configuration. Figures of a debug build say nothing about the engine.
     package static var build: String {
         #if DEBUG
             "debug"
@@ -79,7 +79,7 @@ package struct BenchmarkReport {
     }
 }
 
-/// Figures as JSON and as rows of a table at once.
+/// Figures, collected both as JSON and as rows of a table.
 private struct FigureList {
     var members: [JSONValue.Member] = []
     var rows: [[String]] = []
@@ -98,6 +98,6 @@ private struct FigureList {
         rows.append([name, text, "", "", ""])
     }
 
-    /// Counts as they are, measures with four significant digits.
+    /// Formats counts exactly, and measurements with four significant digits.
     private func text(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? String(format: "%.4g", value) }
 }

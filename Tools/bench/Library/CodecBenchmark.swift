@@ -4,13 +4,14 @@ internal import CheckpointIO
 internal import Checkpointing
 internal import SystemPackage
 
-/// What `ckpt bench codec` measures: one file, cut into blocks as a save cuts tensors, encoded and decoded by some threads.
+/// Settings of `ckpt bench codec`, which cuts one file into blocks as a save cuts tensors, and
+/// encodes and decodes them on several threads.
 package struct CodecSettings: Sendable {
     package var file = ""
-    /// Of the elements in the file; nil: bytes of unknown kind.
+    /// Type of the elements in the file; nil means bytes of unknown type.
     package var type: ElementType?
     package var compression = Compression.balanced
-    /// A file of the same length that the blocks are stored as deltas of; only with `fast`, `balanced` and `max`.
+    /// Base file of the same length for delta encoding; only with `fast`, `balanced` and `max`.
     package var base: String?
     package var threads = 1
     package var blockBytes = Limits.chunkBytesDefault
@@ -18,7 +19,7 @@ package struct CodecSettings: Sendable {
 
     package init() {}
 
-    /// What is wrong with them, or nil.
+    /// The first invalid setting as an error message; nil if all are valid.
     package var mistake: String? {
         if base != nil, compression.planeEffort == nil { return "--base needs --level fast, balanced or max" }
         if !(1...256).contains(threads) { return "--threads is from 1 to 256" }
@@ -29,7 +30,7 @@ package struct CodecSettings: Sendable {
 }
 
 extension Compression {
-    /// Of the levels that split elements into planes.
+    /// Effort of the levels that split elements into planes; nil for other levels.
     package var planeEffort: PlaneEffort? {
         switch self {
         case .fast: .fast
@@ -40,18 +41,27 @@ extension Compression {
     }
 }
 
-/// The blocks of a file, in memory that is allocated before anything is measured.
+/// Benchmark of a codec on the blocks of a file, in memory that is allocated before measuring.
 package final class CodecBenchmark {
     private let settings: CodecSettings
     private let blocks: CodecBlocks
     private let team: Team
 
+    /// Reads the files, and allocates all memory and threads.
+    ///
+    /// - Parameter settings: settings whose `mistake` is nil.
+    /// - Throws: `CheckpointError` if a file cannot be read or memory is refused; `ThreadError` if
+    ///   a thread is refused.
     package init(_ settings: CodecSettings) throws {
         self.settings = settings
         blocks = try CodecBlocks(settings)
         team = try Team(count: settings.threads)
     }
 
+    /// Encodes and decodes every block in each round.
+    ///
+    /// - Returns: the report.
+    /// - Throws: `CheckpointError` if encoded blocks cannot be decoded.
     package func run() throws -> CodecReport {
         let first = pass { blocks, index in blocks.encode(index) }
         let compress = (0..<settings.rounds).map { _ in pass { blocks, index in blocks.encode(index) } }
@@ -62,7 +72,9 @@ package final class CodecBenchmark {
             decompress: Spread(decompress.dropFirst().map(speed)))
     }
 
-    /// Does something with every block, on all threads; the seconds it took.
+    /// Processes every block on all threads.
+    ///
+    /// - Returns: elapsed time in seconds.
     private func pass(_ body: @escaping @Sendable (CodecBlocks, Int) -> Void) -> Double {
         let (blocks, threads) = (blocks, settings.threads)
         let start = ContinuousClock.now

@@ -4,7 +4,8 @@ internal import CheckpointIO
 internal import Checkpointing
 internal import SystemPackage
 
-/// The blocks of a file with room for what they are encoded to. Each block is one thread's at a time.
+/// The blocks of a file, with memory for their encoded form. Only one thread at a time processes a
+/// block.
 final class CodecBlocks: Sendable {
     private struct Results {
         /// Stored bytes of each block; a block that is not worth encoding is stored raw.
@@ -95,7 +96,7 @@ final class CodecBlocks: Sendable {
         }
     }
 
-    /// What block `index` is stored as, or nil if raw.
+    /// Returns the encoded form of a block; nil if the block is stored raw.
     private func stored(_ index: Int) -> MemoryRegion? {
         let bytes = results.withLock { $0.stored[index] }
         return bytes == range(index).count ? nil : encoded.region[index * room..<index * room + bytes]
@@ -105,13 +106,16 @@ final class CodecBlocks: Sendable {
 
     var storedBytes: Int { results.withLock { $0.stored.reduce(0, +) } }
 
-    /// Whether every block came back as it was, the last time.
+    /// Returns whether every block was decoded exactly in the last round.
+    ///
+    /// - Throws: `CheckpointError` if a block could not be decoded.
     func isExact() throws -> Bool {
         if let fault = results.withLock({ $0.fault }) { throw CheckpointError(.damaged, "what was encoded does not decode: \(fault)") }
         return raw.region.hash128 == decoded.region.hash128
     }
 
-    /// How often each plane was stored in each mode, and in how many bytes; of blocks that were not stored raw.
+    /// Returns statistics of each plane: the frequency of each mode and the stored bytes, over the
+    /// blocks that are not stored raw.
     func planes() throws -> [PlaneTally] {
         var tallies: [PlaneTally] = []
         guard settings.compression.planeEffort != nil else { return [] }
@@ -128,7 +132,7 @@ final class CodecBlocks: Sendable {
     }
 }
 
-/// How one plane was stored, over all sub-blocks.
+/// Statistics of one plane over all sub-blocks.
 struct PlaneTally {
     private var modes: [String: Int] = [:]
     private var layouts: [String: Int] = [:]
@@ -139,7 +143,7 @@ struct PlaneTally {
         let transform = header.transform
         modes["\(row.mode)", default: 0] += 1
         layouts["\(transform.width)-byte\(rotation(transform))\(residual(transform))", default: 0] += 1
-        // What is stored of columns and rows stands for no bytes of its own.
+        // The stored columns and rows represent no raw bytes.
         rawBytes += plane < transform.width ? header.rawBytes / transform.width : 0
         storedBytes += row.storedBytes
     }
@@ -152,7 +156,7 @@ struct PlaneTally {
         transform.residual == .none ? "" : ", \(transform.residual)"
     }
 
-    /// Most frequent first.
+    /// Modes with their counts, the most frequent first.
     var summary: String { Self.listed(modes) }
     var layout: String { Self.listed(layouts) }
 

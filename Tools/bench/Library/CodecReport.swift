@@ -2,12 +2,12 @@ package import CheckpointFormat
 internal import Checkpointing
 internal import Foundation
 
-/// What was measured of a codec; keys and units are those of Formats/cli-json.md.
+/// Results of a codec benchmark. Formats/cli-json.md defines the keys and units of `json`.
 package struct CodecReport {
     package let json: JSONValue
-    /// Lines of a table: what, median or single figure, min, max, number of samples.
+    /// Rows of a table: name, median or single figure, minimum, maximum, number of samples.
     package let rows: [[String]]
-    /// One line for each plane.
+    /// Rows of a second table, one for each plane.
     package let planes: [[String]]
     package let isExact: Bool
 

@@ -1,6 +1,6 @@
 internal import Checkpointing
 
-/// What the samples come to: definitions as in Formats/cli-json.md.
+/// Figures computed from the samples. Formats/cli-json.md defines them.
 struct Figures {
     let submit: Spread
     let stall: Spread
@@ -16,7 +16,12 @@ struct Figures {
     let recoveryAge: Spread
     let isSlowestFirst: Bool
 
-    /// - Parameter bytes: of one checkpoint.
+    /// Computes all figures.
+    ///
+    /// - Parameters:
+    ///   - plain: samples of the loop without checkpoints.
+    ///   - engine: samples of the loop with checkpoints.
+    ///   - bytes: logical size of one checkpoint in bytes.
     init(plain: PlainPhase, engine: EngineSamples, bytes: Int) {
         let saves = engine.saves
         let gigabytes = Double(bytes) / 1e9
@@ -37,8 +42,8 @@ struct Figures {
         isSlowestFirst = slowest?.step == saves.first?.step
     }
 
-    /// How much work a failure just before each commit would have lost: all since the save before was asked for, or since the
-    /// beginning.
+    /// Returns the amount of work, in seconds, that a failure just before each commit would have
+    /// lost: the work since the previous save was requested, or since the beginning.
     private static func recoveryAges(_ saves: [SaveRecord]) -> [Double] {
         var previous = 0.0
         return saves.compactMap { save in

@@ -1,11 +1,12 @@
 internal import Checkpointing
 
-/// The loop without checkpoints: what all else is compared with.
+/// The training loop without checkpoints: the baseline of all comparisons.
 struct PlainPhase {
     /// Durations of the measured steps, in seconds.
     private(set) var steps: [Double] = []
 
-    /// Enough for a median, and no more than a person has patience for.
+    /// Returns the number of measured steps: enough for a median, but few enough for an interactive
+    /// run.
     static func stepCount(of settings: Settings) -> Int { min(max(settings.steps, 7), 20) }
 
     init(_ trainer: Trainer, _ settings: Settings) {
@@ -26,19 +27,20 @@ struct PlainPhase {
     var median: Double { Spread(steps).median }
 }
 
-/// What the loop with saves was seen to do.
+/// Samples of the training loop with saves.
 struct EngineSamples {
     /// Durations of the measured steps, in seconds.
     var steps: [Double] = []
-    /// Those that were not skipped.
+    /// Saves that were not skipped.
     var saves: [SaveRecord] = []
-    /// From the first measured step until the last save was committed and the workers had stopped, in seconds.
+    /// Time in seconds from the first measured step until the last save was committed and the
+    /// workers had stopped.
     var wholeTime = 0.0
     var skippedCount = 0
     var arenaHighWaterBytes = 0
 }
 
-/// The same loop with saves.
+/// The training loop with saves.
 struct EnginePhase {
     private var samples = EngineSamples()
     private let trainer: Trainer
@@ -47,7 +49,7 @@ struct EnginePhase {
     private let listener = SaveListener()
     private var began = ContinuousClock.now
 
-    /// Makes store and checkpointer.
+    /// Creates the store and the checkpointer.
     init(_ trainer: Trainer, _ settings: Settings) throws(CheckpointError) {
         (self.trainer, self.settings) = (trainer, settings)
         var options = settings.options
@@ -56,7 +58,9 @@ struct EnginePhase {
         checkpointer = try Checkpointer(store: store, state: trainer.state, options: options)
     }
 
-    /// Runs warm-up and loop, and waits for the last save.
+    /// Runs the warm-up and the loop, and waits for the last save.
+    ///
+    /// - Returns: the samples.
     /// - Throws: the first failure of a save.
     mutating func run() throws(CheckpointError) -> EngineSamples {
         for _ in 0..<settings.warmup {
@@ -66,7 +70,7 @@ struct EnginePhase {
         began = .now
         for step in 1...settings.steps { try run(step) }
         do { try checkpointer.close() } catch {
-            // Told when it happened.
+            // A skipped save was counted when it was skipped.
             if error.code != .skipped { throw error }
         }
         samples.wholeTime = (ContinuousClock.now - began).seconds
@@ -77,7 +81,8 @@ struct EnginePhase {
         return samples
     }
 
-    /// The state that is saved is the one that the step begins with, so that all of a save's stall falls into its own step.
+    /// Runs a step. The save is requested at the beginning of the step, so that all of its stall
+    /// falls into this step.
     private mutating func run(_ step: Int) throws(CheckpointError) {
         let before = checkpointer.stall
         let called = ContinuousClock.now
@@ -95,7 +100,9 @@ struct EnginePhase {
                 backpressure: (after.backpressure - before.backpressure).seconds, stepTime: stepTime))
     }
 
-    /// - Returns: seconds in `save`, but for waiting for an earlier one; nil if the save was skipped.
+    /// Requests a save.
+    ///
+    /// - Returns: time in seconds in `save`, excluding backpressure; nil if the save was skipped.
     private mutating func save(_ step: Int) throws(CheckpointError) -> Double? {
         let waitedBefore = checkpointer.stall.backpressure
         let called = ContinuousClock.now

@@ -1,32 +1,38 @@
 internal import CheckpointIO
 internal import Foundation
 
-/// Memory of this process that is resident, in bytes (proc(5), /proc/PID/status).
+/// Resident memory of this process in bytes (proc(5), /proc/PID/status).
 enum ProcessMemory {
     static var resident: Int { figure("VmRSS") }
 
     private static func figure(_ name: String) -> Int {
-        // No figure is better than no benchmark.
+        // A missing figure is reported as 0, which is better than no benchmark.
         guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return 0 }
         return ProcessStatus.bytes(of: name, in: status) ?? 0
     }
 
-    /// Sets the high-water mark back to what is resident now; false where the kernel refuses.
+    /// Resets the high-water mark to the memory that is resident now.
+    ///
+    /// - Returns: false if the kernel refuses.
     fileprivate static func resetPeak() -> Bool {
         guard let file = FileHandle(forWritingAtPath: "/proc/self/clear_refs") else { return false }
-        // Told by the result.
+        // The result reports the failure.
         return (try? file.write(contentsOf: Data("5".utf8))) != nil
     }
 
     fileprivate static var peak: Int { figure("VmHWM") }
 }
 
-/// The most memory that is resident between `init` and `stop`.
+/// Peak of the resident memory between `init` and `stop`.
 final class PeakMemory: Sendable {
     private let sampled = Monitor((peak: 0, isOver: false))
     private let sampler: WorkerThread?
 
-    /// - Parameter usesMark: the kernel's high-water mark, if it lets it be set back; else memory is looked at every 5 ms.
+    /// Starts measuring.
+    ///
+    /// - Parameter usesMark: whether to use the kernel's high-water mark, if the kernel allows
+    ///   resetting it; otherwise a thread samples the memory every 5 ms.
+    /// - Throws: `ThreadError` if the sampling thread cannot be created.
     init(usesMark: Bool = true) throws {
         let isReset = usesMark && ProcessMemory.resetPeak()
         let sampled = sampled
@@ -40,7 +46,8 @@ final class PeakMemory: Sendable {
         }
     }
 
-    /// Ends it. Call it once.
+    /// Stops measuring. Call it once.
+    ///
     /// - Returns: the peak in bytes.
     func stop() -> Int {
         guard let sampler else { return ProcessMemory.peak }
@@ -50,8 +57,14 @@ final class PeakMemory: Sendable {
     }
 }
 
-/// Lines such as `VmRSS:     1204 kB`.
+/// Parser of lines such as `VmRSS:     1204 kB`.
 package enum ProcessStatus {
+    /// Finds a figure in the text of /proc/PID/status.
+    ///
+    /// - Parameters:
+    ///   - name: name of the line, such as "VmRSS".
+    ///   - status: the text.
+    /// - Returns: the figure in bytes; nil if the line is missing or is not a number of kB.
     package static func bytes(of name: String, in status: String) -> Int? {
         for line in status.split(separator: "\n") where line.hasPrefix(name + ":") {
             let words = line.dropFirst(name.count + 1).split(whereSeparator: \.isWhitespace)

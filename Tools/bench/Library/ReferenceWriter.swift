@@ -5,25 +5,31 @@ internal import CheckpointIO
 internal import Foundation
 internal import SystemPackage
 
-/// The ceiling that the engine is compared with: the state's bytes in one file, as quickly as two threads in C manage.
+/// The upper bound that the engine is compared with: it writes the state's bytes to one file, as
+/// fast as two threads in C can.
 final class ReferenceWriter {
-    /// How the bytes get to the disk.
+    /// Path of the bytes to the disk.
     enum Variant: String, CaseIterable {
-        /// By way of a ring of buffers on huge pages, which a second thread copies into.
+        /// Through a ring of buffers on huge pages, which a second thread fills by copying.
         case copied
-        /// From where they are.
+        /// Directly from the state's memory.
         case straight
     }
 
     private let memory: MemoryRegion
     private let path: String
-    /// Whether it writes over one and the same file instead of into fresh ones.
+    /// True if it overwrites one file instead of creating new ones.
     let overwrites: Bool
     private let ring: WriterRing
     private var speeds: [Variant: [Double]] = [:]
 
+    /// Creates a writer.
+    ///
     /// - Parameters:
-    ///   - path: of a file that does not exist; it is gone after every `measure`.
+    ///   - memory: the bytes to write.
+    ///   - path: a path that does not exist; the file there is removed after every `measure`.
+    ///   - overwrites: whether to overwrite one file instead of creating new ones.
+    /// - Throws: `CheckpointError` if the path exists, or the buffers cannot be allocated.
     init(_ memory: MemoryRegion, path: String, overwrites: Bool) throws(CheckpointError) {
         guard !FileManager.default.fileExists(atPath: path) else {
             throw CheckpointError(.misuse, "\(path), where the reference writer would write, exists", remedy: "Remove it", path: path)
@@ -32,9 +38,12 @@ final class ReferenceWriter {
         ring = try WriterRing()
     }
 
-    /// Measures every variant `count` times, in turn.
+    /// Measures every variant, alternating between them.
+    ///
+    /// - Parameter count: number of measurements per variant.
+    /// - Throws: `CheckpointError` if writing fails.
     func measure(_ count: Int) throws(CheckpointError) {
-        // A file that is not there any more needs no removing.
+        // Errors are ignored: the file may have been removed already.
         defer { try? FileManager.default.removeItem(atPath: path) }
         if overwrites { _ = try write(.straight) }
         for _ in 0..<count {
@@ -45,7 +54,9 @@ final class ReferenceWriter {
         }
     }
 
-    /// - Returns: GB/s.
+    /// Writes the bytes once.
+    ///
+    /// - Returns: speed in GB/s.
     private func write(_ variant: Variant) throws(CheckpointError) -> Double {
         let isCopied = variant == .copied
         do {
@@ -55,7 +66,7 @@ final class ReferenceWriter {
         }
     }
 
-    /// Speeds of the better variant, in GB/s.
+    /// The faster variant and its speeds in GB/s.
     var best: (variant: Variant, spread: Spread) {
         let all = Variant.allCases.map { ($0, Spread(speeds[$0] ?? [])) }
         return all.max { $0.1.median < $1.1.median } ?? all[0]

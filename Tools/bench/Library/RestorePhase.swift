@@ -4,22 +4,29 @@ internal import Checkpointing
 internal import Foundation
 internal import SystemPackage
 
-/// Restores the last checkpoint, timed, and compares it with the state it was made from.
+/// Timed restores of the last checkpoint, which are compared with the state that was saved.
 struct RestorePhase {
-    /// Seconds from opening the store until every tensor was in place: from the disk, and from the page cache.
+    /// Times in seconds from opening the store until every tensor was restored: `cold` from the
+    /// disk, `warm` from the page cache.
     private(set) var cold: [Double] = []
     private(set) var warm: [Double] = []
-    /// Seconds from opening the store until one tensor was in place.
+    /// Times in seconds from opening the store until one tensor was restored.
     private(set) var oneTensor: [Double] = []
     private(set) var isBitExact = true
-    /// The one tensor.
+    /// The tensor of `oneTensor`.
     let sample: TensorSpecification
 
     private let state: TrainingState
     private let settings: Settings
     private let step: Int
 
-    /// - Parameter step: the checkpoint to restore, whose state `state` is.
+    /// Runs all restores.
+    ///
+    /// - Parameters:
+    ///   - state: the state as it was at `step`; it is restored into.
+    ///   - step: step of the checkpoint to restore.
+    ///   - settings: settings of the benchmark.
+    /// - Throws: the engine's errors, or those of dropping the page cache.
     init(_ state: TrainingState, step: Int, _ settings: Settings) throws {
         (self.state, self.step, self.settings) = (state, step, settings)
         sample = Self.typical(state.tensors.map(\.specification))
@@ -33,7 +40,8 @@ struct RestorePhase {
         isBitExact = isBitExact && state.hashes == hashes
     }
 
-    /// A matrix as one would look at: the smallest tensor of a MiB or more, else the largest.
+    /// Returns a typical matrix to look at: the smallest tensor of at least 1 MiB, or the largest
+    /// if all are smaller.
     private static func typical(_ tensors: [TensorSpecification]) -> TensorSpecification {
         let sizes = { (a: TensorSpecification, b: TensorSpecification) in a.byteCount < b.byteCount }
         return tensors.filter { $0.byteCount >= 1 << 20 }.min(by: sizes) ?? tensors.max(by: sizes) ?? tensors[0]
@@ -59,14 +67,16 @@ struct RestorePhase {
             .step(step), into: state, matching: NamePattern(sample.name), threads: settings.workers)
     }
 
-    /// Drops the store's files from the page cache. A machine below this one may still hold them.
+    /// Drops the store's files from the page cache. If this is a virtual machine, its host may
+    /// still cache them.
     private func evict() throws {
         let root = URL(fileURLWithPath: settings.store, isDirectory: true)
         let names = FileManager.default.enumerator(at: root, includingPropertiesForKeys: [.isRegularFileKey])
         for case let file as URL in names ?? .init() where try file.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true {
             let descriptor = try FileDescriptor.open(FilePath(file.path), .readOnly)
             try descriptor.closeAfter {
-                // Advice: what the kernel cannot drop stays, and the figure is that of a warm restore.
+                // This is only advice: pages that the kernel cannot drop stay cached, and the
+                // figure is then that of a warm restore.
                 _ = posix_fadvise(descriptor.rawValue, 0, 0, POSIX_FADV_DONTNEED)
             }
         }

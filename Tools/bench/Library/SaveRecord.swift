@@ -2,18 +2,18 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import Checkpointing
 
-/// What one save cost the loop, and how it went. Times in seconds.
+/// Cost of one save to the loop, and its outcome. Times are in seconds.
 struct SaveRecord: Sendable {
     let step: Int
-    /// When it was asked for, since the beginning of the phase.
+    /// Time of the request, since the beginning of the phase.
     let called: Double
-    /// In `save`, but for waiting for an earlier one.
+    /// Time in `save`, excluding backpressure.
     let submit: Double
     let fence: Double
     let backpressure: Double
-    /// The whole step that the save was asked for in.
+    /// Duration of the complete step that requested the save.
     let stepTime: Double
-    /// What the engine told of it when it was committed.
+    /// The engine's report at the commit; nil if the save was not committed.
     var report: SaveReport?
 
     var committed: Double? { report?.timeToCommitted.seconds }
@@ -33,7 +33,7 @@ struct SaveRecord: Sendable {
     private func seconds(_ duration: Duration?) -> JSONValue { duration.map { .number($0.seconds) } ?? .null }
 }
 
-/// Hears what the engine tells on its own threads.
+/// Listener for the engine's events, which arrive on the engine's threads.
 final class SaveListener: Sendable {
     private struct Heard {
         var reports: [Int: SaveReport] = [:]
@@ -45,13 +45,13 @@ final class SaveListener: Sendable {
     func hear(_ event: CheckpointEvent) {
         switch event {
         case .committed(let report): heard.withLock { $0.reports[report.step] = report }
-        // A skipped save is what was asked for.
+        // Skipping is not a failure: the backpressure policy asks for it.
         case .failed(_, let error) where error.code != .skipped: heard.withLock { $0.failure = $0.failure ?? error }
         default: break
         }
     }
 
     var reports: [Int: SaveReport] { heard.withLock { $0.reports } }
-    /// The first failure.
+    /// The first failure; nil if no save failed.
     var failure: CheckpointError? { heard.withLock { $0.failure } }
 }

@@ -2,15 +2,16 @@ internal import CheckpointFormat
 package import Checkpointing
 internal import Logging
 
-/// What is measured, and with what engine: the command line of `ckpt bench`, checked.
+/// Workload and engine options of a benchmark: the checked command line of `ckpt bench`.
 package struct Settings: Sendable {
-    /// When the state may change while a save is in flight.
+    /// Protection of the state against changes while a save is in flight.
     package enum Capture: String, CaseIterable, Sendable {
-        /// The trainer waits until what it changes has been captured.
+        /// The trainer waits until the tensors that it changes have been captured.
         case fenced
-        /// As `fenced`, and changes without a permit are looked for.
+        /// As `fenced`; in addition, changes without a permit are detected.
         case checked
-        /// The trainer waits for nothing: its writes are held where they come too early.
+        /// The trainer does not wait for captures: page protection holds writes that come too
+        /// early.
         case guarded
 
         fileprivate var option: CheckpointerOptions.Capture {
@@ -22,19 +23,19 @@ package struct Settings: Sendable {
         }
     }
 
-    /// Directory of the store; made, and removed at the end unless `keepsStore`.
+    /// Directory of the store. It is created, and removed at the end unless `keepsStore`.
     package var store = ""
     package var keepsStore = false
     package var state = StateSource.synthetic(.gpt2)
-    /// Bytes of a synthetic state, in proportion to its full size.
+    /// Size of a synthetic state relative to its full size.
     package var scale = 1.0
-    /// Measured steps.
+    /// Number of measured steps.
     package var steps = 20
-    /// A save is asked for at every step that this divides.
+    /// Interval of saves in steps.
     package var every = 1
-    /// Steps before each measured phase, without saves.
+    /// Number of steps before each measured phase, without saves.
     package var warmup = 2
-    /// Duration of forward and backward without checkpoints, in seconds.
+    /// Duration of the forward and backward pass without checkpoints, in seconds.
     package var computeSeconds = 1.0
     package var computeThreads = 2
     package var capture = Capture.fenced
@@ -43,7 +44,7 @@ package struct Settings: Sendable {
     package var hasPriority = true
     /// File for a trace of the measured phase (Formats/trace.md).
     package var trace: String?
-    /// Measures the reference writer, too: into fresh files, and over an old one.
+    /// True if the reference writer is measured too: into new files, and over an existing file.
     package var measuresWriter = false
     package var measuresRecycledWriter = false
     package var compression = Compression.none
@@ -57,7 +58,7 @@ package struct Settings: Sendable {
 
     package init() {}
 
-    /// What is wrong with the settings, or nil.
+    /// The first invalid setting as an error message; nil if all are valid.
     package var mistake: String? {
         let bounds: [(name: String, value: Int, range: ClosedRange<Int>)] = [
             ("--steps", steps, 1...1_000_000), ("--every", every, 1...max(steps, 1)), ("--warmup", warmup, 0...1000),
@@ -86,12 +87,12 @@ package struct Settings: Sendable {
         options.deduplicates = deduplicates
         options.mechanisms = mechanisms
         options.tracePath = trace
-        // Standard output is for the report.
+        // Standard output is reserved for the report.
         options.logger.logLevel = .warning
         return options
     }
 
-    /// All of it, for the report.
+    /// All settings, for the report.
     var json: [JSONValue.Member] {
         [
             .init("state", .string(state.description)), .init("scale", .number(scale)), .init("steps", .count(steps)),
@@ -111,7 +112,7 @@ package struct Settings: Sendable {
 }
 
 extension CheckpointerOptions.Backpressure {
-    /// As the command line has it.
+    /// The name used on the command line.
     package var name: String {
         switch self {
         case .block: "block"
@@ -121,13 +122,15 @@ extension CheckpointerOptions.Backpressure {
     }
 }
 
-/// Where the state to save comes from.
+/// Source of the state to save.
 package enum StateSource: Sendable, Hashable, CustomStringConvertible {
     case synthetic(SyntheticState)
     /// A JSON file that names raw tensors.
     case workload(path: String)
 
-    /// The name of a synthetic state, else a path.
+    /// Parses the command line's value.
+    ///
+    /// - Parameter text: the name of a synthetic state, or a path.
     package init(_ text: String) { self = SyntheticState(rawValue: text).map { .synthetic($0) } ?? .workload(path: text) }
 
     package var description: String {

@@ -1,6 +1,6 @@
 internal import CheckpointFormat
 
-/// Where samples lie. Of no samples, all figures are 0.
+/// Median and range of samples. All figures are 0 if there are no samples.
 package struct Spread: Sendable, Equatable {
     package let median: Double
     package let min: Double
@@ -8,6 +8,9 @@ package struct Spread: Sendable, Equatable {
     /// Number of samples.
     package let n: Int
 
+    /// Computes median and range.
+    ///
+    /// - Parameter samples: the samples, in any order.
     package init(_ samples: [Double]) {
         let sorted = samples.sorted()
         median = Self.median(sorted)
@@ -16,13 +19,19 @@ package struct Spread: Sendable, Equatable {
         n = sorted.count
     }
 
-    /// The middle sample, or the mean of the middle two.
+    /// Returns the middle sample, or the mean of the two middle samples.
     private static func median(_ sorted: [Double]) -> Double {
         guard !sorted.isEmpty else { return 0 }
         return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
     }
 
-    /// The smallest sample that at least `fraction` of the samples do not exceed (nearest rank); 0 of no samples.
+    /// Returns the nearest-rank percentile: the smallest sample that at least a fraction of the
+    /// samples do not exceed.
+    ///
+    /// - Parameters:
+    ///   - fraction: the fraction, from 0 to 1.
+    ///   - samples: the samples, in any order.
+    /// - Returns: one of the samples; 0 if there are none.
     package static func percentile(_ fraction: Double, of samples: [Double]) -> Double {
         precondition((0...1).contains(fraction))
         guard !samples.isEmpty else { return 0 }

@@ -1,38 +1,42 @@
 package import CheckpointFormat
 
-/// One tensor of a state to be made.
+/// Description of a tensor to create.
 package struct TensorSpecification: Sendable, Equatable {
-    /// What its numbers are like.
+    /// Distribution of the tensor's values.
     package enum Values: Sendable { case weights, means, squares }
 
     package var name: String
     package var type: ElementType
     package var shape: [Int]
     package var role: TensorRole
-    /// Name of the group that is changed together.
+    /// Name of the group that is mutated together.
     package var group: String
-    /// Where the group comes in the update: groups of one block change one after the other.
+    /// Position of the group in the update: groups of one block change one after the other.
     package var block = 0
     package var values = Values.weights
-    /// Whether the update leaves it as it is.
+    /// True if the update does not change the tensor.
     package var isFrozen = false
 
     package var byteCount: Int { TensorShape.byteCount(shape, type) ?? 0 }
 }
 
-/// States like those of real training runs, all values made up.
+/// States like those of real training runs, with random values.
 package enum SyntheticState: String, Sendable, CaseIterable {
     /// GPT-2 with 124M parameters in f32 and AdamW's two moments: 444 tensors, 1.49 GB.
     case gpt2
-    /// The same model with 9 blocks: weights in bf16 with master copies and moments in f32: 448 tensors, 1.44 GB.
+    /// The same model with 9 blocks, weights in bf16, and master copies and moments in f32: 448
+    /// tensors, 1.44 GB.
     case bf16
     /// 20,000 tensors of 1 to 64 KB, 0.65 GB.
     case small
-    /// A base in bf16 that is frozen, and adapters with moments that are trained: 1.5 GB, of which 28 MB, 1.9 %, change.
+    /// A frozen base in bf16, and trained adapters with moments: 1.5 GB, and 28 MB (1.9 %) of it
+    /// change.
     case lora
 
-    /// The tensors, in the order in which a trainer would describe them.
-    /// - Parameter scale: the bytes wanted, in proportion to the full size; over 0 and at most 1.
+    /// Returns the tensors in the order in which a trainer would describe them.
+    ///
+    /// - Parameter scale: size relative to the full size; above 0 and at most 1.
+    /// - Returns: descriptions of the tensors.
     package func tensors(scale: Double) -> [TensorSpecification] {
         let width = { (full: Int) in max(Int((Double(full) * scale.squareRoot()).rounded()), 1) }
         switch self {
@@ -49,7 +53,7 @@ package enum SyntheticState: String, Sendable, CaseIterable {
         var block: String
     }
 
-    /// The parameters of GPT-2 with their usual names; the head shares `wte`.
+    /// Returns the parameters of GPT-2 with their usual names. The output head shares `wte`.
     private static func gpt2(blocks: Int, _ width: (Int) -> Int) -> [Parameter] {
         let (vocabulary, context, model) = (width(50_257), width(1024), width(768))
         var parameters = [
@@ -77,7 +81,8 @@ package enum SyntheticState: String, Sendable, CaseIterable {
         return parameters
     }
 
-    /// Parameters with what mixed or full precision training by AdamW keeps for each; a group for each block and kind.
+    /// Returns parameters with the optimizer tensors that mixed or full precision training by AdamW
+    /// keeps for each. Each block and kind has a group.
     private static func adamW(_ parameters: [Parameter], weights: ElementType) -> [TensorSpecification] {
         var kinds: [(prefix: String, type: ElementType, role: TensorRole, values: TensorSpecification.Values)] = [
             ("model", weights, .parameter, .weights), ("optimizer.m", .f32, .optimizer, .means),
@@ -95,18 +100,20 @@ package enum SyntheticState: String, Sendable, CaseIterable {
         }
     }
 
-    /// 200 tensors a layer, of all sizes alike.
+    /// Returns 200 tensors per layer, with evenly distributed sizes.
     private static func small(count: Int) -> [TensorSpecification] {
         (0..<count).map { index in
             let layer = "layers.\(index / 200)"
-            // Multiples of the golden section of the range: even a few of them are spread evenly over it.
+            // Multiples of the golden section of the range: even a few of them are evenly
+            // distributed.
             return TensorSpecification(
                 name: "\(layer).weight.\(index % 200)", type: .f32, shape: [250 + index &* 9734 % 15_751], role: .parameter,
                 group: layer)
         }
     }
 
-    /// A transformer of 24 blocks with low-rank adapters of rank 8 beside the four projections of attention.
+    /// Returns a transformer of 24 blocks, with low-rank adapters of rank 8 for the four
+    /// projections of attention.
     private static func lora(_ width: (Int) -> Int) -> [TensorSpecification] {
         let (vocabulary, model, rank) = (width(32_000), width(1536), width(8))
         func base(_ name: String, _ shape: [Int]) -> TensorSpecification {

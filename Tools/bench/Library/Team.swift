@@ -1,10 +1,11 @@
 internal import CheckpointIO
 
-/// The trainer's threads: the calling one and helpers, all doing one thing at a time, as a pool of OpenMP does.
+/// The trainer's threads: the calling thread and helpers, which all execute one closure at a time,
+/// like an OpenMP thread pool.
 final class Team: Sendable {
     private struct Work {
         var body: (@Sendable (Int) -> Void)?
-        /// Numbers the bodies, so that no helper does one twice.
+        /// Number of the current closure, so that no helper runs one twice.
         var round = 0
         var running = 0
         var isOver = false
@@ -28,7 +29,9 @@ final class Team: Sendable {
         for helper in helpers { helper.join() }
     }
 
-    /// Calls `body` on every thread, with the thread's number, and returns when all have.
+    /// Calls `body` on every thread, and returns when all calls have returned.
+    ///
+    /// - Parameter body: called with the thread's number, from 0.
     func run(_ body: @escaping @Sendable (Int) -> Void) {
         work.withLock { work in
             work.body = body

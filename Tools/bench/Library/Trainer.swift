@@ -2,9 +2,10 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 
-/// The simulated training loop: arithmetic that keeps every thread's core busy, then an update of every element.
+/// The simulated training loop: arithmetic that keeps the core of every thread busy, then an update
+/// of every element.
 final class Trainer: Sendable {
-    /// A piece of a tensor that one thread updates at once.
+    /// A part of a tensor that one thread updates at a time.
     private struct Piece {
         let region: MemoryRegion
         let width: Int
@@ -13,15 +14,22 @@ final class Trainer: Sendable {
     let state: TrainingState
     private let team: Team
     private let scratch: [MemoryRegion]
-    /// Multiply-add rounds of a step, on each thread.
+    /// Number of multiply-add rounds per step, on each thread.
     private let rounds: Int
     private let pieces: [[Piece]]
 
-    /// Half of a usual first-level data cache.
+    /// Half the size of a typical first-level data cache.
     private static let scratchBytes = 16 << 10
     private static let pieceBytes = 1 << 20
 
-    /// - Parameter computeSeconds: how long forward and backward take as long as nothing disturbs them.
+    /// Starts the threads, and calibrates the amount of arithmetic.
+    ///
+    /// - Parameters:
+    ///   - state: the state to update.
+    ///   - threads: number of threads, including the calling one.
+    ///   - computeSeconds: duration of the forward and backward pass in seconds, if nothing
+    ///     disturbs it.
+    /// - Throws: `OutOfMemory` or `ThreadError` if the system refuses memory or a thread.
     init(_ state: TrainingState, threads: Int, computeSeconds: Double) throws {
         let buffer = try AlignedBuffer(count: threads * Self.scratchBytes, hugePages: false)
         let scratch = (0..<threads).map { buffer.region[$0 * Self.scratchBytes..<($0 + 1) * Self.scratchBytes] }
@@ -31,19 +39,20 @@ final class Trainer: Sendable {
         rounds = computeSeconds > 0 ? Int(computeSeconds / Self.secondsPerRound(team, scratch)) : 0
     }
 
-    /// Groups in the order in which they are updated.
+    /// Groups in update order.
     var groups: [TrainingState.Group] { state.groups }
 
     // MARK: Computing
 
-    /// Forward and backward.
+    /// Runs the arithmetic of the forward and backward pass.
     func compute() { Self.compute(team, scratch, rounds: rounds) }
 
     private static func compute(_ team: Team, _ scratch: [MemoryRegion], rounds: Int) {
         team.run { thread in scratch[thread].multiplyAdd(rounds: rounds) }
     }
 
-    /// The median of five measurements that take long enough for a clock and a scheduler.
+    /// Returns the median of five measurements, each long enough for the resolution of the clock
+    /// and the scheduler.
     private static func secondsPerRound(_ team: Team, _ scratch: [MemoryRegion]) -> Double {
         func measured(_ rounds: Int) -> Double {
             let began = ContinuousClock.now
@@ -70,10 +79,10 @@ final class Trainer: Sendable {
     /// Changes every element of one group.
     func update(group number: Int) { add(1, to: pieces[number]) }
 
-    /// Tells the state that all groups have been updated.
+    /// Marks all groups as updated: the state's objects move to the next step.
     func finishUpdate() { state.advance(by: 1) }
 
-    /// Takes updates back, bit for bit.
+    /// Undoes updates, bit for bit.
     func undo(_ count: Int) {
         for group in pieces { add(0 &- UInt64(count), to: group) }
         state.advance(by: -count)

@@ -4,7 +4,8 @@ internal import CheckpointIO
 internal import CheckpointState
 internal import Checkpointing
 
-/// The state of the simulated trainer: tensors side by side in one mapping on huge pages, made once and kept, and a few objects.
+/// The state of the simulated trainer: tensors, adjacent in one mapping on huge pages that is
+/// created once and kept, and a few objects.
 final class TrainingState: StateProvider {
     struct Tensor: Sendable {
         let specification: TensorSpecification
@@ -12,33 +13,39 @@ final class TrainingState: StateProvider {
         let view: TensorView
     }
 
-    /// What is not a tensor. Its bytes depend on the step alone.
+    /// A value that is not a tensor. Its bytes depend only on the step.
     struct Object: Sendable {
         let name: String
         let role: ObjectRole
         let value: @Sendable (_ step: Int) -> JSONValue
     }
 
-    /// Tensors that change together.
+    /// Tensors that are mutated together.
     struct Group: Sendable {
         let name: String
         let tensors: [Tensor]
     }
 
     let tensors: [Tensor]
-    /// Those that the update changes, in the order in which it does.
+    /// Groups that the update changes, in update order.
     let groups: [Group]
-    /// All tensors and the gaps between them, up to a whole page.
+    /// Memory of all tensors, including gaps, up to a whole page.
     let memory: MemoryRegion
     private let objects: [Object]
     private let step = Monitor(0)
     private let restored = Monitor<[String: [UInt8]]>([:])
 
-    /// Reserves the memory; the tensors are zeros.
+    /// Allocates the tensors, filled with zeros.
+    ///
+    /// - Parameters:
+    ///   - specifications: the tensors, in order.
+    ///   - objects: the objects, in order.
+    /// - Throws: `OutOfMemory` if the system refuses the memory; `StateError` if a shape is
+    ///   invalid.
     init(_ specifications: [TensorSpecification], objects: [Object]) throws {
         var end = 0
         let offsets = specifications.map { specification in
-            // As allocators of training frameworks align them.
+            // The same alignment as the allocators of training frameworks.
             let start = (end + 63) / 64 * 64
             end = start + specification.byteCount
             return start
@@ -68,7 +75,7 @@ final class TrainingState: StateProvider {
         return sorted.map { Group(name: $0.element.name, tensors: members[$0.element.name] ?? []) }
     }
 
-    /// Bytes of all tensors.
+    /// Total size of all tensors in bytes, without gaps.
     var byteCount: Int { tensors.reduce(0) { $0 + $1.region.count } }
 
     func describe(to inventory: inout StateInventory) {
@@ -89,19 +96,21 @@ final class TrainingState: StateProvider {
 
     // MARK: Comparing
 
-    /// Counts updates for the objects; negative takes them back.
+    /// Moves the step that the objects depend on.
+    ///
+    /// - Parameter count: number of updates; negative to undo updates.
     func advance(by count: Int) { step.withLock { $0 += count } }
 
-    /// The hash of every tensor.
+    /// Hashes of all tensors, in order.
     var hashes: [Hash128] { tensors.map(\.region.hash128) }
 
-    /// Changes every byte of every tensor.
+    /// Changes every byte of every tensor, and forgets the restored objects.
     func scribble() {
         memory.add(0x5A, width: 1)
         restored.withLock { $0 = [:] }
     }
 
-    /// Whether the last restore put back every object as it is at this step.
+    /// True if the last restore restored every object with its value at the current step.
     var hasAllObjects: Bool {
         let (bytes, step) = (restored.withLock { $0 }, step.withLock { $0 })
         return objects.allSatisfy { bytes[$0.name] == $0.value(step).text }
@@ -109,7 +118,12 @@ final class TrainingState: StateProvider {
 }
 
 extension TrainingState {
-    /// A state of made-up values.
+    /// Creates a state of random values.
+    ///
+    /// - Parameters:
+    ///   - synthetic: the kind of state.
+    ///   - scale: size relative to the full size; above 0 and at most 1.
+    /// - Throws: `CheckpointError` or `OutOfMemory` if the system refuses the memory.
     convenience init(_ synthetic: SyntheticState, scale: Double) throws {
         try self.init(synthetic.tensors(scale: scale), objects: Self.objects(synthetic))
         let table = try NormalTable(seed: 1)
@@ -119,7 +133,7 @@ extension TrainingState {
         }
     }
 
-    /// What a trainer would need besides its tensors to go on bit for bit.
+    /// Returns the objects that a trainer needs in addition to its tensors to resume bit for bit.
     private static func objects(_ synthetic: SyntheticState) -> [Object] {
         [
             Object(name: "optimizer.step", role: .optimizer) { .count($0) },

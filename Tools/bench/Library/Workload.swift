@@ -4,7 +4,8 @@ package import Checkpointing
 internal import Foundation
 package import SystemPackage
 
-/// A state described by a file (Formats/cli-json.md, "Workloads"): tensors in raw little-endian files, and objects.
+/// A state described by a file (Formats/cli-json.md, "Workloads"): tensors in raw little-endian
+/// files, and objects.
 package struct Workload: Sendable {
     package struct Tensor: Sendable {
         package let specification: TensorSpecification
@@ -15,12 +16,15 @@ package struct Workload: Sendable {
     package private(set) var tensors: [Tensor] = []
     package private(set) var objects: [JSONValue.Member] = []
 
-    /// Memory and time are bounded by what one machine can hold and one person can wait for.
+    /// Limits of memory and time: the capacity of one machine, and the patience of one user.
     private static let manifestBytesMax = 256 << 20
     private static let bytesMax = Int(ProcessInfo.processInfo.physicalMemory) / 4 * 3
 
-    /// Reads the description, and checks that every file holds what it says.
-    /// - Throws: code `notFound` for a file that is not there, `io` for one that cannot be read, `misuse` for a description that is wrong.
+    /// Reads the description, and checks that every file contains its tensors.
+    ///
+    /// - Parameter path: the JSON file; paths in it are relative to its directory.
+    /// - Throws: `CheckpointError` with code `notFound` for a missing file, `io` for an unreadable
+    ///   file, `misuse` for an invalid description.
     package init(path: String) throws(CheckpointError) {
         let path = FilePath(path)
         let contents = try translating("workload") {
@@ -111,7 +115,10 @@ package struct Workload: Sendable {
         try translating(what) { try POSIXFileSystem().open(path).size }
     }
 
-    /// The tensors, read into memory.
+    /// Reads the tensors into memory.
+    ///
+    /// - Returns: the state.
+    /// - Throws: `CheckpointError` if memory is refused or a file cannot be read.
     func load() throws(CheckpointError) -> TrainingState {
         try translating("loading the workload") { () throws in
             let objects = objects.map { object in
