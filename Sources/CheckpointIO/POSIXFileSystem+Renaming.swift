@@ -1,9 +1,10 @@
 internal import Glibc
 package import SystemPackage
 
-/// What a store never does, and the tools that write files for others do.
+/// Operations for the tools that write files outside a store. A store does not use them.
 extension POSIXFileSystem {
-    /// Whether a name is that of a symbolic link, wherever it leads (lstat(2)); false if there is nothing.
+    /// Returns true if the name is that of a symbolic link, even a dangling one (lstat(2)); false
+    /// if it does not exist.
     package func isLink(_ path: FilePath) throws(FileSystemError) -> Bool {
         var status = stat()
         do {
@@ -15,7 +16,7 @@ extension POSIXFileSystem {
         return status.st_mode & S_IFMT == S_IFLNK
     }
 
-    /// Gives a file or directory another name, in the place of whatever file has it (rename(2)).
+    /// Renames a file or directory (rename(2)). An existing file with the new name is replaced.
     package func rename(_ old: FilePath, to new: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("rename", new) {
             unsafe old.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }
