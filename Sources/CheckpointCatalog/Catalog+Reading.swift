@@ -4,11 +4,17 @@ internal import GRDB
 extension Catalog {
     /// Returns the names of all checkpoints in the catalog, for comparison with the listing of
     /// `manifests/`.
+    ///
+    /// - Returns: The names; a name that is not valid is left out.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func names() throws(CatalogError) -> Set<ManifestName> {
         Set(try read { try String.fetchAll($0, sql: "SELECT name FROM checkpoint") }.compactMap { ManifestName($0) })
     }
 
     /// Returns the segments that checkpoints in the catalog reference.
+    ///
+    /// - Returns: The names; a name that is not valid is left out.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func segmentsInUse() throws(CatalogError) -> Set<SegmentName> {
         let names = try read { try String.fetchAll($0, sql: "SELECT DISTINCT segment FROM segment_use") }
         return Set(names.compactMap { SegmentName($0) })
@@ -23,11 +29,18 @@ extension Catalog {
     }
 
     /// Returns the checkpoint with this name, or nil if the catalog does not have it.
+    ///
+    /// - Parameter name: File name of the checkpoint's manifest.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func entry(named name: ManifestName) throws(CatalogError) -> CatalogEntry? {
         try entries(where: "name = ?", [name.description], limit: 1).first
     }
 
     /// Returns the checkpoints whose id begins with these hexadecimal digits.
+    ///
+    /// - Parameter prefix: 1 to 32 lower-case hexadecimal digits.
+    /// - Returns: Names of the checkpoints' manifests.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func names(idPrefix prefix: String) throws(CatalogError) -> [ManifestName] {
         // All hexadecimal digits sort before "g".
         let names = try read {
@@ -37,6 +50,10 @@ extension Catalog {
     }
 
     /// Returns the values of one metric by checkpoint. A NULL in the database is NaN.
+    ///
+    /// - Parameter metric: Name of the metric.
+    /// - Returns: The values; checkpoints without the metric are left out.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func values(of metric: String) throws(CatalogError) -> [ManifestName: Double] {
         try read { database in
             var values: [ManifestName: Double] = [:]

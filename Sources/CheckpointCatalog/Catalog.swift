@@ -72,6 +72,9 @@ package final class Catalog: Sendable {
     }
 
     /// Returns the SQL that created the catalog, for comparison with Formats/catalog/schema.sql.
+    ///
+    /// - Returns: The statements, sorted by the name of what they create.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func schema() throws(CatalogError) -> [String] {
         try read { try String.fetchAll($0, sql: "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name") }
     }

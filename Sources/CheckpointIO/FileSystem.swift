@@ -11,11 +11,11 @@ package protocol FileSystem: Sendable {
     /// - Throws: `.fileExists` if the path exists; otherwise the error of the system call.
     func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile
 
-    /// Opens an existing file to be overwritten, exclusively: nobody can open it for reading until
+    /// Opens an existing file to be overwritten, exclusively: it cannot be opened for reading until
     /// it is closed.
     ///
     /// - Parameter path: The file.
-    /// - Returns: The open file; nil if somebody is reading it, or if the file system does not
+    /// - Returns: The open file; nil if it is open for reading, or if the file system does not
     ///   support locks.
     /// - Throws: The error of the system call.
     func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)?
@@ -35,6 +35,8 @@ package protocol FileSystem: Sendable {
     func list(_ directory: FilePath) throws(FileSystemError) -> [String]
 
     /// Returns the kind of the file at `path`, or nil if it does not exist. Follows symbolic links.
+    ///
+    /// - Throws: The error of the system call.
     func kind(of path: FilePath) throws(FileSystemError) -> FileKind?
 
     /// Returns the identity of the file with this name, or nil if it does not exist. A symbolic
@@ -63,9 +65,13 @@ package protocol FileSystem: Sendable {
     func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError)
 
     /// Removes a name of a file (unlink(2)). The file's bytes are freed with its last name.
+    ///
+    /// - Throws: The error of the system call.
     func remove(_ path: FilePath) throws(FileSystemError)
 
     /// Makes the entries of a directory durable (fsync(2)).
+    ///
+    /// - Throws: The error of the system call.
     func syncDirectory(_ path: FilePath) throws(FileSystemError)
 
     /// Takes the exclusive lock on a file without waiting (flock(2)).
@@ -77,6 +83,8 @@ package protocol FileSystem: Sendable {
     func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)?
 
     /// Returns the number of bytes that this process may still write to the file system of `path`.
+    ///
+    /// - Throws: The error of the system call.
     func availableBytes(at path: FilePath) throws(FileSystemError) -> Int
 }
 
@@ -145,6 +153,9 @@ package protocol FileLock: AnyObject, Sendable {}
 extension FileSystem {
     /// Returns the names of a directory's entries, or an empty list if the directory does not
     /// exist.
+    ///
+    /// - Parameter directory: The directory.
+    /// - Throws: The error of the system call.
     package func listIfThere(_ directory: FilePath) throws(FileSystemError) -> [String] {
         do { return try list(directory) } catch {
             guard error.errno == .noSuchFileOrDirectory else { throw error }
@@ -153,6 +164,9 @@ extension FileSystem {
     }
 
     /// Removes a name of a file; succeeds if it does not exist.
+    ///
+    /// - Parameter path: The name.
+    /// - Throws: The error of the system call.
     package func removeIfThere(_ path: FilePath) throws(FileSystemError) {
         do { try remove(path) } catch { guard error.errno == .noSuchFileOrDirectory else { throw error } }
     }
@@ -164,6 +178,7 @@ extension WritableFile {
     /// - Parameters:
     ///   - bytes: The bytes to write.
     ///   - offset: Offset in the file, in bytes.
+    /// - Throws: The error of the system call. A part of the bytes may have been written.
     package func write(_ bytes: [UInt8], at offset: Int) throws(FileSystemError) {
         let result = unsafe bytes.withUnsafeBytes { bytes -> Result<Void, FileSystemError> in
             do throws(FileSystemError) {
@@ -202,6 +217,7 @@ extension FileSystem {
     ///   - path: The file.
     ///   - limit: Maximum size in bytes.
     /// - Returns: The content; nil if the file is larger than `limit`.
+    /// - Throws: The error of the system call.
     package func contents(of path: FilePath, atMost limit: Int) throws(FileSystemError) -> [UInt8]? {
         let file = try open(path)
         guard file.size <= limit else { return nil }

@@ -48,6 +48,7 @@ package struct POSIXFileSystem: FileSystem {
     ///   - limit: Number of bytes after which no more are read. The result can be up to 4095 bytes
     ///     longer.
     /// - Returns: The bytes.
+    /// - Throws: The error of the system call.
     package func stream(_ path: FilePath, atMost limit: Int) throws(FileSystemError) -> [UInt8] {
         let descriptor = try SystemCall.open(path, O_RDONLY)
         defer { Glibc.close(descriptor) }
@@ -71,6 +72,7 @@ package struct POSIXFileSystem: FileSystem {
     ///   - directory: The directory.
     ///   - limit: Maximum number of names. It bounds the cost for a huge directory.
     /// - Returns: Names without `.` and `..`.
+    /// - Throws: The error of the system call.
     package func list(_ directory: FilePath, atMost limit: Int) throws(FileSystemError) -> [String] {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileSystemError("opendir(3)", directory, Errno(rawValue: errno))
@@ -185,8 +187,7 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
 
     deinit { close() }
 
-    /// Takes the exclusive flock(2) without waiting. Returns false if somebody has the file open
-    /// for reading.
+    /// Takes the exclusive flock(2) without waiting. Returns false if the file is open for reading.
     fileprivate func lockExclusively() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
     fileprivate func openDirectly() {

@@ -7,5 +7,6 @@ extension WritableFile {
     /// - Parameters:
     ///   - region: The memory.
     ///   - offset: Offset in the file, in bytes.
+    /// - Throws: The error of the system call.
     package func write(_ region: MemoryRegion, at offset: Int) throws(FileSystemError) { unsafe try write(region.bytes, at: offset) }
 }

@@ -39,8 +39,8 @@ package final class SegmentPool: Sendable {
         spares.withLock { $0.append(spare) }
     }
 
-    /// Takes a spare file out of the pool and opens it exclusively for overwriting. A file that
-    /// somebody is still reading is skipped and removed.
+    /// Takes a spare file out of the pool and opens it exclusively for overwriting. A file that is
+    /// still being read is skipped and removed.
     ///
     /// - Parameter staged: Path in `staging/` that the file gets.
     /// - Returns: The open file, which may be longer than the new segment; nil if there is no
