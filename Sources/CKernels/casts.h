@@ -1,5 +1,7 @@
-/* Round-to-nearest-even casts from binary32, compiled once for each instruction set: plain C that the compiler vectorizes. The including file
- * defines KERNEL(name) and has set the target attribute. NaNs become the quiet one of their sign (Formats/codecs.md, Casts). */
+/* Casts from binary32, rounded to nearest even. This file is compiled once for each instruction
+ * set, as plain C that the compiler vectorizes. The including file defines KERNEL(name) and
+ * KERNEL_NAME, and has set the target attribute. A NaN becomes the quiet NaN of the same sign
+ * (Formats/codecs.md, Casts). */
 #include <stdint.h>
 #include <string.h>
 
@@ -32,7 +34,8 @@ static uint32_t as_bits(float value) {
 static void to_f16(any16 *to, const any32 *from, size_t count) {
   for (size_t i = 0; i < count; i++) {
     const uint32_t x = from[i], magnitude = x & 0x7FFFFFFF;
-    /* A binary16 subnormal is a multiple of 2^-24, as is every binary32 in 0.5 ... 1: the sum is rounded as wanted. */
+    /* A binary16 subnormal is a multiple of 2^-24, as is every binary32 from 0.5 to 1. So adding
+     * 0.5 rounds a small value in the required way. */
     const uint32_t small = as_bits(as_float(magnitude) + 0.5f) - 0x3F000000;
     const uint32_t normal = (magnitude + 0x0FFF + (magnitude >> 13 & 1) - 0x38000000) >> 13;
     uint32_t y = magnitude < 0x38800000 ? small : normal;
@@ -48,7 +51,8 @@ static void cast(void *to, const void *from, size_t count, ck_cast_type type) {
 }
 
 static int is_cast(const void *narrow, const void *wide, size_t count, ck_cast_type type) {
-  /* A step stays in the L1 cache, and a tensor that is no cast is left after the first. */
+  /* A step stays in the L1 cache, and the comparison of a tensor that is not a cast ends after
+   * the first step. */
   enum { step = 1024 };
   uint16_t tile[step];
   for (size_t done = 0; done < count; done += step) {

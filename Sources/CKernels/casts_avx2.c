@@ -1,4 +1,4 @@
-/* Casts for AVX2. */
+/* Cast kernels for AVX2. */
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
 #define KERNEL(name) ck_##name##_avx2

@@ -1,12 +1,14 @@
-/* The hash kernels, compiled once for each instruction set: the including file defines KERNEL(name) and XXH_VECTOR, and has
- * set the target attribute. xxhash is used as a header, so that its inner loops are compiled for that set too. */
+/* Hash kernels, compiled once for each instruction set. The including file defines KERNEL(name)
+ * and XXH_VECTOR, and has set the target attribute. xxHash is included as a header, so that its
+ * inner loops are compiled for the same instruction set. */
 #define XXH_INLINE_ALL
 #include <string.h>
 #include <xxhash.h>
 
 #include "ckernels.h"
 
-/* One step of a copy-and-hash pass: small enough that the copy is still in the L2 cache when it is hashed. */
+/* Bytes in one step of a copy-and-hash pass: few enough that the copy is still in the L2 cache
+ * when it is hashed. */
 enum { copy_step_bytes = 128 << 10 };
 
 static ck_hash128 to_value(XXH128_hash_t hash) { return (ck_hash128){hash.high64, hash.low64}; }

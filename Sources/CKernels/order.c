@@ -1,5 +1,6 @@
-/* Sorting the elements of a sub-block by what their neighbours or their base say of their size (Formats/codecs.md, Sorted sub-blocks). Plain
- * loops: only the strongest level sorts. Hosts are little-endian, as the format is. */
+/* Sorts the elements of a sub-block by magnitude, which is estimated from their row and column
+ * or from their base (Formats/codecs.md, Sorted sub-blocks). Plain loops are fast enough,
+ * because only the highest effort sorts. Hosts are little-endian, as the format is. */
 #include <string.h>
 
 #include "ckernels.h"
@@ -56,7 +57,7 @@ void ck_unsort(void *elements, const void *sorted, const uint32_t *order, size_t
 
 void ck_grid_sums(const void *elements, size_t count, unsigned width, size_t first, size_t column_count, uint32_t *column_sums,
                   uint32_t *column_counts, uint32_t *row_sums, uint32_t *row_counts) {
-  /* Ten bits below the top one: an exponent of eight in quarters. */
+  /* The 10 bits below the top bit: an 8-bit exponent in quarters. */
   const unsigned shift = 8 * width - 11;
   size_t column = first;
   for (size_t i = 0; i < count; i++) {

@@ -1,15 +1,18 @@
-/* The plane kernels but for their inner loops, compiled once for each instruction set. The including file defines KERNEL(name), KERNEL_NAME,
- * has set the target attribute, and defines, each doing as many whole steps as fit and returning how many bytes of a plane it did:
+/* The plane kernels except for their inner loops, compiled once for each instruction set. The
+ * including file defines KERNEL(name) and KERNEL_NAME, and has set the target attribute. It also
+ * defines these functions, which process as many whole vector steps as fit and return the number
+ * of bytes processed in each plane:
  *   split2, split4   (elements, count, planes)
  *   merge2, merge4   (elements, count, planes)
  *   top_encode_groups(state, count), top_decode_groups(state, count)   whole groups of 64 bytes
- * Loops over elements are plain C that the compiler vectorizes. Hosts are little-endian, as the format is. */
+ * Loops over elements are plain C that the compiler vectorizes. Hosts are little-endian, as the
+ * format is. */
 #include <stdint.h>
 #include <string.h>
 
 #include "ckernels.h"
 
-/* A step of the way from elements to planes: it stays in the L1 cache. */
+/* Bytes that are transformed in one step; they stay in the L1 cache. */
 enum { tile_bytes = 4096 };
 
 typedef uint8_t __attribute__((may_alias)) any8;
@@ -17,7 +20,8 @@ typedef uint16_t __attribute__((aligned(1), may_alias)) any16;
 typedef uint32_t __attribute__((aligned(1), may_alias)) any32;
 typedef uint64_t __attribute__((aligned(1), may_alias)) any64;
 
-/* o, z and its inverse of codecs.md; rotation by r bits, 0 among them. */
+/* The functions o, z and inverse z of Formats/codecs.md, and rotations by r bits, which may be
+ * 0. */
 #define ORDERED(bits, x) ((uint##bits##_t)((x) ^ ((uint##bits##_t)((int##bits##_t)(x) >> (bits - 1)) >> 1)))
 #define ZIGZAG(bits, d) ((uint##bits##_t)((uint##bits##_t)((d) << 1) ^ (uint##bits##_t)((int##bits##_t)(d) >> (bits - 1))))
 #define UNZIGZAG(bits, y) ((uint##bits##_t)((uint##bits##_t)((y) >> 1) ^ (uint##bits##_t)(0 - ((y) & 1))))
@@ -109,7 +113,8 @@ static void merge_4(uint8_t *elements, size_t count, const uint8_t *const *plane
   merge_rest(elements, merge4(elements, count, planes), count, 4, planes);
 }
 
-/* Eight bytes are two words of four, apart. At most a tile. */
+/* Splits elements of eight bytes as two separate arrays of four-byte words. count is at most one
+ * tile. */
 static void split_8(const any32 *elements, size_t count, uint8_t *const *planes) {
   uint32_t low[tile_bytes / 8], high[tile_bytes / 8];
   for (size_t i = 0; i < count; i++) {

@@ -1,4 +1,5 @@
-/* What the coder of the most frequent bytes carries from its vector loop to the rest. */
+/* State of the coder of mode top, passed from the vector loop to the scalar loop that encodes or
+ * decodes the rest. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -7,9 +8,9 @@ typedef struct {
   const uint8_t *plane;
   uint8_t *words;
   uint8_t *escapes;
-  uint8_t *end; /* of the room for escapes */
+  uint8_t *end; /* end of the memory for escapes */
   unsigned bits;
-  uint8_t codes[256]; /* of every byte; 2^bits - 1: not in the table */
+  uint8_t codes[256]; /* code of every byte value; 2^bits - 1 if it is not in the table */
 } top_encoder;
 
 typedef struct {

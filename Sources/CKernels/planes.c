@@ -1,4 +1,4 @@
-/* Which plane kernels the running CPU has; statistics of planes. */
+/* Selection of the plane kernels that the running CPU supports, and statistics of planes. */
 #include <math.h>
 #include <string.h>
 
@@ -33,7 +33,7 @@ const ck_plane_kernels *const *ck_plane_kernel_sets(void) {
 }
 #endif
 
-/* Four tables, so that a byte that follows itself does not wait for its own count. */
+/* Uses four tables, so that a repeated byte value does not wait for the update of its own count. */
 void ck_histogram(const uint8_t *bytes, size_t count, uint32_t counts[256]) {
   uint32_t tables[4][256] = {{0}};
   size_t i = 0;

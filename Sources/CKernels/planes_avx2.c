@@ -21,7 +21,7 @@ static size_t split2(const uint8_t *elements, size_t count, uint8_t *const *plan
   return i;
 }
 
-/* Eight elements as four runs of eight bytes, one of each plane. */
+/* Returns eight elements as four runs of eight bytes, one run for each plane. */
 static __m256i by_plane(const uint8_t *elements) {
   const __m256i bytes = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6,
                                          10, 14, 3, 7, 11, 15);
@@ -72,7 +72,7 @@ static size_t merge4(uint8_t *elements, size_t count, const uint8_t *const *plan
   return i;
 }
 
-/* The codes of 32 bytes, by comparing with every byte of the table. */
+/* Returns the codes of 32 bytes, by comparing them with every byte of the table. */
 static inline __m256i codes_of(__m256i bytes, const __m256i *symbols, unsigned escape) {
   __m256i codes = _mm256_set1_epi8((char)escape);
   for (unsigned s = 0; s < escape; s++) {
@@ -82,7 +82,7 @@ static inline __m256i codes_of(__m256i bytes, const __m256i *symbols, unsigned e
   return codes;
 }
 
-/* Bit j of every code, as a number of 32 bits. */
+/* Returns bit j of each of 32 codes. */
 static inline uint32_t bit_of(__m256i codes, unsigned j) {
   return (uint32_t)_mm256_movemask_epi8(_mm256_sll_epi16(codes, _mm_cvtsi32_si128((int)(7 - j))));
 }
@@ -90,7 +90,8 @@ static inline uint32_t bit_of(__m256i codes, unsigned j) {
 static size_t top_encode_groups(top_encoder *state, size_t count) {
   const unsigned bits = state->bits, escape = (1u << bits) - 1;
   __m256i symbols[15];
-  /* A byte that stands twice in the table has the code of the first: the others must not match. */
+  /* If a byte occurs twice in the table, it has the code of its first place and its other places
+   * must not match. Such a table is left to the scalar loop. */
   uint8_t table[15];
   unsigned used = 0;
   for (unsigned byte = 0; byte < 256; byte++)
@@ -114,7 +115,7 @@ static size_t top_encode_groups(top_encoder *state, size_t count) {
   return i;
 }
 
-/* Byte i is all ones where bit i is 1. */
+/* Returns 32 bytes: byte i is all ones if bit i is 1, otherwise 0. */
 static inline __m256i spread(uint32_t word) {
   const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3,
                                          3, 3);

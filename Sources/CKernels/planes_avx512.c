@@ -6,7 +6,8 @@
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt"))), apply_to = function)
 
-/* Indices of the bytes start, start + step, ... of two registers, `run` of each of the residues in turn. */
+/* Returns permutation indices of the bytes with the numbers start, start + step, ... in two
+ * registers: run indices for each start, from start 0 up. */
 static __m512i gather_index(unsigned step, unsigned run) {
   uint8_t index[64];
   for (unsigned i = 0; i < 64; i++) index[i] = (uint8_t)(i % run * step + i / run);
@@ -43,7 +44,8 @@ static size_t split4(const uint8_t *elements, size_t count, uint8_t *const *plan
   return i;
 }
 
-/* Indices that alternate between two registers, from their first or second half; of bytes, and of words. */
+/* Returns permutation indices that alternate between two registers, in their first or second
+ * half; one function for bytes, one for 16-bit words. */
 static __m512i interleave_index(unsigned half) {
   uint8_t index[64];
   for (unsigned i = 0; i < 64; i++) index[i] = (uint8_t)((i & 1) * 64 + half * 32 + i / 2);
@@ -85,7 +87,7 @@ static size_t merge4(uint8_t *elements, size_t count, const uint8_t *const *plan
   return i;
 }
 
-/* One loop for each number of bits, so that the loop over them unrolls. */
+/* A separate instance for each number of bits, so that the compiler unrolls the loop over bits. */
 static inline __attribute__((always_inline)) size_t encode_groups(top_encoder *state, size_t count, unsigned bits) {
   const __m512i t0 = _mm512_loadu_si512(state->codes), t1 = _mm512_loadu_si512(state->codes + 64);
   const __m512i t2 = _mm512_loadu_si512(state->codes + 128), t3 = _mm512_loadu_si512(state->codes + 192);

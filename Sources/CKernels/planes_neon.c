@@ -1,4 +1,4 @@
-/* Plane kernels for NEON, which every 64-bit ARM has. */
+/* Plane kernels for NEON, which every 64-bit ARM CPU has. */
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
@@ -42,7 +42,8 @@ static size_t merge4(uint8_t *elements, size_t count, const uint8_t *const *plan
   return i;
 }
 
-/* The codes of 16 bytes, from the table of 256 in four parts: an index outside a part gives 0. */
+/* Returns the codes of 16 bytes, looked up in four parts of the table of 256. An index outside a
+ * part gives 0. */
 static inline uint8x16_t codes_of(const uint8_t *codes, uint8x16_t bytes) {
   const uint8x16_t part = vdupq_n_u8(64);
   uint8x16_t found = vqtbl4q_u8(vld1q_u8_x4(codes), bytes);
@@ -53,14 +54,14 @@ static inline uint8x16_t codes_of(const uint8_t *codes, uint8x16_t bytes) {
   return found;
 }
 
-/* Bit i is 1 where byte i is all ones. */
+/* Returns 16 bits: bit i is 1 if byte i is all ones. */
 static inline uint64_t packed(uint8x16_t mask) {
   static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
   const uint8x16_t bits = vandq_u8(mask, vld1q_u8(weights));
   return (uint64_t)vaddv_u8(vget_low_u8(bits)) | (uint64_t)vaddv_u8(vget_high_u8(bits)) << 8;
 }
 
-/* Byte i is all ones where bit i is 1. */
+/* Returns 16 bytes: byte i is all ones if bit i is 1, otherwise 0. */
 static inline uint8x16_t spread(uint64_t word) {
   static const uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
   const uint8x16_t repeated = vcombine_u8(vdup_n_u8((uint8_t)word), vdup_n_u8((uint8_t)(word >> 8)));

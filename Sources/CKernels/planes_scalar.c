@@ -1,4 +1,5 @@
-/* Plane kernels without vectors: no step is whole, the rest is everything. */
+/* Plane kernels without vector instructions. The vector loops process nothing, and the scalar
+ * loops process all elements. */
 #include "plane_state.h"
 
 static size_t split2(const uint8_t *elements, size_t count, uint8_t *const *planes) {

@@ -14,7 +14,7 @@ int cp_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 int cp_direct_io_flag(void) { return O_DIRECT; }
 
-/* On Linux the nice value belongs to the thread. */
+/* On Linux the nice value is a property of the thread (setpriority(2)). */
 void cp_thread_set_background(int id, int niceness) {
   const struct sched_param parameters = {0};
   sched_setscheduler(id, SCHED_BATCH, &parameters);

@@ -2,37 +2,58 @@ package import CheckpointFormat
 internal import GRDB
 
 extension Catalog {
-    /// Names of all checkpoints in the catalog, to be compared with the listing of `manifests/`.
+    /// Returns the names of all checkpoints in the catalog, for comparison with the listing of
+    /// `manifests/`.
+    ///
+    /// - Returns: The names; a name that is not valid is left out.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func names() throws(CatalogError) -> Set<ManifestName> {
         Set(try read { try String.fetchAll($0, sql: "SELECT name FROM checkpoint") }.compactMap { ManifestName($0) })
     }
 
-    /// Segments that checkpoints in the catalog name.
+    /// Returns the segments that checkpoints in the catalog reference.
+    ///
+    /// - Returns: The names; a name that is not valid is left out.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func segmentsInUse() throws(CatalogError) -> Set<SegmentName> {
         let names = try read { try String.fetchAll($0, sql: "SELECT DISTINCT segment FROM segment_use") }
         return Set(names.compactMap { SegmentName($0) })
     }
 
-    /// Checkpoints, newest first, at most `limit`.
+    /// Returns checkpoints in descending order of their names: by run, then by step.
+    ///
+    /// - Parameter limit: Maximum number of checkpoints; nil for all.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func entries(limit: Int? = nil) throws(CatalogError) -> [CatalogEntry] {
         try entries(where: "TRUE", [], limit: limit)
     }
 
-    /// Checkpoints with these names.
+    /// Returns the checkpoint with this name, or nil if the catalog does not have it.
+    ///
+    /// - Parameter name: File name of the checkpoint's manifest.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func entry(named name: ManifestName) throws(CatalogError) -> CatalogEntry? {
         try entries(where: "name = ?", [name.description], limit: 1).first
     }
 
-    /// Checkpoints whose id begins so.
+    /// Returns the checkpoints whose id begins with these hexadecimal digits.
+    ///
+    /// - Parameter prefix: 1 to 32 lower-case hexadecimal digits.
+    /// - Returns: Names of the checkpoints' manifests.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func names(idPrefix prefix: String) throws(CatalogError) -> [ManifestName] {
-        // No digit sorts behind g.
+        // All hexadecimal digits sort before "g".
         let names = try read {
             try String.fetchAll($0, sql: "SELECT name FROM checkpoint WHERE id >= ? AND id < ?", arguments: [prefix, prefix + "g"])
         }
         return names.compactMap { ManifestName($0) }
     }
 
-    /// The values of one metric; NaN where it is that.
+    /// Returns the values of one metric by checkpoint. A NULL in the database is NaN.
+    ///
+    /// - Parameter metric: Name of the metric.
+    /// - Returns: The values; checkpoints without the metric are left out.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func values(of metric: String) throws(CatalogError) -> [ManifestName: Double] {
         try read { database in
             var values: [ManifestName: Double] = [:]
@@ -65,8 +86,11 @@ extension Catalog {
         }
     }
 
-    /// A damaged database can hold anything in any column: nothing is taken on trust. (The columns are named in the query, where a wrong
-    /// name is an error; asking a row for a column that it does not have would trap.)
+    /// Decodes a row of the checkpoint table. A damaged database can contain any value in any
+    /// column, so every value is checked.
+    ///
+    /// The columns are named in the query too, where a wrong name is an error. Asking a row for a
+    /// column that it does not have would trap.
     private static func entry(_ row: Row) throws -> CatalogEntry {
         func text(_ column: String) throws -> String {
             guard let value = String.fromDatabaseValue(row[column]) else { throw CatalogError("bad \(column)") }
@@ -97,7 +121,7 @@ extension Catalog {
         return metrics
     }
 
-    /// All metrics of all checkpoints, in one query.
+    /// Reads all metrics of all checkpoints in one query.
     private static func allMetrics(_ database: Database) throws -> [ManifestName: [String: Double]] {
         var metrics: [ManifestName: [String: Double]] = [:]
         let rows = try Row.fetchCursor(database, sql: "SELECT metric, value, checkpoint FROM metric")

@@ -4,10 +4,15 @@ internal import Foundation
 internal import GRDB
 
 extension Catalog {
-    /// Chunks below this size are not worth a row: they are packed, and found again with their block.
+    /// Minimum size in bytes of a chunk with a row of its own. Smaller chunks are packed into a
+    /// block and found with the block, so a row for each would not pay.
     private static let indexedChunkBytesMin = 64 << 10
 
-    /// Adds checkpoints, each given by its manifest, in one transaction. A row that is there already is replaced.
+    /// Adds checkpoints in one transaction. An existing row with the same name is replaced.
+    ///
+    /// - Parameter checkpoints: The rows to add, each with its manifest.
+    /// - Throws: `CatalogError` if the database is damaged, full or locked; the catalog is
+    ///   unchanged.
     package func insert(_ checkpoints: [(entry: CatalogEntry, manifest: Manifest)]) throws(CatalogError) {
         try write { database in
             for (entry, manifest) in checkpoints {
@@ -20,7 +25,11 @@ extension Catalog {
         }
     }
 
-    /// Removes checkpoints by manifest name, in one transaction.
+    /// Deletes checkpoints in one transaction. Names that the catalog does not have are ignored.
+    ///
+    /// - Parameter names: The names of the manifests.
+    /// - Throws: `CatalogError` if the database is damaged, full or locked; the catalog is
+    ///   unchanged.
     package func delete(_ names: [ManifestName]) throws(CatalogError) {
         try write { database in
             for name in names {
@@ -47,7 +56,7 @@ extension Catalog {
 
     private static func insertMetrics(_ entry: CatalogEntry, _ database: Database) throws {
         for (name, value) in entry.metrics {
-            // SQLite stores NaN as NULL; the column allows it and readers turn it back.
+            // SQLite stores NaN as NULL. The column allows NULL, and readers convert it back.
             try database.execute(
                 sql: "INSERT INTO metric (checkpoint, metric, value) VALUES (?, ?, ?)",
                 arguments: [entry.name.description, name, value.isNaN ? nil : value])
@@ -72,7 +81,8 @@ extension Catalog {
         }
     }
 
-    /// The row of the manifest's tensor directory; checkpoints with the same tensors share it.
+    /// Returns the row of the manifest's tensor list, and adds it if it is missing. Checkpoints
+    /// with the same tensors share a row.
     private static func layout(of manifest: Manifest, _ database: Database) throws -> Int64 {
         let digest = layoutDigest(manifest)
         if let known = try Int64.fetchOne(
@@ -95,7 +105,8 @@ extension Catalog {
         return layout
     }
 
-    /// The text that tells two tensor directories apart. Names are preceded by their length, so that no two lists share a text.
+    /// Returns a digest of the tensor list. Each name is preceded by its length, so that two
+    /// different lists never give the same text.
     private static func layoutDigest(_ manifest: Manifest) -> String {
         var text = ""
         for tensor in manifest.tensors {

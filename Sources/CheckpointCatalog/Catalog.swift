@@ -2,24 +2,32 @@ internal import Foundation
 internal import GRDB
 package import SystemPackage
 
-/// The SQLite index over a store's manifests (Formats/catalog/). Local, rebuildable, and never trusted over a manifest.
+/// The SQLite index of a store's manifests (Formats/catalog/). It is local, can be rebuilt, and a
+/// manifest always takes precedence over it.
 ///
-/// Opened with a rollback journal and no memory map, so that a full disk is an error and not a signal that kills the
-/// trainer (Formats/durability.md, section 11).
+/// It is opened with a rollback journal and without a memory map, so that a full disk is an error
+/// and not a signal that kills the trainer (Formats/durability.md, section 11).
 package final class Catalog: Sendable {
     package enum Access: Sendable { case reading, writing }
 
     private let database: DatabaseQueue
 
-    /// Opens the catalog at `path`; a writer creates it if it is missing.
-    /// - Throws: `CatalogError` if it is missing (reading), of another version, or not a catalog.
+    /// Opens the catalog. A writer creates it if it is missing.
+    ///
+    /// - Parameters:
+    ///   - path: The database file.
+    ///   - access: Read-only, or reading and writing.
+    /// - Throws: `CatalogError` if the file has another version or is not a catalog, and when
+    ///   reading if it is missing. `isBusy` is set if another process holds the lock for more than
+    ///   5 seconds.
     package init(path: FilePath, access: Access) throws(CatalogError) {
         var configuration = Configuration()
         configuration.readonly = access == .reading
         configuration.busyMode = .timeout(5)
         configuration.foreignKeysEnabled = true
         configuration.label = "ckpt.catalog"
-        // The engine's threads are not Swift tasks; a suspended process must not be killed for holding a lock either.
+        // The engine's threads are not Swift tasks, and a suspended process must not be killed
+        // because it holds a lock.
         configuration.observesSuspensionNotifications = false
         configuration.prepareDatabase { database in
             try database.execute(sql: "PRAGMA mmap_size = 0; PRAGMA synchronous = NORMAL")
@@ -31,7 +39,10 @@ package final class Catalog: Sendable {
         if try !read(Self.checkVersion) { try create(access) }
     }
 
-    /// Whether the catalog has been created; throws if it is somebody else's.
+    /// Returns true if the catalog has been created, false if the database is empty.
+    ///
+    /// - Throws: `CatalogError` if the database has another version or belongs to another
+    ///   application.
     private static func checkVersion(_ database: Database) throws -> Bool {
         let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         let application = try Int.fetchOne(database, sql: "PRAGMA application_id") ?? 0
@@ -52,13 +63,18 @@ package final class Catalog: Sendable {
         }
     }
 
-    /// Checks every page and index. Slow in proportion to the catalog's size.
+    /// Checks every page and index. Takes time in proportion to the catalog's size.
+    ///
+    /// - Throws: `CatalogError` with the first 10 findings.
     package func checkIntegrity() throws(CatalogError) {
         let findings = try read { try String.fetchAll($0, sql: "PRAGMA integrity_check(10)") }
         guard findings == ["ok"] else { throw CatalogError("integrity check: \(findings.joined(separator: "; "))") }
     }
 
-    /// The SQL that made the catalog, for comparison with Formats/catalog/schema.sql.
+    /// Returns the SQL that created the catalog, for comparison with Formats/catalog/schema.sql.
+    ///
+    /// - Returns: The statements, sorted by the name of what they create.
+    /// - Throws: `CatalogError` if the catalog is damaged or locked.
     package func schema() throws(CatalogError) -> [String] {
         try read { try String.fetchAll($0, sql: "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name") }
     }

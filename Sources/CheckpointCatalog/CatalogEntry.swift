@@ -1,11 +1,12 @@
 package import CheckpointFormat
 
-/// One checkpoint as lists show it: what the catalog stores of a manifest, and what can be read off a manifest alike.
+/// One checkpoint in a list. The catalog stores these fields, and they can also be computed from a
+/// manifest.
 package struct CatalogEntry: Sendable, Equatable {
     package var name: ManifestName
     package var id: CheckpointID
     package var runName: String
-    /// Milliseconds since 1970.
+    /// Time of creation, in milliseconds since 1970.
     package var created: Int
     package var parent: CheckpointID?
     package var worldSize: Int
@@ -15,7 +16,8 @@ package struct CatalogEntry: Sendable, Equatable {
     package var storedBytes: Int
     package var manifestBytes: Int
     package var manifestHash: Hash128
-    /// NaN is a value here, so two entries with NaN metrics compare unequal; use `isSame(as:)`.
+    /// The metrics by name. NaN is a valid value, so `==` is false for two entries with NaN
+    /// metrics; use `isSame(as:)`.
     package var metrics: [String: Double]
 
     package init(
@@ -38,6 +40,12 @@ package struct CatalogEntry: Sendable, Equatable {
         self.metrics = metrics
     }
 
+    /// Computes the entry of a manifest.
+    ///
+    /// - Parameters:
+    ///   - manifest: The manifest.
+    ///   - manifestBytes: Size of its file in bytes.
+    ///   - manifestHash: The hash at the end of its file.
     package init(_ manifest: Manifest, manifestBytes: Int, manifestHash: Hash128) {
         self.init(
             name: manifest.name, id: manifest.id, runName: manifest.runName, created: manifest.created,
@@ -47,7 +55,7 @@ package struct CatalogEntry: Sendable, Equatable {
             metrics: Dictionary(manifest.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first }))
     }
 
-    /// Equality that takes two NaNs for the same.
+    /// Returns true if the entries are equal, counting two NaNs as equal.
     package func isSame(as other: CatalogEntry) -> Bool {
         var (a, b) = (self, other)
         guard a.metrics.keys == b.metrics.keys else { return false }
@@ -57,10 +65,11 @@ package struct CatalogEntry: Sendable, Equatable {
     }
 }
 
-/// The catalog could not be used. It is never the only copy of anything: the caller reads the manifests, or builds it again.
+/// The catalog could not be used. It is never the only copy of anything: the caller reads the
+/// manifests instead, or rebuilds the catalog.
 package struct CatalogError: Error, CustomStringConvertible {
     package let description: String
-    /// Whether another process has it locked, and nothing is wrong with it.
+    /// True if another process holds the lock; the catalog itself is not damaged.
     package let isBusy: Bool
 
     package init(_ description: String, isBusy: Bool = false) {

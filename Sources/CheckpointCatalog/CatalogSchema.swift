@@ -1,4 +1,4 @@
-/// The catalog's tables, as Formats/catalog/schema.sql has them: a test compares the two.
+/// The tables of the catalog, as in Formats/catalog/schema.sql. A test compares the two.
 enum CatalogSchema {
     static let version = 1
     /// "ckpt" in ASCII.

@@ -1,7 +1,8 @@
 internal import Glibc
 
-/// Memory mapped once, on huge pages where the kernel gives them, touched at once and kept: a first touch costs more than
-/// a hundred later copies. Page-aligned, as O_DIRECT wants it.
+/// Page-aligned memory that is mapped once and kept, as O_DIRECT requires. It uses huge pages if
+/// the kernel provides them. All pages are touched in the initializer, because the first touch of a
+/// page costs more than a hundred later copies.
 @safe
 package final class AlignedBuffer: @unchecked Sendable {
     package let count: Int
@@ -9,6 +10,11 @@ package final class AlignedBuffer: @unchecked Sendable {
     private let mappedBytes: Int
     private static let hugePageBytes = 2 << 20
 
+    /// Maps memory and fills it with zeros.
+    ///
+    /// - Parameters:
+    ///   - count: Size in bytes; more than 0. The mapping is rounded up to whole pages.
+    ///   - hugePages: Use pages of 2 MiB (madvise(2), MADV_HUGEPAGE).
     /// - Throws: `OutOfMemory` if the system refuses the mapping.
     package init(count: Int, hugePages: Bool = true) throws(OutOfMemory) {
         precondition(count > 0)
@@ -19,18 +25,20 @@ package final class AlignedBuffer: @unchecked Sendable {
         else { throw OutOfMemory(bytes: count) }
         unsafe start = mapped
         self.count = count
-        // Advice only: without huge pages everything works, slower.
+        // Only advice: without huge pages, everything works more slowly.
         if hugePages { _ = unsafe madvise(mapped, mappedBytes, 14 /* MADV_HUGEPAGE */) }
         unsafe memset(mapped, 0, mappedBytes)
     }
 
     deinit { unsafe munmap(start, mappedBytes) }
 
+    /// The memory. The region keeps this object alive.
     package var region: MemoryRegion { unsafe MemoryRegion(start: start, count: count, owner: self) }
 }
 
-/// The system gave no memory.
+/// The system refused memory.
 package struct OutOfMemory: Error, CustomStringConvertible {
+    /// Size of the refused allocation in bytes.
     package var bytes: Int
     package var description: String { "the system refused \(bytes) bytes of memory" }
 }

@@ -1,19 +1,36 @@
 package import CheckpointFormat
 
-/// A way to store the bytes of a block (Formats/codecs.md). Encoders and decoders write into the caller's memory and never past it.
+/// An encoding of a block's bytes (Formats/codecs.md). Encoders and decoders write into the
+/// caller's memory and never past its end. Several threads may use a codec at the same time.
 package protocol BlockCodec: Sendable {
     var identifier: CodecIdentifier { get }
 
-    /// An upper bound of what `encode` writes for `rawBytes` bytes.
+    /// Returns an upper bound for the result of `encode`, in bytes.
+    ///
+    /// - Parameter rawBytes: Number of bytes to encode.
     func encodedBytesMax(_ rawBytes: Int) -> Int
 
-    /// Encodes `raw` into `stored`; the number of bytes written, or nil if they do not fit.
+    /// Encodes a block.
+    ///
+    /// - Parameters:
+    ///   - raw: The bytes to encode.
+    ///   - stored: Memory for the result.
+    /// - Returns: Number of bytes written; nil if they do not fit.
     func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int?
 
-    /// Decodes all of `stored` into exactly `raw.count` bytes.
+    /// Decodes a block.
+    ///
+    /// - Parameters:
+    ///   - stored: The encoded bytes; all of them are used.
+    ///   - raw: Memory for the result; exactly as large as it.
+    /// - Throws: `CodecError` if `stored` does not decode to exactly `raw.count` bytes.
     func decode(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(CodecError)
 
-    /// Allocates what encoding `rawBytes` bytes takes in each of some threads, so that it allocates nothing later.
+    /// Allocates the memory that encoding needs, so that `encode` allocates nothing later.
+    ///
+    /// - Parameters:
+    ///   - threads: Number of threads that will encode at the same time.
+    ///   - rawBytes: Size of the blocks in bytes.
     func prepareToEncode(threads: Int, rawBytes: Int)
 }
 
@@ -21,7 +38,7 @@ extension BlockCodec {
     package func prepareToEncode(threads: Int, rawBytes: Int) {}
 }
 
-/// Stored bytes that do not decode to what was promised.
+/// Stored bytes that do not decode to the expected bytes.
 package struct CodecError: Error, Equatable, CustomStringConvertible {
     package var codec: CodecIdentifier
     package var message: String
@@ -34,19 +51,21 @@ package struct CodecError: Error, Equatable, CustomStringConvertible {
     package var description: String { "\(codec.name): \(message)" }
 }
 
-/// How hard a save tries to make blocks smaller.
+/// Compression of a save: codec and effort.
 public enum Compression: Sendable, Hashable, CustomStringConvertible {
     case none
     case lz4
     /// Zstandard at a level from 1 (fast) to 19 (small).
     case zstd(level: Int)
-    /// Byte planes of which the most frequent bytes get short codes: close to the speed of memory.
+    /// Byte planes, with short codes for the most frequent bytes: close to the speed of memory.
     case fast
-    /// Byte planes with Huffman codes where they pay: the best ratio for the time of a save.
+    /// Byte planes, with Huffman codes for the planes that they make smaller: the best ratio for
+    /// the time of a save.
     case balanced
-    /// Byte planes, every layout tried: for checkpoints that are kept.
+    /// Byte planes in the best of all layouts: for checkpoints that are kept.
     case max
-    /// The engine chooses between `none`, `fast` and `balanced` for each save: by the speed of the disk, and by the time between saves.
+    /// `none`, `fast` or `balanced`. The engine chooses for each save, by the speed of the disk and
+    /// the time between saves.
     case auto
 
     package var codec: any BlockCodec {
@@ -55,7 +74,7 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
         case .lz4: LZ4Codec()
         case .zstd(let level): ZstdCodec(level: level)
         case .fast: PlanesCodec(effort: .fast)
-        // Where nobody chooses.
+        // `auto` where no engine chooses.
         case .balanced, .auto: PlanesCodec(effort: .balanced)
         case .max: PlanesCodec(effort: .max)
         }
@@ -73,7 +92,11 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Parses `none`, `lz4`, `zstd` (level 1), `zstd:LEVEL`, `fast`, `balanced`, `max` or `auto`.
+    /// Parses the name of a compression.
+    ///
+    /// - Parameter text: `none`, `lz4`, `zstd` (level 1), `zstd:LEVEL` (1 to 19), `fast`,
+    ///   `balanced`, `max` or `auto`.
+    /// - Returns: Nil for any other text.
     public init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         switch (parts.first, parts.count) {
@@ -92,8 +115,10 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// The decoders of all codecs, and the rule for storing a block raw.
 package enum CodecRegistry {
-    /// The decoder of a codec number.
+    /// Returns the decoder of a codec. For a delta or a cast this is a decoder that fails, because
+    /// those need a base.
     package static func decoder(_ identifier: CodecIdentifier) -> any BlockCodec {
         switch identifier {
         case .raw: RawCodec()
@@ -104,8 +129,16 @@ package enum CodecRegistry {
         }
     }
 
-    /// Decodes all of `stored` into exactly `raw.count` bytes.
-    /// - Parameter base: of a delta, the raw bytes that it is a delta of.
+    /// Decodes a block.
+    ///
+    /// - Parameters:
+    ///   - identifier: The codec.
+    ///   - stored: The encoded bytes; all of them are used.
+    ///   - base: For a delta, the raw bytes of the block that it is based on, of the same length as
+    ///     `raw`.
+    ///   - raw: Memory for the result; exactly as large as it.
+    /// - Throws: `CodecError` if `stored` does not decode to exactly `raw.count` bytes, or if the
+    ///   codec needs a base and none is given.
     package static func decode(
         _ identifier: CodecIdentifier, _ stored: MemoryRegion, base: MemoryRegion? = nil, into raw: MemoryRegion
     ) throws(CodecError) {
@@ -113,7 +146,12 @@ package enum CodecRegistry {
         unsafe try decoder(identifier).decode(stored.bytes, into: raw.mutableBytes)
     }
 
-    /// Whether `storedBytes` saves enough to be worth decoding later (Formats/codecs.md: 1/64).
+    /// Returns true if an encoding saves at least 1/64 of the size, which makes it worth decoding
+    /// later (Formats/codecs.md).
+    ///
+    /// - Parameters:
+    ///   - storedBytes: Size of the encoding.
+    ///   - rawBytes: Size of the block.
     package static func isWorthwhile(storedBytes: Int, rawBytes: Int) -> Bool {
         storedBytes <= rawBytes - max(rawBytes / 64, 1)
     }

@@ -1,9 +1,11 @@
 internal import CKernels
 package import CheckpointFormat
 
-/// Two-byte floats that are made of four-byte ones (Formats/codecs.md, Casts). Made by rounding to the nearest, and to even between two.
+/// Casts: two-byte floats that are computed from four-byte floats (Formats/codecs.md, Casts). They
+/// are rounded to the nearest value, and to even if two are equally near.
 package enum CastCodec {
-    /// What elements of a type can be a cast of f32 as; nil if that is no such type.
+    /// Returns the codec for elements of a type that can be casts of f32 elements; nil for any
+    /// other type.
     package static func identifier(_ type: ElementType) -> CodecIdentifier? {
         switch type {
         case .bf16: .castBF16
@@ -12,7 +14,13 @@ package enum CastCodec {
         }
     }
 
-    /// Whether elements are, bit for bit, the casts of f32 elements.
+    /// Returns true if elements are, bit for bit, the casts of f32 elements.
+    ///
+    /// - Parameters:
+    ///   - elements: Elements of two bytes.
+    ///   - source: The same number of elements of four bytes.
+    ///   - codec: The kind of cast.
+    ///   - kernels: The instruction set.
     package static func isCast(
         _ elements: MemoryRegion, of source: MemoryRegion, _ codec: CodecIdentifier, kernels: CastKernels = .best
     ) -> Bool {
@@ -20,7 +28,13 @@ package enum CastCodec {
         return unsafe kernels.isCast(elements.bytes, of: source.bytes, codec)
     }
 
-    /// Fills `raw` with the casts of f32 elements.
+    /// Computes casts.
+    ///
+    /// - Parameters:
+    ///   - codec: The kind of cast.
+    ///   - source: f32 elements.
+    ///   - raw: Memory for the same number of elements of two bytes.
+    ///   - kernels: The instruction set.
     package static func decode(
         _ codec: CodecIdentifier, _ source: MemoryRegion, into raw: MemoryRegion, kernels: CastKernels = .best
     ) {
@@ -29,12 +43,12 @@ package enum CastCodec {
     }
 }
 
-/// The casts of one instruction set; all give the same bytes.
+/// Cast functions for one instruction set. All sets give the same bytes.
 @safe
 package struct CastKernels: @unchecked Sendable {
     private let table: UnsafePointer<ck_cast_kernels>
 
-    /// Those that the running CPU has, best first.
+    /// The sets that the running CPU supports, fastest first.
     package static let all: [CastKernels] = {
         guard let sets = unsafe ck_cast_kernel_sets() else { preconditionFailure("there is always one set") }
         var found: [CastKernels] = []

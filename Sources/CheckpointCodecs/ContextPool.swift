@@ -1,26 +1,35 @@
 internal import CZstd
 internal import Glibc
 
-/// Objects that are costly to make, each used by one thread at a time and kept.
+/// A pool of objects that are expensive to create. Each is used by one thread at a time and then
+/// kept. Thread-safe.
 @safe
 final class ContextPool<Context>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private var idle: [Context] = []
     private let make: () -> Context?
 
-    /// - Parameter make: nil if the system refuses memory.
+    /// Creates an empty pool.
+    ///
+    /// - Parameter make: Creates an object; returns nil if the system refuses memory.
     init(_ make: @escaping () -> Context?) {
         unsafe mutex = .allocate(capacity: 1)
         unsafe pthread_mutex_init(mutex, nil)
         self.make = make
     }
 
-    /// A context that nobody else uses, or nil if the system refuses memory for one.
+    /// Takes an object out of the pool, or creates one; nil if the system refuses memory.
     func take() -> Context? { withLock { idle.popLast() } ?? make() }
 
+    /// Returns an object to the pool.
     func give(_ context: Context) { withLock { idle.append(context) } }
 
-    /// Makes what `count` threads need, so that none does later; fewer if the system refuses memory.
+    /// Creates the objects that a number of threads need, so that `take` does not create any later.
+    /// Creates fewer if the system refuses memory.
+    ///
+    /// - Parameters:
+    ///   - count: Number of threads.
+    ///   - warmUp: Called with each object.
     func prepare(_ count: Int, _ warmUp: (Context) -> Void) {
         let contexts = (0..<count).compactMap { _ in take() }
         for context in contexts {
@@ -29,7 +38,9 @@ final class ContextPool<Context>: @unchecked Sendable {
         }
     }
 
-    /// - Returns: nil if the system refuses memory for a context.
+    /// Runs `body` with an object of the pool.
+    ///
+    /// - Returns: The result of `body`; nil if the system refuses memory.
     func withContext<R>(_ body: (Context) -> R) -> R? {
         guard let context = take() else { return nil }
         defer { give(context) }
@@ -43,7 +54,7 @@ final class ContextPool<Context>: @unchecked Sendable {
     }
 }
 
-/// Zstandard's contexts: making one costs as much as coding a small block.
+/// Contexts of libzstd. Creating one costs as much as encoding a small block.
 enum ZstdContexts {
     static let compressors = unsafe ContextPool<OpaquePointer> { unsafe ZSTD_createCCtx() }
     static let decompressors = unsafe ContextPool<OpaquePointer> { unsafe ZSTD_createDCtx() }

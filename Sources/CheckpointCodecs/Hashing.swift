@@ -1,23 +1,38 @@
 internal import CKernels
 package import CheckpointFormat
 
-/// XXH3 with seed 0 over memory (Formats/README.md, Conventions).
+/// XXH3 with seed 0, over memory (Formats/README.md, Conventions).
 package enum Hashing {
+    /// Returns the XXH3-128 hash.
     package static func hash128(_ bytes: UnsafeRawBufferPointer) -> Hash128 {
         unsafe value(ck_hash128_of(bytes.baseAddress, bytes.count))
     }
 
+    /// Returns the XXH3-64 hash.
     package static func hash64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         unsafe ck_hash64_of(bytes.baseAddress, bytes.count)
     }
 
-    /// The 64-bit hash of bytes whose 128-bit hash is known, or nil if it cannot be told. Of more than 240 bytes, XXH3-64 is the low
-    /// half of XXH3-128: both end in the same merge of the same lanes (xxHash specification, "XXH3 for large inputs").
+    /// Derives the 64-bit hash from the 128-bit hash of the same bytes.
+    ///
+    /// For more than 240 bytes, XXH3-64 is the low half of XXH3-128: both end in the same merge of
+    /// the same lanes (xxHash specification, "XXH3 for large inputs").
+    ///
+    /// - Parameters:
+    ///   - hash: The XXH3-128 hash of the bytes.
+    ///   - byteCount: Number of bytes.
+    /// - Returns: The XXH3-64 hash; nil for 240 bytes or fewer, where it cannot be derived.
     package static func hash64(from hash: Hash128, byteCount: Int) -> UInt64? {
         byteCount > 240 ? UInt64(truncatingIfNeeded: hash.rawValue) : nil
     }
 
-    /// Copies `source` to the start of `destination` and hashes the copy, in one pass over memory.
+    /// Copies bytes and hashes the copy in one pass over memory.
+    ///
+    /// - Parameters:
+    ///   - source: The bytes to copy.
+    ///   - destination: At least as much memory, which does not overlap `source`. Its start is
+    ///     overwritten.
+    /// - Returns: The XXH3-128 hash of the copy.
     package static func copyAndHash128(
         from source: UnsafeRawBufferPointer, to destination: UnsafeMutableRawBufferPointer
     ) -> Hash128 {
@@ -28,12 +43,12 @@ package enum Hashing {
         return unsafe value(ck_copy_and_hash128(to, from, source.count))
     }
 
-    /// The format layer's `Digest`.
+    /// Returns the XXH3-128 hash of an array slice; the `Digest` of the format layer.
     package static func digest(_ bytes: ArraySlice<UInt8>) -> Hash128 {
         unsafe bytes.withUnsafeBytes { unsafe hash128($0) }
     }
 
-    /// Index of the first byte that is not zero, or nil.
+    /// Returns the index of the first byte that is not zero, or nil if there is none.
     package static func firstNonzero(_ bytes: UnsafeRawBufferPointer) -> Int? {
         let index = unsafe ck_first_nonzero(bytes.baseAddress, bytes.count)
         return index == bytes.count ? nil : index
@@ -44,7 +59,7 @@ package enum Hashing {
     }
 }
 
-/// A running XXH3-128, for bytes that come in parts.
+/// An incremental XXH3-128 hash, for bytes that arrive in parts.
 @safe
 package struct HashStream: ~Copyable {
     private let stream: OpaquePointer
@@ -57,6 +72,7 @@ package struct HashStream: ~Copyable {
 
     package mutating func append(_ region: MemoryRegion) { unsafe append(region.bytes) }
 
+    /// The hash of all bytes appended so far.
     package var value: Hash128 { unsafe Hashing.value(ck_hash_stream_value(stream)) }
 
     deinit { unsafe ck_hash_stream_destroy(stream) }

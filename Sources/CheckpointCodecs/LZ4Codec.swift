@@ -1,7 +1,7 @@
 internal import CLZ4
 package import CheckpointFormat
 
-/// One LZ4 block, through the system's liblz4.
+/// Codec 1: one LZ4 block, encoded and decoded by the system's liblz4.
 package struct LZ4Codec: BlockCodec {
     package init() {}
 

@@ -1,6 +1,6 @@
 package import CheckpointFormat
 
-/// Stores bytes as they are.
+/// Codec 0: stores bytes unchanged.
 package struct RawCodec: BlockCodec {
     package init() {}
 

@@ -1,11 +1,13 @@
 internal import CZstd
 package import CheckpointFormat
 
-/// One Zstandard frame, through the system's libzstd.
+/// Codec 2: one Zstandard frame, encoded and decoded by the system's libzstd.
 package struct ZstdCodec: BlockCodec {
     package let level: Int
 
-    /// - Parameter level: 1 (fast) to 19 (small).
+    /// Creates a codec.
+    ///
+    /// - Parameter level: 1 (fast) to 19 (small). Has no effect on decoding.
     package init(level: Int) { self.level = level }
 
     package var identifier: CodecIdentifier { .zstd }
@@ -20,10 +22,11 @@ package struct ZstdCodec: BlockCodec {
         return written.flatMap { ZSTD_isError($0) == 0 ? Int($0) : nil }
     }
 
-    /// The memory of a context depends on level and length: zeros have it allocated.
+    /// Creates contexts and encodes zeros with each, because libzstd allocates a context's memory
+    /// by level and length at its first use.
     package func prepareToEncode(threads: Int, rawBytes: Int) {
         let room = encodedBytesMax(rawBytes)
-        // Without the memory, encoding allocates when it must.
+        // If the system refuses the memory, `encode` allocates it when needed.
         guard let memory = try? AlignedBuffer(count: rawBytes + room, hugePages: false) else { return }
         unsafe ZstdContexts.compressors.prepare(threads) { context in
             let (from, to) = unsafe (memory.region.prefix(rawBytes).bytes, memory.region[rawBytes..<rawBytes + room].mutableBytes)

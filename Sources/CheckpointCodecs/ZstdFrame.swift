@@ -1,15 +1,21 @@
 internal import CZstd
 internal import CheckpointFormat
 
-/// One Zstandard frame, as codecs 2, 3 and 4 hold it (Formats/codecs.md).
+/// Decoder of the Zstandard frames in codecs 2, 3 and 4 (Formats/codecs.md).
 enum ZstdFrame {
     /// Decodes exactly one frame into exactly `raw.count` bytes.
-    /// - Returns: what is wrong, or nil.
+    ///
+    /// - Parameters:
+    ///   - stored: The frame.
+    ///   - raw: Memory for the result.
+    ///   - context: A decompression context that no other thread uses.
+    /// - Returns: Description of the error; nil if there is none.
     static func decode(
         _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer, with context: OpaquePointer
     ) -> String? {
         if let fault = unsafe headerFault(stored) { return fault }
-        // One frame and nothing behind it: zstd alone would also take several frames, or skippable ones.
+        // The format allows one frame and nothing after it. libzstd alone would also accept several
+        // frames and skippable frames.
         let frame = unsafe ZSTD_findFrameCompressedSize(stored.baseAddress, stored.count)
         guard ZSTD_isError(frame) == 0, frame == stored.count else { return "not exactly one frame" }
         let written = unsafe ZSTD_decompressDCtx(context, raw.baseAddress, raw.count, stored.baseAddress, stored.count)
@@ -17,10 +23,11 @@ enum ZstdFrame {
         return written == raw.count ? nil : "\(written) bytes decoded instead of \(raw.count)"
     }
 
-    /// What the format forbids and libzstd would take: skippable frames, and windows larger than a block.
+    /// Returns an error for a header that the format forbids and libzstd would accept: skippable
+    /// frames, and windows larger than a block.
     private static func headerFault(_ stored: UnsafeRawBufferPointer) -> String? {
         guard stored.count >= 6, unsafe stored.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) else { return "not a frame" }
-        // RFC 8878, 3.1.1.1.1 and 3.1.1.1.2. A frame of a single segment has no window but its own content.
+        // RFC 8878, 3.1.1.1.1 and 3.1.1.1.2. The window of a single-segment frame is its content.
         let (descriptor, window) = unsafe (stored[4], stored[5])
         guard descriptor & 0x20 == 0 else { return nil }
         let base = 1 << (10 + Int(window >> 3))

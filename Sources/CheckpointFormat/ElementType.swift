@@ -14,7 +14,7 @@ public enum ElementType: String, Sendable, CaseIterable, Hashable {
         }
     }
 
-    /// The number by which compact encodings and the C interface know the type.
+    /// Number of the type in compact encodings and in the C interface.
     package var code: UInt8 {
         switch self {
         case .f64: 1
@@ -36,20 +36,21 @@ public enum ElementType: String, Sendable, CaseIterable, Hashable {
     }
 }
 
-/// What a tensor is to the training loop.
+/// Role of a tensor in the training loop.
 public enum TensorRole: String, Sendable, CaseIterable, Hashable {
     case parameter, optimizer, buffer, other
 }
 
-/// What an object is to the training loop; `ckpt inspect` tells from these whether a checkpoint suffices to resume.
+/// Role of an object in the training loop. `ckpt inspect` uses the roles to decide whether a
+/// checkpoint has all that a resume needs.
 public enum ObjectRole: String, Sendable, CaseIterable, Hashable {
     case rng, data, schedule, optimizer, config, other
 }
 
-/// How an object's bytes are to be read.
+/// Encoding of an object's bytes.
 public enum ObjectEncoding: String, Sendable, CaseIterable, Hashable {
     /// UTF-8 JSON.
     case json
-    /// The program's own.
+    /// Bytes in a form that only the training program knows.
     case bytes
 }

@@ -1,4 +1,4 @@
-/// Features that a reader must know (Formats/versioning.md).
+/// Format features that a reader must support to read a file (Formats/versioning.md).
 package enum RequiredFeature: UInt32, CaseIterable, Sendable {
     case parts = 0
     case delta = 1
@@ -8,10 +8,18 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
     package var name: String { String(describing: self) }
     package var bit: UInt32 { 1 << rawValue }
 
-    /// What this software can restore. The other features have their place in the format and are refused by name.
+    /// The features that this software can restore. A file that needs any other feature is refused,
+    /// and the error names the feature.
     package static let implemented: [RequiredFeature] = [.delta, .cast]
 
-    /// The features that a set of bits stands for; refuses those that this software does not implement.
+    /// Decodes the required-features bits of a manifest header.
+    ///
+    /// - Parameters:
+    ///   - bits: One bit for each feature; the bit's number is the feature's raw value.
+    ///   - offset: Offset of the field in the file, for the error.
+    /// - Returns: The features whose bits are set.
+    /// - Throws: Unsupported, with the names of the features, if this software does not implement
+    ///   all of them.
     package static func features(bits: UInt32, at offset: Int) throws(FormatError) -> Set<RequiredFeature> {
         let missing = bits & ~implemented.reduce(0) { $0 | $1.bit }
         guard missing != 0 else { return Set(implemented.filter { bits & $0.bit != 0 }) }
@@ -20,7 +28,7 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
     }
 }
 
-/// The codecs that a block may be stored with (Formats/codecs.md).
+/// The codecs that a block can be stored with (Formats/codecs.md).
 package enum CodecIdentifier: UInt8, CaseIterable, Sendable {
     case raw = 0
     case lz4 = 1
@@ -30,7 +38,8 @@ package enum CodecIdentifier: UInt8, CaseIterable, Sendable {
     case castBF16 = 5
     case castF16 = 6
 
-    /// A block that is made of another one, and has no bytes of its own in any segment.
+    /// True for a cast: a block that is computed from another block and has no stored bytes in any
+    /// segment.
     package var isCast: Bool { self == .castBF16 || self == .castF16 }
 
     package var name: String {

@@ -1,16 +1,16 @@
-/// What is wrong with bytes that were to be decoded, and where.
+/// An error in encoded bytes: its kind, its offset and the broken rule.
 package struct FormatError: Error, Equatable, CustomStringConvertible {
     package enum Kind: String, Sendable {
         /// The bytes break a rule of the specification.
         case damage
-        /// The bytes are of a version, feature or codec that this software does not know.
+        /// The bytes have a version, feature or codec that this software does not implement.
         case unsupported
     }
 
     package var kind: Kind
     /// Offset in the file, in bytes.
     package var offset: Int
-    /// The rule that is broken, as a phrase: "magic is wrong", "blockCount 7 does not fit".
+    /// The broken rule, as a phrase: "magic is wrong", "blockCount 7 does not fit".
     package var message: String
 
     package static func damage(at offset: Int, _ message: String) -> FormatError {

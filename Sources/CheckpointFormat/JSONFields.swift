@@ -1,12 +1,16 @@
-/// Reads the members of a JSON object by name, with an error that says which one is wrong.
+/// Typed access to the members of a JSON object. Errors name the object and the member.
 package struct JSONFields {
     private let members: [String: JSONValue]
     private let context: String
     private let offset: Int
 
+    /// Takes the members of a JSON object.
+    ///
     /// - Parameters:
-    ///   - context: what the object is, for messages: "tensor 3".
-    ///   - offset: where the JSON text starts in the file.
+    ///   - value: The object.
+    ///   - context: Name of the object for error messages, such as "tensor 3".
+    ///   - offset: Offset in the file of the JSON text, for error messages.
+    /// - Throws: Damage if `value` is not an object.
     package init(_ value: JSONValue, _ context: String, offset: Int) throws(FormatError) {
         guard case .object(let list) = value else { throw .damage(at: offset, "JSON: \(context) is not an object") }
         self.members = Dictionary(list.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
@@ -14,31 +18,52 @@ package struct JSONFields {
         self.offset = offset
     }
 
+    /// Returns a damage error at the offset of the JSON text, with the object's name before the
+    /// message.
     package func error(_ message: String) -> FormatError { .damage(at: offset, "JSON: \(context): \(message)") }
 
+    /// Returns true if the object has the member, even if the value is null.
     package func has(_ key: String) -> Bool { members[key] != nil }
 
-    /// A value that may be null; the key must be there.
+    /// Returns the value of a member, or nil if the value is null.
+    ///
+    /// - Throws: Damage if the object has no such member.
     package func nullable(_ key: String) throws(FormatError) -> JSONValue? {
         let value = try value(key)
         return value == .null ? nil : value
     }
 
+    /// Returns the value of a member.
+    ///
+    /// - Throws: Damage if the object has no such member.
     package func value(_ key: String) throws(FormatError) -> JSONValue {
         guard let value = members[key] else { throw error("\(key) is missing") }
         return value
     }
 
+    /// Returns the value of a member that must be a string.
+    ///
+    /// - Throws: Damage if the member is missing or not a string.
     package func string(_ key: String) throws(FormatError) -> String {
         guard case .string(let string) = try value(key) else { throw error("\(key) is not a string") }
         return string
     }
 
+    /// Returns the value of a member that must be an identifier.
+    ///
+    /// - Throws: Damage if the member is missing or not 32 lower-case hexadecimal digits.
     package func identifier<I: Identifier>(_ key: String, _: I.Type = I.self) throws(FormatError) -> I {
         guard let identifier = I(try string(key)) else { throw error("\(key) is not 32 hexadecimal digits") }
         return identifier
     }
 
+    /// Returns the value of a member that must be an integer.
+    ///
+    /// - Parameters:
+    ///   - key: Name of the member.
+    ///   - limit: The largest valid value.
+    /// - Returns: An integer from 0 to `limit`.
+    /// - Throws: Damage if the member is missing, not an integer or out of range.
     package func count(_ key: String, atMost limit: Int = .max) throws(FormatError) -> Int {
         guard case .integer(let integer) = try value(key), integer >= 0, integer <= Int64(limit) else {
             throw error("\(key) is not an integer from 0 to \(limit)")
@@ -46,12 +71,26 @@ package struct JSONFields {
         return Int(integer)
     }
 
+    /// Returns the value of a member that must be an array.
+    ///
+    /// - Parameters:
+    ///   - key: Name of the member.
+    ///   - limit: Maximum number of elements.
+    /// - Returns: The elements.
+    /// - Throws: Damage if the member is missing, not an array or too long.
     package func array(_ key: String, atMost limit: Int) throws(FormatError) -> [JSONValue] {
         guard case .array(let elements) = try value(key) else { throw error("\(key) is not an array") }
         guard elements.count <= limit else { throw error("\(key) has \(elements.count) elements, more than \(limit)") }
         return elements
     }
 
+    /// Returns the value of a member that must be an array of integers from 0 up.
+    ///
+    /// - Parameters:
+    ///   - key: Name of the member.
+    ///   - limit: Maximum number of elements.
+    /// - Returns: The integers.
+    /// - Throws: Damage if the member is missing, too long or holds anything else.
     package func counts(_ key: String, atMost limit: Int) throws(FormatError) -> [Int] {
         var counts: [Int] = []
         for element in try array(key, atMost: limit) {
@@ -63,6 +102,13 @@ package struct JSONFields {
         return counts
     }
 
+    /// Returns the value of a member that must be an array of strings.
+    ///
+    /// - Parameters:
+    ///   - key: Name of the member.
+    ///   - limit: Maximum number of elements.
+    /// - Returns: The strings.
+    /// - Throws: Damage if the member is missing, too long or holds anything else.
     package func strings(_ key: String, atMost limit: Int) throws(FormatError) -> [String] {
         var strings: [String] = []
         for element in try array(key, atMost: limit) {
@@ -72,7 +118,9 @@ package struct JSONFields {
         return strings
     }
 
-    /// A name: 1 ... `nameBytesMax` bytes.
+    /// Returns the value of a member that must be a name of 1 to `nameBytesMax` bytes.
+    ///
+    /// - Throws: Damage if the member is missing, not a string, empty or too long.
     package func name(_ key: String) throws(FormatError) -> String {
         let name = try string(key)
         guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {

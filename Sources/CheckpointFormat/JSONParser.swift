@@ -1,11 +1,18 @@
-/// A strict JSON parser (RFC 8259) that refuses what the format forbids: duplicate keys, deep nesting, integers outside
-/// Int64, invalid UTF-8, anything after the value. Errors name the offset in the file.
+/// A strict JSON parser (RFC 8259). It refuses everything that the format forbids: duplicate keys,
+/// deep nesting, integers outside Int64, invalid UTF-8, and text after the value. Errors name the
+/// offset in the file.
 package struct JSONParser {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
     private let origin: Int
 
-    /// Parses `bytes`, which start at `origin` in the file.
+    /// Parses one JSON value.
+    ///
+    /// - Parameters:
+    ///   - bytes: The text, in UTF-8.
+    ///   - origin: Offset of the text in the file, for errors.
+    /// - Returns: The value.
+    /// - Throws: Damage at the first byte that breaks a rule.
     package static func parse(_ bytes: ArraySlice<UInt8>, origin: Int = 0) throws(FormatError) -> JSONValue {
         var parser = JSONParser(bytes: bytes, position: bytes.startIndex, origin: origin)
         let value = try parser.value(depth: 0)
@@ -126,7 +133,7 @@ package struct JSONParser {
         position += 1
         let start = position
         while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
-        // Nearly all strings have no escapes: take their bytes as they are.
+        // Nearly all strings have no escapes, so their bytes can be used as they are.
         if current == UInt8(ascii: "\"") {
             let text = bytes[start..<position]
             position += 1
@@ -190,7 +197,7 @@ package struct JSONParser {
 
     private mutating func fourDigits() throws(FormatError) -> UInt16 {
         let digits = bytes[position...].prefix(4)
-        // Swift's own parser of integers would also take a sign.
+        // `UInt16(_:radix:)` would also accept a sign.
         guard digits.count == 4, digits.allSatisfy(isHexadecimal),
             let value = UInt16(String(decoding: digits, as: UTF8.self), radix: 16)
         else { throw error("four hexadecimal digits were expected") }

@@ -22,14 +22,15 @@ package enum JSONValue: Equatable, Sendable {
     package static func count(_ value: Int) -> JSONValue { .integer(Int64(value)) }
     package static func counts(_ values: [Int]) -> JSONValue { .array(values.map(count)) }
 
-    /// A number as the format writes it: what JSON cannot say is a string.
+    /// Returns a metric as the format writes it. JSON has no NaN and no infinity, so these are the
+    /// strings "nan", "inf" and "-inf".
     package static func metric(_ value: Double) -> JSONValue {
         if value.isNaN { return .string("nan") }
         if value.isInfinite { return .string(value < 0 ? "-inf" : "inf") }
         return .number(value)
     }
 
-    /// The compact UTF-8 text. Equal values give equal bytes.
+    /// The value as compact UTF-8 text. Equal values give equal bytes.
     package var text: [UInt8] {
         var writer = JSONWriter()
         writer.write(self)
@@ -37,7 +38,7 @@ package enum JSONValue: Equatable, Sendable {
     }
 }
 
-/// Writes compact JSON.
+/// A writer of compact JSON.
 struct JSONWriter {
     var bytes: [UInt8] = []
 
@@ -61,7 +62,8 @@ struct JSONWriter {
         write(member.value)
     }
 
-    /// Swift prints the shortest text that reads back as the same number, and always as JSON allows.
+    /// Returns the text of a finite number. Swift prints the shortest text that reads back as the
+    /// same number, and it is always valid JSON.
     static func text(of number: Double) -> String {
         precondition(number.isFinite, "JSON has no infinite numbers; use JSONValue.metric")
         return number.description

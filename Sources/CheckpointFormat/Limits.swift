@@ -1,4 +1,5 @@
-/// Every maximum of the format (Formats/limits.md). A length from a disk is compared with its limit before it is used.
+/// Every maximum of the format (Formats/limits.md). A length that was read from disk is compared
+/// with its limit before it is used.
 package enum Limits {
     package static let pageBytes = 4096
     package static let chunkBytesDefault = 4 << 20
@@ -24,7 +25,7 @@ package enum Limits {
     package static let featureNamesMax = 64
     package static let tagBytesMax = 128
 
-    /// The table of Formats/limits.md, for the test that compares the two.
+    /// The table of Formats/limits.md. A test compares the two.
     package static let table: [(name: String, value: Int)] = [
         ("pageBytes", pageBytes), ("chunkBytesDefault", chunkBytesDefault), ("blockBytesMax", blockBytesMax),
         ("segmentBytesMax", segmentBytesMax), ("segmentBytesDefault", segmentBytesDefault),
@@ -39,7 +40,10 @@ package enum Limits {
     ]
 }
 
-/// The smallest multiple of the page size that is at least `bytes` (`bytes` must be far below `Int.max`).
+/// Rounds up to a multiple of the page size.
+///
+/// - Parameter bytes: A number of bytes from 0 to `Int.max - pageBytes`; anything else traps.
+/// - Returns: The smallest multiple of 4096 that is at least `bytes`.
 package func roundedUpToPage(_ bytes: Int) -> Int {
     precondition(bytes >= 0 && bytes <= Int.max - Limits.pageBytes)
     return (bytes + Limits.pageBytes - 1) / Limits.pageBytes * Limits.pageBytes

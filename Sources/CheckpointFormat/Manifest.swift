@@ -1,4 +1,4 @@
-/// A checkpoint, or one rank's part of it, as a value (Formats/manifest.md).
+/// The decoded content of a manifest: a checkpoint, or one rank's part of it (Formats/manifest.md).
 package struct Manifest: Equatable, Sendable {
     package enum Kind: UInt8, Sendable {
         case checkpoint = 0
@@ -11,13 +11,13 @@ package struct Manifest: Equatable, Sendable {
     package var run: RunID
     package var runName: String
     package var step: Int
-    /// Milliseconds since 1970.
+    /// Time of creation, in milliseconds since 1970.
     package var created: Int
     package var writer: String
     package var parent: Parent?
     package var worldSize = 1
     package var rank = 0
-    /// In order of name.
+    /// The metrics, sorted by name.
     package var metrics: [Metric] = []
     package var groups: [Group] = []
     package var tensors: [TensorRecord] = []
@@ -26,6 +26,16 @@ package struct Manifest: Equatable, Sendable {
     package var blocks: [BlockRecord] = []
     package var chunks: [ChunkRecord] = []
 
+    /// Creates a manifest without metrics, groups, tensors, objects and tables.
+    ///
+    /// - Parameters:
+    ///   - id: The checkpoint's id.
+    ///   - store: The store that the checkpoint belongs to.
+    ///   - run: The run that saved it.
+    ///   - runName: The run's name.
+    ///   - step: The step.
+    ///   - created: Time of creation, in milliseconds since 1970.
+    ///   - writer: Name and version of the software that wrote it.
     package init(
         id: CheckpointID, store: StoreID, run: RunID, runName: String, step: Int, created: Int, writer: String
     ) {
@@ -38,23 +48,29 @@ package struct Manifest: Equatable, Sendable {
         self.writer = writer
     }
 
+    /// File name of the manifest.
     package var name: ManifestName { ManifestName(run: run, step: step) }
 
-    /// Bytes of all tensors and objects, before encoding.
+    /// Size of all tensors and objects before encoding, in bytes.
     package var logicalBytes: Int { chunks.reduce(0) { $0 + $1.bytes } }
-    /// Bytes of all blocks that the manifest names, as stored.
+    /// Size of all blocks that the manifest references, as stored, in bytes.
     package var storedBytes: Int { blocks.reduce(0) { $0 + $1.storedBytes } }
 
-    /// Whether some blocks are made of others.
+    /// True if some blocks are deltas or casts of other blocks.
     package var hasBases: Bool { blocks.contains { $0.base != nil } }
 
-    /// The row of a block, and those of the blocks that it is a delta or a cast of, the nearest first.
+    /// Returns the rows of all blocks that are needed to decode one block.
+    ///
+    /// - Parameter row: Row of the block in the block table.
+    /// - Returns: `row`, its base (the block that it is a delta or a cast of), the base of that,
+    ///   and so on.
     package func chain(of row: Int) -> [Int] {
         var chain = [row]
         while let base = blocks[chain[chain.count - 1]].base { chain.append(base) }
         return chain
     }
 
+    /// The checkpoint that a run was resumed from.
     package struct Parent: Equatable, Sendable {
         package var id: CheckpointID
         package var run: RunID
@@ -67,6 +83,7 @@ package struct Manifest: Equatable, Sendable {
         }
     }
 
+    /// One metric of the step, such as the loss.
     package struct Metric: Equatable, Sendable {
         package var name: String
         package var value: Double
@@ -77,9 +94,11 @@ package struct Manifest: Equatable, Sendable {
         }
     }
 
+    /// A group of tensors that are updated together.
     package struct Group: Equatable, Sendable {
         package var name: String
-        /// Modulo 2^32, as the chunk rows have it.
+        /// Number of updates granted to the group before the capture, modulo 2^32, as in the chunk
+        /// rows.
         package var epoch: UInt32
 
         package init(name: String, epoch: UInt32) {
@@ -89,6 +108,7 @@ package struct Manifest: Equatable, Sendable {
     }
 }
 
+/// A tensor in a manifest (Formats/manifest.md, JSON).
 package struct TensorRecord: Equatable, Sendable {
     package var name: String
     package var type: ElementType
@@ -107,13 +127,15 @@ package struct TensorRecord: Equatable, Sendable {
         self.shards = shards
     }
 
-    /// Bytes of the whole tensor. The shape was checked when the record was made or decoded.
+    /// Size of the full tensor in bytes. The shape is valid, because it was checked when the record
+    /// was made or decoded.
     package var bytes: Int { TensorShape.byteCount(shape, type) ?? 0 }
 }
 
+/// A shard of a tensor and its chunks.
 package struct ShardRecord: Equatable, Sendable {
     package var descriptor: ShardDescriptor
-    /// Rows of the chunk table.
+    /// Rows of the chunk table that hold the shard, in order.
     package var chunks: Range<Int>
 
     package init(descriptor: ShardDescriptor, chunks: Range<Int>) {
@@ -122,11 +144,13 @@ package struct ShardRecord: Equatable, Sendable {
     }
 }
 
+/// An object in a manifest: state that is not a tensor.
 package struct ObjectRecord: Equatable, Sendable {
     package var name: String
     package var role: ObjectRole
     package var encoding: ObjectEncoding
     package var bytes: Int
+    /// Rows of the chunk table that hold the object, in order.
     package var chunks: Range<Int>
 
     package init(name: String, role: ObjectRole, encoding: ObjectEncoding, bytes: Int, chunks: Range<Int>) {

@@ -1,7 +1,8 @@
 // The JSON part of a manifest (Formats/manifest.md, JSON).
 
 extension Manifest {
-    /// The text of the JSON part. Written tensor by tensor: a tree of all of them would take ten times the memory of the text.
+    /// The text of the JSON part. It is written tensor by tensor, because a tree of all tensors
+    /// would take ten times the memory of the text.
     package var directoryText: [UInt8] {
         var writer = JSONWriter()
         writer.append("{")
@@ -20,7 +21,7 @@ extension Manifest {
         return writer.bytes
     }
 
-    /// What comes before the tensors.
+    /// The members before `tensors`.
     private var head: [JSONValue.Member] {
         [
             .init("id", .hex(id)), .init("store", .hex(store)), .init("run", .hex(run)),
@@ -32,10 +33,16 @@ extension Manifest {
         ]
     }
 
-    /// What comes after them.
+    /// The members after `tensors`.
     private var tail: [JSONValue.Member] { [.init("objects", .array(objects.map(\.json))), .init("parts", .array([]))] }
 
-    /// Reads everything but the tables.
+    /// Decodes the JSON part. The tables are not set; the caller does that.
+    ///
+    /// - Parameters:
+    ///   - directory: The parsed JSON part.
+    ///   - kind: The kind in the header.
+    ///   - chunks: The chunk table, for checks.
+    /// - Throws: Damage if a rule of Formats/manifest.md is broken.
     init(directory: JSONValue, kind: Kind, chunks: [ChunkRecord]) throws(FormatError) {
         let origin = ManifestHeader.bytes
         let fields = try JSONFields(directory, "manifest", offset: origin)
@@ -71,7 +78,8 @@ extension Manifest {
         guard Set(objects.map { Array($0.name.utf8) }).count == objects.count else { throw fields.error("two objects have one name") }
     }
 
-    /// In a checkpoint of one rank the shards, which do not overlap, hold every element.
+    /// Checks that the shards of every tensor hold all of its elements. Applies to a checkpoint of
+    /// one rank; shards do not overlap, so it is enough to count.
     private func checkCoverage(_ fields: JSONFields) throws(FormatError) {
         for tensor in tensors {
             let held = tensor.shards.reduce(0) { $0 + (TensorShape.elementCount($1.descriptor.extent) ?? 0) }
@@ -216,7 +224,9 @@ extension ObjectRecord {
 }
 
 extension JSONFields {
-    /// `first` and `count` as rows of the chunk table.
+    /// Reads `first` and `count` as a range of rows of the chunk table.
+    ///
+    /// - Throws: Damage if the rows are outside the table.
     fileprivate func chunkRange(in table: [ChunkRecord]) throws(FormatError) -> Range<Int> {
         let first = try count("first", atMost: table.count)
         return first..<first + (try count("count", atMost: table.count - first))

@@ -1,4 +1,4 @@
-/// The fixed part at the start of a manifest (Formats/manifest.md, Header).
+/// The fixed-size header of a manifest (Formats/manifest.md, Header).
 package struct ManifestHeader: Equatable, Sendable {
     package static let bytes = 64
     package static let version: UInt16 = 1
@@ -32,8 +32,15 @@ package struct ManifestHeader: Equatable, Sendable {
         writer.zeros(16)
     }
 
-    /// Decodes and bounds the header of a file of `actual` bytes. `verify` runs once the length is known to be right, before
-    /// any other field is believed, the version included: a flipped version is damage, not a file from the future.
+    /// Decodes the header and checks every field against its limit and the file's length.
+    ///
+    /// - Parameters:
+    ///   - reader: The reader, at the start of the file.
+    ///   - actual: Length of the file in bytes.
+    ///   - verify: Checks the hash of the file. It runs after the length is known to be right and
+    ///     before any other field is used, even the version, so that a flipped version is reported
+    ///     as damage and not as a file from a newer version.
+    /// - Throws: Damage or unsupported, at the field.
     init(from reader: inout ByteReader, fileBytes actual: Int, verify: () throws(FormatError) -> Void) throws(FormatError) {
         try reader.expect(magic: "CKPTMANI")
         guard actual >= Self.bytes + 16 else { throw .damage(at: actual, "truncated: \(actual) bytes are no manifest") }
@@ -58,7 +65,7 @@ package struct ManifestHeader: Equatable, Sendable {
         try reader.expectZeros(16, "reserved2")
     }
 
-    /// Compares `fileBytes` with the file's length; `reader` stands behind the magic.
+    /// Compares `fileBytes` with the file's length. `reader` is positioned after the magic number.
     private static func checkLength(after reader: ByteReader, actual: Int) throws(FormatError) {
         var reader = reader
         _ = try reader.take(32)
@@ -79,7 +86,10 @@ package struct ManifestHeader: Equatable, Sendable {
 }
 
 extension Manifest {
-    /// The whole file. Ends in the hash of what comes before it.
+    /// Encodes the manifest as a file.
+    ///
+    /// - Parameter digest: The hash function.
+    /// - Returns: The bytes of the file; the last 16 are the hash of all bytes before them.
     package func encoded(digest: Digest) -> [UInt8] {
         let json = directoryText
         let header = ManifestHeader(
@@ -96,7 +106,7 @@ extension Manifest {
         return writer.bytes
     }
 
-    /// What a reader must know to read this manifest.
+    /// The features that a reader must support to read this manifest.
     package var features: Set<RequiredFeature> {
         var features: Set<RequiredFeature> = []
         if blocks.contains(where: { $0.codec == .delta }) { features.insert(.delta) }
@@ -104,7 +114,12 @@ extension Manifest {
         return features
     }
 
-    /// Decodes a whole manifest file and checks every rule that can be checked without reading a segment.
+    /// Decodes a manifest file and checks every rule that can be checked without reading a segment.
+    ///
+    /// - Parameters:
+    ///   - bytes: The complete file.
+    ///   - digest: The hash function.
+    /// - Throws: Damage or unsupported, with the offset in the file.
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
         let (header, json, tables) = try Tables.decode(bytes, digest: digest)
         let directory = try JSONParser.parse(json, origin: ManifestHeader.bytes)
@@ -114,17 +129,29 @@ extension Manifest {
         chunks = tables.chunks
     }
 
-    /// What only the engine looks at, without what people look at: much quicker to decode.
+    /// The hash and the tables of a manifest, which are all that the engine needs. They are much
+    /// quicker to decode than the JSON part.
     package struct Tables: Sendable {
         package var hash: Hash128
         package var segments: [SegmentReference] = []
         package var blocks: [BlockRecord] = []
         package var chunks: [ChunkRecord] = []
 
+        /// Decodes a manifest file without its JSON part.
+        ///
+        /// - Parameters:
+        ///   - bytes: The complete file.
+        ///   - digest: The hash function.
+        /// - Throws: Damage or unsupported, with the offset in the file.
         package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
             self = try Self.decode(bytes, digest: digest).tables
         }
 
+        /// Takes the tables of a decoded manifest.
+        ///
+        /// - Parameters:
+        ///   - manifest: The manifest.
+        ///   - hash: The hash at the end of its file.
         package init(_ manifest: Manifest, hash: Hash128) {
             self.hash = hash
             segments = manifest.segments
@@ -161,7 +188,9 @@ extension Manifest {
         }
     }
 
-    /// The hash at the end of an encoded manifest, by which it is known.
+    /// Returns the last 16 bytes of an encoded manifest: the hash that identifies it.
+    ///
+    /// - Parameter bytes: The complete file.
     package static func hash(ofEncoded bytes: some BidirectionalCollection<UInt8>) -> Hash128 {
         Hash128(rawValue: bytes.suffix(16).reduce(0) { $0 << 8 | UInt128($1) })
     }

@@ -1,4 +1,4 @@
-/// A segment that a manifest names (Formats/manifest.md, Segment rows).
+/// A segment that a manifest references (Formats/manifest.md, Segment rows).
 package struct SegmentReference: Equatable, Sendable {
     package static let rowBytes = 48
 
@@ -6,6 +6,12 @@ package struct SegmentReference: Equatable, Sendable {
     package var fileBytes: Int
     package var trailerHash: Hash128
 
+    /// Creates a reference to a segment.
+    ///
+    /// - Parameters:
+    ///   - name: The segment.
+    ///   - fileBytes: Size of the segment's file in bytes.
+    ///   - trailerHash: The hash in the segment's trailer.
     package init(name: SegmentName, fileBytes: Int, trailerHash: Hash128) {
         self.name = name
         self.fileBytes = fileBytes
@@ -34,18 +40,25 @@ package struct SegmentReference: Equatable, Sendable {
     }
 }
 
-/// Where a block lies and how to read it (Formats/manifest.md, Block rows).
+/// Location and encoding of a block (Formats/manifest.md, Block rows).
 package struct BlockRecord: Hashable, Sendable {
     package static let rowBytes = 40
     package static let noBase = UInt32.max
 
     /// Row of the segment table.
     package var segment: Int
-    /// Of a cast, which lies nowhere: no stored bytes, and as offset where in the base's raw bytes its source begins.
+    /// Location in the segment's file. A cast has no stored bytes, and its offset counts the base's
+    /// raw bytes up to the first that the cast is computed from.
     package var location: SegmentBlock
-    /// Row of the block that this one is a delta or a cast of: an earlier one.
+    /// Row of the block that this one is a delta or a cast of. It is always an earlier row.
     package var base: Int?
 
+    /// Creates the record of a stored block.
+    ///
+    /// - Parameters:
+    ///   - segment: Row of the segment table.
+    ///   - location: Location of the block in the segment.
+    ///   - base: For a delta, row of the block that it is based on; otherwise nil.
     package init(segment: Int, location: SegmentBlock, base: Int? = nil) {
         self.segment = segment
         self.location = location
@@ -70,7 +83,14 @@ package struct BlockRecord: Hashable, Sendable {
         writer.zeros(4)
     }
 
-    /// A block that is the cast of raw bytes of an earlier row, from `sourceOffset` on.
+    /// Creates the record of a cast: a block that is computed from the raw bytes of an earlier row.
+    ///
+    /// - Parameters:
+    ///   - codec: The kind of cast.
+    ///   - rawBytes: Size of the cast in bytes; even.
+    ///   - base: Row of the block with the f32 elements.
+    ///   - sourceOffset: Offset in that block's raw bytes, in bytes.
+    ///   - blocks: The block table.
     package init(cast codec: CodecIdentifier, rawBytes: Int, of base: Int, at sourceOffset: Int, _ blocks: [BlockRecord]) {
         precondition(codec.isCast && blocks[base].canBeCast(rawBytes, at: sourceOffset))
         segment = blocks[base].segment
@@ -78,15 +98,26 @@ package struct BlockRecord: Hashable, Sendable {
         self.base = base
     }
 
-    /// Whether raw bytes from `offset` on are what `bytes` bytes of two-byte elements can be a cast of.
+    /// Returns true if this block's raw bytes can be the source of a cast.
+    ///
+    /// - Parameters:
+    ///   - bytes: Size of the cast in bytes. Its elements have two bytes, those of the source four.
+    ///   - offset: Offset of the source in this block's raw bytes, in bytes.
     package func canBeCast(_ bytes: Int, at offset: Int) -> Bool {
         !codec.isCast && bytes % 2 == 0 && bytes <= rawBytes / 2 && offset <= rawBytes - 2 * bytes
     }
 
-    /// Of a cast: which of the base's raw bytes it is made of.
+    /// For a cast: the range of the base's raw bytes that it is computed from.
     package var sourceRange: Range<Int> { offset..<offset + 2 * rawBytes }
 
-    /// - Parameter blocks: the rows before this one.
+    /// Decodes a row and checks it.
+    ///
+    /// - Parameters:
+    ///   - reader: The reader, at the start of the row.
+    ///   - segments: The segment table.
+    ///   - blocks: The rows before this one.
+    ///   - features: The features that the header lists.
+    /// - Throws: Damage or unsupported, at the field.
     init(
         from reader: inout ByteReader, segments: [SegmentReference], before blocks: [BlockRecord], features: Set<RequiredFeature>
     ) throws(FormatError) {
@@ -119,7 +150,7 @@ package struct BlockRecord: Hashable, Sendable {
         }
         guard row < blocks.count else { throw .damage(at: start + 32, "base \(row) is not a row before this one") }
         base = row
-        // Bases come before what is based on them, so this ends.
+        // A base is always an earlier row, so the loop over the chain ends.
         guard codec.isCast || Self.chainLength(row, blocks) < Limits.deltaChainMax else {
             throw .damage(at: start + 32, "a chain of more than \(Limits.deltaChainMax) deltas")
         }
@@ -147,7 +178,12 @@ package struct BlockRecord: Hashable, Sendable {
         }
     }
 
-    /// How many blocks have to be read before the block of a row can be decoded.
+    /// Returns the number of bases of a row: the blocks that must be read before its block can be
+    /// decoded.
+    ///
+    /// - Parameters:
+    ///   - row: Row of the block table.
+    ///   - blocks: The block table.
     package static func chainLength(_ row: Int, _ blocks: [BlockRecord]) -> Int {
         var (length, row) = (0, row)
         while let base = blocks[row].base { (length, row) = (length + 1, base) }
@@ -155,18 +191,26 @@ package struct BlockRecord: Hashable, Sendable {
     }
 }
 
-/// A chunk: its hash and where its raw bytes are (Formats/manifest.md, Chunk rows).
+/// A chunk: its hash and the location of its raw bytes (Formats/manifest.md, Chunk rows).
 package struct ChunkRecord: Equatable, Sendable {
     package static let rowBytes = 32
 
     package var hash: Hash128
     /// Row of the block table.
     package var block: Int
-    /// In the block's raw bytes.
+    /// Offset in the block's raw bytes.
     package var offset: Int
     package var bytes: Int
     package var epoch: UInt32
 
+    /// Creates the record of a chunk.
+    ///
+    /// - Parameters:
+    ///   - hash: Hash of the chunk's raw bytes.
+    ///   - block: Row of the block table.
+    ///   - offset: Offset in the block's raw bytes.
+    ///   - bytes: Size in bytes.
+    ///   - epoch: Epoch of the tensor's group modulo 2^32; 0 for an object.
     package init(hash: Hash128, block: Int, offset: Int, bytes: Int, epoch: UInt32) {
         self.hash = hash
         self.block = block

@@ -1,18 +1,24 @@
-/// A person's name for a checkpoint (Formats/store-layout.md, Tags and pins): a file name, and nothing that a reference already means.
+/// A user's name for a checkpoint (Formats/store-layout.md, Tags and pins). It is a valid file
+/// name, and has no other meaning as a reference to a checkpoint.
 public struct TagName: Hashable, Sendable, Comparable, CustomStringConvertible {
     public let description: String
 
-    /// Why a text cannot be a tag.
+    /// The reason for which a text is not a valid tag.
     public struct Refusal: Error, CustomStringConvertible {
         public let description: String
     }
 
-    /// Nil if `text` cannot be a tag.
+    /// Creates a tag name; nil if `text` is not valid.
+    ///
+    /// - Parameter text: 1 to 128 ASCII letters, digits, `.`, `_` and `-`.
     public init?(_ text: String) {
         do throws(Refusal) { try self.init(checking: text) } catch { return nil }
     }
 
-    /// Says why a text cannot be a tag.
+    /// Creates a tag name.
+    ///
+    /// - Parameter text: 1 to 128 ASCII letters, digits, `.`, `_` and `-`.
+    /// - Throws: `Refusal` with the reason if `text` is not valid.
     public init(checking text: String) throws(Refusal) {
         if let reason = Self.refusal(of: Array(text.utf8)) {
             throw Refusal(description: "\(text.utf8.count > Limits.tagBytesMax ? "the text" : "\"\(text)\"") cannot be a tag: \(reason)")
@@ -40,7 +46,8 @@ public struct TagName: Hashable, Sendable, Comparable, CustomStringConvertible {
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
-    /// What else the text refers to.
+    /// Returns the other meaning that a reference with this text has: `latest`, a step or the first
+    /// digits of an id; nil if there is none.
     private static func meaning(of bytes: [UInt8]) -> String? {
         if bytes == Array("latest".utf8) { return "the newest checkpoint" }
         let isStep = bytes.starts(with: "step-".utf8) || bytes.starts(with: "step_".utf8)
@@ -50,7 +57,8 @@ public struct TagName: Hashable, Sendable, Comparable, CustomStringConvertible {
     }
 }
 
-/// What a file in `tags/` or `pins/` says: three lines, 129 bytes (Formats/store-layout.md, Tags and pins).
+/// Content of a file in `tags/` or `pins/`: three lines, 129 bytes (Formats/store-layout.md, Tags
+/// and pins).
 package struct Mark: Hashable, Sendable {
     /// 62 + 32 + 32 digits and letters, and three line feeds.
     package static let bytes = 129
@@ -58,6 +66,11 @@ package struct Mark: Hashable, Sendable {
     package var name: ManifestName
     package var id: CheckpointID
 
+    /// Creates a mark.
+    ///
+    /// - Parameters:
+    ///   - name: File name of the checkpoint's manifest.
+    ///   - id: The checkpoint's id.
     package init(name: ManifestName, id: CheckpointID) {
         self.name = name
         self.id = id
@@ -65,8 +78,12 @@ package struct Mark: Hashable, Sendable {
 
     private var text: [UInt8] { Array("\(name)\n\(id)\n".utf8) }
 
+    /// Returns the content of the file: name, id and the hash of both, one line each.
     package func encoded(digest: Digest) -> [UInt8] { text + Array("\(digest(text[...]))\n".utf8) }
 
+    /// Decodes the content of a file in `tags/` or `pins/`.
+    ///
+    /// - Throws: Damage if length, name, id or hash are wrong.
     package init(decoding bytes: [UInt8], digest: Digest) throws(FormatError) {
         guard bytes.count == Self.bytes else { throw .damage(at: 0, "\(bytes.count) bytes are not \(Self.bytes)") }
         let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }

@@ -1,4 +1,5 @@
-/// What a writer is doing, as it tells other processes (Formats/store-layout.md, Status). A hint for people, and never truth.
+/// Current activity of a writer, published for other processes (Formats/store-layout.md, Status).
+/// It is a hint for people; nothing depends on it.
 package struct SaveStatus: Equatable, Sendable {
     package static let bytes = 256
     package static let magic: UInt64 = 0x5441_5453_5450_4B43  // "CKPTSTAT"
@@ -12,38 +13,44 @@ package struct SaveStatus: Equatable, Sendable {
         case failed = 5
     }
 
-    /// Milliseconds since 1970.
+    /// Time of the last update, in milliseconds since 1970.
     package var updated = 0
     package var process = 0
     package var run: RunID
-    /// Of the save asked for last.
+    /// Id of the save that was submitted last.
     package var id = CheckpointID(rawValue: 0)
     package var step = 0
     package var phase = Phase.idle
-    /// Milliseconds since 1970.
+    /// Start of that save, in milliseconds since 1970.
     package var started = 0
-    /// Bytes before encoding.
+    /// Bytes of that save that have been written, and its total size; both before encoding.
     package var written = 0
     package var total = 0
-    /// Microseconds that training has been held up so far.
+    /// Time for which saves have blocked training so far, in microseconds.
     package var stall = 0
     package var committedCount = 0
     package var failedCount = 0
-    /// Of the save committed last: step, microseconds until it was committed, microseconds that training was held up by it, bytes before
-    /// encoding, and stored bytes that were written.
+    /// The last five fields describe the save that was committed last: its step, the time from
+    /// submit to commit and the time it blocked training (both in microseconds), its bytes before
+    /// encoding, and the stored bytes that it wrote.
     package var lastStep = 0
     package var lastDuration = 0
     package var lastStall = 0
     package var lastBytes = 0
     package var lastNewBytes = 0
-    /// Where process ids mean the same as for the writer: a hash of the machine's start and its process namespace; 0 if unknown.
+    /// Scope in which the writer's process id is valid: a hash of the machine's start and of the
+    /// process namespace; 0 if unknown.
     package var machine: UInt128 = 0
 
     package init(run: RunID) { self.run = run }
 
     private static let hashOffset = bytes - 16
 
-    /// Writes the record over `buffer`, of `bytes` bytes, and allocates nothing.
+    /// Encodes the record without allocating.
+    ///
+    /// - Parameters:
+    ///   - buffer: Overwritten; must have `bytes` bytes.
+    ///   - digest: The hash function.
     package func encode(into buffer: inout [UInt8], digest: Digest) {
         precondition(buffer.count == Self.bytes)
         var at = 0
@@ -80,7 +87,12 @@ package struct SaveStatus: Equatable, Sendable {
         put(digest(buffer[..<Self.hashOffset]).rawValue)
     }
 
-    /// Nil if the record is of another version, damaged, or was read while it was written.
+    /// Decodes a record; nil if it has another version, is damaged, or was read while it was being
+    /// written.
+    ///
+    /// - Parameters:
+    ///   - buffer: The bytes of the file.
+    ///   - digest: The hash function.
     package init?(decoding buffer: [UInt8], digest: Digest) {
         guard buffer.count == Self.bytes else { return nil }
         var at = 0
@@ -108,6 +120,6 @@ package struct SaveStatus: Equatable, Sendable {
         guard identifier() == digest(buffer[..<Self.hashOffset]).rawValue else { return nil }
     }
 
-    /// Whether a save is under way.
+    /// True while a save is in flight.
     package var isSaving: Bool { [.capturing, .captured, .durable].contains(phase) }
 }

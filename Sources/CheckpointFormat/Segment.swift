@@ -1,4 +1,4 @@
-/// The first page of a segment (Formats/segment.md, Header page).
+/// The first page of a segment file (Formats/segment.md, Header page).
 package struct SegmentHeader: Equatable, Sendable {
     package static let version: UInt16 = 1
     private static let hashOffset = Limits.pageBytes - 16
@@ -6,12 +6,19 @@ package struct SegmentHeader: Equatable, Sendable {
     package var name: SegmentName
     package var store: StoreID
 
+    /// Creates the header of a segment.
+    ///
+    /// - Parameters:
+    ///   - name: The segment, as in the file's name.
+    ///   - store: The store that the segment belongs to.
     package init(name: SegmentName, store: StoreID) {
         self.name = name
         self.store = store
     }
 
-    /// Checks that the header belongs to a file of this name.
+    /// Checks that the header belongs to a file with this name.
+    ///
+    /// - Throws: Damage at the field that differs.
     package func check(isFor expected: SegmentName) throws(FormatError) {
         guard name.rank == expected.rank else {
             throw .damage(at: 12, "rank \(name.rank) is not that of the file's name")
@@ -24,6 +31,7 @@ package struct SegmentHeader: Equatable, Sendable {
         }
     }
 
+    /// Returns the header page: 4096 bytes, the last 16 of them the hash of the others.
     package func encoded(digest: Digest) -> [UInt8] {
         var writer = ByteWriter(capacity: Limits.pageBytes)
         writer.magic("CKPTSEGM")
@@ -39,6 +47,12 @@ package struct SegmentHeader: Equatable, Sendable {
         return writer.bytes
     }
 
+    /// Decodes a header page.
+    ///
+    /// - Parameters:
+    ///   - bytes: The start of the file; at least one page.
+    ///   - digest: The hash function.
+    /// - Throws: Damage or unsupported, at the field.
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
         var reader = ByteReader(bytes)
         try reader.expect(magic: "CKPTSEGM")
@@ -61,7 +75,7 @@ package struct SegmentHeader: Equatable, Sendable {
     }
 }
 
-/// Where a block lies in its segment, and how to read it (Formats/segment.md, Index).
+/// Location and encoding of a block in its segment (Formats/segment.md, Index).
 package struct SegmentBlock: Hashable, Sendable {
     package static let rowBytes = 32
 
@@ -71,6 +85,14 @@ package struct SegmentBlock: Hashable, Sendable {
     package var storedHash: UInt64
     package var codec: CodecIdentifier
 
+    /// Creates the index row of a block.
+    ///
+    /// - Parameters:
+    ///   - offset: Offset in the file, in bytes; a multiple of the page size.
+    ///   - storedBytes: Size in the file, without padding.
+    ///   - rawBytes: Size after decoding.
+    ///   - storedHash: hash64 of the stored bytes.
+    ///   - codec: The codec that decodes the block.
     package init(offset: Int, storedBytes: Int, rawBytes: Int, storedHash: UInt64, codec: CodecIdentifier) {
         self.offset = offset
         self.storedBytes = storedBytes
@@ -79,7 +101,7 @@ package struct SegmentBlock: Hashable, Sendable {
         self.codec = codec
     }
 
-    /// End of the block and of its padding.
+    /// Offset of the end of the block's padding.
     package var paddedEnd: Int { offset + roundedUpToPage(storedBytes) }
 
     fileprivate func encode(to writer: inout ByteWriter) {
@@ -110,17 +132,22 @@ package struct SegmentBlock: Hashable, Sendable {
     }
 }
 
-/// The end of a segment: its blocks and the trailer (Formats/segment.md, Index, Trailer).
+/// The index of a segment and its trailer (Formats/segment.md, Index, Trailer).
 package struct SegmentIndex: Equatable, Sendable {
     package static let trailerBytes = 64
 
     package var blocks: [SegmentBlock]
     package var indexOffset: Int
     package var fileBytes: Int
-    /// The trailer's hash, by which a manifest knows the segment.
+    /// The hash in the trailer, by which manifests identify the segment.
     package var trailerHash: Hash128
 
-    /// Encodes index and trailer, to be written at `indexOffset`.
+    /// Encodes the index and the trailer.
+    ///
+    /// - Parameters:
+    ///   - blocks: The blocks, in order of offset and without gaps.
+    ///   - digest: The hash function.
+    /// - Returns: The index, and the bytes to write at `indexOffset`: whole pages.
     package static func encoded(blocks: [SegmentBlock], digest: Digest) -> (index: SegmentIndex, bytes: [UInt8]) {
         let indexOffset = blocks.last?.paddedEnd ?? Limits.pageBytes
         let indexBytes = roundedUpToPage(blocks.count * SegmentBlock.rowBytes + trailerBytes)
@@ -141,14 +168,19 @@ package struct SegmentIndex: Equatable, Sendable {
         return (index, writer.bytes)
     }
 
-    /// What the trailer says, before the index has been read.
+    /// The fields of the trailer, which are needed to read the index.
     package struct Trailer {
         package var blockCount: Int
         package var indexOffset: Int
         package var fileBytes: Int
         package var hash: Hash128
 
-        /// Decodes the last 64 bytes of a file of `fileBytes` bytes.
+        /// Decodes a trailer.
+        ///
+        /// - Parameters:
+        ///   - bytes: The last 64 bytes of the file.
+        ///   - actual: Length of the file in bytes.
+        /// - Throws: Damage at the field.
         package init(decoding bytes: ArraySlice<UInt8>, fileBytes actual: Int) throws(FormatError) {
             let origin = actual - SegmentIndex.trailerBytes
             guard actual % Limits.pageBytes == 0, actual >= 2 * Limits.pageBytes else {
@@ -175,7 +207,13 @@ package struct SegmentIndex: Equatable, Sendable {
         }
     }
 
-    /// Decodes `[trailer.indexOffset, trailer.fileBytes)`.
+    /// Decodes the index.
+    ///
+    /// - Parameters:
+    ///   - bytes: The bytes from `trailer.indexOffset` to the end of the file.
+    ///   - trailer: The decoded trailer.
+    ///   - digest: The hash function.
+    /// - Throws: Damage or unsupported, at the field.
     package init(decoding bytes: ArraySlice<UInt8>, trailer: Trailer, digest: Digest) throws(FormatError) {
         precondition(bytes.count == trailer.fileBytes - trailer.indexOffset)
         guard digest(bytes.dropLast(16)) == trailer.hash else {

@@ -1,18 +1,24 @@
-/// The elements that two shards of one tensor have in common, as runs that follow each other in the row-major order of both.
+/// The elements that two shards of one tensor have in common, as runs that are contiguous in the
+/// row-major order of both shards.
 package struct ShardOverlap: Sendable {
-    /// Elements of a run.
+    /// Number of elements in each run.
     package let runElements: Int
-    /// How many runs there are along each of the slower dimensions.
+    /// Number of runs along each of the slower dimensions.
     private let counts: [Int]
     private let first: (a: Int, b: Int)
     private let strides: (a: [Int], b: [Int])
 
-    /// - Returns: nil if they have no element in common.
+    /// Computes the overlap; nil if the shards have no element in common.
+    ///
+    /// - Parameters:
+    ///   - a: A shard.
+    ///   - b: Another shard of the same tensor.
     package init?(_ a: ShardDescriptor, _ b: ShardDescriptor) {
         guard a.overlaps(b) else { return nil }
         let start = zip(a.offset, b.offset).map { max($0, $1) }
         let extent = start.indices.map { min(a.offset[$0] + a.extent[$0], b.offset[$0] + b.extent[$0]) - start[$0] }
-        // Dimensions that both shards hold as far as the overlap goes, and one more, make up a run.
+        // A run spans the trailing dimensions in which the overlap is as long as both shards, and
+        // one more.
         let isWhole = start.indices.map { a.extent[$0] == extent[$0] && b.extent[$0] == extent[$0] }
         let outer = isWhole.lastIndex(of: false) ?? 0
         runElements = extent[outer...].reduce(1, *)
@@ -25,7 +31,10 @@ package struct ShardOverlap: Sendable {
         strides = (Array(full.0[..<outer]), Array(full.1[..<outer]))
     }
 
-    /// Calls `body` with the index, in each shard, of the first element of every run.
+    /// Calls `body` for every run.
+    ///
+    /// - Parameter body: Called with the index of the run's first element in each shard.
+    /// - Throws: The error of `body`.
     package func forEachRun<E: Error>(_ body: (_ a: Int, _ b: Int) throws(E) -> Void) throws(E) {
         var index = [Int](repeating: 0, count: counts.count)
         repeat {
@@ -37,7 +46,9 @@ package struct ShardOverlap: Sendable {
         zip(index, strides).reduce(first) { $0 + $1.0 * $1.1 }
     }
 
-    /// - Returns: false after the last.
+    /// Moves to the next run.
+    ///
+    /// - Returns: False after the last run.
     private func advance(_ index: inout [Int]) -> Bool {
         for dimension in index.indices.reversed() {
             index[dimension] += 1

@@ -1,18 +1,25 @@
-/// `store.json`: what a store is (Formats/store-layout.md, `store.json`).
+/// Content of `store.json`: the store's id, version and features (Formats/store-layout.md,
+/// `store.json`).
 package struct StoreIdentity: Equatable, Sendable {
     package static let version = 1
 
     package var id: StoreID
-    /// Milliseconds since 1970.
+    /// Time of creation, in milliseconds since 1970.
     package var created: Int
     package var requiredFeatures: [String] = []
     package var optionalFeatures: [String] = []
 
+    /// Creates the identity of a new store.
+    ///
+    /// - Parameters:
+    ///   - id: The store's id.
+    ///   - created: Time of creation, in milliseconds since 1970.
     package init(id: StoreID, created: Int) {
         self.id = id
         self.created = created
     }
 
+    /// Returns the content of the file: JSON with a line feed at the end.
     package func encoded(digest: Digest) -> [UInt8] {
         let value = JSONValue.object([
             .init("format", .string("ckpt-store")), .init("version", .count(Self.version)), .init("id", .hex(id)),
@@ -24,6 +31,13 @@ package struct StoreIdentity: Equatable, Sendable {
         return value.text + [0x0A]
     }
 
+    /// Decodes `store.json`.
+    ///
+    /// - Parameters:
+    ///   - bytes: The complete file.
+    ///   - digest: The hash function.
+    /// - Throws: Damage if a field or `check` is wrong; unsupported if the version or a required
+    ///   feature is unknown.
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
         guard bytes.count <= Limits.storeJSONBytesMax else { throw .damage(at: 0, "\(bytes.count) bytes are too many") }
         let fields = try JSONFields(try JSONParser.parse(bytes), "store.json", offset: 0)

@@ -1,6 +1,11 @@
-/// Arithmetic on shapes. A shape lists the extents of a tensor, slowest dimension first; `[]` is a scalar.
+/// Arithmetic on shapes. A shape lists the extents of a tensor, slowest dimension first; `[]` is a
+/// scalar.
 package enum TensorShape {
-    /// Number of elements, or nil if a dimension is negative, there are too many, or the product overflows.
+    /// Returns the number of elements of a tensor.
+    ///
+    /// - Parameter shape: Extents, in elements.
+    /// - Returns: Nil if an extent is negative, there are more than `rankOfTensorMax` dimensions,
+    ///   or the product overflows.
     package static func elementCount(_ shape: [Int]) -> Int? {
         guard shape.count <= Limits.rankOfTensorMax, shape.allSatisfy({ $0 >= 0 }) else { return nil }
         if shape.contains(0) { return 0 }
@@ -13,15 +18,22 @@ package enum TensorShape {
         return count
     }
 
-    /// Number of bytes of a row-major tensor, or nil as above.
+    /// Returns the number of bytes of a row-major tensor.
+    ///
+    /// - Parameters:
+    ///   - shape: Extents, in elements.
+    ///   - type: Type of the elements.
+    /// - Returns: Nil if the shape is invalid (see `elementCount`) or the product overflows.
     package static func byteCount(_ shape: [Int], _ type: ElementType) -> Int? {
         guard let count = elementCount(shape) else { return nil }
         let (bytes, overflow) = count.multipliedReportingOverflow(by: type.width)
         return overflow ? nil : bytes
     }
 
-    /// Strides, in elements, of a row-major tensor. A tensor that is too large has no element to reach: its strides may
-    /// be anything.
+    /// Returns the strides of a row-major tensor, in elements.
+    ///
+    /// For a shape whose size overflows the strides are meaningless. That does no harm, because a
+    /// tensor of such a shape has no element to reach.
     package static func rowMajorStrides(_ shape: [Int]) -> [Int] {
         var strides = [Int](repeating: 1, count: shape.count)
         for dimension in shape.indices.dropLast().reversed() {
@@ -38,14 +50,21 @@ package struct ShardDescriptor: Hashable, Sendable {
     /// Number of indices held, per dimension.
     package var extent: [Int]
 
+    /// Creates a shard.
+    ///
+    /// - Parameters:
+    ///   - offset: First index held, per dimension.
+    ///   - extent: Number of indices held, per dimension.
     package init(offset: [Int], extent: [Int]) {
         self.offset = offset
         self.extent = extent
     }
 
-    /// The shard that is the whole tensor.
+    /// Creates the shard that is the full tensor of this shape.
     package init(whole shape: [Int]) { self.init(offset: shape.map { _ in 0 }, extent: shape) }
 
+    /// Returns true if the shard is within a tensor of this shape and has the same number of
+    /// dimensions.
     package func lies(inside shape: [Int]) -> Bool {
         guard offset.count == shape.count, extent.count == shape.count else { return false }
         return shape.indices.allSatisfy {
@@ -53,6 +72,8 @@ package struct ShardDescriptor: Hashable, Sendable {
         }
     }
 
+    /// Returns true if the two shards have an element in common. Both must have the same number of
+    /// dimensions.
     package func overlaps(_ other: ShardDescriptor) -> Bool {
         offset.indices.allSatisfy {
             offset[$0] < other.offset[$0] + other.extent[$0] && other.offset[$0] < offset[$0] + extent[$0]

@@ -1,8 +1,9 @@
 internal import Glibc
 
-/// How many files the process may have open.
+/// The maximum number of files that the process may have open.
 package enum DescriptorLimit {
-    /// Raises it as far as the system allows (getrlimit(2)). Where that is refused, it stays as it is.
+    /// Raises the soft limit to the hard limit (getrlimit(2)). If the system refuses, the limit is
+    /// unchanged.
     package static func raise() {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }

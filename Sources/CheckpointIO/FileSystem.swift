@@ -1,60 +1,105 @@
 package import SystemPackage
 
-/// The few things a store asks of a file system. Each verb does one thing, durably only where it says so
-/// (Formats/durability.md, Assumptions). Implementations: POSIX, in memory, and decorators that record or inject faults.
+/// The operations that a store needs from a file system. Each does one thing, and makes it durable
+/// only if its comment says so (Formats/durability.md, Assumptions). Implementations: POSIX, in
+/// memory, and decorators that record calls or inject faults.
 package protocol FileSystem: Sendable {
-    /// Creates a file that must not exist yet, for writing.
+    /// Creates a file for writing (open(2) with O_EXCL).
+    ///
+    /// - Parameter path: The new file; must not exist yet.
+    /// - Returns: The open, empty file.
+    /// - Throws: `.fileExists` if the path exists; otherwise the error of the system call.
     func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile
 
-    /// Opens a file to be written over, for this writer alone: as long as it is open, nobody can open it for reading. Nil if somebody reads
-    /// it now, or the file system cannot tell.
+    /// Opens an existing file to be overwritten, exclusively: it cannot be opened for reading until
+    /// it is closed.
+    ///
+    /// - Parameter path: The file.
+    /// - Returns: The open file; nil if it is open for reading, or if the file system does not
+    ///   support locks.
+    /// - Throws: The error of the system call.
     func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)?
 
-    /// Opens a regular file for reading. One that is being written over is as good as gone: `.noSuchFileOrDirectory`.
+    /// Opens a regular file for reading.
+    ///
+    /// - Parameter path: The file.
+    /// - Returns: The open file. `reopen` cannot open it until this object is released.
+    /// - Throws: `.noSuchFileOrDirectory` if there is no such file, and also if it is being
+    ///   overwritten, because its old content is lost; `.notSupported` if it is not a regular file.
     func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile
 
-    /// Names of a directory's entries, in no particular order, without `.` and `..`.
+    /// Returns the names of a directory's entries in no particular order, without `.` and `..`.
+    ///
+    /// - Throws: `.noSuchFileOrDirectory` if there is no such directory; otherwise the error of the
+    ///   system call.
     func list(_ directory: FilePath) throws(FileSystemError) -> [String]
 
-    /// What is at `path`, or nil if nothing is.
+    /// Returns the kind of the file at `path`, or nil if it does not exist. Follows symbolic links.
+    ///
+    /// - Throws: The error of the system call.
     func kind(of path: FilePath) throws(FileSystemError) -> FileKind?
 
-    /// Which file has this name, or nil if none has. A symbolic link is a file of its own, wherever it leads.
+    /// Returns the identity of the file with this name, or nil if it does not exist. A symbolic
+    /// link is not followed; it has an identity of its own.
     func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity?
 
-    /// Makes one directory; succeeds if it is there already.
+    /// Creates one directory. Succeeds if the directory exists; does not create its parents.
+    ///
+    /// - Throws: `.fileExists` if something else has this name; otherwise the error of the system
+    ///   call.
     func makeDirectory(_ path: FilePath) throws(FileSystemError)
 
-    /// Gives a file a second name; fails with `.fileExists` if that name is taken.
+    /// Gives a file an additional name (link(2)).
+    ///
+    /// - Parameters:
+    ///   - existing: The file.
+    ///   - new: The additional name.
+    /// - Throws: `.fileExists` if `new` exists.
     func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError)
 
-    /// Gives a file another name instead of its own, at once and in place of whatever had that name.
+    /// Renames a file atomically (rename(2)).
+    ///
+    /// - Parameters:
+    ///   - new: The new name. An existing file with this name is replaced.
+    ///   - existing: The file.
     func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError)
 
-    /// Removes a file's name.
+    /// Removes a name of a file (unlink(2)). The file's bytes are freed with its last name.
+    ///
+    /// - Throws: The error of the system call.
     func remove(_ path: FilePath) throws(FileSystemError)
 
-    /// Makes the entries of a directory durable.
+    /// Makes the entries of a directory durable (fsync(2)).
+    ///
+    /// - Throws: The error of the system call.
     func syncDirectory(_ path: FilePath) throws(FileSystemError)
 
-    /// Takes the exclusive lock on a file, which is made if it is missing, without waiting; nil if another process holds it.
+    /// Takes the exclusive lock on a file without waiting (flock(2)).
+    ///
+    /// - Parameter path: The lock file; created if it is missing.
+    /// - Returns: The lock, which is held until this object is released; nil if another process
+    ///   holds it.
+    /// - Throws: The error of the system call.
     func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)?
 
-    /// Bytes that this process may still write to the file system of `path`.
+    /// Returns the number of bytes that this process may still write to the file system of `path`.
+    ///
+    /// - Throws: The error of the system call.
     func availableBytes(at path: FilePath) throws(FileSystemError) -> Int
 }
 
+/// Kind of a file.
 package enum FileKind: Sendable, Equatable {
     case file
     case directory
     case other
 }
 
-/// A file, whatever it is called.
+/// Identity of a file, independent of its names.
 package struct FileIdentity: Sendable {
     package var device: UInt64
     package var number: UInt64
-    /// How many names it has.
+    /// Number of names (hard links).
     package var names: Int
 
     package init(device: UInt64, number: UInt64, names: Int) {
@@ -63,35 +108,54 @@ package struct FileIdentity: Sendable {
         self.names = names
     }
 
+    /// Returns true if both are the same file.
     package func isSame(as other: FileIdentity) -> Bool { device == other.device && number == other.number }
 }
 
+/// A file that is open for writing.
 package protocol WritableFile: AnyObject, Sendable {
-    /// Writes all bytes at `offset`. Threads may write disjoint ranges at the same time.
+    /// Writes all bytes. Several threads may write disjoint ranges at the same time.
+    ///
+    /// - Parameters:
+    ///   - bytes: The bytes to write. Page-aligned memory, count and offset allow direct I/O.
+    ///   - offset: Offset in the file, in bytes.
+    /// - Throws: The error of the system call; a part of the bytes may have been written.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError)
 
-    /// Cuts the file, or extends it with zeros, to `count` bytes.
+    /// Truncates the file to `count` bytes, or extends it with zeros.
     func truncate(to count: Int) throws(FileSystemError)
 
-    /// Makes the bytes durable. After an error the file must be abandoned.
+    /// Makes the bytes durable (fsync(2)). After an error the file's content is unknown, and the
+    /// file must be abandoned.
     func sync() throws(FileSystemError)
 
+    /// Closes the file. Closing it again has no effect.
     func close()
 }
 
+/// A file that is open for reading.
 package protocol ReadableFile: AnyObject, Sendable {
-    /// Size in bytes, when it was opened.
+    /// Size in bytes at the time it was opened.
     var size: Int { get }
 
-    /// Fills `bytes` from `offset`; fails with `.ioError`'s sibling `.outOfRange` if the file ends before.
+    /// Fills `bytes` from the file.
+    ///
+    /// - Parameters:
+    ///   - bytes: The memory to fill.
+    ///   - offset: Offset in the file, in bytes.
+    /// - Throws: `.outOfRange` if the file ends too early; otherwise the error of the system call.
     func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileSystemError)
 }
 
-/// Held as long as the object lives.
+/// A lock that is held for the lifetime of the object.
 package protocol FileLock: AnyObject, Sendable {}
 
 extension FileSystem {
-    /// Names of a directory's entries; none if there is no such directory.
+    /// Returns the names of a directory's entries, or an empty list if the directory does not
+    /// exist.
+    ///
+    /// - Parameter directory: The directory.
+    /// - Throws: The error of the system call.
     package func listIfThere(_ directory: FilePath) throws(FileSystemError) -> [String] {
         do { return try list(directory) } catch {
             guard error.errno == .noSuchFileOrDirectory else { throw error }
@@ -99,13 +163,22 @@ extension FileSystem {
         }
     }
 
-    /// Removes a file's name, unless somebody has done so already.
+    /// Removes a name of a file; succeeds if it does not exist.
+    ///
+    /// - Parameter path: The name.
+    /// - Throws: The error of the system call.
     package func removeIfThere(_ path: FilePath) throws(FileSystemError) {
         do { try remove(path) } catch { guard error.errno == .noSuchFileOrDirectory else { throw error } }
     }
 }
 
 extension WritableFile {
+    /// Writes all bytes of an array.
+    ///
+    /// - Parameters:
+    ///   - bytes: The bytes to write.
+    ///   - offset: Offset in the file, in bytes.
+    /// - Throws: The error of the system call. A part of the bytes may have been written.
     package func write(_ bytes: [UInt8], at offset: Int) throws(FileSystemError) {
         let result = unsafe bytes.withUnsafeBytes { bytes -> Result<Void, FileSystemError> in
             do throws(FileSystemError) {
@@ -118,6 +191,12 @@ extension WritableFile {
 }
 
 extension ReadableFile {
+    /// Reads `count` bytes.
+    ///
+    /// - Parameters:
+    ///   - count: Number of bytes.
+    ///   - offset: Offset in the file, in bytes.
+    /// - Throws: `.outOfRange` if the file ends too early; otherwise the error of the system call.
     package func read(count: Int, at offset: Int) throws(FileSystemError) -> [UInt8] {
         var failure: FileSystemError?
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -132,14 +211,24 @@ extension ReadableFile {
 }
 
 extension FileSystem {
-    /// The whole of a file that is no larger than `limit`, or nil if it is larger.
+    /// Reads a complete file.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - limit: Maximum size in bytes.
+    /// - Returns: The content; nil if the file is larger than `limit`.
+    /// - Throws: The error of the system call.
     package func contents(of path: FilePath, atMost limit: Int) throws(FileSystemError) -> [UInt8]? {
         let file = try open(path)
         guard file.size <= limit else { return nil }
         return try file.read(count: file.size, at: 0)
     }
 
-    /// Creates a file with these bytes and makes them durable; the directory is the caller's affair.
+    /// Creates a file with these bytes and makes the bytes durable. The name is not durable until
+    /// the caller syncs the directory.
+    ///
+    /// - Throws: `.fileExists` if `path` exists; otherwise the error of the system call. The file
+    ///   may be left behind, incomplete.
     package func createDurably(_ path: FilePath, _ bytes: [UInt8]) throws(FileSystemError) {
         let file = try create(path)
         defer { file.close() }

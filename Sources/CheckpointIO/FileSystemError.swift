@@ -1,8 +1,8 @@
 package import SystemPackage
 
-/// A system call that failed: which, on what, and why.
+/// A failed system call: its name, the path and the error number.
 package struct FileSystemError: Error, CustomStringConvertible, Equatable {
-    /// The call as the manual names it: "pwrite(2)".
+    /// Name of the call as in the manual: "pwrite(2)".
     package var operation: String
     package var path: FilePath
     package var errno: Errno

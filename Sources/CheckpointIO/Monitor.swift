@@ -1,12 +1,15 @@
 internal import Glibc
 
-/// A value behind a lock, with conditions to wait for. (Used throughout instead of `Synchronization.Mutex`, whose locking the thread
-/// sanitizer does not see.) The body of `withLock` is the only place that sees the value.
+/// A value behind a lock, with condition variables to wait on. The value is accessible only in the
+/// bodies of `withLock` and `waitFor`. It is used instead of `Synchronization.Mutex`, because the
+/// thread sanitizer does not see that type's locking.
 ///
-/// Threads that wait for different things may wait on different channels, so that a change wakes only those whom it concerns.
+/// Threads that wait for different conditions can wait on different channels, so that a change
+/// wakes only the threads that it concerns.
 @safe
 package final class Monitor<State>: @unchecked Sendable {
-    /// Which channels a state of affairs concerns: bit `c` is channel `c`. One waiter of each is woken, but all of channel 0.
+    /// A set of channels: bit `c` is channel `c`. A change wakes one waiter of every channel in the
+    /// set, and all waiters of channel 0.
     package typealias Channels = UInt32
 
     private var state: State
@@ -15,9 +18,13 @@ package final class Monitor<State>: @unchecked Sendable {
     private let channelCount: Int
     private let concerned: @Sendable (borrowing State) -> Channels
 
+    /// Creates a monitor.
+    ///
     /// - Parameters:
-    ///   - channels: number of channels, at most 32.
-    ///   - concerned: asked after every change whom to wake. Channel 0 is woken by every change, and need not be named.
+    ///   - state: The initial value.
+    ///   - channels: Number of channels, 1 to 32.
+    ///   - concerned: Returns the channels to wake for a state. It is called under the lock after
+    ///     every change. Every change wakes channel 0, so that channel need not be in the set.
     package init(
         _ state: State, channels: Int = 1, concerned: @escaping @Sendable (borrowing State) -> Channels = { _ in 1 }
     ) {
@@ -41,7 +48,12 @@ package final class Monitor<State>: @unchecked Sendable {
         unsafe mutex.deallocate()
     }
 
-    /// Runs `body` with exclusive access to the value, then wakes those who wait for such a change.
+    /// Runs `body` with exclusive access to the value, then wakes the waiters that the change
+    /// concerns.
+    ///
+    /// - Parameter body: Runs on the calling thread, under the lock.
+    /// - Returns: The result of `body`.
+    /// - Throws: The error of `body`.
     package func withLock<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
         unsafe pthread_mutex_lock(mutex)
         defer {
@@ -61,7 +73,13 @@ package final class Monitor<State>: @unchecked Sendable {
         }
     }
 
-    /// Waits until `body` returns a value. It is called under the lock, at first and whenever the channel is woken.
+    /// Waits until `body` returns a value.
+    ///
+    /// - Parameters:
+    ///   - channel: The channel to wait on.
+    ///   - body: Runs on the calling thread, under the lock, first immediately and then each time
+    ///     the channel is woken. Nil means to continue to wait.
+    /// - Returns: The value.
     package func waitFor<R>(on channel: Int = 0, _ body: (inout State) -> R?) -> R {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
@@ -74,7 +92,13 @@ package final class Monitor<State>: @unchecked Sendable {
         }
     }
 
-    /// As `waitFor`, but gives up after `timeout` and returns nil.
+    /// Waits on channel 0 until `body` returns a value, for at most `timeout`.
+    ///
+    /// - Parameters:
+    ///   - timeout: Maximum time to wait, by the monotonic clock. A negative time counts as 0.
+    ///   - body: Runs on the calling thread, under the lock, first immediately and then each time
+    ///     channel 0 is woken. Nil means to continue to wait.
+    /// - Returns: The value; nil after the timeout.
     package func waitFor<R>(timeout: Duration, _ body: (inout State) -> R?) -> R? {
         let deadline = Self.deadline(after: timeout)
         unsafe pthread_mutex_lock(mutex)

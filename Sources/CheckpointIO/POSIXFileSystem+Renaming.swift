@@ -1,9 +1,13 @@
 internal import Glibc
 package import SystemPackage
 
-/// What a store never does, and the tools that write files for others do.
+/// Operations for the tools that write files outside a store. A store does not use them.
 extension POSIXFileSystem {
-    /// Whether a name is that of a symbolic link, wherever it leads (lstat(2)); false if there is nothing.
+    /// Returns true if the name is that of a symbolic link, even a dangling one (lstat(2)); false
+    /// if it does not exist.
+    ///
+    /// - Parameter path: The name.
+    /// - Throws: The error of the system call.
     package func isLink(_ path: FilePath) throws(FileSystemError) -> Bool {
         var status = stat()
         do {
@@ -15,7 +19,12 @@ extension POSIXFileSystem {
         return status.st_mode & S_IFMT == S_IFLNK
     }
 
-    /// Gives a file or directory another name, in the place of whatever file has it (rename(2)).
+    /// Renames a file or directory (rename(2)). An existing file with the new name is replaced.
+    ///
+    /// - Parameters:
+    ///   - old: The present name.
+    ///   - new: The new name.
+    /// - Throws: The error of the system call.
     package func rename(_ old: FilePath, to new: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("rename", new) {
             unsafe old.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }
@@ -23,6 +32,9 @@ extension POSIXFileSystem {
     }
 
     /// Removes an empty directory (rmdir(2)).
+    ///
+    /// - Parameter path: The directory.
+    /// - Throws: `.directoryNotEmpty` if it is not empty; otherwise the error of the system call.
     package func removeDirectory(_ path: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("rmdir", path) { unsafe path.withPlatformString { unsafe rmdir($0) } }
     }

@@ -3,12 +3,15 @@ internal import Glibc
 internal import Synchronization
 package import SystemPackage
 
-/// The machine's own file system.
+/// The file system of the operating system.
 package struct POSIXFileSystem: FileSystem {
     private let usesDirectIO: Bool
 
-    /// - Parameter usesDirectIO: writes whole pages past the page cache where the file system takes it: a fraction of the
-    ///   processor time, and the trainer's own files stay cached.
+    /// Creates access to the file system.
+    ///
+    /// - Parameter usesDirectIO: Write whole pages with O_DIRECT where the file system supports it.
+    ///   This takes a fraction of the processor time, and leaves the trainer's own files in the
+    ///   page cache.
     package init(usesDirectIO: Bool = true) { self.usesDirectIO = usesDirectIO }
 
     package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
@@ -18,12 +21,12 @@ package struct POSIXFileSystem: FileSystem {
     }
 
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
-        // Not to hang on a named pipe that somebody has put in a file's place.
+        // O_NONBLOCK, because opening a FIFO that has replaced a file would block.
         let descriptor = try SystemCall.open(path, O_RDONLY | O_NONBLOCK)
         let file = POSIXFile(descriptor: descriptor, path: path, size: 0)
         let status = try SystemCall.status(descriptor, path)
         guard status.st_mode & S_IFMT == S_IFREG else { throw FileSystemError("open(2)", path, .notSupported) }
-        // Where locks do not work, `reopen` never succeeds, and nothing is written over.
+        // If flock(2) does not work, `reopen` never succeeds, and no file is overwritten.
         if flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK {
             throw FileSystemError("flock(2)", path, .noSuchFileOrDirectory)
         }
@@ -38,7 +41,14 @@ package struct POSIXFileSystem: FileSystem {
         return file
     }
 
-    /// The beginning of a file that does not know its size, such as those in /proc.
+    /// Reads the start of a file whose size is unknown, such as those in /proc.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - limit: Number of bytes after which no more are read. The result can be up to 4095 bytes
+    ///     longer.
+    /// - Returns: The bytes.
+    /// - Throws: The error of the system call.
     package func stream(_ path: FilePath, atMost limit: Int) throws(FileSystemError) -> [UInt8] {
         let descriptor = try SystemCall.open(path, O_RDONLY)
         defer { Glibc.close(descriptor) }
@@ -56,7 +66,13 @@ package struct POSIXFileSystem: FileSystem {
 
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] { try list(directory, atMost: .max) }
 
-    /// The first names that the system gives, at most `limit`: of a huge directory a look costs as little as of a small one.
+    /// Returns the first names of a directory, in the order of readdir(3).
+    ///
+    /// - Parameters:
+    ///   - directory: The directory.
+    ///   - limit: Maximum number of names. It bounds the cost for a huge directory.
+    /// - Returns: Names without `.` and `..`.
+    /// - Throws: The error of the system call.
     package func list(_ directory: FilePath, atMost limit: Int) throws(FileSystemError) -> [String] {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileSystemError("opendir(3)", directory, Errno(rawValue: errno))
@@ -151,12 +167,16 @@ package struct POSIXFileSystem: FileSystem {
     }
 }
 
-/// An open descriptor, closed with the object. Descriptors are small integers and the calls used are thread-safe.
+/// An open file descriptor, which is closed when the object is released.
+///
+/// Sendable without a lock, because a descriptor is a small integer and the system calls used are
+/// thread-safe.
 final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable {
     private let path: FilePath
     private var descriptor: Int32
     fileprivate(set) var size: Int
-    /// The same file opened with O_DIRECT, or -1. Some file systems refuse it here, some only at the first write.
+    /// A second descriptor of the file, opened with O_DIRECT, or -1. Some file systems refuse
+    /// O_DIRECT in open(2), others at the first write.
     private let direct = Atomic<Int32>(-1)
 
     init(descriptor: Int32, path: FilePath, size: Int) {
@@ -167,11 +187,11 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
 
     deinit { close() }
 
-    /// Whether nobody else has the file open for reading, or will until it is closed.
+    /// Takes the exclusive flock(2) without waiting. Returns false if the file is open for reading.
     fileprivate func lockExclusively() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
     fileprivate func openDirectly() {
-        // Refused means written through the page cache.
+        // If O_DIRECT is refused, writes go through the page cache.
         let descriptor = try? SystemCall.open(path, O_WRONLY | cp_direct_io_flag())
         direct.store(descriptor ?? -1, ordering: .relaxed)
     }
@@ -179,7 +199,8 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
         var done = unsafe writeDirectly(bytes, at: offset)
         while done < bytes.count {
-            // A short write is not an error: the rest is written next, and the cause of the shortness then shows itself.
+            // A short write is not an error. The next call writes the rest, or fails with the
+            // cause.
             let count = try SystemCall.checkCount("pwrite", path) {
                 unsafe pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
             }
@@ -188,15 +209,16 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
         }
     }
 
-    /// Writes whole pages from page-aligned memory past the page cache.
-    /// - Returns: how many bytes it wrote. The rest, also after an error, is tried again through the cache, where a lasting
-    ///   cause shows itself.
+    /// Writes past the page cache if address, count and offset are multiples of the page size.
+    ///
+    /// - Returns: Number of bytes written. The caller writes the rest through the page cache, also
+    ///   after an error, so a lasting cause shows there.
     private func writeDirectly(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
         let descriptor = direct.load(ordering: .relaxed)
         let address = Int(bitPattern: bytes.baseAddress)
         guard descriptor >= 0, (address | bytes.count | offset) % 4096 == 0 else { return 0 }
         let count = unsafe pwrite(descriptor, bytes.baseAddress, bytes.count, off_t(offset))
-        // A short direct write may end inside a page, where only the cache can go on.
+        // A short direct write may end inside a page; only a cached write can continue there.
         return max(count, 0)
     }
 

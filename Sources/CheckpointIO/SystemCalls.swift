@@ -1,8 +1,16 @@
 internal import Glibc
 internal import SystemPackage
 
-/// Every raw system call of the engine, in one shape: retried when interrupted, its errno as a typed error.
+/// Wrappers for all raw system calls of the engine: an interrupted call is repeated, and errno
+/// becomes a typed error.
 enum SystemCall {
+    /// Repeats a call while it fails with EINTR.
+    ///
+    /// - Parameters:
+    ///   - name: Name of the call without the section, for the error.
+    ///   - path: The file, for the error.
+    ///   - call: The call; -1 means that errno is set.
+    /// - Returns: The result of the call.
     static func check(
         _ name: String, _ path: FilePath, _ call: () -> Int32
     ) throws(FileSystemError) -> Int32 {
@@ -14,6 +22,7 @@ enum SystemCall {
         }
     }
 
+    /// Repeats a call that returns a number of bytes while it fails with EINTR.
     static func checkCount(_ name: String, _ path: FilePath, _ call: () -> Int) throws(FileSystemError) -> Int {
         while true {
             let result = call()

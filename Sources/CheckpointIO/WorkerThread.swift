@@ -2,19 +2,23 @@ internal import CPlatform
 internal import Glibc
 internal import Synchronization
 
-/// A thread of our own for work that blocks: file writes and compression would starve Swift's cooperative pool, which has
-/// only as many threads as the machine has cores.
+/// A dedicated thread for blocking work. File writes and compression would starve Swift's
+/// cooperative pool, which has only one thread per core.
 package final class WorkerThread: @unchecked Sendable {
     private var thread = pthread_t()
     private var isJoined = false
     private let niceness: Int32?
     private let start: Start
 
+    /// Starts a thread.
+    ///
     /// - Parameters:
-    ///   - name: shown by `top -H` and debuggers; at most 15 bytes.
-    ///   - niceness: makes it a background thread: 0 shares a core evenly, 19 yields to everything else, and none pushes
-    ///     another thread off its core when it wakes. Nil is a thread like any other.
-    /// - Throws: if the system has no more threads to give.
+    ///   - name: Name in `top -H` and in debuggers; cut after 15 characters.
+    ///   - niceness: Makes it a background thread: 0 shares a core evenly, 19 yields to all other
+    ///     threads, and at any value the thread does not preempt another one when it wakes
+    ///     (SCHED_BATCH, sched(7)). Nil makes an ordinary thread.
+    ///   - body: Runs on the new thread.
+    /// - Throws: `ThreadError` if the system cannot create a thread (pthread_create(3)).
     package init(
         name: String, niceness: Int32? = nil, _ body: @escaping @Sendable () -> Void
     ) throws(ThreadError) {
@@ -30,26 +34,32 @@ package final class WorkerThread: @unchecked Sendable {
             }, argument.toOpaque())
         guard result == 0 else {
             unsafe argument.release()
-            // There is nothing to join.
+            // There is no thread to join.
             isJoined = true
             throw ThreadError(name: name, errno: result)
         }
     }
 
-    /// A thread that nobody joins gives its memory back when it ends.
+    /// Detaches a thread that was not joined, so that its memory is freed when it ends.
     deinit {
         if !isJoined { pthread_detach(thread) }
     }
 
-    /// Makes a background thread run like any other as long as somebody waits for it. Lowering the nice value needs a privilege; without
-    /// it only the scheduling class changes (sched(7)).
+    /// Switches a background thread between ordinary and background scheduling. Used while another
+    /// thread waits for its work. Callable from any thread; no effect on an ordinary thread and on
+    /// one that has ended.
+    ///
+    /// Lowering the nice value needs a privilege; without it only the scheduling class changes
+    /// (sched(7)).
+    ///
+    /// - Parameter isUrgent: True for ordinary scheduling.
     package func setUrgent(_ isUrgent: Bool) {
         let id = start.id.load(ordering: .relaxed)
         guard let niceness, id != 0 else { return }
         if isUrgent { cp_thread_set_foreground(id) } else { cp_thread_set_background(id, niceness) }
     }
 
-    /// Waits for the body to return. Call it once.
+    /// Waits for the body to return. Call it at most once.
     package func join() {
         precondition(!isJoined)
         isJoined = true
@@ -60,7 +70,7 @@ package final class WorkerThread: @unchecked Sendable {
         let name: String
         let niceness: Int32?
         let body: @Sendable () -> Void
-        /// The kernel's id of the thread, 0 before it runs and after it has ended.
+        /// The kernel's id of the thread; 0 before it runs and after it has ended.
         let id = Atomic<Int32>(0)
 
         init(name: String, niceness: Int32?, body: @escaping @Sendable () -> Void) {
@@ -79,7 +89,7 @@ package final class WorkerThread: @unchecked Sendable {
     }
 }
 
-/// The system gave no thread.
+/// The system could not create a thread.
 package struct ThreadError: Error, CustomStringConvertible {
     package var name: String
     package var errno: Int32

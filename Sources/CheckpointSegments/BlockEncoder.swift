@@ -1,7 +1,7 @@
 package import CheckpointCodecs
 package import CheckpointFormat
 
-/// How a block has been encoded.
+/// The result of encoding a block.
 package struct EncodedBlock: Equatable, Sendable {
     package var codec: CodecIdentifier
     package var rawBytes: Int
@@ -14,35 +14,44 @@ package struct EncodedBlock: Equatable, Sendable {
     }
 }
 
-/// Encodes blocks, each where it lies or into spare memory.
+/// Encoder of blocks, which writes them to spare memory or leaves them in place.
 package struct BlockEncoder: Sendable {
     package let compression: Compression
     private let codec: any BlockCodec
-    /// The same codec, if it wants to know what it encodes.
+    /// The same codec if it is `PlanesCodec`, which can use the element types.
     private let planes: PlanesCodec?
 
+    /// Creates an encoder.
+    ///
+    /// - Parameter compression: The codec and its level. `auto` counts as `balanced`.
     package init(_ compression: Compression) {
         self.compression = compression
         codec = compression.codec
         planes = codec as? PlanesCodec
     }
 
-    /// Whether `encode` wants spare memory.
+    /// True if `encode` needs spare memory to compress.
     package var needsSpare: Bool { codec.identifier != .raw }
 
-    /// Encodes the first `rawBytes` bytes of `raw`, and pads the stored bytes with zeros to a whole page.
+    /// Encodes a block and pads the stored bytes with zeros to a whole page. A block that
+    /// compression does not make smaller by at least 1/64 is stored raw. Any thread may call it; it
+    /// takes no lock.
+    ///
     /// - Parameters:
-    ///   - raw: a whole number of pages.
-    ///   - runs: what the bytes are; empty if that is unknown.
-    ///   - memory: what trials of the same block have found.
-    ///   - contentHash: of the raw bytes, if it is known.
-    ///   - spare: as large as `raw`, or nil.
-    /// - Returns: the block, and whether it lies in `spare`; otherwise it lies in `raw`.
+    ///   - raw: Memory that begins with the raw bytes; a whole number of pages. Padding is written
+    ///     behind the raw bytes.
+    ///   - rawBytes: Number of raw bytes.
+    ///   - runs: The types of the raw bytes, in order; empty if they are unknown.
+    ///   - memory: Results of earlier trials of the same block; updated.
+    ///   - contentHash: Hash of the raw bytes, if it is known; saves hashing a raw block.
+    ///   - spare: Memory as large as `raw` for the encoded block; nil stores the block raw.
+    /// - Returns: The block, and true if its stored bytes are in `spare`. Otherwise they are in
+    ///   `raw`.
     package func encode(
         _ raw: MemoryRegion, rawBytes: Int, runs: [ElementRun], memory: inout CodecMemory, contentHash: Hash128? = nil,
         spare: MemoryRegion?
     ) -> (block: EncodedBlock, isInSpare: Bool) {
-        // What does not fit into as many bytes is not worth storing.
+        // Without room for a larger result: a block that does not shrink is stored raw.
         if needsSpare, let spare, let stored = encode(raw.prefix(rawBytes), runs, &memory, into: spare),
             CodecRegistry.isWorthwhile(storedBytes: stored, rawBytes: rawBytes)
         {
@@ -53,7 +62,14 @@ package struct BlockEncoder: Sendable {
         return (EncodedBlock(codec: .raw, rawBytes: rawBytes, storedBytes: rawBytes, storedHash: hash), false)
     }
 
-    /// Encodes bytes of which nothing is known or remembered.
+    /// Encodes a block whose element types are unknown, without results of earlier trials.
+    ///
+    /// - Parameters:
+    ///   - raw: Memory that begins with the raw bytes; a whole number of pages.
+    ///   - rawBytes: Number of raw bytes.
+    ///   - contentHash: Hash of the raw bytes, if it is known.
+    ///   - spare: Memory as large as `raw` for the encoded block, or nil.
+    /// - Returns: The block, and true if its stored bytes are in `spare`.
     package func encode(
         _ raw: MemoryRegion, rawBytes: Int, contentHash: Hash128? = nil, spare: MemoryRegion?
     ) -> (block: EncodedBlock, isInSpare: Bool) {
@@ -68,7 +84,7 @@ package struct BlockEncoder: Sendable {
         return unsafe planes.encode(raw.bytes, runs: runs, memory: &memory, into: spare.mutableBytes)
     }
 
-    /// Pads the stored bytes, and returns their hash.
+    /// Pads the stored bytes with zeros and returns their hash64.
     private func finish(_ region: MemoryRegion, storedBytes: Int, contentHash: Hash128? = nil) -> UInt64 {
         region[storedBytes..<roundedUpToPage(storedBytes)].fillWithZeros()
         if let contentHash, let hash = Hashing.hash64(from: contentHash, byteCount: storedBytes) { return hash }

@@ -3,12 +3,20 @@ package import CheckpointFormat
 package import CheckpointIO
 package import SystemPackage
 
-/// Reads blocks of one segment through the rows of a manifest, checking the stored hash and decoding.
+/// A reader of the blocks of one segment. It checks every block's stored hash and decodes the
+/// block.
 package struct BlockReader: Sendable {
     package let path: FilePath
     private let file: any ReadableFile
 
-    /// Opens the segment that a manifest names.
+    /// Opens the segment that a manifest references.
+    ///
+    /// - Parameters:
+    ///   - reference: Row of the manifest's segment table.
+    ///   - fileSystem: The file system.
+    ///   - directories: The store.
+    /// - Throws: `.io` if the file cannot be opened; `.format` if its size differs or its header
+    ///   names another segment.
     package init(
         _ reference: SegmentReference, fileSystem: any FileSystem, directories: StoreDirectories
     ) throws(SegmentError) {
@@ -22,22 +30,29 @@ package struct BlockReader: Sendable {
         try Self.checkHeader(file, reference.name, path)
     }
 
-    /// A file that is being read while its checkpoint expires may come back as another segment: its header tells. A header that is damaged
-    /// tells nothing, and costs nothing: every block has its hash.
+    /// Checks that the file is still the segment of this name. When a checkpoint expires while it
+    /// is being read, its segment's file may be overwritten with another segment, and the header
+    /// shows that. A damaged header shows nothing and is ignored, because every block has its own
+    /// hash.
     private static func checkHeader(
         _ file: any ReadableFile, _ name: SegmentName, _ path: FilePath
     ) throws(SegmentError) {
         let page = try wrappingIO { () throws(FileSystemError) in
             try file.read(count: min(Limits.pageBytes, file.size), at: 0)
         }
-        guard let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest) else { return }  // as said above
+        guard let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest) else { return }  // damaged: ignored
         do throws(FormatError) { try header.check(isFor: name) } catch { throw .format(path, error) }
     }
 
-    /// Fills `destination`, of exactly `rawBytes` bytes, with the block's raw bytes.
+    /// Reads and decodes a block.
+    ///
     /// - Parameters:
-    ///   - base: of a delta, the raw bytes of the block that it is a delta of.
-    ///   - scratch: holds the stored bytes of an encoded block; grows as needed.
+    ///   - block: Location and encoding of the block.
+    ///   - base: For a delta, the raw bytes of the block that it is based on.
+    ///   - destination: Memory for the raw bytes; exactly `block.rawBytes` bytes.
+    ///   - scratch: Memory for the stored bytes of an encoded block; grows as needed.
+    /// - Throws: `.io`, `.format` if the stored bytes do not match their hash, `.codec` if they do
+    ///   not decode, or `.outOfMemory`.
     package func read(
         _ block: SegmentBlock, base: MemoryRegion? = nil, into destination: MemoryRegion, scratch: inout ScratchBuffer
     ) throws(SegmentError) {
@@ -55,7 +70,12 @@ package struct BlockReader: Sendable {
         }
     }
 
-    /// Fills `region`, of exactly `storedBytes` bytes, with the block as it is stored.
+    /// Reads a block without decoding it.
+    ///
+    /// - Parameters:
+    ///   - block: Location of the block.
+    ///   - region: Memory for the stored bytes; exactly `block.storedBytes` bytes.
+    /// - Throws: `.io`, or `.format` if the stored bytes do not match their hash.
     package func readStored(_ block: SegmentBlock, into region: MemoryRegion) throws(SegmentError) {
         try wrappingIO { () throws(FileSystemError) in
             unsafe try file.read(into: region.mutableBytes, at: block.offset)
@@ -66,12 +86,17 @@ package struct BlockReader: Sendable {
     }
 }
 
-/// Memory that grows to the largest request and is then reused.
+/// Memory that grows to the largest request and is then reused. Use it on one thread at a time.
 package struct ScratchBuffer: ~Copyable {
     private var buffer: AlignedBuffer?
 
     package init() {}
 
+    /// Returns the memory; its earlier content may be lost.
+    ///
+    /// - Parameter bytes: Minimum size in bytes.
+    /// - Returns: A region of at least `bytes` bytes, valid while it is referenced.
+    /// - Throws: `OutOfMemory` if the system refuses the mapping.
     package mutating func region(atLeast bytes: Int) throws(OutOfMemory) -> MemoryRegion {
         if let buffer, buffer.count >= bytes { return buffer.region }
         let grown = try AlignedBuffer(count: roundedUpToPage(max(bytes, 1)), hugePages: bytes >= 2 << 20)

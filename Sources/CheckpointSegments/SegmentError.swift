@@ -3,19 +3,20 @@ package import CheckpointFormat
 package import CheckpointIO
 package import SystemPackage
 
-/// What can go wrong with blocks and segments.
+/// An error in reading or writing blocks and segments.
 package enum SegmentError: Error, CustomStringConvertible {
-    /// The file system failed.
+    /// A system call failed.
     case io(FileSystemError)
     /// A segment that a manifest names does not exist: damage to the checkpoint.
     case missing(FileSystemError)
-    /// The file breaks the format, or is of a kind that this software does not know.
+    /// The file breaks the format, or has a version, feature or codec that this software does not
+    /// implement.
     case format(FilePath, FormatError)
     /// A block's stored bytes do not decode.
     case codec(FilePath, offset: Int, CodecError)
-    /// No memory to read a block into. Not damage: the file may be whole.
+    /// There is no memory to read a block into. This is not damage: the file may be intact.
     case outOfMemory(OutOfMemory)
-    /// An earlier failure has made the writer unusable.
+    /// The writer is unusable because of an earlier failure.
     case poisoned
 
     package var description: String {
@@ -29,11 +30,16 @@ package enum SegmentError: Error, CustomStringConvertible {
     }
 }
 
-/// Runs `body`, turning a file system's error into the layer's own.
+/// Runs `body` and converts a file system error to `SegmentError.io`.
 package func wrappingIO<R>(_ body: () throws(FileSystemError) -> R) throws(SegmentError) -> R {
     do { return try body() } catch { throw .io(error) }
 }
 
+/// Runs `body` and converts a format error to `SegmentError.format`.
+///
+/// - Parameters:
+///   - path: The file, for the error.
+///   - body: The code to run.
 package func wrappingFormat<R>(_ path: FilePath, _ body: () throws(FormatError) -> R) throws(SegmentError) -> R {
     do { return try body() } catch { throw .format(path, error) }
 }

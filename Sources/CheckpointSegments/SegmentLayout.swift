@@ -1,7 +1,8 @@
 internal import CheckpointFormat
 
-/// Decides where the blocks of one save go: which segment, at which offset. Pure; the caller holds the lock.
+/// Assigns the blocks of one save to segments and offsets. A pure value; the caller holds the lock.
 package struct SegmentLayout: Sendable {
+    /// A segment's number within the save, and an offset in its file in bytes.
     package struct Place: Equatable, Sendable {
         package var segment: Int
         package var offset: Int
@@ -17,13 +18,19 @@ package struct SegmentLayout: Sendable {
     private var segment = 0
     private var blocksInSegment = 0
 
-    /// - Parameter segmentBytesMax: a new segment begins when the blocks would pass this; room for the index comes on top.
+    /// Creates a layout without blocks.
+    ///
+    /// - Parameter segmentBytesMax: Size in bytes at which a new segment is started. The index is
+    ///   not counted.
     package init(segmentBytesMax: Int = Limits.segmentBytesDefault) {
         precondition(segmentBytesMax >= 2 * Limits.pageBytes)
         self.segmentBytesMax = segmentBytesMax
     }
 
-    /// Where the next block of `bytes` stored bytes goes. Blocks placed one after the other in one segment are adjacent.
+    /// Reserves space for a block.
+    ///
+    /// - Parameter bytes: Stored bytes of the block. The space is rounded up to whole pages.
+    /// - Returns: The place of the block. Consecutive blocks in the same segment are adjacent.
     package mutating func place(bytes: Int) -> Place {
         let padded = roundedUpToPage(bytes)
         let isFull = nextOffset + padded > segmentBytesMax || blocksInSegment == Limits.blocksPerSegmentMax

@@ -2,8 +2,10 @@ package import CheckpointFormat
 package import CheckpointIO
 package import SystemPackage
 
-/// Files of segments that no manifest names any more, kept in `staging/` to be written over by the next save: that takes half the time of
-/// a new file, and unlinking takes an eighth of a second per GB (Formats/durability.md, Deleting).
+/// Files of segments that no manifest references any more, kept in `staging/` as spare files. The
+/// next save overwrites them instead of creating files, because this takes half the time, and
+/// because unlinking takes an eighth of a second per GB (Formats/durability.md, Deleting).
+/// Thread-safe.
 package final class SegmentPool: Sendable {
     private struct Spare {
         var path: FilePath
@@ -14,16 +16,22 @@ package final class SegmentPool: Sendable {
     private let directories: StoreDirectories
     private let spares = Monitor<[Spare]>([])
 
+    /// Creates an empty pool.
     package init(fileSystem: any FileSystem, directories: StoreDirectories) {
         self.fileSystem = fileSystem
         self.directories = directories
     }
 
-    /// Bytes of the files kept.
+    /// Total size of the spare files in bytes.
     package var bytes: Int { spares.withLock { $0.reduce(0) { $0 + $1.bytes } } }
     package var count: Int { spares.withLock { $0.count } }
 
-    /// Takes over a segment of `bytes` bytes that no manifest names: step D4.
+    /// Turns a segment that no manifest references into a spare file: step D4.
+    ///
+    /// - Parameters:
+    ///   - name: The segment.
+    ///   - bytes: Size of its file in bytes.
+    /// - Throws: The error of link(2) or unlink(2).
     package func add(_ name: SegmentName, bytes: Int) throws(FileSystemError) {
         let spare = Spare(path: directories.staging.appending("\(name).spare"), bytes: bytes)
         try fileSystem.link(directories.path(of: name), to: spare.path)
@@ -31,7 +39,12 @@ package final class SegmentPool: Sendable {
         spares.withLock { $0.append(spare) }
     }
 
-    /// A file to be written over, under the name `staged`, or nil. One that somebody is still reading is left to him.
+    /// Takes a spare file out of the pool and opens it exclusively for overwriting. A file that is
+    /// still being read is skipped and removed.
+    ///
+    /// - Parameter staged: Path in `staging/` that the file gets.
+    /// - Returns: The open file, which may be longer than the new segment; nil if there is no
+    ///   usable spare file.
     package func take(as staged: FilePath) -> (any WritableFile)? {
         while let spare = spares.withLock({ $0.popLast() }) {
             if let file = reopen(spare, as: staged) { return file }
@@ -40,10 +53,11 @@ package final class SegmentPool: Sendable {
     }
 
     private func reopen(_ spare: Spare, as staged: FilePath) -> (any WritableFile)? {
-        // A name that stays is removed by the next recovery.
+        // If this fails, the next recovery removes the spare name.
         defer { try? fileSystem.remove(spare.path) }
         do throws(FileSystemError) {
-            // A file with another name is somebody's copy: in quarantine, or made by linking instead of copying.
+            // A file with a second name is in use as a copy: in quarantine, or made by linking
+            // instead of copying.
             guard try fileSystem.identity(of: spare.path)?.names == 1 else { return nil }
             guard let file = try fileSystem.reopen(spare.path) else { return nil }
             do throws(FileSystemError) { try fileSystem.link(spare.path, to: staged) } catch {
@@ -52,15 +66,15 @@ package final class SegmentPool: Sendable {
             }
             return file
         } catch {
-            // A file that cannot be had is replaced by a new one.
+            // The caller creates a new file instead.
             return nil
         }
     }
 
-    /// Removes files until at most `count` are left.
+    /// Removes the oldest spare files until at most `count` are left.
     package func shrink(to count: Int) {
         while let spare = spares.withLock({ $0.count > count ? $0.removeFirst() : nil }) {
-            // What cannot be removed now is removed by the next recovery.
+            // If this fails, the next recovery removes the file.
             try? fileSystem.remove(spare.path)
         }
     }

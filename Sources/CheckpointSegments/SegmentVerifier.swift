@@ -3,24 +3,35 @@ package import CheckpointFormat
 package import CheckpointIO
 internal import SystemPackage
 
-/// Checks a whole segment against Formats/segment.md: structure, every block's stored hash, every byte of padding.
+/// Verifier of complete segments (Formats/segment.md): structure, every block's stored hash, and
+/// every byte of padding.
 package struct SegmentVerifier {
     private let fileSystem: any FileSystem
     private let directories: StoreDirectories
 
+    /// Creates a verifier for a store.
     package init(fileSystem: any FileSystem, directories: StoreDirectories) {
         self.fileSystem = fileSystem
         self.directories = directories
     }
 
-    /// Reads header, index and trailer.
+    /// Reads and checks header, index and trailer.
+    ///
+    /// - Parameter name: The segment.
+    /// - Returns: The index.
+    /// - Throws: `.io`, or `.format` with the first broken rule.
     package func structure(of name: SegmentName) throws(SegmentError) -> SegmentIndex {
         try structure(of: name, file: open(name))
     }
 
-    /// Checks everything, calling `found` for each thing wrong with a block or its padding.
-    /// - Parameter progress: called with the number of bytes read since the last call.
-    /// - Returns: the index, for comparison with manifests.
+    /// Checks a segment completely.
+    ///
+    /// - Parameters:
+    ///   - name: The segment.
+    ///   - progress: Called with the number of bytes read since the last call.
+    ///   - found: Called for every damaged block and for every padding that is not zero.
+    /// - Returns: The index, for comparison with manifests.
+    /// - Throws: `.io`, or `.format` if the structure is damaged.
     package func check(
         _ name: SegmentName, progress: (Int) -> Void = { _ in }, found: (SegmentError) -> Void
     ) throws(SegmentError) -> SegmentIndex {
@@ -29,10 +40,17 @@ package struct SegmentVerifier {
         return index
     }
 
-    /// Checks blocks and their padding, wherever they are known from: the index, or a manifest.
+    /// Checks blocks and their padding. The blocks can come from the segment's index or, if that is
+    /// damaged, from a manifest.
+    ///
     /// - Parameters:
-    ///   - found: called with what is wrong, and with the block that is lost by it, or nil for padding.
-    ///   - whole: called with the stored bytes of each block that has its hash.
+    ///   - name: The segment.
+    ///   - blocks: The blocks to check.
+    ///   - progress: Called with the number of bytes read since the last call.
+    ///   - found: Called for every error, with the block that is lost; nil for padding.
+    ///   - whole: Called for every intact block with its stored bytes, which are valid during the
+    ///     call.
+    /// - Throws: `.io` if the file cannot be opened.
     package func contents(
         of name: SegmentName, blocks: [SegmentBlock], progress: (Int) -> Void = { _ in },
         found: (SegmentError, SegmentBlock?) -> Void, whole: (SegmentBlock, MemoryRegion) -> Void = { _, _ in }
@@ -52,7 +70,8 @@ package struct SegmentVerifier {
         }
     }
 
-    /// Length of the file, which `structure` compares with what the trailer says.
+    /// Returns the size of the segment's file in bytes. `structure` compares it with the size in
+    /// the trailer.
     package func fileBytes(of name: SegmentName) throws(SegmentError) -> Int { try open(name).size }
 
     private func open(_ name: SegmentName) throws(SegmentError) -> any ReadableFile {
@@ -83,12 +102,12 @@ package struct SegmentVerifier {
         try wrappingIO { () throws(FileSystemError) in try file.read(count: count, at: offset) }
     }
 
-    /// The block with its padding, once its stored bytes have their hash.
+    /// Reads a block with its padding and checks the hash of its stored bytes.
     private func read(
         _ block: SegmentBlock, _ path: FilePath, _ file: any ReadableFile, _ scratch: inout ScratchBuffer
     ) throws(SegmentError) -> MemoryRegion {
         let padded = block.paddedEnd - block.offset
-        // A file that was cut in the padding has all of the block.
+        // If the file ends inside the padding, the block itself may still be intact.
         let there = max(min(padded, file.size - block.offset), block.storedBytes)
         let region: MemoryRegion
         do { region = try scratch.region(atLeast: padded).prefix(padded) } catch {

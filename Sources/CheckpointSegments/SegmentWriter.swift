@@ -3,20 +3,20 @@ package import CheckpointFormat
 package import CheckpointIO
 internal import SystemPackage
 
-/// Writes the segments of one rank's save: steps W1 to W5 of Formats/durability.md.
+/// Writer of the segments of one rank's save: steps W1 to W5 of Formats/durability.md.
 ///
-/// Blocks are written by several threads at places that a `SegmentLayout` has given out. The first failure poisons the
-/// writer: nothing it has written will be sealed.
+/// Several threads write blocks, at places that a `SegmentLayout` has assigned. The first failure
+/// poisons the writer: none of its segments can be sealed after that.
 package final class SegmentWriter: Sendable {
     private struct OpenSegment {
         var file: any WritableFile
-        /// Whether the file was another segment's and may be longer than this one.
+        /// True for a spare file, which may be longer than the new segment.
         var isReused: Bool
         var blocks: [SegmentBlock]
     }
 
     private struct State {
-        /// By number; nil until somebody writes to it.
+        /// Open segments by number; nil until the first write to a segment.
         var segments: [OpenSegment?] = []
         var isPoisoned = false
     }
@@ -30,9 +30,16 @@ package final class SegmentWriter: Sendable {
     private let pool: SegmentPool?
     private let state = Monitor(State())
 
+    /// Creates a writer. No file is created before the first block is written.
+    ///
     /// - Parameters:
-    ///   - blockCount: blocks expected, for which room is made at once.
-    ///   - pool: where files to be written over come from.
+    ///   - fileSystem: The file system.
+    ///   - directories: The store's directories.
+    ///   - store: The store's id, for the headers.
+    ///   - attempt: The attempt that the segments belong to.
+    ///   - rank: The rank that the segments belong to.
+    ///   - blockCount: Expected number of blocks, for which memory is reserved.
+    ///   - pool: Spare files to overwrite; nil creates new files only.
     package init(
         fileSystem: any FileSystem, directories: StoreDirectories, store: StoreID, attempt: CheckpointID, rank: Int,
         blockCount: Int = 0, pool: SegmentPool? = nil
@@ -48,7 +55,14 @@ package final class SegmentWriter: Sendable {
 
     private func name(_ number: Int) -> SegmentName { SegmentName(attempt: attempt, rank: rank, number: number) }
 
-    /// Writes a block at `place`. `region` begins with the stored bytes and zeros up to a whole page.
+    /// Writes a block (step W1). Several threads may call this at the same time.
+    ///
+    /// - Parameters:
+    ///   - region: Memory that begins with the stored bytes, followed by zeros up to a whole page.
+    ///   - block: The encoded block.
+    ///   - place: The place that `SegmentLayout` has assigned to the block.
+    /// - Returns: The location of the block, for the manifest.
+    /// - Throws: `.io`, which poisons the writer; `.poisoned` after an earlier failure.
     package func write(
         _ region: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
     ) throws(SegmentError) -> SegmentBlock {
@@ -67,7 +81,8 @@ package final class SegmentWriter: Sendable {
         return location
     }
 
-    /// The open file of a segment, created with its header page by whoever comes first.
+    /// Returns the open file of a segment. The first thread that needs it creates it, with its
+    /// header page, under the lock.
     private func file(ofSegment number: Int) throws(SegmentError) -> any WritableFile {
         try state.withLock { state throws(SegmentError) in
             if state.isPoisoned { throw .poisoned }
@@ -90,7 +105,11 @@ package final class SegmentWriter: Sendable {
         }
     }
 
-    /// Completes every segment, makes all of them durable under their final names, and returns them in order of number.
+    /// Completes all segments and makes them durable under their final names (steps W2 to W5). Call
+    /// it after the last `write`; the writer is unusable afterwards.
+    ///
+    /// - Returns: References to the segments, by number.
+    /// - Throws: `.io`; `.poisoned` after an earlier failure.
     package func seal() throws(SegmentError) -> [SegmentReference] {
         try state.withLock { state throws(SegmentError) in
             if state.isPoisoned { throw .poisoned }
@@ -120,14 +139,15 @@ package final class SegmentWriter: Sendable {
         return SegmentReference(name: name, fileBytes: index.fileBytes, trailerHash: index.trailerHash)
     }
 
-    /// Removes what an unfinished save has left. Best effort: recovery removes what is still there.
+    /// Removes the files of an unfinished save. Files that cannot be removed are left to recovery.
     package func abandon() {
         state.withLock { state in
             state.isPoisoned = true
             for case (let number, let open?) in state.segments.enumerated() {
                 open.file.close()
                 for directory in [directories.staging, directories.segments] {
-                    // Absence is the usual outcome for one of the two, and any other failure leaves rubbish only.
+                    // Usually the file exists in only one of the two directories. After any other
+                    // failure, only orphan files remain.
                     try? fileSystem.remove(directory.appending(name(number).description))
                 }
             }

@@ -1,7 +1,7 @@
 package import CheckpointFormat
 package import SystemPackage
 
-/// The directories of a store (Formats/store-layout.md).
+/// Paths of the directories and files of a store (Formats/store-layout.md).
 package struct StoreDirectories: Sendable {
     package let root: FilePath
     package let identity: FilePath
@@ -16,6 +16,7 @@ package struct StoreDirectories: Sendable {
     package let maintenanceLock: FilePath
     package let generation: FilePath
 
+    /// Creates the paths of the store at `root`. Does not access the file system.
     package init(root: FilePath) {
         self.root = root
         identity = root.appending("store.json")
@@ -31,6 +32,8 @@ package struct StoreDirectories: Sendable {
         generation = root.appending("generation")
     }
 
+    /// Returns the path of a segment's file.
     package func path(of segment: SegmentName) -> FilePath { segments.appending(segment.description) }
+    /// Returns the path of a manifest.
     package func path(of manifest: ManifestName) -> FilePath { manifests.appending(manifest.description) }
 }

@@ -1,114 +1,130 @@
-/* Hot kernels in C. Each picks the best instruction set of the running CPU at the first call. */
+/* Performance-critical kernels in C. The hash functions select the best instruction set of the
+ * running CPU; the plane and cast kernels are offered as one set for each. All functions are
+ * thread-safe, allocate nothing except for hash streams, and take sizes in bytes unless noted. */
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* XXH3-128 with seed 0, as two halves of the canonical number. */
+/* XXH3-128 with seed 0, as the two halves of the canonical number (Formats/README.md,
+ * Conventions). */
 typedef struct {
   uint64_t high;
   uint64_t low;
 } ck_hash128;
 
+/* Returns the XXH3-128 of count bytes, with seed 0. */
 ck_hash128 ck_hash128_of(const void *bytes, size_t count);
 
-/* XXH3-64 with seed 0. */
+/* Returns the XXH3-64 of count bytes, with seed 0. */
 uint64_t ck_hash64_of(const void *bytes, size_t count);
 
-/* Copies count bytes and hashes the copy while it is still in cache. The regions must not overlap. */
+/* Copies count bytes, hashes the copy while it is still in the cache, and returns its XXH3-128.
+ * The regions must not overlap. */
 ck_hash128 ck_copy_and_hash128(void *restrict destination, const void *restrict source, size_t count);
 
-/* Index of the first byte that is not zero, or count. */
+/* Returns the index of the first byte that is not zero, or count if there is none. */
 size_t ck_first_nonzero(const void *bytes, size_t count);
 
-/* A running XXH3-128. */
+/* An incremental XXH3-128. Use a stream on one thread at a time. The functions abort if there is
+ * no memory for a stream; value can be called between appends. */
 typedef struct ck_hash_stream ck_hash_stream;
 ck_hash_stream *ck_hash_stream_create(void);
 void ck_hash_stream_append(ck_hash_stream *stream, const void *bytes, size_t count);
 ck_hash128 ck_hash_stream_value(const ck_hash_stream *stream);
 void ck_hash_stream_destroy(ck_hash_stream *stream);
 
-/* What is done to elements before they are split into byte planes (Formats/codecs.md, Sub-blocks). */
+/* Operation on an element and the base's element at the same place, before elements are split
+ * into byte planes (Formats/codecs.md, Sub-blocks). */
 typedef enum { ck_residual_none, ck_residual_xor, ck_residual_difference, ck_residual_ordered } ck_residual;
 
 typedef struct {
-  unsigned width;       /* of an element: 1, 2, 4 or 8 bytes */
-  unsigned rotation;    /* left, by 0 to 7 bits; 0 with width 1 */
-  ck_residual residual; /* other than none: a base is given */
+  unsigned width;       /* size of an element: 1, 2, 4 or 8 bytes */
+  unsigned rotation;    /* to the left, 0 to 7 bits; 0 for width 1 */
+  ck_residual residual; /* any except none needs a base */
 } ck_transform;
 
-/* Kernels of one instruction set. Every set gives the same bytes. */
+/* Plane kernels of one instruction set. All sets give the same bytes. */
 typedef struct {
   const char *name;
 
-  /* Splits count elements into width planes of count bytes. base may be NULL if the residual is none. */
+  /* Splits count elements into width planes of count bytes. base has count elements, and may be
+   * NULL if the residual is none. */
   void (*split)(const void *elements, const void *base, size_t count, ck_transform transform, uint8_t *const *planes);
 
-  /* The inverse. */
+  /* Merges width planes of count bytes into count elements: the inverse of split. */
   void (*merge)(void *elements, const void *base, size_t count, ck_transform transform, const uint8_t *const *planes);
 
-  /* Codes count bytes with the 2^bits - 1 bytes of table (bits 1 to 4): bits words for each 64 bytes, and the bytes that are not in
-   * the table. Returns the number of escapes, or SIZE_MAX if they are more than room. */
+  /* Encodes count bytes with a table of 2^bits - 1 bytes; bits is 1 to 4. Writes bits 64-bit
+   * words for every 64 bytes, and to escapes the bytes that are not in the table. Returns the
+   * number of escapes, or SIZE_MAX if there are more than room. */
   size_t (*top_encode)(const uint8_t *plane, size_t count, unsigned bits, const uint8_t *table, uint8_t *words, uint8_t *escapes,
                        size_t room);
 
-  /* The inverse. Returns the number of escapes that were used, or SIZE_MAX if there are too few or a bit beyond count is set. */
+  /* Decodes count bytes: the inverse of top_encode. Returns the number of escapes used, or
+   * SIZE_MAX if there are too few or if a bit after count is set. */
   size_t (*top_decode)(uint8_t *plane, size_t count, unsigned bits, const uint8_t *table, const uint8_t *words,
                        const uint8_t *escapes, size_t escape_count);
 } ck_plane_kernels;
 
-/* The sets that the running CPU has, best first, NULL after the last. */
+/* Returns the sets that the running CPU supports, fastest first; NULL ends the list. */
 const ck_plane_kernels *const *ck_plane_kernel_sets(void);
 
-/* What is sorted: count elements of width bytes, each with a key below ck_key_limit; elements of equal keys stay in order. */
+/* Sorting: each of count elements of width bytes has a key less than ck_key_limit. Elements with
+ * equal keys stay in order. */
 enum { ck_key_limit = 512 };
 
-/* Keys of elements: the 8 bits below the top one. */
+/* Computes keys from elements: the 8 bits below the top bit, which are the exponent of bf16 and
+ * f32. */
 void ck_exponent_keys(const void *elements, size_t count, unsigned width, uint16_t *keys);
 
-/* Keys of elements of a grid, the first of which lies in column first: the sum of their column's byte and their row's. */
+/* Computes keys from a grid: the sum of the bytes of an element's column and row. The first
+ * element is in column first of the first row. */
 void ck_grid_keys(const uint8_t *columns, size_t column_count, const uint8_t *rows, size_t first, size_t count, uint16_t *keys);
 
-/* Which element comes in which place. */
+/* Computes the sorted order of count keys: order[i] is the index of the element that comes i-th. */
 void ck_sorted_order(const uint16_t *keys, size_t count, uint32_t *order);
 
-/* Puts elements into their places, and back. */
+/* Copies elements into sorted order, and back. width is 2, 4 or 8. */
 void ck_sort(void *sorted, const void *elements, const uint32_t *order, size_t count, unsigned width);
 void ck_unsort(void *elements, const void *sorted, const uint32_t *order, size_t count, unsigned width);
 
-/* Sums, of each column and of each row of a grid, of what is above the top bits' lowest: exponents in quarters, of elements other than zero,
- * and how many those are. */
+/* Adds up the exponents of each column and of each row of a grid, and counts the elements that
+ * were added. The exponent is the 10 bits below the top bit, which count quarters of an 8-bit
+ * exponent. Elements that are zero are not counted. The arrays of sums and counts must be zero. */
 void ck_grid_sums(const void *elements, size_t count, unsigned width, size_t first, size_t column_count, uint32_t *column_sums,
                   uint32_t *column_counts, uint32_t *row_sums, uint32_t *row_counts);
 
-/* How often each byte occurs. */
+/* Counts how often each byte value occurs. */
 void ck_histogram(const uint8_t *bytes, size_t count, uint32_t counts[256]);
 
-/* The sum of the squares of how often each byte occurs, in at most 65535 bytes: a quick measure of how unevenly they are spread. */
+/* Returns the sum of the squares of the byte values' frequencies. It is a quick measure of how
+ * unevenly they are distributed. count is at most 65535. */
 uint32_t ck_concentration(const uint8_t *bytes, size_t count);
 
-/* Shannon entropy of a histogram, in bits a byte. */
+/* Returns the Shannon entropy of a histogram in bits per byte. */
 double ck_entropy(const uint32_t counts[256]);
 
-/* The 15 most frequent bytes, most frequent first, and how often each occurs. */
+/* Finds the 15 most frequent byte values, most frequent first, and their frequencies. */
 void ck_most_frequent(const uint32_t counts[256], uint8_t symbols[15], uint32_t ranked[15]);
 
-/* What binary32 is rounded to, to the nearest and to even between two (Formats/codecs.md, Casts). */
+/* Target type of a cast from binary32, rounded to nearest even (Formats/codecs.md, Casts). */
 typedef enum { ck_cast_bf16, ck_cast_f16 } ck_cast_type;
 
-/* Casts of one instruction set. Every set gives the same bytes. */
+/* Cast kernels of one instruction set. All sets give the same bytes. */
 typedef struct {
   const char *name;
 
-  /* Casts count elements. */
+  /* Casts count elements of 4 bytes to elements of 2 bytes. */
   void (*cast)(void *to, const void *from, size_t count, ck_cast_type type);
 
-  /* Whether count narrow elements are, bit for bit, the casts of the wide ones. */
+  /* Returns 1 if count narrow elements are, bit for bit, the casts of the wide ones; otherwise
+   * 0. */
   int (*is_cast)(const void *narrow, const void *wide, size_t count, ck_cast_type type);
 } ck_cast_kernels;
 
-/* The sets that the running CPU has, best first, NULL after the last. */
+/* Returns the sets that the running CPU supports, fastest first; NULL ends the list. */
 const ck_cast_kernels *const *ck_cast_kernel_sets(void);
 
 #endif

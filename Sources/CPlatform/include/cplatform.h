@@ -1,20 +1,25 @@
-/* System calls that Swift cannot import: variadic ones, and those behind _GNU_SOURCE. */
+/* System calls that Swift cannot import: variadic functions, and functions that need
+ * _GNU_SOURCE. */
 #ifndef CPLATFORM_H
 #define CPLATFORM_H
 
-/* Names the calling thread; at most 15 bytes are kept. */
+/* Sets the name of the calling thread (pthread_setname_np(3)): at most 15 bytes. The result is
+ * ignored. */
 void cp_thread_set_name(const char *name);
 
-/* The kernel's id of the calling thread. */
+/* Returns the kernel's id of the calling thread (gettid(2)). */
 int cp_thread_id(void);
 
-/* The open(2) flag for input and output past the page cache. */
+/* Returns the open(2) flag for I/O that bypasses the page cache: O_DIRECT. */
 int cp_direct_io_flag(void);
 
-/* Sets a thread's nice value, and makes it a batch thread: one that does not push another off its core when it wakes. Id 0 is the calling thread. */
+/* Makes a thread a background thread: sets its nice value (0 to 19) and the class SCHED_BATCH,
+ * with which it does not preempt another thread when it wakes (sched(7)). Id 0 is the calling
+ * thread. Errors are ignored. */
 void cp_thread_set_background(int id, int niceness);
 
-/* Makes a thread one like any other, with nice value 0 if that is permitted. */
+/* Makes a thread an ordinary thread: SCHED_OTHER, and nice value 0 if the process may lower it.
+ * Errors are ignored. */
 void cp_thread_set_foreground(int id);
 
 #endif

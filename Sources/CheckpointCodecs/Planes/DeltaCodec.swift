@@ -1,16 +1,22 @@
 internal import CheckpointFormat
 
-/// Stores bytes as what they differ by from a base of the same length (Formats/codecs.md, codec 4). Where the base is of no use a
-/// sub-block does without, so a delta is never much larger than planes alone.
+/// Codec 4: stores bytes as the difference from a base of the same length (Formats/codecs.md, codec
+/// 4). A sub-block for which the base does not help is stored without it, so a delta is never much
+/// larger than byte planes alone.
 package struct DeltaCodec: Sendable {
     package init() {}
 
     package func encodedBytesMax(_ rawBytes: Int) -> Int { SubBlocks.encodedBytesMax(rawBytes) }
 
+    /// Encodes a delta.
+    ///
     /// - Parameters:
-    ///   - base: as long as `raw`.
-    ///   - runs: what the bytes are, from the first to the last.
-    /// - Returns: the number of bytes written, or nil if they do not fit.
+    ///   - raw: The bytes to encode.
+    ///   - base: The base, of the same length as `raw`.
+    ///   - runs: The types of all bytes of `raw`, in order.
+    ///   - effort: The effort to spend.
+    ///   - stored: Memory for the result.
+    /// - Returns: Number of bytes written; nil if they do not fit or the system refuses memory.
     package func encode(
         _ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer, runs: [ElementRun], effort: PlaneEffort,
         into stored: UnsafeMutableRawBufferPointer
@@ -19,8 +25,14 @@ package struct DeltaCodec: Sendable {
         return unsafe SubBlocks.encode(raw, base: base, SubBlockSlices(runs, isThorough: effort == .max), effort, memory: nil, into: stored)
     }
 
-    /// Decodes all of `stored` into exactly `raw.count` bytes.
-    /// - Parameter base: the raw bytes that the block was encoded against.
+    /// Decodes a delta.
+    ///
+    /// - Parameters:
+    ///   - stored: The encoded bytes; all of them are used.
+    ///   - base: The raw bytes that the block was encoded against.
+    ///   - raw: Memory for the result; exactly as large as it.
+    /// - Throws: `CodecError` if the base has another length, or if `stored` does not decode to
+    ///   exactly `raw.count` bytes.
     package func decode(
         _ stored: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer
     ) throws(CodecError) {
@@ -31,7 +43,7 @@ package struct DeltaCodec: Sendable {
     }
 }
 
-/// Stands for codecs whose blocks are made of another block, where that one is not at hand.
+/// The decoder of deltas and casts without a base; it always fails.
 struct BaselessCodec: BlockCodec {
     let identifier: CodecIdentifier
 

@@ -1,34 +1,44 @@
 package import CheckpointFormat
 
-/// What a stretch of a block's bytes is: elements of one type.
+/// A run of a block's bytes that are elements of one type.
 package struct ElementRun: Sendable, Equatable {
     package var bytes: Int
-    /// Nil: bytes of unknown kind, such as an object's.
+    /// Type of the elements; nil for bytes of unknown type, such as those of an object.
     package var type: ElementType?
-    /// Elements of a row of the tensor; 0 if it has none, or they are unknown.
+    /// Number of elements in a row of the tensor; 0 if the tensor has no rows or the shape is
+    /// unknown.
     package var columns = 0
-    /// The column of the first element.
+    /// Column of the first element.
     package var first = 0
 
+    /// Creates a run without rows and columns.
+    ///
+    /// - Parameters:
+    ///   - bytes: Size in bytes.
+    ///   - type: Type of the elements; nil if unknown.
     package init(bytes: Int, type: ElementType?) {
         self.bytes = bytes
         self.type = type
     }
 
-    /// A stretch of a tensor.
+    /// Creates a run that is a part of a tensor.
+    ///
     /// - Parameters:
-    ///   - range: of its row-major bytes.
-    ///   - shape: of the tensor.
+    ///   - range: The part, in bytes of the row-major tensor.
+    ///   - type: Type of the elements.
+    ///   - shape: Shape of the tensor, in elements.
     package init(_ range: Range<Int>, of type: ElementType, shape: [Int]) {
         self.init(bytes: range.count, type: type)
         columns = Self.columns(of: shape)
         if columns > 0 { first = range.lowerBound / type.width % columns }
     }
 
-    /// As many of the last dimensions as make a row long enough to have a size of its own.
+    /// Returns the number of elements in a row. A row spans the trailing dimensions that together
+    /// have at least `columnsMin` elements; a shorter row is too short for its elements' magnitude
+    /// to be characteristic.
     private static func columns(of shape: [Int]) -> Int {
         var columns = 1
-        // A shape with a 0 in it may have any other extents.
+        // Wrapping multiplication, because the other extents of a shape with a 0 can be arbitrary.
         for extent in shape.dropFirst().reversed() where columns < columnsMin { columns &*= extent }
         return columns >= columnsMin ? columns : 0
     }
@@ -36,54 +46,61 @@ package struct ElementRun: Sendable, Equatable {
     private static let columnsMin = 16
 }
 
-/// How hard the plane codecs try.
+/// Effort of the plane codecs.
 package enum PlaneEffort: UInt8, Sendable, CaseIterable {
-    /// The most frequent bytes get short codes: close to the speed of memory.
+    /// Short codes for the most frequent bytes: close to the speed of memory.
     case fast
-    /// Huffman codes, or matches where there are some, for the planes that they make smaller.
+    /// Huffman codes, or matches if there are any, for the planes that they make smaller.
     case balanced
-    /// Every layout is tried and the planes are searched longer: for what is written once and kept.
+    /// All layouts, with a longer search for matches: for data that is written once and kept.
     case max
 }
 
-/// The part of a block that one sub-block holds.
+/// The part of a block in one sub-block.
 struct SubBlockSlice: Equatable {
     var offset: Int
     var bytes: Int
     var type: ElementType?
-    /// Of a slice of one run alone: the run.
+    /// The run, if the slice is a part of one run only.
     var run: ElementRun?
-    /// Where in the run it begins.
+    /// Offset of the slice in the run, in bytes.
     var runOffset = 0
 
-    /// Where elements of `width` bytes lie in the rows and columns of their tensor.
+    /// Returns the position of the slice's elements in the rows and columns of the tensor; nil if
+    /// it is unknown.
+    ///
+    /// - Parameter width: Size of an element in bytes.
     func grid(_ width: Int) -> SubBlockGrid? {
         guard let run, run.columns > 0 else { return nil }
         return SubBlockGrid(columns: run.columns, first: (run.first + runOffset / width) % run.columns)
     }
 }
 
-/// Cuts a block into sub-blocks: runs of one type that follow one another are one, unless each is to be looked at for itself, and none is
-/// larger than the format's maximum.
+/// Cuts a block into sub-blocks of at most the format's maximum size. Adjacent runs of one type are
+/// joined, except for long runs if each is to be examined separately.
 struct SubBlockSlices: Sequence, IteratorProtocol {
     private let runs: [ElementRun]
     private var index = 0
     private var offset = 0
     private var left = 0
     private var type: ElementType?
-    /// The run that is being cut, if it is one alone.
+    /// The current run; nil if several runs have been joined.
     private var run: ElementRun?
     private var runStart = 0
-    /// A run of so many bytes has sub-blocks of its own.
+    /// Size in bytes from which a run is not joined with others.
     private let aloneMin: Int
 
-    /// - Parameter isThorough: runs that are worth it have sub-blocks of their own.
+    /// Cuts a block whose types are known.
+    ///
+    /// - Parameters:
+    ///   - runs: The types of all bytes of the block, in order.
+    ///   - isThorough: Give every run of at least 8 KiB its own sub-blocks.
     init(_ runs: [ElementRun], isThorough: Bool) {
         self.runs = runs
         aloneMin = isThorough ? 8 << 10 : .max
     }
 
-    /// Of bytes of unknown kind.
+    /// Cuts a block of unknown type.
     init(unknown bytes: Int) { (runs, left, aloneMin) = ([], bytes, .max) }
 
     mutating func next() -> SubBlockSlice? {

@@ -1,12 +1,14 @@
 internal import CKernels
 internal import CheckpointFormat
 
-/// The memory for sorting the elements of a sub-block, and what is known of their order (Formats/codecs.md, Sorted sub-blocks).
+/// Memory for sorting the elements of a sub-block, and the current order (Formats/codecs.md, Sorted
+/// sub-blocks).
 @safe
 final class ElementSorter {
-    /// Elements of two bytes are the most.
+    /// Maximum number of elements: elements of two bytes are the smallest that are sorted.
     private static let elementsMax = SubBlockHeader.rawBytesMax / 2
-    /// Larger grids are not fitted: their sums would not fit into 32 bits, and rows and columns are too many to tell anything.
+    /// Maximum number of rows and of columns in `fit`. With more, the sums would overflow 32 bits,
+    /// and a row or a column would say little about its elements.
     static let fittedMax = 1 << 16
     private static let quartersMiddle = 128.0
 
@@ -30,17 +32,22 @@ final class ElementSorter {
 
     private static let lineRoom = elementsMax + 64
 
-    /// A byte for each column.
+    /// Returns the memory for one byte per column.
     func columns(of grid: SubBlockGrid) -> UnsafeMutableRawBufferPointer { unsafe bytes.region[0..<grid.columns].mutableBytes }
 
-    /// A byte for each row.
+    /// Returns the memory for one byte per row.
     func rows(of grid: SubBlockGrid, _ count: Int) -> UnsafeMutableRawBufferPointer {
         unsafe bytes.region[Self.lineRoom..<Self.lineRoom + grid.rows(count)].mutableBytes
     }
 
-    /// Gives every column and row the byte that says how large its elements are, in quarters of an exponent: what a column or a row has
-    /// more than all.
-    /// - Returns: false if the grid is too large.
+    /// Computes the byte of every column and row: the mean exponent of its elements minus the mean
+    /// of all elements, in quarters.
+    ///
+    /// - Parameters:
+    ///   - grid: The rows and columns.
+    ///   - raw: The elements.
+    ///   - width: Size of an element in bytes.
+    /// - Returns: False if the grid is too large, has only one row, or all elements are zero.
     func fit(_ grid: SubBlockGrid, _ raw: UnsafeRawBufferPointer, width: Int) -> Bool {
         let count = raw.count / width
         let rowCount = grid.rows(count)
@@ -75,7 +82,8 @@ final class ElementSorter {
 
     // MARK: Order
 
-    /// Finds the order by rows and columns, whose bytes are there already.
+    /// Computes the order of elements by the bytes of their rows and columns, which must have been
+    /// set.
     func order(by grid: SubBlockGrid, count: Int) {
         unsafe ck_grid_keys(
             columns(of: grid).baseAddress?.assumingMemoryBound(to: UInt8.self), grid.columns,
@@ -83,7 +91,7 @@ final class ElementSorter {
         unsafe ck_sorted_order(keyStart, count, orderStart)
     }
 
-    /// Finds the order by the exponents of a base.
+    /// Computes the order of elements by the exponents of a base.
     func order(by base: UnsafeRawBufferPointer, count: Int, width: Int) {
         unsafe ck_exponent_keys(base.baseAddress, count, UInt32(width), keyStart)
         unsafe ck_sorted_order(keyStart, count, orderStart)
@@ -98,13 +106,14 @@ final class ElementSorter {
 
     // MARK: Elements
 
-    /// Room for elements in order, and for those of the base.
+    /// Returns the memory for sorted elements, of the block or of the base.
     func room(_ count: Int, forBase: Bool = false) -> UnsafeMutableRawBufferPointer {
         let start = forBase ? SubBlockHeader.rawBytesMax : 0
         return unsafe elements.region[start..<start + count].mutableBytes
     }
 
-    /// The elements in order, and behind them what is no whole element.
+    /// Returns the elements in the current order, followed by the tail: the bytes after the last
+    /// complete element.
     func sorted(_ raw: UnsafeRawBufferPointer, width: Int, isBase: Bool = false) -> UnsafeRawBufferPointer {
         let room = unsafe room(raw.count, forBase: isBase)
         unsafe ck_sort(room.baseAddress, raw.baseAddress, orderStart, raw.count / width, UInt32(width))
@@ -113,7 +122,7 @@ final class ElementSorter {
         return UnsafeRawBufferPointer(room)
     }
 
-    /// Puts the elements in `room` back to where they belong.
+    /// Copies the elements in `room` back to their original places.
     func unsort(into elements: UnsafeMutableRawPointer, count: Int, width: Int) {
         unsafe ck_unsort(elements, room(count * width).baseAddress, orderStart, count, UInt32(width))
     }

@@ -1,12 +1,16 @@
 internal import CZstd
 
-/// A compression context for planes in memory of its own: one that zstd allocates is allocated anew when planes become smaller or larger.
+/// A compression context for planes, in its own fixed memory. libzstd would reallocate the memory
+/// of its own contexts when planes become smaller or larger.
 @safe
 final class FrameCoder {
     private let memory: AlignedBuffer
     private let context: OpaquePointer
 
-    /// - Parameter level: of zstd; nil: nothing but Huffman codes.
+    /// Creates a context.
+    ///
+    /// - Parameter level: The zstd level; nil for Huffman codes without matches.
+    /// - Throws: `OutOfMemory` if the system refuses memory.
     init(level: Int32?) throws(OutOfMemory) {
         memory = try AlignedBuffer(count: Self.contextBytes(level ?? 1), hugePages: false)
         guard let context = unsafe ZSTD_initStaticCCtx(memory.region.mutableBytes.baseAddress, memory.count) else {
@@ -18,7 +22,8 @@ final class FrameCoder {
         precondition(ZSTD_isError(result) == 0, "libzstd has no literal compression by choice")
     }
 
-    /// What a context needs for a plane of any size: zstd has other parameters for small ones.
+    /// Returns the memory that a context needs for a plane of any size, in bytes. libzstd uses
+    /// other parameters for small planes, so several sizes are compared.
     private static func contextBytes(_ level: Int32) -> Int {
         var most = 0
         for bytes in [16 << 10, 128 << 10, 256 << 10, SubBlockHeader.rawBytesMax] {
@@ -27,10 +32,15 @@ final class FrameCoder {
         return most + (64 << 10)
     }
 
-    /// Binary logarithm of a frame's window, and so of the bytes that share a Huffman table.
+    /// Sets the size of a frame's window, which is also the number of bytes that share a Huffman
+    /// table.
+    ///
+    /// - Parameter log: Binary logarithm of the size in bytes.
     func setWindow(log: Int32) { unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, log) }
 
-    /// - Returns: the frame's bytes, or nil if there is no room for it.
+    /// Encodes a plane.
+    ///
+    /// - Returns: Size of the frame in bytes; nil if it does not fit into `room`.
     func encode(_ plane: UnsafeRawBufferPointer, into room: UnsafeMutableRawBufferPointer) -> Int? {
         let written = unsafe ZSTD_compress2(context, room.baseAddress, room.count, plane.baseAddress, plane.count)
         return ZSTD_isError(written) == 0 ? written : nil

@@ -1,7 +1,8 @@
 internal import CKernels
 internal import CheckpointFormat
 
-/// Looks quickly whether planes that are to stay raw are noise here too: a block may hold several tensors, and a tensor may change.
+/// A quick check that the planes to be stored raw are noise in this sub-block too. A block may
+/// contain several tensors, and a tensor may change.
 @safe
 struct PlaneDrift {
     private static let pieces = 16
@@ -17,8 +18,12 @@ struct PlaneDrift {
         unsafe (self.raw, self.base) = (raw, base)
     }
 
-    /// The plan, with a coder for raw planes whose bytes are unevenly spread in this sub-block. 1024 bytes of noise have a
-    /// concentration of 5120, give or take 90; at 6000 they have 7.85 bits of entropy, or some of them are no noise at all.
+    /// Returns the plan with a coder for every raw plane whose bytes are unevenly distributed in
+    /// this sub-block.
+    ///
+    /// The limits compare concentrations (see `ck_concentration`). 1024 bytes of noise have a
+    /// concentration of 5120 ± 90. At 6000 they have 7.85 bits of entropy, or a part of them is not
+    /// noise.
     func adapt(_ plan: PlanePlan) -> PlanePlan {
         let (width, count) = (plan.transform.width, Self.pieces * Self.pieceElements)
         guard plan.hasRaw, unsafe raw.count >= 4 * count * width else { return plan }
@@ -34,7 +39,7 @@ struct PlaneDrift {
         return adapted
     }
 
-    /// Planes of elements from all over the sub-block.
+    /// Splits elements from all parts of the sub-block into planes of `count` bytes.
     private func sample(_ transform: PlaneTransform, _ count: Int) -> PlanePointers {
         var planes = PlanePointers()
         for plane in 0..<transform.width { unsafe planes[plane] = scratch.plane(plane, planeBytes: count).baseAddress }

@@ -1,11 +1,11 @@
 internal import CKernels
 
-/// The plane kernels of one instruction set; all give the same bytes.
+/// Plane functions for one instruction set. All sets give the same bytes.
 @safe
 package struct PlaneKernels: @unchecked Sendable {
     private let table: UnsafePointer<ck_plane_kernels>
 
-    /// Those that the running CPU has, best first.
+    /// The sets that the running CPU supports, fastest first.
     package static let all: [PlaneKernels] = {
         guard let sets = unsafe ck_plane_kernel_sets() else { preconditionFailure("there is always the scalar set") }
         var found: [PlaneKernels] = []
@@ -19,7 +19,14 @@ package struct PlaneKernels: @unchecked Sendable {
 
     package var name: String { unsafe String(cString: table.pointee.name) }
 
-    /// Splits `count` elements into one plane for each byte of an element, of `count` bytes each.
+    /// Splits elements into planes, one for each byte of an element.
+    ///
+    /// - Parameters:
+    ///   - elements: The elements.
+    ///   - base: The base's elements, `count` in number; nil if the transform has no residual.
+    ///   - count: Number of elements, and of bytes of each plane.
+    ///   - transform: The transform, which is applied first.
+    ///   - planes: The planes to write.
     package func split(
         _ elements: UnsafeRawPointer, base: UnsafeRawPointer?, count: Int, _ transform: PlaneTransform, into planes: PlanePointers
     ) {
@@ -27,7 +34,14 @@ package struct PlaneKernels: @unchecked Sendable {
         unsafe planes.withPointers { unsafe table.pointee.split(elements, base, count, transform.c, $0) }
     }
 
-    /// The inverse of `split`.
+    /// Merges planes into elements; the inverse of `split`.
+    ///
+    /// - Parameters:
+    ///   - planes: The planes to read.
+    ///   - base: The base's elements, `count` in number; nil if the transform has no residual.
+    ///   - count: Number of elements, and of bytes of each plane.
+    ///   - transform: The transform to undo.
+    ///   - elements: Memory for the elements.
     package func merge(
         _ planes: PlanePointers, base: UnsafeRawPointer?, count: Int, _ transform: PlaneTransform, into elements: UnsafeMutableRawPointer
     ) {
@@ -35,11 +49,15 @@ package struct PlaneKernels: @unchecked Sendable {
         unsafe planes.withConstPointers { unsafe table.pointee.merge(elements, base, count, transform.c, $0) }
     }
 
-    /// Codes a plane with the most frequent bytes.
+    /// Encodes a plane with short codes for the most frequent bytes (mode `top`).
+    ///
     /// - Parameters:
-    ///   - table: 2^bits - 1 bytes.
-    ///   - words: room for `bits` words for every 64 bytes of the plane.
-    /// - Returns: the number of escapes, or nil if there is no room for them.
+    ///   - plane: The bytes to encode.
+    ///   - bits: Bits in a code, 1 to 4.
+    ///   - symbols: The table, which has the 2^bits - 1 most frequent bytes.
+    ///   - words: Memory for `bits` 64-bit words for every 64 bytes of the plane.
+    ///   - escapes: Memory for the bytes that are not in the table.
+    /// - Returns: Number of escapes; nil if they do not fit.
     package func topEncode(
         _ plane: UnsafeRawBufferPointer, bits: Int, table symbols: UnsafeRawPointer, words: UnsafeMutableRawPointer,
         escapes: UnsafeMutableRawBufferPointer
@@ -51,8 +69,16 @@ package struct PlaneKernels: @unchecked Sendable {
         return used == Int(bitPattern: UInt.max) || used < 0 ? nil : used
     }
 
-    /// The inverse of `topEncode`.
-    /// - Returns: the number of escapes that were used, or nil if there are too few, or bits beyond the end.
+    /// Decodes a plane of mode `top`; the inverse of `topEncode`.
+    ///
+    /// - Parameters:
+    ///   - plane: Memory for the decoded bytes.
+    ///   - bits: Bits in a code, 1 to 4.
+    ///   - symbols: The table, which has the 2^bits - 1 most frequent bytes.
+    ///   - words: The codes.
+    ///   - escapes: The bytes that are not in the table.
+    /// - Returns: Number of escapes used; nil if there are too few, or if bits after the end of the
+    ///   plane are set.
     package func topDecode(
         _ plane: UnsafeMutableRawBufferPointer, bits: Int, table symbols: UnsafeRawPointer, words: UnsafeRawPointer,
         escapes: UnsafeRawBufferPointer
@@ -65,7 +91,7 @@ package struct PlaneKernels: @unchecked Sendable {
     }
 }
 
-/// Where each plane of a sub-block lies.
+/// Addresses of the planes of a sub-block.
 @safe
 package struct PlanePointers {
     private var pointers = unsafe InlineArray<8, UnsafeMutablePointer<UInt8>?>(repeating: nil)
@@ -97,12 +123,12 @@ extension PlaneTransform {
     }
 }
 
-/// How often each byte occurs in some bytes.
+/// Frequencies of byte values.
 struct ByteStatistics {
     private(set) var entropy: Double
-    /// The bytes of a table for mode `top`, most frequent first.
+    /// The 15 most frequent bytes, most frequent first: the table of mode `top`.
     private(set) var mostFrequent: InlineArray<15, UInt8>
-    /// How often each of those occurs.
+    /// Frequency of each of these.
     private var ranked: InlineArray<15, UInt32>
     private let total: Int
 
@@ -124,7 +150,7 @@ struct ByteStatistics {
         }
     }
 
-    /// Bits a byte, and nothing else.
+    /// Returns the Shannon entropy in bits per byte, without the other statistics.
     static func entropy(of bytes: UnsafeRawBufferPointer) -> Double {
         var counts = InlineArray<256, UInt32>(repeating: 0)
         var counting = counts.mutableSpan
@@ -134,8 +160,9 @@ struct ByteStatistics {
         }
     }
 
-    /// The numbers of bits in a code of mode `top` and in one of its escapes that store the bytes smallest, and the part of their size that
-    /// is left. Coding the escapes takes time, and must be worth it.
+    /// The parameters of mode `top` that give the smallest size: bits in a code, bits in a code of
+    /// the escapes (0: not encoded), and the size relative to raw. Encoding the escapes takes time,
+    /// so it is chosen only if it saves at least 1 %.
     var top: (bits: Int, inner: Int, cost: Double) {
         var best = (bits: 1, inner: 0, cost: 2.0)
         for bits in 1...4 {
@@ -153,7 +180,7 @@ struct ByteStatistics {
         return best
     }
 
-    /// The part of the bytes that are not among the `rank` most frequent.
+    /// Returns the fraction of bytes that are not among the `rank` most frequent.
     private func share(from rank: Int) -> Double {
         var covered = 0
         for index in 0..<rank { covered += Int(ranked[index]) }

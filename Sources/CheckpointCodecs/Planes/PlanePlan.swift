@@ -1,23 +1,23 @@
 internal import CheckpointFormat
 
-/// How an encoder stores a plane; what a reader sees of it is the plane's mode.
+/// An encoder's method for a plane. A reader only sees the plane's mode.
 enum PlaneMethod: UInt8 {
     case raw
-    /// A frame of Huffman codes alone.
+    /// A frame of Huffman codes without matches.
     case huffman
-    /// The same with more tables, for a plane that is noise in parts.
+    /// The same with more Huffman tables, for a plane of which a part is noise.
     case mixed
-    /// A frame of zstd's level 1.
+    /// A frame of zstd level 1.
     case matches
-    /// The smallest of those and a frame of a high level.
+    /// The smallest of these and a frame of a higher level.
     case search
     case top
 }
 
-/// How an encoder stores the sub-blocks of a run.
+/// An encoder's choice of transform and methods for the sub-blocks of a run.
 struct PlanePlan: Equatable {
     var transform: PlaneTransform
-    /// Four bits a plane.
+    /// The methods, four bits for each plane.
     private var methods: UInt32 = 0
 
     init(_ transform: PlaneTransform) { self.transform = transform }
@@ -35,20 +35,20 @@ struct PlanePlan: Equatable {
         return false
     }
 
-    /// Whether a plane has matches: bytes that repeat.
+    /// True if a plane has matches, which are repeated byte sequences.
     var hasMatches: Bool {
         for plane in 0..<transform.width where self[plane] == .matches || self[plane] == .search { return true }
         return false
     }
 
-    /// Bytes as they are, which every sub-block can be.
+    /// The plan that stores bytes unchanged, which is possible for every sub-block.
     static let raw = PlanePlan(PlaneTransform(width: 1))
 }
 
-/// What a trial found for a tensor, kept by whoever saves it again: a small value, one for each tensor or block. It makes no
-/// difference to what is decoded, only to how long encoding takes.
+/// Result of a trial for a tensor or block. The caller keeps it and passes it in at the next save.
+/// It only affects the time that encoding takes, not the decoded bytes.
 package struct CodecMemory: Sendable, Equatable {
-    /// A trial is believed this many times.
+    /// Number of blocks encoded before a new trial is made.
     package static let uses = 16
 
     private var plan: PlanePlan?
@@ -59,7 +59,9 @@ package struct CodecMemory: Sendable, Equatable {
 
     package init() {}
 
-    /// Called once for each block; whether it is worth encoding.
+    /// Starts a block; call it once for each.
+    ///
+    /// - Returns: False if the block is not worth encoding.
     mutating func begin(_ effort: PlaneEffort) -> Bool {
         if left == 0 || effort != self.effort { self = CodecMemory() }
         self.effort = effort
@@ -70,7 +72,7 @@ package struct CodecMemory: Sendable, Equatable {
 
     func plan(for type: ElementType?) -> PlanePlan? { type == self.type ? plan : nil }
 
-    /// The first plan of a block stays.
+    /// Stores a plan. The first plan of a block is kept.
     mutating func keep(_ plan: PlanePlan, for type: ElementType?) {
         guard self.plan == nil else { return }
         (self.plan, self.type) = (plan, type)

@@ -1,11 +1,12 @@
 internal import CZstd
 internal import CheckpointFormat
 
-/// The memory that coding a sub-block needs; used by one thread at a time and kept, so that coding allocates nothing.
+/// The memory for encoding and decoding a sub-block. It is used by one thread at a time and kept,
+/// so that encoding allocates nothing.
 @safe
 final class PlaneScratch: @unchecked Sendable {
     static let pool = ContextPool<PlaneScratch> {
-        // Refused memory is what nil says.
+        // Nil means that the system refused memory.
         try? PlaneScratch()
     }
 
@@ -15,10 +16,10 @@ final class PlaneScratch: @unchecked Sendable {
     private let trial: AlignedBuffer
     private let huffman: FrameCoder
     private let matching: FrameCoder
-    /// Made when it is first asked for: it is large, and seldom used. Nil if the system refuses memory.
+    /// Created at first use, because it is large and seldom used. Nil if the system refuses memory.
     private lazy var searching = try? FrameCoder(level: Self.searchLevel)
 
-    /// Likewise.
+    /// Created at first use, because it is large and seldom used. Nil if the system refuses memory.
     lazy var sorter = try? ElementSorter()
 
     private init() throws(OutOfMemory) {
@@ -30,29 +31,30 @@ final class PlaneScratch: @unchecked Sendable {
         matching = try FrameCoder(level: 1)
     }
 
-    /// Makes what is otherwise made when it is first used.
+    /// Creates the parts that would otherwise be created at first use.
     func prepare(for effort: PlaneEffort) { if effort == .max { _ = (searching, sorter) } }
 
-    /// Where plane `index` may lie, when all planes have `planeBytes` bytes.
+    /// Returns the memory for one plane, when all planes have `planeBytes` bytes.
     func plane(_ index: Int, planeBytes: Int) -> UnsafeMutableRawBufferPointer {
         let range = index * planeBytes..<(index + 1) * planeBytes
         return unsafe UnsafeMutableRawBufferPointer(rebasing: planes.region.mutableBytes[range])
     }
 
-    /// Room for the escapes of a plane.
+    /// Memory for the escapes of a plane.
     var escapeRoom: UnsafeMutableRawBufferPointer { unsafe escapes.region.mutableBytes }
 
-    /// Room for the bytes that a trial gathers, and for those of the base.
+    /// Memory for the sample of a trial; `baseSampleRoom` is for the sample of the base.
     var sampleRoom: UnsafeMutableRawBufferPointer { unsafe sample.region[0..<PlaneTrial.sampleBytes].mutableBytes }
     var baseSampleRoom: UnsafeMutableRawBufferPointer {
         unsafe sample.region[PlaneTrial.sampleBytes..<2 * PlaneTrial.sampleBytes].mutableBytes
     }
 
-    /// Room for what a trial encodes, and forgets.
+    /// Memory for the result of a trial, which is not kept.
     var trialRoom: UnsafeMutableRawBufferPointer { unsafe trial.region.mutableBytes }
 
     /// Encodes a plane as one frame.
-    /// - Returns: the frame's bytes, or nil if there is no room for it.
+    ///
+    /// - Returns: Size of the frame in bytes; nil if it does not fit into `room`.
     func frame(
         _ plane: UnsafeRawBufferPointer, _ method: PlaneMethod, into room: UnsafeMutableRawBufferPointer
     ) -> Int? {
@@ -66,10 +68,12 @@ final class PlaneScratch: @unchecked Sendable {
         }
     }
 
-    /// Of the bytes that share a Huffman table: with 64 KiB the tables follow the tensors closer than with zstd's 128, and cost as good as
-    /// nothing; where noise and other bytes alternate, they follow them with 16.
+    /// Binary logarithms of the number of bytes that share a Huffman table. With 64 KiB the tables
+    /// follow the tensors more closely than with zstd's 128 KiB, at almost no cost. With 16 KiB
+    /// they also follow an alternation of noise and other bytes.
     private static let (huffmanLog, mixedLog): (Int32, Int32) = (16, 14)
 
-    /// The level beyond which shuffled floats and tokens gain next to nothing.
+    /// The zstd level of `search`. Higher levels gain almost nothing on shuffled floats and on
+    /// tokens.
     private static let searchLevel: Int32 = 6
 }

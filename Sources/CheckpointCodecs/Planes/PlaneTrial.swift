@@ -1,16 +1,16 @@
 internal import CheckpointFormat
 
-/// Finds, on a sample of a sub-block, the layout and the methods that store it smallest.
+/// Finds the layout and the methods that store a sample of a sub-block in the fewest bytes.
 @safe
 struct PlaneTrial {
-    /// Bytes of a sub-block that are looked at, in pieces from all of it.
+    /// Size of the sample in bytes. It consists of pieces from all parts of the sub-block.
     static let sampleBytes = 64 << 10
     private static let pieces = 8
-    /// From so many bits of entropy a byte on, Huffman codes do not save enough to be worth their time.
+    /// Entropy, in bits per byte, from which Huffman codes save too little to be worth their time.
     private static let entropyMax = 7.85
-    /// Matches must beat Huffman codes by this much: they take twice as long.
+    /// Factor by which matches must beat Huffman codes, because they take twice as long.
     private static let matchesMax = 0.97
-    /// The part of a plane's size that must be left at most, or it stays raw.
+    /// Maximum size relative to raw; a plane that is larger stays raw.
     private static let costMax = 63.0 / 64
 
     private let scratch: PlaneScratch
@@ -18,14 +18,21 @@ struct PlaneTrial {
     private let raw: UnsafeRawBufferPointer
     private let base: UnsafeRawBufferPointer?
 
-    /// - Parameter base: of the same length.
+    /// Takes a sample of a sub-block.
+    ///
+    /// - Parameters:
+    ///   - scratch: Memory, which is in use until the plan is made.
+    ///   - effort: The effort to spend.
+    ///   - raw: The bytes of the sub-block.
+    ///   - base: The base's bytes, of the same length, or nil.
     init(_ scratch: PlaneScratch, _ effort: PlaneEffort, raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?) {
         (self.scratch, self.effort) = (scratch, effort)
         unsafe self.raw = Self.sample(of: raw, in: scratch.sampleRoom)
         unsafe self.base = base.map { unsafe Self.sample(of: $0, in: scratch.baseSampleRoom) }
     }
 
-    /// The bytes themselves if they are few, else pieces of them, copied to `room`.
+    /// Returns the bytes themselves if they are few, otherwise pieces of them that are copied to
+    /// `room`.
     private static func sample(
         of bytes: UnsafeRawBufferPointer, in room: UnsafeMutableRawBufferPointer
     ) -> UnsafeRawBufferPointer {
@@ -39,7 +46,11 @@ struct PlaneTrial {
         return unsafe UnsafeRawBufferPointer(rebasing: room[..<sampleBytes])
     }
 
-    /// - Parameter residuals: those that are allowed.
+    /// Returns the best plan for the sample.
+    ///
+    /// - Parameters:
+    ///   - type: Type of the elements; nil if unknown.
+    ///   - residuals: The residuals that may be used.
     func plan(for type: ElementType?, _ residuals: Residuals = .any) -> PlanePlan {
         var best = (plan: PlanePlan.raw, cost: Self.costMax)
         let isFloat = type?.isFloat ?? false
@@ -47,7 +58,8 @@ struct PlaneTrial {
             let found = estimate(effort == .max ? rotated(transform) : transform, isFloat: isFloat)
             if found.cost < best.cost { best = found }
         }
-        // Floats that are mostly noise seldom repeat whole elements: look only where there is a sign of it.
+        // Floats that are mostly noise seldom repeat as complete elements, so repetition is tested
+        // only if there is a sign of it.
         if isFloat, unsafe base == nil, effort == .balanced, best.cost > 0.97 || best.plan.hasMatches {
             let whole = estimate(PlaneTransform(width: 1), isFloat: isFloat)
             if whole.cost < best.cost { best = whole }
@@ -55,7 +67,7 @@ struct PlaneTrial {
         return best.plan
     }
 
-    /// Layouts worth a trial.
+    /// Returns the layouts that are worth a trial.
     private func candidates(for type: ElementType?) -> Candidates {
         var found = Candidates()
         let width = type?.width ?? 1
@@ -84,7 +96,8 @@ struct PlaneTrial {
         }
     }
 
-    /// Whether elements of either sign occur; without, rotating would only spread the exponent over two planes.
+    /// Returns true if elements of both signs occur. If not, a rotation would only spread the
+    /// exponent over two planes.
     private func hasBothSigns(_ width: Int) -> Bool {
         var (any, all) = (UInt8(0), UInt8(0xFF))
         for index in unsafe stride(from: width - 1, to: raw.count, by: width * 8) {
@@ -94,7 +107,7 @@ struct PlaneTrial {
         return (any ^ all) & 0x80 != 0
     }
 
-    /// Which layouts may be tried.
+    /// The residuals that may be used.
     enum Residuals {
         case none, some, any
 
@@ -107,7 +120,7 @@ struct PlaneTrial {
         }
     }
 
-    /// The layout with the rotation that leaves its planes the least entropy.
+    /// Returns the layout with the rotation that gives its planes the lowest entropy.
     private func rotated(_ transform: PlaneTransform) -> PlaneTransform {
         let count = unsafe raw.count / transform.width
         guard transform.width > 1, count > 0 else { return transform }
@@ -125,7 +138,7 @@ struct PlaneTrial {
         return best.transform
     }
 
-    /// Splits the sample's elements into the planes of the scratch memory.
+    /// Splits the elements of the sample into planes in the scratch memory.
     private func split(_ transform: PlaneTransform, _ count: Int) {
         guard let elements = unsafe raw.baseAddress else { return }
         var planes = PlanePointers()
@@ -135,7 +148,7 @@ struct PlaneTrial {
         unsafe PlaneKernels.best.split(elements, base: base?.baseAddress, count: count, transform, into: planes)
     }
 
-    /// The best methods for a layout, and the part of the bytes that is left with them.
+    /// Returns the best methods for a layout, and the size relative to raw.
     private func estimate(_ transform: PlaneTransform, isFloat: Bool) -> (plan: PlanePlan, cost: Double) {
         var plan = PlanePlan(transform)
         let count = unsafe raw.count / transform.width
@@ -162,15 +175,15 @@ struct PlaneTrial {
         let mayRepeat = isWhole || !isFloat || statistics.entropy < Self.entropyMax
         guard effort != .fast else {
             consider(.top, statistics.top.cost)
-            // Tokens and texts are few beside floats, and all they have is matches.
+            // Tokens and texts are few compared with floats, and only matches make them smaller.
             if mayRepeat, !isFloat { unsafe consider(.matches, cost(of: plane, .matches), factor: 0.75) }
             return best
         }
         if statistics.entropy < Self.entropyMax { unsafe consider(.huffman, cost(of: plane, .huffman)) }
         if mayRepeat { unsafe consider(.matches, cost(of: plane, .matches), factor: Self.matchesMax) }
-        // Where a quick look finds no matches, a long one seldom does.
+        // If a quick search finds no matches, a long one seldom does.
         if effort == .max, best.method == .matches { unsafe consider(.search, cost(of: plane, .search)) }
-        // The encoder finds the best itself.
+        // With this effort the encoder compares the methods itself.
         if effort == .max, best.method != .raw { best.method = .search }
         return best
     }
@@ -181,7 +194,7 @@ struct PlaneTrial {
     }
 }
 
-/// A few layouts, without an array's allocation.
+/// A short list of layouts that needs no allocation.
 private struct Candidates: Sequence, IteratorProtocol {
     private var transforms = InlineArray<8, PlaneTransform>(repeating: PlaneTransform(width: 1))
     private var count = 0

@@ -1,7 +1,8 @@
 package import CheckpointFormat
 
-/// Splits elements into byte planes and stores each plane as suits it (Formats/codecs.md, Sub-blocks). There is one decoder; efforts
-/// differ in what the encoder tries.
+/// Codec 3: splits elements into byte planes and stores each plane in the mode that suits it
+/// (Formats/codecs.md, Sub-blocks). All efforts share one decoder; they differ in the alternatives
+/// that the encoder tries.
 package struct PlanesCodec: BlockCodec {
     package let effort: PlaneEffort
 
@@ -15,11 +16,15 @@ package struct PlanesCodec: BlockCodec {
         unsafe SubBlocks.encode(raw, base: nil, SubBlockSlices(unknown: raw.count), effort, memory: nil, into: stored)
     }
 
-    /// Encodes bytes whose nature is known.
+    /// Encodes a block whose element types are known.
+    ///
     /// - Parameters:
-    ///   - runs: what the bytes are, from the first to the last.
-    ///   - memory: what was found when the same tensors were saved before; brought up to date.
-    /// - Returns: the number of bytes written, or nil if they do not fit or, as far as is remembered, save nothing.
+    ///   - raw: The bytes to encode.
+    ///   - runs: The types of all bytes of `raw`, in order.
+    ///   - memory: Results of trials for the same tensors in earlier saves; updated.
+    ///   - stored: Memory for the result.
+    /// - Returns: Number of bytes written; nil if they do not fit, if the system refuses memory, or
+    ///   if earlier saves of these tensors gained nothing.
     package func encode(
         _ raw: UnsafeRawBufferPointer, runs: [ElementRun], memory: inout CodecMemory,
         into stored: UnsafeMutableRawBufferPointer

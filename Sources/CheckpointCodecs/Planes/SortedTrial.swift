@@ -1,17 +1,17 @@
 internal import CheckpointFormat
 
-/// Encodes a slice in each order that there is, and keeps the smallest.
+/// Encodes a slice in every possible order of its elements and keeps the smallest result.
 @safe
 struct SortedTrial {
-    /// The order of elements.
+    /// An order of elements.
     private enum Order {
         case asTheyAre, byBase, byGrid
     }
 
-    // No arrays here: encoding allocates nothing.
+    // Not an array, because encoding must not allocate.
     private static let orders = [.asTheyAre, .byBase, .byGrid] as InlineArray<3, Order>
 
-    /// Elements in some order.
+    /// Elements in one order, and the plan to store them.
     @safe
     private struct Elements {
         var raw: UnsafeRawBufferPointer
@@ -30,7 +30,9 @@ struct SortedTrial {
         unsafe (self.raw, self.base) = (raw, base)
     }
 
-    /// - Returns: whether there was room for the slice.
+    /// Encodes the slice.
+    ///
+    /// - Returns: False if it does not fit.
     func append(to encoder: inout SubBlockEncoder) -> Bool {
         let start = encoder.count
         var best: (order: Order, bytes: Int)?
@@ -53,7 +55,8 @@ struct SortedTrial {
         unsafe encoder.append(elements.raw, base: elements.base, elements.plan, grid: elements.grid, lines: scratch.sorter)
     }
 
-    /// The elements in an order, and how to store them; nil if there is nothing to gain by it.
+    /// Returns the elements in an order and the plan to store them; nil if this order gains
+    /// nothing.
     private func elements(_ order: Order) -> Elements? {
         switch order {
         case .asTheyAre: unsafe planned(Elements(raw: raw, base: base, plan: .raw), .any)
@@ -72,7 +75,8 @@ struct SortedTrial {
         return elements
     }
 
-    /// The type's width, if its elements can be sorted by size.
+    /// Size of an element in bytes, if elements of this type can be sorted by magnitude; otherwise
+    /// nil.
     private var width: Int? {
         guard let type = slice.type, type.isFloat, type.width > 1, unsafe raw.count >= 4096 else { return nil }
         return type.width

@@ -1,20 +1,29 @@
 internal import CKernels
 package import CheckpointFormat
 
-/// What was done to the elements of a sub-block before they were split into planes (Formats/codecs.md, Sub-blocks).
+/// The transform of a sub-block's elements before they are split into planes (Formats/codecs.md,
+/// Sub-blocks).
 package struct PlaneTransform: Equatable, Sendable {
+    /// Operation on an element and the base's element at the same place.
     package enum Residual: UInt8, Sendable, CaseIterable {
         case none, xor, difference, ordered
     }
 
-    /// Of an element, in bytes: 1, 2, 4 or 8.
+    /// Size of an element in bytes: 1, 2, 4 or 8.
     package var width: Int
-    /// To the left, in bits: 0 to 7.
+    /// Rotation to the left in bits: 0 to 7.
     package var rotation = 0
     package var residual = Residual.none
-    /// Elements are in order of their keys.
+    /// True if elements are sorted by their keys.
     package var isSorted = false
 
+    /// Creates a transform.
+    ///
+    /// - Parameters:
+    ///   - width: Size of an element in bytes: 1, 2, 4 or 8.
+    ///   - rotation: Rotation to the left in bits: 0 to 7; 0 for width 1.
+    ///   - residual: Operation on the element and the base's element.
+    ///   - isSorted: Elements are sorted by their keys; false for width 1.
     package init(width: Int, rotation: Int = 0, residual: Residual = .none, isSorted: Bool = false) {
         self.width = width
         self.rotation = rotation
@@ -22,15 +31,15 @@ package struct PlaneTransform: Equatable, Sendable {
         self.isSorted = isSorted
     }
 
-    /// Whether the format allows it.
+    /// True if the format allows the transform.
     package var isValid: Bool {
         [1, 2, 4, 8].contains(width) && (0...7).contains(rotation) && !(width == 1 && (rotation != 0 || isSorted))
     }
 
-    /// Whether keys come from a grid that is stored with the elements.
+    /// True if the keys come from a grid that is stored with the elements.
     package var hasGrid: Bool { isSorted && residual == .none }
 
-    /// What is above the length in a header.
+    /// The bits above the length in the header's first word.
     var layout: Int {
         let rotated = (rotation & 1) << 2 | (rotation >> 1) << 5
         return width.trailingZeroBitCount | rotated | Int(residual.rawValue) << 3 | (isSorted ? 128 : 0)
@@ -44,19 +53,19 @@ package struct PlaneTransform: Equatable, Sendable {
     }
 }
 
-/// How the bytes of one plane are stored.
+/// Encoding of one plane.
 package enum PlaneMode: UInt8, Sendable, CaseIterable {
     case constant, raw, zstd, top
 }
 
-/// A row of a sub-block's header.
+/// A row of a sub-block's header, which describes one plane.
 package struct PlaneRow: Equatable, Sendable {
     static let bytes = 4
 
     package var mode: PlaneMode
-    /// Of mode `top`: the bits of a code, 1 to 4; else 0.
+    /// In mode `top`: bits in a code, 1 to 4. Otherwise 0.
     package var bits = 0
-    /// Of mode `top`: the bits of a code of the escapes, 0 to 4; 0: they are as they are.
+    /// In mode `top`: bits in a code of the escapes, 1 to 4; 0 if they are not encoded.
     package var inner = 0
     package var storedBytes: Int
 
@@ -66,20 +75,20 @@ package struct PlaneRow: Equatable, Sendable {
     }
 }
 
-/// Where the elements of a sub-block lie in the rows and columns of a tensor.
+/// Position of a sub-block's elements in the rows and columns of a tensor.
 package struct SubBlockGrid: Equatable, Sendable {
     static let bytes = 8
 
     package var columns: Int
-    /// The column of the first element.
+    /// Column of the first element.
     package var first: Int
 
     package init(columns: Int, first: Int) { (self.columns, self.first) = (columns, first) }
 
-    /// How many rows so many elements lie in.
+    /// Returns the number of rows that this number of elements spans.
     func rows(_ elements: Int) -> Int { (first + elements - 1) / columns + 1 }
 
-    /// Whether so many elements can have it.
+    /// Returns true if the format allows the grid for this number of elements.
     func isPossible(_ elements: Int) -> Bool { (2...max(elements, 2)).contains(columns) && elements >= 2 && (0..<columns).contains(first) }
 
     func write(to memory: UnsafeMutableRawPointer) {
@@ -88,33 +97,35 @@ package struct SubBlockGrid: Equatable, Sendable {
     }
 }
 
-/// The start of a sub-block.
+/// Header of a sub-block.
 package struct SubBlockHeader: Equatable, Sendable {
     package static let rawBytesMax = 512 << 10
     static let bytes = 4
 
     package var rawBytes: Int
     package var transform: PlaneTransform
-    /// If the transform has one.
+    /// The grid, if the transform has one.
     package var grid: SubBlockGrid?
 
-    /// Bytes of each plane.
+    /// Size of each plane of elements in bytes.
     var planeBytes: Int { rawBytes / transform.width }
     var tailBytes: Int { rawBytes % transform.width }
-    /// Planes of elements, and those of columns and rows.
+    /// Number of planes, including those of columns and rows.
     package var planeCount: Int { transform.width + (transform.hasGrid ? 2 : 0) }
-    /// Where the rows begin.
+    /// Offset of the rows in the sub-block, in bytes.
     var rowsOffset: Int { Self.bytes + (transform.hasGrid ? SubBlockGrid.bytes : 0) }
-    /// Of header and rows.
+    /// Size of the header and its rows in bytes.
     var headerBytes: Int { rowsOffset + PlaneRow.bytes * planeCount }
 
-    /// Bytes of a plane.
+    /// Returns the size of a plane before encoding, in bytes.
     func bytes(ofPlane plane: Int) -> Int {
         guard let grid, plane >= transform.width else { return planeBytes }
         return plane == transform.width ? grid.columns : grid.rows(planeBytes)
     }
 
-    /// Of the whole sub-block, with payloads of `payloadBytes` bytes together.
+    /// Returns the size of the stored sub-block in bytes.
+    ///
+    /// - Parameter payloadBytes: Total size of the payloads in bytes.
     package func storedBytes(_ payloadBytes: Int) -> Int { headerBytes + payloadBytes + tailBytes }
 
     init(rawBytes: Int, transform: PlaneTransform, grid: SubBlockGrid? = nil) {
@@ -129,13 +140,19 @@ package struct SubBlockHeader: Equatable, Sendable {
     }
 }
 
-/// Reads the headers of sub-blocks, and holds each field against its range and against the bytes that are left.
+/// Reader of sub-block headers. It compares each field with its range and with the bytes that
+/// remain.
 @safe
 package struct SubBlockReader {
     private let stored: UnsafeRawBufferPointer
     private let codec: CodecIdentifier
     package private(set) var offset = 0
 
+    /// Creates a reader at the start of a block.
+    ///
+    /// - Parameters:
+    ///   - stored: The stored bytes of the block.
+    ///   - codec: Codec 3 or 4.
     package init(_ stored: UnsafeRawBufferPointer, codec: CodecIdentifier) {
         unsafe self.stored = stored
         self.codec = codec
@@ -144,7 +161,11 @@ package struct SubBlockReader {
     package var isAtEnd: Bool { unsafe offset == stored.count }
     private var left: Int { unsafe stored.count - offset }
 
-    /// The header at `offset`, for a block of which `rawLeft` bytes are still to come.
+    /// Reads the header at `offset`.
+    ///
+    /// - Parameter rawLeft: Number of raw bytes of the block that have not been decoded.
+    /// - Returns: The header. Its rows fit; its payloads have not been checked.
+    /// - Throws: `CodecError` if a field is invalid or the bytes end too early.
     package mutating func header(rawLeft: Int) throws(CodecError) -> SubBlockHeader {
         guard left >= SubBlockHeader.bytes else { throw fault(0, "\(left) bytes left for the header of a sub-block") }
         let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
@@ -175,7 +196,12 @@ package struct SubBlockReader {
         return grid
     }
 
-    /// The row of a plane, before any payload is read.
+    /// Reads the row of a plane. Payloads are not read.
+    ///
+    /// - Parameters:
+    ///   - plane: Index of the plane, less than `header.planeCount`.
+    ///   - header: The header at `offset`.
+    /// - Throws: `CodecError` if the mode is unknown or the size is impossible in it.
     package func row(_ plane: Int, of header: SubBlockHeader) throws(CodecError) -> PlaneRow {
         let at = header.rowsOffset + PlaneRow.bytes * plane
         let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset + at, as: UInt32.self))
@@ -190,13 +216,22 @@ package struct SubBlockReader {
         return row
     }
 
-    /// Ends of payloads are counted from `offset`; one that does not fit is damage.
+    /// Returns the payload of a plane.
+    ///
+    /// - Parameters:
+    ///   - start: Start of the payload, counted from `offset`.
+    ///   - bytes: Size of the payload in bytes.
+    ///   - plane: Index of the plane, for the error.
+    /// - Throws: `CodecError` if the payload does not fit.
     func payload(from start: Int, _ bytes: Int, of plane: Int) throws(CodecError) -> UnsafeRawBufferPointer {
         guard bytes <= left - start else { throw fault(start, "the payload of plane \(plane) is cut short") }
         return unsafe UnsafeRawBufferPointer(rebasing: stored[offset + start..<offset + start + bytes])
     }
 
-    /// Goes on behind a sub-block of `bytes` stored bytes.
+    /// Moves on to the next sub-block.
+    ///
+    /// - Parameter bytes: Size of the stored sub-block in bytes.
+    /// - Throws: `CodecError` if fewer bytes remain.
     package mutating func advance(_ bytes: Int) throws(CodecError) {
         guard bytes <= left else { throw fault(0, "a sub-block is cut short") }
         offset += bytes
@@ -206,7 +241,8 @@ package struct SubBlockReader {
 }
 
 extension PlaneRow {
-    /// Whether a plane can be stored like this; how many escapes and what frame there are, only decoding tells.
+    /// Returns true if the size is possible in the mode. The number of escapes and the validity of
+    /// a frame are only known after decoding.
     func isPossible(planeBytes: Int) -> Bool {
         switch mode {
         case .constant: storedBytes == 1
@@ -217,9 +253,9 @@ extension PlaneRow {
     }
 }
 
-/// Where things lie in `count` bytes of mode `top`: table, words, escapes.
+/// Offsets of table, words and escapes in the encoding of `count` bytes in mode `top`.
 struct TopLayout {
-    /// Of the number that stands before coded escapes.
+    /// Size of the number before encoded escapes, in bytes.
     static let countBytes = 4
 
     let bits: Int

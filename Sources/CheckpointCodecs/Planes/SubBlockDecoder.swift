@@ -1,7 +1,8 @@
 internal import CZstd
 internal import CheckpointFormat
 
-/// Decodes the sub-blocks of one block. Nothing is written before its size has been held against what is left of the block.
+/// Decoder of the sub-blocks of one block. Every size is compared with the rest of the block before
+/// anything is written.
 @safe
 struct SubBlockDecoder {
     private let scratch: PlaneScratch
@@ -9,8 +10,16 @@ struct SubBlockDecoder {
     private let kernels: PlaneKernels
     private let base: UnsafeRawBufferPointer?
 
-    /// Decodes all of `stored` into exactly `raw.count` bytes.
-    /// - Parameter base: of a delta, as long as `raw`.
+    /// Decodes a block of codec 3 or 4.
+    ///
+    /// - Parameters:
+    ///   - codec: The codec.
+    ///   - stored: The encoded bytes; all of them are used.
+    ///   - base: For a delta, the base, of the same length as `raw`.
+    ///   - raw: Memory for the result; exactly as large as it.
+    ///   - kernels: The instruction set.
+    /// - Throws: `CodecError` if `stored` does not decode to exactly `raw.count` bytes, or if the
+    ///   system refuses memory.
     static func decode(
         _ codec: CodecIdentifier, _ stored: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?,
         into raw: UnsafeMutableRawBufferPointer, kernels: PlaneKernels = .best
@@ -65,14 +74,14 @@ struct SubBlockDecoder {
         try reader.advance(position + header.tailBytes)
     }
 
-    /// What puts the elements back into their places, if they are sorted.
+    /// Returns the sorter that undoes the order, or nil if the elements are not sorted.
     private func sorter(_ header: SubBlockHeader, _ reader: SubBlockReader) throws(CodecError) -> ElementSorter? {
         guard header.transform.isSorted else { return nil }
         guard let sorter = scratch.sorter else { throw reader.fault(0, "no memory for decoding") }
         return sorter
     }
 
-    /// Where a plane is decoded to.
+    /// Returns the memory to decode a plane into.
     private func room(_ plane: Int, _ header: SubBlockHeader, _ sorter: ElementSorter?) -> UnsafeMutableRawBufferPointer {
         guard plane >= header.transform.width, let sorter, let grid = header.grid else {
             return unsafe scratch.plane(plane, planeBytes: header.planeBytes)
@@ -81,7 +90,7 @@ struct SubBlockDecoder {
         return unsafe sorter.rows(of: grid, header.planeBytes)
     }
 
-    /// Merges planes of elements that are sorted, and puts those where they belong.
+    /// Merges planes of sorted elements and copies the elements to their original places.
     private func merge(
         _ planes: PlanePointers, _ base: UnsafeRawBufferPointer?, _ header: SubBlockHeader, _ sorter: ElementSorter,
         into elements: UnsafeMutableRawPointer
@@ -99,7 +108,10 @@ struct SubBlockDecoder {
         unsafe sorter.unsort(into: elements, count: count, width: width)
     }
 
-    /// Decodes a plane into `room`, or says where it lies already; what is wrong, or nil.
+    /// Decodes a plane into `room`. A raw plane that can be used in place is not copied.
+    ///
+    /// - Parameter plane: Set to the address of the decoded plane.
+    /// - Returns: Description of the error; nil if there is none.
     private func decode(
         _ payload: UnsafeRawBufferPointer, _ row: PlaneRow, into room: UnsafeMutableRawBufferPointer, isInPlace: Bool,
         at plane: inout UnsafeMutableRawPointer?

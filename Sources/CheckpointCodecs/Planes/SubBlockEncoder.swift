@@ -1,13 +1,13 @@
 internal import CheckpointFormat
 internal import Glibc
 
-/// Encodes the slices of one block.
+/// Encoder of the slices of one block.
 @safe
 struct SubBlockEncoder {
     private let scratch: PlaneScratch
     private let kernels: PlaneKernels
     private let stored: UnsafeMutableRawBufferPointer
-    /// Stored bytes so far.
+    /// Number of stored bytes so far.
     private(set) var count = 0
 
     init(_ scratch: PlaneScratch, into stored: UnsafeMutableRawBufferPointer, kernels: PlaneKernels = .best) {
@@ -17,21 +17,24 @@ struct SubBlockEncoder {
 
     private var room: Int { unsafe stored.count - count }
 
-    /// Forgets what was appended since there were so many bytes.
+    /// Discards everything after the first `count` bytes.
     mutating func rewind(to count: Int) { self.count = count }
 
     /// Appends a sub-block.
+    ///
     /// - Parameters:
-    ///   - raw: in their order, if the plan says that elements are sorted.
-    ///   - base: of the same length, if the plan has a residual; in the same order.
-    ///   - grid: of elements that are sorted by one.
-    ///   - lines: has the bytes of the grid's columns and rows.
-    /// - Returns: whether there was room for it.
+    ///   - raw: The bytes; sorted if the plan says so.
+    ///   - base: If the plan has a residual, the base's bytes, of the same length and in the same
+    ///     order.
+    ///   - plan: Transform and methods.
+    ///   - grid: The grid by which elements are sorted, if they are.
+    ///   - lines: The sorter that has the bytes of the grid's columns and rows.
+    /// - Returns: False if the sub-block does not fit; `count` is then undefined until `rewind`.
     mutating func append(
         _ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ plan: PlanePlan, grid: SubBlockGrid? = nil,
         lines: ElementSorter? = nil
     ) -> Bool {
-        // Less than an element has no planes.
+        // Fewer bytes than one element have no planes.
         let plan = raw.count < plan.transform.width ? PlanePlan.raw : plan
         let header = SubBlockHeader(rawBytes: raw.count, transform: plan.transform, grid: grid)
         guard room >= header.headerBytes + header.tailBytes, let start = unsafe stored.baseAddress.map({ unsafe $0 + count })
@@ -55,7 +58,8 @@ struct SubBlockEncoder {
         return unsafe append(UnsafeRawBufferPointer(rebasing: raw.suffix(header.tailBytes)))
     }
 
-    /// Splits the elements. Planes that stay raw and come first lie where they are to be stored, the others in the scratch memory.
+    /// Splits the elements into planes. Leading planes that stay raw are written directly to their
+    /// stored place, the others to the scratch memory.
     private func split(
         _ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ plan: PlanePlan, _ header: SubBlockHeader
     ) -> PlanePointers {
@@ -72,7 +76,7 @@ struct SubBlockEncoder {
         return planes
     }
 
-    /// Appends a plane as small as its method makes it, or raw if that saves too little.
+    /// Appends a plane, encoded by its method, or raw if that saves too little.
     private mutating func append(_ plane: UnsafeRawBufferPointer, _ method: PlaneMethod) -> PlaneRow? {
         let target = unsafe UnsafeMutableRawBufferPointer(rebasing: stored[count...])
         if method != .raw, unsafe plane.isConstant {
@@ -99,7 +103,8 @@ struct SubBlockEncoder {
         }
     }
 
-    /// A plane in which matches bring little may be one that is noise in parts, where they were found in others.
+    /// Encodes a plane with matches. If they save little, the plane may be noise in parts and the
+    /// matches were found elsewhere, so more Huffman tables are tried too.
     private func encodeMatches(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
         let matches = unsafe scratch.frame(plane, .matches, into: target) ?? .max
         if matches < plane.count / 4 { return PlaneRow(mode: .zstd, storedBytes: matches) }
@@ -109,7 +114,8 @@ struct SubBlockEncoder {
         return unsafe scratch.frame(plane, .matches, into: target).map { PlaneRow(mode: .zstd, storedBytes: $0) }
     }
 
-    /// Tries every frame, the slowest only where there are matches; the smallest is made again if it was not the last.
+    /// Encodes a plane by each method, the slowest only if there are matches. The smallest result
+    /// is encoded again if it was not the last.
     private func encodeSmallest(_ plane: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> PlaneRow? {
         var best = (method: PlaneMethod.raw, bytes: Int.max)
         var last = PlaneMethod.raw
@@ -147,8 +153,10 @@ struct SubBlockEncoder {
         return left.map { PlaneRow(mode: .top, bits: bits, inner: inner, storedBytes: start + layout.wordsEnd + $0) }
     }
 
-    /// Writes table and words to `target`, and the escapes where they are wanted; how many those are.
-    /// - Parameter rank: of the first byte of the table.
+    /// Writes the table and the words to `target`, and the escapes to `escapes`.
+    ///
+    /// - Parameter rank: Rank of the table's first byte among the most frequent.
+    /// - Returns: Number of escapes; nil if something does not fit.
     private func encodeTop(
         _ bytes: UnsafeRawBufferPointer, _ layout: TopLayout, _ statistics: ByteStatistics, rank: Int,
         into target: UnsafeMutableRawBufferPointer, escapes: UnsafeMutableRawBufferPointer
@@ -159,7 +167,7 @@ struct SubBlockEncoder {
             bytes, bits: layout.bits, table: start, words: start + layout.tableBytes, escapes: escapes)
     }
 
-    /// Appends bytes, unless that is where they lie.
+    /// Appends bytes. Bytes that are already in their place are not copied.
     private mutating func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard bytes.count <= room else { return false }
         if let from = bytes.baseAddress, let to = unsafe stored.baseAddress.map({ unsafe $0 + count }), unsafe from != to {
@@ -171,13 +179,14 @@ struct SubBlockEncoder {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Whether all bytes are the same.
+    /// True if all bytes are equal.
     fileprivate var isConstant: Bool {
         guard count > 1, let start = baseAddress else { return count == 1 }
         return unsafe memcmp(start, start + 1, count - 1) == 0
     }
 
-    /// 4 KiB from all over the bytes, copied to `room`; or the bytes themselves, if they are fewer.
+    /// Returns a sample of 4 KiB from all parts of the bytes, copied to `room`; or the bytes
+    /// themselves if there are fewer.
     fileprivate func strided(in room: UnsafeMutableRawBufferPointer) -> UnsafeRawBufferPointer {
         let (pieces, piece) = (64, 64)
         guard count > pieces * piece, let from = baseAddress, let to = room.baseAddress else { return unsafe self }

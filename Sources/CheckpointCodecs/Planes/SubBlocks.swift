@@ -1,15 +1,25 @@
 internal import CheckpointFormat
 
-/// Blocks that are a sequence of sub-blocks: codecs `planes` and `delta`.
+/// Encoding of a block as a sequence of sub-blocks: codecs `planes` and `delta`.
 enum SubBlocks {
-    /// Every run begins a sub-block; bytes alone do so only when one is full.
+    /// Returns an upper bound for the encoding of bytes of unknown type, whose sub-blocks are all
+    /// full except the last. Runs of different types begin additional sub-blocks, which the bound
+    /// does not count.
     static func encodedBytesMax(_ rawBytes: Int) -> Int {
         let subBlocks = (rawBytes + SubBlockHeader.rawBytesMax - 1) / SubBlockHeader.rawBytesMax
         return rawBytes + subBlocks * (SubBlockHeader.bytes + 8 * PlaneRow.bytes)
     }
 
-    /// - Parameter memory: of a former trial, or nil.
-    /// - Returns: the number of bytes written, or nil if they do not fit.
+    /// Encodes a block.
+    ///
+    /// - Parameters:
+    ///   - raw: The bytes to encode.
+    ///   - base: For a delta, the base, of the same length as `raw`; otherwise nil.
+    ///   - slices: The sub-blocks, which must add up to `raw`.
+    ///   - effort: The effort to spend.
+    ///   - memory: Results of earlier trials, which are updated; or nil.
+    ///   - stored: Memory for the result.
+    /// - Returns: Number of bytes written; nil if they do not fit or the system refuses memory.
     static func encode(
         _ raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?, _ slices: SubBlockSlices, _ effort: PlaneEffort,
         memory: UnsafeMutablePointer<CodecMemory>?, into stored: UnsafeMutableRawBufferPointer
