@@ -6,19 +6,19 @@ extension Checkpointer {
     ///
     /// Any number may listen, each with a stream of its own. A listener who falls more than 1,024 events behind loses the oldest, of
     /// whatever kind; nobody waits for him.
-    public func events() -> AsyncStream<CheckpointEvent> { session.events.subscribe() }
+    public func events() -> AsyncStream<CheckpointEvent> { observers.streams.subscribe() }
 
     /// Does `body`, and records it as a span of the trainer's lane if `options.tracePath` is set. Call it on the trainer's thread.
     public func trace<R, E: Error>(_ name: StaticString, _ body: () throws(E) -> R) throws(E) -> R {
-        let began = session.trainer.begin()
-        defer { session.trainer.end(name, since: began) }
+        let began = trainer.begin()
+        defer { trainer.end(name, since: began) }
         return try body()
     }
 
     /// Writes what has been recorded so far to `path`, in place of a file that is there (Formats/trace.md).
     /// - Throws: codes `misuse` if `options.tracePath` is not set, `io`.
     public func writeTrace(to path: String) throws(CheckpointError) {
-        guard let trace = session.trace else {
+        guard let trace else {
             throw CheckpointError(.misuse, "nothing is recorded that could be written to \(path)", remedy: "Set tracePath")
         }
         do {
@@ -30,17 +30,17 @@ extension Checkpointer {
 
     /// At the end: a trace that cannot be written is no reason to fail.
     func writeTrace() {
-        guard let path = session.options.tracePath else { return }
+        guard let path = options.tracePath else { return }
         do throws(CheckpointError) {
             try writeTrace(to: path)
         } catch {
-            session.warn("\(error)")
+            observers.warn("\(error)")
         }
     }
 
     private func file(_ trace: TraceRecorder) -> TraceFile {
         let (lanes, spans, dropped) = trace.contents()
-        let name = session.options.runName
+        let name = options.runName
         return TraceFile(
             processID: Int(ProcessInfo.processInfo.processIdentifier), processName: name.isEmpty ? "ckpt" : name, run: run,
             lanes: lanes, spans: spans, droppedSpans: dropped, origin: trace.started)

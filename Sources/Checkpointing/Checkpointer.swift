@@ -23,229 +23,276 @@ internal import SystemPackage
 ///
 /// Call it from one thread, the trainer's.
 public final class Checkpointer: Sendable {
-    /// Where checkpoints go.
+    /// The store that checkpoints are saved to.
     public let store: CheckpointStore
+    /// The run that this checkpointer's saves belong to.
+    public let run: RunID
+    let options: CheckpointerOptions
+    let observers: SaveObservers
+    let trace: TraceRecorder?
+    /// The trace lane of the trainer's thread.
+    let trainer: TraceLane
+    /// The store's chunks; nil if every chunk is written.
+    let reuse: BlockReuse?
     private let provider: any StateProvider
-    let session: SaveSession
+    private let state = Monitor(RunState())
+    private let account = StallAccount()
+    private let history: Monitor<SaveHistory>
+    private let preparation: SavePreparation
+    private let completion: SaveCompletion
     private let pipeline: SavePipeline
+    private let protection: any StateProtection
     private let crew: ThreadCrew
+    /// Reads what earlier checkpoints hold, for deduplication.
+    private let historyThread: WorkerThread?
 
-    /// Begins a run: allocates the arena, starts the workers, and describes the state once, so that mistakes in it show before
-    /// training and the first save is as quick as the others.
-    /// - Parameter store: open for writing.
-    /// - Throws: codes `misuse`, `busy` (another checkpointer saves to this store), `provider`, `outOfMemory`, `io`.
+    /// Begins a run: allocates the arena, starts the workers, and describes the state once, so that
+    /// mistakes in it show before training and the first save is as quick as the others.
+    ///
+    /// - Parameters:
+    ///   - store: open for writing.
+    ///   - provider: the state to save and restore.
+    ///   - options: how to save.
+    /// - Throws: codes `misuse`, `busy` (another checkpointer saves to this store), `unsupported`
+    ///   (the kernel or the process's privileges do not allow the capture mode), `provider`,
+    ///   `outOfMemory`, `io`.
     public init(
-        store: CheckpointStore, state provider: any StateProvider, options: CheckpointerOptions = .init()
+        store: CheckpointStore, state provider: any StateProvider,
+        options: CheckpointerOptions = .init()
     ) throws(CheckpointError) {
         try options.check()
         guard store.access == .writing else {
-            throw CheckpointError(.misuse, "the store is open for reading only", remedy: "Open it with access .writing")
+            throw CheckpointError(
+                .misuse, "the store is open for reading only",
+                remedy: "Open it with access .writing")
         }
+        let names = try store.files.names()
+        let claim = try store.claimForCheckpointer()
+        try MemoryPreflight.check(options)
         self.store = store
         self.provider = provider
-        let run = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: try store.files.names().last?.run)
-        session = SaveSession(store: store, options: options, run: run, claim: try store.claimForCheckpointer())
-        try MemoryPreflight.check(options)
-        let session = session
-        (pipeline, crew) = try translating("starting") {
-            var configuration = SavePipeline.Configuration(options, encodes: options.compression != .none)
-            configuration.trainer = session.trainer
-            // Workers encode, and so does the thread for objects.
-            options.compression.codec.prepareToEncode(threads: options.workers + 1, rawBytes: options.chunkBytes)
-            let pipeline = try SavePipeline(configuration, outcome: session.outcome)
-            return (pipeline, try ThreadCrew(pipeline, niceness: options.workerNiceness))
+        self.options = options
+        run = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: names.last?.run)
+        trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
+        trainer = trace?.trainer ?? .none
+        observers = SaveObservers(options, store: store, run: run, stall: account)
+        reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
+        history = Monitor(SaveHistory(workers: options.workers))
+        let pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
+        let checker = try translating("watching the state") {
+            options.capture == .checked ? try MutationChecker() : nil
         }
-        do throws(CheckpointError) {
-            try session.setUpProtection(pipeline)
-            try session.readHistory()
-            try rehearse()
+        completion = SaveCompletion(
+            store, claim, observers: observers, history: history,
+            retention: RunRetention(store, run: run, options, pool: pool, reuse: reuse),
+            reuse: reuse, checker: checker)
+        pipeline = try Self.pipeline(options, trainer, completion)
+        protection = try Self.protection(options, checker, pipeline, account)
+        preparation = SavePreparation(
+            store: store, provider: provider, options: options, run: run, pool: pool, reuse: reuse,
+            guarding: protection.guarding, state: state, history: history,
+            plans: CapturePlanCache(options))
+        do {
+            crew = try ThreadCrew(pipeline, niceness: options.workerNiceness)
         } catch {
+            protection.close()
+            throw CheckpointError(any: error, during: "starting")
+        }
+        historyThread = Self.readHistory(names, reuse, observers)
+        do throws(CheckpointError) { try rehearse() } catch {
             stop()
             throw error
         }
     }
 
-    /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process lives.
-    /// Guarded state is waited for: nobody else could let its writes through.
-    deinit { if session.guarded == nil { pipeline.close() } else { stop() } }
+    /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process
+    /// lives. Guarded state is waited for: no other thread could let its writes through.
+    deinit { if protection.guarding == nil { pipeline.close() } else { stop() } }
 
-    /// The run that this checkpointer's saves belong to.
-    public var run: RunID { session.run }
+    private static func pipeline(
+        _ options: CheckpointerOptions, _ trainer: TraceLane, _ lifecycle: any SaveLifecycle
+    ) throws(CheckpointError) -> SavePipeline {
+        var configuration = SavePipeline.Configuration(
+            options, encodes: options.compression != .none)
+        configuration.trainer = trainer
+        // Workers encode, and so does the thread for objects.
+        options.compression.codec.prepareToEncode(
+            threads: options.workers + 1, rawBytes: options.chunkBytes)
+        return try translating("starting") {
+            try SavePipeline(configuration, lifecycle: lifecycle)
+        }
+    }
+
+    private static func protection(
+        _ options: CheckpointerOptions, _ checker: MutationChecker?, _ pipeline: SavePipeline,
+        _ account: StallAccount
+    ) throws(CheckpointError) -> any StateProtection {
+        if let checker { return checker }
+        guard options.capture == .guarded else { return FencedCapture() }
+        return try translating("watching the state") {
+            try GuardedCapture(pipeline, beforeRelease: options.beforeRelease) {
+                account.add(wait: $0, backpressure: $1)
+            }
+        }
+    }
+
+    /// Reads the newest checkpoints now, and the others in the background.
+    private static func readHistory(
+        _ names: [ManifestName], _ reuse: BlockReuse?, _ observers: SaveObservers
+    ) -> WorkerThread? {
+        guard let reuse else { return nil }
+        reuse.readHistory(names.suffix(2))
+        do {
+            return try WorkerThread(name: "ckpt-history") {
+                reuse.readHistory(names.dropLast(2))
+                reuse.finishHistory()
+            }
+        } catch {
+            // Without the thread, less is reused.
+            reuse.finishHistory()
+            observers.warn(
+                "earlier checkpoints are not looked through for what need not be written again: "
+                    + "\(error)")
+            return nil
+        }
+    }
 
     // MARK: Saving
 
     /// Asks for a checkpoint of the state as it is now, and returns at once.
     ///
-    /// Step, metrics and object values are taken now; tensors are captured in the background until the next permit.
+    /// Step, metrics and object values are taken now; tensors are captured in the background until
+    /// the next permit. Failures are reported by the ticket, an event, and the next ticket or
+    /// `close`; they are never thrown here.
+    ///
     /// - Parameters:
     ///   - step: number of updates made so far; unique in the run.
-    ///   - metrics: what a person may want to choose checkpoints by.
-    /// - Returns: the ticket by which the save can be followed. A bad day, be it a full disk or a provider that throws, is the ticket's
-    ///   failure and never thrown here: it is also an event, and told again by the next ticket or by `close`.
-    /// - Throws: code `misuse` alone: a permit is held, the step is negative, or the checkpointer is closed.
+    ///   - metrics: values by which a person may want to choose checkpoints.
+    /// - Returns: the ticket by which the save can be followed.
+    /// - Throws: code `misuse` alone: a permit is held, the step is negative, or the checkpointer is
+    ///   closed.
     @discardableResult
-    public func save(step: Int, metrics: [String: Double] = [:]) throws(CheckpointError) -> SaveTicket {
+    public func save(
+        step: Int, metrics: [String: Double] = [:]
+    ) throws(CheckpointError) -> SaveTicket {
         let called = ContinuousClock.now
         try checkUse(step: step)
-        session.called(at: called)
-        let span = session.trainer.begin()
-        defer { session.trainer.end("save", since: span, step: step) }
-        let ticket = SaveTicket(step: step, earlierFailure: session.takeFailure()) { [pipeline] in pipeline.cancel($0) }
+        history.withLock { $0.called(at: called) }
+        let span = trainer.begin()
+        defer { trainer.end("save", since: span, step: step) }
+        let ticket = SaveTicket(step: step, earlierFailure: observers.failure.take()) {
+            [pipeline] in pipeline.cancel($0)
+        }
         do throws(CheckpointError) {
-            try pipeline.admit(step: step, session.options.backpressure)
+            try pipeline.admit(step: step, options.backpressure)
             // Pages can be protected for one save at a time.
-            if session.guarded != nil { _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) } }
+            if protection.guarding != nil {
+                _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) }
+            }
             let started = ContinuousClock.now
-            let operation = try prepare(ticket, metrics, started)
-            operation.results.withLock { $0.stall.begin(submitted: started, called: called) }
-            session.started(operation)
-            try begin(operation)
-            session.recordSubmission(operation, called: called, started: started)
+            let task = try preparation.prepare(ticket, metrics, started: started)
+            task.results.withLock { $0.stall.begin(submitted: started, called: called) }
+            observers.notify(.started(task))
+            try begin(task)
+            task.results.withLock { $0.stall.end(at: .now) }
+            account.add(submit: .now - started, backpressure: started - called)
         } catch {
-            session.failed(ticket, error)
+            observers.notify(.failed(ticket, error))
         }
         return ticket
     }
 
     private func checkUse(step: Int) throws(CheckpointError) {
         guard step >= 0 else { throw CheckpointError(.misuse, "step \(step) is negative") }
-        let (permits, isClosed) = session.state.withLock { ($0.permits, $0.isClosed) }
+        let (permits, isClosed) = state.withLock { ($0.epochs.held, $0.isClosed) }
         guard !isClosed else { throw CheckpointError(.misuse, "the checkpointer is closed") }
         guard permits == 0 else {
             throw CheckpointError(
                 .misuse, "save of step \(step) while a mutation permit is held",
-                remedy: "End the permit before saving: the state must not change while it is captured")
+                remedy: "End the permit before saving: the state must not change while it is captured"
+            )
         }
     }
 
-    /// Prepares a save and drops it: finds mistakes in the state, and makes everything that the first save would otherwise make.
+    /// Prepares a save and drops it: finds mistakes in the state, and makes everything that the
+    /// first save would otherwise make.
     private func rehearse() throws(CheckpointError) {
         do {
-            _ = try prepare(SaveTicket(step: 0, earlierFailure: nil) { _ in }, [:], .now)
+            let ticket = SaveTicket(step: 0, earlierFailure: nil) { _ in }
+            _ = try preparation.prepare(ticket, [:], started: .now)
         } catch {
-            // A full disk is the first save's affair.
+            // A full disk fails the first save, not the start.
             if error.code != .noSpace { throw error }
         }
     }
 
-    private func begin(_ operation: SaveOperation) throws(CheckpointError) {
-        let mechanisms = session.options.mechanisms
+    private func begin(_ task: SaveTask) throws(CheckpointError) {
+        let mechanisms = options.mechanisms
         try translating("preparing the capture") {
             if !mechanisms.preallocates {
                 pipeline.waitUntilIdle()
                 try pipeline.replaceArena()
             }
-            try session.devices.prepare(for: operation.inventory, pipeline, crew, warn: session.warn)
+            try pipeline.devices.prepare(
+                for: task.inventory, pipeline, crew, warn: observers.warn)
         }
-        try translating("protecting the state") { try protect(operation) }
-        let flight = pipeline.begin(operation, layout: SegmentLayout(segmentBytesMax: session.options.segmentBytes))
-        session.guarded?.begun(flight: flight)
+        let changed = try translating("protecting the state") { try protection.begin(task) }
+        report(changed, "save of step \(task.ticket.step)")
+        let flight = pipeline.begin(
+            task, layout: SegmentLayout(segmentBytesMax: options.segmentBytes))
+        protection.begun(flight: flight)
         if !mechanisms.isLazy { _ = pipeline.passFence(nil, .block) { _ in } }
     }
 
-    /// Sees to it that changes of the state are held, or found, as the options want it.
-    private func protect(_ operation: SaveOperation) throws {
-        try session.guarded?.protect(operation)
-        if let checker = session.checker { report(try checker.begin(operation), "save of step \(operation.ticket.step)") }
-    }
-
-    /// Tells of tensors that were changed without a permit, and fails the saves that may have captured them.
+    /// Reports tensors that were changed without a permit, and fails the saves that may have
+    /// captured them.
     private func report(_ names: [String], _ occasion: String) {
-        guard let error = SaveSession.violation(names, occasion) else { return }
-        session.warn("\(error)")
+        guard let error = MutationChecker.violation(names, occasion) else { return }
+        observers.warn("\(error)")
         pipeline.failAll(error)
-    }
-
-    private func prepare(
-        _ ticket: SaveTicket, _ metrics: [String: Double], _ started: ContinuousClock.Instant
-    ) throws(CheckpointError) -> SaveOperation {
-        let (inventory, objects) = try translating("describing the state") {
-            let inventory = try StateInventory(unchecked: provider)
-            return (inventory, try inventory.objects.map { try $0.freeze() })
-        }
-        let planned = try translating("describing the state") { try session.plan(for: inventory) }
-        let plan = planned.plan
-        try checkSpace(plan.totalBytes)
-        let (encoder, reason) = session.encoder(bytes: plan.totalBytes)
-        let header = header(ticket, metrics, plan)
-        let writer = SegmentWriter(
-            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: ticket.id, rank: 0,
-            blockCount: plan.blocks.count, pool: session.pool)
-        return SaveOperation(
-            header: header, planned: planned, inventory: inventory, frozenObjects: objects, writer: writer, encoder: encoder,
-            levelReason: reason, reuse: session.reuse, likelyStored: session.likelyStored(plan, header.groups), ticket: ticket,
-            started: started)
-    }
-
-    private func header(
-        _ ticket: SaveTicket, _ metrics: [String: Double], _ plan: CapturePlan
-    ) -> Manifest {
-        var header = Manifest(
-            id: ticket.id, store: store.id, run: session.run, runName: session.options.runName, step: ticket.step,
-            created: Clock.milliseconds, writer: Version.writer)
-        session.state.withLock { state in
-            header.parent = state.parent
-            header.groups = plan.groups.map { Manifest.Group(name: $0, epoch: state.epoch(of: $0)) }
-        }
-        header.metrics = metrics.sorted { $0.key < $1.key }.map { Manifest.Metric(name: $0.key, value: $0.value) }
-        return header
-    }
-
-    /// Refuses a save that cannot fit before it disturbs anybody.
-    private func checkSpace(_ bytes: Int) throws(CheckpointError) {
-        // Compressed sizes are known only once something has been saved.
-        let (lastStored, lastNew) = session.state.withLock { ($0.lastStoredBytes, $0.lastNewBytes) }
-        let stored = session.options.compression == .none ? bytes : lastStored ?? 0
-        // What the last save found in the store, this one is likely to find.
-        let needed = session.reuse == nil ? stored : min(stored, lastNew ?? stored)
-        let root = store.directories.root
-        let available = try translating("free space") { try store.fileSystem.availableBytes(at: root) }
-        guard available >= needed - session.pool.bytes else {
-            throw CheckpointError(
-                .noSpace, "a save needs \(needed) bytes and \(root) has \(available)",
-                remedy: "Free some space, or prune old checkpoints", path: root.string)
-        }
     }
 
     // MARK: Mutating
 
     /// Waits until the state, or one group of it, may change, and returns the permit for it.
     ///
-    /// What has not been captured yet is copied now, by this thread and the workers together. Never fails: if the save in flight does,
-    /// the permit is granted all the same.
-    /// - Parameter group: the group that will change; nil, or a name that no tensor is in, means all of them.
+    /// Blocks that have not been captured yet are copied now, by this thread and the workers
+    /// together. Never fails: if the save in flight does, the permit is granted all the same.
+    ///
+    /// - Parameter group: the group that will change; nil, or a name that no tensor is in, means
+    ///   all of them.
+    /// - Returns: the permit; it ends when it is dropped.
     public func permit(for group: String? = nil) -> MutationPermit {
-        recordWait { pipeline.passFence(group, session.options.backpressure) { crew.setUrgent($0) } }
-        session.state.withLock { $0.recordPermit(group) }
-        check("a permit was asked for") { try $0.permit(group) }
+        let began = ContinuousClock.now
+        let backpressure = pipeline.passFence(group, options.backpressure) { crew.setUrgent($0) }
+        account.add(wait: .now - began, backpressure: backpressure)
+        state.withLock { $0.epochs.granted(group) }
+        check("a permit was asked for") { try protection.permit(group) }
         return MutationPermit { [self] in
-            check("a permit ended") { checker in
-                try checker.permitEnded(group)
+            check("a permit ended") {
+                try protection.permitEnded(group)
                 return []
             }
-            session.state.withLock { $0.permits -= 1 }
+            state.withLock { $0.epochs.ended() }
         }
     }
 
-    private func check(_ occasion: String, _ body: (MutationChecker) throws -> [String]) {
-        guard let checker = session.checker else { return }
-        do { report(try body(checker), occasion) } catch { session.warn("changes of the state are no longer found: \(error)") }
-    }
-
-    /// Adds the time of a wait to the stall.
-    /// - Parameter wait: returns how much of it was for the disk.
-    private func recordWait(_ wait: () -> Duration) {
-        let began = ContinuousClock.now
-        let backpressure = wait()
-        let waited = ContinuousClock.now - began
-        session.state.withLock { state in
-            state.stall.backpressure += backpressure
-            state.stall.fence += waited - backpressure
+    private func check(_ occasion: String, _ body: () throws -> [String]) {
+        do { report(try body(), occasion) } catch {
+            observers.warn("changes of the state are no longer found: \(error)")
         }
     }
 
-    /// Changes the state, or one group of it, inside `body`.
-    public func mutate<R, E: Error>(_ group: String? = nil, _ body: () throws(E) -> R) throws(E) -> R {
+    /// Changes the state, or one group of it, inside `body`, while a permit is held.
+    ///
+    /// - Parameters:
+    ///   - group: the group that `body` changes; nil means everything.
+    ///   - body: the update.
+    /// - Returns: the result of `body`.
+    /// - Throws: what `body` throws; the permit has ended then.
+    public func mutate<R, E: Error>(
+        _ group: String? = nil, _ body: () throws(E) -> R
+    ) throws(E) -> R {
         let permit = permit(for: group)
         let result = Result { () throws(E) -> R in try body() }
         permit.end()
@@ -254,9 +301,11 @@ public final class Checkpointer: Sendable {
 
     // MARK: Restoring
 
-    /// Restores the newest checkpoint that is whole, if there is any, and makes it the parent of this run.
+    /// Restores the newest checkpoint that is intact, if there is any, and makes it the parent of
+    /// this run.
+    ///
     /// - Returns: nil if the store holds no checkpoint.
-    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint is whole).
+    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint is intact).
     @discardableResult
     public func resume() throws(CheckpointError) -> RestoreReport? {
         if try store.files.names().isEmpty { return nil }
@@ -264,14 +313,23 @@ public final class Checkpointer: Sendable {
     }
 
     /// Restores a checkpoint into the state, and makes it the parent of this run.
+    ///
+    /// Waits for saves in flight first.
+    ///
+    /// - Parameter reference: the checkpoint; `latest` skips damaged ones.
+    /// - Returns: the checkpoint restored, and those that were skipped.
+    /// - Throws: codes `notFound`, `damaged`, `mismatch`, `unsupported`, `io`, `provider`; the state
+    ///   is partly overwritten then, and must not be used.
     @discardableResult
-    public func restore(_ reference: CheckpointReference) throws(CheckpointError) -> RestoreReport {
+    public func restore(
+        _ reference: CheckpointReference
+    ) throws(CheckpointError) -> RestoreReport {
         pipeline.waitUntilIdle()
         let report = try mutate { () throws(CheckpointError) in
-            try store.restore(reference, into: provider, threads: session.options.workers)
+            try store.restore(reference, into: provider, threads: options.workers)
         }
-        for skipped in report.skipped { session.warn("not resumed from: \(skipped)") }
-        session.state.withLock {
+        for skipped in report.skipped { observers.warn("not resumed from: \(skipped)") }
+        state.withLock {
             $0.parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
         }
         return report
@@ -279,36 +337,38 @@ public final class Checkpointer: Sendable {
 
     // MARK: Ending
 
-    /// Waits for the saves in flight, and lets go of everything.
+    /// Waits for the saves in flight, and frees everything.
     private func stop() {
         pipeline.close()
         crew.join()
-        session.endProtection()
-        session.endReuse()
-        session.endStatus()
-        session.devices.release()
-        session.pool.shrink(to: 0)
-        session.claim.end()
+        protection.close()
+        reuse?.close()
+        historyThread?.join()
+        observers.endStatus()
+        pipeline.devices.release()
+        preparation.pool.shrink(to: 0)
+        completion.endClaim()
     }
 
     /// Time that the trainer has been held up so far.
     public var stall: StallReport {
-        var stall = session.state.withLock { $0.stall }
+        var stall = account.report
         stall.arenaHighWaterBytes = pipeline.arenaHighWaterBytes
         return stall
     }
 
-    /// Waits for the saves in flight, and stops.
-    /// - Throws: the failure of the last save, if it failed: no later ticket has told of it.
+    /// Waits for the saves in flight, and stops. A second call does nothing.
+    ///
+    /// - Throws: the failure of the last save, if it failed and no later ticket has reported it.
     public func close() throws(CheckpointError) {
-        let wasClosed = session.state.withLock { state in
+        let wasClosed = state.withLock { state in
             defer { state.isClosed = true }
             return state.isClosed
         }
         guard !wasClosed else { return }
         stop()
         writeTrace()
-        session.events.finish()
-        if let failure = session.state.withLock({ $0.unreportedFailure }) { throw failure }
+        observers.streams.finish()
+        if let failure = observers.failure.take() { throw failure }
     }
 }

@@ -30,7 +30,7 @@ struct ReuseTests {
         _ tensors: TestTensors, _ options: CheckpointerOptions = reusingOptions()
     ) throws -> Checkpointer {
         let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options)
-        checkpointer.session.reuse?.waitUntilHistoryIsRead()
+        checkpointer.reuse?.waitUntilHistoryIsRead()
         return checkpointer
     }
 
@@ -168,10 +168,10 @@ struct ReuseTests {
         let name = ManifestName(run: checkpointer.run, step: 1)
         let path = store.directories.path(of: name)
         #expect(try disk.reopen(path) == nil)
-        #expect(checkpointer.session.reuse?.retire([name]) == [])
+        #expect(checkpointer.reuse?.retire([name]) == [])
         isShut.value = false
         try second.wait()
-        #expect(checkpointer.session.reuse?.retire([name]) == [name])
+        #expect(checkpointer.reuse?.retire([name]) == [name])
         #expect(try disk.reopen(path) != nil)
         try checkpointer.close()
     }

@@ -129,8 +129,8 @@ import Testing
         #expect(try bench(store, ["--keep-store", "--keep-last", "0"]).status == 0)
         #expect(try ckpt("verify", store).status == 0)
         #expect(try ckpt("ls", store, "--json").json().list("checkpoints").map { $0.integer("step") } == [4, 2])
-        let complete = try ckpt("inspect", store, "--json").json().object("complete")
-        #expect(complete.flag("rng") == true && complete.flag("data") == true && complete.flag("optimizer") == true)
+        let parts = try ckpt("inspect", store, "--json").json().object("completeness")
+        #expect(["rng", "data", "optimizer"].allSatisfy { parts.object($0).text("state") == "present" })
     }
 
     @Test func aDirectoryInUseIsLeftAlone() throws {

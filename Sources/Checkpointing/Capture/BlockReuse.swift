@@ -101,18 +101,19 @@ final class BlockReuse: Sendable {
     }
 
     /// Keeps others from removing a checkpoint.
+    ///
+    /// A manifest is opened outside the lock, so that other capturing threads do not wait for it.
+    /// If two threads open one at once, the first result counts for both.
     private func hold(_ number: Int, _ holds: HeldSources) -> Bool {
-        holds.state.withLock { held in
-            switch held[number] {
-            case .held: return true
-            case .gone: return false
-            case nil:
-                let result = hold(number)
-                held[number] = result
-                if case .held = result { return true }
-                return false
-            }
+        if let known = holds.state.withLock({ $0[number] }) { return known.isHeld }
+        let result = hold(number)
+        let (kept, isFirst) = holds.state.withLock { held in
+            if let first = held[number] { return (first, false) }
+            held[number] = result
+            return (result, true)
         }
+        if !isFirst, result.isHeld { release(number) }
+        return kept.isHeld
     }
 
     private func hold(_ number: Int) -> HeldSources.Held {
@@ -179,6 +180,8 @@ final class HeldSources: Sendable {
     fileprivate enum Held {
         case held(any ReadableFile)
         case gone
+
+        var isHeld: Bool { if case .held = self { true } else { false } }
     }
 
     /// By number; each is opened once.

@@ -7,28 +7,28 @@ internal import CheckpointState
 
 /// Encodes the objects of a save, off the trainer's thread, and writes them packed into as few blocks as they fit.
 struct ObjectWriter {
-    let operation: SaveOperation
+    let task: SaveTask
     let chunkBytes: Int
     /// Gives out the place of a block of so many stored bytes.
     let place: (Int) -> SegmentLayout.Place
 
     func run() throws {
-        let objects = operation.inventory.objects
+        let objects = task.inventory.objects
         var bytes: [UInt8] = []
         var records: [ObjectRecord] = []
         var chunks: [ChunkRecord] = []
-        for (item, freeze) in zip(objects, operation.frozenObjects) {
+        for (item, freeze) in zip(objects, task.frozenObjects) {
             let encoded = try translating("object \(item.name)") { try freeze() }
-            let first = operation.plan.chunks.count + chunks.count
+            let first = task.plan.chunks.count + chunks.count
             chunks += cut(encoded, at: bytes.count)
             bytes += encoded
             records.append(
                 ObjectRecord(
                     name: item.name, role: item.role, encoding: item.encoding, bytes: encoded.count,
-                    chunks: first..<operation.plan.chunks.count + chunks.count))
+                    chunks: first..<task.plan.chunks.count + chunks.count))
         }
         let blocks = try write(bytes)
-        operation.results.withLock { results in
+        task.results.withLock { results in
             results.objects = records
             results.objectChunks = chunks
             results.objectBlocks = blocks
@@ -59,13 +59,13 @@ struct ObjectWriter {
         var scratch = ScratchBuffer()
         let regionBytes = roundedUpToPage(min(chunkBytes, bytes.count))
         let region = try raw.region(atLeast: regionBytes).prefix(regionBytes)
-        let spare = operation.encoder.needsSpare ? try scratch.region(atLeast: regionBytes).prefix(regionBytes) : nil
+        let spare = task.encoder.needsSpare ? try scratch.region(atLeast: regionBytes).prefix(regionBytes) : nil
         return try stride(from: 0, to: bytes.count, by: chunkBytes).map { start in
             let part = bytes[start..<min(start + chunkBytes, bytes.count)]
             region.store(part)
-            let (block, isInSpare) = operation.encoder.encode(region, rawBytes: part.count, spare: spare)
+            let (block, isInSpare) = task.encoder.encode(region, rawBytes: part.count, spare: spare)
             let place = place(block.storedBytes)
-            return (place.segment, try operation.writer.write(isInSpare ? spare ?? region : region, block: block, at: place))
+            return (place.segment, try task.writer.write(isInSpare ? spare ?? region : region, block: block, at: place))
         }
     }
 }

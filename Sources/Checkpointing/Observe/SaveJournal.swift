@@ -7,14 +7,14 @@ internal import Logging
 struct SaveJournal: Sendable {
     let logger: Logger
 
-    func started(_ operation: SaveOperation) {
+    func started(_ task: SaveTask) {
         logger.debug(
-            "save started", metadata: label(operation.ticket, ["bytes": "\(operation.plan.totalBytes)"]))
+            "save started", metadata: label(task.ticket, ["bytes": "\(task.plan.totalBytes)"]))
     }
 
-    func captured(_ operation: SaveOperation) { logger.debug("save captured", metadata: timed(operation)) }
+    func captured(_ task: SaveTask) { logger.debug("save captured", metadata: timed(task)) }
 
-    func durable(_ operation: SaveOperation) { logger.debug("save durable", metadata: timed(operation)) }
+    func durable(_ task: SaveTask) { logger.debug("save durable", metadata: timed(task)) }
 
     func committed(_ report: SaveReport) { logger.info("save committed", metadata: Self.metadata(report)) }
 
@@ -28,8 +28,8 @@ struct SaveJournal: Sendable {
 
     func warning(_ message: String) { logger.warning("\(message)") }
 
-    private func timed(_ operation: SaveOperation) -> Logger.Metadata {
-        label(operation.ticket, ["seconds": "\(Self.seconds(operation.age))"])
+    private func timed(_ task: SaveTask) -> Logger.Metadata {
+        label(task.ticket, ["seconds": "\(Self.seconds(task.age))"])
     }
 
     private func label(_ ticket: SaveTicket, _ more: Logger.Metadata) -> Logger.Metadata {

@@ -16,26 +16,3 @@ struct TraceLane: Sendable {
         recorder.record(TraceRecorder.Span(name: name, lane: number, began: began, ended: .now, detail: detail))
     }
 }
-
-extension TraceLane {
-    /// Records what has been done to one block.
-    func end(
-        _ name: StaticString, _ job: PipelineStateMachine.Job, _ operation: SaveOperation, since began: ContinuousClock.Instant?
-    ) {
-        guard began != nil else { return }
-        end(name, since: began, step: operation.ticket.step, block: job.block, bytes: operation.plan.blocks[job.block].bytes)
-    }
-
-    /// Records an action that has been carried out; a capture has been recorded already.
-    func end(_ action: PipelineStateMachine.Action, _ operation: SaveOperation, since began: ContinuousClock.Instant?) {
-        let step = operation.ticket.step
-        switch action {
-        case .encode(let job): end("encode", job, operation, since: began)
-        case .write(let job): end("write", job, operation, since: began)
-        case .encodeObjects: end("objects", since: began, step: step)
-        case .commit: end("commit", since: began, step: step)
-        case .abandon: end("abandon", since: began, step: step)
-        case .capture, .stop: break
-        }
-    }
-}

@@ -13,13 +13,13 @@ extension SavePipeline {
     func passFence(
         _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
     ) -> Duration {
-        let fence: (id: Int, charged: SaveOperation)? = state.withLock { state in
+        let fence: (id: Int, charged: SaveTask)? = state.withLock { state in
             guard let last = state.flying.last, !state.machine.isReleased else { return nil }
             if policy == .replacePending {
                 for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
             }
             let charged = state.flying.last { $0.failure == nil } ?? last
-            return (state.machine.beginFence(group), charged.operation)
+            return (state.machine.beginFence(group), charged.task)
         }
         guard let (fence, charged) = fence else { return .zero }
         let began = configuration.trainer.begin()
@@ -31,14 +31,14 @@ extension SavePipeline {
         }
         var backpressure = Duration.zero
         var hasWaited = false
-        while let (job, operation, arena) = nextJob(
+        while let (job, task, arena) = nextJob(
             atFence: fence, charged, &backpressure,
             beforeWaiting: {
                 if !hasWaited { whileWaiting(true) }
                 hasWaited = true
             })
         {
-            capture(job, operation, arena, configuration.trainer, isFenced: true)
+            capture(job, task, arena, configuration.trainer, isFenced: true)
         }
         if hasWaited { whileWaiting(false) }
         return backpressure
@@ -48,22 +48,22 @@ extension SavePipeline {
     /// - Returns: time spent waiting for an arena slot, that is, for the disk.
     func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
         let began = ContinuousClock.now
-        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.operation }
+        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.task }
         var wasFull = false
         let step = state.waitFor { state -> State.Step? in
             if !state.machine.slots.hasFree { wasFull = true }
             return state.machine.nextStep(for: block, of: flight).map { state.step($0) }
         }
         let backpressure = wasFull ? .now - began : Duration.zero
-        if let (job, operation, arena) = step.work { capture(job, operation, arena, lane, isFenced: true) }
+        if let (job, task, arena) = step.work { capture(job, task, arena, lane, isFenced: true) }
         charged?.results.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
         return backpressure
     }
 
     /// Something to do at a fence; nil: pass.
     private func nextJob(
-        atFence fence: Int, _ charged: SaveOperation, _ backpressure: inout Duration, beforeWaiting: () -> Void
-    ) -> (PipelineStateMachine.Job, SaveOperation, StagingArena)? {
+        atFence fence: Int, _ charged: SaveTask, _ backpressure: inout Duration, beforeWaiting: () -> Void
+    ) -> (PipelineStateMachine.Job, SaveTask, StagingArena)? {
         if let step = state.withLock({ $0.step(atFence: fence) }) { return step.work }
         let began = ContinuousClock.now
         var wasFull = false
@@ -85,7 +85,7 @@ extension SavePipeline {
 extension SavePipeline.State {
     fileprivate struct Step {
         /// Nil: pass.
-        var work: (PipelineStateMachine.Job, SaveOperation, StagingArena)?
+        var work: (PipelineStateMachine.Job, SaveTask, StagingArena)?
     }
 
     /// What a thread that waits at a fence should do; nil: wait.
@@ -94,7 +94,7 @@ extension SavePipeline.State {
     fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {
         switch step {
         case .pass: Step(work: nil)
-        case .capture(let job): Step(work: (job, flying[index(of: job.flight)].operation, arena))
+        case .capture(let job): Step(work: (job, flying[index(of: job.flight)].task, arena))
         }
     }
 }

@@ -7,18 +7,6 @@ internal import CheckpointState
 
 /// The memory of saving, and what its threads do: carries out what `PipelineStateMachine` decides.
 final class SavePipeline: Sendable {
-    /// What becomes of a save; called on the pipeline's threads.
-    struct Outcome: Sendable {
-        var captured: @Sendable (SaveOperation) -> Void
-        var written: @Sendable (SaveOperation, _ bytes: Int) -> Void
-        /// Why no save in flight can be trusted, if that is so; asked before each commit.
-        var distrust: @Sendable (SaveOperation) -> CheckpointError?
-        var commit: @Sendable (SaveOperation) throws -> Void
-        var failed: @Sendable (SaveOperation, CheckpointError) -> Void
-        /// The save was committed, and the next may be under way.
-        var ended: @Sendable () -> Void
-    }
-
     /// How the pipeline is laid out.
     struct Configuration {
         var chunkBytes: Int
@@ -46,7 +34,7 @@ final class SavePipeline: Sendable {
     struct State {
         struct Flying {
             var flight: Int
-            var operation: SaveOperation
+            var task: SaveTask
             var failure: CheckpointError?
         }
 
@@ -62,12 +50,16 @@ final class SavePipeline: Sendable {
 
     let configuration: Configuration
     let state: Monitor<State>
-    private let outcome: Outcome
+    private let lifecycle: any SaveLifecycle
+    /// Devices prepared for copies to the arena.
+    let devices = DeviceCopies()
 
     /// - Throws: `OutOfMemory` if the system refuses the arena.
-    init(_ configuration: Configuration, outcome: Outcome) throws(OutOfMemory) {
+    init(
+        _ configuration: Configuration, lifecycle: any SaveLifecycle
+    ) throws(OutOfMemory) {
         self.configuration = configuration
-        self.outcome = outcome
+        self.lifecycle = lifecycle
         let machine = PipelineStateMachine(
             slotCount: configuration.slotCount, spareCount: configuration.spareCount, streams: configuration.streams)
         let arena = try Self.arena(configuration)
@@ -109,15 +101,15 @@ final class SavePipeline: Sendable {
 
     /// - Returns: the flight's id.
     @discardableResult
-    func begin(_ operation: SaveOperation, layout: SegmentLayout) -> Int {
-        let plan = operation.plan
+    func begin(_ task: SaveTask, layout: SegmentLayout) -> Int {
+        let plan = task.plan
         let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.unit, $0.lane) }, groupCount: plan.unitCount)
         let flight = Flight.Plan(
-            snapshot: snapshot, groupIndex: plan.unitIndex, layout: layout, isPlacedEarly: !operation.encoder.needsSpare,
-            hasObjects: !operation.frozenObjects.isEmpty)
+            snapshot: snapshot, groupIndex: plan.unitIndex, layout: layout, isPlacedEarly: !task.encoder.needsSpare,
+            hasObjects: !task.frozenObjects.isEmpty)
         return state.withLock { state in
             let id = state.machine.begin(flight)
-            state.flying.append(State.Flying(flight: id, operation: operation))
+            state.flying.append(State.Flying(flight: id, task: task))
             return id
         }
     }
@@ -145,7 +137,7 @@ final class SavePipeline: Sendable {
     }
 
     func giveUp(_ state: inout State, _ flight: Int, for successor: String) {
-        let step = state.flying[state.index(of: flight)].operation.ticket.step
+        let step = state.flying[state.index(of: flight)].task.ticket.step
         fail(&state, flight, CheckpointError(.skipped, "step \(step) is not saved: the disk was busy, and it gave way to \(successor)"))
     }
 
@@ -154,7 +146,7 @@ final class SavePipeline: Sendable {
     /// Fails the save of `ticket` if it is still in flight.
     func cancel(_ ticket: SaveTicket) {
         state.withLock { state in
-            guard let flying = state.flying.first(where: { $0.operation.ticket === ticket }) else { return }
+            guard let flying = state.flying.first(where: { $0.task.ticket === ticket }) else { return }
             fail(&state, flying.flight, CheckpointError(.cancelled, "the save of step \(ticket.step) was cancelled"))
         }
     }
@@ -170,8 +162,8 @@ final class SavePipeline: Sendable {
         let index = state.index(of: flight)
         if state.flying[index].failure == nil { state.flying[index].failure = error }
         state.machine.failed(flight: flight, holding: job)
-        let operation = state.flying[index].operation
-        operation.protection?.letGo(of: operation.ticket.id)
+        let task = state.flying[index].task
+        task.guarding?.stopProtecting(task.ticket.id)
     }
 
     // MARK: Actions
@@ -181,51 +173,51 @@ final class SavePipeline: Sendable {
         var spare = spare
         var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
         while true {
-            let (action, operation, arena) = state.waitFor(on: role.channel) { state in
+            let (action, task, arena) = state.waitFor(on: role.channel) { state in
                 state.machine.nextAction(for: role).map { action in
-                    (action, action.flight.map { state.flying[state.index(of: $0)].operation }, state.arena)
+                    (action, action.flight.map { state.flying[state.index(of: $0)].task }, state.arena)
                 }
             }
-            guard let operation else { return }
+            guard let task else { return }
             if case .write(let job) = action {
-                pause(limiter.delay(before: operation.plan.blocks[job.block].bytes, now: .now), job.flight)
+                pause(limiter.delay(before: task.plan.blocks[job.block].bytes, now: .now), job.flight)
             }
             let began = lane.begin()
-            defer { lane.end(action, operation, since: began) }
+            defer { lane.end(action, task, since: began) }
             switch action {
-            case .capture(let job): capture(job, operation, arena, lane, isFenced: false)
-            case .encode(let job): encode(job, operation, arena, &spare)
-            case .write(let job): write(job, operation, arena)
-            case .encodeObjects(let flight): encodeObjects(operation, flight)
-            case .commit(let flight): commit(operation, flight)
-            case .abandon(let flight): abandon(operation, flight)
+            case .capture(let job): capture(job, task, arena, lane, isFenced: false)
+            case .encode(let job): encode(job, task, arena, &spare)
+            case .write(let job): write(job, task, arena)
+            case .encodeObjects(let flight): encodeObjects(task, flight)
+            case .commit(let flight): commit(task, flight)
+            case .abandon(let flight): abandon(task, flight)
             case .stop: return
             }
         }
     }
 
     func capture(
-        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
+        _ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
     ) {
         let began = lane.begin()
-        var rawBytes = operation.plan.blocks[job.block].bytes
+        var rawBytes = task.plan.blocks[job.block].bytes
         let failure = Self.failure("capture") {
-            rawBytes = try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
+            rawBytes = try task.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
         }
         // Before anybody learns of it: what is shown must not reach into the update that waits for it.
-        lane.end("capture", job, operation, since: began)
+        lane.end("capture", job, task, since: began)
         let wasLast = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
             return state.machine.finishedCapture(job, rawBytes: rawBytes)
         }
-        if rawBytes == 0 { outcome.written(operation, operation.writtenBytes) }
-        if wasLast { outcome.captured(operation) }
+        if rawBytes == 0 { lifecycle.written(task, bytes: task.writtenBytes) }
+        if wasLast { lifecycle.captured(task) }
     }
 
     private func encode(
-        _ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena, _ spare: inout Int?
+        _ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena, _ spare: inout Int?
     ) {
-        let (storedBytes, isInSpare) = operation.encode(
+        let (storedBytes, isInSpare) = task.encode(
             job.block, in: arena.region(ofSlot: job.slot), spare: spare.map(arena.region(ofSlot:)))
         var job = job
         // The block moves on in the spare slot, and leaves the one it was in.
@@ -239,48 +231,49 @@ final class SavePipeline: Sendable {
         state.waitFor(timeout: duration) { state in state.flying[state.index(of: flight)].failure.map { _ in } }
     }
 
-    private func write(_ job: PipelineStateMachine.Job, _ operation: SaveOperation, _ arena: StagingArena) {
+    private func write(_ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena) {
         guard let place = job.place else { preconditionFailure("block \(job.block) has no place") }
         var written = 0
         let failure = Self.failure("save") {
-            written = try operation.write(job.block, from: arena.region(ofSlot: job.slot), at: place)
+            written = try task.write(job.block, from: arena.region(ofSlot: job.slot), at: place)
         }
         state.withLock { state in
             if let failure { fail(&state, job.flight, failure, holding: job) } else { state.machine.finishedWriting(job) }
         }
-        if failure == nil { outcome.written(operation, written) }
+        if failure == nil { lifecycle.written(task, bytes: written) }
     }
 
-    private func encodeObjects(_ operation: SaveOperation, _ flight: Int) {
-        let writer = ObjectWriter(operation: operation, chunkBytes: configuration.chunkBytes) { bytes in
+    private func encodeObjects(_ task: SaveTask, _ flight: Int) {
+        let writer = ObjectWriter(task: task, chunkBytes: configuration.chunkBytes) { bytes in
             self.state.withLock { $0.machine.place(flight: flight, storedBytes: bytes) }
         }
-        let failure = Self.failure("objects of step \(operation.ticket.step)") { try writer.run() }
+        let failure = Self.failure("objects of step \(task.ticket.step)") { try writer.run() }
         state.withLock { state in
             state.machine.finishedObjects(flight: flight)
             if let failure { fail(&state, flight, failure) }
         }
     }
 
-    private func commit(_ operation: SaveOperation, _ flight: Int) {
-        operation.results.withLock { $0.arenaHighWaterBytes = arenaHighWaterBytes }
-        if let reason = outcome.distrust(operation) {
+    private func commit(_ task: SaveTask, _ flight: Int) {
+        let highWater = arenaHighWaterBytes
+        task.results.withLock { $0.arenaHighWaterBytes = highWater }
+        if let reason = lifecycle.violation(before: task) {
             failAll(reason)
-            operation.writer.abandon()
-            outcome.failed(operation, reason)
+            task.writer.abandon()
+            lifecycle.failed(task, reason)
             return end(flight)
         }
-        let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
+        let failure = Self.failure("commit of step \(task.ticket.step)") { try lifecycle.commit(task) }
         // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
-        if let failure { outcome.failed(operation, failure) }
+        if let failure { lifecycle.failed(task, failure) }
         end(flight)
-        if failure == nil { outcome.ended() }
+        if failure == nil { lifecycle.ended() }
     }
 
-    private func abandon(_ operation: SaveOperation, _ flight: Int) {
-        operation.writer.abandon()
+    private func abandon(_ task: SaveTask, _ flight: Int) {
+        task.writer.abandon()
         let failure = state.withLock { $0.flying[$0.index(of: flight)].failure }
-        outcome.failed(operation, failure ?? CheckpointError(.io, "the save failed"))
+        lifecycle.failed(task, failure ?? CheckpointError(.io, "the save failed"))
         end(flight)
     }
 

@@ -4,18 +4,6 @@ internal import CheckpointCodecs
 /// Chooses the level of a save when the trainer leaves it to the engine: the strongest that takes no more than half of the time between
 /// saves, or else the quickest. A plain value, fed with what earlier saves took; seconds and bytes.
 struct LevelChooser {
-    /// What one save took.
-    struct Observation {
-        var level: Compression
-        /// Of the blocks that were encoded.
-        var rawBytes = 0
-        var storedBytes = 0
-        /// Summed over the threads that encoded.
-        var encodeSeconds = 0.0
-        var writtenBytes = 0
-        var writeSeconds = 0.0
-    }
-
     struct Choice: Equatable {
         var level: Compression
         /// For the report: what it is based on.
@@ -56,7 +44,7 @@ struct LevelChooser {
     }
 
     /// A save has been committed. What wrote or encoded too little to be measured says nothing.
-    mutating func observe(_ seen: Observation) {
+    mutating func observe(_ seen: EncodingObservation) {
         if seen.writtenBytes > 1 << 20, seen.writeSeconds > 0 {
             let speed = Double(seen.writtenBytes) / seen.writeSeconds
             sinkBytesPerSecond = sinkBytesPerSecond.map { ($0 + speed) / 2 } ?? speed

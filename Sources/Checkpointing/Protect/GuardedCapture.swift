@@ -7,7 +7,7 @@ internal import CheckpointState
 
 /// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and a write that comes earlier is held until
 /// they are. The trainer calls no fence.
-final class GuardedCapture: Sendable {
+final class GuardedCapture: StateProtection, PageGuarding {
     private struct Current {
         let save: CheckpointID
         var layout: GuardLayout
@@ -57,37 +57,40 @@ final class GuardedCapture: Sendable {
 
     // MARK: Saving
 
-    /// Protects the state. The trainer must not change it before this has returned, and `begun` is called soon after.
-    func protect(_ operation: SaveOperation) throws {
-        guard let memory = memory.withLock({ $0 }) else { return }
-        let layout = try layout(operation, memory)
-        let blocks = operation.plan.blocks.count
+    var guarding: (any PageGuarding)? { self }
+
+    /// Protects the state. The trainer must not change it before this has returned, and `begun` is
+    /// called soon after.
+    func begin(_ task: SaveTask) throws -> [String] {
+        guard let memory = memory.withLock({ $0 }) else { return [] }
+        let layout = try layout(task, memory)
+        let blocks = task.plan.blocks.count
         state.waitFor { state -> Void? in
             guard state.releasing == 0 else { return nil }
-            state.current = Current(save: operation.ticket.id, layout: layout, isCaptured: [Bool](repeating: false, count: blocks))
+            state.current = Current(save: task.ticket.id, layout: layout, isCaptured: [Bool](repeating: false, count: blocks))
             return ()
         }
-        operation.protection = self
         do {
             try memory.protect(layout.map.pages)
-            try layout.freeze(operation.inventory.tensors)
+            try layout.freeze(task.inventory.tensors)
         } catch {
-            letGo(of: operation.ticket.id)
+            stopProtecting(task.ticket.id)
             throw error
         }
+        return []
     }
 
     func begun(flight: Int) { state.withLock { $0.current?.flight = flight } }
 
-    private func layout(_ operation: SaveOperation, _ memory: WriteGuard) throws -> GuardLayout {
-        let tensors = operation.inventory.tensors
+    private func layout(_ task: SaveTask, _ memory: WriteGuard) throws -> GuardLayout {
+        let tensors = task.inventory.tensors
         if let device = tensors.lazy.compactMap({ $0.view.memory.device }).first {
             throw CheckpointError(
                 .misuse, "memory of \(device.name) cannot be guarded", remedy: "Capture it with fences (capture: .fenced)")
         }
         let known = state.withLock { $0.registered }
-        if let known, known.fits(operation.plan, tensors) { return known }
-        let layout = try GuardLayout(operation.plan, tensors, sharesPages: true)
+        if let known, known.fits(task.plan, tensors) { return known }
+        let layout = try GuardLayout(task.plan, tensors, sharesPages: true)
         if let known { memory.unregister(known.map.pages) }
         state.withLock { $0.registered = nil }
         try memory.register(layout.map.pages)
@@ -113,7 +116,7 @@ final class GuardedCapture: Sendable {
     }
 
     /// A save has failed, and its pages are protected no more. The next save's are: it may have begun while this one was being written.
-    func letGo(of save: CheckpointID) {
+    func stopProtecting(_ save: CheckpointID) {
         release { state in
             guard let current = state.current, current.save == save else { return [] }
             state.current = nil

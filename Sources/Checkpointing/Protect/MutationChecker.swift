@@ -5,7 +5,7 @@ internal import CheckpointState
 
 /// Checked mode: between permits the state's pages are watched, and what changes without a permit is found and named. Found when the next
 /// permit is asked for, at the next save, and before a save commits.
-final class MutationChecker: Sendable {
+final class MutationChecker: StateProtection {
     private struct State {
         var layout: GuardLayout?
         var tensors: [TensorItem] = []
@@ -35,17 +35,17 @@ final class MutationChecker: Sendable {
 
     /// A save begins: looks for what has changed, and watches everything from now on.
     /// - Returns: names of tensors changed without a permit.
-    func begin(_ operation: SaveOperation) throws -> [String] {
+    func begin(_ task: SaveTask) throws -> [String] {
         try state.withLock { state in
             let changed = try findChanged(&state)
-            if state.layout?.fits(operation.plan, operation.inventory.tensors) != true {
+            if state.layout?.fits(task.plan, task.inventory.tensors) != true {
                 if let layout = state.layout { tracker.unregister(layout.map.pages) }
                 state.layout = nil
-                let layout = try GuardLayout(operation.plan, operation.inventory.tensors, sharesPages: false)
+                let layout = try GuardLayout(task.plan, task.inventory.tensors, sharesPages: false)
                 try tracker.register(layout.map.pages)
                 state.layout = layout
             }
-            state.tensors = operation.inventory.tensors
+            state.tensors = task.inventory.tensors
             try watch(state) { _ in true }
             return changed
         }
@@ -77,6 +77,14 @@ final class MutationChecker: Sendable {
 
     /// The number of a group; nil, which stands for all, if nobody is in it, as in `Flight.group(named:)`.
     private static func group(_ name: String?, _ state: State) -> Int? { name.flatMap { state.layout?.plan.groupIndex[$0] } }
+
+    /// The error that names tensors changed without a permit; nil if there are none.
+    static func violation(_ names: [String], _ occasion: String) -> CheckpointError? {
+        guard !names.isEmpty else { return nil }
+        return CheckpointError(
+            .misuse, "tensors were changed without a permit before \(occasion)",
+            remedy: "Change them inside mutate, or while holding permit()", names: names)
+    }
 
     private func watch(_ state: State, where isWanted: (Int) -> Bool) throws {
         guard let layout = state.layout else { return }

@@ -1,6 +1,5 @@
 internal import CheckpointStorage
 internal import CheckpointCodecs
-internal import CheckpointIO
 internal import CheckpointState
 
 /// All that stays the same from one save to the next while names, types and shapes do.
@@ -24,20 +23,5 @@ struct PlannedState: Sendable {
             }
         }
         memories = CodecMemories(blocks: plan.blocks.count)
-    }
-}
-
-/// What the trials of a codec have found for each block, from save to save.
-final class CodecMemories: Sendable {
-    private let memories: Monitor<[CodecMemory]>
-
-    init(blocks: Int) { memories = Monitor([CodecMemory](repeating: CodecMemory(), count: blocks)) }
-
-    /// Gives `body` a block's memory. Two saves at once may each see what the other has not kept yet, which costs a trial.
-    func use<R>(_ block: Int, _ body: (inout CodecMemory) -> R) -> R {
-        var memory = memories.withLock { $0[block] }
-        let result = body(&memory)
-        memories.withLock { $0[block] = memory }
-        return result
     }
 }

@@ -5,8 +5,8 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// One save in flight: what is to be captured, and what has become of each block so far.
-final class SaveOperation: Sendable {
+/// One save in flight: the state to capture, and the result of each block so far.
+final class SaveTask: Sendable {
     struct Results {
         var chunks: CapturedChunks
         var encoded: [EncodedBlock?]
@@ -23,59 +23,79 @@ final class SaveOperation: Sendable {
         var stall = StallMeter()
         /// In use so far, when the save ended.
         var arenaHighWaterBytes = 0
-        var observation: LevelChooser.Observation
+        var observation: EncodingObservation
     }
 
-    let header: Manifest
-    let planned: PlannedState
-    var plan: CapturePlan { planned.plan }
-    let inventory: StateInventory
-    let frozenObjects: [FrozenObject]
-    let writer: SegmentWriter
-    let encoder: BlockEncoder
-    /// Why the encoder's level was chosen, if the engine chose it.
-    let levelReason: String?
-    /// What the store has already; nil if everything is stored anew.
-    let reuse: BlockReuse?
-    let holds: HeldSources?
-    /// Chunks that the last save of the same plan found in the store.
-    let likelyStored: [Bool]
+    /// The state to save.
+    struct Content {
+        /// The manifest without tensors, objects and tables.
+        var header: Manifest
+        var planned: PlannedState
+        var inventory: StateInventory
+        var frozenObjects: [FrozenObject]
+    }
+
+    /// The destination of the save's blocks.
+    struct Output {
+        var writer: SegmentWriter
+        var encoder: BlockEncoder
+        /// The reason for the encoder's level, if the engine chose it.
+        var levelReason: String?
+    }
+
+    /// The blocks of earlier checkpoints that the save may reuse.
+    struct Dedup {
+        var reuse: BlockReuse
+        var holds: HeldSources
+        /// Chunks that the last save of the same plan found in the store; empty if unknown.
+        var likelyStored: [Bool]
+
+        init(_ reuse: BlockReuse, likelyStored: [Bool]) {
+            self.reuse = reuse
+            self.likelyStored = likelyStored
+            holds = HeldSources(reuse)
+        }
+    }
+
+    let content: Content
+    let output: Output
+    /// Nil if every chunk is written.
+    let dedup: Dedup?
+    /// The page protection of guarded capture; nil in the other modes.
+    let guarding: (any PageGuarding)?
     let ticket: SaveTicket
     let started: ContinuousClock.Instant
     let results: Monitor<Results>
-    private let guarding = Monitor<GuardedCapture?>(nil)
 
-    /// What protects the state while this save captures it, if anything does.
-    var protection: GuardedCapture? {
-        get { guarding.withLock { $0 } }
-        set { guarding.withLock { $0 = newValue } }
-    }
+    var header: Manifest { content.header }
+    var planned: PlannedState { content.planned }
+    var plan: CapturePlan { content.planned.plan }
+    var inventory: StateInventory { content.inventory }
+    var frozenObjects: [FrozenObject] { content.frozenObjects }
+    var writer: SegmentWriter { output.writer }
+    var encoder: BlockEncoder { output.encoder }
 
     init(
-        header: Manifest, planned: PlannedState, inventory: StateInventory,
-        frozenObjects: [FrozenObject], writer: SegmentWriter, encoder: BlockEncoder, levelReason: String?,
-        reuse: BlockReuse?, likelyStored: [Bool] = [], ticket: SaveTicket, started: ContinuousClock.Instant
+        _ content: Content, to output: Output, dedup: Dedup?, guarding: (any PageGuarding)?,
+        ticket: SaveTicket, started: ContinuousClock.Instant
     ) {
-        self.reuse = reuse
-        self.likelyStored = likelyStored
-        holds = reuse.map(HeldSources.init)
-        self.header = header
-        self.planned = planned
-        self.levelReason = levelReason
-        self.inventory = inventory
-        self.frozenObjects = frozenObjects
-        self.writer = writer
-        self.encoder = encoder
+        self.content = content
+        self.output = output
+        self.dedup = dedup
+        self.guarding = guarding
         self.ticket = ticket
         self.started = started
-        let plan = planned.plan
+        let plan = content.planned.plan
         results = Monitor(
             Results(
-                chunks: CapturedChunks(plan, isReusing: reuse != nil),
+                chunks: CapturedChunks(plan, isReusing: dedup != nil),
                 encoded: .init(repeating: nil, count: plan.blocks.count),
                 places: .init(repeating: nil, count: plan.blocks.count),
-                observation: LevelChooser.Observation(level: encoder.compression)))
+                observation: EncodingObservation(level: output.encoder.compression)))
     }
+
+    /// Ends the hold on blocks of earlier checkpoints: retention may remove them again.
+    func endDedup() { dedup?.holds.end() }
 
     /// Chunks that were found in the store.
     var storedChunks: [Bool] { results.withLock { $0.chunks.areStored } }
@@ -87,17 +107,16 @@ final class SaveOperation: Sendable {
     /// - Returns: how many bytes that is.
     func capture(_ index: Int, to slot: MemoryRegion, isFenced: Bool) throws -> Int {
         let block = plan.blocks[index]
-        let protection = protection
         for row in block.chunks {
             let chunk = plan.chunks[row]
-            if protection == nil, findCast(row) || (isLikelyStored(row) && findUncopied(row)) { continue }
+            if guarding == nil, findCast(row) || (isLikelyStored(row) && findUncopied(row)) { continue }
             let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
             var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
-            if let protection, protection.restoreFrozen(row, in: region) { hash = region.hash128 }
-            let place = holds.flatMap { reuse?.find(hash, bytes: region.count, $0) }
+            if let guarding, guarding.restoreFrozen(row, in: region) { hash = region.hash128 }
+            let place = dedup.flatMap { $0.reuse.find(hash, bytes: region.count, $0.holds) }
             results.withLock { $0.chunks.captured(row, hash, place: place) }
         }
-        protection?.captured(index)
+        guarding?.captured(index)
         let rawBytes = results.withLock { results in
             if isFenced { results.fencedBytes += block.bytes } else { results.liveBytes += block.bytes }
             results.chunks.settle(index)
@@ -108,14 +127,17 @@ final class SaveOperation: Sendable {
         return rawBytes
     }
 
-    private func isLikelyStored(_ row: Int) -> Bool { row < likelyStored.count && likelyStored[row] }
+    private func isLikelyStored(_ row: Int) -> Bool {
+        guard let likely = dedup?.likelyStored, row < likely.count else { return false }
+        return likely[row]
+    }
 
     /// Looks a chunk up by the hash of what is in the trainer's memory, which spares the copy.
     private func findUncopied(_ row: Int) -> Bool {
         let chunk = plan.chunks[row]
-        guard let reuse, let holds, chunk.range.count >= CapturedChunks.reusedBytesMin,
+        guard let dedup, chunk.range.count >= CapturedChunks.reusedBytesMin,
             let hash = inventory.tensors[chunk.tensor].view.hash(chunk.range),
-            let place = reuse.find(hash, bytes: chunk.range.count, holds)
+            let place = dedup.reuse.find(hash, bytes: chunk.range.count, dedup.holds)
         else { return false }
         results.withLock { $0.chunks.captured(row, hash, place: place) }
         return true
@@ -204,52 +226,11 @@ final class SaveOperation: Sendable {
 
     /// The manifest, once every block is written and every segment sealed.
     func manifest(_ segments: [SegmentReference]) -> Manifest {
-        results.withLock { results in
-            var table = BlockTable(segments)
-            var manifest = header
-            let rows = results.places.map { place in place.map { table.add($0.location, inSegment: $0.segment) } }
-            let objectRows = results.objectBlocks.map { table.add($0.location, inSegment: $0.segment) }
-            manifest.tensors = TensorRecord.directory(inventory.tensors, plan)
-            manifest.objects = results.objects
-            manifest.chunks = plan.chunks.indices.map { chunk($0, results.chunks, rows, &table) }
-            manifest.chunks += results.objectChunks.map { chunk in
-                var chunk = chunk
-                chunk.block = objectRows[chunk.block]
-                return chunk
-            }
-            (manifest.segments, manifest.blocks) = (table.segments, table.blocks)
-            return manifest
-        }
+        var builder = ManifestBuilder(self, results.withLock { $0 }, segments)
+        return builder.manifest()
     }
 
-    private func chunk(_ row: Int, _ chunks: CapturedChunks, _ rows: [Int?], _ table: inout BlockTable) -> ChunkRecord {
-        let chunk = plan.chunks[row]
-        let (block, offset) = place(row, chunks, rows, &table)
-        return ChunkRecord(
-            hash: chunks.hashes[row], block: block, offset: offset, bytes: chunk.range.count,
-            epoch: header.groups[plan.groupOfTensor[chunk.tensor]].epoch)
-    }
-
-    /// Where a chunk's bytes are: the block's row, and the offset in its raw bytes.
-    /// - Parameter rows: of the blocks that were written.
-    private func place(_ row: Int, _ chunks: CapturedChunks, _ rows: [Int?], _ table: inout BlockTable) -> (block: Int, offset: Int) {
-        let chunk = plan.chunks[row]
-        switch chunks.contents[row] {
-        case .own(let offset):
-            guard let block = rows[chunk.block] else { preconditionFailure("a block was not written") }
-            return (block, offset)
-        case .stored(let place):
-            guard let block = reuse?.block(place) else { preconditionFailure("nothing is reused") }
-            return (table.add(block.location, of: block.segment), Int(place.offset))
-        case .same(let first): return place(first, chunks, rows, &table)
-        case .cast(let source):
-            guard let codec = CastCodec.identifier(inventory.tensors[chunk.tensor].view.type) else { preconditionFailure("no cast") }
-            let (base, offset) = place(source, chunks, rows, &table)
-            return (table.addCast(codec, rawBytes: chunk.range.count, of: base, at: offset), 0)
-        }
-    }
-
-    var observation: LevelChooser.Observation { results.withLock { $0.observation } }
+    var observation: EncodingObservation { results.withLock { $0.observation } }
 
     func report(_ manifest: Manifest, isUnchanged: Bool) -> SaveReport {
         results.withLock { results in
@@ -258,7 +239,7 @@ final class SaveOperation: Sendable {
                 step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
                 storedBytes: manifest.storedBytes, newBytes: newBytes(results), reusedBytes: results.chunks.reusedBytes,
                 derivedBytes: results.chunks.castBytes,
-                compression: encoder.compression, compressionReason: levelReason,
+                compression: encoder.compression, compressionReason: output.levelReason,
                 liveBytes: results.liveBytes, fencedBytes: results.fencedBytes,
                 timeToCaptured: results.timeToCaptured, timeToDurable: results.timeToDurable,
                 timeToCommitted: age, isUnchanged: isUnchanged, stallSubmit: stall.submit, stallFence: stall.fence,

@@ -2,8 +2,8 @@ internal import CheckpointStorage
 internal import CheckpointIO
 internal import CheckpointState
 
-/// The devices that a state lies on, and what has been done for each.
-final class DeviceKeeper: Sendable {
+/// The devices of a state, prepared for copies to the arena.
+final class DeviceCopies: Sendable {
     private struct State {
         var devices: [(device: any Device, isPrepared: Bool)] = []
         /// What the devices have been told of; a new arena has to be told of again.

@@ -1,0 +1,18 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own: it sees of the project only what its products make public.
+let package = Package(
+    name: "ReadCheckpoint",
+    dependencies: [.package(name: "ckpt", path: "../..")],
+    targets: [
+        .executableTarget(
+            name: "ReadCheckpoint",
+            dependencies: [
+                .product(name: "CheckpointStorage", package: "ckpt"),
+                .product(name: "CheckpointMaintenance", package: "ckpt"),
+                .product(name: "CheckpointInterchange", package: "ckpt"),
+            ],
+            swiftSettings: [.swiftLanguageMode(.v6)])
+    ]
+)

@@ -1,0 +1,90 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointState
+internal import CheckpointStorage
+
+/// The manifest of one save, put together from the results of its blocks.
+///
+/// Called once, on the committing thread, when every block is written and every segment sealed.
+struct ManifestBuilder {
+    private let task: SaveTask
+    private let results: SaveTask.Results
+    private var table: BlockTable
+    /// Rows of the blocks that this save has written, by block; and those of objects.
+    private let rows: [Int?]
+    private let objectRows: [Int]
+
+    /// - Parameters:
+    ///   - results: those of `task`, which no thread changes any more.
+    ///   - segments: the sealed segments of the save.
+    init(_ task: SaveTask, _ results: SaveTask.Results, _ segments: [SegmentReference]) {
+        self.task = task
+        self.results = results
+        var table = BlockTable(segments)
+        rows = results.places.map { place in
+            place.map { table.add($0.location, inSegment: $0.segment) }
+        }
+        objectRows = results.objectBlocks.map { table.add($0.location, inSegment: $0.segment) }
+        self.table = table
+    }
+
+    mutating func manifest() -> Manifest {
+        var manifest = task.header
+        manifest.tensors = directory()
+        manifest.objects = results.objects
+        var chunks: [ChunkRecord] = []
+        for row in task.plan.chunks.indices { chunks.append(chunk(row)) }
+        manifest.chunks = chunks + results.objectChunks.map { chunk in
+            var chunk = chunk
+            chunk.block = objectRows[chunk.block]
+            return chunk
+        }
+        (manifest.segments, manifest.blocks) = (table.segments, table.blocks)
+        return manifest
+    }
+
+    /// The tensor directory of a checkpoint whose one rank holds everything.
+    private func directory() -> [TensorRecord] {
+        let plan = task.plan
+        return task.inventory.tensors.enumerated().map { index, item in
+            let shard = ShardRecord(
+                descriptor: ShardDescriptor(whole: item.view.shape),
+                chunks: plan.chunksOfTensor[index])
+            return TensorRecord(
+                name: item.name, type: item.view.type, shape: item.view.shape, role: item.role,
+                group: plan.groupOfTensor[index], shards: [shard])
+        }
+    }
+
+    private mutating func chunk(_ row: Int) -> ChunkRecord {
+        let chunk = task.plan.chunks[row]
+        let (block, offset) = location(of: row)
+        return ChunkRecord(
+            hash: results.chunks.hashes[row], block: block, offset: offset,
+            bytes: chunk.range.count,
+            epoch: task.header.groups[task.plan.groupOfTensor[chunk.tensor]].epoch)
+    }
+
+    /// The row of the block that holds a chunk, and the chunk's offset in the block's raw bytes.
+    private mutating func location(of row: Int) -> (block: Int, offset: Int) {
+        let chunk = task.plan.chunks[row]
+        switch results.chunks.contents[row] {
+        case .own(let offset):
+            guard let block = rows[chunk.block] else {
+                preconditionFailure("a block was not written")
+            }
+            return (block, offset)
+        case .stored(let place):
+            guard let block = task.dedup?.reuse.block(place) else {
+                preconditionFailure("nothing is reused")
+            }
+            return (table.add(block.location, of: block.segment), Int(place.offset))
+        case .same(let first): return location(of: first)
+        case .cast(let source):
+            let type = task.inventory.tensors[chunk.tensor].view.type
+            guard let codec = CastCodec.identifier(type) else { preconditionFailure("no cast") }
+            let (base, offset) = location(of: source)
+            return (table.addCast(codec, rawBytes: chunk.range.count, of: base, at: offset), 0)
+        }
+    }
+}

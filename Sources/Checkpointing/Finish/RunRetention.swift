@@ -1,0 +1,59 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointStorage
+
+/// The garbage collection of a run's old checkpoints, after each commit.
+///
+/// Runs on the committing thread, one at a time.
+final class RunRetention: Sendable {
+    private let store: CheckpointStore
+    private let run: RunID
+    private let keepLast: Int?
+    private let recycles: Bool
+    private let pool: SegmentPool
+    private let reuse: BlockReuse?
+    private let expiry: Expiry
+    /// Held while checkpoints are removed, with its I/O: two saves may end at once.
+    private let removing = Monitor(())
+
+    init(
+        _ store: CheckpointStore, run: RunID, _ options: CheckpointerOptions, pool: SegmentPool,
+        reuse: BlockReuse?
+    ) {
+        self.store = store
+        self.run = run
+        keepLast = options.keepLast
+        recycles = options.mechanisms.recycles
+        self.pool = pool
+        self.reuse = reuse
+        expiry = Expiry(files: store.files, catalog: store.catalog)
+    }
+
+    /// A checkpoint was committed.
+    func committed(_ manifest: Manifest) { expiry.committed(manifest) }
+
+    /// A commit failed, and its manifest may exist all the same.
+    func invalidateCounts() { expiry.committedOrNot() }
+
+    /// Removes the checkpoints that the run no longer keeps.
+    ///
+    /// - Parameter segmentCount: segments of one save, which are kept to be written over.
+    /// - Throws: the next save tries again.
+    func removeExpired(segmentCount: Int) throws(CheckpointError) {
+        guard let keepLast else { return }
+        try removing.withLock { _ throws(CheckpointError) in
+            var expired = Retention.expired(try store.files.names(), of: run, keepLast: keepLast)
+            guard !expired.isEmpty else { return }
+            let protected = try MarkFiles(store.files).protected()
+            expired.removeAll(where: protected.contains)
+            // Checkpoints that a save in flight reuses stay until a later save ends.
+            if let reuse { expired = reuse.retire(expired) }
+            guard recycles else { return try expiry.remove(expired, discard: nil) }
+            try expiry.remove(expired) { segment in
+                try self.pool.add(segment.name, bytes: segment.fileBytes)
+            }
+            pool.shrink(to: segmentCount)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointStorage
+
+/// The completion of saves: commits what the pipeline has written, and reports the result.
+///
+/// The pipeline owns it, so it lives until the last save in flight has ended, and so do the objects
+/// that it owns: the store's claim among them.
+final class SaveCompletion: SaveLifecycle {
+    private let store: CheckpointStore
+    private let observers: SaveObservers
+    private let history: Monitor<SaveHistory>
+    private let retention: RunRetention
+    private let reuse: BlockReuse?
+    /// Finds changes without a permit; nil unless capture is checked.
+    private let checker: MutationChecker?
+    private let claim: CheckpointerClaim
+
+    init(
+        _ store: CheckpointStore, _ claim: CheckpointerClaim, observers: SaveObservers,
+        history: Monitor<SaveHistory>, retention: RunRetention, reuse: BlockReuse?,
+        checker: MutationChecker?
+    ) {
+        self.store = store
+        self.claim = claim
+        self.observers = observers
+        self.history = history
+        self.retention = retention
+        self.reuse = reuse
+        self.checker = checker
+    }
+
+    func captured(_ task: SaveTask) {
+        task.results.withLock { $0.timeToCaptured = task.age }
+        observers.notify(.captured(task))
+    }
+
+    func written(_ task: SaveTask, bytes: Int) {
+        observers.notify(.progress(task, writtenBytes: bytes))
+    }
+
+    func violation(before task: SaveTask) -> CheckpointError? {
+        guard let checker else { return nil }
+        do throws(CheckpointError) {
+            let names = try translating("looking for changes") { try checker.changed() }
+            let error = MutationChecker.violation(names, "step \(task.ticket.step) was captured")
+            if let error { observers.warn("\(error)") }
+            return error
+        } catch { return error }
+    }
+
+    func commit(_ task: SaveTask) throws(CheckpointError) {
+        // No worker has captured the last block of a state without tensors.
+        if task.plan.blocks.isEmpty { captured(task) }
+        let (manifest, hash) = try publish(task)
+        retention.committed(manifest)
+        reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)
+        task.endDedup()
+        let report = history.withLock { $0.remember(manifest, task) }
+        if report.isUnchanged {
+            observers.warn(
+                "step \(report.step) has the same tensors as the checkpoint before it: "
+                    + "is the training state what is saved?")
+        }
+        observers.notify(.committed(task.ticket, report))
+    }
+
+    private func publish(
+        _ task: SaveTask
+    ) throws(CheckpointError) -> (manifest: Manifest, hash: Hash128) {
+        let commit = CommitProtocol(
+            fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
+        do throws(CheckpointError) {
+            return try commit.commit(task.writer, manifest: task.manifest) {
+                task.results.withLock { $0.timeToDurable = task.age }
+                observers.notify(.durable(task))
+            }
+        } catch {
+            retention.invalidateCounts()
+            throw error
+        }
+    }
+
+    func failed(_ task: SaveTask, _ error: CheckpointError) {
+        task.endDedup()
+        observers.notify(.failed(task.ticket, error))
+    }
+
+    func ended() {
+        do throws(CheckpointError) {
+            try retention.removeExpired(segmentCount: history.withLock { $0.segmentCount })
+        } catch {
+            observers.warn("old checkpoints were not removed: \(error)")
+        }
+    }
+
+    /// Lets another checkpointer of this process save to the store.
+    func endClaim() { claim.end() }
+}

@@ -1,0 +1,66 @@
+internal import CheckpointFormat
+internal import CheckpointStorage
+
+/// The observers of a checkpointer's saves: log, metrics, ticket, sticky failure, event streams and
+/// status file. The one place where an event reaches all of them.
+///
+/// Any thread; no lock of the engine is held by the caller.
+final class SaveObservers: Sendable {
+    let streams = EventPublisher()
+    let failure = StickyFailure()
+    private let onEvent: (@Sendable (CheckpointEvent) -> Void)?
+    private let journal: SaveJournal
+    private let metrics: SaveMetrics
+    /// Nil where no other process can look.
+    private let status: StatusFile?
+    private let stall: StallAccount
+
+    init(
+        _ options: CheckpointerOptions, store: CheckpointStore, run: RunID, stall: StallAccount
+    ) {
+        onEvent = options.onEvent
+        journal = SaveJournal(logger: options.logger)
+        metrics = SaveMetrics(options.metrics)
+        status = store.catalog.isEnabled ? StatusFile(store.directories, run: run) : nil
+        self.stall = stall
+    }
+
+    /// Tells every observer. The log comes before the ticket, so that whoever waits for the ticket
+    /// finds the line written; events come last.
+    func notify(_ event: SaveEvent) {
+        switch event {
+        case .started(let task):
+            journal.started(task)
+            metrics.started(task.ticket.id)
+        case .progress: break
+        case .captured(let task):
+            task.ticket.advance(to: .captured)
+            journal.captured(task)
+        case .durable(let task):
+            task.ticket.advance(to: .durable)
+            journal.durable(task)
+        case .committed(let ticket, let report):
+            journal.committed(report)
+            metrics.committed(report)
+            ticket.commit(report)
+        case .failed(let ticket, let error):
+            failure.record(error)
+            journal.failed(ticket, error)
+            metrics.failed(ticket.id, error)
+            ticket.fail(error)
+        case .warning(let message): journal.warning(message)
+        }
+        publish(event.published)
+    }
+
+    func warn(_ message: String) { notify(.warning(message)) }
+
+    private func publish(_ event: CheckpointEvent) {
+        onEvent?(event)
+        streams.publish(event)
+        status?.observe(event) { stall.report }
+    }
+
+    /// Removes the status file. Streams stay open.
+    func endStatus() { status?.close() }
+}

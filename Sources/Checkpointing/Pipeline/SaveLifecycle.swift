@@ -1,0 +1,25 @@
+internal import CheckpointStorage
+
+/// The events of a save, as the pipeline reports them and as they decide what it does next.
+///
+/// Called on the pipeline's threads, with no lock held; on the trainer's if it captured the last
+/// block at a fence.
+protocol SaveLifecycle: AnyObject, Sendable {
+    /// Every byte is out of the trainer's memory.
+    func captured(_ task: SaveTask)
+
+    /// `bytes` bytes of the state are written, or need not be.
+    func written(_ task: SaveTask, bytes: Int)
+
+    /// Returns the error if no save in flight can be trusted. Asked before each commit.
+    func violation(before task: SaveTask) -> CheckpointError?
+
+    /// Publishes the save.
+    func commit(_ task: SaveTask) throws(CheckpointError)
+
+    /// The save has failed, and nothing of it is in use any more.
+    func failed(_ task: SaveTask, _ error: CheckpointError)
+
+    /// A save was committed, and the next may be under way.
+    func ended()
+}

@@ -1,0 +1,94 @@
+internal import SystemPackage
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+internal import CheckpointStorage
+
+/// The preparation of saves: describes the state, plans its capture, and checks the free space.
+///
+/// Runs on the trainer's thread, inside `save`.
+struct SavePreparation {
+    let store: CheckpointStore
+    let provider: any StateProvider
+    let options: CheckpointerOptions
+    let run: RunID
+    /// Segments of expired checkpoints, to be written over.
+    let pool: SegmentPool
+    /// The store's chunks; nil if every chunk is written.
+    let reuse: BlockReuse?
+    let guarding: (any PageGuarding)?
+    let state: Monitor<RunState>
+    let history: Monitor<SaveHistory>
+    let plans: CapturePlanCache
+
+    /// Freezes the objects and describes the tensors as they are now.
+    ///
+    /// - Parameter started: the time at which `save` could begin.
+    /// - Throws: codes `provider`, `misuse` (names), `noSpace`, `io`.
+    func prepare(
+        _ ticket: SaveTicket, _ metrics: [String: Double], started: ContinuousClock.Instant
+    ) throws(CheckpointError) -> SaveTask {
+        let (inventory, objects) = try translating("describing the state") {
+            let inventory = try StateInventory(unchecked: provider)
+            return (inventory, try inventory.objects.map { try $0.freeze() })
+        }
+        let fenceOrder = state.withLock { $0.epochs.beginSave() }
+        let planned = try translating("describing the state") {
+            try plans.plan(for: inventory, fenceOrder: fenceOrder)
+        }
+        let plan = planned.plan
+        try checkSpace(plan.totalBytes)
+        let header = header(ticket, metrics, plan)
+        let (encoder, reason) = history.withLock {
+            $0.encoder(options.compression, bytes: plan.totalBytes)
+        }
+        let writer = SegmentWriter(
+            fileSystem: store.fileSystem, directories: store.directories, store: store.id,
+            attempt: ticket.id, rank: 0, blockCount: plan.blocks.count, pool: pool)
+        let dedup = reuse.map { reuse in
+            SaveTask.Dedup(
+                reuse,
+                likelyStored: history.withLock { $0.likelyStored(plan, header.groups) })
+        }
+        return SaveTask(
+            .init(
+                header: header, planned: planned, inventory: inventory, frozenObjects: objects),
+            to: .init(writer: writer, encoder: encoder, levelReason: reason), dedup: dedup,
+            guarding: guarding, ticket: ticket, started: started)
+    }
+
+    private func header(
+        _ ticket: SaveTicket, _ metrics: [String: Double], _ plan: CapturePlan
+    ) -> Manifest {
+        var header = Manifest(
+            id: ticket.id, store: store.id, run: run, runName: options.runName, step: ticket.step,
+            created: Clock.milliseconds, writer: Version.writer)
+        state.withLock { state in
+            header.parent = state.parent
+            header.groups = plan.groups.map {
+                Manifest.Group(name: $0, epoch: state.epochs.epoch(of: $0))
+            }
+        }
+        header.metrics = metrics.sorted { $0.key < $1.key }.map {
+            Manifest.Metric(name: $0.key, value: $0.value)
+        }
+        return header
+    }
+
+    /// Refuses a save that cannot fit, before it costs anything.
+    private func checkSpace(_ bytes: Int) throws(CheckpointError) {
+        let needed = history.withLock {
+            $0.neededBytes(bytes, options.compression, deduplicates: reuse != nil)
+        }
+        let root = store.directories.root
+        let available = try translating("free space") {
+            try store.fileSystem.availableBytes(at: root)
+        }
+        guard available >= needed - pool.bytes else {
+            throw CheckpointError(
+                .noSpace, "a save needs \(needed) bytes and \(root) has \(available)",
+                remedy: "Free some space, or prune old checkpoints", path: root.string)
+        }
+    }
+}
