@@ -15,8 +15,9 @@ extension ExportReport {
 
     func text(_ verb: String, _ path: String) -> String {
         let objects = objectCount == 0 ? "" : " and \(Output.count(objectCount, "object"))"
-        return "\(verb) \(Output.count(tensors.count, "tensor")) (\(Output.size(tensorBytes)))\(objects) of step \(checkpoint.summary.step) "
-            + "(\(Output.short(checkpoint.summary.id))) to \(path): \(Output.count(files.count, "file"))"
+        let summary = checkpoint.summary
+        return "\(verb) \(Output.count(tensors.count, "tensor")) (\(Output.size(tensorBytes)))\(objects) "
+            + "of step \(summary.step) (\(Output.short(summary.id))) to \(path): \(Output.count(files.count, "file"))"
     }
 }
 

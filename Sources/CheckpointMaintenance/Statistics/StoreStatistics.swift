@@ -1,57 +1,72 @@
-package import CheckpointStorage
-package import CheckpointFormat
+public import CheckpointStorage
+public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// What the bytes of a store are: of which class, type and codec, and what sharing and compression have saved. A plain value, fed
-/// with manifests; sizes in bytes.
-package struct StoreStatistics: Sendable {
+/// The space that a store uses, by role, type and codec, and the savings of deduplication and
+/// compression. A plain value, fed with manifests; sizes in bytes.
+public struct StoreStatistics: Sendable {
     /// Content of one kind.
-    package struct Amount: Sendable, Equatable {
+    public struct Amount: Sendable, Equatable {
         /// In all checkpoints together.
-        package var logical = 0
+        public var logical = 0
         /// The same with what several checkpoints, or several tensors, share counted once.
-        package var unique = 0
+        public var unique = 0
         /// What that takes in its blocks; a block that holds several things is divided among them.
-        package var stored = 0.0
+        public var stored = 0.0
 
-        package var storedBytes: Int { Int(stored.rounded()) }
+        /// `stored`, rounded.
+        public var storedBytes: Int { Int(stored.rounded()) }
     }
 
     /// Blocks of one codec, each counted once.
-    package struct Blocks: Sendable, Equatable {
-        package var count = 0
-        package var raw = 0
-        package var stored = 0
+    public struct Blocks: Sendable, Equatable {
+        /// Number of blocks.
+        public var count = 0
+        /// Bytes before encoding.
+        public var raw = 0
+        /// Bytes as stored.
+        public var stored = 0
     }
 
     /// What one checkpoint has added to those before it.
-    package struct Growth: Sendable, Equatable {
-        package var id: CheckpointID
-        package var run: RunID
-        package var step: Int
-        package var logical: Int
+    public struct Growth: Sendable, Equatable {
+        /// The checkpoint's id.
+        public var id: CheckpointID
+        /// The run that it belongs to.
+        public var run: RunID
+        /// Its step.
+        public var step: Int
+        /// Bytes of its tensors and objects.
+        public var logical: Int
         /// Stored bytes of blocks that no earlier checkpoint names.
-        package var new: Int
+        public var new: Int
     }
 
     /// In order of checkpoint names.
-    package private(set) var growth: [Growth] = []
-    package private(set) var total = Amount()
-    package private(set) var classes: [String: Amount] = [:]
-    package private(set) var types: [String: Amount] = [:]
-    package private(set) var codecs: [String: Blocks] = [:]
+    public private(set) var growth: [Growth] = []
+    /// All content.
+    public private(set) var total = Amount()
+    /// Content by role of tensors, and `objects`.
+    public private(set) var classes: [String: Amount] = [:]
+    /// Content by element type, and `objects`.
+    public private(set) var types: [String: Amount] = [:]
+    /// Blocks by codec.
+    public private(set) var codecs: [String: Blocks] = [:]
     /// Sizes of the segment files that checkpoints name.
-    package private(set) var segmentBytes = 0
-    package private(set) var segmentCount = 0
-    package fileprivate(set) var manifestBytes = 0
-    package fileprivate(set) var catalogBytes = 0
+    public private(set) var segmentBytes = 0
+    /// Number of these files.
+    public private(set) var segmentCount = 0
+    /// Sizes of the manifests.
+    public fileprivate(set) var manifestBytes = 0
+    /// Size of the catalog.
+    public fileprivate(set) var catalogBytes = 0
     /// Of segments that no checkpoint names, and of saves in flight.
-    package fileprivate(set) var otherBytes = 0
+    public fileprivate(set) var otherBytes = 0
 
     /// All blocks, each counted once.
-    package var blocks: Blocks {
+    public var blocks: Blocks {
         codecs.values.reduce(into: Blocks()) { sum, blocks in
             sum.count += blocks.count
             sum.raw += blocks.raw
@@ -59,7 +74,8 @@ package struct StoreStatistics: Sendable {
         }
     }
 
-    package var diskBytes: Int { segmentBytes + manifestBytes + catalogBytes + otherBytes }
+    /// Size of everything on disk.
+    public var diskBytes: Int { segmentBytes + manifestBytes + catalogBytes + otherBytes }
 
     private struct Place: Hashable {
         var segment: SegmentName
@@ -130,9 +146,12 @@ extension StoreStatistics.Amount {
 }
 
 extension CheckpointStore {
-    /// Reads every manifest, and no segment.
-    /// - Returns: also what could not be read.
-    package func statistics(
+    /// Computes statistics of the store. Reads every manifest, and no segment.
+    ///
+    /// - Parameter progress: called with the manifests read so far, and their number.
+    /// - Returns: the statistics, and the errors of checkpoints that could not be read.
+    /// - Throws: codes `io`, `readOnly`.
+    public func statistics(
         progress: (_ done: Int, _ total: Int) -> Void
     ) throws(CheckpointError) -> (statistics: StoreStatistics, damaged: [CheckpointError]) {
         var statistics = StoreStatistics()
