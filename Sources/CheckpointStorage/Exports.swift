@@ -1,4 +1,5 @@
-// Users of a store import `CheckpointStorage` alone: these are the types that its interface is made of.
+// Users of a store import only `CheckpointStorage`: these modules define the types in its
+// interface.
 @_exported public import CheckpointCodecs
 @_exported public import CheckpointFormat
 @_exported public import CheckpointState

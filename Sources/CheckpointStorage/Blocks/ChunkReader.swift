@@ -2,12 +2,12 @@ package import CheckpointCodecs
 package import CheckpointFormat
 internal import CheckpointSegments
 
-/// Where a chunk lies in its shard or object, and what it holds.
+/// Position of a chunk in its shard or object, and the chunk's hash.
 package struct ChunkExtent: Equatable, Sendable {
-    /// In the row-major bytes of the shard.
+    /// Range in the row-major bytes of the shard.
     package var range: Range<Int>
     package var hash: Hash128
-    /// Row of the chunk table.
+    /// Row in the manifest's chunk table.
     package var row: Int
 
     package init(range: Range<Int>, hash: Hash128, row: Int) {
@@ -18,7 +18,10 @@ package struct ChunkExtent: Equatable, Sendable {
 }
 
 extension Manifest {
-    /// The chunks of a shard or an object, which lie one after the other.
+    /// Returns the positions of consecutive chunks.
+    ///
+    /// - Parameter rows: rows of the chunk table: all chunks of one shard or object, in order.
+    /// - Returns: one extent per row; the first starts at byte 0.
     package func extents(_ rows: Range<Int>) -> [ChunkExtent] {
         var start = 0
         return rows.map { row in
@@ -28,27 +31,40 @@ extension Manifest {
     }
 }
 
-/// Reads any part of a checkpoint's tensors on one thread, in memory that does not grow with them: one decoded block is held, and every
-/// chunk is checked against the hash taken at capture.
+/// Reads any part of a checkpoint's tensors on one thread.
+///
+/// Memory use is independent of tensor size: one decoded block is held. Every chunk is checked
+/// against the hash taken at capture.
 package final class ChunkReader {
     private let source: BlockSource
     private let manifest: Manifest
     private var buffers = BlockSource.Buffers()
-    /// The row of the block that `raw` holds.
+    /// Row of the block that `raw` holds.
     private var block: Int?
     private var raw: MemoryRegion?
-    /// Chunks of that block that have their hash.
+    /// Rows of chunks of that block that were compared with their hashes.
     private var checked = Set<Int>()
     /// Raw bytes of the chunks read so far.
     package private(set) var readBytes = 0
 
+    /// Creates a reader; opens no file yet.
+    ///
+    /// - Parameters:
+    ///   - store: the store that holds the checkpoint.
+    ///   - manifest: the checkpoint's manifest.
     package init(store: CheckpointStore, manifest: Manifest) {
         source = BlockSource(store: store, manifest: manifest)
         self.manifest = manifest
     }
 
-    /// Fills `destination` with bytes `range` of a shard.
-    /// - Parameter name: whose shard it is, for the error.
+    /// Fills `destination` with a range of a shard's bytes.
+    ///
+    /// - Parameters:
+    ///   - range: bytes of the shard, within its extents.
+    ///   - extents: all chunks of the shard, in order.
+    ///   - name: name of the tensor, for the error.
+    ///   - destination: at least `range.count` bytes.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`; the error names the tensor.
     package func read(
         _ range: Range<Int>, of extents: [ChunkExtent], name: String, into destination: MemoryRegion
     ) throws(CheckpointError) {

@@ -1,6 +1,8 @@
 internal import CheckpointFormat
 
-/// The segment and block rows of a manifest while it is made up. Each segment and each block has one row, however often it is named.
+/// Segment and block rows of a manifest under construction.
+///
+/// Each segment and each block has one row, regardless of the number of chunks that refer to it.
 package struct BlockTable {
     private struct Key: Hashable {
         var segment: Int
@@ -13,13 +15,22 @@ package struct BlockTable {
     private var blockRows: [Key: Int] = [:]
     private var castRows: [BlockRecord: Int] = [:]
 
-    /// - Parameter segments: those just written, in order of number, so that blocks may be added by it.
+    /// Creates a table with one row per segment.
+    ///
+    /// - Parameter segments: the segments just written, in order of segment number, so that
+    ///   `add(_:inSegment:base:)` can take that number as the row.
     package init(_ segments: [SegmentReference] = []) {
         self.segments = segments
         segmentRows = Dictionary(uniqueKeysWithValues: segments.enumerated().map { ($1.name, $0) })
     }
 
-    /// - Returns: the block's row.
+    /// Adds a block of a segment that has a row.
+    ///
+    /// - Parameters:
+    ///   - location: the block's position in its segment.
+    ///   - segment: the segment's row.
+    ///   - base: row of the block that this one is a delta of; nil if it is not a delta.
+    /// - Returns: the block's row; an existing one if the block was added before.
     package mutating func add(_ location: SegmentBlock, inSegment segment: Int, base: Int? = nil) -> Int {
         let key = Key(segment: segment, offset: location.offset)
         if let row = blockRows[key] { return row }
@@ -28,7 +39,13 @@ package struct BlockTable {
         return blocks.count - 1
     }
 
-    /// Adds a cast of raw bytes of a block that has a row.
+    /// Adds a cast of a range of a block that has a row. A cast has no stored bytes.
+    ///
+    /// - Parameters:
+    ///   - codec: the cast.
+    ///   - rawBytes: size of the result in bytes.
+    ///   - base: row of the block that the cast is made from.
+    ///   - sourceOffset: start of the range in the base's raw bytes.
     /// - Returns: the cast's row.
     package mutating func addCast(_ codec: CodecIdentifier, rawBytes: Int, of base: Int, at sourceOffset: Int) -> Int {
         let block = BlockRecord(cast: codec, rawBytes: rawBytes, of: base, at: sourceOffset, blocks)
@@ -38,6 +55,13 @@ package struct BlockTable {
         return blocks.count - 1
     }
 
+    /// Adds a block, and its segment if that has no row yet.
+    ///
+    /// - Parameters:
+    ///   - location: the block's position in its segment.
+    ///   - segment: the segment.
+    ///   - base: row of the block that this one is a delta of; nil if it is not a delta.
+    /// - Returns: the block's row; an existing one if the block was added before.
     package mutating func add(_ location: SegmentBlock, of segment: SegmentReference, base: Int? = nil) -> Int {
         if location.codec.isCast, let base {
             return addCast(location.codec, rawBytes: location.rawBytes, of: base, at: location.offset)

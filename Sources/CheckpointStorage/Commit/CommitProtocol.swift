@@ -5,23 +5,37 @@ package import CheckpointIO
 package import CheckpointSegments
 internal import SystemPackage
 
-/// The one place that knows the order "segments durable, manifest published, row indexed": steps W2 to W10 of
-/// Formats/durability.md, by their numbers.
+/// The only code that enforces the order "segments durable, manifest published, row indexed": steps
+/// W2 to W10 of Formats/durability.md, referred to by their numbers.
 package struct CommitProtocol {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories
     package let catalog: CatalogIndex
 
+    /// Creates the protocol for a store that is open for writing or maintaining.
+    ///
+    /// - Parameters:
+    ///   - fileSystem: the file system.
+    ///   - directories: paths of the store.
+    ///   - catalog: index to update after a commit.
     package init(
         fileSystem: any FileSystem, directories: StoreDirectories, catalog: CatalogIndex
     ) {
         (self.fileSystem, self.directories, self.catalog) = (fileSystem, directories, catalog)
     }
 
-    /// Commits what `writer` has written.
+    /// Commits the checkpoint whose blocks `writer` has written: steps W2 to W10.
+    ///
+    /// The caller holds the writer lock. If W7 or W8 fails, the result is read back from disk
+    /// before the call returns or throws.
+    ///
     /// - Parameters:
-    ///   - manifest: makes the manifest, given the sealed segments.
+    ///   - writer: the writer, with all blocks appended.
+    ///   - manifest: makes the manifest from the sealed segments; its parameter has one reference
+    ///     per segment.
     ///   - durable: called between W5 and W6.
+    /// - Returns: the published manifest and its hash.
+    /// - Throws: codes `exists` (the step is committed already), `noSpace`, `readOnly`, `io`.
     package func commit(
         _ writer: SegmentWriter, manifest: ([SegmentReference]) -> Manifest, durable: () -> Void
     ) throws(CheckpointError) -> (manifest: Manifest, hash: Hash128) {
@@ -40,10 +54,20 @@ package struct CommitProtocol {
         return (manifest, loaded.hash)
     }
 
-    /// Puts a manifest that says the same of the checkpoint in the old one's place: steps M2 to M5. The caller has the maintenance lock, so
-    /// nobody else removes or replaces it.
-    /// - Parameter writer: of the segments that only the new one names.
-    /// - Returns: false if somebody counts on the old one as it is.
+    /// Replaces a manifest by one that describes the same checkpoint with other segments: steps M2
+    /// to M5.
+    ///
+    /// The caller holds the maintenance lock, so that no other process removes or replaces the
+    /// manifest.
+    ///
+    /// - Parameters:
+    ///   - old: the published manifest.
+    ///   - new: its replacement, with the same name.
+    ///   - writer: writer of the segments that only `new` names, sealed.
+    /// - Returns: false if the old manifest stays, because a reader or a save in flight has it
+    ///   locked, or the file system has no locks.
+    /// - Throws: codes `noSpace`, `readOnly`, `io`. After a failure in M4 or M5 either manifest may
+    ///   be in place; both are complete.
     package func replace(_ old: Manifest, with new: Manifest, _ writer: SegmentWriter) throws(CheckpointError) -> Bool {
         precondition(old.name == new.name && old.directoryText == new.directoryText, "another checkpoint")
         let (final, bytes) = (directories.path(of: new.name), new.encoded(digest: Hashing.digest))
@@ -53,14 +77,15 @@ package struct CommitProtocol {
                 writer.abandon()
                 throw error
             }
-            // Held for a moment only: to readers the checkpoint is not there meanwhile.
+            // Held only briefly: while it is held, readers cannot open the checkpoint's manifest.
             guard let claim = try fileSystem.reopen(final) else {  // M3
                 writer.abandon()
                 try fileSystem.remove(staged)
                 return false
             }
             defer { claim.close() }
-            // From here on the new manifest may be in place, even if a step fails: its segments stay, and recovery judges.
+            // From here on the new manifest may be in place, even if a step fails: its segments
+            // stay, and recovery decides.
             try fileSystem.replace(final, with: staged)  // M4
             try fileSystem.syncDirectory(directories.manifests)  // M5
             catalog.remove([new.name])
@@ -84,16 +109,27 @@ package struct CommitProtocol {
         } catch {
             try settle(error, final, bytes, writer)
         }
-        // W9. A name left behind in staging/ is removed by the next recovery.
+        // W9. If this fails, the next recovery removes the name in staging/.
         try? fileSystem.remove(staged)
     }
 
-    /// W7 or W8 failed: whether the checkpoint is committed is read off the disk, never assumed. The segments are removed only if the
-    /// name is known to be somebody else's: a manifest that may be published must not lose what it names. Recovery removes the rest.
+    /// Finds out whether the checkpoint is committed after W7 or W8 failed, by reading the disk;
+    /// never assumes it.
+    ///
+    /// The segments are removed only if the name is known to be another attempt's: a manifest that
+    /// may be published must not lose its segments. Recovery removes the rest.
+    ///
+    /// - Parameters:
+    ///   - error: the failure of W7 or W8.
+    ///   - final: path of the published manifest.
+    ///   - bytes: the encoded manifest of this attempt.
+    ///   - writer: writer of this attempt's segments.
+    /// - Throws: if the checkpoint is not known to be committed.
     private func settle(
         _ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8], _ writer: SegmentWriter
     ) throws(CheckpointError) {
-        // An unreadable manifest is one that is not ours.
+        // If the manifest cannot be read, its owner is unknown: the segments stay, and the save
+        // fails.
         let found = try? fileSystem.contents(of: final, atMost: Limits.manifestBytesMax)
         guard let found, found == bytes else {
             if found != nil { writer.abandon() }
@@ -103,7 +139,8 @@ package struct CommitProtocol {
                     path: final.string)
                 : CheckpointError(error)
         }
-        // Published by us; it counts once the directory is durable. A directory may be synced again, unlike a file's data.
+        // Published by this attempt. It counts as committed once the directory is durable. A
+        // directory may be synced again, unlike a file's data.
         do { try fileSystem.syncDirectory(directories.manifests) } catch { throw CheckpointError(error) }
     }
 }

@@ -5,15 +5,16 @@ package import CheckpointSegments
 internal import CheckpointState
 internal import SystemPackage
 
-/// What went wrong, with what, and what to do about it. The one error of the engine's interface.
+/// The error of the public interface: the failure, the file or names concerned, and a remedy.
 public struct CheckpointError: Error, Sendable, CustomStringConvertible {
-    /// Classes of failure, by what a caller does next. C status codes and exit codes of `ckpt` are projections of this list.
+    /// Class of a failure, chosen by what a caller does next. C status codes and the exit codes of
+    /// `ckpt` are derived from this list.
     public enum Code: String, Sendable, CaseIterable {
-        /// There is no such store, checkpoint or tensor.
+        /// The store, checkpoint or tensor does not exist.
         case notFound
         /// The directory is not a store.
         case notAStore
-        /// Another process is the store's writer.
+        /// Another process is the store's writer, or holds its maintenance lock.
         case busy
         /// The step is already committed in this run.
         case exists
@@ -23,9 +24,9 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         case readOnly
         /// The file system failed in another way.
         case io
-        /// Bytes on disk are not what was written.
+        /// Bytes on disk differ from those written.
         case damaged
-        /// The store is of a version, feature or codec that this software does not know.
+        /// The store uses a version, feature or codec that this software does not support.
         case unsupported
         /// The state and the checkpoint do not fit together.
         case mismatch
@@ -33,33 +34,43 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         case misuse
         /// The save was cancelled.
         case cancelled
-        /// The save was skipped, or gave way, because an earlier one was still being written.
+        /// The save was skipped or abandoned because an earlier one was still being written.
         case skipped
-        /// A wait ended before what it waited for.
+        /// A wait reached its deadline first.
         case timedOut
         /// The system refused memory.
         case outOfMemory
         /// A state provider threw.
         case provider
-        /// A device did not copy what it was asked to.
+        /// A device failed to copy tensor bytes.
         case device
     }
 
     /// The class of failure.
     public var code: Code
-    /// What happened, to what.
+    /// The fact, with the file, step or name concerned.
     public var message: String
-    /// What to do.
+    /// The next action, in the imperative; nil if none is known.
     public var remedy: String?
-    /// The file concerned.
+    /// Path of the file concerned.
     public var path: String?
     /// Names of tensors and objects concerned.
     public var names: [String]
     /// Offset in the file, in bytes.
     public var offset: Int?
-    /// Whether the device said that it cannot read what is there (EIO): lost for good, unlike what a lack of memory or descriptors hides.
+    /// True if the device reported that it cannot read the bytes (EIO). They are lost for good,
+    /// unlike bytes that a lack of memory or descriptors makes unreadable for now.
     package var isUnreadable = false
 
+    /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - code: class of the failure.
+    ///   - message: the fact, with the file, step or name concerned.
+    ///   - remedy: the next action, in the imperative.
+    ///   - path: path of the file concerned.
+    ///   - names: names of tensors and objects concerned.
+    ///   - offset: offset in the file, in bytes.
     package init(
         _ code: Code, _ message: String, remedy: String? = nil, path: String? = nil, names: [String] = [],
         offset: Int? = nil
@@ -84,9 +95,10 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
 }
 
 extension CheckpointError {
-    /// Whether bytes are lost, and not only out of reach for now.
+    /// True if bytes are lost for good; false if they are only unreadable for now.
     package var meansLoss: Bool { code == .damaged || code == .notFound || isUnreadable }
 
+    /// Converts an error of the file system; its errno decides the code.
     package init(_ error: FileSystemError) {
         let (code, remedy) = Self.classify(error.errno)
         self.init(code, error.description, remedy: remedy, path: error.path.string)
@@ -103,6 +115,11 @@ extension CheckpointError {
         }
     }
 
+    /// Converts an error of the format.
+    ///
+    /// - Parameters:
+    ///   - error: the error.
+    ///   - path: path of the file that was decoded.
     package init(_ error: FormatError, path: String) {
         self.init(
             error.kind == .damage ? .damaged : .unsupported, "\(path): \(error)",
@@ -111,6 +128,7 @@ extension CheckpointError {
 
     private static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
 
+    /// Converts an error of reading or writing a segment.
     package init(_ error: SegmentError) {
         switch error {
         case .io(let cause): self.init(cause)
@@ -125,7 +143,11 @@ extension CheckpointError {
         }
     }
 
-    /// Wraps whatever a state provider or another layer threw.
+    /// Converts an error of a state provider or of a lower layer.
+    ///
+    /// - Parameters:
+    ///   - error: the error; a `CheckpointError` is kept as it is.
+    ///   - action: the action that failed, as the start of a message.
     package init(any error: any Error, during action: String) {
         switch error {
         case let error as CheckpointError: self = error
@@ -141,7 +163,13 @@ extension CheckpointError {
     }
 }
 
-/// Runs `body` with the errors of lower layers turned into the interface's own.
+/// Runs `body` and converts errors of lower layers to `CheckpointError`.
+///
+/// - Parameters:
+///   - action: the action, as the start of a message.
+///   - body: the code to run.
+/// - Returns: the result of `body`.
+/// - Throws: the error of `body`, converted by `CheckpointError.init(any:during:)`.
 package func translating<R>(_ action: String, _ body: () throws -> R) throws(CheckpointError) -> R {
     do { return try body() } catch { throw CheckpointError(any: error, during: action) }
 }

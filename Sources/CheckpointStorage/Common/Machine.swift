@@ -4,18 +4,23 @@ internal import CheckpointIO
 internal import Foundation
 internal import SystemPackage
 
-/// Whether a process id in a status file means a process that can be seen from here (Formats/store-layout.md, Status).
+/// Decides whether a process id in a status file refers to a process visible from here
+/// (Formats/store-layout.md, Status).
 package enum Machine {
-    /// Of this start of the machine and this namespace of processes (pid_namespaces(7)); 0 if the system does not say.
+    /// Identity of the current boot and process namespace (pid_namespaces(7)); 0 if the system does
+    /// not report it.
     package static let identity: UInt128 = {
-        // A system that does not say has no answer to the question below.
+        // Without both files there is no identity: 0.
         guard let boot = try? POSIXFileSystem().stream("/proc/sys/kernel/random/boot_id", atMost: 64),
-            let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")  // likewise
+            let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")  // without it: 0
         else { return 0 }
         return Hashing.digest((boot + Array(namespace.utf8))[...]).rawValue
     }()
 
-    /// Whether the writer of a status is known to have ended without removing it.
+    /// Returns true if the writer of a status is known to have ended without removing its status
+    /// file.
+    ///
+    /// - Parameter status: the decoded status file.
     package static func hasEnded(_ status: SaveStatus) -> Bool {
         guard identity != 0, status.machine == identity else { return false }
         return !FileManager.default.fileExists(atPath: "/proc/\(status.process)")

@@ -1,7 +1,7 @@
-/// The software's own version.
+/// The version of this software.
 public enum Version {
-    /// As in the changelog.
+    /// Version number, as in the changelog.
     public static let number = "0.1.0"
-    /// How manifests name their writer.
+    /// Name and version of this software, as recorded in manifests.
     package static let writer = "ckpt \(number)"
 }

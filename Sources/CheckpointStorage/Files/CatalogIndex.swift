@@ -4,16 +4,25 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// Keeps the catalog in step with the manifests, or does without it. Nothing here can fail a save or a restore: the worst outcome is a
-/// warning and slower lists.
+/// Keeps the catalog in step with the manifests, or works without it.
+///
+/// Nothing here can fail a save or a restore: the worst outcome is a warning and slower lists.
 package final class CatalogIndex: Sendable {
     private let files: ManifestFiles
     private let access: Catalog.Access
-    /// False for file systems that only this process sees.
+    /// False for file systems that only this process sees, such as a simulated one: SQLite cannot
+    /// open files there.
     package let isEnabled: Bool
     private let warn: @Sendable (String) -> Void
     private let catalog = Monitor<Catalog?>(nil)
 
+    /// Opens the catalog, and replaces it if it is damaged and `access` is for writing.
+    ///
+    /// - Parameters:
+    ///   - files: the manifests.
+    ///   - access: reading or writing.
+    ///   - isEnabled: false for file systems that SQLite cannot see.
+    ///   - warn: called with each problem, from any thread.
     package init(files: ManifestFiles, access: Catalog.Access, isEnabled: Bool, warn: @escaping @Sendable (String) -> Void) {
         self.files = files
         self.access = access
@@ -27,8 +36,8 @@ package final class CatalogIndex: Sendable {
     private var current: Catalog? { catalog.withLock { $0 } }
 
     private func openForReading() -> Catalog? {
-        // Opening a named pipe would wait for somebody at its other end.
-        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else { return nil }  // nor is what cannot be looked at
+        // Opening a FIFO would block until another process opens its other end.
+        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else { return nil }  // an unreadable path is not opened either
         // Without a usable catalog a reader reads the manifests.
         return try? Catalog(path: files.directories.catalog, access: .reading)
     }
@@ -41,7 +50,7 @@ package final class CatalogIndex: Sendable {
             if isSmall { try catalog.checkIntegrity() }
             return catalog
         } catch let error as CatalogError where error.isBusy {
-            // The other process goes on with it; what is missing in it is added by the next writer.
+            // The other process continues to use it; the next writer adds the rows that it lacks.
             warn("the catalog is in use, and not brought up to date: \(error)")
             return nil
         } catch {
@@ -50,15 +59,17 @@ package final class CatalogIndex: Sendable {
         }
     }
 
-    /// Whether a full check costs nothing worth mentioning. In a larger catalog a failing query shows the damage.
+    /// True if the catalog is small enough for a full check at every opening. In a larger one,
+    /// damage shows in a failing query.
     private var isSmall: Bool {
-        let size = try? files.fileSystem.open(files.directories.catalog).size  // no file, nothing to check
+        let size = try? files.fileSystem.open(files.directories.catalog).size  // no file: nothing to check
         return (size ?? 0) <= 16 << 20
     }
 
     private func replace() -> Catalog? {
         for suffix in ["", "-journal", "-wal", "-shm"] {
-            // What is not there need not be removed, and what cannot be removed shows itself in the next line.
+            // A missing file needs no removal; a file that cannot be removed makes the next line
+            // fail.
             try? files.fileSystem.remove(FilePath(files.directories.catalog.string + suffix))
         }
         do { return try Catalog(path: files.directories.catalog, access: .writing) } catch {
@@ -67,12 +78,14 @@ package final class CatalogIndex: Sendable {
         }
     }
 
-    /// Adds one committed checkpoint.
+    /// Adds a row for one committed checkpoint (W10).
+    ///
+    /// - Parameter loaded: the manifest, with its hash and size.
     package func add(_ loaded: ManifestFiles.Loaded) {
         attempt { try $0.insert([(Self.entry(loaded), loaded.manifest)]) }
     }
 
-    /// Removes checkpoints whose manifests are gone.
+    /// Removes the rows of checkpoints whose manifests were removed.
     package func remove(_ names: [ManifestName]) { attempt { try $0.delete(names) } }
 
     private func attempt(_ body: (Catalog) throws -> Void) {
@@ -80,7 +93,10 @@ package final class CatalogIndex: Sendable {
         do { try body(catalog) } catch { warn("the catalog was not updated: \(error)") }
     }
 
-    /// Brings the catalog into step with `names` (R2). Manifests that cannot be read are left out and returned.
+    /// Brings the catalog into step with the manifests (R2).
+    ///
+    /// - Parameter names: names of all manifests.
+    /// - Returns: the error of each manifest that cannot be read; the catalog has no row for it.
     package func synchronize(with names: [ManifestName]) -> [ManifestName: CheckpointError] {
         guard access == .writing, let catalog = current else { return [:] }
         do {
@@ -121,7 +137,12 @@ package final class CatalogIndex: Sendable {
         return damaged
     }
 
-    /// Entries of these checkpoints, in this order, from the catalog where it knows them and from the manifests where not.
+    /// Returns the entries of checkpoints, from the catalog where it has a row, otherwise from the
+    /// manifests.
+    ///
+    /// - Parameter names: names of the checkpoints.
+    /// - Returns: one result per name, in the same order; an error where the manifest cannot be
+    ///   read.
     package func entries(_ names: [ManifestName]) -> [Result<CatalogEntry, CheckpointError>] {
         let known = knownEntries(names)
         let byName = Dictionary(known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -131,33 +152,45 @@ package final class CatalogIndex: Sendable {
         }
     }
 
-    /// Those of `names` whose id begins so; one that cannot be read has no id.
+    /// Returns those of `names` whose id has a prefix. A manifest that cannot be read has no id.
+    ///
+    /// - Parameters:
+    ///   - prefix: first hexadecimal digits of the id.
+    ///   - names: the checkpoints to search.
     package func names(idPrefix prefix: String, among names: [ManifestName]) -> [ManifestName] {
-        // A catalog that fails a query is as good as none.
+        // If the catalog fails a query, the manifests are read instead.
         let found = try? current.map { (names: Set(try $0.names(idPrefix: prefix)), known: try $0.names()) }
         return names.filter { name in
             if let found, found.known.contains(name) { return found.names.contains(name) }
-            return (try? files.load(name).manifest.id)?.description.hasPrefix(prefix) == true  // as said above
+            return (try? files.load(name).manifest.id)?.description.hasPrefix(prefix) == true  // unreadable: no id
         }
     }
 
-    /// The values of a metric that those of `names` have, in their order; one that cannot be read has none.
+    /// Returns the values of a metric.
+    ///
+    /// - Parameters:
+    ///   - metric: name of the metric.
+    ///   - names: the checkpoints to search.
+    /// - Returns: name and value of each checkpoint that has the metric, in the order of `names`. A
+    ///   manifest that cannot be read has no metrics.
     package func values(of metric: String, among names: [ManifestName]) -> [(name: ManifestName, value: Double)] {
-        // A catalog that fails a query is as good as none.
+        // If the catalog fails a query, the manifests are read instead.
         let found = try? current.map { (values: try $0.values(of: metric), known: try $0.names()) }
         return names.compactMap { name in
             if let found, found.known.contains(name) { return found.values[name].map { (name, $0) } }
-            return (try? files.load(name)).flatMap { Self.entry($0).metrics[metric] }.map { (name, $0) }  // as said above
+            return (try? files.load(name)).flatMap { Self.entry($0).metrics[metric] }.map { (name, $0) }  // unreadable: no metrics
         }
     }
 
-    /// Segments that are in use as far as the catalog knows: reason enough to keep one, and never to remove one.
+    /// Returns the segments that are in use according to the catalog. That is reason enough to keep
+    /// a segment; a segment that is not listed may be in use all the same.
     package func segmentsInUse() -> Set<SegmentName> {
-        // A catalog that fails a query is as good as none.
+        // If the catalog fails a query, the caller reads the manifests instead.
         (try? current?.segmentsInUse()) ?? []
     }
 
-    /// A few names are looked up one by one, many by reading everything. A catalog that fails a query is as good as none.
+    /// Returns the catalog's entries for `names`: few names are looked up one by one, many by
+    /// reading all rows. If a query fails, the result is empty, and the manifests are read instead.
     private func knownEntries(_ names: [ManifestName]) -> [CatalogEntry] {
         guard let catalog = current else { return [] }
         do {
@@ -165,14 +198,21 @@ package final class CatalogIndex: Sendable {
         } catch { return [] }
     }
 
-    /// How many of these checkpoints the catalog does not know, and how many it knows that are not there; nil if it cannot be used.
+    /// Counts the differences between the catalog and the manifests.
+    ///
+    /// - Parameter names: names of all manifests.
+    /// - Returns: the number of manifests without a row, and of rows without a manifest; nil if the
+    ///   catalog cannot be used.
     package func gap(_ names: [ManifestName]) -> (unknown: Int, gone: Int)? {
-        // A catalog that fails a query is as good as none.
+        // A catalog that fails a query cannot be used: nil.
         guard let catalog = current, let known = try? catalog.names() else { return nil }
         return (names.count { !known.contains($0) }, known.subtracting(names).count)
     }
 
-    /// Compares the catalog with a manifest; what is wrong with it, or nil. A checkpoint that is not in it is in order.
+    /// Compares the catalog's row with a manifest.
+    ///
+    /// - Parameter loaded: the manifest, with its hash and size.
+    /// - Returns: the difference, as a message; nil if there is none, or if the catalog has no row.
     package func contradiction(of loaded: ManifestFiles.Loaded) -> String? {
         guard let catalog = current else { return nil }
         do {
@@ -181,6 +221,7 @@ package final class CatalogIndex: Sendable {
         } catch { return "\(error)" }
     }
 
+    /// Returns the catalog entry that corresponds to a manifest.
     package static func entry(_ loaded: ManifestFiles.Loaded) -> CatalogEntry {
         CatalogEntry(loaded.manifest, manifestBytes: loaded.fileBytes, manifestHash: loaded.hash)
     }

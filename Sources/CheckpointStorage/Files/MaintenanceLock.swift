@@ -3,14 +3,22 @@ package import CheckpointIO
 package import CheckpointSegments
 internal import SystemPackage
 
-/// The right to remove and to replace manifests, which one process has at a time, be it the writer or not (Formats/durability.md,
-/// Maintenance).
+/// The exclusive right to remove and replace manifests. One process has it at a time, the writer or
+/// another (Formats/durability.md, Maintenance).
+///
+/// It is an exclusive `flock()` on `maintenance.lock`, held until this object is released.
 package final class MaintenanceLock: Sendable {
     private let fileSystem: any FileSystem
     private let directories: StoreDirectories
     private let lock: any FileLock
 
-    /// Nil if another process has it, or this one elsewhere.
+    /// Takes the lock without waiting.
+    ///
+    /// - Parameters:
+    ///   - fileSystem: the file system.
+    ///   - directories: paths of the store.
+    /// - Returns: nil if another process, or another object of this one, has the lock.
+    /// - Throws: the error of the system call.
     package init?(_ fileSystem: any FileSystem, _ directories: StoreDirectories) throws(FileSystemError) {
         guard let lock = try fileSystem.lock(directories.maintenanceLock) else { return nil }
         self.lock = lock
@@ -18,7 +26,8 @@ package final class MaintenanceLock: Sendable {
         self.directories = directories
     }
 
-    /// Changes whenever somebody but the writer has removed or replaced manifests; nil if that has never happened.
+    /// Returns the line in `generation`, which changes whenever a process other than the writer
+    /// removes or replaces manifests; nil if that has never happened.
     package func generation() throws(FileSystemError) -> [UInt8]? {
         do { return try fileSystem.contents(of: directories.generation, atMost: 4096) } catch {
             if error.errno == .noSuchFileOrDirectory { return nil }
@@ -26,7 +35,8 @@ package final class MaintenanceLock: Sendable {
         }
     }
 
-    /// Tells the writer that what it knows of manifests is out of date. Called before the first change.
+    /// Writes a new random line into `generation`. Call it before the first change: it makes the
+    /// writer read the manifests again before it removes anything.
     package func changeGeneration() throws(FileSystemError) {
         let staged = directories.staging.appending("\(CheckpointID.random()).generation")
         try fileSystem.createDurably(staged, Array("\(CheckpointID.random())\n".utf8))

@@ -5,12 +5,12 @@ package import CheckpointSegments
 internal import Foundation
 internal import SystemPackage
 
-/// Reads the files in `manifests/`: the truth of a store.
+/// Reads the files in `manifests/`, which define the contents of the store.
 package struct ManifestFiles: Sendable {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories
 
-    /// A manifest with what the file says of itself.
+    /// A manifest, with its hash and its file's size.
     package struct Loaded: Sendable {
         package var manifest: Manifest
         package var hash: Hash128
@@ -25,22 +25,26 @@ package struct ManifestFiles: Sendable {
         (self.fileSystem, self.directories) = (fileSystem, directories)
     }
 
-    /// Names of all checkpoints, oldest first. Foreign names are skipped.
+    /// Lists all checkpoints.
+    ///
+    /// - Returns: manifest names, oldest first. Other names in `manifests/` are skipped.
+    /// - Throws: code `io`.
     package func names() throws(CheckpointError) -> [ManifestName] {
-        // Numbers of one run are sorted quicker than names of many.
+        // Sorting the step numbers of each run is faster than sorting all names.
         var steps: [RunID: [Int]] = [:]
         for name in try list().lazy.compactMap({ ManifestName($0) }) { steps[name.run, default: []].append(name.step) }
         return steps.keys.sorted().flatMap { run in (steps[run] ?? []).sorted().map { ManifestName(run: run, step: $0) } }
     }
 
-    /// Names in `manifests/` that are not manifests.
+    /// Lists the names in `manifests/` that are not manifest names, sorted.
     package func foreignNames() throws(CheckpointError) -> [String] {
         try list().filter { ManifestName($0) == nil }.sorted()
     }
 
     private func list() throws(CheckpointError) -> [String] {
         do { return try fileSystem.list(directories.manifests) } catch {
-            // A copy may leave out empty directories (Formats/store-layout.md, Opening). A link to nothing is another matter.
+            // A copy of a store may lack empty directories (Formats/store-layout.md, Opening). A
+            // dangling symbolic link is an error.
             if error.errno == .noSuchFileOrDirectory, isNotThere(directories.manifests) { return [] }
             throw CheckpointError(error)
         }
@@ -51,6 +55,10 @@ package struct ManifestFiles: Sendable {
     }
 
     /// Reads and checks one manifest.
+    ///
+    /// - Parameter name: the manifest's name.
+    /// - Returns: the manifest, with its hash and size.
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
     package func load(_ name: ManifestName) throws(CheckpointError) -> Loaded {
         let path = directories.path(of: name)
         let bytes = try contents(path)
@@ -66,21 +74,33 @@ package struct ManifestFiles: Sendable {
         }
     }
 
-    /// Reads one manifest, and does something with what it names. If that is gone because history has been repacked meanwhile, it is done
-    /// once more with what is there now.
+    /// Loads a manifest and calls `body` with it.
+    ///
+    /// If `body` finds a segment missing or damaged, and the manifest was replaced by a repack
+    /// while it ran, `body` is called once more with the new manifest.
+    ///
+    /// - Parameters:
+    ///   - name: the manifest's name.
+    ///   - body: reads segments that the manifest names; must be able to start over.
+    /// - Returns: the result of `body`.
+    /// - Throws: as `load`, and the error of `body`.
     package func reading<R>(
         _ name: ManifestName, _ body: (Manifest) throws(CheckpointError) -> R
     ) throws(CheckpointError) -> R {
         let loaded = try load(name)
         do throws(CheckpointError) { return try body(loaded.manifest) } catch {
             guard error.code == .notFound || error.code == .damaged else { throw error }
-            // The error is that of the first try if there is nothing new.
+            // If the manifest was not replaced, or cannot be read again, the error is that of the
+            // first try.
             guard let newer = try? load(name), newer.hash != loaded.hash else { throw error }
             return try body(newer.manifest)
         }
     }
 
-    /// Reads the tables of one manifest, and believes its name.
+    /// Reads only the tables of one manifest. Does not compare the name in the file with `name`.
+    ///
+    /// - Parameter name: the manifest's name.
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
     package func loadTables(_ name: ManifestName) throws(CheckpointError) -> Manifest.Tables {
         let path = directories.path(of: name)
         let bytes = try contents(path)
@@ -89,15 +109,22 @@ package struct ManifestFiles: Sendable {
         }
     }
 
-    /// The hash by which a manifest is known, read off its end.
+    /// Reads the hash that identifies a manifest: the last 16 bytes of its file.
+    ///
+    /// - Parameter name: the manifest's name.
+    /// - Returns: the hash; nil if the file is too short.
+    /// - Throws: the error of the system call.
     package func hash(of name: ManifestName) throws(FileSystemError) -> Hash128? {
         let file = try fileSystem.open(directories.path(of: name))
         guard file.size >= 16 else { return nil }
         return Manifest.hash(ofEncoded: try file.read(count: 16, at: file.size - 16))
     }
 
-    /// A file whose name is there, and which cannot be opened, is about to be replaced or removed (Formats/durability.md, M3): whoever does
-    /// that has it for a moment.
+    /// Reads a manifest file. A file whose name exists but which cannot be opened is locked by a
+    /// process that is about to replace or remove it (Formats/durability.md, M3): the lock is held
+    /// only briefly, so the read is tried again for half a second.
+    ///
+    /// - Returns: the bytes; nil if the file is larger than any manifest.
     private func contentsUnlessGone(_ path: FilePath) throws(FileSystemError) -> [UInt8]? {
         for attempt in 0... {
             do throws(FileSystemError) { return try fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) } catch {

@@ -4,15 +4,20 @@ package import CheckpointIO
 package import CheckpointSegments
 internal import SystemPackage
 
-/// The files that hold the tags and pins of a store.
+/// Reads and writes the files in `tags/` and `pins/` (Formats/store-layout.md, Tags and pins).
 package struct MarkFiles: Sendable {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories
 
+    /// Uses the file system and the paths of `files`.
     package init(_ files: ManifestFiles) { (fileSystem, directories) = (files.fileSystem, files.directories) }
 
     // MARK: Reading
 
+    /// Reads all tags and pins.
+    ///
+    /// - Returns: the marks; a tag that cannot be read is listed in `unreadable`.
+    /// - Throws: code `io` (a directory cannot be listed).
     package func read() throws(CheckpointError) -> Marks {
         var marks = Marks()
         marks.pins = Set(try list(directories.pins).compactMap { ManifestName($0) })
@@ -22,15 +27,21 @@ package struct MarkFiles: Sendable {
         return marks
     }
 
-    /// Names of the checkpoints that must not be removed.
-    /// - Throws: also if one tag cannot be read: it may protect any.
+    /// Returns the names of the checkpoints that must not be removed.
+    ///
+    /// - Throws: codes `io`, `damaged`. One unreadable tag is an error: it may protect any
+    ///   checkpoint.
     package func protected() throws(CheckpointError) -> Set<ManifestName> {
         let marks = try read()
         if let error = marks.unreadable.first { throw error }
         return marks.protected
     }
 
-    /// What a tag says; nil if there is no such tag.
+    /// Reads one tag.
+    ///
+    /// - Parameter tag: the tag.
+    /// - Returns: its mark; nil if the tag does not exist.
+    /// - Throws: codes `damaged`, `unsupported`, `io`.
     package func mark(_ tag: TagName) throws(CheckpointError) -> Mark? {
         let path = path(of: tag)
         guard let bytes = try contents(of: path) else { return nil }
@@ -48,7 +59,8 @@ package struct MarkFiles: Sendable {
         }
     }
 
-    /// A store of an earlier version has neither directory.
+    /// Lists a directory. A store written by an earlier version has neither `tags/` nor `pins/`:
+    /// empty.
     private func list(_ directory: FilePath) throws(CheckpointError) -> [String] {
         do { return try fileSystem.list(directory) } catch {
             if error.errno == .noSuchFileOrDirectory { return [] }
@@ -56,7 +68,7 @@ package struct MarkFiles: Sendable {
         }
     }
 
-    // MARK: Writing, by whoever has the right to maintain
+    // MARK: Writing; the caller holds the maintenance lock
 
     private func path(of tag: TagName) -> FilePath { directories.tags.appending(tag.description) }
     private func path(of pin: ManifestName) -> FilePath { directories.pins.appending(pin.description) }
@@ -66,7 +78,8 @@ package struct MarkFiles: Sendable {
     package func remove(_ tag: TagName) throws(CheckpointError) { try remove(path(of: tag), in: directories.tags) }
     package func unpin(_ name: ManifestName) throws(CheckpointError) { try remove(path(of: name), in: directories.pins) }
 
-    /// Steps T1 to T3: what is under the name is the old mark or the new one, whole, at every moment.
+    /// Writes a mark: steps T1 to T3. At every moment the name leads to the old mark or the new
+    /// one, complete.
     private func write(_ mark: Mark, to path: FilePath, in directory: FilePath) throws(CheckpointError) {
         try translating("writing \(path)") {
             try fileSystem.makeDirectory(directory)

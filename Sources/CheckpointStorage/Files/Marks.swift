@@ -4,18 +4,17 @@ package import CheckpointFormat
 package struct Marks: Sendable {
     package var tags: [TagName: Mark] = [:]
     package var pins: Set<ManifestName> = []
-    /// Tags that cannot be read: nothing may be removed while there are any, since nobody knows which checkpoint they protect.
+    /// Errors of tags that cannot be read. While there is one, no checkpoint may be removed: it is
+    /// unknown which one the tag protects.
     package var unreadable: [CheckpointError] = []
 
     package init() {}
 
-    /// Names of the checkpoints that nobody may remove.
+    /// Names of the checkpoints that must not be removed: those with a pin or a tag.
     package var protected: Set<ManifestName> { pins.union(tags.values.map(\.name)) }
 
-    /// The tags of each checkpoint, in order.
+    /// Returns the tags of each checkpoint, sorted.
     package func tagsByName() -> [ManifestName: [String]] {
         Dictionary(grouping: tags, by: \.value.name).mapValues { tags in tags.map(\.key.description).sorted() }
     }
 }
-
-/// The files in `tags/` and `pins/` (Formats/store-layout.md, Tags and pins).

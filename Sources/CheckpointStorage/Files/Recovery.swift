@@ -5,15 +5,20 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// What a writer does when it opens a store: steps R1 to R3 of Formats/durability.md. The caller holds the lock.
+/// Recovery when a writer opens a store: steps R1 to R3 of Formats/durability.md. The caller holds
+/// the writer lock.
 package struct Recovery {
     package let files: ManifestFiles
     package let catalog: CatalogIndex
     package let warn: @Sendable (String) -> Void
 
+    /// Runs R1 to R3. Skips R1 and R3 if another process holds the maintenance lock.
+    ///
+    /// - Throws: codes `io`, `readOnly`. Damaged manifests are reported through `warn`.
     package func run() throws(CheckpointError) {
         try translating("recovery") {
-            // Nil: somebody is at work in staging/ and segments/, and what is left over there stays until next time.
+            // Nil: another process is working in staging/ and segments/. Leftovers stay until the
+            // next opening.
             let maintenance = try MaintenanceLock(files.fileSystem, files.directories)
             if maintenance != nil { try clearStaging() }
             let names = try files.names()
@@ -22,36 +27,48 @@ package struct Recovery {
         }
     }
 
-    /// R1
+    /// R1: removes everything in `staging/`.
     private func clearStaging() throws {
         let staging = files.directories.staging
         for name in try files.fileSystem.list(staging) { try files.fileSystem.remove(staging.appending(name)) }
     }
 
-    /// Checkpoints that a repair has put aside: what they name may be all that is left of them, and may have been away at the time. Of one
-    /// that cannot be read, every segment in question was given a name in `quarantine/`.
+    /// Returns the manifests that a repair has moved to `quarantine/`.
+    ///
+    /// Their segments may be all that is left of those checkpoints, and may have been out of reach
+    /// during the repair, so R3 keeps them. For a manifest that could not be read, the repair has
+    /// linked every segment in question into `quarantine/`.
     private func quarantined() -> [Manifest] {
         let directory = files.directories.quarantine
-        // No directory, nothing put aside.
+        // No directory: no repair has moved anything.
         let names = (try? files.fileSystem.list(directory)) ?? []
         return names.filter { $0.contains(".manifest") }.compactMap { name in
             let path = directory.appending(name)
-            // As said above.
+            // A file that cannot be read names no segment; its segments have a second name in
+            // quarantine.
             guard let bytes = try? files.fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) else { return nil }
-            return try? Manifest(decoding: bytes[...], digest: Hashing.digest)  // as said above
+            return try? Manifest(decoding: bytes[...], digest: Hashing.digest)  // damaged: names none
         }
     }
 
-    /// R3. A segment bears the id of the attempt that wrote it, so the usual case, every segment's attempt committed, is seen from names
-    /// that the catalog need not vouch for; anything else is decided by reading every manifest.
-    /// - Parameter wasMaintained: manifests have been replaced before, and may name other segments than those of their own attempt.
+    /// R3: removes segments that no manifest names.
+    ///
+    /// A segment's name contains the id of the attempt that wrote it. In the usual case every
+    /// segment's attempt is committed; that is decided from names, without trusting the catalog.
+    /// Anything else is decided by reading every manifest.
+    ///
+    /// - Parameters:
+    ///   - names: names of all manifests.
+    ///   - wasMaintained: true if manifests have been replaced before, and so may name segments of
+    ///     other attempts than their own.
     private func removeOrphans(_ names: [ManifestName], wasMaintained: Bool) throws {
         let segments = try files.fileSystem.list(files.directories.segments).compactMap { SegmentName($0) }
         guard !segments.isEmpty else { return }
         let entries = catalog.entries(names)
         let committed = Set(entries.compactMap { (try? $0.get())?.id })  // a damaged manifest commits nothing here
         var suspects = segments.filter { wasMaintained || !committed.contains($0.attempt) }
-        // One that outlives its own checkpoint is named by a later one, which the catalog knows.
+        // A segment that outlives its own checkpoint is named by a later one, which the catalog
+        // knows.
         if !suspects.isEmpty {
             let known = catalog.segmentsInUse()
             suspects.removeAll(where: known.contains)

@@ -4,11 +4,16 @@ package import CheckpointIO
 package import CheckpointSegments
 internal import SystemPackage
 
-/// Creating a store, and recognising one (Formats/store-layout.md, Opening).
+/// Creates and recognizes stores (Formats/store-layout.md, Opening).
 package struct StoreFounding {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories
 
+    /// Creates nothing yet.
+    ///
+    /// - Parameters:
+    ///   - fileSystem: the file system.
+    ///   - directories: paths of the store.
     package init(fileSystem: any FileSystem, directories: StoreDirectories) {
         (self.fileSystem, self.directories) = (fileSystem, directories)
     }
@@ -17,6 +22,9 @@ package struct StoreFounding {
         do { return try body() } catch { throw CheckpointError(error) }
     }
 
+    /// Creates the store's root directory if nothing exists at its path.
+    ///
+    /// - Throws: codes `io`, `readOnly`, `noSpace`, `notFound` (the parent does not exist).
     package func prepareDirectory() throws(CheckpointError) {
         let kind = try attempt { () throws(FileSystemError) in try fileSystem.kind(of: directories.root) }
         if kind == nil {
@@ -24,6 +32,9 @@ package struct StoreFounding {
         }
     }
 
+    /// Checks that the store's root is a directory.
+    ///
+    /// - Throws: codes `notFound`, `notAStore`, `io`.
     package func requireDirectory() throws(CheckpointError) {
         let root = directories.root.string
         switch try attempt({ () throws(FileSystemError) in try fileSystem.kind(of: directories.root) }) {
@@ -35,6 +46,11 @@ package struct StoreFounding {
         }
     }
 
+    /// Takes the exclusive lock of the writer, without waiting.
+    ///
+    /// - Returns: the lock, held until it is released.
+    /// - Throws: codes `busy` (another process writes), `notAStore` (the directory holds other
+    ///   files), `damaged` (checkpoints without `store.json`), `io`, `readOnly`.
     package func takeLock() throws(CheckpointError) -> any FileLock {
         if try kindOfIdentity() == nil { try requireEmptyOrInterrupted() }
         let lock = try attempt { () throws(FileSystemError) in try fileSystem.lock(directories.lock) }
@@ -47,6 +63,11 @@ package struct StoreFounding {
         return lock
     }
 
+    /// Takes the maintenance lock of an existing store, without waiting.
+    ///
+    /// - Returns: the lock, held until it is released.
+    /// - Throws: codes `busy` (another process removes or repacks), `notAStore`, `damaged`
+    ///   (checkpoints without `store.json`), `io`, `readOnly`.
     package func takeMaintenance() throws(CheckpointError) -> MaintenanceLock {
         guard try kindOfIdentity() == .file else { return try notAStore() }
         let maintenance = try attempt { () throws(FileSystemError) in try MaintenanceLock(fileSystem, directories) }
@@ -68,6 +89,9 @@ package struct StoreFounding {
             .notAStore, "\(directories.root) is not a store: it has no store.json", path: directories.root.string)
     }
 
+    /// Reads `store.json`.
+    ///
+    /// - Throws: codes `notAStore`, `damaged`, `unsupported` (a newer version), `io`.
     package func identity() throws(CheckpointError) -> StoreIdentity {
         let path = directories.identity
         guard try kindOfIdentity() == .file else { return try notAStore() }
@@ -86,7 +110,8 @@ package struct StoreFounding {
         try attempt { () throws(FileSystemError) in try fileSystem.kind(of: directories.identity) }
     }
 
-    /// A directory may become a store if it is empty or holds only what an interrupted creation leaves.
+    /// Checks that a directory may become a store: it is empty, or holds only what an interrupted
+    /// creation leaves.
     private func requireEmptyOrInterrupted() throws(CheckpointError) {
         let ours: Set = ["manifests", "segments", "staging", "writer.lock"]
         let names = try attempt { () throws(FileSystemError) in try fileSystem.list(directories.root) }
@@ -104,8 +129,12 @@ package struct StoreFounding {
         }
     }
 
-    /// Makes the directories, then store.json, so that its presence means a complete store. In a store that was copied by a tool that
-    /// drops empty directories, they are made again.
+    /// Creates the store's directories, then `store.json`, so that its presence implies a complete
+    /// store.
+    ///
+    /// In a copy of a store that lacks its empty directories, they are created again.
+    ///
+    /// - Throws: codes `io`, `readOnly`, `noSpace`.
     package func createIfNew() throws(CheckpointError) {
         try attempt { () throws(FileSystemError) in
             for directory in [directories.manifests, directories.segments, directories.staging] {
@@ -129,7 +158,7 @@ package struct StoreFounding {
 }
 
 extension SystemPackage.FilePath {
-    /// The directory that holds this one.
+    /// The directory that contains this one; nil for the root of the file system.
     fileprivate var parent: FilePath? {
         let parent = removingLastComponent()
         return parent.isEmpty ? (isAbsolute ? nil : FilePath(".")) : parent

@@ -1,23 +1,31 @@
 public import CheckpointFormat
 
-/// Which checkpoint is meant.
+/// A reference to one checkpoint of a store.
 public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
-    /// The newest one that is whole.
+    /// The newest intact checkpoint.
     case latest
-    /// The newest one with this step.
+    /// The newest checkpoint with this step.
     case step(Int)
-    /// The one with this step of the run that is called so, or whose id begins so; of several such runs the newest.
+    /// The checkpoint with this step of the run with this name or id prefix; of several such runs,
+    /// the newest.
     case stepOfRun(String, step: Int)
-    /// The one whose id begins so: 4 to 32 hexadecimal digits.
+    /// The checkpoint whose id has this prefix: 4 to 32 lower-case hexadecimal digits.
     case id(prefix: String)
-    /// The one with this tag.
+    /// The checkpoint with this tag.
     case tag(TagName)
-    /// The one whose metric is the smallest, or the largest, of all; NaN is never best, and of equals the newest is.
+    /// The checkpoint with the smallest or largest value of a metric. NaN is never best; of equal
+    /// values, the newest wins.
     case best(metric: String, isLargest: Bool)
 
-    /// Parses `latest`, a step (`1000`, `step-1000`, `step_001000`), `RUN:STEP`, `best:METRIC` (the smallest;
-    /// `best:METRIC:max` the largest, `best:METRIC:min` as without), an id prefix, or a tag. Up to 11 digits alone are a step;
-    /// 12 are as many as tables show of an id.
+    /// Parses a reference.
+    ///
+    /// Accepted are `latest`, a step (`1000`, `step-1000`, `step_001000`), `RUN:STEP`,
+    /// `best:METRIC` (the smallest value; also `best:METRIC:min`), `best:METRIC:max` (the largest),
+    /// an id prefix, and a tag. A number of up to 11 digits is a step; one of 12 is an id prefix,
+    /// since tables show 12 digits of an id.
+    ///
+    /// - Parameter text: the reference.
+    /// - Returns: nil if the text is none of these.
     public init?(_ text: String) {
         if text == "latest" {
             self = .latest

@@ -1,15 +1,22 @@
-/// A name pattern: `*` stands for any characters, `?` for one; all others for themselves.
+/// A pattern for names: `*` matches any characters, `?` matches one, any other character itself.
 public struct NamePattern: Sendable, CustomStringConvertible {
     public let description: String
     private let pattern: [Character]
 
-    /// Any text is a pattern.
+    /// Creates a pattern; every text is valid.
+    ///
+    /// - Parameter text: the pattern.
     public init(_ text: String) {
         description = text
         pattern = Array(text)
     }
 
-    /// Compares from left to right; after a mismatch the last star takes one character more.
+    /// Returns true if the pattern matches all of `name`.
+    ///
+    /// Compares from left to right; after a mismatch, the last star takes one more character.
+    ///
+    /// - Parameter name: the name to compare.
+    /// - Returns: true if it matches.
     public func matches(_ name: String) -> Bool {
         let name = Array(name)
         var position = 0

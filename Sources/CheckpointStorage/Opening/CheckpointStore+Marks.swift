@@ -2,24 +2,27 @@ public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 
-/// A tag, and the checkpoint that it was given to.
+/// A tag, and the checkpoint that it points to.
 public struct CheckpointTag: Sendable, Hashable {
     /// The tag.
     public var tag: TagName
     /// The checkpoint's id.
     public var id: CheckpointID
-    /// The run it belongs to.
+    /// The checkpoint's run.
     public var run: RunID
-    /// Its step.
+    /// The checkpoint's step.
     public var step: Int
-    /// Whether the checkpoint is there no more: removed by a version that knows no tags, or by hand.
+    /// True if the checkpoint no longer exists: it was removed by a version without tags, or by
+    /// hand.
     public var isDangling: Bool
 }
 
 extension CheckpointStore {
     package func marks() throws(CheckpointError) -> Marks { try MarkFiles(files).read() }
 
-    /// The tags of the store, in order.
+    /// Lists the tags of the store.
+    ///
+    /// - Returns: the tags, sorted by name.
     /// - Throws: codes `damaged` (a tag cannot be read), `io`.
     public func tags() throws(CheckpointError) -> [CheckpointTag] {
         let marks = try marks()
@@ -30,10 +33,19 @@ extension CheckpointStore {
         }
     }
 
-    /// Gives a checkpoint a tag. A checkpoint with a tag is never removed by retention. The store must be open for writing or maintaining.
-    /// - Parameter force: takes the tag from another checkpoint.
-    /// - Returns: the tag, and whether anything was changed.
-    /// - Throws: codes `notFound`, `exists` (another checkpoint has the tag), `busy` (somebody removes or repacks checkpoints), `io`.
+    /// Sets a tag on a checkpoint. Retention never removes a checkpoint with a tag.
+    ///
+    /// The store must be open for writing or maintaining. The call holds the maintenance lock while
+    /// it runs.
+    ///
+    /// - Parameters:
+    ///   - reference: the checkpoint.
+    ///   - tag: the tag.
+    ///   - force: moves the tag if another checkpoint has it; also replaces a tag that cannot be
+    ///     read.
+    /// - Returns: the tag, and false if the checkpoint had it already.
+    /// - Throws: codes `notFound`, `damaged`, `exists` (another checkpoint has the tag), `busy`
+    ///   (another process removes or repacks checkpoints), `misuse` (open for reading only), `io`.
     @discardableResult
     public func tag(
         _ reference: CheckpointReference, _ tag: TagName, force: Bool = false
@@ -42,7 +54,7 @@ extension CheckpointStore {
             let marks = MarkFiles(files)
             let mark = try mark(reference)
             let result = CheckpointTag(tag: tag, id: mark.id, run: mark.name.run, step: mark.name.step, isDangling: false)
-            // With force also a tag that cannot be read is written anew.
+            // With force, a tag that cannot be read is replaced too.
             let old = force ? try? marks.mark(tag) : try marks.mark(tag)
             if old == mark { return (result, false) }
             if let old, !force {
@@ -55,8 +67,14 @@ extension CheckpointStore {
         }
     }
 
-    /// Takes a tag away.
-    /// - Throws: codes `notFound`, `busy`, `io`.
+    /// Deletes a tag; the checkpoint stays.
+    ///
+    /// The store must be open for writing or maintaining. The call holds the maintenance lock while
+    /// it runs.
+    ///
+    /// - Parameter tag: the tag.
+    /// - Throws: codes `notFound` (no such tag), `busy` (another process removes or repacks
+    ///   checkpoints), `misuse` (open for reading only), `io`.
     public func removeTag(_ tag: TagName) throws(CheckpointError) {
         try maintaining { () throws(CheckpointError) in
             let marks = MarkFiles(files)
@@ -69,15 +87,29 @@ extension CheckpointStore {
         do { return try MarkFiles(files).mark(tag) != nil } catch { return error.code == .damaged }
     }
 
-    /// Keeps a checkpoint from being removed by retention, until `unpin`. The store must be open for writing or maintaining.
-    /// - Returns: what was pinned, and whether it was not before.
-    /// - Throws: codes `notFound`, `busy`, `io`.
+    /// Protects a checkpoint from removal by retention, until `unpin`.
+    ///
+    /// The store must be open for writing or maintaining. The call holds the maintenance lock while
+    /// it runs.
+    ///
+    /// - Parameter reference: the checkpoint.
+    /// - Returns: the checkpoint, and false if it was pinned already.
+    /// - Throws: codes `notFound`, `damaged`, `busy` (another process removes or repacks
+    ///   checkpoints), `misuse` (open for reading only), `io`.
     @discardableResult
     public func pin(_ reference: CheckpointReference) throws(CheckpointError) -> (summary: CheckpointSummary, isChanged: Bool) {
         try setPin(reference, true)
     }
 
-    /// Undoes `pin`.
+    /// Removes the protection that `pin` set.
+    ///
+    /// The store must be open for writing or maintaining. The call holds the maintenance lock while
+    /// it runs.
+    ///
+    /// - Parameter reference: the checkpoint.
+    /// - Returns: the checkpoint, and false if it was not pinned.
+    /// - Throws: codes `notFound`, `damaged`, `busy` (another process removes or repacks
+    ///   checkpoints), `misuse` (open for reading only), `io`.
     @discardableResult
     public func unpin(_ reference: CheckpointReference) throws(CheckpointError) -> (summary: CheckpointSummary, isChanged: Bool) {
         try setPin(reference, false)
@@ -101,7 +133,8 @@ extension CheckpointStore {
         return Mark(name: manifest.name, id: manifest.id)
     }
 
-    /// Runs `body` with the right to remove checkpoints, so that nobody removes the one that it marks.
+    /// Runs `body` under the maintenance lock, so that no process removes the checkpoint that
+    /// `body` marks.
     private func maintaining<R>(_ body: () throws(CheckpointError) -> R) throws(CheckpointError) -> R {
         guard access != .reading else {
             throw CheckpointError(.misuse, "the store is open for reading only", remedy: "Open it with access .maintaining")

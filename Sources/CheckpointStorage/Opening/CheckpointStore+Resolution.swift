@@ -4,7 +4,13 @@ internal import CheckpointIO
 internal import CheckpointSegments
 
 extension CheckpointStore {
-    /// The manifests that a reference may mean, best first. Only `latest` ever has more than one.
+    /// Returns the manifests that a reference may mean, best first. Only `latest` can have more
+    /// than one.
+    ///
+    /// - Parameter reference: the reference.
+    /// - Returns: manifest names; empty if there is no match.
+    /// - Throws: codes `notFound` (an ambiguous id prefix, or a tag whose checkpoint no longer
+    ///   exists), `damaged`, `io`.
     package func candidates(_ reference: CheckpointReference) throws(CheckpointError) -> [ManifestName] {
         switch reference {
         case .latest: return try newestFirst()
@@ -22,7 +28,7 @@ extension CheckpointStore {
     private func candidates(run: String, step: Int) throws(CheckpointError) -> [ManifestName] {
         let names = try newestFirst().filter { $0.step == step }
         if let name = names.first(where: { $0.run.description.hasPrefix(run) }) { return [name] }
-        // What cannot be read has no name of a run.
+        // A manifest that cannot be read has no run name.
         let entry = catalog.entries(names).lazy.compactMap { try? $0.get() }.first { $0.runName == run }
         return entry.map { [$0.name] } ?? []
     }
@@ -40,7 +46,7 @@ extension CheckpointStore {
         do throws(CheckpointError) {
             if try files.load(mark.name).manifest.id == mark.id { return [mark.name] }
         } catch {
-            // Damage is told of by whoever reads the checkpoint.
+            // Damage is reported when the caller reads the checkpoint.
             guard error.code == .notFound else { return [mark.name] }
         }
         throw CheckpointError(
@@ -48,12 +54,13 @@ extension CheckpointStore {
             remedy: "Remove the tag with ckpt tag --delete, or move it with --force")
     }
 
-    /// The catalog is an index that a flipped bit can change: what it calls best is believed only if the manifest says the same.
+    /// The catalog is an index that a flipped bit can change, so its choice is accepted only if the
+    /// manifest has the same value. Otherwise all manifests are read.
     private func best(_ rule: Best, _ names: [ManifestName]) throws(CheckpointError) -> [ManifestName] {
         guard let best = rule.choose(catalog.values(of: rule.metric, among: names)) else { return [] }
         let manifest = try files.load(best.name).manifest
         if manifest.metrics.first(where: { $0.name == rule.metric })?.value == best.value { return [best.name] }
-        let read = names.compactMap { try? files.load($0) }.map(CatalogIndex.entry)  // what cannot be read has no metrics
+        let read = names.compactMap { try? files.load($0) }.map(CatalogIndex.entry)  // unreadable: no metrics
         return rule.choose(read.compactMap { entry in entry.metrics[rule.metric].map { (entry.name, $0) } }).map { [$0.name] } ?? []
     }
 
@@ -61,19 +68,20 @@ extension CheckpointStore {
     ///
     /// For `latest` this walks back, newest first, to the first checkpoint for which `body`
     /// succeeds. Damage is skipped and reported; a checkpoint that retention removed after it was
-    /// listed is skipped without a word. This is the only walk back past damage.
+    /// listed is skipped silently. This is the only walk back past damage.
     ///
     /// - Parameters:
+    ///   - reference: the checkpoint.
     ///   - onSkip: called with the damage of each checkpoint that is skipped, newest first.
-    ///   - body: called again, once, if the manifest was replaced by a repack while it ran.
+    ///   - body: called again, once, if a repack replaced the manifest while it ran.
     /// - Returns: the result, and the damage of the newer checkpoints that were skipped.
-    /// - Throws: codes `notFound`, `damaged` (no checkpoint is intact), and what `body` throws.
+    /// - Throws: codes `notFound`, `damaged` (no checkpoint is intact), and the error of `body`.
     package func withManifest<R>(
         _ reference: CheckpointReference, onSkip: (CheckpointError) -> Void = { _ in },
         _ body: (Manifest) throws(CheckpointError) -> R
     ) throws(CheckpointError) -> (result: R, skipped: [CheckpointError]) {
         var skipped: [CheckpointError] = []
-        // A retention that keeps one checkpoint may remove all that were listed.
+        // Retention that keeps one checkpoint may remove all that were listed: then list again.
         for _ in 0..<Self.listingsMax {
             let names = try candidates(reference)
             for name in names {
@@ -97,6 +105,12 @@ extension CheckpointStore {
 
     /// Loads the manifest of the checkpoint that `reference` means; for `latest`, the newest that
     /// is readable.
+    ///
+    /// - Parameters:
+    ///   - reference: the checkpoint.
+    ///   - onSkip: called with the damage of each manifest that is skipped, newest first.
+    /// - Returns: the manifest, and the damage of the newer checkpoints that were skipped.
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
     package func load(
         _ reference: CheckpointReference, onSkip: (CheckpointError) -> Void = { _ in }
     ) throws(CheckpointError) -> (manifest: Manifest, skipped: [CheckpointError]) {
@@ -107,11 +121,17 @@ extension CheckpointStore {
     }
 
     private func isRemoved(_ name: ManifestName) -> Bool {
-        // A directory that cannot be read removes nothing.
+        // If the directory cannot be read, the checkpoint counts as present.
         do { return try fileSystem.identity(of: directories.path(of: name)) == nil } catch { return false }
     }
 
-    /// Why nothing was found, with what there is.
+    /// Returns the error for a reference without a match: the damage found, or the nearest existing
+    /// names.
+    ///
+    /// - Parameters:
+    ///   - reference: the reference.
+    ///   - skipped: the damage of the checkpoints that were skipped, newest first.
+    /// - Throws: code `io` (the store cannot be listed).
     package func missing(
         _ reference: CheckpointReference, _ skipped: [CheckpointError]
     ) throws(CheckpointError) -> CheckpointError {
@@ -127,7 +147,7 @@ extension CheckpointStore {
             .notFound, "no checkpoint matches \(reference)\(near.isEmpty ? "" : "; \(near)")", remedy: "List them with ckpt ls")
     }
 
-    /// The nearest of what there is, in words.
+    /// Returns the nearest existing steps, ids, tags or metrics, as part of a message.
     private func nearest(to reference: CheckpointReference, _ names: [ManifestName]) throws(CheckpointError) -> String {
         switch reference {
         case .latest: return ""
@@ -135,13 +155,13 @@ extension CheckpointStore {
             let nearest = Set(names.map(\.step)).sorted { $0.distance(to: step).magnitude < $1.distance(to: step).magnitude }.prefix(3)
             return "the nearest steps are \(nearest.sorted().map(String.init).joined(separator: ", "))"
         case .id(let prefix):
-            let ids = catalog.entries(names).compactMap { try? $0.get().id.description }  // what cannot be read has no id
+            let ids = catalog.entries(names).compactMap { try? $0.get().id.description }  // unreadable: no id
             return list("the nearest ids are", Nearest.byPrefix(prefix, ids).map { String($0.prefix(12)) })
         case .tag(let tag):
             let tags = try marks().tags.keys.map(\.description)
             return tags.isEmpty ? "there are no tags" : list("the nearest tags are", Nearest.byDistance(tag.description, tags))
         case .best(let metric, _):
-            let metrics = Set(catalog.entries(names).flatMap { (try? $0.get().metrics.keys).map(Array.init) ?? [] })  // likewise
+            let metrics = Set(catalog.entries(names).flatMap { (try? $0.get().metrics.keys).map(Array.init) ?? [] })  // unreadable: no metrics
             return metrics.isEmpty ? "there are no metrics" : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
         }
     }

@@ -8,15 +8,17 @@ package import SystemPackage
 
 /// A directory of checkpoints (Formats/store-layout.md).
 ///
-/// Open it for reading from any number of processes at any time; one process at a time may open it for writing.
+/// Any number of processes may open it for reading at any time; one process at a time may open it
+/// for writing. All calls are allowed on any thread.
 public final class CheckpointStore: Sendable {
-    /// What a process may do with a store.
+    /// The rights of a process in a store.
     public enum Access: Sendable {
         case reading
-        /// Takes the writer's lock, creates the store if the directory is missing or empty, and recovers from whatever an
-        /// earlier writer left.
+        /// Saves checkpoints. Opening takes the writer lock, creates the store if the directory is
+        /// missing or empty, and recovers from what an earlier writer left behind.
         case writing
-        /// May remove and repack checkpoints, also while another process writes; one process at a time.
+        /// Removes and repacks checkpoints, also while another process writes; one process at a
+        /// time.
         case maintaining
     }
 
@@ -24,19 +26,30 @@ public final class CheckpointStore: Sendable {
     package let directories: StoreDirectories
     package let files: ManifestFiles
     package let catalog: CatalogIndex
-    /// How the store was opened.
+    /// The access that the store was opened with.
     public let access: Access
     /// The store's id.
     public let id: StoreID
     private let lock: (any FileLock)?
-    /// Whether a checkpointer saves here: each counts for itself what may be removed, so there is one at a time.
+    /// True while a checkpointer saves here. There is one at a time, since each keeps its own
+    /// counts of the segments that may be removed.
     private let hasCheckpointer = Monitor(false)
     package let maintenance: MaintenanceLock?
 
     /// Opens the store at `path`.
-    /// - Parameter onWarning: told of what is not in order and stops nothing, such as a damaged checkpoint.
-    /// - Parameter usesDirectIO: writes blocks past the page cache, where the file system takes it.
-    /// - Throws: codes `notFound`, `notAStore`, `busy`, `readOnly`, `noSpace`, `unsupported`, `damaged`, `io`.
+    ///
+    /// Opening for writing takes the writer lock, for maintaining the maintenance lock. Both are
+    /// taken without waiting, and held until the store is released.
+    ///
+    /// - Parameters:
+    ///   - path: the store's directory.
+    ///   - access: the rights to take.
+    ///   - usesDirectIO: writes blocks past the page cache, where the file system supports it.
+    ///   - onWarning: called with problems that do not prevent opening, such as a damaged
+    ///     checkpoint; from any thread.
+    /// - Returns: the open store.
+    /// - Throws: codes `notFound`, `notAStore`, `busy`, `readOnly`, `noSpace`, `unsupported`,
+    ///   `damaged`, `io`.
     public static func open(
         _ path: String, for access: Access = .reading, usesDirectIO: Bool = true,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
@@ -46,7 +59,15 @@ public final class CheckpointStore: Sendable {
             usesCatalog: true, onWarning: onWarning)
     }
 
-    /// - Parameter usesCatalog: false for file systems that SQLite cannot see.
+    /// Opens the store on a given file system.
+    ///
+    /// - Parameters:
+    ///   - fileSystem: the file system.
+    ///   - root: the store's directory.
+    ///   - access: the rights to take.
+    ///   - usesCatalog: false for file systems that SQLite cannot see.
+    ///   - onWarning: called with problems that do not prevent opening.
+    /// - Throws: codes as `open`.
     package init(
         fileSystem: any FileSystem, root: FilePath, access: Access, usesCatalog: Bool,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
@@ -70,6 +91,10 @@ public final class CheckpointStore: Sendable {
         for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") }
     }
 
+    /// Claims the store for one checkpointer of this process.
+    ///
+    /// - Returns: the claim, which ends with `end()` or its last reference.
+    /// - Throws: code `busy` (another checkpointer of this process saves here).
     package func claimForCheckpointer() throws(CheckpointError) -> CheckpointerClaim {
         let wasTaken = hasCheckpointer.withLock { isTaken in
             defer { isTaken = true }
@@ -83,15 +108,25 @@ public final class CheckpointStore: Sendable {
         return CheckpointerClaim { [hasCheckpointer] in hasCheckpointer.withLock { $0 = false } }
     }
 
-    /// All checkpoints, newest first. Damaged ones have an error in their place.
+    /// Lists all checkpoints.
+    ///
+    /// - Returns: summaries, newest first; an error in place of each damaged checkpoint.
+    /// - Throws: codes `io` (the store cannot be listed).
     public func checkpoints() throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
         try summaries(try files.names().reversed())
     }
 
-    /// How far the catalog is from the manifests: checkpoints that it does not know, and those that are gone; nil if it cannot be used.
+    /// Counts the differences between the catalog and the manifests.
+    ///
+    /// - Returns: the number of checkpoints without a row, and of rows without a checkpoint; nil if
+    ///   the catalog cannot be used.
     package func catalogGap() throws(CheckpointError) -> (unknown: Int, gone: Int)? { catalog.gap(try files.names()) }
 
-    /// The newest `limit` checkpoints.
+    /// Lists the newest checkpoints.
+    ///
+    /// - Parameter limit: maximum number of checkpoints.
+    /// - Returns: summaries, newest first; an error in place of each damaged checkpoint.
+    /// - Throws: codes `io` (the store cannot be listed).
     public func newest(_ limit: Int) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
         try summaries(try files.names().suffix(limit).reversed())
     }

@@ -2,19 +2,19 @@ package import CheckpointCatalog
 public import CheckpointFormat
 public import Foundation
 
-/// One checkpoint, as lists show it.
+/// Summary of one checkpoint, as shown in lists. A plain value; sizes in bytes.
 public struct CheckpointSummary: Sendable {
     /// The checkpoint's id.
     public var id: CheckpointID
-    /// The run it belongs to.
+    /// The checkpoint's run.
     public var run: RunID
-    /// A person's name for the run; may be empty.
+    /// The name that a person gave the run; may be empty.
     public var runName: String
-    /// Updates made before it was saved.
+    /// Number of updates made before the save.
     public var step: Int
-    /// When the save was asked for.
+    /// Time at which the save was requested.
     public var created: Date
-    /// The checkpoint that the run was resumed from.
+    /// The checkpoint that the run was resumed from; nil if it was not.
     public var parent: CheckpointID?
     /// Training metrics given to `save`.
     public var metrics: [String: Double]
@@ -22,16 +22,21 @@ public struct CheckpointSummary: Sendable {
     public var tensorCount: Int
     /// Number of objects.
     public var objectCount: Int
-    /// Bytes of tensors and objects.
+    /// Size of tensors and objects before encoding.
     public var logicalBytes: Int
-    /// Bytes of blocks as stored.
+    /// Size of the encoded blocks.
     public var storedBytes: Int
-    /// Its tags, in order.
+    /// The checkpoint's tags, sorted.
     public var tags: [String]
-    /// Whether it is pinned.
+    /// True if the checkpoint is pinned.
     public var isPinned: Bool
     package var name: ManifestName
 
+    /// Creates the summary of a manifest.
+    ///
+    /// - Parameters:
+    ///   - manifest: the manifest.
+    ///   - marks: all tags and pins of the store.
     package init(_ manifest: Manifest, _ marks: Marks) {
         tags = marks.tagsByName()[manifest.name] ?? []
         isPinned = marks.pins.contains(manifest.name)

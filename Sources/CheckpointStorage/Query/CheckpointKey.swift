@@ -1,7 +1,7 @@
 internal import CheckpointFormat
 public import Foundation
 
-/// Something of a checkpoint that can be compared: a name that stands in conditions and after `--sort`.
+/// A property of a checkpoint that conditions and `--sort` can compare.
 public enum CheckpointKey: Sendable, Hashable {
     case step, created, age, run, id, parent, tag, size, stored, ratio, tensors, objects, pinned
     case metric(String)
@@ -12,12 +12,15 @@ public enum CheckpointKey: Sendable, Hashable {
         "pinned": .pinned,
     ]
 
-    /// Any other name is that of a metric, and `metric:NAME` always is.
+    /// Returns the property with this name.
+    ///
+    /// - Parameter name: a property such as `step` or `size`; any other name, and `metric:NAME`, is
+    ///   that of a metric.
     public init(_ name: String) {
         self = Self.named[name] ?? .metric(name.hasPrefix("metric:") ? String(name.dropFirst(7)) : name)
     }
 
-    /// What its values are, and so how they are written.
+    /// The type of a key's values, which decides how they are written.
     enum Kind { case number, bytes, moment, duration, text }
 
     var kind: Kind {
@@ -30,7 +33,10 @@ public enum CheckpointKey: Sendable, Hashable {
         }
     }
 
-    /// Sizes in bytes, times in seconds since 1970, ages in seconds; nil if the checkpoint has none.
+    /// Returns the value of a numeric key: sizes in bytes, times in seconds since 1970, ages in
+    /// seconds.
+    ///
+    /// - Returns: nil if the checkpoint has no such value.
     func number(of checkpoint: CheckpointSummary, now: Date) -> Double? {
         switch self {
         case .step: Double(checkpoint.step)
@@ -47,7 +53,8 @@ public enum CheckpointKey: Sendable, Hashable {
         }
     }
 
-    /// The texts that a pattern may match: of a run its id and its name; of an id also as much as tables show.
+    /// Returns the texts that a pattern may match: for a run its id and name; for each id also its
+    /// first 12 digits, as shown in tables.
     func texts(of checkpoint: CheckpointSummary) -> [String] {
         switch self {
         case .run: Self.forms(checkpoint.run) + [checkpoint.runName]
@@ -61,12 +68,15 @@ public enum CheckpointKey: Sendable, Hashable {
     private static func forms(_ id: some Identifier) -> [String] { [id.description, String(id.description.prefix(12))] }
 }
 
-/// An order of checkpoints: `KEY`, or `KEY:desc`. Pure.
+/// A sort order of checkpoints: `KEY`, `KEY:asc` or `KEY:desc`. Pure.
 public struct CheckpointOrder: Sendable {
     private let key: CheckpointKey
     private let isDescending: Bool
 
-    /// Parses what stands after `--sort`.
+    /// Parses the argument of `--sort`.
+    ///
+    /// - Parameter text: `KEY`, `KEY:asc` or `KEY:desc`.
+    /// - Returns: nil if the key is empty or longer than 4096 bytes.
     public init?(_ text: String) {
         let isMarked = text.hasSuffix(":desc") || text.hasSuffix(":asc")
         let name = isMarked ? String(text[..<(text.lastIndex(of: ":") ?? text.endIndex)]) : text
@@ -74,10 +84,16 @@ public struct CheckpointOrder: Sendable {
         (key, isDescending) = (CheckpointKey(name), text.hasSuffix(":desc"))
     }
 
-    /// The metric that decides, if one does.
+    /// The metric that decides the order; nil if another key does.
     public var metric: String? { if case .metric(let name) = key { name } else { nil } }
 
-    /// Sorts; equal ones stay in their order, and what has no such value, or NaN, is last either way.
+    /// Sorts checkpoints; the sort is stable.
+    ///
+    /// - Parameters:
+    ///   - checkpoints: the checkpoints.
+    ///   - now: the time from which ages are counted.
+    /// - Returns: the checkpoints in order; those without a value, or with NaN, are last in either
+    ///   direction.
     public func sorted(_ checkpoints: [CheckpointSummary], now: Date) -> [CheckpointSummary] {
         if key.kind == .text { return sorted(checkpoints) { key.texts(of: $0).first } }
         return sorted(checkpoints) { checkpoint in

@@ -1,19 +1,21 @@
 internal import CheckpointFormat
 public import Foundation
 
-/// A condition on checkpoints, such as `step>1000 and (loss<2.1 or tag=best*)` (Formats/cli-json.md, Conditions): pure.
+/// A condition on checkpoints, such as `step>1000 and (loss<2.1 or tag=best*)`
+/// (Formats/cli-json.md, Conditions). Pure.
 public struct CheckpointQuery: Sendable {
-    /// What is wrong with a condition, and where.
+    /// A syntax error in a condition.
     public struct Mistake: Error, Sendable, CustomStringConvertible {
-        /// Of the first character that does not fit, from 1.
+        /// Column of the first character that does not fit, from 1.
         public var column: Int
-        /// What is wrong.
+        /// Description of the error.
         public var message: String
         public var description: String { "column \(column): \(message)" }
     }
 
-    /// Bytes of a condition, and depth of its parentheses and `not`s.
+    /// Maximum size of a condition in bytes.
     static let bytesMax = 4096
+    /// Maximum nesting depth of parentheses and `not`.
     static let depthMax = 64
 
     indirect enum Node: Equatable, Sendable {
@@ -35,6 +37,9 @@ public struct CheckpointQuery: Sendable {
     let root: Node
 
     /// Parses a condition.
+    ///
+    /// - Parameter text: the condition, at most 4096 bytes.
+    /// - Throws: the first syntax error, with its column.
     public init(_ text: String) throws(Mistake) {
         guard text.utf8.count <= Self.bytesMax else {
             throw Mistake(column: Self.bytesMax + 1, message: "a condition has at most \(Self.bytesMax) bytes")
@@ -43,7 +48,7 @@ public struct CheckpointQuery: Sendable {
         root = try parser.parse()
     }
 
-    /// Names of the metrics that it asks for.
+    /// Names of the metrics that the condition compares.
     public var metrics: Set<String> { Self.metrics(of: root) }
 
     private static func metrics(of node: Node) -> Set<String> {
@@ -55,8 +60,14 @@ public struct CheckpointQuery: Sendable {
         }
     }
 
-    /// Whether it holds. A comparison with a metric that the checkpoint does not have holds never.
-    /// - Parameter now: what ages are counted from.
+    /// Evaluates the condition for one checkpoint.
+    ///
+    /// A comparison with a metric that the checkpoint does not have is false.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the checkpoint.
+    ///   - now: the time from which ages are counted.
+    /// - Returns: true if the condition holds.
     public func matches(_ checkpoint: CheckpointSummary, now: Date) -> Bool { holds(root, checkpoint, now) }
 
     private func holds(_ node: Node, _ checkpoint: CheckpointSummary, _ now: Date) -> Bool {
@@ -73,7 +84,8 @@ public struct CheckpointQuery: Sendable {
 }
 
 extension CheckpointQuery.Comparison {
-    /// As IEEE 754 has it, but that `nan = nan` holds: nothing else could find it.
+    /// Compares as IEEE 754 does, except that `nan = nan` is true: no other condition could find
+    /// NaN.
     func holds(_ a: Double, _ b: Double) -> Bool {
         switch self {
         case .less: a < b

@@ -1,16 +1,16 @@
-/// Cuts a condition into words, strings, operators and parentheses: pure.
+/// Splits a condition into words, strings, operators and parentheses. Pure.
 enum QueryLexer {
     struct Token: Equatable {
         enum Kind: Equatable {
             case word(String)
-            /// What stood in quotes.
+            /// The text between quotes.
             case quoted(String)
             case comparison(CheckpointQuery.Comparison)
             case open, close, end
         }
 
         var kind: Kind
-        /// Of its first character, from 1.
+        /// Column of the token's first character, from 1.
         var column: Int
     }
 
@@ -40,7 +40,8 @@ enum QueryLexer {
         return String(characters[start..<at])
     }
 
-    /// There is no escape: a text with one kind of quotes stands in the other.
+    /// Reads a quoted text. There is no escape: a text that contains one kind of quote is written
+    /// in the other.
     private static func quoted(_ characters: [Character], _ at: inout Int) throws(CheckpointQuery.Mistake) -> String {
         guard let end = characters[(at + 1)...].firstIndex(of: characters[at]) else {
             throw CheckpointQuery.Mistake(column: at + 1, message: "this quote is never closed")

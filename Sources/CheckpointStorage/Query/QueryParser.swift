@@ -1,4 +1,4 @@
-/// Parses a condition by recursive descent; `or` binds weakest, then `and`, then `not`.
+/// Parses a condition by recursive descent. `or` binds weakest, then `and`, then `not`.
 struct QueryParser {
     private typealias Node = CheckpointQuery.Node
     private typealias Mistake = CheckpointQuery.Mistake
@@ -38,7 +38,7 @@ struct QueryParser {
     private mutating func negation() throws(CheckpointQuery.Mistake) -> Node {
         depth += 1
         defer { depth -= 1 }
-        // A comparison is no level.
+        // A comparison itself does not count as a nesting level.
         guard depth <= CheckpointQuery.depthMax + 1 else { throw mistake("this is nested deeper than \(CheckpointQuery.depthMax)") }
         if take("not") { return .not(try negation()) }
         guard tokens[next].kind == .open else { return try comparison() }
@@ -80,7 +80,7 @@ struct QueryParser {
     }
 }
 
-/// How values are written: pure.
+/// Syntax of the values in conditions. Pure functions.
 package enum QueryValue {
     static func parse(_ text: String, _ kind: CheckpointKey.Kind) -> CheckpointQuery.Value? {
         switch kind {
@@ -102,7 +102,8 @@ package enum QueryValue {
         }
     }
 
-    /// Seconds in a duration such as `36h`.
+    /// Returns the seconds of a duration such as `36h` (units s, m, h, d, w); nil if the text is
+    /// not a duration.
     package static func seconds(_ text: String) -> Double? { scaled(text, ["s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604_800]) }
 
     private static let bytes: [String: Double] = [
@@ -116,7 +117,7 @@ package enum QueryValue {
         return value * unit
     }
 
-    /// As people write numbers: no hexadecimal, which `Double` takes.
+    /// Parses a number as people write it: not in hexadecimal, which `Double` would accept.
     private static func number(_ text: String) -> Double? {
         switch text {
         case "true": 1
@@ -128,7 +129,7 @@ package enum QueryValue {
         }
     }
 
-    /// Seconds since 1970 of a date, with or without a time of day.
+    /// Parses a date, with or without a time of day, in UTC; returns seconds since 1970.
     private static func moment(_ text: String) -> Double? {
         let parts = (text.hasSuffix("Z") ? text.dropLast() : text[...]).split(separator: "T", omittingEmptySubsequences: false)
         guard (1...2).contains(parts.count), let day = days(parts[0]) else { return nil }
@@ -137,7 +138,8 @@ package enum QueryValue {
         return zip(clock, [3600.0, 60, 1]).reduce(day * 86400) { $0 + Double($1.0) * $1.1 }
     }
 
-    /// Days since 1970 in the Gregorian calendar; the year begins in March here, so that its leap day is the last.
+    /// Parses a date; returns days since 1970 in the Gregorian calendar. The year begins in March
+    /// in this computation, so that the leap day is its last.
     private static func days(_ text: Substring) -> Double? {
         guard let date = fields(text, "-", [10_000, 13, 32]), date.count == 3, date[1] >= 1, date[2] >= 1,
             date[2] <= length(ofMonth: date[1], date[0])

@@ -1,8 +1,11 @@
 package import CheckpointFormat
 
 extension Manifest {
-    /// Tensors that are the same as an earlier one: of one type, shape and cut, and equal chunk by chunk, by the hashes taken at capture.
-    /// By name; an alias of an alias is named as one of the first. Empty tensors are no aliases.
+    /// Tensors that are equal to an earlier one: same type, shape and chunk sizes, and equal chunk
+    /// by chunk by the hashes taken at capture.
+    ///
+    /// The keys are names as UTF-8 bytes. All aliases of a tensor map to the first one. An empty
+    /// tensor is not an alias.
     package var aliases: [[UInt8]: String] {
         struct Content: Hashable {
             var type: ElementType
@@ -15,7 +18,7 @@ extension Manifest {
         for tensor in tensors where tensor.bytes > 0 && tensor.shards.count == 1 {
             let rows = tensor.shards.flatMap { chunks[$0.chunks] }
             let content = Content(type: tensor.type, shape: tensor.shape, chunks: rows.map(\.hash), sizes: rows.map(\.bytes))
-            // As bytes: two spellings of one accented letter are two names.
+            // Keyed by bytes: two spellings of one accented letter are two names.
             if let known = first[content] { aliases[Array(tensor.name.utf8)] = known } else { first[content] = tensor.name }
         }
         return aliases
@@ -23,9 +26,14 @@ extension Manifest {
 }
 
 extension CheckpointStore {
-    /// Which tensors of a checkpoint hold the same as an earlier one, as tied weights do: for whoever wants to tie them again before he
-    /// restores.
-    /// - Returns: pairs in the order in which the tensors were described.
+    /// Finds the tensors of a checkpoint that hold the same data as an earlier one, as tied weights
+    /// do.
+    ///
+    /// Use it to tie them again before restoring.
+    ///
+    /// - Parameter reference: the checkpoint.
+    /// - Returns: name of each alias and of the first equal tensor, in the order in which the
+    ///   tensors were described.
     /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
     public func aliases(in reference: CheckpointReference) throws(CheckpointError) -> [(name: String, of: String)] {
         let manifest = try load(reference).manifest

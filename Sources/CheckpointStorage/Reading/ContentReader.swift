@@ -2,19 +2,32 @@ internal import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointState
 
-/// Reads tensors and objects of one checkpoint into memory of their own, every byte checked against the hash taken at
-/// capture.
+/// Reads tensors and objects of one checkpoint into memory. Every byte is checked against the hash
+/// taken at capture.
 package struct ContentReader: Sendable {
     private let operation: RestoreOperation
 
+    /// Creates a reader; opens no file yet.
+    ///
+    /// - Parameters:
+    ///   - store: the store that holds the checkpoint.
+    ///   - manifest: the checkpoint's manifest.
+    ///   - threads: number of reading threads, at least 1.
     package init(store: CheckpointStore, manifest: Manifest, threads: Int = 2) {
         operation = RestoreOperation(store: store, manifest: manifest, threads: threads)
     }
 
     private var manifest: Manifest { operation.manifest }
 
-    /// Whole tensors, into the memory that `provider` lends for them under their names, in the order in which they lie on disk.
-    /// - Parameter progress: called with the tensor bytes restored since the last call, on the reading threads.
+    /// Reads complete tensors into the memory that `provider` lends for their names, in the order
+    /// of their blocks on disk.
+    ///
+    /// - Parameters:
+    ///   - records: the tensors.
+    ///   - provider: lends a view of the tensor's type and shape for each name.
+    ///   - progress: called with the tensor bytes restored since the last call, on the reading
+    ///     threads.
+    /// - Throws: codes `damaged`, `mismatch`, `io`, `provider`, `device`, `outOfMemory`.
     package func tensors(
         _ records: [TensorRecord], into provider: any StateProvider, progress: @escaping @Sendable (Int) -> Void
     ) throws(CheckpointError) {
@@ -34,7 +47,9 @@ package struct ContentReader: Sendable {
         }
     }
 
-    /// The whole tensor, row-major.
+    /// Reads a complete tensor into new memory, row-major.
+    ///
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func tensor(_ record: TensorRecord) throws(CheckpointError) -> OwnedTensor {
         try checkShards(record)
         let tensor = try translating("tensor \(record.name)") { try OwnedTensor(record.type, record.shape) }
@@ -42,13 +57,20 @@ package struct ContentReader: Sendable {
         return tensor
     }
 
-    /// Fills `view`, which has the tensor's type and shape, with the whole tensor.
+    /// Reads a complete tensor into existing memory.
+    ///
+    /// - Parameters:
+    ///   - record: the tensor.
+    ///   - view: a view of the tensor's type and shape.
+    /// - Throws: codes `damaged`, `mismatch`, `io`, `device`, `outOfMemory`.
     package func tensor(_ record: TensorRecord, into view: TensorView) throws(CheckpointError) {
         try checkShards(record)
         try operation.run(RestorePlan(manifest, record, into: view))
     }
 
-    /// The bytes of an object.
+    /// Reads the encoded bytes of an object.
+    ///
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func object(_ record: ObjectRecord) throws(CheckpointError) -> [UInt8] {
         try operation.objects([record])[0]
     }

@@ -3,13 +3,14 @@ internal import CheckpointSegments
 package import CheckpointState
 package import CheckpointCodecs
 
-/// Passes over the elements of a checkpoint's tensors, one after the other, in memory that does not grow with them.
+/// Streams the elements of a checkpoint's tensors, one tensor at a time. Memory use is independent
+/// of tensor size. Used by one thread.
 package final class TensorStream {
     private let manifest: Manifest
     private let content: ContentReader
     private let reader: ChunkReader
     private var window = ScratchBuffer()
-    /// A multiple of every element's width.
+    /// Size of a read in bytes: a multiple of every element's width.
     private static let windowBytes = 1 << 20
 
     package init(store: CheckpointStore, manifest: Manifest) {
@@ -21,7 +22,12 @@ package final class TensorStream {
     /// Raw bytes read so far.
     package var readBytes: Int { reader.readBytes }
 
-    /// Calls `body` with the elements, some at a time; shard by shard, row-major in each.
+    /// Calls `body` with the elements of a tensor, in parts.
+    ///
+    /// - Parameters:
+    ///   - record: the tensor.
+    ///   - body: called with at most 1 MiB at a time; shard by shard, row-major in each shard.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`, and the error of `body`.
     package func forEachPart(of record: TensorRecord, _ body: (MemoryRegion) throws(CheckpointError) -> Void) throws(CheckpointError) {
         try content.checkShards(record)
         for shard in record.shards {
@@ -34,8 +40,15 @@ package final class TensorStream {
         }
     }
 
-    /// Calls `body` with the row-major bytes, some at a time, and hashes them. A tensor of several shards is held whole meanwhile.
-    /// - Returns: the XXH3-128 of all of them.
+    /// Calls `body` with the row-major bytes of a tensor, in parts, and hashes them.
+    ///
+    /// A tensor of several shards is held in memory completely during the call.
+    ///
+    /// - Parameters:
+    ///   - record: the tensor.
+    ///   - body: called with the bytes that follow.
+    /// - Returns: the XXH3-128 of all bytes.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`, and the error of `body`.
     package func readInOrder(
         _ record: TensorRecord, _ body: (MemoryRegion) throws(CheckpointError) -> Void = { _ in }
     ) throws(CheckpointError) -> Hash128 {
@@ -53,7 +66,12 @@ package final class TensorStream {
         return hash.value
     }
 
-    /// The row-major bytes `range` of a tensor. A tensor of several shards is read whole.
+    /// Reads a range of a tensor's row-major bytes. A tensor of several shards is read completely.
+    ///
+    /// - Parameters:
+    ///   - record: the tensor.
+    ///   - range: offsets in bytes, within the tensor.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func bytes(
         of record: TensorRecord, _ range: Range<Int>
     ) throws(CheckpointError) -> [UInt8] {
@@ -74,14 +92,23 @@ package final class TensorStream {
         return bytes
     }
 
-    /// Figures of a tensor.
+    /// Computes minimum, maximum, mean, deviation, norm and counts of a tensor's elements.
+    ///
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func statistics(of record: TensorRecord) throws(CheckpointError) -> TensorStatistics {
         var statistics = TensorStatistics()
         try forEachPart(of: record) { statistics.add($0, of: record.type) }
         return statistics
     }
 
-    /// How its elements are spread; nil if none is finite.
+    /// Computes a histogram between a tensor's smallest and largest finite element.
+    ///
+    /// - Parameters:
+    ///   - record: the tensor.
+    ///   - statistics: its statistics.
+    ///   - bins: number of bins.
+    /// - Returns: nil if no element is finite.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func histogram(
         of record: TensorRecord, _ statistics: TensorStatistics, bins: Int
     ) throws(CheckpointError) -> TensorHistogram? {
@@ -89,7 +116,13 @@ package final class TensorStream {
         return try histogram(of: record, in: range, bins: bins)
     }
 
-    /// - Parameter range: holds every finite element.
+    /// Computes a histogram over a given range.
+    ///
+    /// - Parameters:
+    ///   - record: the tensor.
+    ///   - range: contains every finite element.
+    ///   - bins: number of bins.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func histogram(
         of record: TensorRecord, in range: ClosedRange<Double>, bins: Int
     ) throws(CheckpointError) -> TensorHistogram {

@@ -2,15 +2,25 @@ internal import CheckpointFormat
 public import CheckpointState
 
 extension CheckpointStore {
-    /// Restores a checkpoint into the memory that `provider` lends, checking every byte against the hash taken at capture.
+    /// Restores a checkpoint into the memory that `provider` lends, checking every byte against the
+    /// hash taken at capture.
     ///
-    /// `latest` goes back to the newest checkpoint that is whole, and reports those it passed over. Objects are put back after
-    /// all tensors are.
-    /// If it fails, the state is partly overwritten and must not be used.
+    /// `latest` walks back to the newest intact checkpoint, and reports those it skipped. Objects
+    /// are restored after all tensors. The call returns when everything is restored. If it throws,
+    /// the state is partly overwritten and must not be used.
+    ///
     /// - Parameters:
-    ///   - matching: restores only tensors and objects whose name matches; nil means everything that the provider describes.
-    ///   - progress: called with the tensor bytes restored since the last call, on the reading threads.
-    /// - Throws: codes `notFound`, `damaged`, `mismatch`, `unsupported`, `io`, `provider`.
+    ///   - reference: the checkpoint.
+    ///   - provider: describes the state, lends its memory and takes the objects.
+    ///   - matching: restores only tensors and objects whose name matches; nil means everything
+    ///     that the provider describes.
+    ///   - threads: number of reading threads, at least 1.
+    ///   - progress: called with the tensor bytes restored since the last call, on the reading
+    ///     threads.
+    /// - Returns: the checkpoint restored from, with counts, and the damaged checkpoints that were
+    ///   skipped.
+    /// - Throws: codes `notFound`, `damaged`, `mismatch` (another type or shape, or a name that the
+    ///   checkpoint lacks), `misuse`, `unsupported`, `io`, `provider`, `device`, `outOfMemory`.
     @discardableResult
     public func restore(
         _ reference: CheckpointReference, into provider: any StateProvider, matching: NamePattern? = nil,

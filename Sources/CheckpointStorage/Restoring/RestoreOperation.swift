@@ -5,8 +5,8 @@ internal import CheckpointSegments
 internal import CheckpointState
 internal import SystemPackage
 
-/// Carries out a restore plan: reads blocks on several threads, checks every chunk against the hash taken at capture, and
-/// puts it where it belongs.
+/// Executes a restore plan: reads blocks on several threads, checks every chunk against the hash
+/// taken at capture, and copies it to its destination.
 package struct RestoreOperation {
     package let store: CheckpointStore
     package let manifest: Manifest
@@ -19,6 +19,11 @@ package struct RestoreOperation {
         var failure: CheckpointError?
     }
 
+    /// Reads all blocks of a plan; returns when every thread has ended.
+    ///
+    /// - Parameter plan: the plan.
+    /// - Throws: the first failure of any thread: codes `damaged`, `io`, `device`, `outOfMemory`.
+    ///   The destination is then partly overwritten.
     package func run(_ plan: RestorePlan) throws(CheckpointError) {
         let source = BlockSource(store: store, manifest: manifest)
         let state = Monitor(Progress())
@@ -29,7 +34,7 @@ package struct RestoreOperation {
                     try WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, source, state, progress) })
             }
         } catch where !workers.isEmpty {
-            // Fewer threads restore too.
+            // If not all threads start, those that did carry on.
         } catch {
             throw CheckpointError(any: error, during: "restore")
         }
@@ -78,7 +83,8 @@ package struct RestoreOperation {
         }
     }
 
-    /// Checks the chunks of a block, and copies them to where they belong unless they are there.
+    /// Checks the chunks of a block, and copies them to their destinations unless they were decoded
+    /// in place.
     private static func bringHome(_ read: RestorePlan.Read, _ raw: MemoryRegion, _ reader: BlockReader) throws {
         let isHome = home(of: read) != nil
         for piece in read.pieces {
@@ -88,7 +94,8 @@ package struct RestoreOperation {
         }
     }
 
-    /// The trainer's own memory, if the block is one chunk that lies there in one piece.
+    /// Returns the destination in the trainer's memory, if the block is one chunk that is
+    /// contiguous there; nil otherwise.
     private static func home(of read: RestorePlan.Read) -> MemoryRegion? {
         guard let piece = read.pieces.first, read.pieces.count == 1, piece.chunk.offset == 0, piece.chunk.bytes == read.block.rawBytes
         else { return nil }
@@ -108,7 +115,11 @@ package struct RestoreOperation {
         }
     }
 
-    /// The bytes of each object, in the manifest's order.
+    /// Reads the bytes of objects, on this thread.
+    ///
+    /// - Parameter records: the objects.
+    /// - Returns: encoded bytes of each object, in the order of `records`.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func objects(_ records: [ObjectRecord]) throws(CheckpointError) -> [[UInt8]] {
         let source = BlockSource(store: store, manifest: manifest)
         var buffers = BlockSource.Buffers()

@@ -1,34 +1,42 @@
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// Which bytes of which block go where in the trainer's memory: pure arithmetic over a manifest and an inventory.
+/// Assignment of blocks to destinations in the trainer's memory: pure arithmetic over a manifest
+/// and an inventory.
 package struct RestorePlan {
-    /// One chunk's way home.
+    /// One chunk and its destination.
     package struct Piece {
         package var chunk: ChunkRecord
-        /// The part of the tensor that the chunk's shard is.
+        /// View of the part of the tensor that the chunk's shard covers.
         package var view: TensorView
-        /// Where the chunk starts in that part's row-major bytes.
+        /// Offset of the chunk in that part's row-major bytes.
         package var offset: Int
         package var tensor: String
     }
 
-    /// A block to read, with what is wanted from it.
+    /// A block to read, with the chunks that are needed from it.
     package struct Read {
-        /// Its row in the manifest.
+        /// Row of the block in the manifest.
         package var row: Int
         package var block: BlockRecord
         package var pieces: [Piece]
-        /// Blocks that are casts of this one, which then is read but once.
+        /// Casts of this block that are needed too: the block is then read only once.
         package var casts: [Read] = []
     }
 
     package private(set) var reads: [Read] = []
     package private(set) var tensorBytes = 0
 
-    /// - Parameter tensors: what is to be restored; each must be in the manifest with the same type and shape.
+    /// Plans a restore of several tensors.
+    ///
+    /// - Parameters:
+    ///   - manifest: the checkpoint's manifest.
+    ///   - tensors: destinations by name; each must be in the manifest with the same type and
+    ///     shape.
+    /// - Throws: code `mismatch`.
     package init(_ manifest: Manifest, into tensors: [TensorItem]) throws(CheckpointError) {
-        // By the bytes of the names: Swift takes strings for equal that differ only in how an accented letter is made up.
+        // Keyed by the bytes of the names: Swift treats strings as equal that spell an accented
+        // letter in different ways.
         let records = Dictionary(
             manifest.tensors.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
         var piecesOfBlock: [Int: [Piece]] = [:]
@@ -51,14 +59,20 @@ package struct RestorePlan {
         reads = Self.reads(piecesOfBlock, manifest)
     }
 
-    /// One tensor of the manifest, into memory of its type and shape.
+    /// Plans a restore of one tensor.
+    ///
+    /// - Parameters:
+    ///   - manifest: the checkpoint's manifest.
+    ///   - record: the tensor.
+    ///   - view: a view of the tensor's type and shape.
+    /// - Throws: code `mismatch`.
     package init(_ manifest: Manifest, _ record: TensorRecord, into view: TensorView) throws(CheckpointError) {
         tensorBytes = record.bytes
         let pieces = try Self.pieces(record, manifest, view)
         reads = Self.reads(Dictionary(grouping: pieces, by: \.chunk.block), manifest)
     }
 
-    /// In the order in which the blocks lie on disk.
+    /// Returns the reads in the order of the blocks on disk.
     private static func reads(_ piecesOfBlock: [Int: [Piece]], _ manifest: Manifest) -> [Read] {
         var reads: [Int: Read] = [:]
         for (row, pieces) in piecesOfBlock { reads[row] = Read(row: row, block: manifest.blocks[row], pieces: pieces) }
@@ -87,6 +101,12 @@ package struct RestorePlan {
         return pieces
     }
 
+    /// Returns the error for a name that the checkpoint lacks, with similar names.
+    ///
+    /// - Parameters:
+    ///   - what: "tensor" or "object".
+    ///   - name: the missing name.
+    ///   - present: names in the checkpoint.
     package static func missing(_ what: String, _ name: String, _ present: [String]) -> CheckpointError {
         let lastPart = name.split(separator: ".").last ?? ""
         let near = present.filter { $0.hasSuffix(lastPart) }.sorted().prefix(3)

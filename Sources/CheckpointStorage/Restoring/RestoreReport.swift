@@ -1,12 +1,12 @@
 public import CheckpointFormat
 
-/// What was restored.
+/// Result of a restore.
 public struct RestoreReport: Sendable {
-    /// The checkpoint restored from.
+    /// Id of the checkpoint restored from.
     public var id: CheckpointID
-    /// The run it belongs to.
+    /// The checkpoint's run.
     public var run: RunID
-    /// Its step.
+    /// The checkpoint's step.
     public var step: Int
     /// The metrics given to `save`.
     public var metrics: [String: Double]
@@ -16,6 +16,6 @@ public struct RestoreReport: Sendable {
     public var objectCount: Int
     /// Bytes of tensors restored.
     public var tensorBytes: Int
-    /// Newer checkpoints that were not whole, newest first.
+    /// Damage of the newer checkpoints that `latest` skipped, newest first.
     public var skipped: [CheckpointError]
 }

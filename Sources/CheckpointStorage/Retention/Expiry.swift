@@ -4,11 +4,15 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// Which checkpoints a run no longer keeps: pure.
+/// Choice of the checkpoints that a run no longer keeps. Pure.
 package enum Retention {
+    /// Returns the checkpoints of a run that are older than its newest `keepLast`.
+    ///
     /// - Parameters:
-    ///   - names: of all checkpoints, oldest first.
-    ///   - keepLast: how many of the run stay, at least one.
+    ///   - names: names of all checkpoints, oldest first.
+    ///   - run: the run.
+    ///   - keepLast: number of checkpoints of the run that stay, at least 1.
+    /// - Returns: names, oldest first.
     package static func expired(_ names: [ManifestName], of run: RunID, keepLast: Int) -> [ManifestName] {
         precondition(keepLast >= 1)
         var policy = RetentionPolicy()
@@ -17,13 +21,17 @@ package enum Retention {
     }
 }
 
-/// Removes checkpoints: steps D1 to D4 of Formats/durability.md. Used by the store's one writer, on one thread at a time.
+/// Removes checkpoints and orphan segments: steps D1 to D4 of Formats/durability.md, section 7.
+///
+/// Used by the store's only writer, which holds the writer lock; `remove` runs on one thread at a
+/// time. The counts of section 9 are kept from call to call, and discarded when `generation`
+/// changes.
 package final class Expiry: Sendable {
-    /// The segments that each manifest names, and how many manifests name each segment.
+    /// Segments named by each manifest, and number of manifests that name each segment.
     private struct Uses {
         var segments: [ManifestName: [SegmentReference]] = [:]
         var counts: [SegmentName: Int] = [:]
-        /// When the manifests were read.
+        /// Line in `generation` when the manifests were read.
         var generation: [UInt8]?
 
         mutating func add(_ name: ManifestName, _ references: [SegmentReference]) {
@@ -32,7 +40,9 @@ package final class Expiry: Sendable {
             for reference in references { counts[reference.name, default: 0] += 1 }
         }
 
-        /// - Returns: segments that nobody names any more.
+        /// Forgets a manifest.
+        ///
+        /// - Returns: the segments that no manifest names any more.
         mutating func remove(_ name: ManifestName) -> [SegmentReference] {
             (segments.removeValue(forKey: name) ?? []).filter { reference in
                 let rest = counts[reference.name, default: 1] - 1
@@ -47,19 +57,48 @@ package final class Expiry: Sendable {
     private let files: ManifestFiles
     private let catalog: CatalogIndex
 
+    /// Creates an expiry; reads nothing yet.
+    ///
+    /// - Parameters:
+    ///   - files: the manifests.
+    ///   - catalog: index to update after a removal.
     package init(files: ManifestFiles, catalog: CatalogIndex) {
         self.files = files
         self.catalog = catalog
     }
 
-    /// A save has failed in its commit. Its manifest may be there all the same, so what is known of manifests is out of date.
+    /// Invalidates the counts after a save failed in its commit: its manifest may exist all the
+    /// same. Any thread.
     package func committedOrNot() { uses.withLock { $0 = nil } }
 
-    /// A checkpoint has been committed.
+    /// Counts a committed checkpoint. Any thread.
+    ///
+    /// - Parameter manifest: the published manifest.
     package func committed(_ manifest: Manifest) { uses.withLock { $0?.add(manifest.name, manifest.segments) } }
 
-    /// Removes checkpoints, and hands the segments that none names any more to `discard`, or unlinks them.
-    /// - Throws: at the first that cannot be removed; what is half removed is finished by the next recovery.
+    /// Removes checkpoints, then the segments that no manifest names any more.
+    ///
+    /// Takes the maintenance lock without waiting, and holds it until the call ends. Pinned and
+    /// tagged checkpoints stay.
+    ///
+    /// Unlike the other calls that remove or replace a manifest (prune in P2, repack in M3, repair
+    /// in Q5), this one does not take the exclusive `flock()` on the manifest in D1
+    /// (Formats/durability.md, section 8). That lock protects a checkpoint while a save in flight
+    /// reuses its blocks. It is not needed here, because only the store's one writer saves, and
+    /// this call runs in that writer: the caller leaves out the checkpoints that its own saves in
+    /// flight reuse, and stops further reuse of the others before the call.
+    ///
+    /// A reader that has the manifest open reads it to its end; segments that it opens later are
+    /// missing, as after a prune. The maintenance lock keeps out processes that would replace the
+    /// manifest.
+    ///
+    /// - Parameters:
+    ///   - names: the checkpoints to remove; none is reused by a save in flight.
+    ///   - discard: called with each orphan segment, to keep its file for reuse; nil unlinks the
+    ///     files.
+    /// - Throws: codes `busy` (another process has the maintenance lock), `damaged` (a manifest or
+    ///   tag cannot be read, so nothing was removed), `io`. Stops at the first file that cannot be
+    ///   removed; the next recovery removes segments that stay.
     package func remove(
         _ names: [ManifestName], discard: ((SegmentReference) throws -> Void)?
     ) throws(CheckpointError) {
@@ -69,7 +108,7 @@ package final class Expiry: Sendable {
             throw CheckpointError(
                 .busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
         }
-        // Marks are made under the same lock, and may be newer than the choice of names.
+        // Marks are written under the same lock, and may be newer than the choice of names.
         let protected = try MarkFiles(files).protected()
         let names = names.filter { !protected.contains($0) }
         try countUses(try translating("maintenance") { try maintenance.generation() })
@@ -78,7 +117,8 @@ package final class Expiry: Sendable {
             try files.fileSystem.syncDirectory(files.directories.manifests)  // D2
             catalog.remove(names)  // D3
             for segment in uses.withLock({ uses in names.flatMap { uses?.remove($0) ?? [] } }) {  // D4
-                // What is missing need not go; the checkpoint that missed it has.
+                // A missing segment needs no removal; the checkpoint that it was missing from is
+                // removed.
                 let path = files.directories.path(of: segment.name)
                 guard try files.fileSystem.kind(of: path) != nil else { continue }
                 if let discard { try discard(segment) } else { try files.fileSystem.removeIfThere(path) }
@@ -86,8 +126,11 @@ package final class Expiry: Sendable {
         }
     }
 
-    /// Reads every manifest, while none is added, unless that was done before and only this writer has changed any since. One that cannot
-    /// be read may name any segment, so nothing can be removed then.
+    /// Counts the segments of every manifest, unless an earlier count is still valid: only this
+    /// writer has changed manifests since.
+    ///
+    /// No manifest is added during the call. One that cannot be read may name any segment, so the
+    /// call throws and nothing is removed.
     private func countUses(_ generation: [UInt8]?) throws(CheckpointError) {
         try uses.withLock { uses throws(CheckpointError) in
             if let known = uses, known.generation == generation { return }

@@ -1,9 +1,9 @@
 package import CheckpointFormat
 
-/// What retention knows of a checkpoint.
+/// The properties of a checkpoint that retention rules use.
 package struct RetentionItem {
     package var name: ManifestName
-    /// Milliseconds since 1970.
+    /// Time of the save, in milliseconds since 1970.
     package var created = 0
     package var metrics: [String: Double] = [:]
     package var tags: [String] = []

@@ -1,13 +1,13 @@
 package import CheckpointFormat
 
-/// What stays and what goes, each with the reasons: pure.
+/// Decision for each checkpoint to keep or remove it, with the reasons. Pure.
 package struct RetentionPlan {
-    /// Why a checkpoint stays; none means that it goes.
+    /// Reason to keep a checkpoint. A checkpoint without any is removed.
     package enum Reason: Hashable, CustomStringConvertible {
         case newest, pinned, tagged(String)
         case last, every, within, best(String), tag(String)
 
-        /// Whether a rule says so, and not what holds whatever the rules.
+        /// True for a rule of the policy; false for reasons that hold under every policy.
         package var isRule: Bool {
             switch self {
             case .newest, .pinned, .tagged: false
@@ -29,23 +29,29 @@ package struct RetentionPlan {
         }
     }
 
-    /// By index of the item.
+    /// Reasons by index of the item.
     package private(set) var reasons: [[Reason]]
     package let items: [RetentionItem]
 
+    /// Applies a policy to each run separately.
+    ///
     /// - Parameters:
-    ///   - items: oldest first.
-    ///   - now: milliseconds since 1970.
+    ///   - items: checkpoints, oldest first.
+    ///   - policy: the rules.
+    ///   - now: current time in milliseconds since 1970.
     package init(_ items: [RetentionItem], _ policy: RetentionPolicy, now: Int) {
         self.items = items
         reasons = items.map { item in (item.isPinned ? [.pinned] : []) + item.tags.map { .tagged($0) } }
         for run in Dictionary(grouping: items.indices, by: { items[$0].name.run }).values { keep(run.sorted(), policy, now) }
     }
 
-    /// Names of what goes, oldest first.
+    /// Names of the checkpoints to remove, oldest first.
     package var removed: [ManifestName] { items.indices.filter { reasons[$0].isEmpty }.map { items[$0].name } }
 
-    /// Runs of which the rules would leave nothing but the newest checkpoint, though nobody asked for that by `keepLast`.
+    /// Returns the runs that the rules would reduce to their newest checkpoint without `keepLast`
+    /// asking for that.
+    ///
+    /// - Parameter policy: the rules that the plan was made with.
     package func bareRuns(_ policy: RetentionPolicy) -> [RunID] {
         guard policy.keepLast == nil else { return [] }
         return Dictionary(grouping: items.indices, by: { items[$0].name.run }).filter { _, run in
@@ -54,7 +60,9 @@ package struct RetentionPlan {
         }.keys.sorted()
     }
 
-    /// - Parameter run: indices of one run's items, oldest first.
+    /// Applies the rules to one run.
+    ///
+    /// - Parameter run: indices of the run's items, oldest first.
     private mutating func keep(_ run: [Int], _ policy: RetentionPolicy, _ now: Int) {
         guard let newest = run.last else { return }
         reasons[newest].append(.newest)

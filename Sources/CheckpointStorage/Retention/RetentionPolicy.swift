@@ -1,23 +1,33 @@
 internal import CheckpointFormat
 
-/// Which checkpoints of each run stay. A checkpoint stays if any of the rules keeps it; each run counts for itself.
+/// Rules for the checkpoints of each run to keep.
+///
+/// A checkpoint stays if at least one rule keeps it. Each run is counted separately.
 public struct RetentionPolicy: Sendable {
-    /// A rule that keeps the best.
+    /// A rule that keeps the checkpoints with the best values of a metric.
     public struct Best: Sendable, Hashable {
-        /// Whose value decides; NaN is never best, and of equals the newest is.
+        /// Name of the metric. NaN is never best; of equal values, the newest wins.
         public var metric: String
-        /// How many stay.
+        /// Number of checkpoints to keep.
         public var count: Int
-        /// Whether the largest value is best.
+        /// True if the largest value is best.
         public var isLargest: Bool
 
-        /// - Parameter count: at least 1.
+        /// Creates a rule.
+        ///
+        /// - Parameters:
+        ///   - metric: name of the metric.
+        ///   - count: number of checkpoints to keep, at least 1.
+        ///   - isLargest: whether the largest value is best.
         public init(metric: String, count: Int, isLargest: Bool = false) {
             precondition(count >= 1)
             (self.metric, self.count, self.isLargest) = (metric, count, isLargest)
         }
 
         /// Parses `METRIC:N`, `METRIC:N:min` or `METRIC:N:max`.
+        ///
+        /// - Parameter text: the rule.
+        /// - Returns: nil if the text has another form.
         public init?(_ text: String) {
             let isLargest = text.hasSuffix(":max")
             let rest = isLargest || text.hasSuffix(":min") ? text.dropLast(4) : text[...]
@@ -28,21 +38,24 @@ public struct RetentionPolicy: Sendable {
         }
     }
 
-    /// The newest so many stay.
+    /// Keeps the newest N checkpoints; nil: no such rule.
     public var keepLast: Int?
-    /// Of each so many steps the first checkpoint stays: those of steps 0, K, 2K and so on, or the next after one that is not there.
+    /// Keeps one checkpoint every K steps: those of steps 0, K, 2K and so on, or the next one after
+    /// a step without a checkpoint.
     public var keepEvery: Int?
-    /// Seconds: what was made so shortly before the newest of its run stays, and before now if that is earlier.
+    /// Keeps checkpoints made within this many seconds before the newest of their run, or before
+    /// now if that is earlier.
     public var keepWithin: Double?
-    /// The best stay.
+    /// Keeps the best checkpoints by these metrics.
     public var keepBest: [Best] = []
-    /// Those with a tag that matches stay. (All with a tag do; this makes a rule of it.)
+    /// Keeps checkpoints with a tag that matches one of these patterns. Every tagged checkpoint
+    /// stays anyway; here the tag counts as a rule.
     public var keepTags: [String] = []
 
-    /// No rule at all.
+    /// Creates a policy without rules.
     public init() {}
 
-    /// What cannot be meant, or nil.
+    /// Description of an invalid number in the policy; nil if all are valid.
     package var mistake: String? {
         if let keepLast, keepLast < 1 { return "keepLast is \(keepLast), not 1 or more" }
         if let keepEvery, keepEvery < 1 { return "keepEvery is \(keepEvery), not 1 or more" }
@@ -50,6 +63,6 @@ public struct RetentionPolicy: Sendable {
         return nil
     }
 
-    /// Whether there is no rule.
+    /// True if the policy has no rule.
     public var isEmpty: Bool { keepLast == nil && keepEvery == nil && keepWithin == nil && keepBest.isEmpty && keepTags.isEmpty }
 }
