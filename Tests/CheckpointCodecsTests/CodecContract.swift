@@ -56,7 +56,7 @@ enum Content: CaseIterable {
     }
 }
 
-@Suite("Every codec")
+@Suite("Every codec", .timeLimit(.minutes(10)))
 struct CodecContractTests {
     private static let large: [UInt8] = {
         var random = SeededGenerator(10)
@@ -149,7 +149,7 @@ struct CodecContractTests {
     }
 }
 
-@Suite("Compression")
+@Suite("Compression", .timeLimit(.minutes(10)))
 struct CompressionTests {
     @Test(
         "What a person may write",
@@ -171,7 +171,7 @@ struct CompressionTests {
     func refused(_ text: String) { #expect(Compression(text) == nil) }
 }
 
-@Suite("Zstandard frames")
+@Suite("Zstandard frames", .timeLimit(.minutes(10)))
 struct ZstdFrameTests {
     /// A frame of one raw block, with this window descriptor.
     private func frame(window: UInt8, _ raw: [UInt8]) -> [UInt8] {

@@ -5,7 +5,7 @@ import CheckpointTestSupport
 import Testing
 
 /// What a user of the simulated device relies on.
-@Suite("Simulated device")
+@Suite("Simulated device", .timeLimit(.minutes(10)))
 struct SimulatedDeviceTests {
     private func start(_ device: SimulatedDevice, _ address: DeviceAddress, _ host: OwnedBytes) throws(DeviceError) -> DeviceCopy {
         try unsafe device.startCopy(from: address, to: host.region.mutableBytes)
@@ -30,8 +30,8 @@ struct SimulatedDeviceTests {
     func order() throws {
         let device = try SimulatedDevice()
         let allocation = try device.allocate(8)
-        let isOpen = Box(false)
-        device.submit { _ in while !isOpen.value { sleepMilliseconds(0.1) } }
+        let gate = Gate(isOpen: false)
+        device.submit { _ in gate.wait() }
         device.submit { try $0.write([1], at: allocation.address) }
         let early = try OwnedBytes(zeros: 1), late = try OwnedBytes(zeros: 1)
         try device.finish(start(device, allocation.address, early))
@@ -39,7 +39,7 @@ struct SimulatedDeviceTests {
         try device.orderCopiesAfterTrainer()
         let copy = try start(device, allocation.address, late)
         #expect(device.report.unfinishedCopies == 1)
-        isOpen.value = true
+        gate.isOpen = true
         try device.finish(copy)
         #expect(late.bytes == [1])
         device.submit { try $0.write([2], at: allocation.address) }

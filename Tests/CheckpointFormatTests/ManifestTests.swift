@@ -7,7 +7,7 @@ func decoded(_ bytes: [UInt8]) throws(FormatError) -> Manifest {
     try Manifest(decoding: bytes[...], digest: Hashing.digest)
 }
 
-@Suite("Manifest")
+@Suite("Manifest", .timeLimit(.minutes(10)))
 struct ManifestTests {
     @Test("A manifest reads back as it was written, byte for byte", arguments: Seeds.first(150))
     func roundTrip(_ seed: UInt64) throws {

@@ -1,5 +1,6 @@
 internal import CheckpointGuard
 internal import CheckpointIO
+internal import CheckpointTestSupport
 internal import Glibc
 internal import Synchronization
 
@@ -125,18 +126,13 @@ private func text(of path: String) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
-/// Why this machine cannot guard memory; nil if it can.
+/// What this machine can do to guard memory.
 enum GuardSupport {
-    static let guardRefusal: String? = refusal { () throws(GuardError) in _ = try WriteGuard { _ in } }
-    static let trackerRefusal: String? = refusal { () throws(GuardError) in _ = try WriteTracker() }
+    static let guarding = requirement { () throws(GuardError) in _ = try WriteGuard { _ in } }
+    static let tracking = requirement { () throws(GuardError) in _ = try WriteTracker() }
 
-    private static func refusal(_ attempt: () throws(GuardError) -> Void) -> String? {
-        do {
-            try attempt()
-            return nil
-        } catch {
-            return error.description
-        }
+    private static func requirement(_ attempt: () throws(GuardError) -> Void) -> Requirement {
+        Requirement(.guard, refusal: guardError(attempt)?.description)
     }
 
     /// Whether transparent huge pages can be had by madvise(2).
@@ -176,7 +172,7 @@ final class RecordingGuard: Sendable {
 
     /// Whether a write to this page is reported before long.
     func waitForHeld(_ page: Int, count: Int = 1) -> Bool {
-        held.waitFor(timeout: .seconds(10)) { held in held.count { $0 == page } >= count ? true : nil } ?? false
+        held.waitFor(timeout: .seconds(60)) { held in held.count { $0 == page } >= count ? true : nil } ?? false
     }
 }
 
@@ -193,12 +189,16 @@ final class Attempt: Sendable {
         }
     }
 
-    /// Whether it is done within this time.
-    func isDone(within timeout: Duration) -> Bool { isDone.waitFor(timeout: timeout) { $0 ? true : nil } ?? false }
+    /// Whether it is not done, although another thread, started after it, has written to memory
+    /// that nobody guards: what is compared is the order of events, not a time.
+    func isHeld() throws -> Bool {
+        let free = MappedMemory(.small, pageCount: 1)
+        return try Attempt { free[0] = 1 }.ends() && !isDone.withLock { $0 }
+    }
 
     /// Whether it ends before long; then the thread is gone.
     func ends() -> Bool {
-        guard isDone(within: .seconds(10)) else { return false }
+        guard isDone.waitFor(timeout: .seconds(60), { $0 ? true : nil }) ?? false else { return false }
         thread.join()
         return true
     }

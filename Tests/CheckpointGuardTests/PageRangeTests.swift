@@ -2,6 +2,7 @@
 internal import CheckpointTestSupport
 internal import Testing
 
+@Suite(.timeLimit(.minutes(10)))
 struct PageRangeTests {
     private let size = PageRange.pageSize
 

@@ -4,9 +4,11 @@ internal import Glibc
 internal import Testing
 
 @Suite(
-    .serialized,
-    .enabled(if: GuardSupport.trackerRefusal == nil, "\(GuardSupport.trackerRefusal ?? "")"))
+    .timeLimit(.minutes(10)), .serialized,
+    .enabled(if: GuardSupport.tracking.isTested, "\(GuardSupport.tracking.reason)"))
 struct WriteTrackerTests {
+    init() throws { try GuardSupport.tracking.check() }
+
     private func tracker(of memory: MappedMemory) throws -> WriteTracker {
         let tracker = try WriteTracker()
         try tracker.register([memory.range])

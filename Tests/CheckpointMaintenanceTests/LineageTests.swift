@@ -8,7 +8,7 @@ import CheckpointTestSupport
 import Foundation
 import Testing
 
-@Suite("Lineage")
+@Suite("Lineage", .timeLimit(.minutes(10)))
 struct LineageTests {
     private typealias Node = Lineage.Node
 

@@ -17,7 +17,7 @@ private func keep(last: Int) -> RetentionPolicy {
     return policy
 }
 
-@Suite("Pruning")
+@Suite("Pruning", .timeLimit(.minutes(20)))
 struct PruneTests {
     private let memory = InMemoryFileSystem()
 

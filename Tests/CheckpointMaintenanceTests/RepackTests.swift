@@ -53,7 +53,7 @@ private func check(_ store: CheckpointStore, _ contents: [Int: [UInt8]], _ comme
     }
 }
 
-@Suite("Repacking")
+@Suite("Repacking", .timeLimit(.minutes(20)))
 struct RepackTests {
     private let memory = InMemoryFileSystem()
 
@@ -233,7 +233,7 @@ struct RepackTests {
             #expect(error?.code == .busy && maintaining.access == .maintaining)
             checkpointer.mutate { tensors.fill(2) }
             try checkpointer.save(step: 2).wait()
-            while warnings.value.isEmpty { sleepMilliseconds(1) }
+            try #require(eventually { !warnings.value.isEmpty })
         }
         #expect(try steps(of: checkpointer.store) == [2, 1])
         checkpointer.mutate { tensors.fill(3) }

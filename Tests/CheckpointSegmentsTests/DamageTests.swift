@@ -5,7 +5,7 @@ import CheckpointSegments
 import CheckpointTestSupport
 import Testing
 
-@Suite("Damaged segments")
+@Suite("Damaged segments", .timeLimit(.minutes(10)))
 struct DamageTests {
     private struct Sealed {
         var store: TemporaryStore

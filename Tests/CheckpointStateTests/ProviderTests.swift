@@ -2,18 +2,7 @@ import CheckpointCodecs
 import CheckpointFormat
 import CheckpointState
 import CheckpointTestSupport
-import Synchronization
 import Testing
-
-/// A value that a provider reads and puts back.
-final class Box<Value: Sendable>: Sendable {
-    private let storage: Mutex<Value>
-    init(_ value: Value) { storage = Mutex(value) }
-    var value: Value {
-        get { storage.withLock { $0 } }
-        set { storage.withLock { $0 = newValue } }
-    }
-}
 
 func view(_ bytes: [UInt8]) throws -> TensorView {
     try TensorView(try OwnedBytes(bytes).lent, type: .u8, shape: [bytes.count])
@@ -29,7 +18,7 @@ extension TensorView {
     }
 }
 
-@Suite("Inventory")
+@Suite("Inventory", .timeLimit(.minutes(10)))
 struct InventoryTests {
     @Test("Names nest, groups are inherited, order is that of the description")
     func nesting() throws {

@@ -10,7 +10,7 @@ import SystemPackage
 import Testing
 
 /// A catalog of many checkpoints.
-@Suite("Many checkpoints")
+@Suite("Many checkpoints", .timeLimit(.minutes(10)))
 struct ManyCheckpointsTests {
     private func manifest(_ run: RunID, _ step: Int) -> Manifest {
         var manifest = Manifest(

@@ -9,7 +9,7 @@ import CheckpointTestSupport
 import SystemPackage
 import Testing
 
-@Suite("Tags and pins")
+@Suite("Tags and pins", .timeLimit(.minutes(10)))
 struct MarkTests {
     private let memory = InMemoryFileSystem()
 

@@ -6,7 +6,7 @@ import CheckpointingTestSupport
 import CheckpointTestSupport
 import Testing
 
-@Suite("Retention rules")
+@Suite("Retention rules", .timeLimit(.minutes(10)))
 struct RetentionPlanTests {
     private let run = RunID(rawValue: 7 << 80)
 

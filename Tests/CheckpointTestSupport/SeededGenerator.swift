@@ -42,4 +42,13 @@ package enum Seeds {
         if let text = ProcessInfo.processInfo.environment["CKPT_TEST_SEED"], let seed = UInt64(text) { return [seed] }
         return (1...UInt64(count)).map { $0 }
     }
+
+    /// Returns a new seed for a test whose runs should differ. The test must print the seed when it
+    /// fails.
+    ///
+    /// - Returns: a random seed, or the one in the environment variable CKPT_TEST_SEED.
+    package static func random() -> UInt64 {
+        let text = ProcessInfo.processInfo.environment["CKPT_TEST_SEED"]
+        return text.flatMap { UInt64($0) } ?? .random(in: 0...UInt64.max)
+    }
 }

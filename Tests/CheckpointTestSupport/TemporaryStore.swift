@@ -1,22 +1,20 @@
 package import CheckpointIO
 package import CheckpointSegments
-internal import Foundation
 package import SystemPackage
 
 /// The directories of a store in a temporary place, removed with the object.
 package final class TemporaryStore: Sendable {
     package let directories: StoreDirectories
     package let fileSystem = POSIXFileSystem()
+    private let directory: TemporaryDirectory
 
     package init() throws {
-        let name = "ckpt-test-\(UUID().uuidString)"
-        directories = StoreDirectories(root: FilePath(FileManager.default.temporaryDirectory.path).appending(name))
-        for path in [directories.root, directories.manifests, directories.segments, directories.staging] {
+        directory = try TemporaryDirectory()
+        directories = StoreDirectories(root: FilePath(directory.path))
+        for path in [directories.manifests, directories.segments, directories.staging] {
             try fileSystem.makeDirectory(path)
         }
     }
-
-    deinit { try? FileManager.default.removeItem(atPath: directories.root.string) }
 
     /// Writes a file with exactly these bytes, durably.
     ///

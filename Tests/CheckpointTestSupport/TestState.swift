@@ -198,4 +198,9 @@ package final class Box<Value: Sendable>: Sendable {
         get { storage.withLock { $0 } }
         set { storage.withLock { $0 = newValue } }
     }
+
+    /// Changes the value; other threads see it before or after the change.
+    ///
+    /// - Parameter body: runs on the calling thread, under the lock.
+    package func withLock(_ body: (inout Value) -> Void) { storage.withLock { body(&$0) } }
 }

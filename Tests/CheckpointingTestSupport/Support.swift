@@ -26,13 +26,9 @@ package func openStore(
 
 /// Opens a store for maintaining as soon as its writer lets go: it removes old checkpoints after it has told of the commit.
 package func openForMaintaining(_ fileSystem: any FileSystem) throws(CheckpointError) -> CheckpointStore {
-    for _ in 0..<1000 {
-        do throws(CheckpointError) { return try openStore(fileSystem, for: .maintaining) } catch {
-            guard error.code == .busy else { throw error }
-            sleepMilliseconds(1)
-        }
+    try retrying(while: { $0.code == .busy }) { () throws(CheckpointError) in
+        try openStore(fileSystem, for: .maintaining)
     }
-    return try openStore(fileSystem, for: .maintaining)
 }
 
 /// Steps of the checkpoints in a store, newest first; a damaged one is nil.

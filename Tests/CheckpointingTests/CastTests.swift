@@ -53,7 +53,7 @@ private final class MixedState: StateProvider, @unchecked Sendable {
     var bytes: [UInt8] { layers.flatMap { $0.w.region.array + $0.master.region.array + $0.m.region.array } }
 }
 
-@Suite("Tensors that are casts of others are not stored")
+@Suite("Tensors that are casts of others are not stored", .timeLimit(.minutes(20)))
 struct CastStoreTests {
     private let memory = InMemoryFileSystem()
     /// Large ones in several chunks, some packed, and one that is too small for two rows of the manifest.

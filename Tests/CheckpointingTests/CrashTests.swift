@@ -10,7 +10,7 @@ import SystemPackage
 import Testing
 
 /// The machine loses power at file system operation k, for every k.
-@Suite("Crash at every operation")
+@Suite("Crash at every operation", .timeLimit(.minutes(20)))
 struct CrashTests {
     private static let sizes = [1_200 * 8, 8, 512]
 
@@ -233,7 +233,10 @@ struct CrashTests {
         try first.wait()
         try checkpointer.save(step: 2).wait()
         // Removing the first checkpoint ends in this operation, some time after the second is committed.
-        while log.all.last?.verb != "remove" || log.all.last?.path.string.hasPrefix("/store/segments/") != true { sleepMilliseconds(1) }
+        try #require(eventually {
+            guard let last = log.all.last else { return false }
+            return last.verb == "remove" && last.path.string.hasPrefix("/store/segments/")
+        })
         let before = log.all.count
         let ticket = try checkpointer.save(step: 3)
         try ticket.wait()

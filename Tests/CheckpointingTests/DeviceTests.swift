@@ -11,7 +11,7 @@ internal import SystemPackage
 import Testing
 
 /// State on a device, where it differs from state in the host's memory.
-@Suite("State on a device")
+@Suite("State on a device", .timeLimit(.minutes(10)))
 struct DeviceTests {
     private let memory = InMemoryFileSystem()
 
@@ -26,13 +26,13 @@ struct DeviceTests {
         let tensors = try Placement.device.tensors(sizes: [20_000, 20_000])
         let device = try #require(tensors.device)
         let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
-        let isOpen = Box(false)
+        let gate = Gate(isOpen: false)
         tensors.fill(2, tensor: 0)
-        device.submit(waiting(for: isOpen))
+        device.submit(waiting(for: gate))
         tensors.fill(2, tensor: 1)
         let ticket = try checkpointer.save(step: 2)
         #expect(throws: CheckpointError.self) { try ticket.wait(for: .captured, timeout: .milliseconds(30)) }
-        isOpen.value = true
+        gate.isOpen = true
         checkpointer.mutate { tensors.fill(3) }
         try checkpointer.close()
         #expect(try restored(2, sizes: [20_000, 20_000]).distinctValues == [2])
@@ -44,13 +44,13 @@ struct DeviceTests {
         let device = try SimulatedDevice()
         let tensors = try TestTensors(sizes: [20_000, 20_000], on: device, lentBy: HookedDevice(device, order: { _ in }))
         let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: smallOptions())
-        let isOpen = Box(false)
+        let gate = Gate(isOpen: false)
         tensors.fill(2, tensor: 0)
         device.synchronize()
-        device.submit(waiting(for: isOpen))
+        device.submit(waiting(for: gate))
         tensors.fill(2, tensor: 1)
         try checkpointer.save(step: 2).wait()
-        isOpen.value = true
+        gate.isOpen = true
         try checkpointer.close()
         #expect(try restored(2, sizes: [20_000, 20_000]).distinctValues == [0, 2])
     }
@@ -74,16 +74,16 @@ struct DeviceTests {
         let hostBytes = 40_000, deviceBytes = 40_000
         let device = try SimulatedDevice()
         let tensors = try TestTensors(sizes: [hostBytes, deviceBytes], on: device, isMixed: true)
-        let written = Box(0), isOpen = Box(false)
+        let written = Box(0), gate = Gate(isOpen: false)
         var options = smallOptions()
         options.onEvent = { if case .progress(_, let bytes, _) = $0 { written.value = bytes } }
         let checkpointer = try Checkpointer(store: openStore(memory), state: tensors, options: options)
         // Copies wait for this.
-        device.submit(waiting(for: isOpen))
+        device.submit(waiting(for: gate))
         let ticket = try checkpointer.save(step: 1)
-        waitUntil { written.value == hostBytes }
+        #expect(eventually { written.value == hostBytes })
         #expect(ticket.progress == .submitted && written.value == hostBytes)
-        isOpen.value = true
+        gate.isOpen = true
         try ticket.wait()
         #expect(written.value == hostBytes + deviceBytes)
         try checkpointer.close()
@@ -115,13 +115,13 @@ struct DeviceTests {
         let allocation = try device.allocate(100 * 64)
         let loan = LentMemory(device: device, address: allocation.address, byteCount: allocation.byteCount, owner: allocation)
         let column = try TensorView(loan, type: .u8, shape: [100], strides: [64], byteOffset: 0)
-        let target = try OwnedBytes(zeros: 100), isOpen = Box(false)
-        device.submit(waiting(for: isOpen))
+        let target = try OwnedBytes(zeros: 100), gate = Gate(isOpen: false)
+        device.submit(waiting(for: gate))
         try device.orderCopiesAfterTrainer()
         let thread = try WorkerThread(name: "capture") { _ = Result { try column.capture(0..<100, to: target.region) } }
-        waitUntil { device.report.unfinishedCopies == 32 }
+        #expect(eventually { device.report.unfinishedCopies == 32 })
         #expect(device.report.copiesToHost == 32)
-        isOpen.value = true
+        gate.isOpen = true
         thread.join()
         #expect(device.report.copiesToHost == 100 && device.report.unfinishedCopies == 0)
         for fault in [SimulatedDevice.Fault.start, .copy] {
@@ -151,8 +151,9 @@ struct DeviceTests {
 
     @Test(
         "a state with device memory cannot be guarded, and says so; checked, it is saved as it is",
-        .enabled(if: GuardSupport.refusalToHold == nil))
+        .enabled(if: GuardSupport.holding.isTested, "\(GuardSupport.holding.reason)"))
     func guarded() throws {
+        try GuardSupport.holding.check()
         for capture in [CheckpointerOptions.Capture.guarded, .checked] {
             let tensors = try Placement.mixed.tensors(sizes: [20_000, 20_000])
             tensors.fill(4)
@@ -173,18 +174,13 @@ struct DeviceTests {
         }
     }
 
-    private func waiting(for isOpen: Box<Bool>) -> SimulatedDevice.Kernel {
-        { _ in waitUntil { isOpen.value } }
+    private func waiting(for gate: Gate) -> SimulatedDevice.Kernel {
+        { _ in gate.wait() }
     }
 }
 
-/// Waits for at most ten seconds.
-private func waitUntil(_ condition: () -> Bool) {
-    for _ in 0..<10_000 where !condition() { sleepMilliseconds(1) }
-}
-
 /// A device that fails, or is left.
-@Suite("Bad days of a device")
+@Suite("Bad days of a device", .timeLimit(.minutes(10)))
 struct DeviceFailureTests {
     private let memory = InMemoryFileSystem()
     private static let sizes = [8, 30_000, 64, 30_000]
@@ -274,8 +270,8 @@ struct DeviceFailureTests {
             // Dropped here.
         }
         #expect(pins.value == 1 + 3)
-        waitUntil { device.report.preparedRegions == 0 }
-        #expect(device.report.preparedRegions == 0 && device.report.misuses == [] && device.report.unpreparedCopies == 0)
+        #expect(eventually { device.report.preparedRegions == 0 })
+        #expect(device.report.misuses == [] && device.report.unpreparedCopies == 0)
     }
 
     @Test("a save on a device can be cancelled; the permit is given, and no copy is left behind")

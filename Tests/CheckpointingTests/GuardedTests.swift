@@ -9,23 +9,27 @@ import CheckpointTestSupport
 import SystemPackage
 import Testing
 
-/// Why this machine cannot guard memory, or nil.
+/// What capture needs that watches writes to memory.
 enum GuardSupport {
-    static let refusalToHold = refusal { _ = try WriteGuard { _ in } }
-    static let refusalToFind = refusal { _ = try WriteTracker() }
+    static let holding = requirement { _ = try WriteGuard { _ in } }
+    static let finding = requirement { _ = try WriteTracker() }
 
-    private static func refusal(_ attempt: () throws -> Void) -> String? {
+    private static func requirement(_ attempt: () throws -> Void) -> Requirement {
         do {
             try attempt()
-            return nil
-        } catch { return "\(error)" }
+            return Requirement(.guard, refusal: nil)
+        } catch { return Requirement(.guard, refusal: "\(error)") }
     }
 }
 
 /// A state changed by a program that knows nothing of checkpoints.
-@Suite("Guarded capture", .enabled(if: GuardSupport.refusalToHold == nil, "\(GuardSupport.refusalToHold ?? "")"))
+@Suite(
+    "Guarded capture", .timeLimit(.minutes(10)),
+    .enabled(if: GuardSupport.holding.isTested, "\(GuardSupport.holding.reason)"))
 struct GuardedTests {
     private let memory = InMemoryFileSystem()
+
+    init() throws { try GuardSupport.holding.check() }
 
     private func slowDisk(_ milliseconds: Double) -> HookedFileSystem<InMemoryFileSystem> {
         HookedFileSystem(memory) { operation throws(FileSystemError) in
@@ -125,18 +129,17 @@ struct GuardedTests {
 
     @Test("a save that is cancelled while the next is being captured lets go of its own pages only", arguments: 1...3)
     func earlierFailure(round: Int) throws {
-        let isShut = Box(false)
+        let gate = Gate(isOpen: true)
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
-            guard operation.verb.hasPrefix("write") else { return }
-            while isShut.value { sleepMilliseconds(1) }
-            sleepMilliseconds(0.2)
+            try gate.holdWrite(operation)
+            if operation.verb.hasPrefix("write") { sleepMilliseconds(0.2) }
         }
         let tensors = TestTensors(sizes: [400_000])
         var options = options()
         options.arenaBytes = 110 * 4096
         let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
         tensors.fill(1)
-        isShut.value = true
+        gate.isOpen = false
         let first = try checkpointer.save(step: 1)
         tensors.fill(2)
         // The arena is full of the first save: of the second hardly anything can be captured yet.
@@ -144,7 +147,7 @@ struct GuardedTests {
         let writer = try WorkerThread(name: "writer") { tensors.fill(3) }
         sleepMilliseconds(20)
         first.cancel()
-        isShut.value = false
+        gate.isOpen = true
         #expect(throws: CheckpointError.self) { try first.wait(timeout: .seconds(20)) }
         writer.join()
         try second.wait(timeout: .seconds(20))
@@ -212,16 +215,20 @@ struct GuardedTests {
     }
 }
 
-@Suite("Checked capture", .enabled(if: GuardSupport.refusalToFind == nil, "\(GuardSupport.refusalToFind ?? "")"))
+@Suite(
+    "Checked capture", .timeLimit(.minutes(10)),
+    .enabled(if: GuardSupport.finding.isTested, "\(GuardSupport.finding.reason)"))
 struct CheckedTests {
     private let memory = InMemoryFileSystem()
     private let sizes = [40_000, 8, 64_000, 800, 16_384, 24]
 
+    init() throws { try GuardSupport.finding.check() }
+
     /// A checkpointer whose disk waits for `gate`, and the warnings that it gives.
-    private func checkpointer(_ tensors: TestTensors, gate: Box<Bool>) throws -> (Checkpointer, Box<[String]>) {
+    private func checkpointer(_ tensors: TestTensors, gate: Gate) throws -> (Checkpointer, Box<[String]>) {
         let warnings = Box<[String]>([])
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
-            while operation.verb.hasPrefix("write"), !gate.value { sleepMilliseconds(1) }
+            try gate.holdWrite(operation)
         }
         var options = smallOptions()
         options.capture = .checked
@@ -233,7 +240,7 @@ struct CheckedTests {
     @Test("a loop that keeps to its permits is never blamed", arguments: [true, false])
     func innocent(byGroup: Bool) throws {
         let tensors = TestTensors(sizes: sizes, groups: ["a", "b", "c"])
-        let (checkpointer, warnings) = try checkpointer(tensors, gate: Box(true))
+        let (checkpointer, warnings) = try checkpointer(tensors, gate: Gate(isOpen: true))
         for step in 1...20 {
             if byGroup {
                 for group in ["a", "b", "c"] { checkpointer.mutate(group) { tensors.fill(UInt64(step), group: group) } }
@@ -250,12 +257,12 @@ struct CheckedTests {
     @Test("a tensor changed without a permit while it is captured is named, and the save fails", arguments: 0..<6)
     func culprit(tensor: Int) throws {
         let tensors = TestTensors(sizes: sizes, groups: ["a", "b", "c"])
-        let gate = Box(true)
+        let gate = Gate(isOpen: true)
         let (checkpointer, warnings) = try checkpointer(tensors, gate: gate)
-        gate.value = false
+        gate.isOpen = false
         let ticket = try checkpointer.save(step: 1)
         tensors.write(5, atWord: tensors.firstWord(of: tensor))
-        gate.value = true
+        gate.isOpen = true
         let error = #expect(throws: CheckpointError.self) { try ticket.wait() }
         #expect(error?.code == .misuse && error?.names == ["tensor.\(tensor)"])
         #expect(warnings.value.count == 1 && warnings.value.allSatisfy { $0.contains("tensor.\(tensor)") })
@@ -268,14 +275,14 @@ struct CheckedTests {
     @Test("every save in flight fails when a change is found, not only the first to commit")
     func allInFlight() throws {
         let tensors = TestTensors(sizes: sizes, groups: ["a", "b", "c"])
-        let gate = Box(true)
+        let gate = Gate(isOpen: true)
         let (checkpointer, _) = try checkpointer(tensors, gate: gate)
-        gate.value = false
+        gate.isOpen = false
         let first = try checkpointer.save(step: 1)
         checkpointer.mutate { tensors.fill(2) }
         let second = try checkpointer.save(step: 2)
         tensors.write(5, atWord: tensors.firstWord(of: 2))
-        gate.value = true
+        gate.isOpen = true
         for ticket in [first, second] {
             let error = #expect(throws: CheckpointError.self) { try ticket.wait(timeout: .seconds(20)) }
             #expect(error?.code == .misuse && error?.names == ["tensor.2"])
@@ -287,7 +294,7 @@ struct CheckedTests {
     @Test("so is one changed under the permit of another group, or between saves")
     func wrongGroup() throws {
         let tensors = TestTensors(sizes: sizes, groups: ["a", "b", "c"])
-        let (checkpointer, warnings) = try checkpointer(tensors, gate: Box(true))
+        let (checkpointer, warnings) = try checkpointer(tensors, gate: Gate(isOpen: true))
         try checkpointer.save(step: 1).wait()
         checkpointer.mutate("a") { tensors.write(5, atWord: tensors.firstWord(of: 2) + 2000) }
         checkpointer.mutate("c") { tensors.fill(3, group: "c") }
@@ -296,13 +303,5 @@ struct CheckedTests {
         try checkpointer.save(step: 2).wait()
         #expect(warnings.value.count == 2 && warnings.value[1].contains("tensor.1"))
         try checkpointer.close()
-    }
-}
-
-extension Box {
-    fileprivate func withLock(_ body: (inout Value) -> Void) {
-        var value = value
-        body(&value)
-        self.value = value
     }
 }

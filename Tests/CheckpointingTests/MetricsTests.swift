@@ -9,7 +9,7 @@ import MetricsTestKit
 import SystemPackage
 import Testing
 
-@Suite("Metrics")
+@Suite("Metrics", .timeLimit(.minutes(10)))
 struct MetricsTests {
     private let memory = InMemoryFileSystem()
     private let metrics = TestMetrics()
@@ -46,22 +46,23 @@ struct MetricsTests {
 
     @Test("saves that are not committed are counted by why")
     func outcomes() throws {
-        let (isHeld, isBroken) = (Box(false), Box(false))
+        let (gate, isBroken) = (Gate(isOpen: true), Box(false))
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
-            while isHeld.value, operation.verb.hasPrefix("write") { sleepMilliseconds(1) }
+            try gate.holdWrite(operation)
             if isBroken.value, operation.verb == "sync" { throw FileSystemError("fsync(2)", operation.path, .ioError) }
         }
         var options = smallOptions()
         options.metrics = metrics
         options.backpressure = .skip
         let checkpointer = try Checkpointer(store: openStore(disk), state: TestTensors(sizes: [40_000]), options: options)
-        (isHeld.value, isBroken.value) = (true, true)
+        (gate.isOpen, isBroken.value) = (false, true)
         let cancelled = try checkpointer.save(step: 1)
         #expect(try checkpointer.save(step: 2).failure?.code == .skipped)
         cancelled.cancel()
-        isHeld.value = false
+        gate.isOpen = true
         #expect(throws: CheckpointError.self) { try cancelled.wait() }
-        while try checkpointer.save(step: 3).failure?.code == .skipped { sleepMilliseconds(1) }
+        // A save is skipped until the one before has let go of the disk.
+        try #require(try eventually { try checkpointer.save(step: 3).failure?.code != .skipped })
         #expect(throws: CheckpointError.self) { try checkpointer.close() }
         #expect(try saves("cancelled") == 1)
         #expect(try saves("skipped") >= 1)

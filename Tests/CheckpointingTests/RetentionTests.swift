@@ -8,7 +8,7 @@ import CheckpointTestSupport
 import SystemPackage
 import Testing
 
-@Suite("Retention")
+@Suite("Retention", .timeLimit(.minutes(20)))
 struct RetentionTests {
     private let memory = InMemoryFileSystem()
 
@@ -133,7 +133,7 @@ struct RetentionTests {
     }
 }
 
-@Suite("Segments that are written over")
+@Suite("Segments that are written over", .timeLimit(.minutes(20)))
 struct RecyclingTests {
     @Test("a file that is being read is not written over; one that is being written over cannot be opened")
     func readersAreSafe() throws {

@@ -16,7 +16,7 @@ private func reusingOptions(_ compression: Compression = .none, workers: Int = 1
     return options
 }
 
-@Suite("What the store holds already is not written again")
+@Suite("What the store holds already is not written again", .timeLimit(.minutes(20)))
 struct ReuseTests {
     private let memory = InMemoryFileSystem()
 
@@ -150,10 +150,9 @@ struct ReuseTests {
     @Test("a checkpoint that a save in flight reuses cannot be removed, by this process or another; then it can")
     func held() throws {
         let directory = try TemporaryDirectory()
-        let isShut = Box(false)
+        let gate = Gate(isOpen: true)
         let disk = HookedFileSystem(POSIXFileSystem()) { operation throws(FileSystemError) in
-            guard operation.verb.hasPrefix("write"), isShut.value else { return }
-            while isShut.value { sleepMilliseconds(1) }
+            try gate.holdWrite(operation)
         }
         let store = try CheckpointStore(
             fileSystem: disk, root: FilePath(directory.path).appending("store"), access: .writing, usesCatalog: false)
@@ -162,14 +161,14 @@ struct ReuseTests {
         let checkpointer = try Checkpointer(store: store, state: tensors, options: reusingOptions())
         try checkpointer.save(step: 1).wait()
         checkpointer.mutate { tensors.fill(2, tensor: 1) }
-        isShut.value = true
+        gate.isOpen = false
         let second = try checkpointer.save(step: 2)
         try second.wait(for: .captured)
         let name = ManifestName(run: checkpointer.run, step: 1)
         let path = store.directories.path(of: name)
         #expect(try disk.reopen(path) == nil)
         #expect(checkpointer.reuse?.retire([name]) == [])
-        isShut.value = false
+        gate.isOpen = true
         try second.wait()
         #expect(checkpointer.reuse?.retire([name]) == [name])
         #expect(try disk.reopen(path) != nil)
@@ -224,7 +223,7 @@ struct ReuseTests {
     }
 }
 
-@Suite("Crash at every operation of saves that reuse blocks")
+@Suite("Crash at every operation of saves that reuse blocks", .timeLimit(.minutes(20)))
 struct ReuseCrashTests {
     private static let sizes = [12_000, 8, 4096, 20_000]
 

@@ -9,7 +9,7 @@ import CheckpointTestSupport
 import Testing
 
 /// Every tensor holds the step number, so a checkpoint that mixes two steps shows it.
-@Suite("Torn snapshots")
+@Suite("Torn snapshots", .timeLimit(.minutes(20)))
 struct TornSnapshotTests {
     enum Fence: CaseIterable { case whole, perGroup, misnamed, none }
 
@@ -86,7 +86,8 @@ struct TornSnapshotTests {
     }
 
     @Test(
-        "guarded, without any fence, every checkpoint holds exactly its own step", .enabled(if: GuardSupport.refusalToHold == nil),
+        "guarded, without any fence, every checkpoint holds exactly its own step",
+        .enabled(if: GuardSupport.holding.isTested, "\(GuardSupport.holding.reason)"),
         arguments: [Compression.none, .lz4], 1...3 as ClosedRange<UInt64>)
     func guardedIsWhole(compression: Compression, seed: UInt64) throws {
         try expectGuardedIsWhole(compression, seed)
@@ -94,7 +95,8 @@ struct TornSnapshotTests {
 
     /// A page that was let through for one save may be protected for the next by the time at which somebody else lets it through.
     @Test(
-        "guarded, whoever lets writes through is slow", .enabled(if: GuardSupport.refusalToHold == nil),
+        "guarded, whoever lets writes through is slow",
+        .enabled(if: GuardSupport.holding.isTested, "\(GuardSupport.holding.reason)"),
         arguments: 1...6 as ClosedRange<UInt64>)
     func slowReleasesAreWhole(seed: UInt64) throws {
         let random = Monitor(SeededGenerator(seed))
@@ -104,6 +106,7 @@ struct TornSnapshotTests {
     }
 
     private func expectGuardedIsWhole(_ compression: Compression, _ seed: UInt64, beforeRelease: (@Sendable () -> Void)? = nil) throws {
+        try GuardSupport.holding.check()
         let checkpoints = try train(.none, seed: seed, capture: .guarded, compression: compression, beforeRelease: beforeRelease)
         #expect(checkpoints.count > 5, "seed \(seed)")
         for (step, values) in checkpoints { #expect(values == [UInt64(step)], "step \(step), seed \(seed)") }

@@ -9,7 +9,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@Suite("Trace files")
+@Suite("Trace files", .timeLimit(.minutes(10)))
 struct TraceTests {
     private let memory = InMemoryFileSystem()
     private let directory: TemporaryDirectory
@@ -21,10 +21,10 @@ struct TraceTests {
     }
 
     /// One save that is captured during a `forward`, and one that is captured at a fence.
-    private func train(_ tensors: TestTensors, _ checkpointer: Checkpointer, _ isHeld: Box<Bool>) throws {
-        isHeld.value = true
+    private func train(_ tensors: TestTensors, _ checkpointer: Checkpointer, _ gate: Gate) throws {
+        gate.isOpen = false
         let ticket = try checkpointer.save(step: 1)
-        isHeld.value = false
+        gate.isOpen = true
         try checkpointer.trace("forward") { try ticket.wait(for: .captured) }
         checkpointer.mutate { checkpointer.trace("update") { tensors.fill(1) } }
         try ticket.wait()
@@ -35,9 +35,9 @@ struct TraceTests {
 
     @Test("a trace shows capture beside forward, writing beside capture, and every thread on a lane of its own")
     func lanes() throws {
-        let isHeld = Box(false)
+        let gate = Gate(isOpen: true)
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
-            while isHeld.value, operation.verb.hasPrefix("write") { sleepMilliseconds(1) }
+            try gate.holdWrite(operation)
             if operation.verb.hasPrefix("write") { sleepMilliseconds(1) }
         }
         let tensors = TestTensors(sizes: [400_000])
@@ -46,7 +46,7 @@ struct TraceTests {
         options.runName = "a \"run\""
         try Data("an older file".utf8).write(to: URL(fileURLWithPath: path))
         let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
-        try train(tensors, checkpointer, isHeld)
+        try train(tensors, checkpointer, gate)
         try checkpointer.close()
         #expect(try Set(FileManager.default.contentsOfDirectory(atPath: directory.path)) == ["trace.json", "so-far.json"])
 

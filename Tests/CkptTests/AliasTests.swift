@@ -3,9 +3,9 @@ import Checkpointing
 import Foundation
 import Testing
 
-@Suite("Equal tensors")
+@Suite("Equal tensors", .timeLimit(.minutes(20)))
 struct AliasTests {
-    private func makeStore(_ folder: Folder) throws -> (CheckpointStore, TestTensors) {
+    private func makeStore(_ folder: TemporaryDirectory) throws -> (CheckpointStore, TestTensors) {
         // Two pairs are equal, and one has the size of another and other bytes.
         let tensors = TestTensors(sizes: [40_000, 40_000, 64, 64, 40_000])
         for (index, value) in [7, 7, 8, 8, 9].enumerated() { tensors.fill(UInt64(value), tensor: index) }
@@ -20,7 +20,7 @@ struct AliasTests {
 
     @Test("are told, and share a file when asked to")
     func share() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let (store, tensors) = try makeStore(folder)
         let aliases = try store.aliases(in: .latest)
         #expect(aliases.map(\.name) == ["tensor.1", "tensor.3"] && aliases.map(\.of) == ["tensor.0", "tensor.2"])
@@ -40,7 +40,7 @@ struct AliasTests {
 
     @Test("an alias of what is not restored has a file of its own")
     func alone() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         _ = try makeStore(folder)
         let out = folder.path + "/out"
         #expect(try ckpt("restore", folder.path + "/store", "-o", out, "--aliases", "--tensor", "tensor.[!x]").status != 0)

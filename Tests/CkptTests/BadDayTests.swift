@@ -1,12 +1,13 @@
 import CheckpointFormat
 import CheckpointIO
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import SystemPackage
 import Testing
 
 /// Stores in states that nobody wishes for, and outputs that cannot be written.
-@Suite struct BadDayTests {
+@Suite(.timeLimit(.minutes(20))) struct BadDayTests {
     private func shell(_ line: String, _ arguments: String...) throws -> Run {
         try execute(URL(fileURLWithPath: "/bin/sh"), ["-c", line, program.path] + arguments)
     }
@@ -27,7 +28,7 @@ import Testing
 
     /// Ends the program as soon as it has begun to write. (The other signals may be ignored where tests are run, and are then left alone.)
     @Test func anExportThatIsInterruptedLeavesNothing() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let (file, store) = (folder.path + "/x.bin", folder.path + "/store")
         try Data(count: 96 << 20).write(to: URL(fileURLWithPath: file))
         let raw = ["--format", "raw", "--dtype", "u8", "--shape", "\(96 << 20)", "--name", "x", "--compression", "none"]
@@ -41,9 +42,13 @@ import Testing
             process.arguments = ["export", store, "-o", folder.path + "/out", "--force"]
             process.standardOutput = FileHandle.nullDevice
             try process.run()
-            while process.isRunning, try !folder.names(in: "").contains(where: { $0.hasPrefix(".ckpt-") }) { usleep(200) }
+            let limit = try ProcessLimit(process)
+            #expect(try eventually {
+                try !process.isRunning || folder.names(in: "").contains { $0.hasPrefix(".ckpt-") }
+            })
             kill(process.processIdentifier, SIGTERM)
             process.waitUntilExit()
+            limit.cancel()
             ends.append(process.terminationStatus)
             #expect(try !folder.names(in: "").contains { $0.hasPrefix(".ckpt-") })
         }
@@ -147,7 +152,8 @@ import Testing
         try FileManager.default.removeItem(atPath: catalog)
         unsafe #expect(mkfifo(catalog, 0o600) == 0)
         for verb in ["ls", "inspect", "verify", "doctor"] {
-            #expect(try shell("timeout 20 \"$0\" \(verb) \"$1\"", sample.store).status != 124, "\(verb)")
+            let run = try shell("timeout 120 \"$0\" \(verb) \"$1\"", sample.store)
+            #expect(run.status != 124, "\(verb)")
         }
     }
 
@@ -171,7 +177,7 @@ import Testing
 
     @Test func watchEndsAtOnceIfTheStepIsThere() throws {
         let sample = try Sample()
-        #expect(try shell("timeout 20 \"$0\" watch \"$1\" --until 15", sample.store).status == 0)
+        #expect(try shell("timeout 120 \"$0\" watch \"$1\" --until 15", sample.store).status == 0)
         #expect(try shell("timeout 1 \"$0\" watch \"$1\" --until 21", sample.store).status == 124)
     }
 }

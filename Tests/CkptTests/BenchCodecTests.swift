@@ -1,11 +1,12 @@
 import CheckpointFormat
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// `ckpt bench codec` as a person runs it.
-@Suite struct BenchCodecTests {
+@Suite(.timeLimit(.minutes(20))) struct BenchCodecTests {
     /// Floats of both signs, small and alike in size.
-    private func weights(_ folder: Folder, _ name: String, count: Int, step: Float = 0) throws -> String {
+    private func weights(_ folder: TemporaryDirectory, _ name: String, count: Int, step: Float = 0) throws -> String {
         let values = (0..<count).map { sin(Float($0) * 1.7) * 0.02 * (1 + step) }
         let path = folder.path + "/" + name
         try Data(values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) } })
@@ -19,7 +20,7 @@ import Testing
 
     @Test(arguments: [("none", 0.99, 1.01), ("lz4", 0.99, 9), ("zstd:3", 1, 9), ("fast", 1.1, 9), ("balanced", 1.1, 9), ("max", 1.1, 9)])
     func everyLevelGivesSaneFigures(_ level: String, _ least: Double, _ most: Double) throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let file = try weights(folder, "w", count: 30_001)
         let run = try bench([file, "--dtype", "f32", "--level", level, "--block-bytes", "40000", "--threads", "2"])
         #expect(run.status == 0, "\(run.errors)")
@@ -34,7 +35,7 @@ import Testing
     }
 
     @Test func aBaseMakesItSmaller() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let (file, base) = (try weights(folder, "w", count: 20_000, step: 1e-6), try weights(folder, "b", count: 20_000))
         let alone = try bench([file, "--dtype", "f32"]).json()
         let delta = try bench([file, "--dtype", "f32", "--base", base]).json()
@@ -52,19 +53,19 @@ import Testing
         let documented = rows.flatMap { row in
             row.split(separator: "|")[0].split(separator: ",").map { $0.trimmingCharacters(in: [" ", "`"]) }
         }
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let report = try bench([try weights(folder, "w", count: 100)]).json()
         #expect(documented.sorted() == report.members.keys.sorted())
     }
 
     @Test func aTableForPeople() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let run = try ckpt("bench", "codec", try weights(folder, "w", count: 5000), "--dtype", "f32", "--rounds", "1")
         #expect(run.status == 0 && run.output.hasPrefix("FIGURE") && run.output.contains("PLANE") && run.output.contains("4-byte, rotated"))
     }
 
     @Test func whatCannotBeMeasuredIsSaid() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let file = try weights(folder, "w", count: 10)
         for arguments in [
             ["--level", "huge"], ["--dtype", "f31"], ["--threads", "0"], ["--rounds", "0"], ["--block-bytes", "0"],

@@ -1,10 +1,11 @@
 import CheckpointBench
 import CheckpointFormat
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// `ckpt bench` as a person runs it, on states of a few hundred KiB.
-@Suite struct BenchTests {
+@Suite(.timeLimit(.minutes(20))) struct BenchTests {
     /// Saves at steps 2 and 4 of 5.
     private func bench(_ store: String, _ arguments: [String] = []) throws -> Run {
         let small = arguments.contains("--state") ? [] : ["--state", "small", "--scale", "0.0005"]
@@ -27,7 +28,7 @@ import Testing
 
     @Test(arguments: SyntheticState.allCases)
     func everyStateGivesSaneFigures(_ state: SyntheticState) throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let scale = 0.0005
         let run = try bench(folder.path + "/store", ["--state", state.rawValue, "--scale", "\(scale)"])
         #expect(run.status == 0, "\(run.errors)")
@@ -66,7 +67,7 @@ import Testing
         let documented = rows.flatMap { row in
             row.split(separator: "|")[0].split(separator: ",").map { $0.trimmingCharacters(in: [" ", "`"]) }
         }
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let report = try bench(folder.path + "/store").json()
         #expect(documented.sorted() == report.members.keys.sorted())
         #expect(Set(Self.promised).isSubset(of: documented))
@@ -78,7 +79,7 @@ import Testing
 
     @Test(arguments: switches)
     func everySwitchIsTaken(_ key: String) throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let option = "--no-" + key.replacingOccurrences(of: "_", with: "-")
         let report = try bench(folder.path + "/store", [option]).json()
         let configuration = report.object("configuration")
@@ -88,7 +89,7 @@ import Testing
     }
 
     @Test func everyOptionIsTaken() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let options = [
             "--codec", "zstd:3", "--workers", "1", "--niceness", "5", "--keep-last", "3", "--backpressure", "skip", "--capture",
             "fenced", "--every", "1",
@@ -103,7 +104,7 @@ import Testing
     }
 
     @Test func theReferenceWritersAreMeasured() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let report = try bench(folder.path + "/store", ["--baseline", "--baseline-recycled"]).json()
         for key in ["writer_gbps", "writer_recycled_gbps"] {
             #expect(report.object(key).integer("n") == 6 && report.object(key).number("min") ?? 0 > 0)
@@ -113,7 +114,7 @@ import Testing
     }
 
     @Test func theReferenceWriterOverwritesNothing() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try Data("mine".utf8).write(to: URL(fileURLWithPath: folder.path + "/store.baseline"))
         let run = try bench(folder.path + "/store", ["--baseline-recycled"])
         #expect(run.status == 7 && run.errors.contains("store.baseline"))
@@ -124,7 +125,7 @@ import Testing
     // MARK: The store
 
     @Test func aStoreThatIsKeptIsWhole() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let store = folder.path + "/store"
         #expect(try bench(store, ["--keep-store", "--keep-last", "0"]).status == 0)
         #expect(try ckpt("verify", store).status == 0)
@@ -134,7 +135,7 @@ import Testing
     }
 
     @Test func aDirectoryInUseIsLeftAlone() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try Data().write(to: URL(fileURLWithPath: folder.path + "/mine"))
         let run = try bench(folder.path)
         #expect(run.status == 7 && run.output.isEmpty && run.errors.contains("is not empty"))
@@ -142,14 +143,14 @@ import Testing
     }
 
     @Test func anEmptyDirectoryIsUsedAndRemoved() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try FileManager.default.createDirectory(atPath: folder.path + "/store", withIntermediateDirectories: false)
         #expect(try bench(folder.path + "/store").status == 0)
         #expect(try folder.names(in: "").isEmpty)
     }
 
     @Test func aFileOfFiguresGoesWithATable() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let file = folder.path + "/figures.json"
         let run = try bench(folder.path + "/store", ["--json", file])
         #expect(run.status == 0 && run.output.hasPrefix("FIGURE") && run.output.contains("\nbit_exact"))
@@ -167,7 +168,7 @@ import Testing
         ["--state", "some.json", "--scale", "0.5"],
     ])
     func settingsOutOfRangeAreBadUsage(_ arguments: [String]) throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let run = try bench(folder.path + "/store", arguments)
         #expect(run.status == 2 && run.output.isEmpty && run.errors.contains(arguments[arguments.count == 4 ? 2 : 0]))
         #expect(try folder.names(in: "").isEmpty)

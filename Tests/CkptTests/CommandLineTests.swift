@@ -1,10 +1,11 @@
 import CheckpointCodecs
 import CheckpointFormat
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// Exit codes, messages, and what reaches a terminal.
-@Suite struct CommandLineTests {
+@Suite(.timeLimit(.minutes(20))) struct CommandLineTests {
     @Test func theDocumentListsTheExitCodesOfTheProgram() throws {
         let page = try String(contentsOf: checkout.appendingPathComponent("Formats/cli-json.md"), encoding: .utf8)
         let table = try #require(page.components(separatedBy: "<!-- table: ExitCode -->").dropFirst().first)

@@ -1,12 +1,13 @@
 internal import CheckpointMaintenance
 import CheckpointFormat
 import CheckpointState
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// Differences of tensors, element by element and chunk by chunk.
-@Suite struct ComparisonTests {
+@Suite(.timeLimit(.minutes(20))) struct ComparisonTests {
     private func tensor<Bits: FixedWidthInteger>(_ type: ElementType, _ bits: [Bits]) throws -> OwnedTensor {
         let bytes = bits.flatMap { value in (0..<Bits.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
         return try OwnedTensor(type, [bits.count], bytes: bytes)
@@ -79,7 +80,7 @@ import Testing
 
     /// The same bytes in chunks of another size are equal, but that shows only when they are read.
     @Test func anotherTilingIsNoDifference() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let trainer = try Trainer()
         let stores = try [4096, 8192].map { bytes in
             let store = try CheckpointStore.open("\(folder.path)/\(bytes)", for: .writing)

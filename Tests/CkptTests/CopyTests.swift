@@ -1,9 +1,10 @@
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// `copy` on the real program.
-@Suite struct CopyTests {
+@Suite(.timeLimit(.minutes(20))) struct CopyTests {
     @Test func copiesAndSaysWhat() throws {
         let sample = try Sample()
         let golden = Golden(sample)
@@ -57,7 +58,7 @@ import Testing
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
             try process.run()
-            usleep(UInt32(delay * 1000))
+            sleepMilliseconds(Double(delay))
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
             guard FileManager.default.fileExists(atPath: target + "/store.json") else { continue }

@@ -1,13 +1,14 @@
 internal import CheckpointMaintenance
 import CheckpointCatalog
 import CheckpointFormat
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import SystemPackage
 import Testing
 
 /// What is said, and how the program ends, when files are not what they were.
-@Suite struct DamageTests {
+@Suite(.timeLimit(.minutes(20))) struct DamageTests {
     @Test(arguments: [Compression.none, .lz4])
     func aFlippedByteCostsTheTensorsInItsBlock(_ compression: Compression) throws {
         let sample = try Sample(compression: compression)

@@ -1,8 +1,9 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// `CKPT_STORE`, and what shells complete.
-@Suite struct DefaultStoreTests {
+@Suite(.timeLimit(.minutes(20))) struct DefaultStoreTests {
     @Test func theStoreMayBeLeftOut() throws {
         let (sample, other) = (try Sample(), try Sample(weight: "other.weight"))
         func run(_ arguments: String...) throws -> Run { try ckpt(arguments, environment: ["CKPT_STORE": sample.store]) }

@@ -1,5 +1,6 @@
 import CheckpointFormat
 import CheckpointState
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
@@ -16,9 +17,9 @@ struct JSONText: StateProvider {
 }
 
 /// `ckpt diff` on the real program: what it reads, what it compares with, and what it prints.
-@Suite struct DiffTests {
+@Suite(.timeLimit(.minutes(20))) struct DiffTests {
     /// Steps 1 and 2 of a state of many tensors, of which one changes, in chunks smaller than a tensor.
-    private func family(in folder: Folder, count: Int = 100) throws -> (store: String, bytes: Int) {
+    private func family(in folder: TemporaryDirectory, count: Int = 100) throws -> (store: String, bytes: Int) {
         let tensors = try (0..<count).map { index in
             try OwnedTensor.of((0..<8192).map { Float($0 ^ index) }, [64, 128])
         }
@@ -38,7 +39,7 @@ struct JSONText: StateProvider {
     }
 
     @Test func whatIsSharedIsNotRead() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let (store, bytes) = try family(in: folder)
         let json = try ckpt("diff", store, "1", "2", "--json").json()
         let read = try #require(json.integer("read_bytes"))
@@ -51,7 +52,7 @@ struct JSONText: StateProvider {
     }
 
     @Test func tensorsArePickedByName() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let (store, _) = try family(in: folder, count: 10)
         #expect(try ckpt("diff", store, "1", "2", "--tensor", "layer.1", "--tensor", "layer.2").status == 0)
         let json = try ckpt("diff", store, "1", "2", "--tensor", "layer.[", "--tensor", "*7", "--json").json()
@@ -109,7 +110,7 @@ struct JSONText: StateProvider {
 
     /// Objects that say the same in another order of keys are equal.
     @Test func objectsAreComparedAsValues() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let texts = [#"{"a": 1, "b": [1.0, 2]}"#, #"{"b":[1,2],"a":1.0}"#, #"{"a":2,"b":[1,2]}"#]
         for (step, text) in texts.enumerated() {
             let store = try CheckpointStore.open(folder.path + "/store", for: .writing)

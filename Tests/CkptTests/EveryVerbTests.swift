@@ -1,8 +1,9 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// What holds for all verbs alike.
-@Suite struct EveryVerbTests {
+@Suite(.timeLimit(.minutes(20))) struct EveryVerbTests {
     /// Of each verb one line of arguments that a sample takes; `<folder>` stands for its folder.
     static let lines: [[String]] = [
         ["ls", "<store>"], ["log", "<store>", "--graph"], ["stats", "<store>"], ["inspect", "<store>", "--stats"],

@@ -1,10 +1,11 @@
 internal import CheckpointCodecs
 import CheckpointFormat
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// What `ckpt export` and `ckpt restore` write.
-@Suite struct ExportTests {
+@Suite(.timeLimit(.minutes(20))) struct ExportTests {
     @Test func shardsAndTheirIndexLoadInTheLibrary() throws {
         let sample = try Sample(compression: .lz4)
         let out = sample.folder.path + "/out"
@@ -78,7 +79,7 @@ import Testing
     }
 
     @Test func anExportOfNoTensorsIsImportedAgain() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try folder.write(Array("{\"metadata\":{\"total_size\":0},\"weight_map\":{}}".utf8), to: "none.index.json")
         let (store, out) = (folder.path + "/s", folder.path + "/out")
         for (verb, arguments) in [
@@ -94,7 +95,7 @@ import Testing
 
     /// The library multiplies extents until they overflow, also where one of them is 0.
     @Test func aShapeThatTheLibraryRefusesIsNotWritten() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try folder.write([], to: "x.bin")
         let raw = ["--format", "raw", "--dtype", "f32", "--shape", "4611686018427387904,4,0", "--name", "x"]
         #expect(try ckpt(["import", folder.path + "/s", folder.path + "/x.bin", "--step", "1"] + raw).status == 0)

@@ -1,9 +1,10 @@
 internal import CheckpointCodecs
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// What the verbs print that turn checkpoints into files and files into checkpoints, and what `repack` and `bench` print.
-@Suite struct FileVerbTests {
+@Suite(.timeLimit(.minutes(20))) struct FileVerbTests {
     @Test func restoreSaysWhatItDid() throws {
         let sample = try Sample(compression: .lz4)
         let (golden, out) = (Golden(sample), sample.folder.path + "/out")
@@ -30,7 +31,7 @@ import Testing
     }
 
     @Test func importSaysWhatItDid() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let (golden, store) = (Golden(folder: folder), folder.path + "/store")
         try folder.write((0..<24).map { UInt8($0) }, to: "x.bin")
         let raw = ["--format", "raw", "--dtype", "f32", "--name", "w\u{1B}[31m", "--compression", "zstd"]
@@ -56,7 +57,7 @@ import Testing
 
     /// Figures are another in every run; what they are called is not.
     @Test func benchSaysWhatItMeasured() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let golden = Golden(folder: folder, hidesNumbers: true)
         let line = ["bench", "--store", folder.path + "/store", "--state", "small", "--scale", "0.0005", "--steps", "2"]
             + ["--warmup", "0", "--compute-seconds", "0.001", "--compute-threads", "1", "--arena", "8"]

@@ -1,10 +1,11 @@
 import CheckpointFormat
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// `ls` with conditions, and `log`, on the real program.
-@Suite struct FindingTests {
+@Suite(.timeLimit(.minutes(20))) struct FindingTests {
     /// A store of two runs, the second resumed from the first.
     private func branches() throws -> Sample {
         let sample = try Sample(runName: "base")

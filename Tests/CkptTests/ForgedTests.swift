@@ -1,9 +1,10 @@
 internal import CheckpointCodecs
 import CheckpointFormat
+import CheckpointTestSupport
 import Testing
 
 /// Manifests that are whole and yet do not agree with their segments.
-@Suite struct ForgedTests {
+@Suite(.timeLimit(.minutes(20))) struct ForgedTests {
     private func findings(_ sample: Sample) throws -> [Fields] {
         try ckpt("verify", sample.store, "--json").json().list("findings")
     }

@@ -1,16 +1,14 @@
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
-/// Opens a store as soon as nobody has it: a program that another test has just started holds this process's locks until it runs.
+/// Opens a store as soon as nobody has it: a program that another test has just started holds this
+/// process's locks until it runs.
 func openSoon(_ path: String, for access: CheckpointStore.Access) throws -> CheckpointStore {
-    for _ in 0..<500 {
-        do throws(CheckpointError) { return try CheckpointStore.open(path, for: access) } catch {
-            guard error.code == .busy else { throw error }
-            usleep(10_000)
-        }
+    try retrying(while: { $0.code == .busy }) { () throws(CheckpointError) in
+        try CheckpointStore.open(path, for: access)
     }
-    return try CheckpointStore.open(path, for: access)
 }
 
 /// What a verb prints, compared with a file in Golden/. Ids become `<id 1>`, `<id 2>` in the order in which they are met, times `<time>`,
@@ -27,7 +25,7 @@ final class Golden {
     convenience init(_ sample: Sample) { self.init(folder: sample.folder) }
 
     /// - Parameter hidesNumbers: every number becomes `<n>`, for what is measured.
-    init(folder: Folder, hidesNumbers: Bool = false) {
+    init(folder: TemporaryDirectory, hidesNumbers: Bool = false) {
         place = folder.path
         self.hidesNumbers = hidesNumbers
     }

@@ -1,8 +1,9 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// Foreign files that are not what they say.
-@Suite struct HostileFileTests {
+@Suite(.timeLimit(.minutes(20))) struct HostileFileTests {
     /// A safetensors file of this header and so many zero bytes.
     private static func safetensors(_ header: String, _ dataBytes: Int, length: UInt64? = nil) -> [UInt8] {
         let length = length ?? UInt64(header.utf8.count)
@@ -66,7 +67,7 @@ import Testing
     }
 
     @Test func eachIsRefusedForWhatItIs() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         for (name, bytes, status, reason) in Self.files {
             try folder.write(bytes, to: "file")
             let run = try ckpt("import", folder.path + "/s", folder.path + "/file", "--step", "1")
@@ -77,7 +78,7 @@ import Testing
     }
 
     @Test func whatIsOddAndInOrderIsTaken() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let files: [(String, [UInt8])] = [
             ("null.safetensors", Self.safetensors("{\"__metadata__\":null,\(Self.tensor("a", "[0,8]"))}", 8)),
             ("long.npy", Self.npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 1L), }", 8)),
@@ -96,7 +97,7 @@ import Testing
 
     /// A letter with any number of accents is one character.
     @Test func messagesAreShort() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let name = "a" + String(repeating: "\u{301}", count: 100_000)
         try folder.write(Self.safetensors("{\(Self.tensor(name, "[0,8]"))}", 8), to: "a.safetensors")
         let run = try ckpt("import", folder.path + "/s", folder.path + "/a.safetensors", "--step", "1")
@@ -105,7 +106,7 @@ import Testing
 
     /// More files than a process may open.
     @Test func moreShardsThanDescriptors() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         for number in 0..<400 {
             try folder.write(Self.safetensors("{\(Self.tensor("t\(number)", "[0,8]"))}", 8), to: "\(number).safetensors")
         }
@@ -115,7 +116,7 @@ import Testing
     }
 
     @Test func archivesThatLieAreRefused() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         _ = try Judge.run(
             """
             import io, struct, sys, zipfile, numpy as np
@@ -176,7 +177,7 @@ import Testing
     }
 
     @Test func indicesThatPointElsewhereAreRefused() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let good = Self.safetensors("{\(Self.tensor("a", "[0,8]"))}", 8)
         try folder.write(good, to: "s.safetensors")
         try FileManager.default.createDirectory(atPath: folder.path + "/directory", withIntermediateDirectories: true)
@@ -204,7 +205,7 @@ import Testing
 
     /// One letter can be written in two ways, and files have names of bytes.
     @Test func shardsWhoseNamesReadTheSameAreTwo() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         var map: [String] = []
         for (tensor, file) in [("a", "\u{E9}.safetensors"), ("b", "e\u{301}.safetensors")] {
             try folder.write(Self.safetensors("{\(Self.tensor(tensor, "[0,8]"))}", 8), to: file)

@@ -1,10 +1,11 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// What `ckpt import` makes of files that other programs have written.
-@Suite struct ImportTests {
+@Suite(.timeLimit(.minutes(20))) struct ImportTests {
     @Test func everyFormatOfTheSameArraysGivesTheSameCheckpoint() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try Judge.makeArrays(folder.path)
         var digests: [[String: String]] = []
         for file in ["a.safetensors", "a.npz", "deflated.npz", "zip64.npz"] {
@@ -23,7 +24,7 @@ import Testing
 
     @Test(arguments: ["none", "zstd"])
     func safetensorsComeBackByteForByte(_ compression: String) throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try Judge.makeArrays(folder.path)
         let imported = try ckpt(
             "import", folder.path + "/store", folder.path + "/a.safetensors", "--step", "3", "--compression", compression)
@@ -47,7 +48,7 @@ import Testing
     }
 
     @Test func aFortranOrderedArrayIsImportedRowMajor() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try Judge.makeArrays(folder.path)
         #expect(try ckpt("import", folder.path + "/s", folder.path + "/a.npy", folder.path + "/a.safetensors", "--step", "0").status == 0)
         let inspected = try folder.inspected("s")
@@ -55,7 +56,7 @@ import Testing
     }
 
     @Test func rawBytesAndRolesAndMetrics() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try folder.write((0..<24).map { UInt8($0) }, to: "x.bin")
         let run = try ckpt(
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--run", "raw", "--metric", "loss=0.25", "--format", "raw",
@@ -73,7 +74,7 @@ import Testing
     }
 
     @Test func whatItPrints() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try folder.write((0..<24).map { UInt8($0) }, to: "x.bin")
         let run = try ckpt(
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "2,3",
@@ -103,7 +104,7 @@ import Testing
         ["--step", "1", "--dtype", "f32"], ["--step", "1", "--format", "raw"], [],
     ])
     func badUsageIsTwoAndMakesNoStore(_ options: [String]) throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         #expect(try ckpt(["import", folder.path + "/s", folder.path + "/x"] + options).status == 2)
         #expect(try folder.names(in: "").isEmpty)
     }

@@ -1,12 +1,13 @@
 import CheckpointFormat
 import CheckpointState
+import CheckpointTestSupport
 import Checkpointing
 @testable import ckpt
 import Foundation
 import Testing
 
 /// Statistics, completeness and outputs of `ckpt inspect`.
-@Suite struct InspectTests {
+@Suite(.timeLimit(.minutes(20))) struct InspectTests {
     private func statistics<Bits: FixedWidthInteger>(_ type: ElementType, _ bits: [Bits]) throws -> TensorStatistics {
         let bytes = bits.flatMap { value in (0..<Bits.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
         var statistics = TensorStatistics()
@@ -62,7 +63,7 @@ import Testing
 
     /// Parts of every tensor, in chunks smaller than it, against numpy.
     @Test func figuresAgreeWithNumpy() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         try Judge.makeArrays(folder.path)
         let store = folder.path + "/store"
         #expect(try ckpt("import", store, folder.path + "/a.safetensors", "--step", "1").status == 0)

@@ -1,3 +1,4 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
@@ -10,16 +11,9 @@ enum Judge {
 
     static func run(_ script: String, _ arguments: [String]) throws -> String {
         try #require(FileManager.default.isExecutableFile(atPath: python), "run Tools/setup")
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = ["-c", script] + arguments
-        let (output, errors) = (Pipe(), Pipe())
-        (process.standardOutput, process.standardError) = (output, errors)
-        try process.run()
-        let texts = [output, errors].map { String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) }
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0, "\(texts[1])")
-        return texts[0]
+        let outcome = try runProcess(python, ["-c", script] + arguments)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        return outcome.output
     }
 
     /// Writes `FOLDER/a.safetensors`, `a.npy`, `a.npz`, `deflated.npz` and `zip64.npz`: every element
@@ -45,7 +39,7 @@ enum Judge {
     }
 }
 
-extension Folder {
+extension TemporaryDirectory {
     /// The only checkpoint of a store in this folder, as `inspect` shows it with digests.
     func inspected(_ store: String) throws -> Fields { try ckpt("inspect", path + "/" + store, "--digests", "--json").json() }
 

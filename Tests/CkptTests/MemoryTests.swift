@@ -1,8 +1,9 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// How much memory the verbs take that pass over tensors: that of what they work on, whatever the tensors' size.
-@Suite struct MemoryTests {
+@Suite(.timeLimit(.minutes(20))) struct MemoryTests {
     private static let tensorMebibytes = 192
 
     /// Runs each line of `lines` and prints the most memory that any of them had resident, in KiB (getrusage(2), ru_maxrss).
@@ -18,7 +19,7 @@ import Testing
         """
 
     @Test func memoryDoesNotGrowWithATensor() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let (file, store) = (folder.path + "/x.safetensors", folder.path + "/store")
         _ = try Judge.run(
             """

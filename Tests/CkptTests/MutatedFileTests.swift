@@ -9,7 +9,7 @@ import SystemPackage
 import Testing
 
 /// Foreign files with bytes changed at random: what is read must be refused or taken, and nothing else may happen.
-@Suite struct MutatedFileTests {
+@Suite(.timeLimit(.minutes(20))) struct MutatedFileTests {
     /// Whole files of every format, made once for a test.
     private struct Corpus {
         let files = InMemoryFileSystem()

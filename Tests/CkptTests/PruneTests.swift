@@ -1,9 +1,10 @@
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// `prune` on the real program.
-@Suite struct PruneTests {
+@Suite(.timeLimit(.minutes(20))) struct PruneTests {
     /// Steps 1 to 6 of one run; the program prunes in another process than the one that writes.
     private func history() throws -> (sample: Sample, checkpointer: Checkpointer, trainer: Trainer) {
         let sample = try Sample()

@@ -1,8 +1,9 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// `ckpt repair` on the real program, with real files.
-@Suite struct RepairVerbTests {
+@Suite(.timeLimit(.minutes(20))) struct RepairVerbTests {
     private func damaged() throws -> Sample {
         let sample = try Sample()
         let place = try sample.place(of: "model.weight", step: 10)
@@ -67,7 +68,7 @@ import Testing
     }
 
     @Test func whatIsNoStoreIsThree() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         #expect(try ckpt("repair", folder.path).status == 3)
         #expect(try ckpt("repair", folder.path + "/no", "--dry-run").status == 3)
     }

@@ -3,7 +3,7 @@ import CheckpointFormat
 import Testing
 
 /// The pure parts of a report.
-@Suite struct ReportPartTests {
+@Suite(.timeLimit(.minutes(20))) struct ReportPartTests {
     private func node(_ id: UInt128, _ run: UInt128, _ step: Int, parent: UInt128? = nil) -> Ancestry.Node {
         Ancestry.Node(
             id: CheckpointID(rawValue: id), run: RunID(rawValue: run), step: step, parent: parent.map { CheckpointID(rawValue: $0) })

@@ -1,17 +1,18 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// `ckpt report` on the real program: its data against numpy, its pictures against its data, and the page in a browser.
-@Suite(.serialized) struct ReportTests {
+@Suite(.timeLimit(.minutes(20)), .serialized) struct ReportTests {
     /// A run of the reference trainer with 24 checkpoints, resumed once, and its report.
     private struct Trained {
-        let folder: Folder
+        let folder: TemporaryDirectory
         let page: String
         let data: Fields
         var store: String { folder.path + "/run" }
 
         init() throws {
-            folder = try Folder()
+            folder = try TemporaryDirectory()
             for steps in ["80", "96"] { try Self.train(folder.path + "/run", steps: steps) }
             let run = try ckpt("report", folder.path + "/run", "-o", folder.path + "/report.html", "--json")
             try #require(run.status == 0, "\(run.errors)")
@@ -144,10 +145,13 @@ import Testing
 
     private static let browser = ["chromium", "chromium-browser", "google-chrome"].map { "/usr/bin/" + $0 }
         .first { FileManager.default.isExecutableFile(atPath: $0) }
+    private static let chromium = Requirement(
+        .browser, refusal: browser == nil ? "there is no Chromium; Tools/setup installs it" : nil)
 
     /// Light, dark and narrow; what the browser made of the page, and whether it complained.
     private func browse(_ trained: Trained) throws {
         guard let browser = Self.browser else {
+            if Self.chromium.isTested { try Self.chromium.check() }
             print("SKIPPED: there is no Chromium to show the report in; Tools/setup installs it")
             return
         }

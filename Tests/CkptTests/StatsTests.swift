@@ -1,10 +1,11 @@
 import CheckpointFormat
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// `stats` on the real program.
-@Suite struct StatsTests {
+@Suite(.timeLimit(.minutes(20))) struct StatsTests {
     @Test func saysWhatTakesTheSpace() throws {
         let sample = try Sample()
         let golden = Golden(sample)
@@ -42,7 +43,7 @@ import Testing
     }
 
     @Test func anEmptyStoreAndADamagedOne() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         _ = try CheckpointStore.open(folder.path + "/store", for: .writing).id
         let empty = try ckpt("stats", folder.path + "/store")
         #expect(empty.status == 0 && empty.output.hasPrefix("0 checkpoints of 0 runs"))

@@ -1,8 +1,8 @@
 import CheckpointFormat
 import CheckpointState
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
-import Synchronization
 
 /// What a run of the real program gave.
 struct Run {
@@ -47,76 +47,26 @@ func ckpt(_ arguments: [String], environment: [String: String] = [:]) throws -> 
 
 /// Runs any program.
 func execute(_ program: URL, _ arguments: [String], _ environment: [String: String] = [:]) throws -> Run {
-    let process = Process()
-    process.executableURL = program
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    let (output, errors) = (Pipe(), Pipe())
-    (process.standardOutput, process.standardError) = (output, errors)
-    try process.run()
-    // What is printed here fits the pipes, so one may be read after the other.
-    let texts = [output, errors].map { String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) }
-    process.waitUntilExit()
-    return Run(status: process.terminationStatus, output: texts[0], errors: texts[1])
+    let outcome = try runProcess(program.path, arguments, environment: environment)
+    return Run(status: outcome.status, output: outcome.output, errors: outcome.errors)
 }
 
 /// The root of the checkout.
 let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
-/// A directory that is gone when the test is.
-final class Folder: Sendable {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.appendingPathComponent("ckpt-test-\(UUID())").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func names(in directory: String) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: path + "/" + directory).sorted()
-    }
-
-    /// Every file with its size and time of change.
-    func trace() throws -> [String] {
-        let names = try FileManager.default.subpathsOfDirectory(atPath: path).sorted()
-        return try names.map { name in
-            let attributes = try FileManager.default.attributesOfItem(atPath: path + "/" + name)
-            return "\(name) \(attributes[.size] ?? 0) \(attributes[.modificationDate] ?? "")"
-        }
-    }
-
-    /// Turns one byte of a file into another.
-    func damage(_ name: String, at offset: Int) throws {
-        var data = try Data(contentsOf: URL(fileURLWithPath: path + "/" + name))
-        data[offset] ^= 0x40
-        try data.write(to: URL(fileURLWithPath: path + "/" + name))
-    }
-}
-
 /// A training state small enough to look at: three tensors and two objects.
 struct Trainer {
     let weight: OwnedTensor
     let bias: OwnedTensor
     let moment: OwnedTensor
-    let cursor: Box
-
-    /// A value that providers share with the test.
-    final class Box: Sendable {
-        private let stored = Mutex(0)
-        var value: Int {
-            get { stored.withLock { $0 } }
-            set { stored.withLock { $0 = newValue } }
-        }
-    }
+    let cursor: Box<Int>
 
     init() throws {
         weight = try .of((0..<4096).map { Float($0) / 8 }, [64, 64])
         bias = try .of([Float](repeating: 1, count: 16), [16])
         moment = try .of([Float](repeating: 0, count: 4096), [64, 64])
-        cursor = Box()
+        cursor = Box(0)
     }
 
     func state(weight name: String = "model.weight") -> State {
@@ -139,11 +89,11 @@ extension OwnedTensor {
 
 /// A store with steps 10 and 20, between which bias and cursor change.
 struct Sample {
-    let folder: Folder
+    let folder: TemporaryDirectory
     var store: String { folder.path + "/store" }
 
     init(compression: Compression = .none, weight name: String = "model.weight", runName: String = "sample") throws {
-        folder = try Folder()
+        folder = try TemporaryDirectory()
         let trainer = try Trainer()
         var options = CheckpointerOptions()
         // Checkpoints of a sample have segments of their own.

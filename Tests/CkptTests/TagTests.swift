@@ -1,9 +1,10 @@
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// Tags, pins and references, on the real program.
-@Suite struct TagTests {
+@Suite(.timeLimit(.minutes(20))) struct TagTests {
     @Test func tagsAndPinsAreMadeShownAndTakenAway() throws {
         let sample = try Sample()
         let golden = Golden(sample)

@@ -1,11 +1,12 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// Files of PyTorch, made without it: `torch_files.py` pickles under its names, and numpy says what should come of it.
-@Suite struct TorchTests {
+@Suite(.timeLimit(.minutes(20))) struct TorchTests {
     /// Makes all files, once for each test.
-    static func makeFiles() throws -> Folder {
-        let folder = try Folder()
+    static func makeFiles() throws -> TemporaryDirectory {
+        let folder = try TemporaryDirectory()
         let script = checkout.appendingPathComponent("Tests/CkptTests/torch_files.py")
         _ = try Judge.run(try String(contentsOf: script, encoding: .utf8), folder.path)
         return folder

@@ -1,11 +1,12 @@
 internal import CheckpointCodecs
 import CheckpointState
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// What each verb prints and how it ends, on stores that are in order.
-@Suite struct VerbTests {
+@Suite(.timeLimit(.minutes(20))) struct VerbTests {
     static let first = checkout.appendingPathComponent("Formats/vectors/stores/first").path
 
     @Test func lsShowsCheckpointsNewestFirst() throws {
@@ -137,7 +138,7 @@ import Testing
 
     /// An integer that JSON readers disagree about is passed on as it was written.
     @Test func anObjectBeyondSixtyFourBitsIsPassedOnAsText() throws {
-        let folder = try Folder()
+        let folder = try TemporaryDirectory()
         let store = try CheckpointStore.open(folder.path + "/store", for: .writing)
         let state = State { ObjectState("rng", role: .rng, get: { [UInt64.max] }, set: { _ in }) }
         let checkpointer = try Checkpointer(store: store, state: state)

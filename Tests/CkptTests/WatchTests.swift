@@ -1,11 +1,12 @@
 import CheckpointCodecs
 import CheckpointFormat
+import CheckpointTestSupport
 import Checkpointing
 import Foundation
 import Testing
 
 /// `watch` on the real program; `TrainerTests` watch a trainer in another process.
-@Suite struct WatchTests {
+@Suite(.timeLimit(.minutes(20))) struct WatchTests {
     @Test func onceShowsWhatThereIs() throws {
         let sample = try Sample()
         let golden = Golden(sample)

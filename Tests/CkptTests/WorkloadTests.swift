@@ -1,12 +1,13 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
 /// States described by files.
-@Suite struct WorkloadTests {
-    private let folder: Folder
+@Suite(.timeLimit(.minutes(20))) struct WorkloadTests {
+    private let folder: TemporaryDirectory
 
     init() throws {
-        folder = try Folder()
+        folder = try TemporaryDirectory()
         try Data((0..<4096).map { UInt8(truncatingIfNeeded: $0) }).write(to: url("raw.bin"))
     }
 

@@ -1,3 +1,4 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
@@ -13,41 +14,32 @@ struct FilesBelow: Equatable {
     }
 }
 
-@Suite("The reader in Python")
+@Suite("The reader in Python", .timeLimit(.minutes(20)))
 struct ReaderTests {
-    private static let python = "/usr/bin/python3"
-    private static let isRequired = ProcessInfo.processInfo.environment["CI"] == "true"
-
-    /// Runs Python; its exit status and what it printed.
-    private static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
-        let process = Process()
-        let pipe = Pipe()
-        process.executableURL = URL(filePath: python)
-        process.arguments = arguments
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    /// Runs a script of `Formats/vectors`; its exit status and what it printed.
+    private static func run(
+        _ script: String, _ arguments: [String] = []
+    ) throws -> (status: Int32, output: String) {
+        try Requirement.python.check()
+        let path = formats.appending(path: "vectors/" + script).path
+        let outcome = try runProcess("/usr/bin/python3", [path] + arguments)
+        return (outcome.status, outcome.output + outcome.errors)
     }
-
-    private static let hasModules = (try? run(["-c", "import xxhash, zstandard, lz4.block"]).status) == 0
 
     @Test(
         "It reaches the expected outcome for every vector",
-        .enabled(if: hasModules || isRequired, "python3-xxhash, python3-zstandard or python3-lz4 is not installed"))
+        .enabled(if: Requirement.python.isTested, "\(Requirement.python.reason)"))
     func vectors() throws {
-        let (status, output) = try Self.run([formats.appending(path: "vectors/check_vectors.py").path])
+        let (status, output) = try Self.run("check_vectors.py")
         #expect(status == 0, "\(output)")
         #expect(output.contains(" 0 failed"))
     }
 
     @Test(
         "The vectors are what their writer makes",
-        .enabled(if: hasModules || isRequired, "python3-xxhash, python3-zstandard or python3-lz4 is not installed"))
+        .enabled(if: Requirement.python.isTested, "\(Requirement.python.reason)"))
     func writer() throws {
-        let (status, output) = try Self.run([formats.appending(path: "vectors/make_vectors.py").path, "--check"])
+        let (status, output) = try Self.run("make_vectors.py", ["--check"])
         #expect(status == 0, "\(output)")
         #expect(output.contains(" 0 new, 0 different"), "\(output)")
     }

@@ -2,6 +2,7 @@ import Foundation
 import ReferenceModel
 import Testing
 
+@Suite(.timeLimit(.minutes(10)))
 struct StateTests {
     @Test("A recoded generator continues identically, also between two halves of a Gaussian pair")
     func generatorContinues() throws {

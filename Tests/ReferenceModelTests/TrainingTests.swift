@@ -1,6 +1,7 @@
 import ReferenceModel
 import Testing
 
+@Suite(.timeLimit(.minutes(10)))
 struct TrainingTests {
     @Test("The loss on a real text falls")
     func lossFalls() {

@@ -4,31 +4,24 @@ import Foundation
 import Testing
 
 /// Small real file systems, mounted in a namespace of their own, so that nothing outside sees them.
-@Suite("Full and read-only file systems")
+@Suite("Full and read-only file systems", .timeLimit(.minutes(20)))
 struct FullDiskTests {
-    /// Whether this machine lets us mount at all. In CI it must.
-    private static let canMount: Bool = {
-        let isCI = ProcessInfo.processInfo.environment["CI"] == "true"
-        return isCI || (try? shell("true", TemporaryDirectory()).status) == 0
-    }()
-
-    /// Runs a script with `$DISK`, an empty file system of 2 MiB, and `$TRAINER`.
-    private static func shell(_ script: String, _ directory: TemporaryDirectory) throws -> Program.Outcome {
-        let disk = directory.appending("disk")
-        try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: true)
-        let prologue = """
+    /// Runs a script with `$DISK`, an empty file system of 2 MiB, and `train`, which trains with a
+    /// store on it.
+    private static func shell(_ script: String) throws -> ProcessOutcome {
+        try Requirement.mount.check()
+        let trainer = """
             set -u
-            mount -t tmpfs -o size=2m ckpt-test "\(disk)" || exit 99
-            DISK="\(disk)"; TRAINER="\(try Program("ReferenceTrainer").path)"
-            train() { "$TRAINER" --store "$DISK/store" --model tiny --batch 2 --arena 1 --compression none "$@"; }
+            train() { '\(try Program("ReferenceTrainer").path)' --store "$DISK/store" --model tiny \
+                --batch 2 --arena 1 --compression none "$@"; }
+
             """
-        let unshare = Program(unchecked: "/usr/bin/unshare")
-        let isRoot = getuid() == 0
-        return try unshare.run(
-            [isRoot ? "-m" : "-rm", "/bin/bash", "-c", prologue + "\n" + script], in: directory)
+        return try SmallDisk.run(trainer + script, size: "2m", in: TemporaryDirectory())
     }
 
-    @Test("full: the save fails with a clear error, training goes on, what was committed stays, and room heals it", .enabled(if: canMount))
+    @Test(
+        "full: the save fails with a clear error, training goes on, what was committed stays, and room heals it",
+        .enabled(if: Requirement.mount.isTested, "\(Requirement.mount.reason)"))
     func fullDisk() throws {
         let outcome = try Self.shell(
             """
@@ -39,7 +32,7 @@ struct FullDiskTests {
             echo "--- make room"
             mount -o remount,size=16m "$DISK"
             train --steps 40 --every 5; echo "status $?"
-            """, TemporaryDirectory())
+            """)
         let parts = outcome.output.components(separatedBy: "--- ")
         try #require(parts.count == 3, "\(outcome.output)")
         let first = TrainerReport(parts[0].split(separator: "\n").map(String.init))
@@ -51,7 +44,9 @@ struct FullDiskTests {
         #expect(parts[2].hasSuffix("status 0\n"), "\(outcome.output)")
     }
 
-    @Test("read-only: a writer is refused by name, a reader restores", .enabled(if: canMount))
+    @Test(
+        "read-only: a writer is refused by name, a reader restores",
+        .enabled(if: Requirement.mount.isTested, "\(Requirement.mount.reason)"))
     func readOnly() throws {
         let outcome = try Self.shell(
             """
@@ -59,7 +54,7 @@ struct FullDiskTests {
             train --steps 5 --every 5 >/dev/null
             mount -o remount,ro "$DISK"
             train --steps 10 --every 5; echo "status $?"
-            """, TemporaryDirectory())
+            """)
         #expect(outcome.output.contains("Check permissions and mount options"), "\(outcome.output)")
         #expect(!outcome.output.hasSuffix("status 0\n"))
     }

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The independent reader and the engine agree about a store that the trainer wrote.
-@Suite("Two readers")
+@Suite("Two readers", .timeLimit(.minutes(20)))
 struct ReaderTests {
     struct Listing: Decodable, Equatable {
         struct Tensor: Decodable, Equatable {
@@ -40,6 +40,7 @@ struct ReaderTests {
         "the Python reader and ckpt give the same digest for every tensor and object",
         arguments: ["none", "lz4", "zstd", "balanced"], ["f32", "bf16"])
     func sameDigests(compression: String, precision: String) throws {
+        try Requirement.python.check()
         let directory = try TemporaryDirectory()
         let store = directory.appending("store")
         let trained = try Program("ReferenceTrainer").run(

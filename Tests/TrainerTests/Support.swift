@@ -34,12 +34,14 @@ struct Program {
         process.standardOutput = handle
         process.standardError = handle
         try process.run()
+        let limit = try ProcessLimit(process)
         if let killAfter {
             let deadline = Date(timeIntervalSinceNow: killAfter)
             while process.isRunning, Date() < deadline { usleep(500) }
             if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         }
         process.waitUntilExit()
+        limit.cancel()
         try handle.close()
         return Outcome(
             status: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal,

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// `ckpt watch` beside the reference trainer.
-@Suite("Watching a trainer")
+@Suite("Watching a trainer", .timeLimit(.minutes(20)))
 struct WatchTests {
     private func start(_ program: Program, _ arguments: [String]) throws -> (process: Process, output: Pipe) {
         let (process, output) = (Process(), Pipe())
