@@ -4,16 +4,17 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// What the bytes of a store are: of which class, type and codec, and what sharing and compression have saved. A plain value, fed
-/// with manifests; sizes in bytes.
+/// Space used by a store, by class, type and codec, and the savings of deduplication and
+/// compression. A plain value, computed from manifests; sizes in bytes.
 package struct StoreStatistics: Sendable {
-    /// Content of one kind.
+    /// Size of one kind of content.
     package struct Amount: Sendable, Equatable {
-        /// In all checkpoints together.
+        /// Size in all checkpoints together.
         package var logical = 0
-        /// The same with what several checkpoints, or several tensors, share counted once.
+        /// The same, with content shared by several checkpoints or tensors counted once.
         package var unique = 0
-        /// What that takes in its blocks; a block that holds several things is divided among them.
+        /// Stored size of the unique content. A block that holds several chunks is divided among
+        /// them.
         package var stored = 0.0
 
         package var storedBytes: Int { Int(stored.rounded()) }
@@ -26,7 +27,7 @@ package struct StoreStatistics: Sendable {
         package var stored = 0
     }
 
-    /// What one checkpoint has added to those before it.
+    /// Space that one checkpoint added to the earlier ones.
     package struct Growth: Sendable, Equatable {
         package var id: CheckpointID
         package var run: RunID
@@ -36,21 +37,21 @@ package struct StoreStatistics: Sendable {
         package var new: Int
     }
 
-    /// In order of checkpoint names.
+    /// Growth by checkpoint, in order of names.
     package private(set) var growth: [Growth] = []
     package private(set) var total = Amount()
     package private(set) var classes: [String: Amount] = [:]
     package private(set) var types: [String: Amount] = [:]
     package private(set) var codecs: [String: Blocks] = [:]
-    /// Sizes of the segment files that checkpoints name.
+    /// Total size of the segment files that checkpoints name.
     package private(set) var segmentBytes = 0
     package private(set) var segmentCount = 0
     package fileprivate(set) var manifestBytes = 0
     package fileprivate(set) var catalogBytes = 0
-    /// Of segments that no checkpoint names, and of saves in flight.
+    /// Size of orphan segments, and of files of saves in flight.
     package fileprivate(set) var otherBytes = 0
 
-    /// All blocks, each counted once.
+    /// Sum over all codecs.
     package var blocks: Blocks {
         codecs.values.reduce(into: Blocks()) { sum, blocks in
             sum.count += blocks.count
@@ -64,9 +65,9 @@ package struct StoreStatistics: Sendable {
     private struct Place: Hashable {
         var segment: SegmentName
         var block: Int
-        /// In the block; -1 for the block itself.
+        /// Offset in the block; -1 for the block itself.
         var offset: Int
-        /// Of a cast, which lies in its base's place: where in the base, and as what.
+        /// Codec and source range of a cast, which has its base's position; nil for other blocks.
         var cast: SegmentBlock?
     }
 
@@ -75,7 +76,10 @@ package struct StoreStatistics: Sendable {
 
     package init() {}
 
-    /// Adds a checkpoint; the oldest first, so that growth is told of the right one.
+    /// Adds a checkpoint. Add the oldest first, so that shared blocks count as growth of the first
+    /// that names them.
+    ///
+    /// - Parameter manifest: the checkpoint's manifest.
     package mutating func add(_ manifest: Manifest) {
         var new = 0
         for segment in manifest.segments where segments.insert(segment.name).inserted {
@@ -130,8 +134,12 @@ extension StoreStatistics.Amount {
 }
 
 extension CheckpointStore {
-    /// Reads every manifest, and no segment.
-    /// - Returns: also what could not be read.
+    /// Computes statistics from all manifests; reads no segment.
+    ///
+    /// - Parameter progress: called with the number of manifests read and the total, on this
+    ///   thread.
+    /// - Returns: the statistics, and the errors of manifests that cannot be read.
+    /// - Throws: code `io` (the store cannot be listed).
     package func statistics(
         progress: (_ done: Int, _ total: Int) -> Void
     ) throws(CheckpointError) -> (statistics: StoreStatistics, damaged: [CheckpointError]) {
@@ -144,10 +152,10 @@ extension CheckpointStore {
                 let loaded = try files.load(name)
                 statistics.add(loaded.manifest)
                 statistics.manifestBytes += loaded.fileBytes
-            } catch { if error.code != .notFound { damaged.append(error) } }  // gone since it was listed
+            } catch { if error.code != .notFound { damaged.append(error) } }  // removed since it was listed
         }
         statistics.catalogBytes = size(of: directories.catalog)
-        // A copy may leave out empty directories.
+        // A copy of a store may lack empty directories.
         for text in try translating("listing", { try fileSystem.listIfThere(directories.segments) }) {
             guard let segment = SegmentName(text), !statistics.knows(segment) else { continue }
             statistics.otherBytes += size(of: directories.path(of: segment))
@@ -160,6 +168,6 @@ extension CheckpointStore {
         return (statistics, damaged)
     }
 
-    /// Of a file that may go at any moment.
+    /// Returns the size of a file; 0 if it was removed since it was listed.
     private func size(of path: FilePath) -> Int { (try? fileSystem.open(path).size) ?? 0 }
 }
