@@ -3,7 +3,7 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// A tensor that is compared, wherever its bytes lie.
+/// A tensor to compare, in a checkpoint or in lent memory.
 struct ComparedTensor {
     enum Content {
         case shards([(descriptor: ShardDescriptor, extents: [ChunkExtent])])
@@ -14,10 +14,13 @@ struct ComparedTensor {
     let form: CheckpointComparison.Form
     let content: Content
 
-    /// Bytes of all elements.
+    /// Size of all elements in bytes.
     var byteCount: Int { TensorShape.byteCount(form.shape, form.type) ?? 0 }
 
-    /// What is compared with what, each element once. Two that are cut alike are compared shard by shard.
+    /// Returns the pairs of shards to compare, which cover each element once. Two tensors with the
+    /// same sharding are compared shard by shard.
+    ///
+    /// - Parameter other: the tensor of the second side, of the same form.
     func pairs(with other: ComparedTensor) -> [ComparedPair] {
         guard case .shards(let own) = content else { preconditionFailure("lent tensors are the second side") }
         switch other.content {
@@ -34,7 +37,7 @@ struct ComparedTensor {
             }
         case .view(let view):
             return own.map { shard in
-                // It throws for nothing else.
+                // It throws only for a part outside of the tensor.
                 guard let part = try? view.part(shard.descriptor) else { preconditionFailure("a shard of a manifest lies in its tensor") }
                 return ComparedPair(before: .chunks(shard.extents), after: .view(part), overlap: nil)
             }
@@ -42,15 +45,15 @@ struct ComparedTensor {
     }
 }
 
-/// Shards of which some elements are compared.
+/// Two shards with elements to compare.
 struct ComparedPair {
     let before: ComparedShard
     let after: ComparedShard
-    /// What the two have in common; nil if they are the same shard.
+    /// Elements that both shards hold; nil if they are the same shard.
     let overlap: ShardOverlap?
 }
 
-/// Elements that lie in chunks of known hashes, or in memory that is lent.
+/// Elements in chunks with known hashes, or in lent memory.
 enum ComparedShard {
     case chunks([ChunkExtent])
     case view(TensorView)
@@ -107,7 +110,7 @@ struct ComparedSide {
         }
     }
 
-    /// Reads bytes of lent memory to the start of `region`.
+    /// Copies bytes of lent memory to the start of `region`, and returns their hash.
     mutating func hash(
         _ range: Range<Int>, of view: TensorView, _ name: String, through region: MemoryRegion
     ) throws(CheckpointError) -> Hash128 {

@@ -9,16 +9,16 @@ struct Comparer: ~Copyable {
     private(set) var result = CheckpointComparison()
     private var before: ComparedSide
     private var after: ComparedSide
-    /// A window onto either side, as large as `windowBytes`.
+    /// Buffers for the bytes of either side, `windowBytes` each.
     private var oldWindow = ScratchBuffer()
     private var newWindow = ScratchBuffer()
-    /// A multiple of every element's width.
+    /// Size of a read in bytes: a multiple of every element's width.
     private static let windowBytes = 1 << 20
 
     private let options: CheckpointComparison.Options
     private var progress: Progress
 
-    /// Bytes of tensors that have been compared, whether or not they were read.
+    /// Bytes of tensors that have been compared, including those equal by hash, which are not read.
     private struct Progress {
         var done = 0
         var total = 0
@@ -56,7 +56,8 @@ struct Comparer: ~Copyable {
         }
     }
 
-    /// Names are compared byte by byte: two spellings of one accented letter are two names.
+    /// Pairs two lists by name. Names are compared byte by byte: two spellings of one accented
+    /// letter are two names.
     private static func pairs<T>(_ old: [T], _ new: [T], name: (T) -> String) -> [(T?, T?)] {
         func keyed(_ list: [T]) -> [[UInt8]: T] {
             Dictionary(list.map { (Array(name($0).utf8), $0) }, uniquingKeysWith: { first, _ in first })
@@ -80,7 +81,7 @@ struct Comparer: ~Copyable {
             return tensor
         }
         let difference = try difference(old, new)
-        // Equal bytes may be cut into other chunks or shards.
+        // Equal bytes may be divided into other chunks or shards.
         guard difference.changed > 0 else { return tensor }
         (tensor.change, tensor.difference) = (.content, difference)
         return tensor
@@ -104,7 +105,8 @@ struct Comparer: ~Copyable {
         return difference
     }
 
-    /// The bytes of a shard that have to be read on both sides; of shards that are cut differently no chunk has a counterpart.
+    /// Returns the byte ranges of a shard that must be read on both sides. Of two shards that are
+    /// cut differently, no chunk has a counterpart, so all of it must be.
     private mutating func unproven(_ tensor: ComparedTensor, _ pair: ComparedPair) throws(CheckpointError) -> [Range<Int>] {
         let (a, width) = (pair.before, tensor.form.type.width)
         if pair.overlap != nil { return [0..<a.byteCount] }
@@ -119,7 +121,8 @@ struct Comparer: ~Copyable {
         }
     }
 
-    /// Runs follow each other in both shards, so no block is decoded twice for one pair.
+    /// Compares the overlap of two shards. Its runs are in ascending order in both shards, so no
+    /// block is decoded twice for one pair.
     private mutating func add(
         _ overlap: ShardOverlap, _ tensor: ComparedTensor, _ pair: ComparedPair, to difference: inout ElementDifference
     ) throws(CheckpointError) {
@@ -180,14 +183,15 @@ struct Comparer: ~Copyable {
 }
 
 extension JSONValue {
-    /// Whether two texts say the same value, whatever the order of keys; nil if one of them is not JSON.
+    /// Returns true if two texts are the same JSON value, regardless of the order of keys; nil if
+    /// one of them is not JSON.
     static func areSame(_ a: [UInt8], _ b: [UInt8]) -> Bool? {
         do throws(FormatError) {
             return try JSONParser.parse(a[...]).normal == JSONParser.parse(b[...]).normal
         } catch { return nil }
     }
 
-    /// The same value with the keys of every object in order, and one way to write each number.
+    /// The same value with the keys of every object sorted, and every number in one notation.
     private var normal: JSONValue {
         switch self {
         case .array(let elements): .array(elements.map(\.normal))

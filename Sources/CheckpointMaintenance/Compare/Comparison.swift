@@ -2,88 +2,103 @@ public import CheckpointStorage
 public import CheckpointFormat
 public import CheckpointState
 
-/// How two checkpoints differ.
+/// Differences between two checkpoints. Sizes in bytes.
 public struct CheckpointComparison: Sendable {
-    /// What became of a tensor or an object.
+    /// Kind of change of a tensor or an object.
     public enum Change: String, Sendable, CaseIterable {
         case equal, added, removed
-        /// A tensor of another element type or shape, or an object of another encoding.
+        /// The tensor has another element type or shape, or the object another encoding.
         case form
-        /// Of the same form, with other elements, or another value.
+        /// The form is the same; elements, or the object's value, differ.
         case content
     }
 
-    /// One tensor, in either checkpoint or in both.
+    /// A tensor of either checkpoint or both.
     public struct Tensor: Sendable {
         /// The tensor's name.
         public var name: String
-        /// What became of it.
+        /// The kind of change.
         public var change: Change
-        /// What it was; nil if it was added.
+        /// Form in the first checkpoint; nil if the tensor was added.
         public var before: Form?
-        /// What it is; nil if it was removed.
+        /// Form in the second checkpoint; nil if the tensor was removed.
         public var after: Form?
-        /// By how much the elements differ, where that can be said.
+        /// Size of the difference between the elements; nil if the forms differ or one tensor is
+        /// missing.
         public var difference: ElementDifference?
     }
 
-    /// What a tensor is, apart from its content.
+    /// Element type and shape of a tensor.
     public struct Form: Sendable, Equatable {
         /// The element type.
         public var type: ElementType
-        /// The extents.
+        /// Extent of each dimension, in elements.
         public var shape: [Int]
     }
 
-    /// One object, in either checkpoint or in both.
+    /// An object of either checkpoint or both.
     public struct Object: Sendable {
         /// The object's name.
         public var name: String
-        /// What became of it.
+        /// The kind of change.
         public var change: Change
-        /// Whether both are JSON of the same value, whatever the order of keys and the spaces, in which case `change` is `equal`; nil if
-        /// the bytes are equal or one of them is no JSON.
+        /// True if the bytes differ, but both are JSON of the same value, regardless of the order
+        /// of keys and of spaces; `change` is then `equal`. Nil if the bytes are equal or one of
+        /// them is not JSON.
         public var isSameJSON: Bool?
     }
 
-    /// How two checkpoints are compared.
+    /// Options of a comparison.
     public struct Options: Sendable {
-        /// Elements this far apart, or less, count as equal; nil means that every bit counts.
+        /// Maximum distance of elements that count as equal; nil compares bit by bit.
         public var epsilon: Double?
-        /// Compares only tensors that match one of them, and no objects; none means everything.
+        /// Compares only tensors that match one of these patterns, and no objects; empty compares
+        /// everything.
         public var patterns: [NamePattern] = []
-        /// Reads every chunk of a tensor of which one has changed, so that norm and cosine are of all its elements.
+        /// Reads changed tensors completely, to compute norm and cosine over all their elements.
         public var readsChangedWhole = false
-        /// Called with the bytes of tensors gone through, and of all.
+        /// Called with the bytes of tensors compared so far, and their total.
         public var onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
-        /// Everything, bit by bit.
+        /// Creates options that compare everything, bit by bit.
         public init() {}
     }
 
-    /// In the order of the first checkpoint; then what was added, in the order of the second.
+    /// Tensors in the order of the first checkpoint; then the added ones, in the order of the
+    /// second.
     public internal(set) var tensors: [Tensor] = []
-    /// In the same order.
+    /// Objects in the same order.
     public internal(set) var objects: [Object] = []
-    /// Bytes of tensors and objects that had to be read: none of what is equal chunk by chunk.
+    /// Bytes of tensors and objects that were read; content that is equal chunk by chunk is not.
     public internal(set) var readBytes = 0
-    /// Distances up to this one were taken for none; nil if every bit counts.
+    /// Maximum distance that counted as equal; nil if every bit counted.
     public internal(set) var epsilon: Double?
 
-    /// Whether a tensor is the same in both, in every bit or within epsilon.
+    /// Returns true if a tensor is the same in both checkpoints, bit by bit or within `epsilon`.
+    ///
+    /// - Parameter tensor: a tensor of this comparison.
+    /// - Returns: true if it is the same.
     public func isEqual(_ tensor: Tensor) -> Bool {
         tensor.change == .equal || epsilon != nil && tensor.change == .content && tensor.difference?.beyond == 0
     }
 
-    /// Whether both hold the same: tensors as above, objects of the same value.
+    /// True if both checkpoints hold the same: tensors as in `isEqual(_:)`, objects of the same
+    /// value.
     public var isEqual: Bool { tensors.allSatisfy(isEqual) && objects.allSatisfy { $0.change == .equal } }
 }
 
 extension CheckpointStore {
     /// Compares a checkpoint with another one, of this store or of another.
     ///
-    /// Chunks are compared by the hashes taken at capture, so what is equal is not read; tensors that are cut into other shards than their
-    /// counterparts are. Memory does not grow with the tensors.
+    /// Chunks are compared by the hashes taken at capture, so equal ones are not read; tensors that
+    /// are sharded differently are read. Memory use is independent of tensor size.
+    ///
+    /// - Parameters:
+    ///   - before: the first checkpoint, in this store.
+    ///   - after: the second checkpoint.
+    ///   - other: the second checkpoint's store; nil means this one.
+    ///   - options: precision and selection.
+    /// - Returns: the differences.
     /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`, `outOfMemory`.
     public func compare(
         _ before: CheckpointReference, with after: CheckpointReference, of other: CheckpointStore? = nil,
@@ -94,6 +109,14 @@ extension CheckpointStore {
         return try compare(manifests.0, with: manifests.1, of: other, options)
     }
 
+    /// Compares two checkpoints whose manifests are loaded.
+    ///
+    /// - Parameters:
+    ///   - before: the first checkpoint, in this store.
+    ///   - after: the second checkpoint, in `other`.
+    ///   - other: the second checkpoint's store.
+    ///   - options: precision and selection.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func compare(
         _ before: Manifest, with after: Manifest, of other: CheckpointStore, _ options: CheckpointComparison.Options = .init()
     ) throws(CheckpointError) -> CheckpointComparison {
@@ -103,7 +126,13 @@ extension CheckpointStore {
         return comparer.result
     }
 
-    /// Compares tensors of these names only, of two checkpoints of this store.
+    /// Compares some tensors of two checkpoints of this store, and no objects.
+    ///
+    /// - Parameters:
+    ///   - before: the first checkpoint.
+    ///   - after: the second checkpoint.
+    ///   - isMeant: returns true for the names to compare.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
     package func compareTensors(
         _ before: Manifest, with after: Manifest, where isMeant: (String) -> Bool
     ) throws(CheckpointError) -> CheckpointComparison {
@@ -112,7 +141,13 @@ extension CheckpointStore {
         return comparer.result
     }
 
-    /// Compares the tensors of a checkpoint with tensors that lie elsewhere: in memory, or in a file.
+    /// Compares the tensors of a checkpoint with tensors in memory or in a file.
+    ///
+    /// - Parameters:
+    ///   - before: the checkpoint, in this store.
+    ///   - after: describes and lends the tensors.
+    ///   - options: precision and selection.
+    /// - Throws: codes `damaged`, `io`, `provider`, `device`, `outOfMemory`.
     package func compare(
         _ before: Manifest, with after: any StateProvider, _ options: CheckpointComparison.Options = .init()
     ) throws(CheckpointError) -> CheckpointComparison {

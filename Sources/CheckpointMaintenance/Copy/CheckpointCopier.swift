@@ -4,7 +4,8 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 
-/// Copies one checkpoint: names what the destination holds, writes the rest, every chunk compared with its hash on the way.
+/// Copies one checkpoint: refers to blocks that the destination holds already, and writes the
+/// others. Every chunk that is written is compared with its hash first.
 struct CheckpointCopier: ~Copyable {
     private let source: CheckpointStore
     private let destination: CheckpointStore?
@@ -13,7 +14,7 @@ struct CheckpointCopier: ~Copyable {
     /// Nil in a dry run.
     private let writer: SegmentWriter?
     private let chunksOfBlock: [Int: [ChunkRecord]]
-    /// Casts, by the row of their base.
+    /// Rows of the casts of each block, by the block's row.
     private let castsOfBlock: [Int: [Int]]
     private var layout = SegmentLayout()
     private var buffers = BlockSource.Buffers()
@@ -22,17 +23,22 @@ struct CheckpointCopier: ~Copyable {
     private(set) var newBytes = 0
     private(set) var reencodedCount = 0
 
-    /// What becomes of a block.
+    /// Treatment of a block.
     private enum Fate {
         case present(CopiedBlocks.Key)
         case written(SegmentLayout.Place, SegmentBlock, base: CopiedBlocks.Key?)
-        /// Made of another block, wherever that comes to lie.
+        /// A cast: made from another block, which has its own treatment.
         case cast
     }
 
+    /// Creates a copier of one checkpoint.
+    ///
     /// - Parameters:
-    ///   - destination: nil for one that does not exist yet, in a dry run.
-    ///   - attempt: in the names of new segments.
+    ///   - manifest: the checkpoint's manifest in the source.
+    ///   - source: the store to read from.
+    ///   - destination: the store to write to; nil in a dry run for one that does not exist yet.
+    ///   - attempt: id in the names of new segments.
+    ///   - isDryRun: counts the bytes, and writes nothing.
     init(_ manifest: Manifest, from source: CheckpointStore, to destination: CheckpointStore?, attempt: CheckpointID, isDryRun: Bool) {
         (self.source, self.destination, self.manifest) = (source, destination, manifest)
         reader = BlockSource(store: source, manifest: manifest)
@@ -46,7 +52,11 @@ struct CheckpointCopier: ~Copyable {
             }
     }
 
-    /// - Returns: the manifest as it is in the destination.
+    /// Copies the blocks.
+    ///
+    /// - Parameter copied: content of the destination.
+    /// - Returns: the manifest for the destination.
+    /// - Throws: codes `damaged`, `io`, `noSpace`, `outOfMemory`.
     mutating func run(_ copied: CopiedBlocks) throws(CheckpointError) -> Manifest {
         var fates: [Int: Fate] = [:]
         do throws(CheckpointError) {
@@ -61,7 +71,8 @@ struct CheckpointCopier: ~Copyable {
         return try commit.commit(writer, manifest: { made(fates, copied, $0) }, durable: {}).manifest
     }
 
-    /// Nil for a block of which only what is based on it is needed, or whose chunks the destination holds elsewhere.
+    /// Decides on a block. Nil if nothing is written for it: only blocks based on it are needed, or
+    /// the destination holds its chunks in other blocks.
     private mutating func fate(_ row: Int, _ copied: CopiedBlocks) throws(CheckpointError) -> Fate? {
         let chunks = chunksOfBlock[row, default: []]
         let isHeld = chunks.allSatisfy { copied.place(of: $0) != nil }
@@ -72,7 +83,8 @@ struct CheckpointCopier: ~Copyable {
         return try translating("copying step \(manifest.step)") { try write(row, chunks, copied) }
     }
 
-    /// Whether a cast is made of the block, and not of a chunk that the destination holds.
+    /// Returns true if a cast is made from the block in the destination, rather than from a chunk
+    /// that the destination holds.
     private func needsSource(_ row: Int, _ copied: CopiedBlocks) -> Bool {
         castsOfBlock[row, default: []].contains { cast in
             let isHeld = chunksOfBlock[cast, default: []].allSatisfy { copied.place(of: $0) != nil }
@@ -80,7 +92,7 @@ struct CheckpointCopier: ~Copyable {
         }
     }
 
-    /// The chunk that a cast is made of, if it is one.
+    /// Returns the chunk that a cast is made from, if it is exactly one chunk.
     private func source(of cast: BlockRecord) -> ChunkRecord? {
         guard let base = cast.base else { return nil }
         return chunksOfBlock[base]?.first { $0.offset == cast.sourceRange.lowerBound && $0.bytes == cast.sourceRange.count }
@@ -89,7 +101,7 @@ struct CheckpointCopier: ~Copyable {
     private mutating func write(_ row: Int, _ chunks: [ChunkRecord], _ copied: CopiedBlocks) throws -> Fate {
         let block = manifest.blocks[row]
         let base = block.base.map { CopiedBlocks.Key($0, of: manifest) }
-        // A delta stays one if the block that it is a delta of is there.
+        // A delta stays a delta if its base is in the destination.
         let isCast = block.base.map { manifest.blocks[$0].codec.isCast } ?? false
         let isVerbatim = !isCast && base.map { copied.blocks[$0] != nil && copied.chainLength($0) < Limits.deltaChainMax } ?? true
         guard writer != nil else { return plan(block, base: isVerbatim ? base : nil, isVerbatim: isVerbatim) }
@@ -102,7 +114,7 @@ struct CheckpointCopier: ~Copyable {
         return try place(encoded, region, base: isVerbatim ? base : nil)
     }
 
-    /// The block as it is stored.
+    /// Reads the block as it is stored.
     private mutating func verbatim(_ row: Int, _ raw: MemoryRegion) throws -> (EncodedBlock, MemoryRegion) {
         let block = manifest.blocks[row]
         let encoded = EncodedBlock(
@@ -116,7 +128,7 @@ struct CheckpointCopier: ~Copyable {
         return (encoded, region)
     }
 
-    /// The block by itself, since its base is not copied.
+    /// Encodes the block without its base, since the base is not copied.
     private mutating func encodedAnew(_ row: Int, _ raw: MemoryRegion) throws -> (EncodedBlock, MemoryRegion) {
         reencodedCount += 1
         let rawBytes = manifest.blocks[row].rawBytes
@@ -134,7 +146,8 @@ struct CheckpointCopier: ~Copyable {
         return .written(place, try writer.write(region, block: block, at: place), base: base)
     }
 
-    /// What would be written: of a block that is encoded anew, at most.
+    /// Plans a write in a dry run. For a block that would be encoded again, the size is an upper
+    /// bound.
     private mutating func plan(_ block: BlockRecord, base: CopiedBlocks.Key?, isVerbatim: Bool) -> Fate {
         var location = block.location
         if !isVerbatim {
@@ -174,7 +187,7 @@ struct CheckpointCopier: ~Copyable {
         return made
     }
 
-    /// The row of a cast in the destination, made of the same chunk.
+    /// Returns the row of a cast in the destination, made from the same chunk.
     private func castRow(_ cast: BlockRecord, _ rows: [Int: Int], _ copied: CopiedBlocks, _ table: inout BlockTable) -> Int {
         if let base = cast.base.flatMap({ rows[$0] }) {
             return table.addCast(cast.codec, rawBytes: cast.rawBytes, of: base, at: cast.sourceRange.lowerBound)
@@ -184,7 +197,7 @@ struct CheckpointCopier: ~Copyable {
         return table.addCast(cast.codec, rawBytes: cast.rawBytes, of: base, at: place.offset)
     }
 
-    /// Names for what a dry run would write.
+    /// Names for the segments that a dry run would write.
     private var plannedSegments: [SegmentReference] {
         (0..<layout.segmentCount).map {
             SegmentReference(
@@ -195,7 +208,7 @@ struct CheckpointCopier: ~Copyable {
 }
 
 extension BlockTable {
-    /// Adds a block of the destination, and before it those that it is a delta of.
+    /// Adds a block of the destination, after all blocks that it is a delta of.
     fileprivate mutating func add(_ key: CopiedBlocks.Key, _ copied: CopiedBlocks) -> Int {
         guard let block = copied.blocks[key] else { preconditionFailure("a block that was not copied") }
         let base = block.base.map { add($0, copied) }

@@ -1,7 +1,8 @@
 internal import CheckpointStorage
 internal import CheckpointFormat
 
-/// What a destination holds of what is copied: chunks by their hash, and where blocks of the source have come to lie. A plain value.
+/// Content of a copy's destination: chunks by hash, and the destination's block for each block of
+/// the source that was copied. A plain value.
 struct CopiedBlocks {
     /// A block of the source.
     struct Key: Hashable {
@@ -18,11 +19,11 @@ struct CopiedBlocks {
     struct Block {
         var segment: SegmentReference
         var location: SegmentBlock
-        /// The block that it is a delta of, as a block of the source.
+        /// Base of a delta, as a block of the source; nil if the block is not a delta.
         var base: Key?
     }
 
-    /// A chunk in a block that is no delta.
+    /// A chunk in a block that is not a delta.
     struct Place {
         var block: Block
         var offset: Int
@@ -38,7 +39,7 @@ struct CopiedBlocks {
 
     func place(of chunk: ChunkRecord) -> Place? { chunks[Content(hash: chunk.hash, bytes: chunk.bytes)] }
 
-    /// Deltas between a block and one that is whole.
+    /// Returns the number of deltas between a block and the first base that is not a delta.
     func chainLength(_ key: Key) -> Int {
         var length = 0
         var next = blocks[key]?.base
@@ -60,7 +61,8 @@ struct CopiedBlocks {
         chunks[Content(hash: chunk.hash, bytes: chunk.bytes)] = place
     }
 
-    /// Adds a checkpoint that is in both stores: chunk by chunk, its blocks in the one are its blocks in the other.
+    /// Adds a checkpoint that is in both stores: chunk by chunk, a block of the source corresponds
+    /// to a block of the copy.
     mutating func add(_ source: Manifest, as copy: Manifest) {
         add(Manifest.Tables(copy, hash: Hash128(rawValue: 0)))
         var keyOfRow: [Int: Key] = [:]
@@ -81,7 +83,7 @@ struct CopiedBlocks {
 }
 
 extension SegmentBlock {
-    /// Whether the stored bytes are the same, wherever they lie.
+    /// Returns true if both blocks have the same stored bytes, regardless of their offsets.
     fileprivate func holdsSame(as other: SegmentBlock) -> Bool {
         (codec, rawBytes, storedBytes, storedHash) == (other.codec, other.rawBytes, other.storedBytes, other.storedHash)
     }

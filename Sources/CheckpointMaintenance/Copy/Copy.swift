@@ -3,67 +3,77 @@ public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 
-/// What was copied. Sizes in bytes.
+/// Result of a copy. Sizes in bytes.
 public struct CopyReport: Sendable {
-    /// One checkpoint.
+    /// Result for one checkpoint.
     public struct Checkpoint: Sendable {
-        /// What became of it.
+        /// Outcome for a checkpoint.
         public enum Outcome: String, Sendable {
-            /// It is in the destination now, or would be.
+            /// The checkpoint was copied; in a dry run, it would be.
             case copied
-            /// It was there already.
+            /// The destination held the checkpoint already.
             case present
-            /// It was removed by its owner before it could be copied.
+            /// The source's owner removed the checkpoint before it could be copied.
             case gone
-            /// It is damaged.
+            /// The checkpoint is damaged, and was not copied.
             case failed
         }
 
-        /// Its id; nil if it could not be read.
+        /// Id of the checkpoint; nil if its manifest could not be read.
         public var id: CheckpointID?
-        /// The run it belongs to.
+        /// The checkpoint's run.
         public var run: RunID
-        /// Its step.
+        /// The checkpoint's step.
         public var step: Int
-        /// What became of it.
+        /// Outcome of the copy.
         public var outcome: Outcome
-        /// Its tensors and objects.
+        /// Size of its tensors and objects before encoding.
         public var logicalBytes = 0
-        /// Stored bytes of blocks written for it; in a dry run at most so many.
+        /// Stored bytes of the blocks written for it; in a dry run an upper bound.
         public var newBytes = 0
-        /// Blocks that were deltas of what was not copied, and so were encoded by themselves.
+        /// Number of deltas that were encoded without a base, because the base was not copied.
         public var reencodedCount = 0
-        /// Why it failed.
+        /// Reason of a failure; nil unless `outcome` is `failed`.
         public var error: CheckpointError?
     }
 
-    /// In the order in which they were copied: the newest first.
+    /// Checkpoints in the order in which they were copied: newest first.
     public var checkpoints: [Checkpoint] = []
     /// Tags that were copied.
     public var tags: [TagName] = []
-    /// Tags that another checkpoint of the destination has, and keeps.
+    /// Tags that were not copied, because another checkpoint of the destination has them.
     public var takenTags: [TagName] = []
-    /// Tags of the source that cannot be read, and so are not copied.
+    /// Errors of tags of the source that cannot be read, and so were not copied.
     public var unreadableTags: [CheckpointError] = []
-    /// Checkpoints that are pinned in the destination now, as they are in the source.
+    /// Number of checkpoints that were pinned in the destination, as they are in the source.
     public var pinCount = 0
-    /// Written for all of them.
+    /// Stored bytes of the blocks written for all checkpoints.
     public var newBytes: Int { checkpoints.reduce(0) { $0 + $1.newBytes } }
 }
 
 extension CheckpointStore {
-    /// Copies checkpoints, with their ids, runs, parents, metrics, tags and pins, to another store; what that holds already, as a whole
-    /// checkpoint or chunk by chunk, is not copied again. Every chunk is compared with the hash taken at capture on its way.
+    /// Copies checkpoints to another store, with their ids, runs, parents, metrics, tags and pins.
     ///
-    /// Each checkpoint is committed as a save would be, the newest first: after a kill, whole ones are there, and another run goes on
-    /// from there.
+    /// Checkpoints and chunks that the destination holds already are not copied again. Every chunk
+    /// that is written is compared with the hash taken at capture first.
+    ///
+    /// Each checkpoint is committed as a save would be, the newest first (Formats/durability.md,
+    /// Copying). After a kill, the committed ones are complete, and another run continues from
+    /// there. The call holds the destination's maintenance lock until it returns.
+    ///
     /// - Parameters:
-    ///   - references: which; none is all. Of `latest` the newest whose manifest is whole.
-    ///   - destination: open for writing; nil, in a dry run, for one that does not exist yet.
-    ///   - isDryRun: decides, and writes nothing.
-    ///   - progress: called before each checkpoint with how many are done and how many there are.
-    /// - Throws: codes `notFound`, `exists` (the destination has another checkpoint of the same run and step), `busy`, `noSpace`, `io`,
-    ///   `misuse`.
+    ///   - references: the checkpoints to copy; empty means all. For `latest`, the newest
+    ///     checkpoint whose manifest is intact.
+    ///   - destination: a store that is open for writing; in a dry run, nil for a store that does
+    ///     not exist yet.
+    ///   - isDryRun: decides what to copy, and writes nothing.
+    ///   - progress: called before each checkpoint with the number done and the total, on this
+    ///     thread.
+    /// - Returns: the outcome for each checkpoint. A damaged checkpoint is an outcome, not an
+    ///   error.
+    /// - Throws: codes `notFound`, `exists` (the destination has another checkpoint of the same run
+    ///   and step), `busy` (another process removes or repacks in the destination), `damaged` (a
+    ///   tag of the destination cannot be read), `noSpace`, `io`, `misuse`.
     public func copy(
         _ references: [CheckpointReference] = [], to destination: CheckpointStore?, isDryRun: Bool = false,
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -76,13 +86,13 @@ extension CheckpointStore {
     }
 }
 
-/// One copying.
+/// One copy of several checkpoints.
 private struct StoreCopy {
     let source: CheckpointStore
     let destination: CheckpointStore?
     let isDryRun: Bool
     private var copied = CopiedBlocks()
-    /// Names in the destination.
+    /// Names of the manifests in the destination.
     private var names: Set<ManifestName> = []
     private var attempts: Set<CheckpointID> = []
     private var report = CopyReport()
@@ -97,10 +107,11 @@ private struct StoreCopy {
         _ references: [CheckpointReference], _ progress: (Int, Int) -> Void
     ) throws(CheckpointError) -> CopyReport {
         let wanted = try wanted(references)
-        // While it is held nobody removes from the destination what is counted on.
+        // While it is held, no process removes blocks of the destination that the copy refers to.
         maintenance = try isDryRun ? nil : takeMaintenance()
         defer { maintenance = nil }
-        // What such a tag protects, nobody knows: it must not be written over by one of the same name.
+        // It is unknown which checkpoint such a tag protects, so it must not be overwritten by a
+        // tag of the same name.
         if let error = try destination?.marks().unreadable.first { throw error }
         try readDestination()
         for (index, name) in wanted.enumerated() {
@@ -111,7 +122,8 @@ private struct StoreCopy {
         return report
     }
 
-    /// Newest first: so deltas find what they are deltas of.
+    /// Returns the checkpoints to copy, newest first, so that the bases of deltas are copied before
+    /// the deltas.
     private func wanted(_ references: [CheckpointReference]) throws(CheckpointError) -> [ManifestName] {
         guard !references.isEmpty else { return try source.files.names().reversed() }
         var names: Set<ManifestName> = []
@@ -131,7 +143,7 @@ private struct StoreCopy {
         names = Set(try destination.files.names())
         let segments = try translating("listing") { try destination.fileSystem.list(destination.directories.segments) }
         attempts = Set(segments.compactMap { SegmentName($0)?.attempt })
-        // One that cannot be read holds nothing that can be counted on.
+        // A manifest that cannot be read cannot provide blocks.
         for name in names { if let tables = try? destination.files.loadTables(name) { copied.add(tables) } }
     }
 
@@ -168,10 +180,11 @@ private struct StoreCopy {
     }
 
     private mutating func copy(_ manifest: Manifest, _ row: inout CopyReport.Checkpoint) throws(CheckpointError) {
-        // A checkpointer of this process has to read what it did not write.
+        // A checkpointer of this process has to read manifests that it did not write.
         if let maintenance, !isTold { try translating("maintenance") { try maintenance.changeGeneration() } }
         isTold = true
-        // Its segments bear the checkpoint's id, as those of a save do, unless some of an earlier copy are still in use.
+        // Segment names contain the checkpoint's id, as those of a save do, unless segments of an
+        // earlier copy with that id are still in use.
         let attempt = attempts.contains(manifest.id) ? CheckpointID.random() : manifest.id
         var copier = CheckpointCopier(manifest, from: source, to: destination, attempt: attempt, isDryRun: isDryRun)
         let made = try copier.run(copied)

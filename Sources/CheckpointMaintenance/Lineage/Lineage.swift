@@ -1,25 +1,29 @@
 public import CheckpointStorage
 internal import CheckpointFormat
 
-/// Checkpoints and what each came from, as a graph of lines and columns: pure.
+/// The ancestry of checkpoints as a text graph of lines and columns. Pure.
 ///
-/// A checkpoint's predecessor is the one before it in its run; the first of a run comes from the checkpoint that the run was resumed from,
-/// if the store holds it. As in `git log --graph`, every predecessor stands below what came from it.
+/// A checkpoint's predecessor is the one before it in its run. The predecessor of a run's first
+/// checkpoint is the one that the run was resumed from, if the store holds it. As in `git log
+/// --graph`, every predecessor is drawn below its successors.
 public struct Lineage: Sendable {
-    /// One line of the picture.
+    /// One line of the graph.
     public struct Line: Sendable, Equatable {
-        /// Columns, one character and a space each: `*` the checkpoint, `|` a line that passes, `/` one that ends in the leftmost.
+        /// Columns of one character and a space each: `*` for the checkpoint, `|` for a line that
+        /// passes, `/` for one that ends in the leftmost column.
         public var graph: String
-        /// Index of the checkpoint that stands on this line; nil between checkpoints.
+        /// Index of the checkpoint on this line; nil for a line between checkpoints.
         public var checkpoint: Int?
     }
 
-    /// The predecessor of each checkpoint, as an index.
+    /// Predecessor of each checkpoint, as an index; nil if it has none.
     public let predecessors: [Int?]
-    /// From above to below.
+    /// The graph, from top to bottom.
     public let lines: [Line]
 
-    /// - Parameter checkpoints: newest first.
+    /// Computes the graph.
+    ///
+    /// - Parameter checkpoints: the checkpoints, newest first.
     public init(_ checkpoints: [CheckpointSummary]) {
         self.init(checkpoints.map { Node(id: $0.id, run: $0.run, step: $0.step, parent: $0.parent) })
     }
@@ -36,7 +40,8 @@ public struct Lineage: Sendable {
         lines = Self.lines(predecessors)
     }
 
-    /// In the order of names, newest first, a predecessor always follows; a parent that would not is none: a manifest can say anything.
+    /// Returns the predecessors. In the order of names, newest first, a predecessor always follows
+    /// its successors. A parent that does not is ignored: a damaged manifest may name any parent.
     private static func predecessors(_ nodes: [Node]) -> [Int?] {
         let indexOfID = Dictionary(nodes.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
         return nodes.indices.map { index in
@@ -48,9 +53,10 @@ public struct Lineage: Sendable {
 
     private static func lines(_ predecessors: [Int?]) -> [Line] {
         var lines: [Line] = []
-        /// What each column leads down to; nil: the column is free.
+        /// Index of the checkpoint that each column leads down to; nil: the column is free.
         var columns: [Int?] = []
-        /// The column of a checkpoint that came from nothing: what stands right below it would seem to be what it came from.
+        /// Column of a checkpoint without a predecessor. The line below it stays empty in this
+        /// column: a checkpoint drawn there would look like its predecessor.
         var ended: Int?
         for index in predecessors.indices {
             let arriving = columns.indices.filter { columns[$0] == index }

@@ -5,48 +5,54 @@ internal import CheckpointSegments
 internal import Foundation
 internal import SystemPackage
 
-/// What was removed and what stays. Sizes in bytes.
+/// Result of a prune. Sizes in bytes.
 public struct PruneReport: Sendable {
-    /// One checkpoint.
+    /// Result for one checkpoint.
     public struct Checkpoint: Sendable {
-        /// Its id.
+        /// The checkpoint's id.
         public var id: CheckpointID
-        /// The run it belongs to.
+        /// The checkpoint's run.
         public var run: RunID
-        /// Its step.
+        /// The checkpoint's step.
         public var step: Int
-        /// Why it stays; empty if it goes.
+        /// Reasons to keep it; empty if no rule does.
         public var reasons: [String]
-        /// It was to go, but somebody counts on it now.
+        /// True if no rule keeps it, but it stays because a save in flight or a reader has it
+        /// locked.
         public var isInUse = false
 
-        /// Whether it goes, or has gone.
+        /// True if it was removed; in a dry run, if it would be.
         public var isRemoved: Bool { reasons.isEmpty && !isInUse }
     }
 
-    /// All that were looked at, newest first.
+    /// All checkpoints that were considered, newest first.
     public var checkpoints: [Checkpoint] = []
-    /// Size of the segment files that nobody names any more.
+    /// Size of the removed segment files, which no manifest names any more.
     public var freedBytes = 0
     /// Number of those files.
     public var segmentCount = 0
 
-    /// How many go.
+    /// Number of removed checkpoints.
     public var removedCount: Int { checkpoints.count { $0.isRemoved } }
 }
 
 extension CheckpointStore {
-    /// Removes the checkpoints that a policy does not keep, beside a writer and readers in other processes (Formats/durability.md,
-    /// Pruning).
+    /// Removes the checkpoints that a policy does not keep (Formats/durability.md, Pruning).
     ///
-    /// The newest of each run, what has a tag, what is pinned, and what a save in flight counts on stays, whatever the policy.
-    /// Segments stay as long as any checkpoint needs a block in them, be it as the base of a delta.
+    /// A writer and readers in other processes may run concurrently. The newest checkpoint of each
+    /// run stays under every policy, and so do tagged and pinned checkpoints and those that a save
+    /// in flight reuses. A segment stays as long as any checkpoint needs a block in it, also as the
+    /// base of a delta.
+    ///
     /// - Parameters:
-    ///   - runs: whose checkpoints are looked at; nil is all.
-    ///   - isDryRun: decides, and changes nothing; the store may be open for reading then.
-    ///   - progress: called with how many manifests have been read and how many there are.
-    /// - Throws: codes `misuse` (the store is not open for maintaining; no policy, or one with a number that keeps nothing; a policy that
-    ///   would leave nothing but the newest of a run), `damaged` (every manifest and tag must be readable, since it may name any segment),
+    ///   - policy: the rules; at least one.
+    ///   - runs: considers only checkpoints of these runs; nil means all runs.
+    ///   - isDryRun: decides, and changes nothing; the store may then be open for reading.
+    ///   - progress: called with the number of manifests read and the total, on this thread.
+    /// - Returns: the decision for each checkpoint, and the space freed.
+    /// - Throws: codes `misuse` (the store is not open for maintaining; the policy is empty or has
+    ///   an invalid number; the policy would leave only the newest checkpoint of a run), `damaged`
+    ///   (every manifest and tag must be readable, since it may name any segment or checkpoint),
     ///   `io`.
     public func prune(
         _ policy: RetentionPolicy, runs: Set<RunID>? = nil, isDryRun: Bool = false,
@@ -65,17 +71,18 @@ extension CheckpointStore {
     }
 }
 
-/// One pruning.
+/// One prune in progress.
 private struct Prune {
     let store: CheckpointStore
-    /// In order of name.
+    /// Checkpoints in order of name.
     private var items: [RetentionItem] = []
     private var ids: [ManifestName: CheckpointID] = [:]
     private var segments: [ManifestName: [SegmentReference]] = [:]
 
     init(store: CheckpointStore) { self.store = store }
 
-    /// Everything is decided by manifests alone: the catalog is an index that may be wrong.
+    /// Reads all manifests and marks. Decisions use manifests only: the catalog is an index that
+    /// may be wrong.
     mutating func read(_ progress: (Int, Int) -> Void) throws(CheckpointError) {
         let marks = try store.marks()
         if let error = marks.unreadable.first { throw error }
@@ -91,7 +98,7 @@ private struct Prune {
         }
     }
 
-    /// Notes what a manifest names.
+    /// Loads a manifest, and records its id and segments.
     @discardableResult
     private mutating func load(_ name: ManifestName) throws(CheckpointError) -> Manifest {
         let manifest = try store.files.load(name).manifest
@@ -106,7 +113,7 @@ private struct Prune {
             .misuse, "these rules keep nothing of run \(bare) but its newest checkpoint", remedy: "If that is meant, add --keep-last 1")
     }
 
-    /// Segments that only these checkpoints name.
+    /// Returns the segments that only these checkpoints name.
     func orphans(of names: [ManifestName]) -> [SegmentReference] {
         let gone = Set(names)
         var rest: Set<SegmentName> = []
@@ -115,7 +122,7 @@ private struct Prune {
         return names.flatMap { segments[$0] ?? [] }.filter { !rest.contains($0.name) && seen.insert($0.name).inserted }
     }
 
-    /// Steps P1 to P6.
+    /// Removes checkpoints and orphan segments: steps P1 to P6. The maintenance lock is held.
     mutating func run(_ plan: RetentionPlan, _ maintenance: MaintenanceLock) throws(CheckpointError) -> PruneReport {
         guard !plan.removed.isEmpty else { return report(plan, inUse: [], []) }
         var gone: [ManifestName] = []
@@ -133,8 +140,11 @@ private struct Prune {
         return report(plan, inUse: Set(plan.removed).subtracting(gone), orphans)
     }
 
-    /// P2. A reader has a manifest locked for a moment only; a save in flight, until it ends.
-    /// - Returns: false if somebody counts on the checkpoint.
+    /// P2: removes a manifest's name under an exclusive `flock()` on the manifest. A reader holds
+    /// the shared lock only briefly, so the call tries 5 times; a save in flight holds it until it
+    /// ends.
+    ///
+    /// - Returns: false if the lock cannot be had: the checkpoint stays.
     private func unpublish(_ name: ManifestName) throws(FileSystemError) -> Bool {
         let path = store.directories.path(of: name)
         for attempt in 0..<5 {
@@ -147,7 +157,9 @@ private struct Prune {
         return false
     }
 
-    /// P5. A save that counted on a checkpoint has ended before that was unpublished: its manifest is there now, and names what it reused.
+    /// P5: reads manifests that were published since. A save that reused blocks of a removed
+    /// checkpoint has ended before P2: its manifest is published now, and names the segments that
+    /// it reuses.
     private mutating func addNew() throws(CheckpointError) {
         for name in try store.files.names() where segments[name] == nil { try load(name) }
     }

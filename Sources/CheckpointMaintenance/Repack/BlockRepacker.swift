@@ -4,7 +4,8 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 
-/// Encodes one block anew, as small as it gets: as a delta of the newer checkpoint's block, or by itself. Used by one thread.
+/// Encodes one block again, as small as possible: as a delta against the newer checkpoint's block,
+/// or without a base. Used by one thread.
 struct BlockRepacker: ~Copyable {
     private let older: BlockSource
     private let newer: BlockSource
@@ -18,10 +19,15 @@ struct BlockRepacker: ~Copyable {
         self.newer = newer
     }
 
+    /// Encodes a block.
+    ///
     /// - Parameters:
-    ///   - base: row of the newer checkpoint's block, if there is one to compare with.
-    ///   - runs: what the bytes are.
-    /// - Returns: the block, where it lies with zeros up to a whole page, and whether it is a delta.
+    ///   - row: the block's row in the older manifest.
+    ///   - rawBytes: the block's size before encoding.
+    ///   - base: row of the newer checkpoint's block to compare with; nil if there is none.
+    ///   - runs: element types of the block's bytes, in order.
+    /// - Returns: the block, its bytes padded with zeros to a full page (valid until the next
+    ///   call), and whether it is a delta.
     mutating func repack(
         _ row: Int, rawBytes: Int, base: Int?, runs: [ElementRun]
     ) throws(SegmentError) -> (block: EncodedBlock, region: MemoryRegion, isDelta: Bool) {
@@ -52,7 +58,7 @@ struct BlockRepacker: ~Copyable {
 }
 
 extension ScratchBuffer {
-    /// Memory for so many bytes, and zeros up to a whole page.
+    /// Returns memory for `bytes` bytes, with zeros up to a full page.
     fileprivate mutating func pages(for bytes: Int) throws(SegmentError) -> MemoryRegion {
         do { return try region(atLeast: bytes).prefix(roundedUpToPage(bytes)) } catch { throw .outOfMemory(error) }
     }

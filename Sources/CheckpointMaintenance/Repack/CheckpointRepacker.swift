@@ -5,19 +5,19 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// Repacks one checkpoint: writes the blocks that are its alone anew, reads back what it has written, and only then puts a manifest that
-/// names them in the place of the old one (Formats/durability.md, Maintenance).
+/// Repacks one checkpoint (Formats/durability.md, Maintenance): encodes the blocks again that only
+/// it names, reads the result back, and only then replaces the manifest.
 struct CheckpointRepacker {
     let store: CheckpointStore
     let older: ManifestFiles.Loaded
     let newer: Manifest
     let options: RepackOptions
 
-    /// A block written anew.
+    /// A block that was encoded again.
     private struct Repacked {
         var place: SegmentLayout.Place
         var location: SegmentBlock
-        /// Row of the newer checkpoint's block.
+        /// Row of the newer checkpoint's block; nil if the block is not a delta.
         var base: Int?
     }
 
@@ -30,16 +30,21 @@ struct CheckpointRepacker {
 
     private var manifest: Manifest { older.manifest }
 
-    /// What becomes of a block of the older checkpoint.
+    /// Treatment of a block of the older checkpoint.
     private enum Fate {
         case stays
-        /// It is a block of the newer checkpoint.
+        /// Replaced by a block of the newer checkpoint with the same bytes.
         case same(Int)
         case repacked(base: Int?)
     }
 
-    /// - Parameter uses: of all blocks of the store.
-    /// - Returns: the manifest that replaces the old one, or nil if there is nothing to gain, and the bytes of its new segments.
+    /// Repacks the checkpoint, on several threads; returns when all have ended. The maintenance
+    /// lock is held.
+    ///
+    /// - Parameter uses: uses of all blocks of the store.
+    /// - Returns: the manifest that replaced the old one, or nil if it stays, and the result for
+    ///   the report.
+    /// - Throws: codes `damaged`, `io`, `noSpace`, `outOfMemory`.
     func run(_ uses: BlockUses) throws(CheckpointError) -> (manifest: Manifest?, report: RepackReport.Checkpoint) {
         let pairing = BlockPairing(manifest, newer: newer)
         let fates = manifest.blocks.indices.map { fate($0, uses, pairing) }
@@ -75,7 +80,8 @@ struct CheckpointRepacker {
     private func fate(_ row: Int, _ uses: BlockUses, _ pairing: BlockPairing) -> Fate {
         let block = manifest.blocks[row]
         guard !block.codec.isCast else { return .stays }
-        // What was repacked already stays as it is, and so does what others name.
+        // Blocks that were repacked before stay as they are, and so do blocks that other manifests
+        // name.
         guard uses.isUnique(block, manifest.segments), manifest.segments[block.segment].name.attempt == manifest.id else { return .stays }
         guard let partner = pairing.partner(of: row) else { return .repacked(base: nil) }
         if partner.isSame { return .same(partner.row) }
@@ -130,7 +136,7 @@ struct CheckpointRepacker {
         defer { for thread in threads { thread.join() } }
         for index in 0..<count {
             do { threads.append(try WorkerThread(name: "ckpt-repack-\(index)") { body() }) } catch {
-                // Fewer threads repack too.
+                // If not all threads start, those that did carry on.
                 guard threads.isEmpty else { return }
                 throw CheckpointError(any: error, during: "repack")
             }
@@ -158,9 +164,10 @@ struct CheckpointRepacker {
         return changed
     }
 
-    /// Reads back what was written, with the bases, and compares it with the hashes taken at capture.
+    /// Reads the new blocks back, with their bases, and compares them with the hashes taken at
+    /// capture.
     private func check(_ changed: Manifest, _ segments: [SegmentReference]) throws(CheckpointError) {
-        // What readers of the new manifest will find must be what its own rules allow.
+        // The manifest must be valid for the readers that will decode it.
         let bytes = changed.encoded(digest: Hashing.digest)
         do { _ = try Manifest(decoding: bytes[...], digest: Hashing.digest) } catch {
             throw CheckpointError(error, path: store.directories.path(of: changed.name).string)
@@ -181,7 +188,9 @@ struct CheckpointRepacker {
         }
     }
 
-    /// - Returns: false if somebody counts on the checkpoint as it is: it stays.
+    /// Replaces the manifest: steps M2 to M5.
+    ///
+    /// - Returns: false if a save in flight or a reader has the old manifest locked: it stays.
     private func replace(with changed: Manifest, _ writer: SegmentWriter) throws(CheckpointError) -> Bool {
         let commit = CommitProtocol(fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
         return try commit.replace(manifest, with: changed, writer)
@@ -189,9 +198,14 @@ struct CheckpointRepacker {
 }
 
 extension BlockTable {
-    /// Adds a block of a manifest, and before it those that it is made of.
-    /// - Parameter castBase: the new row of the block that a cast is made of; by default that one is added too.
-    /// - Returns: its row.
+    /// Adds a block of a manifest, after all blocks that it is made from.
+    ///
+    /// - Parameters:
+    ///   - row: the block's row in `manifest`.
+    ///   - manifest: the manifest.
+    ///   - castBase: returns the new row of the block that a cast is made from, given its old row;
+    ///     by default that block is added too.
+    /// - Returns: the block's new row.
     mutating func add(_ row: Int, of manifest: Manifest, castBase: ((Int) -> Int)? = nil) -> Int {
         let block = manifest.blocks[row]
         let base = block.base.map { base in block.codec.isCast ? castBase?(base) ?? add(base, of: manifest) : add(base, of: manifest) }

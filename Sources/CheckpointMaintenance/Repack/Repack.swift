@@ -4,59 +4,68 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// How history is repacked.
+/// Options of a repack.
 public struct RepackOptions: Sendable {
-    /// How many blocks at most have to be read before one can be decoded: 1 to 8. Longer chains are smaller and slower to restore.
+    /// Maximum number of other blocks that must be read to decode one block: 1 to 8. Longer chains
+    /// are smaller and slower to restore.
     public var chainMax = 8
-    /// Threads that encode.
+    /// Number of encoding threads.
     public var threads = 2
-    /// Encodes and tells what would be saved, and writes nothing.
+    /// Encodes and reports the savings, but writes nothing.
     public var isDryRun = false
-    /// Repacks only checkpoints of this run.
+    /// Repacks only checkpoints of this run; nil means all runs.
     public var run: RunID?
 
-    /// The defaults.
+    /// Creates the default options.
     public init() {}
 }
 
-/// What was repacked. Sizes in bytes.
+/// Result of a repack. Sizes in bytes.
 public struct RepackReport: Sendable {
-    /// One checkpoint.
+    /// Result for one checkpoint.
     public struct Checkpoint: Sendable {
-        /// The run it belongs to.
+        /// The checkpoint's run.
         public var run: RunID
-        /// Its step.
+        /// The checkpoint's step.
         public var step: Int
-        /// Blocks that were encoded anew or found in the newer checkpoint.
+        /// Number of blocks that were encoded again or replaced by blocks of the newer checkpoint.
         public var blockCount = 0
-        /// Those of them that are deltas now.
+        /// Number of those that are deltas now.
         public var deltaCount = 0
-        /// What those blocks took before.
+        /// Stored size of those blocks before.
         public var bytesBefore = 0
-        /// What they take now.
+        /// Stored size of those blocks now.
         public var bytesAfter = 0
-        /// Why it stays as it is, if it does.
+        /// Reason for leaving the checkpoint as it is; nil if it was repacked.
         public var skipped: String?
 
         init(_ manifest: Manifest) { (run, step) = (manifest.run, manifest.step) }
         init(_ name: ManifestName, skipped: String) { (run, step, self.skipped) = (name.run, name.step, skipped) }
     }
 
-    /// In the order in which they were repacked: the newest first.
+    /// Checkpoints in the order in which they were repacked: newest first.
     public var checkpoints: [Checkpoint] = []
 
-    /// What all of it has saved, or would save.
+    /// Bytes saved in all checkpoints; in a dry run, bytes that would be.
     public var bytesSaved: Int { checkpoints.filter { $0.skipped == nil }.reduce(0) { $0 + $1.bytesBefore - $1.bytesAfter } }
 }
 
 extension CheckpointStore {
-    /// Makes history smaller: encodes what only older checkpoints need anew, as deltas of the next newer checkpoint or by the strongest
-    /// codec.
+    /// Shrinks a store by storing older checkpoints as deltas against newer ones, or with the
+    /// strongest codec.
     ///
-    /// The newest checkpoint of each run stays as it is. Every checkpoint is restorable at every moment, whatever happens; what a killed
-    /// run has done stays done, and another goes on from there.
-    /// - Parameter progress: called before each checkpoint with how many are done and how many there are.
-    /// - Throws: codes `misuse` (the store is not open for maintaining), `io`, `noSpace`, `damaged` (every manifest must be readable).
+    /// Only blocks that one checkpoint alone names are encoded again. The newest checkpoint of each
+    /// run stays as it is. Every checkpoint is restorable at every moment, also after a crash
+    /// (Formats/durability.md, Maintenance); a killed run keeps its progress, and another run
+    /// continues from there. A writer and readers in other processes may run concurrently.
+    ///
+    /// - Parameters:
+    ///   - options: limits, threads, dry run.
+    ///   - progress: called before each checkpoint with the number done and the total, on this
+    ///     thread.
+    /// - Returns: the result for each checkpoint.
+    /// - Throws: codes `misuse` (the store is not open for maintaining, or an option is out of
+    ///   range), `io`, `noSpace`, `damaged` (every manifest must be readable).
     public func repack(
         _ options: RepackOptions = .init(), progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> RepackReport {
@@ -72,15 +81,17 @@ extension CheckpointStore {
     }
 }
 
-/// One run over all checkpoints, the newest first, so that each finds the newer one as it will stay.
+/// One run over all checkpoints, newest first, so that each is compared with the final form of the
+/// newer one.
 private struct Repack {
     let store: CheckpointStore
     let options: RepackOptions
     private var uses = BlockUses()
     private var known: Set<ManifestName> = []
-    /// Segments that no manifest named any more when the last one that did was replaced.
+    /// Segments that no known manifest named any more after the last one that did was replaced.
     private var orphans: [SegmentName] = []
-    /// Checkpoints after which they are removed, together: before that all manifests are listed.
+    /// Number of checkpoints after which the orphan segments are removed together, since all
+    /// manifests are listed before each removal.
     private static let batch = 32
 
     init(store: CheckpointStore, options: RepackOptions) {
@@ -114,7 +125,7 @@ private struct Repack {
             older = try store.files.load(step.checkpoint)
             newer = try store.files.load(step.newer).manifest
         } catch {
-            // The writer has removed one of the two since they were listed.
+            // The writer removed one of the two since they were listed.
             guard error.code == .notFound else { throw error }
             return RepackReport.Checkpoint(step.checkpoint, skipped: "it, or the next newer one, has been removed meanwhile")
         }
@@ -129,13 +140,15 @@ private struct Repack {
         return report
     }
 
-    /// Removes segments that nobody names any more. What stays is removed by the writer's next recovery.
+    /// Removes orphan segments (M6). The writer's next recovery removes those that cannot be
+    /// removed now.
     private mutating func removeOrphans() throws(CheckpointError) {
         guard !orphans.isEmpty else { return }
-        // A save that counted on an old manifest has ended before that was replaced: its own is there now, and names what it reused.
+        // A save that reused blocks of an old manifest has ended before M3: its manifest is
+        // published now, and names the segments that it reuses.
         try add(try store.files.names())
         for segment in orphans where !uses.names(segment) {
-            try? store.fileSystem.remove(store.directories.path(of: segment))  // as said above
+            try? store.fileSystem.remove(store.directories.path(of: segment))  // if this fails, recovery removes it
         }
         orphans = []
     }

@@ -3,17 +3,17 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointSegments
 
-/// What is known of all checkpoints of a store before some are repacked: who uses which block. A plain value.
+/// Uses of all blocks of a store, counted before a repack. A plain value.
 struct BlockUses {
     struct Key: Hashable {
         var segment: SegmentName
         var offset: Int
     }
 
-    /// Manifests that name a block.
+    /// Number of manifests that name each block.
     private var counts: [Key: Int] = [:]
     private var segmentCounts: [SegmentName: Int] = [:]
-    /// Blocks that others are deltas of.
+    /// Blocks that are bases of deltas.
     private var bases: Set<Key> = []
 
     static func key(_ block: BlockRecord, _ segments: [SegmentReference]) -> Key {
@@ -21,7 +21,7 @@ struct BlockUses {
     }
 
     mutating func add(_ tables: Manifest.Tables) {
-        // A cast lies nowhere, and goes with its base whatever becomes of that.
+        // A cast has no stored bytes; it stays or goes with its base.
         for block in tables.blocks where !block.codec.isCast {
             counts[Self.key(block, tables.segments), default: 0] += 1
             if let base = block.base { bases.insert(Self.key(tables.blocks[base], tables.segments)) }
@@ -29,7 +29,9 @@ struct BlockUses {
         for segment in tables.segments { segmentCounts[segment.name, default: 0] += 1 }
     }
 
-    /// - Returns: segments that nobody names any more.
+    /// Forgets a manifest.
+    ///
+    /// - Returns: the segments that no manifest names any more.
     mutating func remove(_ tables: Manifest.Tables) -> [SegmentName] {
         for block in tables.blocks where !block.codec.isCast { counts[Self.key(block, tables.segments), default: 1] -= 1 }
         return tables.segments.map(\.name).filter { name in
@@ -40,7 +42,7 @@ struct BlockUses {
 
     func names(_ segment: SegmentName) -> Bool { segmentCounts[segment, default: 0] > 0 }
 
-    /// Whether only one manifest names a block, and no other block needs it.
+    /// Returns true if only one manifest names a block, and no other block needs it.
     func isUnique(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool {
         let key = Self.key(block, segments)
         return counts[key] == 1 && !bases.contains(key)
@@ -49,21 +51,25 @@ struct BlockUses {
     func isBase(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool { bases.contains(Self.key(block, segments)) }
 }
 
-/// Which checkpoints are repacked, in which order, and what each is compared with: pure.
+/// Choice and order of the checkpoints to repack, each with the newer one that it is compared with.
+/// Pure.
 struct RepackPlan {
     struct Step: Equatable {
         var checkpoint: ManifestName
-        /// The next newer one.
+        /// The next newer checkpoint of the same run.
         var newer: ManifestName
     }
 
     let steps: [Step]
 
+    /// Makes the plan.
+    ///
     /// - Parameters:
-    ///   - names: of all checkpoints, oldest first.
-    ///   - run: whose checkpoints are repacked; nil is all runs.
+    ///   - names: names of all checkpoints, oldest first.
+    ///   - run: repacks only checkpoints of this run; nil means all runs.
     init(_ names: [ManifestName], of run: RunID?) {
-        // The newest of each run, which is what it is resumed from, stays quick to read; runs do not mix in the order of names.
+        // The newest checkpoint of each run stays fast to read, since the run is resumed from it.
+        // Names are sorted by run, so neighbours in the list are of the same run.
         steps = zip(names, names.dropFirst()).reversed().compactMap { older, newer in
             guard older.run == newer.run, run == nil || older.run == run else { return nil }
             return Step(checkpoint: older, newer: newer)
@@ -71,10 +77,11 @@ struct RepackPlan {
     }
 }
 
-/// Which block of a newer checkpoint holds what a block of an older one holds, of the same tensors at the same places: pure.
+/// Correspondence of blocks of an older checkpoint to blocks of a newer one, by the tensors in them
+/// and their positions. Pure.
 struct BlockPairing {
     private struct Part: Hashable {
-        /// As bytes: two spellings of one accented letter are two names.
+        /// Bytes, not a string: two spellings of one accented letter are two names.
         var name: [UInt8]
         var isObject: Bool
         var ordinal: Int
@@ -84,7 +91,7 @@ struct BlockPairing {
     private var rowOfPart: [Part: Int] = [:]
     private var partsOfBlock: [Int: [(part: Part, row: Int)]]
     private let older: Manifest
-    /// What the chunks of tensors are, by row.
+    /// Size and element type of each chunk of a tensor, by row.
     private var runOfChunk: [Int: ElementRun] = [:]
 
     init(_ older: Manifest, newer: Manifest) {
@@ -116,7 +123,8 @@ struct BlockPairing {
         }
     }
 
-    /// The block of the newer checkpoint that a block may be a delta of, and whether the two hold the same bytes.
+    /// Returns the newer checkpoint's block that a block may be a delta of, and whether both hold
+    /// the same bytes; nil if there is none.
     func partner(of row: Int) -> (row: Int, isSame: Bool)? {
         guard let parts = partsOfBlock[row], let first = rowOfPart[parts[0].part] else { return nil }
         let partner = newer.chunks[first].block
@@ -133,7 +141,7 @@ struct BlockPairing {
         return (partner, isSame && covered >= older.blocks[row].rawBytes)
     }
 
-    /// What the bytes of a block of the older checkpoint are.
+    /// Returns the element types of the bytes of the older checkpoint's block, in order.
     func runs(of row: Int) -> [ElementRun] {
         var runs: [ElementRun] = []
         var end = 0

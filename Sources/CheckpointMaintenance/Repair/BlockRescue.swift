@@ -4,9 +4,9 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 
-/// Copies intact blocks into new segments, as they are stored.
+/// Copies intact blocks into new segments, as they are stored. Used by one thread.
 struct BlockRescue {
-    /// Where a copy lies: the number of its segment, and the block in it.
+    /// Position of a copy: the number of its segment, and the block in it.
     struct Place {
         var segment: Int
         var block: SegmentBlock
@@ -24,14 +24,20 @@ struct BlockRescue {
             fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: .random(), rank: 0)
     }
 
-    /// - Throws: code `damaged` if a block is not what it was a moment ago.
+    /// Copies blocks of one segment, checking each.
+    ///
+    /// - Parameters:
+    ///   - blocks: the blocks to copy.
+    ///   - segment: the segment that holds them.
+    /// - Throws: code `damaged` if a block differs from what the survey read a moment ago; `io`,
+    ///   `noSpace`.
     mutating func copy(_ blocks: Set<SegmentBlock>, of segment: SegmentName) throws(CheckpointError) {
         let verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)
         var (rescue, failure) = (self, CheckpointError?.none)
         try translating("reading \(segment)") {
             try verifier.contents(
                 of: segment, blocks: blocks.sorted { $0.offset < $1.offset },
-                // Padding that is damaged is left behind.
+                // Damaged padding is not copied.
                 found: { error, block in if block != nil { failure = failure ?? CheckpointError(error) } },
                 whole: { block, stored in
                     guard failure == nil else { return }
@@ -49,7 +55,10 @@ struct BlockRescue {
         copiedBytes += block.storedBytes
     }
 
-    /// Stores bytes of the program's own.
+    /// Stores new bytes, such as a salvage note.
+    ///
+    /// - Returns: the position of the block.
+    /// - Throws: codes `io`, `noSpace`, `outOfMemory`.
     mutating func add(_ bytes: [UInt8]) throws(CheckpointError) -> Place {
         let buffer = try translating("a note") { try AlignedBuffer(count: bytes.count, hugePages: false) }
         buffer.region.store(bytes[...])
@@ -67,7 +76,10 @@ struct BlockRescue {
         }
     }
 
-    /// Makes the copies durable and reads them back.
+    /// Makes the copies durable (W2 to W5), and reads them back.
+    ///
+    /// - Returns: the positions of all copies.
+    /// - Throws: codes `damaged`, `io`, `noSpace`.
     mutating func finish() throws(CheckpointError) -> BlockCopies {
         copies.segments = try translating("sealing copies") { try writer.seal() }
         let verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)

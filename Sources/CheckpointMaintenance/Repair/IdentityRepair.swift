@@ -5,26 +5,33 @@ package import CheckpointIO
 internal import CheckpointSegments
 package import SystemPackage
 
-/// That `store.json` was made anew, or would be.
+/// Description of a `store.json` that was rebuilt, or would be in a dry run.
 public struct RebuiltIdentity: Sendable {
-    /// What was wrong with it.
+    /// The fault of the old file.
     public var fault: CheckpointError
-    /// The store's id, as the checkpoints say it.
+    /// The store's id, according to the checkpoints.
     public var id: StoreID
-    /// How many checkpoints that can be read say so.
+    /// Number of readable checkpoints with this store id.
     public var checkpointCount: Int
 }
 
 extension CheckpointStore {
-    /// Makes `store.json` anew if it is missing or damaged and checkpoints say which store they belong to (Formats/durability.md, Repair,
-    /// Q0). Without it a store cannot be opened, not even for `repair`.
-    /// - Parameter isDryRun: only finds out.
-    /// - Returns: nil if nothing is wrong with it.
-    /// - Throws: codes `damaged` (no checkpoint says what belongs there), `notFound`, `notAStore`, `busy`, `unsupported`, `io`, `readOnly`.
+    /// Rebuilds `store.json` from the checkpoints if it is missing or damaged
+    /// (Formats/durability.md, Repair, Q0).
+    ///
+    /// Without the file a store cannot be opened, not even for `repair`.
+    ///
+    /// - Parameters:
+    ///   - path: the store's directory.
+    ///   - isDryRun: finds the fault, and changes nothing.
+    /// - Returns: the fault and the new identity; nil if the file is intact.
+    /// - Throws: codes `damaged` (no checkpoint can be read, so the store's id is unknown),
+    ///   `notFound`, `notAStore`, `busy`, `unsupported`, `io`, `readOnly`.
     public static func repairIdentity(_ path: String, isDryRun: Bool = false) throws(CheckpointError) -> RebuiltIdentity? {
         try repairIdentity(POSIXFileSystem(usesDirectIO: false), root: FilePath(path), isDryRun: isDryRun)
     }
 
+    /// Rebuilds `store.json` on a given file system; see `repairIdentity(_:isDryRun:)`.
     package static func repairIdentity(
         _ fileSystem: any FileSystem, root: FilePath, isDryRun: Bool
     ) throws(CheckpointError) -> RebuiltIdentity? {
@@ -51,7 +58,8 @@ private struct IdentityRepair {
         }
     }
 
-    /// What most checkpoints say; features are those of the manifests, which each says for itself.
+    /// Returns the identity that most checkpoints name. It has no features: those are declared in
+    /// each manifest.
     private func identity(_ fault: CheckpointError) throws(CheckpointError) -> (StoreIdentity, Int) {
         let files = ManifestFiles(fileSystem: fileSystem, directories: directories)
         var counts: [StoreID: Int] = [:]
@@ -62,7 +70,7 @@ private struct IdentityRepair {
                 counts[manifest.store, default: 0] += 1
                 created = min(created, manifest.created)
             } catch {
-                // One of a newer version may belong to a store that is as new.
+                // If a manifest is of a newer version, the store's identity may be too.
                 guard error.code == .damaged || error.code == .notFound else { throw error }
             }
         }
@@ -74,7 +82,7 @@ private struct IdentityRepair {
         return (StoreIdentity(id: id, created: created), count)
     }
 
-    /// What is damaged gets a name in `quarantine/` before it loses its own.
+    /// Writes the new file. A damaged file gets a name in `quarantine/` before it loses its own.
     private func write(_ identity: StoreIdentity) throws(CheckpointError) {
         let maintenance = try translating("maintenance") { try MaintenanceLock(fileSystem, directories) }
         guard maintenance != nil else {

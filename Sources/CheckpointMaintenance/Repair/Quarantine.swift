@@ -4,7 +4,7 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// The directory that damaged files are put aside into (Formats/store-layout.md). Only a person removes anything from it.
+/// The directory for damaged files (Formats/store-layout.md). Only a person removes files from it.
 struct Quarantine {
     let fileSystem: any FileSystem
     let directories: StoreDirectories
@@ -16,8 +16,13 @@ struct Quarantine {
         }
     }
 
-    /// Gives a file a name in quarantine besides its own: `name`, or with a number if another file has that.
-    /// - Returns: the name.
+    /// Links a file into quarantine; the file keeps its own name too.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - name: the name in quarantine. If another file has it, a number is appended.
+    /// - Returns: the name in quarantine.
+    /// - Throws: code `io`.
     func keep(_ path: FilePath, as name: String) throws(CheckpointError) -> String {
         try translating("putting \(path) aside") {
             for number in 0... {
@@ -34,7 +39,7 @@ struct Quarantine {
         }
     }
 
-    /// Whether an interrupted repair has put this very file there.
+    /// Returns true if both paths lead to the same file, which an interrupted repair has linked.
     private func isSame(_ path: FilePath, _ kept: FilePath) throws(FileSystemError) -> Bool {
         guard let one = try fileSystem.identity(of: path), let other = try fileSystem.identity(of: kept) else { return false }
         return one.isSame(as: other)

@@ -4,62 +4,72 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// What `CheckpointStore.repair` found and did, or would do.
+/// Result of `CheckpointStore.repair`: findings and changes; in a dry run, the changes that would
+/// be made.
 public struct RepairReport: Sendable {
-    /// A checkpoint that had lost something.
+    /// A checkpoint that has lost tensors or objects.
     public struct Loss: Sendable {
-        /// The damaged checkpoint, which lies in `quarantine/` now.
+        /// The damaged checkpoint, which was moved to `quarantine/`.
         public var damaged: VerificationReport.Label
-        /// The one that holds what is left of it; nil if nothing is, or nothing was written.
+        /// The new checkpoint with its intact content; nil if nothing is intact, or if it was not
+        /// written.
         public var salvaged: VerificationReport.Label?
-        /// Names of what could not be saved, in the manifest's order.
+        /// Names of the lost tensors, in the manifest's order.
         public var lostTensors: [String]
-        /// The same of objects.
+        /// Names of the lost objects, in the manifest's order.
         public var lostObjects: [String]
-        /// How many tensors and objects are whole.
+        /// Number of intact tensors and objects.
         public var intact: (tensors: Int, objects: Int)
-        /// Its tags, which now are those of nothing: whether what is left deserves them, a person decides.
+        /// Tags of the damaged checkpoint, which now dangle. A person decides whether the salvaged
+        /// checkpoint should have them.
         public var tags: [String] = []
     }
 
-    /// That `store.json` was made anew before everything else; nil if it was whole.
+    /// The rebuilt `store.json`, which is repaired before everything else; nil if it was intact.
     public var identity: RebuiltIdentity?
 
-    /// Rows of the catalog that contradicted their manifests, and were written anew.
+    /// Number of catalog rows that contradicted their manifests, and were written again.
     public internal(set) var catalogRows = 0
-    /// Checkpoints of which everything is whole, but which named a damaged file; they name copies now.
+    /// Intact checkpoints that referred to a damaged file, and now refer to copies of its intact
+    /// blocks.
     public internal(set) var moved: [VerificationReport.Label] = []
-    /// Checkpoints that have lost something.
+    /// Checkpoints that have lost tensors or objects.
     public internal(set) var losses: [Loss] = []
-    /// Manifests that could not be read at all.
+    /// Errors of manifests that cannot be read at all.
     public internal(set) var unreadable: [CheckpointError] = []
-    /// Tags that cannot be read, and stay: which checkpoint each protects, only a person may know.
+    /// Errors of tags that cannot be read. They stay: only a person may know which checkpoint each
+    /// protects.
     public internal(set) var unreadableTags: [CheckpointError] = []
-    /// Files that were put aside, by their names in `quarantine/`.
+    /// Names of the files moved to `quarantine/`.
     public internal(set) var quarantined: [String] = []
-    /// What is damaged and stays as it is, since a process counts on it.
+    /// Damaged files that stay in place because a process has them locked.
     public internal(set) var inUse: [String] = []
     /// Bytes of intact blocks copied out of damaged files.
     public internal(set) var copiedBytes = 0
 
-    /// Whether every byte that was ever saved is still there, and nothing damaged was left in place.
+    /// True if nothing that was ever saved is lost, and no damaged file was left in place.
     public var isWithoutLoss: Bool { losses.isEmpty && unreadable.isEmpty && inUse.isEmpty && unreadableTags.isEmpty }
 
-    /// Nothing found, nothing done.
+    /// Creates an empty report.
     package init() {}
 }
 
 extension CheckpointStore {
-    /// Puts a damaged store in order: reads everything, brings the catalog into step, copies what is intact out of damaged files, makes a
-    /// new checkpoint of what is left of each that has lost something, and puts damaged files aside into `quarantine/`.
+    /// Repairs a damaged store and salvages intact tensors (Formats/durability.md, Repair).
     ///
-    /// Nothing is ever removed that has no other name or copy. It is safe beside a writer and readers, and whenever it is
-    /// interrupted; running it again goes on from there (Formats/durability.md, Repair).
+    /// Reads everything, corrects the catalog, copies intact blocks out of damaged files, publishes
+    /// a new checkpoint with the intact content of each one that has lost some, and moves damaged
+    /// files to `quarantine/`. A file is removed only if it has another name or a copy.
+    ///
+    /// A writer and readers in other processes may run concurrently. The call may be interrupted at
+    /// any time; running it again continues from there.
+    ///
     /// - Parameters:
-    ///   - isDryRun: only finds out; the store may be open for reading then.
-    ///   - progress: called with the bytes checked so far and those to be checked.
-    /// - Throws: codes `misuse` (the store is not open for maintaining), `unsupported` (a manifest of a newer version may name anything),
-    ///   `io`, `noSpace`, `readOnly`, `outOfMemory`.
+    ///   - isDryRun: finds the damage, and changes nothing; the store may then be open for reading.
+    ///   - progress: called with the bytes checked so far and their total, on this thread.
+    /// - Returns: the damage found, and the changes made.
+    /// - Throws: codes `misuse` (the store is not open for maintaining), `unsupported` (a manifest
+    ///   of a newer version may name any segment), `io`, `noSpace`, `readOnly`, `outOfMemory`.
     public func repair(
         isDryRun: Bool = false, progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> RepairReport {
@@ -73,7 +83,8 @@ extension CheckpointStore {
     }
 }
 
-/// One repair, after the survey: steps Q1 to Q7 of Formats/durability.md.
+/// One repair, after the survey: steps Q1 to Q7 of Formats/durability.md. The maintenance lock is
+/// held.
 private struct Repair {
     let store: CheckpointStore
     let survey: RepairSurvey
@@ -114,7 +125,7 @@ private struct Repair {
         return report
     }
 
-    /// What a dry run tells.
+    /// Fills the report of a dry run.
     private mutating func foresee(_ affected: [RepairSurvey.Affected]) throws(CheckpointError) {
         for checkpoint in affected {
             if checkpoint.losses.isEmpty { report.moved.append(.init(checkpoint.manifest)) } else {
@@ -125,7 +136,7 @@ private struct Repair {
         report.quarantined += survey.unreadable.map { $0.name.description } + (try survey.endangered(affected)).map(\.description)
     }
 
-    /// A row is written anew, not changed.
+    /// Corrects the catalog. A row is deleted and inserted, not changed.
     private func mendCatalog() throws(CheckpointError) {
         for name in survey.contradicted {
             store.catalog.remove([name])
@@ -135,8 +146,8 @@ private struct Repair {
 
     // MARK: Steps
 
-    /// Gives every damaged file, and everything that a checkpoint put aside needs or may need, a second name in `quarantine/`: whatever
-    /// removes the first one later leaves the bytes.
+    /// Q1: links every damaged file, and everything that a quarantined checkpoint needs or may
+    /// need, into `quarantine/`. A later removal of the first name leaves the bytes.
     private mutating func keepDamaged(_ affected: [RepairSurvey.Affected]) throws(CheckpointError) {
         try quarantine.prepare()
         for name in try survey.endangered(affected) {
@@ -145,7 +156,8 @@ private struct Repair {
         try quarantine.sync()
     }
 
-    /// Copies intact blocks out of damaged segments, and writes what salvaged checkpoints say of themselves.
+    /// Q2: copies intact blocks out of damaged segments, and writes the notes of the salvaged
+    /// checkpoints.
     private mutating func rescue(
         _ affected: [RepairSurvey.Affected]
     ) throws(CheckpointError) -> [ManifestName: Salvage] {
@@ -171,11 +183,11 @@ private struct Repair {
         }
     }
 
-    /// Puts a manifest that names copies in the place of one that names damaged segments.
+    /// Q3: replaces a manifest that names damaged segments by one that names copies.
     private mutating func move(_ checkpoint: RepairSurvey.Affected) throws(CheckpointError) {
         let old = checkpoint.manifest
         let commit = CommitProtocol(fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
-        // Segments that other checkpoints need, too, are not this one's to abandon.
+        // The copies may be needed by other checkpoints too, so a failure must not remove them.
         let nobody = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: .random(), rank: 0)
         if try commit.replace(old, with: copies.relocated(old), nobody) {
@@ -217,7 +229,7 @@ private struct Repair {
         store.catalog.add(.init(manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count))
     }
 
-    /// Moves a manifest into quarantine, unless somebody counts on it.
+    /// Q5: moves a manifest to quarantine, unless another process has it locked.
     private mutating func putAside(_ name: ManifestName) throws(CheckpointError) {
         let path = store.directories.path(of: name)
         let claim = try translating("claiming \(path)") { try store.fileSystem.reopen(path) }
@@ -235,12 +247,12 @@ private struct Repair {
         store.catalog.remove([name])
     }
 
-    /// Removes the first names of damaged segments that no manifest names any more.
+    /// Q6: removes the first names of damaged segments that no manifest names any more.
     private func removeBroken() throws(CheckpointError) {
         var named = Set<SegmentName>()
         for name in try store.files.names() {
             do throws(CheckpointError) { named.formUnion(try store.files.load(name).manifest.segments.map(\.name)) } catch {
-                // One that is in use and cannot be read may name any of them.
+                // A manifest that is in use and cannot be read may name any of them.
                 guard error.code == .notFound else { return }
             }
         }

@@ -4,9 +4,10 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// What a repair has to know: which files are damaged, and what that costs whom. Reads everything, writes nothing.
+/// Finds the damaged files of a store, and the tensors and objects lost by them. Reads everything,
+/// writes nothing.
 struct RepairSurvey {
-    /// Names of what is lost of one checkpoint, in its manifest's order.
+    /// Names of the lost tensors and objects of one checkpoint, in its manifest's order.
     struct Losses {
         var tensors: [String] = []
         var objects: [String] = []
@@ -21,20 +22,20 @@ struct RepairSurvey {
 
     let store: CheckpointStore
     private(set) var unreadable: [(name: ManifestName, error: CheckpointError)] = []
-    /// Manifests that the catalog contradicts.
+    /// Manifests that differ from their catalog rows.
     private(set) var contradicted: [ManifestName] = []
-    /// What is wrong with each segment that is not in order.
+    /// Faults of each segment that has any.
     private(set) var broken: [SegmentName: [SegmentFault]] = [:]
     private var missing = Set<SegmentName>()
     private var uses: [SegmentName: SegmentUse] = [:]
     private var withDeltas: [ManifestName] = []
-    /// Checkpoints that hold what is left of others, by the id of the other.
+    /// Ids of damaged checkpoints that were salvaged before.
     private var salvaged = Set<CheckpointID>()
     private var lost = LostBlocks()
 
     init(store: CheckpointStore) { self.store = store }
 
-    /// Those that are there.
+    /// Segments with faults whose files exist.
     var existingBroken: [SegmentName] { broken.keys.filter { !missing.contains($0) }.sorted { $0.description < $1.description } }
 
     mutating func run(_ progress: (Int, Int) -> Void) throws(CheckpointError) {
@@ -51,7 +52,8 @@ struct RepairSurvey {
         }
     }
 
-    /// A directory that is not there, or cannot be listed, is most likely a disk that is not mounted: nothing may be taken for lost then.
+    /// Checks that `segments/` can be listed. A missing or unreadable directory most likely means
+    /// an unmounted disk: nothing must be treated as lost then.
     private func requireSegments() throws(CheckpointError) {
         guard !uses.isEmpty else { return }
         do { _ = try store.fileSystem.list(store.directories.segments) } catch {
@@ -73,7 +75,7 @@ struct RepairSurvey {
             }
         } catch {
             switch error.code {
-            // Gone since it was listed: its owner has removed it.
+            // Removed by its owner since it was listed.
             case .notFound: return
             case .damaged: unreadable.append((name, error))
             default: throw error
@@ -83,7 +85,7 @@ struct RepairSurvey {
 
     private mutating func note(_ faults: [SegmentFault], _ name: SegmentName) throws(CheckpointError) {
         guard !faults.isEmpty else { return }
-        // What cannot be read just now is not lost, and nobody may act as if it were.
+        // Bytes that cannot be read just now are not lost, and must not be treated as lost.
         if let other = faults.first(where: { !$0.error.meansLoss }) { throw other.error }
         broken[name] = faults
         lost.add(faults, name)
@@ -92,7 +94,9 @@ struct RepairSurvey {
 
     func isSalvaged(_ id: CheckpointID) -> Bool { salvaged.contains(id) }
 
-    /// Checkpoints that something has to be done about, oldest first.
+    /// Returns the checkpoints that need a repair, oldest first.
+    ///
+    /// - Throws: codes `io`, `outOfMemory`: bytes that are unreadable for now.
     func affected() throws(CheckpointError) -> [Affected] {
         let names = Set(broken.keys.flatMap { uses[$0]?.manifests ?? [] }).union(withDeltas)
         var affected: [Affected] = []
@@ -102,7 +106,7 @@ struct RepairSurvey {
                 let losses = try losses(of: manifest)
                 let isTouched = manifest.segments.contains { broken[$0.name] != nil }
                 if isTouched || !losses.isEmpty { affected.append(Affected(manifest: manifest, losses: losses)) }
-            } catch { if error.code != .notFound { throw error } }  // removed by its owner meanwhile
+            } catch { if error.code != .notFound { throw error } }  // removed by its owner since
         }
         return affected
     }
@@ -130,8 +134,9 @@ struct RepairSurvey {
             objects: manifest.objects.map(\.name).filter { objects.contains(Array($0.utf8)) })
     }
 
-    /// Segments that are damaged, or that a checkpoint names which has lost something, so that it could be put back from `quarantine/`, or
-    /// that a manifest which cannot be read may name: all that no other names.
+    /// Returns the segments to link into quarantine: damaged ones; those named by a checkpoint that
+    /// has lost something, so that the checkpoint can be put back from `quarantine/`; and, if a
+    /// manifest cannot be read, all segments that no other manifest names, since that one may.
     func endangered(_ affected: [Affected]) throws(CheckpointError) -> [SegmentName] {
         let named = affected.filter { !$0.losses.isEmpty }.flatMap { $0.manifest.segments.map(\.name) }
         let known = Set(named).subtracting(missing).union(existingBroken).sorted { $0.description < $1.description }
@@ -160,7 +165,8 @@ extension RepairSurvey.Affected {
 
     var hasSurvivors: Bool { !survivingTensors.isEmpty || !survivingObjects.isEmpty }
 
-    /// The blocks of one segment that what survives is made of, with those that they are deltas of.
+    /// Returns the blocks of one segment that intact tensors and objects need, including bases of
+    /// deltas.
     func survivingBlocks(in segment: SegmentName) -> [SegmentBlock] {
         let chunks = survivingTensors.flatMap { $0.shards.map(\.chunks) } + survivingObjects.map(\.chunks)
         let rows = Set(chunks.joined().flatMap { manifest.chain(of: manifest.chunks[$0].block) })

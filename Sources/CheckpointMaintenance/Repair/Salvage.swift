@@ -3,9 +3,9 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointSegments
 
-/// What is left of a checkpoint, as a checkpoint of its own: pure.
+/// The intact content of a damaged checkpoint, as a new checkpoint. Pure.
 struct Salvage {
-    /// The object that says from which checkpoint it is, and what is lost.
+    /// Name of the object that records the damaged checkpoint and the lost names.
     static let objectName = "salvage"
 
     private let checkpoint: RepairSurvey.Affected
@@ -20,7 +20,8 @@ struct Salvage {
         self.place = place
     }
 
-    /// A run for what is left of each run: older than any that ever trained, so that `latest` never means it while there is another.
+    /// Returns a new run for the salvaged checkpoints of each run. Its id sorts before every run
+    /// that has trained, so that `latest` never means a salvaged checkpoint while there is another.
     static func runs(_ affected: [RepairSurvey.Affected]) -> [RunID: RunID] {
         let runs = Set(affected.filter { !$0.losses.isEmpty }.map(\.manifest.run))
         return Dictionary(uniqueKeysWithValues: runs.map { ($0, RunID(rawValue: UInt128.random(in: 1..<1 << 80))) })
@@ -37,7 +38,8 @@ struct Salvage {
         ]).text
     }
 
-    /// The same step, metrics and groups, with what is whole and the note; its parent is the damaged checkpoint.
+    /// Returns the new manifest: same step, metrics and groups, with the intact content and the
+    /// note. Its parent is the damaged checkpoint.
     func manifest(_ copies: BlockCopies, clock: Int) -> Manifest {
         let old = checkpoint.manifest
         var new = Manifest(
@@ -47,7 +49,8 @@ struct Salvage {
         (new.metrics, new.groups) = (old.metrics, old.groups)
         var builder = copies.builder(for: old)
         new.tensors = checkpoint.survivingTensors.map { builder.add($0) }
-        // Were there one of this name already, it would be the note of an earlier salvage, which this one goes on from.
+        // An object of this name would be the note of an earlier salvage, which the new note
+        // replaces.
         new.objects = checkpoint.survivingObjects.filter { $0.name != Self.objectName }.map { builder.add($0) }
         new.objects.append(builder.add(note, name: Self.objectName, copies.location(of: place)))
         (new.segments, new.blocks, new.chunks) = (builder.table.segments, builder.table.blocks, builder.chunks)
@@ -55,10 +58,10 @@ struct Salvage {
     }
 }
 
-/// Where intact blocks of damaged segments lie now.
+/// Positions of the copies of intact blocks from damaged segments.
 struct BlockCopies {
     var segments: [SegmentReference] = []
-    /// By segment and offset.
+    /// Positions by segment and offset of the original.
     var places: [SegmentName: [Int: BlockRescue.Place]] = [:]
 
     func location(of place: BlockRescue.Place) -> (segment: SegmentReference, block: SegmentBlock) {
@@ -67,7 +70,8 @@ struct BlockCopies {
 
     func builder(for manifest: Manifest) -> Builder { Builder(copies: self, manifest: manifest) }
 
-    /// The same checkpoint, with copies in the place of blocks that were copied.
+    /// Returns the manifest of the same checkpoint, with copies in place of the blocks that were
+    /// copied.
     func relocated(_ manifest: Manifest) -> Manifest {
         var builder = builder(for: manifest)
         var moved = manifest
@@ -76,7 +80,7 @@ struct BlockCopies {
         return moved
     }
 
-    /// Makes up the tables of a manifest from those of another.
+    /// Builds the tables of a manifest from those of another.
     struct Builder {
         private let copies: BlockCopies
         private let manifest: Manifest
@@ -88,7 +92,7 @@ struct BlockCopies {
             self.manifest = manifest
         }
 
-        /// The new row of a block, which is added with those that it is a delta of.
+        /// Returns the new row of a block; adds the block after all blocks that it is a delta of.
         mutating func row(of old: Int) -> Int {
             let block = manifest.blocks[old]
             let base = block.base.map { row(of: $0) }
@@ -121,7 +125,7 @@ struct BlockCopies {
             return object
         }
 
-        /// An object that is new, in a block of its own.
+        /// Adds a new object, in a separate block.
         mutating func add(
             _ bytes: [UInt8], name: String, _ location: (segment: SegmentReference, block: SegmentBlock)
         ) -> ObjectRecord {

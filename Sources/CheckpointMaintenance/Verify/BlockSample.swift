@@ -2,14 +2,18 @@ internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 
-/// A part of a store's blocks, chosen at random, to be read instead of all of them.
+/// A random part of a store's blocks, to verify instead of all of them.
 public struct VerificationSample: Sendable, Equatable {
-    /// How much of the blocks' bytes is read, at least: above 0, at most 1.
+    /// Minimum fraction of the blocks' bytes to read: above 0, at most 1.
     public var fraction: Double
-    /// The same seed chooses the same blocks of the same store.
+    /// Seed of the choice: the same seed chooses the same blocks of the same store.
     public var seed: UInt64
 
-    /// - Parameter fraction: above 0, at most 1.
+    /// Creates a sample.
+    ///
+    /// - Parameters:
+    ///   - fraction: minimum fraction of the blocks' bytes to read: above 0, at most 1.
+    ///   - seed: seed of the choice.
     public init(fraction: Double, seed: UInt64) {
         precondition(fraction > 0 && fraction <= 1)
         self.fraction = fraction
@@ -17,11 +21,12 @@ public struct VerificationSample: Sendable, Equatable {
     }
 }
 
-/// The blocks that a sample is made of: pure.
+/// The blocks that a sample consists of. Pure.
 struct BlockSample {
     private var offsets: [SegmentName: Set<Int>] = [:]
 
-    /// Takes blocks in an order that depends on nothing but their names and the seed, until they have enough bytes.
+    /// Chooses blocks, in an order that depends only on their names and the seed, until they have
+    /// enough bytes.
     init(of uses: [SegmentName: SegmentUse], _ sample: VerificationSample) {
         let all = uses.flatMap { name, use in use.blocks.keys.map { (name: name, block: $0) } }
             .map { (rank: Self.rank($0.name, $0.block.offset, sample.seed), name: $0.name, block: $0.block) }
@@ -42,6 +47,6 @@ struct BlockSample {
 }
 
 extension SegmentBlock {
-    /// Bytes that a verification reads of it.
+    /// Bytes of the block that a verification reads, including padding.
     var paddedBytes: Int { paddedEnd - offset }
 }

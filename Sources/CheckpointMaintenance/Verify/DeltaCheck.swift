@@ -4,7 +4,7 @@ internal import CheckpointFormat
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// Blocks that are known to be lost, wholly or in part.
+/// Blocks that are known to be lost, completely or in part.
 struct LostBlocks {
     private var faults: [SegmentName: [SegmentFault.Loss]] = [:]
 
@@ -17,13 +17,15 @@ struct LostBlocks {
     }
 }
 
-/// Checks the chunks of one checkpoint that are stored as deltas or casts: read with their bases, they must have the hash taken at capture.
+/// Checks the chunks of one checkpoint that are stored as deltas or casts: decoded with their
+/// bases, they must match the hashes taken at capture.
 struct DeltaCheck {
     let store: CheckpointStore
     let manifest: Manifest
-    /// Told of already.
+    /// Blocks with faults that were reported already; blocks that depend on them are not reported
+    /// again.
     let lost: LostBlocks
-    /// Nil: all of them.
+    /// The blocks to check; nil means all of them.
     let chosen: BlockSample?
 
     struct Fault {
@@ -53,7 +55,8 @@ struct DeltaCheck {
         return !stored(row).contains { lost.contains(manifest.blocks[$0], of: manifest) }
     }
 
-    /// What has to be read for a block, the nearest first: a cast has no bytes of its own.
+    /// Returns the rows of the blocks that must be read to decode a block, nearest first. Casts are
+    /// left out: they have no stored bytes.
     private func stored(_ row: Int) -> [Int] { manifest.chain(of: row).filter { !manifest.blocks[$0].codec.isCast } }
 
     private func fault(_ row: Int, _ error: CheckpointError) -> Fault {
@@ -67,7 +70,7 @@ struct DeltaCheck {
         return Fault(error: error, finding: finding)
     }
 
-    /// Names of what needs a block, directly or as a base.
+    /// Returns the names of tensors and objects that need a block, directly or as a base.
     private func losers(by row: Int) -> (tensors: [String], objects: [String]) {
         func needs(_ chunks: Range<Int>) -> Bool { manifest.chunks[chunks].contains { manifest.chain(of: $0.block).contains(row) } }
         return (

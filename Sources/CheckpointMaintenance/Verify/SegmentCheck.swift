@@ -5,14 +5,14 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// Checks one segment against itself and against what the manifests say of it.
+/// Checks one segment against its own hashes, and against the manifests that name it.
 struct SegmentCheck {
     private let name: SegmentName
     private let use: SegmentUse
     private let path: FilePath
     private let verifier: SegmentVerifier
     private var index: SegmentIndex?
-    /// Where the file ends; nil if there is none.
+    /// Size of the file; nil if it does not exist.
     private var end: Int?
     private(set) var faults: [SegmentFault] = []
     private(set) var checkedBytes = 0
@@ -24,7 +24,7 @@ struct SegmentCheck {
         verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)
     }
 
-    /// Header, index, trailer, and whether they are those that the manifests name.
+    /// Checks header, index and trailer, and compares them with the manifests.
     mutating func structure() {
         do throws(SegmentError) {
             let end = try verifier.fileBytes(of: name)
@@ -36,7 +36,8 @@ struct SegmentCheck {
                 "the segment should have \(expected) bytes and has \(end)", at: min(end, expected),
                 end < expected ? .past(end) : .nothing)
         } catch {
-            // Damaged structure loses nothing: blocks are read through the manifests. A missing file loses all.
+            // A damaged structure loses no bytes, since blocks are read through the manifests. A
+            // missing file loses all.
             faults.append(SegmentFault(error: described(error), loss: end == nil ? .everything : .nothing))
         }
     }
@@ -66,8 +67,12 @@ struct SegmentCheck {
         faults.append(SegmentFault(error: error, loss: loss))
     }
 
-    /// Every block that the index or a manifest names: stored hash, padding, decoding, and the hash of each chunk.
-    /// - Parameter isChosen: whether to read a block.
+    /// Checks every block that the index or a manifest names: stored hash, padding, decoding, and
+    /// the hash of each chunk.
+    ///
+    /// - Parameters:
+    ///   - isChosen: returns true for the blocks to read.
+    ///   - progress: called with the bytes read so far.
     mutating func contents(where isChosen: (SegmentBlock) -> Bool, _ progress: (Int) -> Void) {
         guard let end else { return }
         let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter { $0.offset + $0.storedBytes <= end && isChosen($0) }
@@ -94,7 +99,8 @@ struct SegmentCheck {
     private func chunkFaults(
         _ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer
     ) -> [SegmentFault] {
-        // A delta says nothing without its base, which only a manifest knows: `DeltaCheck`.
+        // A delta cannot be decoded without its base, which only a manifest names: see
+        // `DeltaCheck`.
         if block.codec == .delta { return [] }
         do {
             let raw = try decoded(block, stored, &scratch)

@@ -1,15 +1,17 @@
 internal import CheckpointStorage
 internal import CheckpointFormat
 
-/// What the manifests say of one segment, each thing kept once however many manifests say it.
+/// Contents of one segment according to the manifests. Each block and chunk is kept once,
+/// regardless of how many manifests name it.
 struct SegmentUse {
     struct Chunk: Hashable {
         var hash: Hash128
-        /// In the block's raw bytes.
+        /// Range in the block's raw bytes.
         var range: Range<Int>
     }
 
-    /// The segment as its manifests describe it: one description unless they contradict each other.
+    /// Descriptions of the segment in the manifests: one, unless the manifests contradict each
+    /// other.
     private(set) var references: [SegmentReference] = []
     private(set) var manifests: [ManifestName] = []
     private(set) var blocks: [SegmentBlock: Set<Chunk>] = [:]
@@ -40,18 +42,22 @@ extension [SegmentName: SegmentUse] {
     }
 }
 
-/// Something wrong with a segment, and which of its bytes are lost by it.
+/// A fault of a segment, and the bytes that are lost by it.
 struct SegmentFault {
     enum Loss {
         case nothing
         case everything
-        /// The blocks that do not end by this offset.
+        /// All blocks that end after this offset.
         case past(Int)
         case block(Int)
-        /// Some raw bytes of the block at an offset.
+        /// A range of raw bytes of the block at an offset.
         case chunk(block: Int, Range<Int>)
 
-        /// - Parameter range: of raw bytes; nil means that all of the block is needed.
+        /// Returns true if a range of a block is lost.
+        ///
+        /// - Parameters:
+        ///   - block: the block.
+        ///   - range: range of its raw bytes; nil means that all of it is needed.
         func includes(_ block: SegmentBlock, _ range: Range<Int>?) -> Bool {
             switch self {
             case .nothing: false
@@ -67,13 +73,15 @@ struct SegmentFault {
     var loss: Loss
 }
 
-/// Who needs which bytes of one segment: looked up only once something is wrong with it.
+/// Tensors and objects that need the bytes of one segment. Computed only after a fault was found in
+/// it.
 struct SegmentOwners {
     private struct Owner {
         var name: String
         var isObject: Bool
         var block: SegmentBlock
-        /// Nil: of all of it, perhaps since another block is a delta of it.
+        /// Range of raw bytes that is needed; nil means all of the block, for example because
+        /// another block is a delta of it.
         var range: Range<Int>?
     }
 
@@ -89,7 +97,7 @@ struct SegmentOwners {
                 for row in manifest.chain(of: chunk.block) {
                     let block = manifest.blocks[row]
                     defer { range = block.codec.isCast ? block.sourceRange : nil }
-                    // A cast lies in no segment.
+                    // A cast has no bytes in a segment.
                     guard !block.codec.isCast, rows.contains(block.segment) else { continue }
                     owners.append(Owner(name: name, isObject: isObject, block: block.location, range: range))
                 }
@@ -101,9 +109,10 @@ struct SegmentOwners {
         for object in manifest.objects { add(object.name, isObject: true, object.chunks) }
     }
 
-    /// Names of the tensors and objects that lose bytes, each once, in the manifests' order.
+    /// Returns the names of the tensors and objects that lose bytes, each once, in the manifests'
+    /// order.
     func losers(by loss: SegmentFault.Loss) -> (tensors: [String], objects: [String]) {
-        // As bytes: two spellings of one accented letter are two names.
+        // Compared as bytes: two spellings of one accented letter are two names.
         var seen: (tensors: Set<[UInt8]>, objects: Set<[UInt8]>) = ([], [])
         let losers = owners.filter { owner in
             guard loss.includes(owner.block, owner.range) else { return false }

@@ -1,62 +1,63 @@
 internal import CheckpointStorage
 public import CheckpointFormat
 
-/// What `CheckpointStore.verify` found, and how much it looked at.
+/// Result of `CheckpointStore.verify`. Sizes in bytes.
 public struct VerificationReport: Sendable {
-    /// What is not as it should be, in the order in which it was found.
+    /// Findings, in the order in which they were made.
     public internal(set) var findings: [Finding] = []
-    /// Manifests read and found whole.
+    /// Number of manifests that were read and are intact.
     public internal(set) var checkpointCount = 0
-    /// Segments that those name, each read once.
+    /// Number of segments that they name; each was read once.
     public internal(set) var segmentCount = 0
-    /// Bytes of blocks read, with their padding; 0 in a quick verification.
+    /// Bytes of blocks that were read, with padding; 0 in a quick verification.
     public internal(set) var checkedBytes = 0
-    /// Bytes of all blocks that the manifests name, with their padding.
+    /// Bytes of all blocks that the manifests name, with padding.
     public internal(set) var blockBytes = 0
 
-    /// How much of the blocks was read: 1 if all of them.
+    /// Fraction of the blocks' bytes that was read; 1 if all.
     public var checkedFraction: Double { blockBytes == 0 ? 1 : min(Double(checkedBytes) / Double(blockBytes), 1) }
 
-    /// Whether every checkpoint that was looked at can be restored bit for bit, as far as was looked.
+    /// True if no damage was found and every file could be checked. After a quick or sampled
+    /// verification this covers only what was read.
     public var isWhole: Bool { !findings.contains { $0.kind == .damage || $0.kind == .unchecked } }
 
-    /// One thing that is not as it should be.
+    /// One deviation from the expected state.
     public struct Finding: Sendable {
-        /// What a finding means to the user of the store.
+        /// Meaning of a finding for the user of the store.
         public enum Kind: String, Sendable, CaseIterable {
-            /// Bytes are not what was written.
+            /// Bytes differ from those written.
             case damage
-            /// A file could not be judged: it is of a version that this software does not know, or cannot be read.
+            /// A file could not be checked: it is of a newer version, or cannot be read.
             case unchecked
-            /// The catalog and a manifest differ. No checkpoint is touched by it.
+            /// The catalog and a manifest differ. Checkpoints are not affected.
             case catalog
-            /// Something that does not belong to the store, or is not used by it.
+            /// A file that does not belong to the store, or that the store does not use.
             case note
         }
 
-        /// How bad it is.
+        /// Severity of the finding.
         public var kind: Kind
-        /// The file.
+        /// Path of the file.
         public var path: String
-        /// Where in the file, in bytes, if it is one place.
+        /// Offset in the file in bytes; nil if the finding is not about one place.
         public var offset: Int?
-        /// What is wrong, and what to do.
+        /// The fault, and a remedy.
         public var message: String
-        /// The checkpoints that name the file, oldest first.
+        /// Checkpoints that name the file, oldest first.
         public var checkpoints: [Label] = []
-        /// Names of the tensors that are lost in those checkpoints.
+        /// Names of the tensors lost in those checkpoints.
         public var tensors: [String] = []
-        /// Names of the objects that are lost in those checkpoints.
+        /// Names of the objects lost in those checkpoints.
         public var objects: [String] = []
     }
 
-    /// How a checkpoint is named in a report.
+    /// Identification of a checkpoint in a report.
     public struct Label: Sendable, Hashable {
         /// The checkpoint's id.
         public var id: CheckpointID
-        /// The run that it belongs to.
+        /// The checkpoint's run.
         public var run: RunID
-        /// The step that it was taken at.
+        /// The checkpoint's step.
         public var step: Int
     }
 }

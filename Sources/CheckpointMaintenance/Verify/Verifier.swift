@@ -5,19 +5,24 @@ internal import CheckpointSegments
 internal import SystemPackage
 
 extension CheckpointStore {
-    /// Checks that what was written is still there, reading and never writing: each manifest against its own hash, each
-    /// segment's structure and padding, each block's stored bytes, each chunk's raw bytes against the hash taken at
-    /// capture, the catalog against the manifests.
+    /// Checks that everything written can still be read. Reads only; never writes.
     ///
-    /// A damaged file is a finding, not an error: verification goes on. A segment that several checkpoints name is read
-    /// once.
+    /// Checked are each manifest against its hash, each segment's structure and padding, each
+    /// block's stored bytes, each chunk's raw bytes against the hash taken at capture, and the
+    /// catalog against the manifests.
+    ///
+    /// A damaged file is a finding, not an error: verification continues. A segment that several
+    /// checkpoints name is read once.
+    ///
     /// - Parameters:
-    ///   - reference: one checkpoint; `nil` means all of them, and what lies in the store besides. `latest` is the
-    ///     newest one, whole or not.
-    ///   - quick: leaves the blocks unread: manifests, and structure of the segments, only.
-    ///   - sample: reads these blocks only; the report says how much that was.
-    ///   - progress: called with the bytes checked so far and those to be checked.
-    /// - Throws: codes `notFound` (no such checkpoint), `io`, `readOnly` (the store's directories cannot be listed).
+    ///   - reference: one checkpoint; nil means all of them, and the other files in the store. Here
+    ///     `latest` means the newest checkpoint, intact or not.
+    ///   - quick: checks manifests and the structure of segments only, and reads no blocks.
+    ///   - sample: reads only these blocks; the report states the fraction.
+    ///   - progress: called with the bytes checked so far and their total, on this thread.
+    /// - Returns: the findings, and the amount that was checked.
+    /// - Throws: codes `notFound` (no such checkpoint), `io`, `readOnly` (the store's directories
+    ///   cannot be listed).
     public func verify(
         _ reference: CheckpointReference? = nil, quick: Bool = false, sample: VerificationSample? = nil,
         progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
@@ -36,14 +41,15 @@ extension CheckpointStore {
     }
 }
 
-/// One verification: manifests first, which say what is expected of the segments, then each segment.
+/// One verification in progress: first the manifests, which define the expected content of the
+/// segments, then each segment.
 private struct Verifier {
     let store: CheckpointStore
     let isQuick: Bool
     let sample: VerificationSample?
     private(set) var report = VerificationReport()
     private var uses: [SegmentName: SegmentUse] = [:]
-    /// Checkpoints that are stored as deltas, in part.
+    /// Checkpoints with blocks that are stored as deltas or casts.
     private var withDeltas: [ManifestName] = []
     private var lost = LostBlocks()
     private var isEveryManifestRead = true
@@ -54,7 +60,9 @@ private struct Verifier {
         self.sample = sample
     }
 
-    /// - Returns: false if it is gone since it was listed: its owner has removed it.
+    /// Reads and checks one manifest.
+    ///
+    /// - Returns: false if its owner has removed it since it was listed.
     mutating func read(_ name: ManifestName) -> Bool {
         let path = store.directories.path(of: name).string
         do throws(CheckpointError) {
@@ -81,12 +89,12 @@ private struct Verifier {
         report.findings.append(.init(kind: kind, path: path, message: message, checkpoints: [label]))
     }
 
-    /// What lies in the store and is no part of it.
+    /// Reports files in the store that do not belong to it.
     mutating func noteStrangers() throws(CheckpointError) {
         for name in try store.files.foreignNames() {
             note(store.directories.manifests, name, "this is not a checkpoint's name, and is ignored")
         }
-        // Those that are missed are told of one by one.
+        // Missing segments are reported one by one.
         let segments = try translating("listing segments") { try store.fileSystem.listIfThere(store.directories.segments) }
         for text in segments.sorted() {
             guard let name = SegmentName(text) else {
@@ -99,7 +107,8 @@ private struct Verifier {
         }
     }
 
-    /// A tag that cannot be read may protect any checkpoint; one of a checkpoint that is gone protects nothing.
+    /// Reports tags that cannot be read, since each may protect any checkpoint, and tags of
+    /// checkpoints that no longer exist, which protect nothing.
     mutating func checkMarks() throws(CheckpointError) {
         let marks = try store.marks()
         let names = Set(try store.files.names())
@@ -116,7 +125,8 @@ private struct Verifier {
     }
 
     private mutating func note(_ directory: FilePath, _ name: String, _ message: String) {
-        // A name in a directory is no path: it is joined as text.
+        // A name from a directory listing may not be a valid path component, so it is appended as
+        // text.
         report.findings.append(.init(kind: .note, path: "\(directory)/\(name)", message: message))
     }
 
@@ -142,7 +152,8 @@ private struct Verifier {
     }
 
     private mutating func checkDeltas(_ name: ManifestName, _ chosen: BlockSample?) {
-        // Gone, or damaged, since it was read: its owner has deleted it, or the next verification says more.
+        // Removed by its owner, or damaged, since it was read; the next verification reports the
+        // damage.
         guard let manifest = try? store.files.load(name).manifest else { return }
         report.findings += DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: chosen).faults().map(\.finding)
     }
@@ -154,12 +165,13 @@ private struct Verifier {
         for manifest in use.manifests {
             do throws(CheckpointError) {
                 let manifest = try store.files.load(manifest).manifest
-                // One that was repacked meanwhile names others.
+                // A manifest that was replaced by a repack since then names other segments.
                 guard manifest.segments.contains(where: { $0.name == name }) else { continue }
                 owners.add(manifest, segment: name)
                 isStillNamed = true
             } catch {
-                // It was read a moment ago; if it is gone now, its owner has deleted it, and loses nothing.
+                // It was read a moment ago: if it is gone now, its owner has removed it, and
+                // nothing is lost.
                 isStillNamed = isStillNamed || error.code != .notFound
             }
         }

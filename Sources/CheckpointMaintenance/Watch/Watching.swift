@@ -5,25 +5,25 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// What a look at a store shows of its writer.
+/// One observation of a store and its writer.
 package struct WatchSample: Sendable {
-    /// Of the writer; nil if there is none, or it tells nothing.
+    /// Status of the writer; nil if there is no writer, or if it writes no status file.
     package var status: SaveStatus?
-    /// Of all checkpoints, oldest first.
+    /// Names of all checkpoints, oldest first.
     package var names: [ManifestName]
 
     package init(status: SaveStatus?, names: [ManifestName]) { (self.status, self.names) = (status, names) }
 }
 
-/// What has happened between two looks. Sizes in bytes, times in seconds.
+/// A change between two observations. Sizes in bytes, times in seconds.
 package enum WatchEvent: Sendable, Equatable {
-    /// A writer is there.
+    /// A writer has started.
     case writer(process: Int, run: RunID)
-    /// A writer is there no more, or somebody else writes now.
+    /// The writer has ended, or another one has replaced it.
     case writerGone(process: Int)
     case started(step: Int)
     case progress(Progress)
-    /// A checkpoint is there. What it took is known only of the last one.
+    /// A checkpoint was committed. Its cost is known only for the writer's last one.
     case committed(ManifestName, Took?)
     case removed(ManifestName)
     case failed(step: Int)
@@ -32,11 +32,11 @@ package enum WatchEvent: Sendable, Equatable {
         package var step: Int
         package var written: Int
         package var total: Int
-        /// Bytes in a second since the save began.
+        /// Bytes per second since the save began.
         package var speed: Double
-        /// Until everything is written, at that speed.
+        /// Seconds until everything is written, at that speed; nil if the speed is 0.
         package var remaining: Double?
-        /// That training has been held up by all saves so far.
+        /// Seconds for which all saves so far have blocked training.
         package var stall: Double
     }
 
@@ -48,13 +48,20 @@ package enum WatchEvent: Sendable, Equatable {
     }
 }
 
-/// Turns looks at a store into events: pure.
+/// Derives events from observations. Pure.
 package struct WatchTracker: Sendable {
     private var last: WatchSample
 
-    /// - Parameter first: what there is to begin with, of which only a writer and a save in flight are events.
+    /// Creates a tracker.
+    ///
+    /// - Parameter first: the first observation. Its checkpoints are not events; its writer and save
+    ///   in flight are, once it is passed to `observe`.
     package init(_ first: WatchSample) { last = WatchSample(status: nil, names: first.names) }
 
+    /// Returns the changes since the previous observation.
+    ///
+    /// - Parameter next: the new observation.
+    /// - Returns: events: the writer, commits, removals, then the save in flight.
     package mutating func observe(_ next: WatchSample) -> [WatchEvent] {
         defer { last = next }
         let old = Set(last.names)
@@ -65,7 +72,8 @@ package struct WatchTracker: Sendable {
         guard let status = next.status else { return events }
         let before = last.status?.run == status.run ? last.status : nil
         let isNew = before?.id != status.id
-        // The file is written over only now and then; the checkpoint that is there says more.
+        // The status file is updated only at intervals, so a published checkpoint takes precedence
+        // over it.
         let isThere = new.contains(ManifestName(run: status.run, step: status.step))
         if status.isSaving, !isThere {
             if isNew { events.append(.started(step: status.step)) }
@@ -99,24 +107,28 @@ package struct WatchTracker: Sendable {
 }
 
 extension CheckpointStore {
-    /// What there is to be seen now.
+    /// Observes the store and its writer now.
+    ///
+    /// - Throws: code `io` (the store cannot be listed).
     package func look() throws(CheckpointError) -> WatchSample {
-        // First the names: a save that ends in between is then seen as under way, and as committed the next time.
+        // Names first: a save that ends in between is reported as in flight now, and as committed
+        // the next time.
         let names = try files.names()
         return WatchSample(status: status(), names: names)
     }
 
-    /// Of several the one written last; those that a killed writer of this machine has left count for nothing.
+    /// Returns the status that was written last. Status files left by killed writers of this
+    /// machine are ignored.
     private func status() -> SaveStatus? {
-        let found = (try? fileSystem.list(directories.staging)) ?? []  // it may be missing from a copy
+        let found = (try? fileSystem.list(directories.staging)) ?? []  // a copy may lack staging/
         let records = found.filter { $0.hasSuffix(".status") }.compactMap { read(directories.staging.appending($0)) }
         return records.filter { !Machine.hasEnded($0) }.max { $0.updated < $1.updated }
     }
 
-    /// A record that is being written over is read again.
+    /// Reads a status file; tries again if the file is being overwritten.
     private func read(_ path: FilePath) -> SaveStatus? {
         for _ in 0..<10 {
-            guard let bytes = try? fileSystem.contents(of: path, atMost: SaveStatus.bytes) else { return nil }  // gone since it was listed
+            guard let bytes = try? fileSystem.contents(of: path, atMost: SaveStatus.bytes) else { return nil }  // removed since listed
             if let status = SaveStatus(decoding: bytes, digest: Hashing.digest) { return status }
         }
         return nil

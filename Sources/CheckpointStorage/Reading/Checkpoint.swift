@@ -43,7 +43,7 @@ public struct Checkpoint: Sendable {
         writer = manifest.writer
     }
 
-    /// How much of what resuming needs is there.
+    /// The state that resuming needs, as far as the checkpoint holds it.
     public var completeness: Completeness { Completeness(of: manifest) }
 
     /// The tensor of this name; nil if there is none. Names are compared as UTF-8 bytes.

@@ -1,8 +1,8 @@
 package import CheckpointFormat
 
-/// How much of what resuming a training run needs a checkpoint holds. A plain value.
+/// The state that resuming a training run needs, as far as a checkpoint holds it. A plain value.
 public struct Completeness: Sendable, Equatable {
-    /// How much of one part is there.
+    /// Presence of one part in the checkpoint.
     public enum Presence: String, Sendable {
         /// All of it.
         case present
@@ -16,7 +16,7 @@ public struct Completeness: Sendable, Equatable {
     public struct Part: Sendable, Equatable {
         /// `parameters`, `optimizer`, `rng`, `data` or `schedule`.
         public let name: String
-        /// How much of it is there.
+        /// Presence in the checkpoint.
         public let presence: Presence
         /// The reason if it is partial, such as `3 of 4 parameters have optimizer state`.
         public let detail: String?
@@ -25,7 +25,7 @@ public struct Completeness: Sendable, Equatable {
     /// Parameters, optimizer, RNG, data cursor and schedule, in this order.
     public let parts: [Part]
 
-    /// Whether every part is present.
+    /// True if every part is present.
     public var isComplete: Bool { parts.allSatisfy { $0.presence == .present } }
 
     package init(of manifest: Manifest) {

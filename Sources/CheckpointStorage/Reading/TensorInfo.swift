@@ -10,7 +10,7 @@ public struct TensorInfo: Sendable {
         public let extent: [Int]
     }
 
-    /// How the tensor's chunks are stored.
+    /// Stored form of the tensor's chunks.
     public struct Storage: Sendable {
         /// Number of chunks.
         public package(set) var chunkCount = 0
@@ -37,7 +37,7 @@ public struct TensorInfo: Sendable {
     public let byteCount: Int
     /// The shards that make up the tensor.
     public let shards: [Shard]
-    /// How it is stored.
+    /// Stored form of the tensor.
     public let storage: Storage
 }
 
@@ -54,7 +54,7 @@ extension TensorInfo {
 }
 
 extension Manifest {
-    /// How the chunks in these rows of the chunk table are stored.
+    /// Returns the stored form of the chunks in these rows of the chunk table.
     package func storage(of rows: [Range<Int>]) -> TensorInfo.Storage {
         var storage = TensorInfo.Storage()
         for chunk in rows.flatMap({ chunks[$0] }) {
