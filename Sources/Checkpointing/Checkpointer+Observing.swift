@@ -2,10 +2,10 @@ internal import CheckpointStorage
 internal import Foundation
 
 extension Checkpointer {
-    /// What happens to saves, from now on until the checkpointer closes.
+    /// Returns a stream of events, from now on until the checkpointer closes.
     ///
-    /// Any number may listen, each with a stream of its own. A listener who falls more than 1,024 events behind loses the oldest, of
-    /// whatever kind; nobody waits for him.
+    /// Any number may listen, each with a stream of its own. A listener that falls more than 1,024 events behind loses the oldest, of
+    /// whatever kind; the engine does not wait for it.
     public func events() -> AsyncStream<CheckpointEvent> { observers.streams.subscribe() }
 
     /// Does `body`, and records it as a span of the trainer's lane if `options.tracePath` is set. Call it on the trainer's thread.

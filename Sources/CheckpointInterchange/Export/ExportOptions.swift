@@ -1,6 +1,6 @@
 public import CheckpointStorage
 
-/// How a checkpoint is exported.
+/// Options of an export.
 public struct ExportOptions: Sendable {
     /// Tensors to export: those whose name matches one of the patterns; all if there is none.
     public var tensors: [NamePattern] = []

@@ -3,7 +3,7 @@ internal import CheckpointExchange
 public import CheckpointFormat
 public import CheckpointStorage
 
-/// How foreign files become a checkpoint.
+/// Options of an import.
 public struct ImportOptions: Sendable {
     /// The format of the files.
     public enum Format: Sendable, Equatable {

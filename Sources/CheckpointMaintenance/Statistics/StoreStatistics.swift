@@ -91,7 +91,7 @@ public struct StoreStatistics: Sendable {
 
     package init() {}
 
-    /// Adds a checkpoint; the oldest first, so that growth is told of the right one.
+    /// Adds a checkpoint. Add the oldest first, so that growth is counted for the right one.
     package mutating func add(_ manifest: Manifest) {
         var new = 0
         for segment in manifest.segments where segments.insert(segment.name).inserted {

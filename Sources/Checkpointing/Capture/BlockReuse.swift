@@ -3,11 +3,11 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 
-/// What the store holds already, so that a save need not write it again: the chunks of its committed checkpoints, by hash.
+/// The chunks of the store's committed checkpoints, by hash, which saves reference instead of writing them again.
 ///
-/// Only blocks of published manifests are reused, and only while their checkpoint is held: whoever removes a checkpoint leaves one
-/// that is held alone (Formats/durability.md, Reusing). The hash is 128 bits of XXH3, not a cryptographic one: it tells what
-/// training makes apart, not what an attacker makes.
+/// Only blocks of published manifests are reused, and only while their checkpoint is held: a held checkpoint is
+/// not removed (Formats/durability.md, Reusing). The hash is 128 bits of XXH3, not a cryptographic one: it distinguishes
+/// the content that training makes, not content made by an attacker.
 final class BlockReuse: Sendable {
     /// A committed checkpoint whose blocks may be reused.
     private struct Source {
@@ -94,7 +94,7 @@ final class BlockReuse: Sendable {
 
     // MARK: Reusing
 
-    /// Where a chunk lies already, if its checkpoint can be held for as long as `holds` lasts.
+    /// The location of a chunk in the store, if its checkpoint can be held for as long as `holds` lasts.
     func find(_ hash: Hash128, bytes: Int, _ holds: HeldSources) -> ChunkIndex.Place? {
         guard let place = state.withLock({ $0.index.find(hash, bytes: bytes) }), hold(Int(place.source), holds) else { return nil }
         return place

@@ -2,7 +2,7 @@ internal import CheckpointStorage
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// What has been captured of a save, and where the bytes of each chunk are to be found: a plain value.
+/// The captured chunks of a save, and the location of each chunk's bytes. A plain value.
 struct CapturedChunks {
     enum Content: Equatable {
         /// In the chunk's own block, at an offset of its raw bytes.

@@ -1,7 +1,7 @@
 internal import CheckpointStorage
 internal import CheckpointFormat
 
-/// Which chunk lies where, by its hash: an open-addressing table that is looked up on the way of every chunk, and therefore neither
+/// The locations of chunks by hash: an open-addressing table that is looked up on the way of every chunk, and therefore neither
 /// allocates nor waits.
 struct ChunkIndex: Sendable {
     /// A chunk inside a block of a checkpoint.
@@ -43,7 +43,7 @@ struct ChunkIndex: Sendable {
         return entry.bytes == 0 ? nil : entry.place
     }
 
-    /// Adds a chunk, or says that it lies somewhere else now. There must be room for it.
+    /// Adds a chunk, or replaces its location. There must be room for it.
     mutating func insert(_ hash: Hash128, bytes: Int, at place: Place) {
         guard let bytes = Int32(exactly: bytes), bytes > 0 else { return }
         let position = position(of: hash, bytes)
@@ -52,12 +52,12 @@ struct ChunkIndex: Sendable {
         entries[position] = Entry(hash: hash, bytes: bytes, place: place)
     }
 
-    /// Makes room for so many more. What `keep` does not want is forgotten if the table would have to grow otherwise.
+    /// Makes room for `chunks` more. Entries that `keep` rejects are removed if the table would have to grow otherwise.
     mutating func makeRoom(for more: Int, keep: (Place) -> Bool) {
         if count + more > entries.count / 2 { rebuild(for: more, keep: keep) }
     }
 
-    /// Forgets what `keep` does not want, and makes room for so many more.
+    /// Removes entries that `keep` rejects, and makes room for more.
     mutating func rebuild(for more: Int, keep: (Place) -> Bool) {
         let kept = entries.filter { $0.bytes != 0 && keep($0.place) }
         var capacity = 1024

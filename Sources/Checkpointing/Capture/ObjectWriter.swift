@@ -9,7 +9,7 @@ internal import CheckpointState
 struct ObjectWriter {
     let task: SaveTask
     let chunkBytes: Int
-    /// Gives out the place of a block of so many stored bytes.
+    /// Returns the location of a block, given its stored size in bytes.
     let place: (Int) -> SegmentLayout.Place
 
     func run() throws {

@@ -176,9 +176,9 @@ final class SaveTask: Sendable {
     /// Bytes of the state that are stored, or need not be.
     var writtenBytes: Int { results.withLock { $0.writtenBytes } }
 
-    /// Encodes what is left of block `index`, which lies in `slot`.
+    /// Encodes the chunks of block `index` that the store does not have, from `slot`.
     /// - Parameter spare: as large as the slot, or nil.
-    /// - Returns: the stored size, and whether the block now lies in `spare`.
+    /// - Returns: the stored size, and whether the block is in `spare` now.
     func encode(_ index: Int, in slot: MemoryRegion, spare: MemoryRegion?) -> (storedBytes: Int, isInSpare: Bool) {
         let block = plan.blocks[index]
         let (hash, rawBytes) = results.withLock { results in
@@ -208,7 +208,7 @@ final class SaveTask: Sendable {
         }
     }
 
-    /// Writes block `index`, which lies encoded in `slot`.
+    /// Writes the encoded block `index` from `slot`.
     /// - Returns: bytes of the state written so far.
     func write(_ index: Int, from slot: MemoryRegion, at place: SegmentLayout.Place) throws -> Int {
         guard let block = results.withLock({ $0.encoded[index] }) else { preconditionFailure("block \(index) is not encoded") }

@@ -1,6 +1,6 @@
 internal import CheckpointStorage
 
-/// How long the trainer's thread has waited for one save. A wait that is still going on counts as far as it has come: a small save may
+/// The time that the trainer's thread has waited for one save. A wait that has not ended counts up to now: a small save may
 /// be committed before `save` has returned.
 struct StallMeter {
     enum Kind {

@@ -2,7 +2,7 @@ internal import CheckpointStorage
 public import CheckpointCodecs
 public import CheckpointFormat
 
-/// What happens to saves, told as it happens, on the engine's own threads.
+/// An event of a save, published as it happens, on the engine's threads.
 public enum CheckpointEvent: Sendable {
     /// `save` was called and will return at once.
     case started(step: Int, id: CheckpointID)
@@ -20,7 +20,7 @@ public enum CheckpointEvent: Sendable {
     case warning(String)
 }
 
-/// What one committed save did. Sizes in bytes.
+/// The result of one committed save. Sizes in bytes.
 public struct SaveReport: Sendable {
     /// The step given to `save`.
     public var step: Int

@@ -4,7 +4,7 @@ internal import CheckpointFormat
 public import CoreMetrics
 public import Logging
 
-/// How a `Checkpointer` saves.
+/// Options of a `Checkpointer`.
 public struct CheckpointerOptions: Sendable {
     /// What happens when saves come faster than the disk takes them.
     public enum Backpressure: Sendable {
@@ -72,7 +72,7 @@ public struct CheckpointerOptions: Sendable {
     public var traceEventsMax = 100_000
     /// For measuring.
     package var mechanisms = Mechanisms()
-    /// Called by whoever is about to let writes to guarded pages through: a test makes him slow.
+    /// Test hook: called before page protection is removed.
     package var beforeRelease: (@Sendable () -> Void)?
 
     /// The defaults.

@@ -5,7 +5,7 @@ internal import CheckpointStorage
 package struct Mechanisms: Sendable, Equatable {
     /// Tensors are captured in the background after `save` has returned; off: `save` copies everything first.
     package var isLazy = true
-    /// The arena is allocated and touched once; off: anew for each save.
+    /// The arena is allocated and touched once; off: again for each save.
     package var preallocates = true
     /// Small tensors share blocks and writes; off: a block of its own for each.
     package var coalesces = true

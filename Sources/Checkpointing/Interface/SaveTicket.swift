@@ -27,7 +27,7 @@ public final class SaveTicket: Sendable {
     public let step: Int
     /// The checkpoint's id, if it commits.
     public let id: CheckpointID
-    /// The failure of the save before this one, if it failed and nobody has been told yet.
+    /// The failure of the save before this one, if it failed and has not been reported yet.
     public let earlierFailure: CheckpointError?
     private let state = Monitor(State())
     private let onCancel: @Sendable (SaveTicket) -> Void

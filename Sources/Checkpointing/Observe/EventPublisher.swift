@@ -1,7 +1,7 @@
 internal import CheckpointStorage
 internal import CheckpointIO
 
-/// Hands events to any number of subscribers, none of whom can hold up the one who publishes.
+/// Publishes events to any number of subscribers. No subscriber can block the publisher.
 final class EventPublisher: Sendable {
     private struct State {
         var subscribers: [Int: AsyncStream<CheckpointEvent>.Continuation] = [:]

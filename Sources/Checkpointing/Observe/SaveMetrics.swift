@@ -3,7 +3,7 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CoreMetrics
 
-/// What saves tell the metrics system, once for each save and never for a block:
+/// Metrics of saves, recorded once for each save and never for a block:
 ///
 /// | Label | Kind | Dimension | Meaning |
 /// |---|---|---|---|

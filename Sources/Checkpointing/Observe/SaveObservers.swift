@@ -25,8 +25,8 @@ final class SaveObservers: Sendable {
         self.stall = stall
     }
 
-    /// Tells every observer. The log comes before the ticket, so that whoever waits for the ticket
-    /// finds the line written; events come last.
+    /// Passes an event to every observer. The log comes before the ticket, so that a thread that
+    /// waits for the ticket finds the line written; event streams come last.
     func notify(_ event: SaveEvent) {
         switch event {
         case .started(let task):

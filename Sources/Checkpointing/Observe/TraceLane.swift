@@ -1,6 +1,6 @@
 internal import CheckpointStorage
 
-/// Where one thread records its spans; nowhere, at no cost, if there is no recorder.
+/// The trace of one thread. Without a recorder it records nothing, at no cost.
 struct TraceLane: Sendable {
     static let none = TraceLane(recorder: nil, number: 0)
 

@@ -6,7 +6,7 @@ internal import CheckpointState
 final class DeviceCopies: Sendable {
     private struct State {
         var devices: [(device: any Device, isPrepared: Bool)] = []
-        /// What the devices have been told of; a new arena has to be told of again.
+        /// The arena that the devices are prepared for; a new one has to be prepared again.
         var arena: StagingArena?
     }
 
@@ -15,8 +15,9 @@ final class DeviceCopies: Sendable {
     /// A checkpointer that is dropped without `close` lets go of its arena here, when its last save is over.
     deinit { release() }
 
-    /// Has every device of the state ready for copies, ordered after what the trainer has asked of it. Called by each save.
-    /// - Parameter warn: told of a device that could not be prepared: it is slower, and works.
+    /// Prepares every device of the state for copies, and orders them after the work that the trainer
+    /// has submitted. Called by each save, on the trainer's thread.
+    /// - Parameter warn: called for a device that could not be prepared; its copies are slower.
     func prepare(
         for inventory: StateInventory, _ pipeline: SavePipeline, _ crew: ThreadCrew, warn: (String) -> Void
     ) throws {

@@ -2,7 +2,7 @@ internal import CheckpointStorage
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// How far one save has come: its blocks, its objects, its end. A plain value inside `PipelineStateMachine`.
+/// The progress of one save: its blocks, its objects, its end. A plain value inside `PipelineStateMachine`.
 struct Flight {
     /// What a save consists of.
     struct Plan {
@@ -133,7 +133,7 @@ struct Flight {
         return captured.removeFirst()
     }
 
-    /// The block is encoded; it lies in `job.slot`.
+    /// The block is encoded, and is in `job.slot`.
     mutating func finishedEncoding(_ job: Job, storedBytes: Int) {
         busy -= 1
         guard !isFailed else { return }

@@ -10,9 +10,9 @@ internal import CheckpointState
 ///     pending --capture--> captured --encode--> encoded --write--> written
 ///
 /// through one slot of the arena. Every kind of thread has its own part in this, so that none waits for another's work: workers capture
-/// and encode, one writer writes, one thread encodes objects, others copy from devices. While nobody waits, workers run only a few
-/// blocks ahead of the writer, so that what it writes is still in the processor's cache. While somebody waits at a fence, they
-/// capture what he waits for, as long as there are slots.
+/// and encode, one writer writes, one thread encodes objects, others copy from devices. While no thread waits, workers run only a
+/// few blocks ahead of the writer, so that its blocks are still in the processor's cache. While a thread waits at a fence, they
+/// capture the blocks it waits for, as long as there are slots.
 struct PipelineStateMachine {
     typealias Job = Flight.Job
 
@@ -129,7 +129,7 @@ struct PipelineStateMachine {
     }
 
     private func capture(_ lane: CaptureLane, isFenced: Bool) -> Choice? {
-        // The last free slot is for whoever waits at a fence: he would only be woken to find it taken.
+        // The last free slot is for a thread at a fence, which would otherwise be woken to find it taken.
         guard slots.freeCount > (fences.isEmpty ? 0 : 1) else { return nil }
         if isFenced {
             for fence in fences {
@@ -178,7 +178,7 @@ struct PipelineStateMachine {
         return wasLast
     }
 
-    /// The block is encoded and lies in `job.slot`, which may be another than before.
+    /// The block is encoded, and is in `job.slot`, which may be another than before.
     mutating func finishedEncoding(_ job: Job, storedBytes: Int) {
         let index = index(of: job.flight)
         flights[index].finishedEncoding(job, storedBytes: storedBytes)

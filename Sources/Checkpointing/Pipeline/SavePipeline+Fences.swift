@@ -3,7 +3,7 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// What threads outside the pipeline do to have state captured before it changes.
+/// Capture by threads outside the pipeline, before state changes.
 extension SavePipeline {
     /// Returns when nothing of `group` is left to capture, helping to capture it. Of everything, if nil.
     /// - Parameters:

@@ -87,7 +87,7 @@ final class SavePipeline: Sendable {
 
     /// Takes other memory for the next save; nothing may be in flight.
     func replaceArena() throws(OutOfMemory) {
-        // The old one goes first, lest both be there at once.
+        // The old arena is freed first, so that both do not exist at the same time.
         let nothing = try StagingArena(slotBytes: Limits.pageBytes, slotCount: 1)
         state.withLock { $0.arena = nothing }
         let arena = try Self.arena(configuration)
@@ -264,7 +264,7 @@ final class SavePipeline: Sendable {
             return end(flight)
         }
         let failure = Self.failure("commit of step \(task.ticket.step)") { try lifecycle.commit(task) }
-        // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
+        // The commit protocol removes segments or keeps them: it alone knows whether a manifest may name them.
         if let failure { lifecycle.failed(task, failure) }
         end(flight)
         if failure == nil { lifecycle.ended() }

@@ -3,14 +3,14 @@ internal import CheckpointCodecs
 internal import CheckpointGuard
 internal import CheckpointState
 
-/// How a state is protected while it is captured: which of its pages are guarded, and copies of everything that cannot be. Made once and
-/// kept as long as the state lies where it lies.
+/// The protected pages of a state while it is captured, and copies of everything that cannot be protected. Made once and
+/// kept as long as the state does not move.
 final class GuardLayout: Sendable {
     let plan: CapturePlan
     let map: GuardMap
     private let addresses: [Range<UInt>?]
     private let fragments: [GuardMap.Fragment]
-    /// Where in `copies` each fragment lies.
+    /// The offset of each fragment in `copies`.
     private let offsets: [Int]
     private let fragmentsOfChunk: [Int: [Int]]
     private let copies: AlignedBuffer
@@ -28,7 +28,7 @@ final class GuardLayout: Sendable {
                 let piece = first..<first + UInt(chunk.range.count)
                 pieces.append(.init(addresses: piece, tensor: chunk.tensor, chunk: row, block: chunk.block))
             } else {
-                // A tensor that lies in many pieces is copied as a whole.
+                // A strided tensor of many pieces is copied as a whole.
                 scattered.append(.init(chunk: row, range: 0..<chunk.range.count))
             }
         }

@@ -1,13 +1,13 @@
 internal import CheckpointStorage
 internal import CheckpointGuard
 
-/// Where the blocks of a snapshot lie in the process's memory, page by page: which pages can be guarded, which blocks a page is part of,
+/// The pages of a snapshot's blocks in the process's memory: which pages can be guarded, which blocks a page is part of,
 /// and which pages are out once a block is. Pure arithmetic on addresses.
 ///
-/// A page is guarded if every byte of it is state, of one tensor if so wanted. What lies beside it (the ends of a tensor, whole small
+/// A page is guarded if every byte of it is state, of one tensor if so wanted. Bytes beside it (the ends of a tensor, whole small
 /// tensors) shares its page with data that the trainer may write at any time, and has to be copied at `save`.
 struct GuardMap {
-    /// A chunk that lies in one piece.
+    /// A contiguous chunk.
     struct Piece: Equatable {
         var addresses: Range<UInt>
         var tensor: Int

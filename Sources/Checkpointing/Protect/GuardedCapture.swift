@@ -100,7 +100,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
 
     // MARK: Capturing
 
-    /// Puts the bytes that are not guarded in their place in a captured chunk.
+    /// Puts the copies of bytes that are not guarded in their place in a captured chunk.
     /// - Returns: whether there are any.
     func restoreFrozen(_ chunk: Int, in region: MemoryRegion) -> Bool {
         state.withLock { $0.current?.layout }?.restoreFrozen(chunk, in: region) ?? false
@@ -138,7 +138,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
 
     // MARK: Held writes
 
-    /// Somebody writes to a page that is still protected. Called on the guard's thread, which captures what is on the page.
+    /// Captures the blocks on a protected page that a thread writes to. Called on the guard's thread.
     private func hold(_ address: UInt) {
         let (began, span) = (ContinuousClock.now, lane.begin())
         defer { lane.end("hold", since: span) }
@@ -158,7 +158,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         }
     }
 
-    /// Wakes whoever waits for a page that is out already: it may have been released just before he began to wait. A block that another
+    /// Wakes the thread that waits for a captured page: the page may have been released just before the wait began. A block that another
     /// thread is capturing is released by that thread.
     private func releaseIfOut(_ address: UInt) {
         let start = address / PageRange.pageSize * PageRange.pageSize
