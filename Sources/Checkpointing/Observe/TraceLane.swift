@@ -1,13 +1,13 @@
 internal import CheckpointStorage
 
-/// Where one thread records its spans; nowhere, at no cost, if there is no recorder.
+/// Recorder for the spans of one thread; records nothing, at no cost, without a `TraceRecorder`.
 struct TraceLane: Sendable {
     static let none = TraceLane(recorder: nil, number: 0)
 
     let recorder: TraceRecorder?
     let number: Int
 
-    /// The beginning of a span; nil if nothing is recorded.
+    /// Returns the start time of a span; nil if nothing is recorded.
     func begin() -> ContinuousClock.Instant? { recorder == nil ? nil : .now }
 
     func end(_ name: StaticString, since began: ContinuousClock.Instant?, step: Int? = nil, block: Int? = nil, bytes: Int? = nil) {
@@ -18,7 +18,7 @@ struct TraceLane: Sendable {
 }
 
 extension TraceLane {
-    /// Records what has been done to one block.
+    /// Records a span of work on one block.
     func end(
         _ name: StaticString, _ job: PipelineStateMachine.Job, _ operation: SaveOperation, since began: ContinuousClock.Instant?
     ) {
@@ -26,7 +26,7 @@ extension TraceLane {
         end(name, since: began, step: operation.ticket.step, block: job.block, bytes: operation.plan.blocks[job.block].bytes)
     }
 
-    /// Records an action that has been carried out; a capture has been recorded already.
+    /// Records an executed action; a capture was recorded before.
     func end(_ action: PipelineStateMachine.Action, _ operation: SaveOperation, since began: ContinuousClock.Instant?) {
         let step = operation.ticket.step
         switch action {

@@ -3,12 +3,15 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// What threads outside the pipeline do to have state captured before it changes.
+/// Calls of threads outside the pipeline that have state captured before it changes.
 extension SavePipeline {
-    /// Returns when nothing of `group` is left to capture, helping to capture it. Of everything, if nil.
+    /// Helps to capture `group`, and returns when none of it is left to capture.
+    ///
     /// - Parameters:
-    ///   - policy: whether saves that wait for the disk are waited for.
-    ///   - whileWaiting: called with true before this thread first has to wait for others, and then with false at the end.
+    ///   - group: the group; nil means the full state.
+    ///   - policy: decides whether saves that wait for the disk are waited for.
+    ///   - whileWaiting: called with true before this thread first waits for others, and then with
+    ///     false at the end.
     /// - Returns: time spent waiting for arena slots, that is, for the disk.
     func passFence(
         _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
@@ -44,7 +47,9 @@ extension SavePipeline {
         return backpressure
     }
 
-    /// Captures one certain block on this thread, unless it is out or another thread is at it.
+    /// Captures a given block on this thread, unless it was captured or another thread is capturing
+    /// it.
+    ///
     /// - Returns: time spent waiting for an arena slot, that is, for the disk.
     func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
         let began = ContinuousClock.now
@@ -60,7 +65,7 @@ extension SavePipeline {
         return backpressure
     }
 
-    /// Something to do at a fence; nil: pass.
+    /// Returns the next block to capture at a fence; nil: pass.
     private func nextJob(
         atFence fence: Int, _ charged: SaveOperation, _ backpressure: inout Duration, beforeWaiting: () -> Void
     ) -> (PipelineStateMachine.Job, SaveOperation, StagingArena)? {
@@ -84,11 +89,11 @@ extension SavePipeline {
 
 extension SavePipeline.State {
     fileprivate struct Step {
-        /// Nil: pass.
+        /// The block to capture; nil: pass.
         var work: (PipelineStateMachine.Job, SaveOperation, StagingArena)?
     }
 
-    /// What a thread that waits at a fence should do; nil: wait.
+    /// Returns the next action of a thread at a fence; nil: wait.
     fileprivate mutating func step(atFence fence: Int) -> Step? { machine.nextStep(atFence: fence).map(step) }
 
     fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {

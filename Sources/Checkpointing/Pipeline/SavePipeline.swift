@@ -5,30 +5,31 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// The memory of saving, and what its threads do: carries out what `PipelineStateMachine` decides.
+/// Memory and threads of saving: executes the decisions of `PipelineStateMachine`.
 final class SavePipeline: Sendable {
-    /// What becomes of a save; called on the pipeline's threads.
+    /// Callbacks for the progress and end of a save; called on the pipeline's threads.
     struct Outcome: Sendable {
         var captured: @Sendable (SaveOperation) -> Void
         var written: @Sendable (SaveOperation, _ bytes: Int) -> Void
-        /// Why no save in flight can be trusted, if that is so; asked before each commit.
+        /// Returns the reason why no save in flight can be trusted, or nil. Called before each
+        /// commit.
         var distrust: @Sendable (SaveOperation) -> CheckpointError?
         var commit: @Sendable (SaveOperation) throws -> Void
         var failed: @Sendable (SaveOperation, CheckpointError) -> Void
-        /// The save was committed, and the next may be under way.
+        /// Called after a save was committed; the next may be in flight.
         var ended: @Sendable () -> Void
     }
 
-    /// How the pipeline is laid out.
+    /// Sizes and thread counts of the pipeline.
     struct Configuration {
         var chunkBytes: Int
         var slotCount: Int
-        /// Workers, each of which holds one more slot if blocks are encoded.
+        /// Number of workers. Each holds one more slot if blocks are encoded.
         var workers: Int
         var encodes: Bool
         var streams: Bool
         var bytesPerSecond: Int?
-        /// Where the trainer's thread records what it does.
+        /// Trace lane of the trainer's thread.
         var trainer = TraceLane.none
 
         var spareCount: Int { encodes ? workers : 0 }
@@ -64,6 +65,11 @@ final class SavePipeline: Sendable {
     let state: Monitor<State>
     private let outcome: Outcome
 
+    /// Allocates the arena.
+    ///
+    /// - Parameters:
+    ///   - configuration: sizes and thread counts.
+    ///   - outcome: callbacks.
     /// - Throws: `OutOfMemory` if the system refuses the arena.
     init(_ configuration: Configuration, outcome: Outcome) throws(OutOfMemory) {
         self.configuration = configuration
@@ -93,9 +99,9 @@ final class SavePipeline: Sendable {
     /// Waits until no save in flight needs the trainer's memory any more.
     func waitUntilReleased() { state.waitFor { $0.machine.isReleased ? () : nil } }
 
-    /// Takes other memory for the next save; nothing may be in flight.
+    /// Allocates a new arena for the next save; no save may be in flight.
     func replaceArena() throws(OutOfMemory) {
-        // The old one goes first, lest both be there at once.
+        // The old arena is released first, so that both never exist together.
         let nothing = try StagingArena(slotBytes: Limits.pageBytes, slotCount: 1)
         state.withLock { $0.arena = nothing }
         let arena = try Self.arena(configuration)
@@ -107,7 +113,9 @@ final class SavePipeline: Sendable {
 
     // MARK: Saves
 
-    /// - Returns: the flight's id.
+    /// Begins a save.
+    ///
+    /// - Returns: id of the save.
     @discardableResult
     func begin(_ operation: SaveOperation, layout: SegmentLayout) -> Int {
         let plan = operation.plan
@@ -122,8 +130,12 @@ final class SavePipeline: Sendable {
         }
     }
 
-    /// Waits, or makes room, until another save may begin.
-    /// - Throws: code `skipped`, if the policy does not let it begin.
+    /// Waits until another save may begin, or drops unstarted saves to make room.
+    ///
+    /// - Parameters:
+    ///   - step: step of the new save.
+    ///   - policy: the backpressure policy.
+    /// - Throws: code `skipped`, if the policy does not admit the save.
     func admit(step: Int, _ policy: CheckpointerOptions.Backpressure) throws(CheckpointError) {
         let began = configuration.trainer.begin()
         var hasWaited = false
@@ -176,7 +188,7 @@ final class SavePipeline: Sendable {
 
     // MARK: Actions
 
-    /// The body of a thread.
+    /// Body of a pipeline thread; returns when the pipeline is closed.
     func work(as role: PipelineStateMachine.Role, spare: Int? = nil, lane: TraceLane = .none) {
         var spare = spare
         var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
@@ -212,7 +224,8 @@ final class SavePipeline: Sendable {
         let failure = Self.failure("capture") {
             rawBytes = try operation.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
         }
-        // Before anybody learns of it: what is shown must not reach into the update that waits for it.
+        // Recorded before other threads can see the capture: the span must not extend into an
+        // update that waits for it.
         lane.end("capture", job, operation, since: began)
         let wasLast = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
@@ -228,12 +241,12 @@ final class SavePipeline: Sendable {
         let (storedBytes, isInSpare) = operation.encode(
             job.block, in: arena.region(ofSlot: job.slot), spare: spare.map(arena.region(ofSlot:)))
         var job = job
-        // The block moves on in the spare slot, and leaves the one it was in.
+        // The block continues in the spare slot; its old slot becomes the spare.
         if isInSpare, let used = spare { (spare, job.slot) = (job.slot, used) }
         state.withLock { $0.machine.finishedEncoding(job, storedBytes: storedBytes) }
     }
 
-    /// Lets time pass, unless the save fails in the meantime.
+    /// Sleeps for `duration`, unless the save fails before.
     private func pause(_ duration: Duration, _ flight: Int) {
         guard duration > .zero else { return }
         state.waitFor(timeout: duration) { state in state.flying[state.index(of: flight)].failure.map { _ in } }
@@ -271,7 +284,8 @@ final class SavePipeline: Sendable {
             return end(flight)
         }
         let failure = Self.failure("commit of step \(operation.ticket.step)") { try outcome.commit(operation) }
-        // What is left on disk is the commit protocol's affair: it alone knows whether a manifest may name the segments.
+        // Files left on disk are handled by the commit protocol: only it knows whether a manifest
+        // may name the segments.
         if let failure { outcome.failed(operation, failure) }
         end(flight)
         if failure == nil { outcome.ended() }
@@ -300,12 +314,13 @@ final class SavePipeline: Sendable {
 }
 
 extension PipelineStateMachine.Role {
-    /// The channel on which threads of this kind wait; 0 is for everybody outside the pipeline.
+    /// Number of the channel on which threads of this kind wait; 0 is for all threads outside the
+    /// pipeline.
     var channel: Int { rawValue + 1 }
 }
 
 extension PipelineStateMachine.Action {
-    /// The save that it is about.
+    /// Id of the save that the action concerns.
     var flight: Int? {
         switch self {
         case .capture(let job), .encode(let job), .write(let job): job.flight

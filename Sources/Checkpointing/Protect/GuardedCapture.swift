@@ -5,13 +5,13 @@ internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointState
 
-/// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and a write that comes earlier is held until
-/// they are. The trainer calls no fence.
+/// Guarded mode: the state's pages are protected from `save` until their blocks are captured. A
+/// write that comes earlier is held until then. The trainer calls no fence.
 final class GuardedCapture: Sendable {
     private struct Current {
         let save: CheckpointID
         var layout: GuardLayout
-        /// The save in the pipeline, once it has begun.
+        /// Id of the save in the pipeline; nil until it has begun.
         var flight: Int?
         var isCaptured: [Bool]
     }
@@ -19,21 +19,30 @@ final class GuardedCapture: Sendable {
     private struct State {
         /// The layout whose pages are registered with the kernel.
         var registered: GuardLayout?
-        /// What is protected now.
+        /// The layout and save that are protected now.
         var current: Current?
-        /// Threads that are letting writes through. What they do was decided for the save before, so the next one's protection waits.
+        /// Number of threads that are releasing pages of the previous save; `protect` waits until
+        /// it is 0, so that they do not release pages of the next one.
         var releasing = 0
     }
 
     private let state = Monitor(State())
-    /// Set once; the guard calls back into this object, which must therefore not own it alone.
+    /// Set once. The guard calls back into this object, so this object cannot be constructed with
+    /// it.
     private let memory = Monitor<WriteGuard?>(nil)
     private let pipeline: SavePipeline
     private let lane: TraceLane
     private let beforeRelease: (@Sendable () -> Void)?
-    /// Told how long a write was held, and how much of that was for the disk.
+    /// Called with the time for which a write was held, and the part of it spent waiting for the
+    /// disk.
     private let held: @Sendable (_ time: Duration, _ backpressure: Duration) -> Void
 
+    /// Starts the guard.
+    ///
+    /// - Parameters:
+    ///   - pipeline: captures the blocks.
+    ///   - beforeRelease: test hook, called before pages are released.
+    ///   - held: called on the guard's thread after each held write.
     /// - Throws: `GuardError`, if the kernel or the process's privileges do not allow it.
     init(
         _ pipeline: SavePipeline, beforeRelease: (@Sendable () -> Void)? = nil, held: @escaping @Sendable (Duration, Duration) -> Void
@@ -46,7 +55,7 @@ final class GuardedCapture: Sendable {
         self.memory.withLock { $0 = memory }
     }
 
-    /// Lets every write through from now on. No save may be in flight.
+    /// Releases all pages, and ends the protection. No save may be in flight.
     func close() {
         let memory = memory.withLock { memory in
             defer { memory = nil }
@@ -57,7 +66,8 @@ final class GuardedCapture: Sendable {
 
     // MARK: Saving
 
-    /// Protects the state. The trainer must not change it before this has returned, and `begun` is called soon after.
+    /// Protects the state for a save. The trainer must not change it until this has returned.
+    /// `begun` must follow soon.
     func protect(_ operation: SaveOperation) throws {
         guard let memory = memory.withLock({ $0 }) else { return }
         let layout = try layout(operation, memory)
@@ -97,13 +107,15 @@ final class GuardedCapture: Sendable {
 
     // MARK: Capturing
 
-    /// Puts the bytes that are not guarded in their place in a captured chunk.
-    /// - Returns: whether there are any.
+    /// Copies the bytes of a chunk that are not guarded to their position in the captured chunk.
+    ///
+    /// - Returns: true if there are any.
     func restoreFrozen(_ chunk: Int, in region: MemoryRegion) -> Bool {
         state.withLock { $0.current?.layout }?.restoreFrozen(chunk, in: region) ?? false
     }
 
-    /// A block is out: lets writes to its pages through, as far as no other block needs them.
+    /// Releases the pages of a captured block, except those that another block still needs. Any
+    /// thread.
     func captured(_ block: Int) {
         release { state in
             state.current?.isCaptured[block] = true
@@ -112,7 +124,8 @@ final class GuardedCapture: Sendable {
         }
     }
 
-    /// A save has failed, and its pages are protected no more. The next save's are: it may have begun while this one was being written.
+    /// Ends the protection for a failed save. Pages of the next save stay protected: it may have
+    /// begun while this one was being written.
     func letGo(of save: CheckpointID) {
         release { state in
             guard let current = state.current, current.save == save else { return [] }
@@ -121,7 +134,8 @@ final class GuardedCapture: Sendable {
         }
     }
 
-    /// Lets writes to pages through. No save begins between the decision and the deed, which would open pages of its own.
+    /// Releases the pages that `decide` returns. No save begins between the decision and the
+    /// release, since the release would open pages of that save.
     private func release(_ decide: (inout State) -> [PageRange]) {
         let pages = state.withLock { state in
             state.releasing += 1
@@ -135,7 +149,8 @@ final class GuardedCapture: Sendable {
 
     // MARK: Held writes
 
-    /// Somebody writes to a page that is still protected. Called on the guard's thread, which captures what is on the page.
+    /// Handles a write to a page that is still protected: captures the blocks on it. Runs on the
+    /// guard's thread.
     private func hold(_ address: UInt) {
         let (began, span) = (ContinuousClock.now, lane.begin())
         defer { lane.end("hold", since: span) }
@@ -147,7 +162,8 @@ final class GuardedCapture: Sendable {
         held(.now - began, backpressure)
     }
 
-    /// What is protected by which save; waits until a save that is just beginning has begun.
+    /// Returns the layout and the save that is protected; waits until a save that is just beginning
+    /// has begun.
     private func protection() -> (GuardLayout, Int)? {
         state.waitFor { state -> (GuardLayout, Int)?? in
             guard let current = state.current else { return .some(nil) }
@@ -155,8 +171,9 @@ final class GuardedCapture: Sendable {
         }
     }
 
-    /// Wakes whoever waits for a page that is out already: it may have been released just before he began to wait. A block that another
-    /// thread is capturing is released by that thread.
+    /// Wakes a thread that waits for a page that is already free: the page may have been released
+    /// just before the thread began to wait. A block that another thread is capturing is released
+    /// by that thread.
     private func releaseIfOut(_ address: UInt) {
         let start = address / PageRange.pageSize * PageRange.pageSize
         release { state in
