@@ -152,7 +152,8 @@ extension CheckpointStore {
                 let loaded = try files.load(name)
                 statistics.add(loaded.manifest)
                 statistics.manifestBytes += loaded.fileBytes
-            } catch { if error.code != .notFound { damaged.append(error) } }  // removed since it was listed
+                // A checkpoint that is not found was removed since it was listed.
+            } catch { if error.code != .notFound { damaged.append(error) } }
         }
         statistics.catalogBytes = size(of: directories.catalog)
         // A copy of a store may lack empty directories.

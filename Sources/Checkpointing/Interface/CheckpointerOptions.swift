@@ -13,7 +13,7 @@ public struct CheckpointerOptions: Sendable {
         case block
         /// A save that is requested while another is in flight fails with code `skipped`.
         case skip
-        /// Training does not wait for a save that has not started. Such a save, of which nothing
+        /// Training does not wait for a save that has not started. Such a save, from which nothing
         /// was captured yet because the disk is busy with an earlier one, is replaced by the next
         /// save or dropped at the next update; it fails with code `skipped`.
         case replacePending

@@ -256,7 +256,7 @@ struct PipelineStateMachine {
         }
     }
 
-    /// Saves of which nothing was captured although an earlier one is in flight: they wait for the
+    /// Saves without any captured block although an earlier one is in flight: they wait for the
     /// disk.
     var unstarted: [Int] { flights.dropFirst().filter { !$0.isStarted && !$0.isFailed }.map(\.id) }
 
