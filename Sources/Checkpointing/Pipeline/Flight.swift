@@ -44,7 +44,8 @@ struct Flight {
     /// Blocks of each lane that were taken and have no position yet, in order. Here and below,
     /// space for every slot is reserved: these arrays never grow.
     private var taken: [[Taken]]
-    /// Blocks that were captured and not encoded yet; below, those encoded and not written yet.
+    /// Blocks that were captured and not encoded yet; `encoded` has those that are encoded and not
+    /// written yet.
     private(set) var captured: [Job] = []
     private(set) var encoded: [Job] = []
     private(set) var needsObjects: Bool

@@ -27,8 +27,7 @@ final class GuardedCapture: Sendable {
     }
 
     private let state = Monitor(State())
-    /// Set once. The guard calls back into this object, so this object cannot be constructed with
-    /// it.
+    /// Set once, at the end of `init`, since the guard's callback refers to this object.
     private let memory = Monitor<WriteGuard?>(nil)
     private let pipeline: SavePipeline
     private let lane: TraceLane
