@@ -148,7 +148,8 @@ private struct Repack {
         // published now, and names the segments that it reuses.
         try add(try store.files.names())
         for segment in orphans where !uses.names(segment) {
-            try? store.fileSystem.remove(store.directories.path(of: segment))  // if this fails, recovery removes it
+            // If this fails, the writer's next recovery removes the segment.
+            try? store.fileSystem.remove(store.directories.path(of: segment))
         }
         orphans = []
     }

@@ -128,7 +128,8 @@ extension CheckpointStore {
     /// Reads a status file; tries again if the file is being overwritten.
     private func read(_ path: FilePath) -> SaveStatus? {
         for _ in 0..<10 {
-            guard let bytes = try? fileSystem.contents(of: path, atMost: SaveStatus.bytes) else { return nil }  // removed since listed
+            // A file that cannot be read was removed since it was listed.
+            guard let bytes = try? fileSystem.contents(of: path, atMost: SaveStatus.bytes) else { return nil }
             if let status = SaveStatus(decoding: bytes, digest: Hashing.digest) { return status }
         }
         return nil

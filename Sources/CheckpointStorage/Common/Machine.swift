@@ -10,9 +10,10 @@ package enum Machine {
     /// Identity of the current boot and process namespace (pid_namespaces(7)); 0 if the system does
     /// not report it.
     package static let identity: UInt128 = {
-        // Without both files there is no identity: 0.
+        // Both files are needed: if one cannot be read, there is no identity, and the result is 0.
         guard let boot = try? POSIXFileSystem().stream("/proc/sys/kernel/random/boot_id", atMost: 64),
-            let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")  // without it: 0
+            // The second file: without it, the result is 0 too.
+            let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
         else { return 0 }
         return Hashing.digest((boot + Array(namespace.utf8))[...]).rawValue
     }()

@@ -37,7 +37,8 @@ package final class CatalogIndex: Sendable {
 
     private func openForReading() -> Catalog? {
         // Opening a FIFO would block until another process opens its other end.
-        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else { return nil }  // an unreadable path is not opened either
+        // A path of unknown kind is not opened either.
+        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else { return nil }
         // Without a usable catalog a reader reads the manifests.
         return try? Catalog(path: files.directories.catalog, access: .reading)
     }
@@ -62,7 +63,8 @@ package final class CatalogIndex: Sendable {
     /// True if the catalog is small enough for a full check at every opening. In a larger one,
     /// damage shows in a failing query.
     private var isSmall: Bool {
-        let size = try? files.fileSystem.open(files.directories.catalog).size  // no file: nothing to check
+        // If the file does not exist, there is nothing to check.
+        let size = try? files.fileSystem.open(files.directories.catalog).size
         return (size ?? 0) <= 16 << 20
     }
 
@@ -162,7 +164,8 @@ package final class CatalogIndex: Sendable {
         let found = try? current.map { (names: Set(try $0.names(idPrefix: prefix)), known: try $0.names()) }
         return names.filter { name in
             if let found, found.known.contains(name) { return found.names.contains(name) }
-            return (try? files.load(name).manifest.id)?.description.hasPrefix(prefix) == true  // unreadable: no id
+            // A manifest that cannot be read has no id.
+            return (try? files.load(name).manifest.id)?.description.hasPrefix(prefix) == true
         }
     }
 
@@ -178,7 +181,8 @@ package final class CatalogIndex: Sendable {
         let found = try? current.map { (values: try $0.values(of: metric), known: try $0.names()) }
         return names.compactMap { name in
             if let found, found.known.contains(name) { return found.values[name].map { (name, $0) } }
-            return (try? files.load(name)).flatMap { Self.entry($0).metrics[metric] }.map { (name, $0) }  // unreadable: no metrics
+            // A manifest that cannot be read has no metrics.
+            return (try? files.load(name)).flatMap { Self.entry($0).metrics[metric] }.map { (name, $0) }
         }
     }
 

@@ -47,7 +47,8 @@ package struct Recovery {
             // A file that cannot be read names no segment; its segments have a second name in
             // quarantine.
             guard let bytes = try? files.fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) else { return nil }
-            return try? Manifest(decoding: bytes[...], digest: Hashing.digest)  // damaged: names none
+            // Nor does a damaged manifest name any.
+            return try? Manifest(decoding: bytes[...], digest: Hashing.digest)
         }
     }
 

@@ -60,7 +60,8 @@ extension CheckpointStore {
         guard let best = rule.choose(catalog.values(of: rule.metric, among: names)) else { return [] }
         let manifest = try files.load(best.name).manifest
         if manifest.metrics.first(where: { $0.name == rule.metric })?.value == best.value { return [best.name] }
-        let read = names.compactMap { try? files.load($0) }.map(CatalogIndex.entry)  // unreadable: no metrics
+        // A manifest that cannot be read has no metrics.
+        let read = names.compactMap { try? files.load($0) }.map(CatalogIndex.entry)
         return rule.choose(read.compactMap { entry in entry.metrics[rule.metric].map { (entry.name, $0) } }).map { [$0.name] } ?? []
     }
 
@@ -155,13 +156,15 @@ extension CheckpointStore {
             let nearest = Set(names.map(\.step)).sorted { $0.distance(to: step).magnitude < $1.distance(to: step).magnitude }.prefix(3)
             return "the nearest steps are \(nearest.sorted().map(String.init).joined(separator: ", "))"
         case .id(let prefix):
-            let ids = catalog.entries(names).compactMap { try? $0.get().id.description }  // unreadable: no id
+            // A manifest that cannot be read has no id.
+            let ids = catalog.entries(names).compactMap { try? $0.get().id.description }
             return list("the nearest ids are", Nearest.byPrefix(prefix, ids).map { String($0.prefix(12)) })
         case .tag(let tag):
             let tags = try marks().tags.keys.map(\.description)
             return tags.isEmpty ? "there are no tags" : list("the nearest tags are", Nearest.byDistance(tag.description, tags))
         case .best(let metric, _):
-            let metrics = Set(catalog.entries(names).flatMap { (try? $0.get().metrics.keys).map(Array.init) ?? [] })  // unreadable: no metrics
+            // A manifest that cannot be read has no metrics.
+            let metrics = Set(catalog.entries(names).flatMap { (try? $0.get().metrics.keys).map(Array.init) ?? [] })
             return metrics.isEmpty ? "there are no metrics" : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
         }
     }

@@ -46,12 +46,18 @@ public struct Checkpoint: Sendable {
     /// The state that resuming needs, as far as the checkpoint holds it.
     public var completeness: Completeness { Completeness(of: manifest) }
 
-    /// The tensor of this name; nil if there is none. Names are compared as UTF-8 bytes.
+    /// Finds a tensor. Names are compared as UTF-8 bytes.
+    ///
+    /// - Parameter name: the tensor's name.
+    /// - Returns: the tensor; nil if there is none of this name.
     public func tensor(_ name: String) -> TensorInfo? {
         tensors.first { $0.name.utf8.elementsEqual(name.utf8) }
     }
 
-    /// The object of this name; nil if there is none. Names are compared as UTF-8 bytes.
+    /// Finds an object. Names are compared as UTF-8 bytes.
+    ///
+    /// - Parameter name: the object's name.
+    /// - Returns: the object; nil if there is none of this name.
     public func object(_ name: String) -> ObjectInfo? {
         objects.first { $0.name.utf8.elementsEqual(name.utf8) }
     }
@@ -90,12 +96,12 @@ public struct Checkpoint: Sendable {
 
     /// Reads the row-major little-endian bytes of a tensor, or a range of them.
     ///
-    /// Of a tensor that one rank holds whole, only the blocks that overlap the range are read.
+    /// If one rank holds all of the tensor, only the blocks that overlap the range are read.
     ///
     /// - Parameters:
     ///   - name: the tensor's name.
     ///   - range: offsets in bytes; nil means all of the tensor.
-    /// - Returns: as many bytes as the range has.
+    /// - Returns: the bytes of the range.
     /// - Throws: codes `notFound` (no such tensor), `misuse` (the range is outside the tensor),
     ///   `damaged`, `io`, `outOfMemory`.
     public func bytes(
@@ -146,6 +152,7 @@ public struct Checkpoint: Sendable {
     /// Computes the XXH3-128 of a tensor's row-major bytes.
     ///
     /// - Parameter name: the tensor's name.
+    /// - Returns: the hash.
     /// - Throws: codes `notFound` (no such tensor), `damaged`, `io`, `outOfMemory`.
     public func digest(ofTensor name: String) throws(CheckpointError) -> Hash128 {
         try TensorStream(store: store, manifest: manifest).readInOrder(record(ofTensor: name))
@@ -154,6 +161,7 @@ public struct Checkpoint: Sendable {
     /// Computes minimum, maximum, mean, deviation, norm and counts of a tensor's elements.
     ///
     /// - Parameter name: the tensor's name.
+    /// - Returns: the figures.
     /// - Throws: codes `notFound` (no such tensor), `damaged`, `io`, `outOfMemory`.
     public func statistics(ofTensor name: String) throws(CheckpointError) -> TensorStatistics {
         try TensorStream(store: store, manifest: manifest).statistics(of: record(ofTensor: name))

@@ -2,9 +2,10 @@ extension CheckpointStore {
     /// Opens a checkpoint for reading.
     ///
     /// For `latest` this is the newest checkpoint whose manifest is intact; blocks are checked when
-    /// they are read. See `newestIntact` for a checkpoint of which every byte has been checked.
+    /// they are read. Use `newestIntact` to have every byte checked first.
     ///
     /// - Parameter reference: the checkpoint to open.
+    /// - Returns: the checkpoint. No file stays open.
     /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
     public func checkpoint(
         _ reference: CheckpointReference = .latest
@@ -34,9 +35,10 @@ extension CheckpointStore {
         }
     }
 
-    /// Finds the newest checkpoint of which every byte is intact. Reads each candidate whole.
+    /// Finds the newest checkpoint without any damage. Reads each candidate completely.
     ///
     /// - Parameter progress: called with the bytes of the candidate checked so far, and their total.
+    /// - Returns: the checkpoint, with the damaged newer ones in `skipped`.
     /// - Throws: codes `notFound` (the store is empty), `damaged` (no checkpoint is intact), `io`.
     public func newestIntact(
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }

@@ -40,8 +40,8 @@ public struct RetentionPolicy: Sendable {
 
     /// Keeps the newest N checkpoints; nil: no such rule.
     public var keepLast: Int?
-    /// Keeps one checkpoint every K steps: those of steps 0, K, 2K and so on, or the next one after
-    /// a step without a checkpoint.
+    /// Keeps the first checkpoint of every K steps: those of steps 0, K, 2K and so on, or the next
+    /// one after such a step if it has none; nil: no such rule.
     public var keepEvery: Int?
     /// Keeps checkpoints made within this many seconds before the newest of their run, or before
     /// now if that is earlier.

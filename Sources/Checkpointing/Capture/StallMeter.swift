@@ -10,10 +10,11 @@ struct StallMeter {
 
     private var total = StallReport()
     private var running: (kind: Kind, since: ContinuousClock.Instant)?
-    /// A fence may be passed inside `save`; it is part of the submit.
+    /// Nesting depth: a fence passed inside `save` counts as part of the submit.
     private var depth = 0
 
-    /// `save` was called, and had to wait until the save could be submitted.
+    /// Begins the submit. `save` was called at `called`, and waited until `submitted` for
+    /// admission.
     mutating func begin(submitted: ContinuousClock.Instant, called: ContinuousClock.Instant) {
         total.backpressure += submitted - called
         begin(.submit, at: submitted)
@@ -24,14 +25,14 @@ struct StallMeter {
         if depth == 1 { running = (kind, now) }
     }
 
-    /// Part of the fence that is being passed was time spent waiting for the disk.
+    /// Moves part of the current fence to the time spent waiting for the disk.
     mutating func move(toBackpressure duration: Duration) {
         guard case (.fence, let since)? = running else { return }
         total.backpressure += duration
         running = (.fence, since + duration)
     }
 
-    /// A wait that is over, of a thread that is in no other.
+    /// Adds a completed wait of a thread that is in no other wait.
     mutating func add(fence: Duration, backpressure: Duration) {
         total.fence += fence
         total.backpressure += backpressure

@@ -4,11 +4,12 @@ public import CheckpointFormat
 
 /// An event of a save, published as it happens, on the engine's threads.
 public enum CheckpointEvent: Sendable {
-    /// `save` was called and will return at once.
+    /// `save` was called, and is about to return.
     case started(step: Int, id: CheckpointID)
-    /// A block has been written; bytes are of the state, before encoding. Objects count once they are encoded.
+    /// A block has been written. Bytes are of the state, before encoding; objects count once they
+    /// are encoded.
     case progress(step: Int, writtenBytes: Int, totalBytes: Int)
-    /// Every byte has left the trainer's memory.
+    /// Every byte has been copied out of the trainer's memory.
     case captured(step: Int)
     /// Every byte is on stable storage.
     case durable(step: Int)
@@ -16,7 +17,7 @@ public enum CheckpointEvent: Sendable {
     case committed(SaveReport)
     /// The save failed; earlier checkpoints are untouched and the next save starts clean.
     case failed(step: Int, CheckpointError)
-    /// Something that a person should know and that stops nothing.
+    /// A problem that a person should know of, and that stops nothing.
     case warning(String)
 }
 
@@ -26,57 +27,61 @@ public struct SaveReport: Sendable {
     public var step: Int
     /// The checkpoint's id.
     public var id: CheckpointID
-    /// Bytes of tensors and objects, before encoding.
+    /// Size of tensors and objects before encoding.
     public var logicalBytes: Int
-    /// Bytes of the blocks that make up the checkpoint, as stored.
+    /// Stored size of the checkpoint's blocks.
     public var storedBytes: Int
-    /// Bytes of those blocks that this save wrote; the others were in the store already.
+    /// Stored size of those blocks that this save wrote; the others were in the store already.
     public var newBytes: Int
-    /// Tensor bytes that did not have to be stored, before encoding: they are in earlier checkpoints, or in this one already.
+    /// Tensor bytes, before encoding, that were deduplicated: they are stored in earlier
+    /// checkpoints, or elsewhere in this one.
     public var reusedBytes: Int
-    /// Tensor bytes that are casts of other tensors, and made again on restore.
+    /// Tensor bytes that are casts of other tensors, and are computed again on restore.
     public var derivedBytes: Int
-    /// The level that blocks were encoded with: what was asked for, or what the engine chose instead of `auto`.
+    /// Compression level of the blocks: the one requested, or the engine's choice for `auto`.
     public var compression: Compression
-    /// Why the engine chose it, with the figures that decided; nil if it was asked for.
+    /// Reason for the engine's choice, with its figures; nil if the level was requested.
     public var compressionReason: String?
     /// Tensor bytes captured while the trainer was free to compute.
     public var liveBytes: Int
     /// Tensor bytes captured while the trainer waited at a fence.
     public var fencedBytes: Int
-    /// From the call of `save` until every byte had left the trainer's memory.
+    /// Time from the call of `save` until every byte had been copied out of the trainer's memory.
     public var timeToCaptured: Duration
-    /// From the call of `save` until every byte was on stable storage.
+    /// Time from the call of `save` until every byte was on stable storage.
     public var timeToDurable: Duration
-    /// From the call of `save` until the checkpoint was published.
+    /// Time from the call of `save` until the checkpoint was published.
     public var timeToCommitted: Duration
-    /// Whether every tensor has the same content as in this run's previous checkpoint: the sign of a save
-    /// that does not see the training.
+    /// True if every tensor has the same content as in this run's previous checkpoint: the sign of
+    /// a save that does not see the training.
     public var isUnchanged: Bool
-    /// What the trainer waited in this call of `save`, until the checkpoint was published.
+    /// Time for which the trainer waited in this call of `save`, until the checkpoint was
+    /// published.
     public var stallSubmit: Duration
-    /// What the trainer waited for copies, at fences or held in a write, until the checkpoint was published. A fence is charged to the
-    /// save asked for last.
+    /// Time for which the trainer waited for copies, at fences or in a held write, until the
+    /// checkpoint was published. A fence is charged to the newest save.
     public var stallFence: Duration
-    /// What the trainer waited for the disk, before this save could begin and at fences, charged likewise.
+    /// Time for which the trainer waited for the disk, before this save could begin and at fences.
+    /// A fence is charged to the newest save.
     public var stallBackpressure: Duration
-    /// The most arena memory in use since the `Checkpointer` was made, in bytes.
+    /// Maximum arena memory in use since the `Checkpointer` was created, in bytes.
     public var arenaHighWaterBytes: Int
 
-    /// Bytes before encoding for each byte stored; 1 if nothing is stored.
+    /// Size before encoding divided by stored size; 1 if nothing is stored.
     public var ratio: Double { storedBytes == 0 ? 1 : Double(logicalBytes) / Double(storedBytes) }
-    /// Bytes before encoding, over the time from the call of `save` until the checkpoint was published.
+    /// Bytes before encoding per second, from the call of `save` until the checkpoint was
+    /// published.
     public var bytesPerSecond: Double { Double(logicalBytes) / max(timeToCommitted / .seconds(1), 1e-9) }
 }
 
-/// Time that the trainer has been held up, since the `Checkpointer` was made.
+/// Time for which training was blocked since the `Checkpointer` was created.
 public struct StallReport: Sendable {
-    /// In `save` itself.
+    /// Time in `save` itself.
     public var submit: Duration = .zero
-    /// At fences, copying or waiting for copies.
+    /// Time at fences, copying or waiting for copies.
     public var fence: Duration = .zero
-    /// At fences and in `save`, waiting for the disk: for arena slots, or for an earlier save.
+    /// Time at fences and in `save` waiting for the disk: for arena slots, or for an earlier save.
     public var backpressure: Duration = .zero
-    /// The most arena memory ever in use, in bytes.
+    /// Maximum arena memory ever in use, in bytes.
     public var arenaHighWaterBytes = 0
 }

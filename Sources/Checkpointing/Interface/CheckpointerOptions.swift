@@ -6,76 +6,86 @@ public import Logging
 
 /// Options of a `Checkpointer`.
 public struct CheckpointerOptions: Sendable {
-    /// What happens when saves come faster than the disk takes them.
+    /// Policy for saves that come faster than the disk can write them.
     public enum Backpressure: Sendable {
-        /// Nothing is lost: training waits, in `save` or at a fence. One save may be captured while another is being written out.
+        /// No save is skipped: training waits, in `save` or at a fence. One save may be captured
+        /// while another is being written.
         case block
-        /// A save is not begun while another is in flight: it fails with code `skipped`.
+        /// A save that is requested while another is in flight fails with code `skipped`.
         case skip
-        /// Training does not wait for a save that has not started: one of which nothing could be captured yet, because the disk is
-        /// busy with an earlier one, gives way to the next save or to the next update, with code `skipped`.
+        /// Training does not wait for a save that has not started. Such a save, from which nothing
+        /// was captured yet because the disk is busy with an earlier one, is replaced by the next
+        /// save or dropped at the next update; it fails with code `skipped`.
         case replacePending
     }
 
-    /// How the state is kept from changing while it is captured.
+    /// Method that keeps the state from changing while it is captured.
     public enum Capture: Sendable {
-        /// The trainer asks for a permit before it changes anything.
+        /// The trainer asks for a permit before it changes any state.
         case fenced
-        /// As `fenced`, and what changes without a permit is found and named: for tests of a training loop. The save in flight then fails.
-        /// Needs Linux 6.7.
+        /// As `fenced`; in addition, tensors that change without a permit are detected and named,
+        /// to test a training loop. The save in flight then fails. Needs Linux 6.7.
         case checked
-        /// The trainer asks for nothing: the kernel holds its writes to what has not been captured yet. Needs Linux 6.4 and, in most
-        /// configurations, a privilege; `Checkpointer.init` says which.
+        /// The trainer asks for nothing: the kernel holds its writes to pages that have not been
+        /// captured yet. Needs Linux 6.4 and, in most configurations, a privilege; the error of
+        /// `Checkpointer.init` names it.
         case guarded
     }
 
-    /// A person's name for the run, shown by `ckpt ls`.
+    /// Name of the run for people, shown by `ckpt ls`.
     public var runName = ""
-    /// How the state is kept from changing while it is captured.
+    /// Method that keeps the state from changing while it is captured.
     public var capture = Capture.fenced
-    /// How hard to try to make blocks smaller.
+    /// Effort spent on compressing blocks.
     public var compression = Compression.auto
-    /// Whether chunks that the store holds already, in any checkpoint, are named and not written again.
+    /// True to deduplicate: a chunk that any checkpoint of the store holds is referred to, and not
+    /// written again.
     public var deduplicates = true
-    /// Whether a bf16 or f16 tensor that is, bit for bit, the cast of an f32 tensor of its group and shape is stored as just that. All
-    /// elements are compared, in every save; not with capture mode `guarded`, nor in the memory of devices.
+    /// True to store a bf16 or f16 tensor as a cast, if it is bit for bit the cast of an f32 tensor
+    /// of the same group and shape. All elements are compared in every save. Not available with
+    /// capture mode `guarded`, nor for tensors in device memory.
     public var dropsCasts = true
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.
     public var chunkBytes = Limits.chunkBytesDefault
     /// Memory for captured chunks, in bytes: a hard budget, allocated once. At least one chunk is allocated.
     public var arenaBytes = 128 << 20
-    /// Threads that copy and encode; one more writes, and one encodes objects.
+    /// Number of threads that copy and encode. One more thread writes, and one encodes objects.
     public var workers = 2
-    /// Nice value of all these threads: 0 competes with the trainer, 19 yields to it. While training waits for them, they run like any
-    /// other, as far as the system permits.
+    /// Nice value of all these threads: 0 competes with the trainer, 19 yields to it. While
+    /// training waits for them, they run at normal priority, as far as the system permits.
     public var workerNiceness = 10
-    /// Bytes of state written in a second, at most; nil is no limit. Training waits if it is too low.
+    /// Maximum bytes of state written per second; nil means no limit. If it is too low, training
+    /// waits.
     public var bytesPerSecond: Int?
-    /// What to do when saves come faster than the disk takes them.
+    /// Policy for saves that come faster than the disk can write them.
     public var backpressure = Backpressure.block
-    /// Checkpoints of this run to keep; older ones are removed after each commit. Nil keeps all. Those of other runs are never removed.
+    /// Number of checkpoints of this run to keep; older ones are removed after each commit. Nil
+    /// keeps all. Checkpoints of other runs are never removed.
     public var keepLast: Int?
-    /// A segment is closed when it reaches this size.
+    /// Size in bytes at which a segment is closed.
     public var segmentBytes = Limits.segmentBytesDefault
-    /// Called on the engine's threads; must return quickly.
+    /// Receives events, on the engine's threads; must return quickly.
     public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
-    /// Told of failures (error), warnings (warning), saves that are skipped or cancelled (notice), committed (info), and of what is
-    /// before that (debug), with metadata.
+    /// Receives failures (error), warnings (warning), skipped and cancelled saves (notice), commits
+    /// (info) and earlier events of a save (debug), with metadata.
     public var logger = Logger(label: "ckpt")
-    /// Where counters, timers and gauges go, once for each save: `ckpt_saves_total`, `ckpt_logical_bytes_total`,
-    /// `ckpt_stored_bytes_total`, `ckpt_save_duration`, `ckpt_stall_duration`, `ckpt_arena_high_water_bytes`, `ckpt_saves_in_flight`.
+    /// Receives counters, timers and gauges, once for each save: `ckpt_saves_total`,
+    /// `ckpt_logical_bytes_total`, `ckpt_stored_bytes_total`, `ckpt_save_duration`,
+    /// `ckpt_stall_duration`, `ckpt_arena_high_water_bytes`, `ckpt_saves_in_flight`.
     public var metrics: any MetricsFactory = MetricsSystem.factory
-    /// Where `close` writes what each thread did when (Formats/trace.md), for Perfetto or `chrome://tracing`; a file there is replaced.
-    /// Nil records nothing.
+    /// Path of a trace file (Formats/trace.md) for Perfetto or `chrome://tracing`, with the
+    /// activity of each thread. `close` writes it and replaces an existing file. Nil records
+    /// nothing.
     public var tracePath: String?
-    /// Spans that are recorded: when there are more, the oldest are dropped. Each takes about 110 bytes, allocated at the start.
+    /// Maximum number of recorded spans; beyond it the oldest are dropped. Each takes about 110
+    /// bytes, allocated at the start.
     public var traceEventsMax = 100_000
-    /// For measuring.
+    /// Mechanisms to switch off in measurements.
     package var mechanisms = Mechanisms()
     /// Test hook: called before page protection is removed.
     package var beforeRelease: (@Sendable () -> Void)?
 
-    /// The defaults.
+    /// Creates the default options.
     public init() {}
 
     func check() throws(CheckpointError) {

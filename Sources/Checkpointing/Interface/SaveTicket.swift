@@ -2,12 +2,12 @@ internal import CheckpointStorage
 public import CheckpointFormat
 internal import CheckpointIO
 
-/// A save that has been asked for.
+/// Handle of a requested save. All calls are allowed on any thread.
 public final class SaveTicket: Sendable {
-    /// How far a save has come. Each state includes those before it.
+    /// Progress of a save. Each state includes those before it.
     public enum Progress: Int, Sendable, Comparable {
         case submitted
-        /// Every byte is out of the trainer's memory.
+        /// Every byte has been copied out of the trainer's memory.
         case captured
         /// Every byte is on stable storage.
         case durable
@@ -25,7 +25,7 @@ public final class SaveTicket: Sendable {
 
     /// The step given to `save`.
     public let step: Int
-    /// The checkpoint's id, if it commits.
+    /// The id of the checkpoint, if the save commits.
     public let id: CheckpointID
     /// The failure of the save before this one, if it failed and has not been reported yet.
     public let earlierFailure: CheckpointError?
@@ -39,16 +39,20 @@ public final class SaveTicket: Sendable {
         self.onCancel = onCancel
     }
 
-    /// How far it has come so far.
+    /// The state that the save has reached.
     public var progress: Progress { state.withLock { $0.progress } }
-    /// Why it failed, if it has.
+    /// Failure of the save; nil if it has not failed.
     public var failure: CheckpointError? { state.withLock { $0.failure } }
 
-    /// What it did, once it is committed.
+    /// Result of the save; nil until it is committed.
     public var report: SaveReport? { state.withLock { $0.report } }
 
-    /// Waits until the save has come as far as `goal`.
-    /// - Throws: the save's failure, or code `timedOut`.
+    /// Blocks the calling thread until the save has reached `goal`.
+    ///
+    /// - Parameters:
+    ///   - goal: the state to wait for.
+    ///   - timeout: maximum time to wait.
+    /// - Throws: the failure of the save, or code `timedOut`; the save then continues.
     public func wait(for goal: Progress = .committed, timeout: Duration = .seconds(86_400)) throws(CheckpointError) {
         let outcome: Result<Void, CheckpointError>? = state.waitFor(timeout: timeout) { state in
             if state.progress >= goal { return .success(()) }
@@ -60,7 +64,7 @@ public final class SaveTicket: Sendable {
         try outcome.get()
     }
 
-    /// Gives the save up. It fails with code `cancelled`, unless it is being committed already.
+    /// Cancels the save. It fails with code `cancelled`, unless it is already being committed.
     public func cancel() { onCancel(self) }
 
     func advance(to progress: Progress) { state.withLock { $0.progress = max($0.progress, progress) } }

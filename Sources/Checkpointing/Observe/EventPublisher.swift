@@ -9,13 +9,13 @@ final class EventPublisher: Sendable {
         var isFinished = false
     }
 
-    /// Events that a subscriber may be behind.
+    /// Maximum number of unread events per subscriber.
     static let bufferedMax = 1024
     private let state = Monitor(State())
 
     deinit { finish() }
 
-    /// All events from now on.
+    /// Returns a stream of all events from now on.
     func subscribe() -> AsyncStream<CheckpointEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: CheckpointEvent.self, bufferingPolicy: .bufferingNewest(Self.bufferedMax))
@@ -36,12 +36,13 @@ final class EventPublisher: Sendable {
     private func unsubscribe(_ number: Int) { _ = state.withLock { $0.subscribers.removeValue(forKey: number) } }
 
     func publish(_ event: CheckpointEvent) {
-        // A stream may end while it is given an event, and then unsubscribes: not under the lock.
+        // Not under the lock: a stream that ends while it receives an event unsubscribes, which
+        // takes the lock.
         let subscribers = state.withLock { $0.subscribers }
         for subscriber in subscribers.values { subscriber.yield(event) }
     }
 
-    /// Ends every stream, once what it holds has been read.
+    /// Ends every stream after its buffered events have been read.
     func finish() {
         let subscribers = state.withLock { state in
             defer { (state.subscribers, state.isFinished) = ([:], true) }
@@ -50,6 +51,6 @@ final class EventPublisher: Sendable {
         for subscriber in subscribers.values { subscriber.finish() }
     }
 
-    /// Streams that somebody still reads.
+    /// Number of streams that still have a reader.
     var subscriberCount: Int { state.withLock { $0.subscribers.count } }
 }

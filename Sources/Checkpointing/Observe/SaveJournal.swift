@@ -3,7 +3,8 @@ internal import CheckpointFormat
 internal import Foundation
 internal import Logging
 
-/// Tells the log what becomes of saves. Every line carries `step` and, of a save, `checkpoint`: the id that it has if it commits.
+/// Writes the progress of saves to the log. Every line has the metadata `step`; lines of a save
+/// also have `checkpoint`, the id if it commits.
 struct SaveJournal: Sendable {
     let logger: Logger
 
@@ -18,7 +19,7 @@ struct SaveJournal: Sendable {
 
     func committed(_ report: SaveReport) { logger.info("save committed", metadata: Self.metadata(report)) }
 
-    /// What a policy or a person has decided is no error.
+    /// Logs a failure. A save that was skipped or cancelled is not an error.
     func failed(_ ticket: SaveTicket, _ error: CheckpointError) {
         let isDecided = error.code == .skipped || error.code == .cancelled
         logger.log(

@@ -7,11 +7,11 @@ internal import CoreMetrics
 ///
 /// | Label | Kind | Dimension | Meaning |
 /// |---|---|---|---|
-/// | `ckpt_saves_total` | counter | `outcome`: `committed`, `failed`, `skipped`, `cancelled` | saves that have ended so |
+/// | `ckpt_saves_total` | counter | `outcome`: `committed`, `failed`, `skipped`, `cancelled` | saves with this outcome |
 /// | `ckpt_logical_bytes_total` | counter | | bytes of tensors and objects of committed saves, before encoding |
 /// | `ckpt_stored_bytes_total` | counter | | bytes of their blocks, as stored |
 /// | `ckpt_save_duration` | timer | `until`: `captured`, `durable`, `committed` | from the call of `save`, for each committed save |
-/// | `ckpt_stall_duration` | timer | `kind`: `submit`, `fence`, `backpressure` | what the trainer waited, for each committed save |
+/// | `ckpt_stall_duration` | timer | `kind`: `submit`, `fence`, `backpressure` | time that the trainer waited, for each committed save |
 /// | `ckpt_arena_high_water_bytes` | gauge | | the most arena memory in use so far |
 /// | `ckpt_saves_in_flight` | gauge | | saves that have started and not ended |
 final class SaveMetrics: Sendable {

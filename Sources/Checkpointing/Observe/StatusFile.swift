@@ -6,14 +6,17 @@ internal import CheckpointSegments
 internal import Foundation
 internal import SystemPackage
 
-/// Tells other processes what this one is doing, in a file that is written over at most four times a second, by threads that the trainer
-/// does not wait for, and is never synced (Formats/store-layout.md, Status). It allocates nothing while blocks are written.
+/// Publishes this process's progress to other processes, in a file (Formats/store-layout.md,
+/// Status).
+///
+/// The file is overwritten at most four times a second, by threads that the trainer does not wait
+/// for, and is never synced. Nothing is allocated while blocks are written.
 final class StatusFile: Sendable {
     private struct State {
         var status: SaveStatus
         var buffer = [UInt8](repeating: 0, count: SaveStatus.bytes)
         var written: ContinuousClock.Instant?
-        /// Nil once it is closed, or could not be written.
+        /// Nil once it is closed, or if it could not be created.
         var file: (any WritableFile)?
     }
 
@@ -21,10 +24,10 @@ final class StatusFile: Sendable {
     private let path: FilePath
     private let state: Monitor<State>
 
-    /// Nil if there can be no such file: nothing depends on it.
+    /// Creates the file; nil if that fails, since no save depends on it.
     init?(_ directories: StoreDirectories, run: RunID) {
         path = directories.staging.appending("\(run).status")
-        // Without it nobody can watch; that is all.
+        // Without the file other processes cannot watch; saves are not affected.
         guard let file = try? POSIXFileSystem(usesDirectIO: false).create(path) else { return nil }
         var status = SaveStatus(run: run)
         (status.process, status.machine) = (Int(ProcessInfo.processInfo.processIdentifier), Machine.identity)
@@ -34,7 +37,7 @@ final class StatusFile: Sendable {
 
     deinit { close() }
 
-    /// What is left over after a crash is removed by the next recovery.
+    /// Removes the file. One left over after a crash is removed by the next recovery.
     func close() {
         let file = state.withLock { state in
             defer { state.file = nil }
@@ -45,14 +48,18 @@ final class StatusFile: Sendable {
         try? POSIXFileSystem().remove(path)  // or the next recovery does
     }
 
-    /// - Parameter stall: of the trainer so far; asked for only if the file is due.
+    /// Records an event, and writes the file if it is due.
+    ///
+    /// - Parameters:
+    ///   - event: the event.
+    ///   - stall: returns the trainer's waiting time so far; called only if the file is due.
     func observe(_ event: CheckpointEvent, stall: () -> StallReport) {
         var isTrainers = false
         state.withLock { state in
             if case .started = event { isTrainers = true }
             state.status.observe(event)
         }
-        // The trainer's own thread is not kept for it.
+        // The trainer's own thread must not wait for the write.
         if !isTrainers { write(stall) }
     }
 
@@ -69,14 +76,14 @@ final class StatusFile: Sendable {
             state.status.updated = Clock.milliseconds
             state.status.stall = (stall.submit + stall.fence + stall.backpressure).microseconds
             state.status.encode(into: &state.buffer, digest: Hashing.digest)
-            // What cannot be written now is tried again at the next event.
+            // A failed write is tried again at the next event.
             try? state.file?.write(state.buffer, at: 0)
         }
     }
 }
 
 extension SaveStatus {
-    /// What an event changes; the last save asked for is the one shown.
+    /// Applies an event. The status shows the newest save.
     package mutating func observe(_ event: CheckpointEvent) {
         switch event {
         case .started(let step, let id):

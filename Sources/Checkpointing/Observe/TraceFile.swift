@@ -1,7 +1,7 @@
 internal import CheckpointStorage
 internal import CheckpointFormat
 
-/// The text of a trace file (Formats/trace.md).
+/// Text of a trace file (Formats/trace.md).
 struct TraceFile {
     var processID: Int
     var processName: String
@@ -10,10 +10,10 @@ struct TraceFile {
     var lanes: [String]
     var spans: [TraceRecorder.Span]
     var droppedSpans: Int
-    /// When the clock of the file was zero.
+    /// Zero of the file's clock.
     var origin: ContinuousClock.Instant
 
-    /// JSON, one event a line.
+    /// The file's content: JSON, one event per line.
     var text: [UInt8] {
         var text = Array("{\"displayTimeUnit\":\"ms\",\"otherData\":".utf8) + otherData.text
         text += Array(",\"traceEvents\":[\n".utf8) + process.text
@@ -30,7 +30,7 @@ struct TraceFile {
         ])
     }
 
-    /// Viewers take thread 0 for the idle one.
+    /// Thread numbers start at 1: viewers show thread 0 as the idle thread.
     private func thread(_ lane: Int) -> Int { lane + 1 }
 
     private var process: JSONValue { name("process_name", processName, lane: 0) }

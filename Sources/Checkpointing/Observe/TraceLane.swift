@@ -7,7 +7,7 @@ struct TraceLane: Sendable {
     let recorder: TraceRecorder?
     let number: Int
 
-    /// The beginning of a span; nil if nothing is recorded.
+    /// Returns the start time of a span; nil if nothing is recorded.
     func begin() -> ContinuousClock.Instant? { recorder == nil ? nil : .now }
 
     func end(_ name: StaticString, since began: ContinuousClock.Instant?, step: Int? = nil, block: Int? = nil, bytes: Int? = nil) {

@@ -1,18 +1,19 @@
 internal import CheckpointStorage
 internal import CheckpointIO
 
-/// Records what threads do when, for a trace file (Formats/trace.md). The newest spans are kept, in memory allocated at the start.
+/// Records spans of the threads' work, for a trace file (Formats/trace.md). The newest spans are
+/// kept, in memory allocated at the start.
 final class TraceRecorder: Sendable {
-    /// Something that a thread has done. Of fixed size: recording allocates nothing.
+    /// A span of work of a thread. Of fixed size, so that recording allocates nothing.
     struct Span: Sendable {
         var name: StaticString
-        /// Which thread.
+        /// Number of the thread.
         var lane: Int
         var began, ended: ContinuousClock.Instant
         var detail: Detail
     }
 
-    /// What a span is about, as far as it is about it.
+    /// Subject of a span; nil where not applicable.
     struct Detail: Sendable {
         var step: Int?
         var block: Int?
@@ -23,14 +24,16 @@ final class TraceRecorder: Sendable {
     private struct State {
         var lanes = ["trainer"]
         var spans: [Span]
-        /// Spans ever recorded; the next one's place is this, modulo the room there is.
+        /// Number of spans ever recorded; modulo the capacity, the index of the next one.
         var count = 0
     }
 
     let started = ContinuousClock.now
     private let state: Monitor<State>
 
-    /// - Parameter spansMax: spans kept.
+    /// Allocates the memory.
+    ///
+    /// - Parameter spansMax: maximum number of spans to keep.
     init(spansMax: Int) {
         precondition(spansMax > 0)
         let empty = Span(name: "", lane: 0, began: started, ended: started, detail: Detail())
@@ -40,7 +43,7 @@ final class TraceRecorder: Sendable {
     /// The lane of the thread that calls the checkpointer.
     var trainer: TraceLane { TraceLane(recorder: self, number: 0) }
 
-    /// A lane for another thread.
+    /// Returns a lane for another thread.
     func lane(named name: String) -> TraceLane {
         let number = state.withLock { state in
             state.lanes.append(name)
@@ -56,12 +59,14 @@ final class TraceRecorder: Sendable {
         }
     }
 
-    /// What is kept, in the order in which spans ended, and how many spans were dropped for newer ones.
+    /// Returns the recorded spans in the order in which they ended, and the number of older ones
+    /// that were dropped.
     func contents() -> (lanes: [String], spans: [Span], dropped: Int) {
         state.withLock { state in
             let kept = min(state.count, state.spans.count)
             let oldest = state.count - kept
-            // Copied element by element: an array that is shared would be copied by the next recording.
+            // Copied element by element: if the array were shared, the next recording would copy
+            // all of it.
             let spans = (oldest..<state.count).map { state.spans[$0 % state.spans.count] }
             return (state.lanes, spans, oldest)
         }

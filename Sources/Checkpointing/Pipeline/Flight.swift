@@ -4,34 +4,34 @@ internal import CheckpointState
 
 /// The progress of one save: its blocks, its objects, its end. A plain value inside `PipelineStateMachine`.
 struct Flight {
-    /// What a save consists of.
+    /// The blocks and objects of a save.
     struct Plan {
         var snapshot: SnapshotStateMachine
-        /// The number by which the snapshot knows a group.
+        /// Number of each group in the snapshot.
         var groupIndex: [String: Int]
         var layout: SegmentLayout
-        /// Whether blocks are stored as they are, so that their places are known before they are encoded and those of one tensor
-        /// lie one after the other.
+        /// True if blocks are stored without encoding. Their positions are then known before they
+        /// are written, and those of one tensor are consecutive.
         var isPlacedEarly: Bool
         var hasObjects: Bool
     }
 
-    /// A block on its way.
+    /// A block in flight.
     struct Job: Equatable {
-        /// The save that it belongs to.
+        /// Id of the save.
         var flight: Int
         var block: Int
-        /// Where in the arena it is.
+        /// Index of its slot in the arena.
         var slot: Int
         var lane: CaptureLane
-        /// Where in the segments it goes; fixed when it is captured, or else when it is encoded.
+        /// Position in the segments; set at capture, or else when the block is encoded.
         var place: SegmentLayout.Place?
     }
 
-    /// A block whose place depends on those before it.
+    /// A block whose position depends on earlier blocks.
     private struct Taken {
         var block: Int
-        /// Once it is captured: the block, and what is left of it to store.
+        /// The block and the bytes left to store; nil until it is captured.
         var captured: (job: Job, rawBytes: Int)?
     }
 
@@ -40,13 +40,15 @@ struct Flight {
     private let isPlacedEarly: Bool
     private(set) var snapshot: SnapshotStateMachine
     private var layout: SegmentLayout
-    /// Of each lane, the blocks taken that have no place yet, in order. Room for every slot is reserved, here and below: they never grow.
+    /// Blocks of each lane that were taken and have no position yet, in order. Here and below,
+    /// space for every slot is reserved: these arrays never grow.
     private var taken: [[Taken]]
-    /// Out of the trainer's memory, not encoded yet; and encoded, not written yet.
+    /// Blocks that were captured and not encoded yet; `encoded` has those that are encoded and not
+    /// written yet.
     private(set) var captured: [Job] = []
     private(set) var encoded: [Job] = []
     private(set) var needsObjects: Bool
-    /// Actions that threads are carrying out.
+    /// Number of actions that threads are executing.
     private(set) var busy = 0
     private var unwritten: Int
     private(set) var isStarted = false
@@ -67,17 +69,17 @@ struct Flight {
         encoded.reserveCapacity(slotCount)
     }
 
-    /// Blocks that have been captured and wait for a thread.
+    /// Number of blocks that were captured and wait for a thread.
     var backlog: Int { captured.count + encoded.count }
-    /// Everything is written, and may be sealed and published.
+    /// True if everything is written, and may be sealed and published.
     var isWritten: Bool { !isFailed && !isEnding && unwritten == 0 && busy == 0 && !needsObjects }
-    /// Nothing of the failed save is in use any more.
+    /// True if the save failed and no thread uses anything of it.
     var isAbandonable: Bool { isFailed && !isEnding && busy == 0 }
 
     mutating func end() { isEnding = true }
 
-    /// The number of a group; nil, which stands for all of them, if there is no such group: the name may be a mistake, and a torn
-    /// checkpoint its price.
+    /// Returns the number of a group. Nil, which means all groups, if there is no such group: the
+    /// name may be a mistake, and capturing too little would tear the checkpoint.
     func group(named name: String?) -> Int? { name.flatMap { groupIndex[$0] } }
 
     // MARK: Blocks
@@ -88,7 +90,7 @@ struct Flight {
         return job(block, slot, lane)
     }
 
-    /// Takes one certain block, which must be pending.
+    /// Takes a given block, which must be pending.
     mutating func take(_ block: Int, slot: Int) -> Job {
         snapshot.take(block)
         return job(block, slot, .host)
@@ -101,9 +103,12 @@ struct Flight {
         return Job(flight: id, block: block, slot: slot, lane: lane)
     }
 
-    /// The block is in its slot.
-    /// - Parameter rawBytes: what is left of it to store; 0 if the store has all of it already, and the slot is free again.
-    /// - Returns: whether it was the last to leave the trainer's memory.
+    /// Records that a block is in its slot.
+    ///
+    /// - Parameters:
+    ///   - job: the block.
+    ///   - rawBytes: bytes left to store; 0 if the store has all of it, and its slot is free again.
+    /// - Returns: true if it was the last block to be captured.
     mutating func finishedCapture(_ job: Job, rawBytes: Int) -> Bool {
         snapshot.finish(job.block)
         busy -= 1
@@ -113,12 +118,13 @@ struct Flight {
         return snapshot.isReleased()
     }
 
-    /// Gives out places in the order in which blocks were taken: this one's, unless one before it is still being copied, and those of
-    /// blocks that waited for it.
+    /// Assigns positions in the order in which blocks were taken: to this block, unless an earlier
+    /// one is still being copied, and to blocks that waited for it.
     private mutating func place(_ job: Job, _ rawBytes: Int) {
         let lane = job.lane.rawValue
         guard let index = taken[lane].firstIndex(where: { $0.block == job.block }) else { preconditionFailure("\(job) was not taken") }
-        // One with nothing to store needs no place, and has no slot any more: kept here, any number of them could gather.
+        // A block with nothing to store needs no position, and has no slot any more: if it stayed
+        // here, the array could grow without limit.
         if rawBytes > 0 { taken[lane][index].captured = (job, rawBytes) } else { taken[lane].remove(at: index) }
         while let next = taken[lane].first?.captured {
             taken[lane].removeFirst()
@@ -142,7 +148,9 @@ struct Flight {
         encoded.append(job)
     }
 
-    /// - Parameter newest: takes the block that came last, and not the one that came first.
+    /// Takes an encoded block to write.
+    ///
+    /// - Parameter newest: true for the block encoded last, false for the one encoded first.
     mutating func takeEncoded(newest: Bool) -> Job {
         busy += 1
         return newest ? encoded.removeLast() : encoded.removeFirst()
@@ -162,12 +170,13 @@ struct Flight {
 
     mutating func finishedObjects() { busy -= 1 }
 
-    /// Where a block of objects goes.
+    /// Returns the position of a block of objects.
     mutating func place(storedBytes: Int) -> SegmentLayout.Place { layout.place(bytes: storedBytes) }
 
     // MARK: Failing
 
-    /// Drops everything that no thread is working on.
+    /// Drops all blocks that no thread is working on.
+    ///
     /// - Returns: slots that are free again.
     mutating func fail() -> [Int] {
         guard !isFailed, !isEnding else { return [] }
@@ -179,6 +188,6 @@ struct Flight {
         return (waiting + captured + encoded).map(\.slot)
     }
 
-    /// The action failed.
+    /// Records that an action failed.
     mutating func gaveUp() { busy -= 1 }
 }

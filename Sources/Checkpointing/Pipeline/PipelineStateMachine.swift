@@ -2,10 +2,10 @@ internal import CheckpointStorage
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// Decides what each thread of the save pipeline does next. A plain value: no locks, no waiting, no I/O; the pipeline holds the lock,
-/// carries out the action, and reports back.
+/// Decides the next action of each thread of the save pipeline. A plain value: no locks, no
+/// waiting, no I/O. The pipeline holds the lock, executes the action, and reports back.
 ///
-/// Saves fly one behind the other. Each block of a save goes
+/// Several saves may be in flight, in order. Each block of a save goes
 ///
 ///     pending --capture--> captured --encode--> encoded --write--> written
 ///
@@ -16,15 +16,16 @@ internal import CheckpointState
 struct PipelineStateMachine {
     typealias Job = Flight.Job
 
-    /// Kinds of thread.
+    /// Kind of a pipeline thread.
     enum Role: Int, CaseIterable {
-        /// Capture from the host's memory, encode, and end saves.
+        /// Captures from the host's memory, encodes, and ends saves.
         case worker
-        /// Capture from a device's memory.
+        /// Captures from a device's memory.
         case device
-        /// Write blocks: one thread, because two would contend for the file's lock and lose a third of the speed.
+        /// Writes blocks. One thread, because two would contend for the file's lock and lose a
+        /// third of the speed.
         case writer
-        /// Encode objects.
+        /// Encodes objects.
         case objects
     }
 
@@ -35,7 +36,7 @@ struct PipelineStateMachine {
         case encodeObjects(flight: Int)
         /// Everything is written: seal and publish.
         case commit(flight: Int)
-        /// The save has failed and nothing of it is in use any more: clean up.
+        /// The save has failed and no thread uses anything of it: clean up.
         case abandon(flight: Int)
         case stop
     }
@@ -47,28 +48,33 @@ struct PipelineStateMachine {
         case stop
     }
 
-    /// Somebody who waits until state may change.
+    /// A thread that waits until state may change.
     private struct Fence {
         let id: Int
-        /// What must leave the trainer's memory: of each save in flight a group, or everything.
+        /// State that must be captured first: for each save in flight a group, or everything (nil).
         let waitsFor: [(flight: Int, group: Int?)]
     }
 
-    /// How many blocks may wait for the writer before workers stop capturing ahead of need.
+    /// Number of blocks waiting for the writer at which workers stop capturing ahead of need.
     static let lookahead = 4
 
     private(set) var slots: SlotAllocator
-    /// Oldest first: they commit in this order.
+    /// Saves in flight, oldest first: they commit in this order.
     private var flights: [Flight] = []
     private var nextFlight = 0
     private var fences: [Fence] = []
     private var nextFence = 0
     private var isClosing = false
     private let slotCount: Int
-    /// Whether blocks are written while others of the save are still being captured.
+    /// True to write blocks while others of the save are still being captured.
     private let streams: Bool
 
-    /// - Parameter workerCount: workers, each of which holds one spare slot if blocks are encoded.
+    /// Creates an idle machine.
+    ///
+    /// - Parameters:
+    ///   - slotCount: slots of the arena.
+    ///   - spareCount: slots that workers hold as spares: one per worker if blocks are encoded.
+    ///   - streams: whether to write blocks while others are being captured.
     init(slotCount: Int, spareCount: Int = 0, streams: Bool = true) {
         self.slotCount = slotCount
         self.streams = streams
@@ -84,7 +90,9 @@ struct PipelineStateMachine {
 
     // MARK: Saves
 
-    /// - Returns: the flight's id.
+    /// Begins a save.
+    ///
+    /// - Returns: id of the save.
     mutating func begin(_ plan: Flight.Plan) -> Int {
         precondition(!isClosing, "a save after the last one")
         defer { nextFlight += 1 }
@@ -92,14 +100,15 @@ struct PipelineStateMachine {
         return nextFlight
     }
 
-    /// What a thread should do now; nil: wait.
+    /// Takes the next action for a thread; nil: wait.
     mutating func nextAction(for role: Role) -> Action? {
         guard let choice = choice(for: role) else { return nil }
         switch choice {
         case .capture(let index, let lane, let group): return take(index, lane, group).map(Action.capture)
         case .encode(let index): return .encode(flights[index].takeCaptured())
         case .write(let index):
-            // In a full arena most blocks have left the processor's cache, but the newest has not. Else the order of the file is best.
+            // If the arena is full, most blocks have left the processor's cache, but the newest has
+            // not. Otherwise the order of the file is best.
             return .write(flights[index].takeEncoded(newest: !slots.hasFree))
         case .objects(let index):
             flights[index].takeObjects()
@@ -114,7 +123,7 @@ struct PipelineStateMachine {
         }
     }
 
-    /// Whether `nextAction` has something for a thread of this kind.
+    /// Returns true if `nextAction` has an action for a thread of this kind.
     func hasWork(for role: Role) -> Bool { choice(for: role) != nil }
 
     private func choice(for role: Role) -> Choice? {
@@ -158,7 +167,7 @@ struct PipelineStateMachine {
         }.map(Choice.write)
     }
 
-    /// The oldest save may commit; any that has failed may be cleaned up.
+    /// Chooses a save to end: the oldest may commit, and any failed one may be cleaned up.
     private func ending() -> Choice? {
         if flights.first?.isWritten == true { return .commit(0) }
         return flights.firstIndex { $0.isAbandonable }.map(Choice.abandon)
@@ -168,9 +177,12 @@ struct PipelineStateMachine {
         slots.take().map { flights[index].take(lane, group, slot: $0) }
     }
 
-    /// The block is in its slot.
-    /// - Parameter rawBytes: what is left of it to store; 0 if the store has all of it already.
-    /// - Returns: whether it was the last to leave the trainer's memory.
+    /// Records that a block is in its slot.
+    ///
+    /// - Parameters:
+    ///   - job: the block.
+    ///   - rawBytes: bytes left to store; 0 if the store has all of it.
+    /// - Returns: true if it was the last block to be captured.
     mutating func finishedCapture(_ job: Job, rawBytes: Int) -> Bool {
         let index = index(of: job.flight)
         let wasLast = flights[index].finishedCapture(job, rawBytes: rawBytes)
@@ -192,13 +204,17 @@ struct PipelineStateMachine {
 
     mutating func finishedObjects(flight: Int) { flights[index(of: flight)].finishedObjects() }
 
-    /// Where a block of objects goes.
+    /// Returns the position of a block of objects.
     mutating func place(flight: Int, storedBytes: Int) -> SegmentLayout.Place {
         flights[index(of: flight)].place(storedBytes: storedBytes)
     }
 
-    /// The save has failed or was cancelled: nothing more of it is captured, fences open as soon as running copies end.
-    /// - Parameter job: what the caller was encoding or writing, if it was.
+    /// Records that a save failed or was cancelled: nothing more of it is captured, and fences open
+    /// as soon as running copies end.
+    ///
+    /// - Parameters:
+    ///   - flight: id of the save.
+    ///   - job: the block that the caller was encoding or writing; nil if none.
     mutating func failed(flight: Int, holding job: Job? = nil) {
         let index = index(of: flight)
         if let job {
@@ -208,28 +224,28 @@ struct PipelineStateMachine {
         for slot in flights[index].fail() { slots.giveBack(slot) }
     }
 
-    /// The committed or abandoned save is over.
+    /// Removes a save that was committed or abandoned.
     mutating func ended(flight: Int) {
         let index = index(of: flight)
         precondition(flights[index].isEnding && flights[index].busy == 0)
         flights.remove(at: index)
     }
 
-    /// No further saves; threads stop when those in flight are over.
+    /// Ends admission of saves; threads stop when the saves in flight have ended.
     mutating func close() { isClosing = true }
 
     // MARK: Backpressure
 
     enum Admission: Equatable {
-        /// The save may begin, once these unstarted ones have been given up for it.
+        /// The save may begin, once these unstarted saves have been dropped.
         case begin(instead: [Int])
         /// An earlier save has to end first.
         case wait
         case refuse
     }
 
-    /// Whether another save may begin. At most two fly when nothing may be lost: one that is being written out, and one that is being
-    /// captured.
+    /// Decides on admission of another save. Under policy `block` at most two are in flight: one
+    /// that is being written, and one that is being captured.
     func admission(_ policy: CheckpointerOptions.Backpressure) -> Admission {
         switch policy {
         case .block: flights.count < 2 ? .begin(instead: []) : .wait
@@ -238,13 +254,16 @@ struct PipelineStateMachine {
         }
     }
 
-    /// Saves of which nothing has been captured although an earlier one is in flight: those that wait for the disk.
+    /// Saves without any captured block although an earlier one is in flight: they wait for the
+    /// disk.
     var unstarted: [Int] { flights.dropFirst().filter { !$0.isStarted && !$0.isFailed }.map(\.id) }
 
     // MARK: Fences
 
+    /// Begins a fence.
+    ///
     /// - Parameter name: the group that is going to change; nil means every group.
-    /// - Returns: the fence's id.
+    /// - Returns: id of the fence.
     mutating func beginFence(_ name: String?) -> Int {
         defer { nextFence += 1 }
         fences.append(Fence(id: nextFence, waitsFor: flights.map { ($0.id, $0.group(named: name)) }))
@@ -256,7 +275,7 @@ struct PipelineStateMachine {
         fences.remove(at: index)
     }
 
-    /// Whether nothing of any save in flight is in the trainer's memory any more.
+    /// True if no save in flight needs the trainer's memory any more.
     var isReleased: Bool { flights.allSatisfy { $0.snapshot.isReleased() } }
 
     private func isReleased(_ fence: Fence) -> Bool {
@@ -270,14 +289,14 @@ struct PipelineStateMachine {
         case capture(Job)
     }
 
-    /// What a thread should do that needs one certain block out of the trainer's memory; nil: wait for a slot. `pass` means that the
-    /// block is out, or that another thread is taking it out.
+    /// Returns the next action for a thread that needs a given block to be captured; nil: wait for
+    /// a slot. `pass` means that the block was captured, or that another thread is capturing it.
     mutating func nextStep(for block: Int, of flight: Int) -> FenceStep? {
         guard let index = flights.firstIndex(where: { $0.id == flight }), flights[index].snapshot.isPending(block) else { return .pass }
         return slots.take().map { .capture(flights[index].take(block, slot: $0)) }
     }
 
-    /// What a thread that waits at a fence should do; nil: wait.
+    /// Returns the next action for a thread at a fence; nil: wait.
     mutating func nextStep(atFence id: Int) -> FenceStep? {
         guard let fence = fences.first(where: { $0.id == id }), !isReleased(fence) else { return .pass }
         guard slots.hasFree else { return nil }

@@ -1,15 +1,19 @@
 internal import CheckpointStorage
 
-/// Spreads writes over time, so that the disk is left to others. A plain value: it says how long to wait, and waits for nothing.
+/// Spreads writes over time, to leave disk bandwidth to others. A plain value: it computes the
+/// delay, and does not wait.
 struct RateLimiter {
     private let bytesPerSecond: Int?
-    /// When everything admitted so far is paid for.
+    /// Time at which everything admitted so far is within the limit.
     private var paidUntil: ContinuousClock.Instant?
 
-    /// - Parameter bytesPerSecond: nil is no limit.
+    /// Creates a limiter.
+    ///
+    /// - Parameter bytesPerSecond: the limit; nil means none.
     init(bytesPerSecond: Int?) { self.bytesPerSecond = bytesPerSecond }
 
-    /// How long to wait before writing `bytes` bytes. Time that passed unused is not saved up.
+    /// Returns the delay before a write of `bytes` bytes. Unused bandwidth of the past is not saved
+    /// up.
     mutating func delay(before bytes: Int, now: ContinuousClock.Instant) -> Duration {
         guard let bytesPerSecond else { return .zero }
         let start = max(paidUntil ?? now, now)

@@ -5,10 +5,13 @@ internal import CheckpointState
 
 /// Capture by threads outside the pipeline, before state changes.
 extension SavePipeline {
-    /// Returns when nothing of `group` is left to capture, helping to capture it. Of everything, if nil.
+    /// Helps to capture `group`, and returns when none of it is left to capture.
+    ///
     /// - Parameters:
-    ///   - policy: whether saves that wait for the disk are waited for.
-    ///   - whileWaiting: called with true before this thread first has to wait for others, and then with false at the end.
+    ///   - group: the group; nil means the full state.
+    ///   - policy: decides whether saves that wait for the disk are waited for.
+    ///   - whileWaiting: called with true before this thread first waits for others, and then with
+    ///     false at the end.
     /// - Returns: time spent waiting for arena slots, that is, for the disk.
     func passFence(
         _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
@@ -44,7 +47,9 @@ extension SavePipeline {
         return backpressure
     }
 
-    /// Captures one certain block on this thread, unless it is out or another thread is at it.
+    /// Captures a given block on this thread, unless it was captured or another thread is capturing
+    /// it.
+    ///
     /// - Returns: time spent waiting for an arena slot, that is, for the disk.
     func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
         let began = ContinuousClock.now
@@ -60,7 +65,7 @@ extension SavePipeline {
         return backpressure
     }
 
-    /// Something to do at a fence; nil: pass.
+    /// Returns the next block to capture at a fence; nil: pass.
     private func nextJob(
         atFence fence: Int, _ charged: SaveTask, _ backpressure: inout Duration, beforeWaiting: () -> Void
     ) -> (PipelineStateMachine.Job, SaveTask, StagingArena)? {
@@ -88,7 +93,7 @@ extension SavePipeline.State {
         var work: (PipelineStateMachine.Job, SaveTask, StagingArena)?
     }
 
-    /// What a thread that waits at a fence should do; nil: wait.
+    /// Returns the next action of a thread at a fence; nil: wait.
     fileprivate mutating func step(atFence fence: Int) -> Step? { machine.nextStep(atFence: fence).map(step) }
 
     fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {

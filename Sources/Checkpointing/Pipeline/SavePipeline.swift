@@ -5,18 +5,18 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// The memory of saving, and what its threads do: carries out what `PipelineStateMachine` decides.
+/// Memory and threads of saving: executes the decisions of `PipelineStateMachine`.
 final class SavePipeline: Sendable {
     /// How the pipeline is laid out.
     struct Configuration {
         var chunkBytes: Int
         var slotCount: Int
-        /// Workers, each of which holds one more slot if blocks are encoded.
+        /// Number of workers. Each holds one more slot if blocks are encoded.
         var workers: Int
         var encodes: Bool
         var streams: Bool
         var bytesPerSecond: Int?
-        /// Where the trainer's thread records what it does.
+        /// Trace lane of the trainer's thread.
         var trainer = TraceLane.none
 
         var spareCount: Int { encodes ? workers : 0 }
@@ -54,6 +54,11 @@ final class SavePipeline: Sendable {
     /// Devices prepared for copies to the arena.
     let devices = DeviceCopies()
 
+    /// Allocates the arena.
+    ///
+    /// - Parameters:
+    ///   - configuration: sizes and thread counts.
+    ///   - outcome: callbacks.
     /// - Throws: `OutOfMemory` if the system refuses the arena.
     init(
         _ configuration: Configuration, lifecycle: any SaveLifecycle
@@ -85,7 +90,7 @@ final class SavePipeline: Sendable {
     /// Waits until no save in flight needs the trainer's memory any more.
     func waitUntilReleased() { state.waitFor { $0.machine.isReleased ? () : nil } }
 
-    /// Takes other memory for the next save; nothing may be in flight.
+    /// Allocates a new arena for the next save; no save may be in flight.
     func replaceArena() throws(OutOfMemory) {
         // The old arena is freed first, so that both do not exist at the same time.
         let nothing = try StagingArena(slotBytes: Limits.pageBytes, slotCount: 1)
@@ -99,7 +104,9 @@ final class SavePipeline: Sendable {
 
     // MARK: Saves
 
-    /// - Returns: the flight's id.
+    /// Begins a save.
+    ///
+    /// - Returns: id of the save.
     @discardableResult
     func begin(_ task: SaveTask, layout: SegmentLayout) -> Int {
         let plan = task.plan
@@ -114,8 +121,12 @@ final class SavePipeline: Sendable {
         }
     }
 
-    /// Waits, or makes room, until another save may begin.
-    /// - Throws: code `skipped`, if the policy does not let it begin.
+    /// Waits until another save may begin, or drops unstarted saves to make room.
+    ///
+    /// - Parameters:
+    ///   - step: step of the new save.
+    ///   - policy: the backpressure policy.
+    /// - Throws: code `skipped`, if the policy does not admit the save.
     func admit(step: Int, _ policy: CheckpointerOptions.Backpressure) throws(CheckpointError) {
         let began = configuration.trainer.begin()
         var hasWaited = false
@@ -168,7 +179,7 @@ final class SavePipeline: Sendable {
 
     // MARK: Actions
 
-    /// The body of a thread.
+    /// Body of a pipeline thread; returns when the pipeline is closed.
     func work(as role: PipelineStateMachine.Role, spare: Int? = nil, lane: TraceLane = .none) {
         var spare = spare
         var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
@@ -220,12 +231,12 @@ final class SavePipeline: Sendable {
         let (storedBytes, isInSpare) = task.encode(
             job.block, in: arena.region(ofSlot: job.slot), spare: spare.map(arena.region(ofSlot:)))
         var job = job
-        // The block moves on in the spare slot, and leaves the one it was in.
+        // The block continues in the spare slot; its old slot becomes the spare.
         if isInSpare, let used = spare { (spare, job.slot) = (job.slot, used) }
         state.withLock { $0.machine.finishedEncoding(job, storedBytes: storedBytes) }
     }
 
-    /// Lets time pass, unless the save fails in the meantime.
+    /// Sleeps for `duration`, unless the save fails before.
     private func pause(_ duration: Duration, _ flight: Int) {
         guard duration > .zero else { return }
         state.waitFor(timeout: duration) { state in state.flying[state.index(of: flight)].failure.map { _ in } }
@@ -293,12 +304,13 @@ final class SavePipeline: Sendable {
 }
 
 extension PipelineStateMachine.Role {
-    /// The channel on which threads of this kind wait; 0 is for everybody outside the pipeline.
+    /// Number of the channel on which threads of this kind wait; 0 is for all threads outside the
+    /// pipeline.
     var channel: Int { rawValue + 1 }
 }
 
 extension PipelineStateMachine.Action {
-    /// The save that it is about.
+    /// Id of the save that the action concerns.
     var flight: Int? {
         switch self {
         case .capture(let job), .encode(let job), .write(let job): job.flight

@@ -6,11 +6,12 @@ final class ThreadCrew: Sendable {
     private let pipeline: SavePipeline
     private let niceness: Int32
     private let threads = Monitor<(all: [WorkerThread], hasDeviceThreads: Bool)>(([], false))
-    /// Copies under way on each device while another is being hashed.
+    /// Number of threads that copy from devices: a chunk is copied while another is hashed.
     private static let deviceThreads = 2
 
-    /// Starts workers, the writer, and the thread for objects.
-    /// - Throws: `ThreadError`; those started are stopped again.
+    /// Starts the workers, the writer, and the thread for objects.
+    ///
+    /// - Throws: `ThreadError`; threads that were started are stopped again.
     init(_ pipeline: SavePipeline, niceness: Int) throws(ThreadError) {
         self.pipeline = pipeline
         self.niceness = Int32(niceness)
@@ -28,7 +29,7 @@ final class ThreadCrew: Sendable {
         }
     }
 
-    /// Starts the threads that copy from devices, if there are none yet.
+    /// Starts the threads that copy from devices, unless they run already.
     func startDeviceThreads() throws(ThreadError) {
         guard !threads.withLock({ $0.hasDeviceThreads }) else { return }
         for index in 0..<Self.deviceThreads { try start("ckpt-device-\(index)", as: .device) }
@@ -38,18 +39,19 @@ final class ThreadCrew: Sendable {
     private func start(_ name: String, as role: PipelineStateMachine.Role, spare: Int? = nil) throws(ThreadError) {
         let pipeline = pipeline
         let lane = pipeline.configuration.trainer.recorder?.lane(named: name) ?? .none
-        // The writer hardly computes, and a background thread may have to wait for a core after every write.
+        // The writer computes little, and a thread at low priority may have to wait for a core
+        // after every write.
         let niceness = role == .writer ? nil : niceness
         let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare, lane: lane) }
         threads.withLock { $0.all.append(thread) }
     }
 
-    /// Has the threads run like any other while somebody waits for them.
+    /// Runs the threads at normal priority while another thread waits for them.
     func setUrgent(_ isUrgent: Bool) {
         threads.withLock { threads in for thread in threads.all { thread.setUrgent(isUrgent) } }
     }
 
-    /// Waits until all have stopped; the pipeline must have been closed.
+    /// Waits until all threads have stopped; the pipeline must be closed before.
     func join() {
         let all = threads.withLock { threads in
             defer { threads.all = [] }

@@ -15,7 +15,12 @@ final class GuardLayout: Sendable {
     private let fragmentsOfChunk: [Int: [Int]]
     private let copies: AlignedBuffer
 
-    /// - Parameter sharesPages: as `GuardMap.init`.
+    /// Computes the layout and allocates memory for the copies.
+    ///
+    /// - Parameters:
+    ///   - plan: the capture plan.
+    ///   - tensors: the tensors, in the plan's order.
+    ///   - sharesPages: as in `GuardMap.init`.
     /// - Throws: `OutOfMemory`.
     init(_ plan: CapturePlan, _ tensors: [TensorItem], sharesPages: Bool) throws(OutOfMemory) {
         self.plan = plan
@@ -43,19 +48,26 @@ final class GuardLayout: Sendable {
         copies = try AlignedBuffer(count: max(end, 1), hugePages: end >= 2 << 20)
     }
 
-    /// Whether this is the layout of a state with such a plan and such tensors.
+    /// Returns true if this is the layout of a state with this plan and these tensors.
     func fits(_ plan: CapturePlan, _ tensors: [TensorItem]) -> Bool {
         plan.isSame(as: self.plan) && addresses.elementsEqual(tensors.lazy.map(\.view.addresses))
     }
 
-    /// The state's bytes that are copied, in proportion to all of them the price of its not lying on pages of its own.
+    /// Bytes of the state that are copied. Their share of all bytes is the cost of tensors that do
+    /// not fill complete pages.
     var copiedBytes: Int { fragments.reduce(0) { $0 + $1.range.count } }
 
     private func copy(_ index: Int) -> MemoryRegion {
         copies.region[offsets[index]..<offsets[index] + fragments[index].range.count]
     }
 
-    /// Copies what cannot be guarded, as it is now; on a device, as it is when what the trainer has submitted so far is done.
+    /// Copies the bytes that cannot be guarded, as they are now. On a device, the copy is ordered
+    /// after the work that the trainer has submitted so far.
+    ///
+    /// - Parameters:
+    ///   - tensors: the tensors, in the plan's order.
+    ///   - isWanted: returns true for the chunks to copy.
+    /// - Throws: `DeviceError`.
     func freeze(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool = { _ in true }) throws(DeviceError) {
         try tensors.orderCopiesAfterTrainer()
         for (index, fragment) in fragments.enumerated() where isWanted(fragment.chunk) {
@@ -63,21 +75,22 @@ final class GuardLayout: Sendable {
         }
     }
 
-    /// Bytes of the tensor that a fragment is.
+    /// Returns the byte range of the tensor that a fragment covers.
     private func bytes(of fragment: GuardMap.Fragment) -> Range<Int> {
         let start = plan.chunks[fragment.chunk].range.lowerBound
         return start + fragment.range.lowerBound..<start + fragment.range.upperBound
     }
 
-    /// Puts the copied bytes of a chunk in their place in `region`, which holds the chunk.
-    /// - Returns: whether there are any.
+    /// Copies the frozen bytes of a chunk to their position in `region`, which holds the chunk.
+    ///
+    /// - Returns: true if there are any.
     func restoreFrozen(_ chunk: Int, in region: MemoryRegion) -> Bool {
         guard let indices = fragmentsOfChunk[chunk] else { return false }
         for index in indices { region[fragments[index].range].copy(from: copy(index)) }
         return true
     }
 
-    /// Chunks whose bytes are no longer those that were copied.
+    /// Returns the chunks whose bytes differ from the frozen copies.
     func changedSinceFrozen(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool) throws -> [Int] {
         try tensors.orderCopiesAfterTrainer()
         let largest = fragments.map(\.range.count).max() ?? 0

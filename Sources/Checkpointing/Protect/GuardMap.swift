@@ -18,20 +18,25 @@ struct GuardMap {
     /// Bytes of a chunk that cannot be guarded.
     struct Fragment: Equatable {
         var chunk: Int
-        /// In the chunk.
+        /// Range in the chunk's bytes.
         var range: Range<Int>
     }
 
-    /// By ascending address. They may overlap: tied weights lie in the same memory.
+    /// Pieces by ascending address. They may overlap: tied weights share memory.
     let pieces: [Piece]
-    /// The pages that can be guarded, ascending; none touches the next.
+    /// The pages that can be guarded, ascending; adjacent ones are merged into one range.
     private(set) var pages: [PageRange] = []
     private(set) var fragments: [Fragment] = []
-    /// The highest end of each piece and those before it.
+    /// Highest end address of each piece and all pieces before it.
     private let reach: [UInt]
     private let piecesOfBlock: [Int: [Int]]
 
-    /// - Parameter sharesPages: whether a page may be guarded that several tensors have bytes on: a write to it does not tell which.
+    /// Computes the map.
+    ///
+    /// - Parameters:
+    ///   - unordered: the pieces, in any order.
+    ///   - sharesPages: whether a page with bytes of several tensors may be guarded. A write to
+    ///     such a page does not tell which tensor changes.
     init(_ unordered: [Piece], sharesPages: Bool = true) {
         pieces = unordered.filter { !$0.addresses.isEmpty }.sorted { $0.addresses.lowerBound < $1.addresses.lowerBound }
         var reach: [UInt] = []
@@ -45,7 +50,7 @@ struct GuardMap {
         divide(sharesPages)
     }
 
-    /// Finds the stretches of memory that are state throughout, and what of each is whole pages.
+    /// Finds the ranges of memory that are completely state, and the complete pages in each.
     private mutating func divide(_ sharesPages: Bool) {
         var start = 0
         for index in pieces.indices where isEndOfStretch(index, sharesPages) {
@@ -72,9 +77,9 @@ struct GuardMap {
         }
     }
 
-    /// Indices of the pieces that have bytes in a range of addresses.
+    /// Returns the indices of the pieces with bytes in a range of addresses.
     private func indices(overlapping range: Range<UInt>) -> [Int] {
-        // The first piece that begins at or behind the end of the range.
+        // Finds the first piece that begins at or after the end of the range.
         var (low, high) = (0, pieces.count)
         while low < high {
             let middle = (low + high) / 2
@@ -88,19 +93,22 @@ struct GuardMap {
         return found
     }
 
-    /// Blocks that have bytes in the page of an address.
+    /// Returns the blocks with bytes on the page of an address.
     func blocks(onPageOf address: UInt) -> [Int] {
         let page = Self.pages(around: address..<address + 1)
         return Set(indices(overlapping: page.start..<page.end).map { pieces[$0].block }).sorted()
     }
 
-    /// Chunks that have bytes in these pages.
+    /// Returns the chunks with bytes on these pages.
     func chunks(on pages: [PageRange]) -> [Int] {
         Set(pages.flatMap { indices(overlapping: $0.start..<$0.end) }.map { pieces[$0].chunk }).sorted()
     }
 
-    /// Guarded pages of a block of which no uncaptured block has bytes.
-    /// - Parameter isCaptured: whether a block is out; the block asked about is.
+    /// Returns the guarded pages of a block that no uncaptured block has bytes on.
+    ///
+    /// - Parameters:
+    ///   - block: the block, which was captured.
+    ///   - isCaptured: returns true for a block that was captured.
     func pagesOut(after block: Int, isCaptured: (Int) -> Bool) -> [PageRange] {
         (piecesOfBlock[block] ?? []).flatMap { index in
             var out = guarded(Self.pages(around: pieces[index].addresses))
@@ -112,12 +120,12 @@ struct GuardMap {
         }
     }
 
-    /// Guarded pages that have bytes of any of these chunks.
+    /// Returns the guarded pages with bytes of any of these chunks.
     func pages(ofChunksWhere isWanted: (Int) -> Bool) -> [PageRange] {
         pieces.filter { isWanted($0.chunk) }.flatMap { guarded(Self.pages(around: $0.addresses)) }
     }
 
-    /// The pages of a range that are guarded.
+    /// Returns the guarded pages of a range.
     private func guarded(_ range: PageRange) -> [PageRange] {
         var (low, high) = (0, pages.count)
         while low < high {
@@ -127,7 +135,7 @@ struct GuardMap {
         return pages[low...].prefix { $0.start < range.end }.compactMap { $0.intersection(range) }
     }
 
-    /// The pages that have bytes of a range of addresses, which must not be empty.
+    /// Returns the pages with bytes of a range of addresses, which must not be empty.
     private static func pages(around range: Range<UInt>) -> PageRange {
         let size = PageRange.pageSize
         return PageRange(start: range.lowerBound / size * size, end: (range.upperBound + size - 1) / size * size)

@@ -11,7 +11,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
     private struct Current {
         let save: CheckpointID
         var layout: GuardLayout
-        /// The save in the pipeline, once it has begun.
+        /// Id of the save in the pipeline; nil until it has begun.
         var flight: Int?
         var isCaptured: [Bool]
     }
@@ -19,21 +19,29 @@ final class GuardedCapture: StateProtection, PageGuarding {
     private struct State {
         /// The layout whose pages are registered with the kernel.
         var registered: GuardLayout?
-        /// What is protected now.
+        /// The layout and save that are protected now.
         var current: Current?
-        /// Threads that are letting writes through. What they do was decided for the save before, so the next one's protection waits.
+        /// Number of threads that are releasing pages of the previous save; `protect` waits until
+        /// it is 0, so that they do not release pages of the next one.
         var releasing = 0
     }
 
     private let state = Monitor(State())
-    /// Set once; the guard calls back into this object, which must therefore not own it alone.
+    /// Set once, at the end of `init`, since the guard's callback refers to this object.
     private let memory = Monitor<WriteGuard?>(nil)
     private let pipeline: SavePipeline
     private let lane: TraceLane
     private let beforeRelease: (@Sendable () -> Void)?
-    /// Told how long a write was held, and how much of that was for the disk.
+    /// Called with the time for which a write was held, and the part of it spent waiting for the
+    /// disk.
     private let held: @Sendable (_ time: Duration, _ backpressure: Duration) -> Void
 
+    /// Starts the guard.
+    ///
+    /// - Parameters:
+    ///   - pipeline: captures the blocks.
+    ///   - beforeRelease: test hook, called before pages are released.
+    ///   - held: called on the guard's thread after each held write.
     /// - Throws: `GuardError`, if the kernel or the process's privileges do not allow it.
     init(
         _ pipeline: SavePipeline, beforeRelease: (@Sendable () -> Void)? = nil, held: @escaping @Sendable (Duration, Duration) -> Void
@@ -46,7 +54,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         self.memory.withLock { $0 = memory }
     }
 
-    /// Lets every write through from now on. No save may be in flight.
+    /// Releases all pages, and ends the protection. No save may be in flight.
     func close() {
         let memory = memory.withLock { memory in
             defer { memory = nil }
@@ -106,7 +114,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
         state.withLock { $0.current?.layout }?.restoreFrozen(chunk, in: region) ?? false
     }
 
-    /// A block is out: lets writes to its pages through, as far as no other block needs them.
+    /// Releases the pages of a captured block, except those that another block still needs. Any
+    /// thread.
     func captured(_ block: Int) {
         release { state in
             state.current?.isCaptured[block] = true
@@ -124,7 +133,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
         }
     }
 
-    /// Lets writes to pages through. No save begins between the decision and the deed, which would open pages of its own.
+    /// Releases the pages that `decide` returns. No save begins between the decision and the
+    /// release, since the release would open pages of that save.
     private func release(_ decide: (inout State) -> [PageRange]) {
         let pages = state.withLock { state in
             state.releasing += 1
@@ -150,7 +160,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
         held(.now - began, backpressure)
     }
 
-    /// What is protected by which save; waits until a save that is just beginning has begun.
+    /// Returns the layout and the save that is protected; waits until a save that is just beginning
+    /// has begun.
     private func protection() -> (GuardLayout, Int)? {
         state.waitFor { state -> (GuardLayout, Int)?? in
             guard let current = state.current else { return .some(nil) }

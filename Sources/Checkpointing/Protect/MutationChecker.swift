@@ -9,7 +9,8 @@ final class MutationChecker: StateProtection {
     private struct State {
         var layout: GuardLayout?
         var tensors: [TensorItem] = []
-        /// Permits held: for everything, and for groups by their number in the plan.
+        /// Number of permits held for the full state; those for groups are counted by the group's
+        /// number in the plan.
         var wholePermits = 0
         var groupPermits: [Int: Int] = [:]
 
@@ -20,7 +21,7 @@ final class MutationChecker: StateProtection {
 
         private func group(of chunk: Int, _ plan: CapturePlan) -> Int { plan.groupOfTensor[plan.chunks[chunk].tensor] }
 
-        /// Whether a permit for `group` lets a chunk be changed.
+        /// Returns true if a permit for `group` allows changes to a chunk.
         func isCovered(chunk: Int, by group: Int?) -> Bool {
             guard let plan = layout?.plan, let group else { return true }
             return self.group(of: chunk, plan) == group
@@ -30,10 +31,13 @@ final class MutationChecker: StateProtection {
     private let state = Monitor(State())
     private let tracker: WriteTracker
 
+    /// Starts the tracker.
+    ///
     /// - Throws: `GuardError`, if the kernel does not allow it.
     init() throws { tracker = try WriteTracker() }
 
-    /// A save begins: looks for what has changed, and watches everything from now on.
+    /// Begins a save: looks for changes, and watches all of the state from now on.
+    ///
     /// - Returns: names of tensors changed without a permit.
     func begin(_ task: SaveTask) throws -> [String] {
         try state.withLock { state in
@@ -51,11 +55,14 @@ final class MutationChecker: StateProtection {
         }
     }
 
-    /// A permit is about to be given.
-    /// - Returns: as `begin`.
+    /// Looks for changes before a permit is given.
+    ///
+    /// - Parameter name: the group; nil means the full state.
+    /// - Returns: names of tensors changed without a permit.
     func permit(_ name: String?) throws -> [String] {
         try state.withLock { state in
-            // The permit is given, whatever the search comes to: its end is counted too.
+            // The permit is given whatever the result, and its end is counted, so its beginning
+            // must be too.
             defer {
                 if let group = Self.group(name, state) { state.groupPermits[group, default: 0] += 1 } else { state.wholePermits += 1 }
             }
@@ -63,7 +70,7 @@ final class MutationChecker: StateProtection {
         }
     }
 
-    /// A permit has ended: its group is watched again.
+    /// Ends a permit: the group is watched again.
     func permitEnded(_ name: String?) throws {
         try state.withLock { state in
             let group = Self.group(name, state)
@@ -72,10 +79,11 @@ final class MutationChecker: StateProtection {
         }
     }
 
-    /// Names of tensors changed without a permit since they were last watched.
+    /// Returns the names of tensors changed without a permit since they were last watched.
     func changed() throws -> [String] { try state.withLock { state in try findChanged(&state) } }
 
-    /// The number of a group; nil, which stands for all, if nobody is in it, as in `Flight.group(named:)`.
+    /// Returns the number of a group in the plan. Nil means the full state: the group has no
+    /// tensors, as in `Flight.group(named:)`.
     private static func group(_ name: String?, _ state: State) -> Int? { name.flatMap { state.layout?.plan.groupIndex[$0] } }
 
     /// The error that names tensors changed without a permit; nil if there are none.
@@ -92,7 +100,8 @@ final class MutationChecker: StateProtection {
         try layout.freeze(state.tensors, where: isWanted)
     }
 
-    /// A page on which something may be changed is not looked at: it cannot tell which of its bytes were.
+    /// Looks for changed pages. A page with bytes that may be changed is skipped: the tracker does
+    /// not report which of its bytes changed.
     private func findChanged(_ state: inout State) throws -> [String] {
         guard let layout = state.layout, state.wholePermits == 0 else { return [] }
         let current = state
@@ -101,7 +110,7 @@ final class MutationChecker: StateProtection {
         let frozen = try layout.changedSinceFrozen(state.tensors) { !current.isPermitted(chunk: $0) }
         let chunks = Set(layout.map.chunks(on: candidates) + frozen)
         guard !chunks.isEmpty else { return [] }
-        // Told once.
+        // Watched again, so that each change is reported once.
         try watch(state) { !current.isPermitted(chunk: $0) }
         return Set(chunks.map { layout.plan.chunks[$0].tensor }).sorted().map { current.tensors[$0].name }
     }
