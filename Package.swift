@@ -124,15 +124,17 @@ let package = Package(
             name: "FormatVectorTests",
             dependencies: [
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointCatalog",
-                "CheckpointState", "CheckpointStorage", "CheckpointMaintenance", "Checkpointing",
-                "CheckpointTestSupport", system,
+                "CheckpointState", "Checkpointing",
+                "CheckpointTestSupport",
             ],
             swiftSettings: strict),
 
         // The reference trainer.
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .target(
-            name: "ReferenceModel", dependencies: ["COpenBLAS", "CheckpointState"], path: "Examples/ReferenceTrainer/Model",
+            name: "ReferenceModel",
+            dependencies: ["COpenBLAS", "CheckpointState", "CheckpointFormat"],
+            path: "Examples/ReferenceTrainer/Model",
             swiftSettings: strict),
         .executableTarget(
             name: "ReferenceTrainer",
@@ -148,15 +150,14 @@ let package = Package(
             dependencies: [
                 "CheckpointBench", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
                 "CheckpointInterchange", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
-                "CheckpointIO", "CheckpointSegments", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CheckpointIO", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/ckpt", swiftSettings: strict),
         .testTarget(
             name: "CkptTests",
             dependencies: [
                 "ckpt", "ReferenceTrainer",
-                "CheckpointBench", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
-                "CheckpointInterchange", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
+                "CheckpointBench", "Checkpointing", "CheckpointMaintenance", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
                 "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
             ],
             exclude: ["Golden", "torch_files.py"], swiftSettings: strict),
@@ -165,19 +166,21 @@ let package = Package(
         .target(
             name: "CheckpointBench",
             dependencies: [
-                "CBaseline", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState",
-                "CheckpointStorage", "CheckpointMaintenance", "Checkpointing", system,
+                "CBaseline", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState", "Checkpointing", system,
                 logging,
             ],
             path: "Tools/bench/Library", swiftSettings: strict),
         .testTarget(
             name: "CheckpointBenchTests",
-            dependencies: ["CheckpointBench", "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointState", system],
+            dependencies: [
+                "CBaseline", "CheckpointBench", "CheckpointCodecs", "CheckpointFormat",
+                "CheckpointIO", "CheckpointState", system,
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "crashsim",
             dependencies: [
-                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointIO",
+                "Checkpointing", "CheckpointMaintenance", "CheckpointIO",
                 "CheckpointTestSupport", system, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -197,7 +200,7 @@ let package = Package(
         .target(
             name: "CheckpointingTestSupport",
             dependencies: [
-                "Checkpointing", "CheckpointStorage", "CheckpointFormat", "CheckpointIO",
+                "Checkpointing", "CheckpointStorage", "CheckpointIO",
                 "CheckpointTestSupport", system, logging,
             ],
             path: "Tests/CheckpointingTestSupport", swiftSettings: strict),
@@ -214,13 +217,13 @@ let package = Package(
             dependencies: [
                 "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCatalog",
                 "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointSegments",
-                "CheckpointState", "CheckpointTestSupport", "CheckpointingTestSupport", system,
+                "CheckpointTestSupport", "CheckpointingTestSupport", system,
             ],
             swiftSettings: strict),
         .testTarget(
             name: "CheckpointingTests",
             dependencies: [
-                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCatalog",
+                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
                 "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointDevices",
                 "CheckpointGuard", "CheckpointSegments", "CheckpointState", "CheckpointTestSupport",
                 "CheckpointingTestSupport", system, logging,
@@ -235,22 +238,24 @@ let package = Package(
         .testTarget(
             name: "CheckpointDevicesTests",
             dependencies: [
-                "CFakeCUDA", "Checkpointing", "CheckpointStorage", "CheckpointCodecs",
-                "CheckpointDevices", "CheckpointFormat", "CheckpointIO", "CheckpointState",
-                "CheckpointTestSupport", system,
+                "CFakeCUDA", "Checkpointing", "CheckpointCodecs", "CheckpointDevices",
+                "CheckpointState", "CheckpointTestSupport", system, logging,
             ],
             swiftSettings: strict),
         .target(name: "AllocationCounter", path: "Tests/AllocationProbe/Counter"),
         .executableTarget(
             name: "AllocationProbe",
             dependencies: [
-                "AllocationCounter", "Checkpointing", "CheckpointStorage", "CheckpointCodecs",
+                "AllocationCounter", "Checkpointing", "CheckpointCodecs",
                 "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport",
             ],
             path: "Tests/AllocationProbe/Program", swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
-            dependencies: ["Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointTestSupport", "ReferenceTrainer"],
+            dependencies: [
+                "Checkpointing", "CheckpointMaintenance", "CheckpointCodecs", "CheckpointFormat",
+                "CheckpointTestSupport", "ReferenceTrainer",
+            ],
             swiftSettings: strict),
     ],
     cLanguageStandard: .c11

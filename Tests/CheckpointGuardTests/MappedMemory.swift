@@ -4,7 +4,7 @@ internal import CheckpointTestSupport
 internal import Glibc
 internal import Synchronization
 
-/// What pages can be made of.
+/// Kinds of pages.
 enum MemoryKind: CaseIterable, Sendable {
     /// Private, 4K pages, all written to before.
     case small
@@ -126,7 +126,7 @@ private func text(of path: String) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
-/// What this machine can do to guard memory.
+/// The page protection that this machine offers.
 enum GuardSupport {
     static let guarding = requirement { () throws(GuardError) in _ = try WriteGuard { _ in } }
     static let tracking = requirement { () throws(GuardError) in _ = try WriteTracker() }

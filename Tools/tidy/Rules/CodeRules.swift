@@ -94,7 +94,7 @@ private func isDeclarationStart(_ word: String?) -> Bool {
 }
 
 /// Whether a word stands inside the parentheses of an attribute on the same line.
-private func isArgument(_ word: Word) -> Bool {
+func isArgument(_ word: Word) -> Bool {
     word.before == "(" || word.after == ")" || word.after == ","
 }
 

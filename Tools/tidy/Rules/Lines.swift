@@ -1,24 +1,35 @@
-/// A file cut into lines: as it is, and as code with its comments and the text of its string literals taken out.
+/// A file cut into lines: as it is, as code without comments and string literals, and as comments.
 public struct Lines: Sendable {
     /// The lines as they are.
     public let raw: [String]
     /// The same lines without comments and string literals; the code inside an interpolation stays.
     public let code: [String]
+    /// The comments on each line, with their slashes or hash signs.
+    public let comments: [String]
     /// Whether some part of a comment lies on the line.
     public let commented: [Bool]
 
-    /// Cuts a text. A text that is not Swift has no code.
-    public init(_ text: String, isSwift: Bool = true) {
-        raw = Self.cut(text)
+    /// Cuts a text. A text that is not Swift has no code; its comments are found if the language is known.
+    public init(_ text: String, _ language: Language = .swift) {
+        let raw = Self.cut(text)
         var scrubber = Scrubber(text)
-        if isSwift {
+        if language == .swift || language == .c {
             scrubber.run()
         }
-        let scrubbed = isSwift ? Self.cut(scrubber.output) : []
-        let count = raw.count
-        code = (0..<count).map { $0 < scrubbed.count ? scrubbed[$0] : "" }
+        self.raw = raw
+        code = Self.pad(language == .swift ? Self.cut(scrubber.output) : [], to: raw.count)
+        comments = language == .script ? raw.map(Self.scriptComment) : Self.pad(Self.cut(scrubber.comments), to: raw.count)
         let marks = scrubber.commentedLines
-        commented = (0..<count).map { marks.contains($0) }
+        commented = raw.indices.map { marks.contains($0) }
+    }
+
+    private static func pad(_ lines: [String], to count: Int) -> [String] {
+        (0..<count).map { $0 < lines.count ? lines[$0] : "" }
+    }
+
+    /// A line that starts with a hash sign; one inside a string of the script is rare enough.
+    private static func scriptComment(_ line: String) -> String {
+        line.drop { $0 == " " || $0 == "\t" }.hasPrefix("#") ? line : ""
     }
 
     /// Lines are ended by a line feed; the last one may lack it. A carriage return stays in its line.
@@ -46,9 +57,13 @@ struct Scrubber {
     private var line = 0
     private var modes: [Mode] = [.code(parentheses: 0)]
     private var kept = String.UnicodeScalarView()
+    private var commentText = String.UnicodeScalarView()
     private(set) var commentedLines: Set<Int> = []
 
+    /// The code, with the line feeds of the text.
     var output: String { String(kept) }
+    /// The comments, with the line feeds of the text.
+    var comments: String { String(commentText) }
 
     init(_ text: String) {
         input = Array(text.unicodeScalars)
@@ -74,13 +89,23 @@ struct Scrubber {
         return true
     }
 
+    private var isComment: Bool {
+        switch modes[modes.count - 1] {
+        case .lineComment, .blockComment: true
+        case .code, .string: false
+        }
+    }
+
     private mutating func take(_ count: Int = 1, keep: Bool) {
         for _ in 0..<count where at < input.count {
             if input[at] == "\n" {
                 line += 1
                 kept.append("\n")
+                commentText.append("\n")
             } else if keep {
                 kept.append(input[at])
+            } else if isComment {
+                commentText.append(input[at])
             }
             at += 1
         }

@@ -20,18 +20,3 @@ public struct Violation: Equatable, Sendable, CustomStringConvertible {
     /// The line that is printed.
     public var description: String { "\(path):\(line): \(rule): \(message)" }
 }
-
-/// A rule: a function of a path and the lines of that file.
-public typealias Rule = @Sendable (_ path: String, _ lines: Lines) -> [Violation]
-
-/// Every rule, in the order of their reports.
-public let allRules: [Rule] = [
-    checkImports, checkUnsafe, checkForbiddenCalls, checkSilentTry, checkFileLength, checkFunctionLength, checkLineLength,
-    checkDocumentation, checkLeftovers, checkMachinePaths, checkExpectations,
-]
-
-/// Runs every rule over one file.
-public func checkAll(path: String, text: String) -> [Violation] {
-    let lines = Lines(text, isSwift: path.hasSuffix(".swift"))
-    return allRules.flatMap { rule in rule(path, lines) }.sorted { $0.line < $1.line }
-}

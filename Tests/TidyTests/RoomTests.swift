@@ -1,0 +1,124 @@
+import Testing
+
+@testable import TidyRules
+
+@Suite("Rooms")
+struct RoomTests {
+    private func tree(_ files: [String: String]) -> SourceTree {
+        sampleTree(
+            [.sample("T")],
+            Dictionary(uniqueKeysWithValues: files.map { ("Sources/T/" + $0.key, $0.value) }))
+    }
+
+    private func circles(
+        _ files: [String: String], allowed: [AllowedRoomCircle] = [], facades: [RoomFacade] = []
+    ) -> [String] {
+        RoomRules.circles(tree(files), allowed: allowed, facades: facades).map(\.message)
+    }
+
+    private let pair = [
+        "A/X.swift": "struct X {\n    let y: Y\n}\n", "B/Y.swift": "struct Y {\n    let x: X?\n}\n",
+    ]
+
+    @Test("Two rooms that use each other are found, with a place for each arrow")
+    func pairOfRooms() {
+        let places = "A -> B at Sources/T/A/X.swift:2 Y, B -> A at Sources/T/B/Y.swift:2 X"
+        #expect(circles(pair) == ["rooms of T use each other: " + places])
+    }
+
+    @Test("A longer circle is found once")
+    func threeRooms() {
+        let files = [
+            "A/X.swift": "enum X { case y(Y) }", "B/Y.swift": "enum Y { case z(Z) }",
+            "C/Z.swift": "class Z { var x: X? }",
+        ]
+        #expect(circles(files).count == 1)
+        #expect(circles(files).first?.contains("C -> A at Sources/T/C/Z.swift:1 X") == true)
+    }
+
+    @Test(
+        "One direction, members, comments, strings and private types make no circle",
+        arguments: [
+            "struct Y {}", "struct Y { let a = Other.X }", "struct Y {} // X",
+            "struct Y { let a = \"X\" }",
+            "private struct X {}\nstruct Y { let x: X }",
+        ])
+    func oneDirection(text: String) {
+        #expect(circles(["A/X.swift": "struct X { let y: Y }", "B/Y.swift": text]) == [])
+    }
+
+    @Test("Members of extensions and types of two rooms have no home")
+    func homeless() {
+        let member = [
+            "A/X.swift": "struct X { let y: Y }",
+            "A/E.swift": "extension Int {\n    struct M {}\n}",
+        ]
+        #expect(circles(member.merging(["B/Y.swift": "struct Y { let m: M }"]) { $1 }) == [])
+        let twice = [
+            "A/X.swift": "struct X { let y: Y }\nstruct Same {}", "C/S.swift": "struct Same {}",
+        ]
+        #expect(circles(twice.merging(["B/Y.swift": "struct Y { let m: Same }"]) { $1 }) == [])
+    }
+
+    @Test("A row allows its circle, and is a violation when the circle is gone")
+    func allowed() {
+        let row = AllowedRoomCircle(target: "T", rooms: ["A", "B"], reason: "test")
+        #expect(circles(pair, allowed: [row]) == [])
+        let resolved = ["A/X.swift": "struct X { let y: Y }", "B/Y.swift": "struct Y {}"]
+        #expect(circles(resolved, allowed: [row]) == ["T has no circle A -> B; remove the row"])
+    }
+
+    @Test("Every room may use the files outside the rooms; only those of a facade may use a room")
+    func roots() {
+        let upward = tree(["A/X.swift": "struct X {}", "Root.swift": "struct Root { let x: X }"])
+        let downward = tree([
+            "A/X.swift": "struct X { let root: Root }", "Root.swift": "struct Root {}",
+        ])
+        let facade = RoomFacade(target: "T", reason: "test")
+        #expect(RoomRules.roots(upward, facades: []).map(\.line) == [1])
+        #expect(RoomRules.roots(upward, facades: [facade]).isEmpty)
+        #expect(RoomRules.roots(downward, facades: []).isEmpty)
+        #expect(RoomRules.roots(downward, facades: [facade]).map(\.rule) == ["room-root"])
+    }
+
+    @Test("A circle through a facade counts")
+    func facadeCircle() {
+        let files = [
+            "A/X.swift": "struct X { let root: Root }", "Root.swift": "struct Root { let x: X }",
+        ]
+        #expect(circles(files) == [])
+        #expect(circles(files, facades: [RoomFacade(target: "T", reason: "test")]).count == 1)
+    }
+}
+
+@Suite("Graphs")
+struct GraphTests {
+    @Test("A circle with a shortcut is left out, its parts are not")
+    func shortcuts() {
+        let graph = Graph(["a": ["b"], "b": ["a", "c"], "c": ["a"], "d": ["d", "a"]])
+        #expect(graph.circles == [["a", "b"]])
+        #expect(
+            Graph(["a": ["b"], "b": ["c"], "c": ["d"], "d": ["b"]]).circles == [["b", "c", "d"]])
+    }
+
+    @Test("Levels are listed from the bottom up")
+    func levels() {
+        #expect(
+            Graph(["top": ["middle", "low"], "middle": ["low"]]).levels == [
+                ["low"], ["middle"], ["top"],
+            ])
+        #expect(Graph([:]).levels == [])
+    }
+
+    @Test("The picture shows modules and rooms, and fits its columns")
+    func picture() {
+        let names = (10..<40).map { "LongNameOfModule\($0)" }
+        let target = PackageTarget(name: "T", dependencies: names.map { PackageDependency($0) })
+        let files = [
+            "Sources/T/A/X.swift": "struct X { let y: Y }", "Sources/T/B/Y.swift": "struct Y {}",
+        ]
+        let lines = GraphPicture.lines(sampleTree([target] + names.map { .sample($0) }, files))
+        #expect(lines.allSatisfy { $0.count <= GraphPicture.columns })
+        #expect(lines.suffix(3) == ["Rooms of T, from the bottom up", " 0  B", " 1  A -> B"])
+    }
+}
