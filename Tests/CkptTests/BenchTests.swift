@@ -130,8 +130,10 @@ import Testing
         #expect(try bench(store, ["--keep-store", "--keep-last", "0"]).status == 0)
         #expect(try ckpt("verify", store).status == 0)
         #expect(try ckpt("ls", store, "--json").json().list("checkpoints").map { $0.integer("step") } == [4, 2])
-        let complete = try ckpt("inspect", store, "--json").json().object("complete")
-        #expect(complete.flag("rng") == true && complete.flag("data") == true && complete.flag("optimizer") == true)
+        let completeness = try ckpt("inspect", store, "--json").json().object("completeness")
+        for part in ["rng", "data", "optimizer"] {
+            #expect(completeness.object(part).text("state") == "present", "\(part)")
+        }
     }
 
     @Test func aDirectoryInUseIsLeftAlone() throws {
