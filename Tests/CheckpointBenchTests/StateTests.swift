@@ -6,7 +6,7 @@ import Testing
 @testable import CheckpointBench
 
 /// The states that are made up, and the loop that changes them.
-@Suite(.timeLimit(.minutes(10))) struct StateTests {
+@Suite(.timeLimit(.minutes(20))) struct StateTests {
     @Test(arguments: [
         (SyntheticState.gpt2, 444, 1_493_277_696), (.bf16, 448, 1_444_466_688), (.small, 20_000, 649_700_000),
         (.lora, 721, 1_485_570_048),

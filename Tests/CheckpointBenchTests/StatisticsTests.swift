@@ -1,7 +1,7 @@
 import CheckpointBench
 import Testing
 
-@Suite(.timeLimit(.minutes(10))) struct StatisticsTests {
+@Suite(.timeLimit(.minutes(20))) struct StatisticsTests {
     @Test func aSpreadIsTheOrderOfItsSamples() {
         let odd = Spread([3, 1, 2])
         #expect((odd.median, odd.min, odd.max) == (2, 1, 3))

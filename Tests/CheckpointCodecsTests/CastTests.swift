@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Casts", .timeLimit(.minutes(10)))
+@Suite("Casts", .timeLimit(.minutes(20)))
 struct CastTests {
     private func cast(_ codec: CodecIdentifier, _ source: [UInt32], _ kernels: CastKernels) throws -> [UInt16] {
         let from = try OwnedBytes(source.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } })

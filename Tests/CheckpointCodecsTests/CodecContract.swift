@@ -56,7 +56,7 @@ enum Content: CaseIterable {
     }
 }
 
-@Suite("Every codec", .timeLimit(.minutes(10)))
+@Suite("Every codec", .timeLimit(.minutes(20)))
 struct CodecContractTests {
     private static let large: [UInt8] = {
         var random = SeededGenerator(10)
@@ -149,7 +149,7 @@ struct CodecContractTests {
     }
 }
 
-@Suite("Compression", .timeLimit(.minutes(10)))
+@Suite("Compression", .timeLimit(.minutes(20)))
 struct CompressionTests {
     @Test(
         "What a person may write",
@@ -171,7 +171,7 @@ struct CompressionTests {
     func refused(_ text: String) { #expect(Compression(text) == nil) }
 }
 
-@Suite("Zstandard frames", .timeLimit(.minutes(10)))
+@Suite("Zstandard frames", .timeLimit(.minutes(20)))
 struct ZstdFrameTests {
     /// A frame of one raw block, with this window descriptor.
     private func frame(window: UInt8, _ raw: [UInt8]) -> [UInt8] {

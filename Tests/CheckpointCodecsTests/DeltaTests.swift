@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Deltas", .timeLimit(.minutes(10)))
+@Suite("Deltas", .timeLimit(.minutes(20)))
 struct DeltaTests {
     /// The next step's bytes: most elements changed a little.
     private func stepped(_ base: [UInt8], _ type: ElementType?, _ random: inout SeededGenerator) -> [UInt8] {

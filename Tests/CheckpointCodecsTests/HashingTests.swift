@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Hashing", .timeLimit(.minutes(10)))
+@Suite("Hashing", .timeLimit(.minutes(20)))
 struct HashingTests {
     /// Length, XXH3-128 and XXH3-64 as python3-xxhash computes them over `known(length)`.
     private static let table: [(Int, String, UInt64)] = [

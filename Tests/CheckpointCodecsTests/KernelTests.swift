@@ -2,7 +2,7 @@ import CheckpointCodecs
 import CheckpointTestSupport
 import Testing
 
-@Suite("Plane kernels", .timeLimit(.minutes(10)))
+@Suite("Plane kernels", .timeLimit(.minutes(20)))
 struct KernelTests {
     /// One layout that the format allows.
     private static let transforms: [PlaneTransform] = [1, 2, 4, 8].flatMap { width in

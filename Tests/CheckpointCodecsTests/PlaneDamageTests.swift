@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Damaged planes", .timeLimit(.minutes(10)))
+@Suite("Damaged planes", .timeLimit(.minutes(20)))
 struct PlaneDamageTests {
     /// Small blocks that have every mode, and sub-blocks of several types.
     private func samples() throws -> [(raw: [UInt8], stored: [UInt8])] {

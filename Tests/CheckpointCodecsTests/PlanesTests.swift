@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Planes", .timeLimit(.minutes(10)))
+@Suite("Planes", .timeLimit(.minutes(20)))
 struct PlanesTests {
     @Test("Every type, content and effort decodes to itself", arguments: PlaneEffort.allCases, elementTypes)
     func roundTrip(_ effort: PlaneEffort, _ type: ElementType?) throws {

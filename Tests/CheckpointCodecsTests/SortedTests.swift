@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Sorted sub-blocks", .timeLimit(.minutes(10)))
+@Suite("Sorted sub-blocks", .timeLimit(.minutes(20)))
 struct SortedTests {
     /// Floats whose size is that of their row times that of their column, as an optimizer's moments are.
     private func product(_ rows: Int, _ columns: Int, _ random: inout SeededGenerator) -> [Float] {

@@ -24,7 +24,7 @@ enum DriverKind: CaseIterable, CustomStringConvertible {
 }
 
 /// What the machine's own loader and driver say.
-@Suite("CUDA driver", .timeLimit(.minutes(10)))
+@Suite("CUDA driver", .timeLimit(.minutes(20)))
 struct CUDADriverTests {
     @Test("a library that is not there is named, with what to do")
     func missingLibrary() {
@@ -55,7 +55,7 @@ struct CUDADriverTests {
 }
 
 /// The calls that a CUDA device makes, on a driver that checks them, and where there is a GPU on its own.
-@Suite("CUDA device", .timeLimit(.minutes(10)), .serialized)
+@Suite("CUDA device", .timeLimit(.minutes(20)), .serialized)
 struct CUDADeviceTests {
     private func fake() throws(DeviceError) -> CUDADevice { try CUDADevice(DriverKind.fake.driver()) }
 

@@ -5,7 +5,7 @@ import CheckpointTestSupport
 import Testing
 
 /// What a user of the simulated device relies on.
-@Suite("Simulated device", .timeLimit(.minutes(10)))
+@Suite("Simulated device", .timeLimit(.minutes(20)))
 struct SimulatedDeviceTests {
     private func start(_ device: SimulatedDevice, _ address: DeviceAddress, _ host: OwnedBytes) throws(DeviceError) -> DeviceCopy {
         try unsafe device.startCopy(from: address, to: host.region.mutableBytes)

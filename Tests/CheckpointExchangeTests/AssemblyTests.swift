@@ -8,7 +8,7 @@ import SystemPackage
 import Testing
 
 /// Tensors put together from pieces, against the same done element by element.
-@Suite(.timeLimit(.minutes(10))) struct AssemblyTests {
+@Suite(.timeLimit(.minutes(20))) struct AssemblyTests {
     /// Cuts each dimension at random places.
     private func shards(_ shape: [Int], _ random: inout SeededGenerator) -> [ShardDescriptor] {
         var shards = [ShardDescriptor(whole: shape)]

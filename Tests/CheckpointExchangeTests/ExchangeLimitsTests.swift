@@ -2,7 +2,7 @@ import CheckpointExchange
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(10))) struct ExchangeLimitsTests {
+@Suite(.timeLimit(.minutes(20))) struct ExchangeLimitsTests {
     @Test func theDocumentHasTheLimitsOfTheCode() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         let page = try String(contentsOf: root.appendingPathComponent("Formats/exchange.md"), encoding: .utf8)

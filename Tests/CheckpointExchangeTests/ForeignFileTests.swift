@@ -8,7 +8,7 @@ internal import SystemPackage
 import Testing
 
 /// Files that change while they are read.
-@Suite(.timeLimit(.minutes(10))) struct ForeignFileTests {
+@Suite(.timeLimit(.minutes(20))) struct ForeignFileTests {
     private func capture(_ tensor: ForeignTensor) throws {
         _ = try tensor.view.capture(0..<tensor.view.byteCount, to: OwnedTensor(.u8, [tensor.view.byteCount]).region)
     }

@@ -2,7 +2,7 @@
 import CheckpointFormat
 import Testing
 
-@Suite(.timeLimit(.minutes(10))) struct SafetensorsTests {
+@Suite(.timeLimit(.minutes(20))) struct SafetensorsTests {
     @Test func widestFirstSoThatAllAreAligned() throws {
         let header = SafetensorsHeader(
             of: [("b", .u8, [3]), ("a", .f32, [2]), ("c", .f64, [1]), ("d", .bf16, [1])], metadata: [("step", "1")])

@@ -8,7 +8,7 @@ internal import SystemPackage
 import Testing
 
 /// Tensors in any order in a file, against the same read element by element.
-@Suite(.timeLimit(.minutes(10))) struct StridedLayoutTests {
+@Suite(.timeLimit(.minutes(20))) struct StridedLayoutTests {
     @Test(arguments: Seeds.first(60))
     func anyRangeOfAnyOrderIsTheTensors(_ seed: UInt64) throws {
         var random = SeededGenerator(seed)

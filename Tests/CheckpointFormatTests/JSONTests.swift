@@ -5,7 +5,7 @@ import Testing
 private func parse(_ text: String) throws(FormatError) -> JSONValue { try JSONParser.parse(Array(text.utf8)[...]) }
 private func parse(_ bytes: [UInt8]) throws(FormatError) -> JSONValue { try JSONParser.parse(bytes[...]) }
 
-@Suite("JSON", .timeLimit(.minutes(10)))
+@Suite("JSON", .timeLimit(.minutes(20)))
 struct JSONTests {
     private static let good: [(String, JSONValue)] = [
         ("null", .null), (" true ", .bool(true)), ("false\n", .bool(false)), ("0", .integer(0)), ("-0", .integer(0)),

@@ -7,7 +7,7 @@ func decoded(_ bytes: [UInt8]) throws(FormatError) -> Manifest {
     try Manifest(decoding: bytes[...], digest: Hashing.digest)
 }
 
-@Suite("Manifest", .timeLimit(.minutes(10)))
+@Suite("Manifest", .timeLimit(.minutes(20)))
 struct ManifestTests {
     @Test("A manifest reads back as it was written, byte for byte", arguments: Seeds.first(150))
     func roundTrip(_ seed: UInt64) throws {

@@ -2,7 +2,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Ids and names", .timeLimit(.minutes(10)))
+@Suite("Ids and names", .timeLimit(.minutes(20)))
 struct NameTests {
     private static let hex = "0123456789abcdef0123456789abcdef"
     private static let digits = "00000000000000001000"

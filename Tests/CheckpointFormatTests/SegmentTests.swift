@@ -46,7 +46,7 @@ private func randomSegment(_ seed: UInt64) -> (header: SegmentHeader, index: Seg
     return (header, index, bytes)
 }
 
-@Suite("Segment structure", .timeLimit(.minutes(10)))
+@Suite("Segment structure", .timeLimit(.minutes(20)))
 struct SegmentTests {
     @Test("Header, index and trailer read back as they were written", arguments: Seeds.first(60))
     func roundTrip(_ seed: UInt64) throws {
@@ -100,7 +100,7 @@ struct SegmentTests {
     }
 }
 
-@Suite("Store identity", .timeLimit(.minutes(10)))
+@Suite("Store identity", .timeLimit(.minutes(20)))
 struct StoreIdentityTests {
     @Test("store.json reads back as it was written", arguments: Seeds.first(20))
     func roundTrip(_ seed: UInt64) throws {

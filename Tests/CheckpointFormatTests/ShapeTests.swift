@@ -2,7 +2,7 @@ import CheckpointFormat
 import CheckpointTestSupport
 import Testing
 
-@Suite("Shapes and shards", .timeLimit(.minutes(10)))
+@Suite("Shapes and shards", .timeLimit(.minutes(20)))
 struct ShapeTests {
     @Test(
         "Bytes of a shape, or nil",

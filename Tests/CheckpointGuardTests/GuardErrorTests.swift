@@ -3,7 +3,7 @@ internal import Glibc
 internal import Testing
 
 /// What a machine that cannot guard memory is told, without such a machine.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct GuardErrorTests {
     @Test func noPrivileges() {
         for (call, device) in [(EPERM, ENOENT), (EPERM, EACCES), (ENOSYS, EACCES)] {

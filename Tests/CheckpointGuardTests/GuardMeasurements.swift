@@ -5,7 +5,7 @@ internal import Testing
 /// What guarding costs on this machine. Prints; run it alone, in a release build:
 /// `CKPT_MEASURE=1 swift test -c release -Xswiftc -enable-testing --filter GuardMeasurements`.
 @Suite(
-    .timeLimit(.minutes(10)), .serialized,
+    .timeLimit(.minutes(20)), .serialized,
     .enabled(if: ProcessInfo.processInfo.environment["CKPT_MEASURE"] != nil))
 struct GuardMeasurements {
     private let pageCount = 1 << 18  // 1 GiB of 4K pages

@@ -2,7 +2,7 @@
 internal import CheckpointTestSupport
 internal import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct PageRangeTests {
     private let size = PageRange.pageSize
 

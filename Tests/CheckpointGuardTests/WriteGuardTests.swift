@@ -5,7 +5,7 @@ internal import Glibc
 internal import Testing
 
 @Suite(
-    .timeLimit(.minutes(10)), .serialized,
+    .timeLimit(.minutes(20)), .serialized,
     .enabled(if: GuardSupport.guarding.isTested, "\(GuardSupport.guarding.reason)"))
 struct WriteGuardTests {
     init() throws { try GuardSupport.guarding.check() }

@@ -4,7 +4,7 @@ internal import Glibc
 internal import Testing
 
 @Suite(
-    .timeLimit(.minutes(10)), .serialized,
+    .timeLimit(.minutes(20)), .serialized,
     .enabled(if: GuardSupport.tracking.isTested, "\(GuardSupport.tracking.reason)"))
 struct WriteTrackerTests {
     init() throws { try GuardSupport.tracking.check() }

@@ -11,7 +11,7 @@ import Testing
 
 private let sizes = [40_000, 64, 20_000]
 
-@Suite("Copying between stores", .timeLimit(.minutes(10)))
+@Suite("Copying between stores", .timeLimit(.minutes(20)))
 struct CopyTests {
     private let memory = InMemoryFileSystem()
     private let other = InMemoryFileSystem()

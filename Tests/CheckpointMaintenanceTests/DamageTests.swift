@@ -12,7 +12,7 @@ import SystemPackage
 import Testing
 
 /// A small store, damaged at every byte.
-@Suite("Damage", .timeLimit(.minutes(10)))
+@Suite("Damage", .timeLimit(.minutes(20)))
 struct DamageTests {
     private let sizes = [104, 320]
 
@@ -144,7 +144,7 @@ struct DamageTests {
 }
 
 /// The catalog is an index: whatever happens to it, checkpoints are found and restored.
-@Suite("Catalog damage", .timeLimit(.minutes(10)))
+@Suite("Catalog damage", .timeLimit(.minutes(20)))
 struct CatalogDamageTests {
     private func store(_ directory: TemporaryDirectory) throws -> String {
         let path = directory.appending("store")

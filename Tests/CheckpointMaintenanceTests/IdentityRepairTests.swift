@@ -10,7 +10,7 @@ import SystemPackage
 import Testing
 
 /// `store.json` is one small file on which everything depends, and the checkpoints know what belongs there.
-@Suite("Repairing store.json", .timeLimit(.minutes(10)))
+@Suite("Repairing store.json", .timeLimit(.minutes(20)))
 struct IdentityRepairTests {
     private static let path = FilePath("/store/store.json")
 

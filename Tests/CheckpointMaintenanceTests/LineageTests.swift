@@ -8,7 +8,7 @@ import CheckpointTestSupport
 import Foundation
 import Testing
 
-@Suite("Lineage", .timeLimit(.minutes(10)))
+@Suite("Lineage", .timeLimit(.minutes(20)))
 struct LineageTests {
     private typealias Node = Lineage.Node
 

@@ -50,7 +50,7 @@ private func contents(of store: CheckpointStore) throws -> [(step: Int, isSalvag
 
 private func slice(_ bytes: [UInt8], _ tensor: Int) -> [UInt8] { Array(bytes[starts[tensor]..<starts[tensor] + sizes[tensor]]) }
 
-@Suite("Repairing", .timeLimit(.minutes(10)))
+@Suite("Repairing", .timeLimit(.minutes(20)))
 struct RepairTests {
     private let memory = InMemoryFileSystem()
 

@@ -11,7 +11,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@Suite("Watching", .timeLimit(.minutes(10)))
+@Suite("Watching", .timeLimit(.minutes(20)))
 struct WatchTests {
     private let run = RunID(rawValue: 3 << 80)
 

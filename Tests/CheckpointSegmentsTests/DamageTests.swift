@@ -5,7 +5,7 @@ import CheckpointSegments
 import CheckpointTestSupport
 import Testing
 
-@Suite("Damaged segments", .timeLimit(.minutes(10)))
+@Suite("Damaged segments", .timeLimit(.minutes(20)))
 struct DamageTests {
     private struct Sealed {
         var store: TemporaryStore

@@ -4,7 +4,7 @@ import CheckpointSegments
 import CheckpointTestSupport
 import Testing
 
-@Suite("Segment layout", .timeLimit(.minutes(10)))
+@Suite("Segment layout", .timeLimit(.minutes(20)))
 struct LayoutTests {
     @Test("Places tile each segment from its first page, and segments end at their size", arguments: Seeds.first(200))
     func properties(_ seed: UInt64) {
@@ -49,7 +49,7 @@ struct LayoutTests {
     }
 }
 
-@Suite("Block encoder", .timeLimit(.minutes(10)))
+@Suite("Block encoder", .timeLimit(.minutes(20)))
 struct EncoderTests {
     @Test(
         "Blocks that hardly shrink are stored raw; padding is zero whatever lay there",

@@ -6,7 +6,7 @@ import CheckpointTestSupport
 import Synchronization
 import Testing
 
-@Suite("Segment writer", .timeLimit(.minutes(10)))
+@Suite("Segment writer", .timeLimit(.minutes(20)))
 struct WriterTests {
     /// Blocks that compress and blocks that do not.
     private func raw(_ random: inout SeededGenerator) -> [UInt8] {
@@ -111,7 +111,7 @@ struct WriterTests {
     }
 }
 
-@Suite("Failing writes", .timeLimit(.minutes(10)))
+@Suite("Failing writes", .timeLimit(.minutes(20)))
 struct FailureTests {
     /// Writes three blocks into two segments and seals them.
     private func save(_ writer: SegmentWriter) throws -> [SegmentReference] {

@@ -4,7 +4,7 @@ import Foundation
 import CheckpointTestSupport
 import Testing
 
-@Suite("Objects", .timeLimit(.minutes(10)))
+@Suite("Objects", .timeLimit(.minutes(20)))
 struct ObjectTests {
     /// Freezes the one object of `provider`, encodes it, and restores it from those bytes.
     private func roundTrip(_ provider: some StateProvider, change: () -> Void) throws -> [UInt8] {

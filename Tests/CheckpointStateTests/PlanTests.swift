@@ -3,7 +3,7 @@ import CheckpointState
 import CheckpointTestSupport
 import Testing
 
-@Suite("Capture plan", .timeLimit(.minutes(10)))
+@Suite("Capture plan", .timeLimit(.minutes(20)))
 struct PlanTests {
     private struct Input {
         var tensors: [CapturePlan.Tensor]
@@ -128,7 +128,7 @@ struct PlanTests {
     }
 }
 
-@Suite("Slot allocator", .timeLimit(.minutes(10)))
+@Suite("Slot allocator", .timeLimit(.minutes(20)))
 struct SlotAllocatorTests {
     @Test("No slot is given twice; what is given back is given again", arguments: Seeds.first(100))
     func properties(_ seed: UInt64) {

@@ -18,7 +18,7 @@ extension TensorView {
     }
 }
 
-@Suite("Inventory", .timeLimit(.minutes(10)))
+@Suite("Inventory", .timeLimit(.minutes(20)))
 struct InventoryTests {
     @Test("Names nest, groups are inherited, order is that of the description")
     func nesting() throws {

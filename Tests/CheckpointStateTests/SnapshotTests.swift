@@ -2,7 +2,7 @@ import CheckpointState
 import Testing
 
 /// Every order of take, finish and cancel of a small snapshot, against a model that remembers each block by itself.
-@Suite("Snapshot state machine", .timeLimit(.minutes(10)))
+@Suite("Snapshot state machine", .timeLimit(.minutes(20)))
 struct SnapshotTests {
     private enum Block { case pending, capturing, captured, dropped }
 

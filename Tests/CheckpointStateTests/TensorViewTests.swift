@@ -59,7 +59,7 @@ struct NaiveTensor {
     }
 }
 
-@Suite("Tensor views", .timeLimit(.minutes(10)))
+@Suite("Tensor views", .timeLimit(.minutes(20)))
 struct TensorViewTests {
     @Test("Captured bytes are those of a loop over elements, from any range", arguments: Seeds.first(300))
     func capture(_ seed: UInt64) throws {

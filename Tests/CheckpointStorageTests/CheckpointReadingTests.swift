@@ -13,7 +13,7 @@ import SystemPackage
 import Testing
 
 /// The public read API: one checkpoint, opened and read in part.
-@Suite("Reading a checkpoint", .timeLimit(.minutes(10)))
+@Suite("Reading a checkpoint", .timeLimit(.minutes(20)))
 struct CheckpointReadingTests {
     private let sizes = [104, 3 * 4096 + 80]
     private let random = #"{"seed":7}"#

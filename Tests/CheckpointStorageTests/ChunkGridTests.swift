@@ -7,7 +7,7 @@ import CheckpointTestSupport
 import Testing
 
 /// Which bytes two grids of chunks leave to be read.
-@Suite(.timeLimit(.minutes(10))) struct ChunkGridTests {
+@Suite(.timeLimit(.minutes(20))) struct ChunkGridTests {
     private func extents(_ chunks: [(Int, UInt128)]) -> [ChunkExtent] {
         var start = 0
         return chunks.enumerated().map { row, chunk in

@@ -10,7 +10,7 @@ import SystemPackage
 import Testing
 
 /// A catalog of many checkpoints.
-@Suite("Many checkpoints", .timeLimit(.minutes(10)))
+@Suite("Many checkpoints", .timeLimit(.minutes(20)))
 struct ManyCheckpointsTests {
     private func manifest(_ run: RunID, _ step: Int) -> Manifest {
         var manifest = Manifest(

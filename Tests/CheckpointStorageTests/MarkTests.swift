@@ -9,7 +9,7 @@ import CheckpointTestSupport
 import SystemPackage
 import Testing
 
-@Suite("Tags and pins", .timeLimit(.minutes(10)))
+@Suite("Tags and pins", .timeLimit(.minutes(20)))
 struct MarkTests {
     private let memory = InMemoryFileSystem()
 

@@ -20,7 +20,7 @@ func summary(
     return CheckpointSummary(entry, tags: tags, isPinned: isPinned)
 }
 
-@Suite("Conditions", .timeLimit(.minutes(10)))
+@Suite("Conditions", .timeLimit(.minutes(20)))
 struct QueryTests {
     private let now = Date(timeIntervalSince1970: 1_000_000)
 

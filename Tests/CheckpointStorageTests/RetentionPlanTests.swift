@@ -6,7 +6,7 @@ import CheckpointingTestSupport
 import CheckpointTestSupport
 import Testing
 
-@Suite("Retention rules", .timeLimit(.minutes(10)))
+@Suite("Retention rules", .timeLimit(.minutes(20)))
 struct RetentionPlanTests {
     private let run = RunID(rawValue: 7 << 80)
 

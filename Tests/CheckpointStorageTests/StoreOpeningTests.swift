@@ -9,7 +9,7 @@ import Foundation
 import Testing
 
 /// Every way in which a store cannot be opened has its own code, and costs nothing that was there.
-@Suite("Opening a store", .timeLimit(.minutes(10)))
+@Suite("Opening a store", .timeLimit(.minutes(20)))
 struct StoreOpeningTests {
     private let directory = try? TemporaryDirectory()
 

@@ -8,7 +8,7 @@ import CheckpointTestSupport
 import SystemPackage
 import Testing
 
-@Suite("Saves faster than the disk", .timeLimit(.minutes(10)))
+@Suite("Saves faster than the disk", .timeLimit(.minutes(20)))
 struct BackpressureTests {
     private let memory = InMemoryFileSystem()
 

@@ -10,7 +10,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@Suite("Checkpointer", .timeLimit(.minutes(10)))
+@Suite("Checkpointer", .timeLimit(.minutes(20)))
 struct CheckpointerTests {
     private let memory = InMemoryFileSystem()
 
@@ -227,7 +227,7 @@ struct CheckpointerTests {
     }
 }
 
-@Suite("What a manifest says of the moment", .timeLimit(.minutes(10)))
+@Suite("What a manifest says of the moment", .timeLimit(.minutes(20)))
 struct ManifestContentTests {
     private let memory = InMemoryFileSystem()
 
@@ -302,7 +302,7 @@ struct ManifestContentTests {
     }
 }
 
-@Suite("States that cannot be saved", .timeLimit(.minutes(10)))
+@Suite("States that cannot be saved", .timeLimit(.minutes(20)))
 struct BadStateTests {
     @Test("two tensors or two objects of one name fail the save, also when the state changes later")
     func duplicateNames() throws {

@@ -11,7 +11,7 @@ internal import SystemPackage
 import Testing
 
 /// State on a device, where it differs from state in the host's memory.
-@Suite("State on a device", .timeLimit(.minutes(10)))
+@Suite("State on a device", .timeLimit(.minutes(20)))
 struct DeviceTests {
     private let memory = InMemoryFileSystem()
 
@@ -180,7 +180,7 @@ struct DeviceTests {
 }
 
 /// A device that fails, or is left.
-@Suite("Bad days of a device", .timeLimit(.minutes(10)))
+@Suite("Bad days of a device", .timeLimit(.minutes(20)))
 struct DeviceFailureTests {
     private let memory = InMemoryFileSystem()
     private static let sizes = [8, 30_000, 64, 30_000]

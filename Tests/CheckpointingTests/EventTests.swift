@@ -9,7 +9,7 @@ import Logging
 import SystemPackage
 import Testing
 
-@Suite("Events", .timeLimit(.minutes(10)))
+@Suite("Events", .timeLimit(.minutes(20)))
 struct EventTests {
     private let memory = InMemoryFileSystem()
 

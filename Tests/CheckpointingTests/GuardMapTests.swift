@@ -7,7 +7,7 @@ import CheckpointTestSupport
 import Testing
 
 /// Against a model that knows of every byte by itself.
-@Suite("Guard map", .timeLimit(.minutes(10)))
+@Suite("Guard map", .timeLimit(.minutes(20)))
 struct GuardMapTests {
     private static let page = PageRange.pageSize
 

@@ -24,7 +24,7 @@ enum GuardSupport {
 
 /// A state changed by a program that knows nothing of checkpoints.
 @Suite(
-    "Guarded capture", .timeLimit(.minutes(10)),
+    "Guarded capture", .timeLimit(.minutes(20)),
     .enabled(if: GuardSupport.holding.isTested, "\(GuardSupport.holding.reason)"))
 struct GuardedTests {
     private let memory = InMemoryFileSystem()
@@ -216,7 +216,7 @@ struct GuardedTests {
 }
 
 @Suite(
-    "Checked capture", .timeLimit(.minutes(10)),
+    "Checked capture", .timeLimit(.minutes(20)),
     .enabled(if: GuardSupport.finding.isTested, "\(GuardSupport.finding.reason)"))
 struct CheckedTests {
     private let memory = InMemoryFileSystem()

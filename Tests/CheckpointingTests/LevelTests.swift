@@ -5,7 +5,7 @@ import CheckpointMaintenance
 import CheckpointTestSupport
 import Testing
 
-@Suite("Choice of a level", .timeLimit(.minutes(10)))
+@Suite("Choice of a level", .timeLimit(.minutes(20)))
 struct LevelTests {
     private let gigabyte = 1_000_000_000
 

@@ -9,7 +9,7 @@ import MetricsTestKit
 import SystemPackage
 import Testing
 
-@Suite("Metrics", .timeLimit(.minutes(10)))
+@Suite("Metrics", .timeLimit(.minutes(20)))
 struct MetricsTests {
     private let memory = InMemoryFileSystem()
     private let metrics = TestMetrics()

@@ -175,7 +175,7 @@ extension Simulation.Save {
 }
 
 /// The machine alone, driven through random interleavings.
-@Suite("Pipeline state machine", .timeLimit(.minutes(10)))
+@Suite("Pipeline state machine", .timeLimit(.minutes(20)))
 struct PipelineStateMachineTests {
     private static let shapes: [(groups: [Int], slots: Int)] = [
         ([3], 1), ([1, 1], 1), ([2, 3], 2), ([4, 1, 2], 3), ([0, 2], 1), ([9], 8), ([], 1), ([6, 0, 7], 2),
@@ -336,7 +336,7 @@ struct PipelineStateMachineTests {
     }
 }
 
-@Suite("Rate limiter", .timeLimit(.minutes(10)))
+@Suite("Rate limiter", .timeLimit(.minutes(20)))
 struct RateLimiterTests {
     private func check(_ delay: Duration, _ expected: Duration) { #expect(abs((delay - expected) / .seconds(1)) < 1e-9) }
 

@@ -9,7 +9,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@Suite("Trace files", .timeLimit(.minutes(10)))
+@Suite("Trace files", .timeLimit(.minutes(20)))
 struct TraceTests {
     private let memory = InMemoryFileSystem()
     private let directory: TemporaryDirectory

@@ -5,7 +5,7 @@ internal import CheckpointSegments
 import CheckpointTestSupport
 import Testing
 
-@Suite("Tables of names and numbers", .timeLimit(.minutes(10)))
+@Suite("Tables of names and numbers", .timeLimit(.minutes(20)))
 struct ClosedTableTests {
     @Test("limits.md is the table in the code")
     func limits() throws {

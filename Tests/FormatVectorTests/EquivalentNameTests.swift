@@ -5,7 +5,7 @@ import Foundation
 import CheckpointTestSupport
 import Testing
 
-@Suite("Names as bytes", .timeLimit(.minutes(10)))
+@Suite("Names as bytes", .timeLimit(.minutes(20)))
 struct EquivalentNameTests {
     @Test("Names that Unicode holds to be equivalent are saved and restored apart")
     func saveAndRestore() throws {

@@ -3,7 +3,7 @@ import CheckpointFormat
 import Testing
 
 /// Encodes structures whose fields have values that can be told apart, and looks for them where the tables say.
-@Suite("Structures and their tables", .timeLimit(.minutes(10)))
+@Suite("Structures and their tables", .timeLimit(.minutes(20)))
 struct StructureTests {
     private static let structures = [
         ("SegmentHeader", "segment.md", Limits.pageBytes), ("SegmentIndexRow", "segment.md", SegmentBlock.rowBytes),

@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointSegments
 import Testing
 
-@Suite("Valid vectors", .timeLimit(.minutes(10)))
+@Suite("Valid vectors", .timeLimit(.minutes(20)))
 struct ValidVectorTests {
     @Test("Every valid manifest decodes to what is expected", arguments: Vector.all("valid", "manifest"))
     func manifest(_ vector: Vector) throws {
@@ -49,7 +49,7 @@ struct ValidVectorTests {
     }
 }
 
-@Suite("Invalid vectors", .timeLimit(.minutes(10)))
+@Suite("Invalid vectors", .timeLimit(.minutes(20)))
 struct InvalidVectorTests {
     private func check(_ error: FormatError?, _ vector: Vector) throws {
         guard let error else {

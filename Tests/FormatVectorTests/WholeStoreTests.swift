@@ -7,7 +7,7 @@ import CheckpointTestSupport
 import Synchronization
 import Testing
 
-@Suite("Whole stores", .timeLimit(.minutes(10)))
+@Suite("Whole stores", .timeLimit(.minutes(20)))
 struct WholeStoreTests {
     private static let stores = ["first", "objects", "repacked"]
 

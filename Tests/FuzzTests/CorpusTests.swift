@@ -5,7 +5,7 @@ import Testing
 /// Tests/FuzzCorpus beside this test.
 private let corpus = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "FuzzCorpus")
 
-@Suite("Fuzzing", .timeLimit(.minutes(10)))
+@Suite("Fuzzing", .timeLimit(.minutes(20)))
 struct CorpusTests {
     @Test("Every input that a fuzzer kept is still survived", arguments: FuzzTarget.allCases)
     func replay(_ target: FuzzTarget) throws {

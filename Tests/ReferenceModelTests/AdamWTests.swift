@@ -2,7 +2,7 @@ import Foundation
 import ReferenceModel
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct AdamWTests {
     private let hyperparameters = AdamW.Hyperparameters(
         beta1: 0.8, beta2: 0.95, epsilon: 1e-6, weightDecay: 0.2)

@@ -1,7 +1,7 @@
 import ReferenceModel
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct DataCursorTests {
     @Test("An epoch hands out each window exactly once",
         arguments: [(103, 5), (101, 5), (6, 5), (7, 5), (2, 1), (3, 1), (66, 1), (256, 1)])

@@ -7,7 +7,7 @@ import Testing
 /// quotient by some 5e-5, and the third derivative by about as much; the norms compared are of order
 /// 0.1 to 1. The relative errors measured are at most 3e-4; the tolerance leaves room for the other
 /// kernels that OpenBLAS chooses on other processors.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct GradientTests {
     private let batch = 2
     private let inputs: [UInt8] = [3, 1, 4, 1, 5, 9, 2, 6, 5, 12, 8, 0]

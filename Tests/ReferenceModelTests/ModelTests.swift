@@ -3,7 +3,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct ModelTests {
     @Test("The parameter count is that of the allocated parameters",
         arguments: [ModelConfiguration.micro, .tiny, .small])

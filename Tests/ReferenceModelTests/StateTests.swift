@@ -2,7 +2,7 @@ import Foundation
 import ReferenceModel
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct StateTests {
     @Test("A recoded generator continues identically, also between two halves of a Gaussian pair")
     func generatorContinues() throws {

@@ -1,7 +1,7 @@
 import ReferenceModel
 import Testing
 
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct TrainingTests {
     @Test("The loss on a real text falls")
     func lossFalls() {

@@ -6,7 +6,7 @@ private func found(_ rule: Rule, _ path: String, _ text: String) -> [Int] {
     rule(path, Lines(text)).map(\.line)
 }
 
-@Suite("Layers", .timeLimit(.minutes(10)))
+@Suite("Layers", .timeLimit(.minutes(20)))
 struct LayerTests {
     @Test("What a layer may not import is named, with the reason")
     func forbiddenImport() {
@@ -48,7 +48,7 @@ struct LayerTests {
     }
 }
 
-@Suite("Code", .timeLimit(.minutes(10)))
+@Suite("Code", .timeLimit(.minutes(20)))
 struct CodeTests {
     @Test("Unsafe code is found where there shall be none", arguments: [
         "let p: UnsafeRawPointer", "unsafe f()", "a.withUnsafeBytes { _ in }", "unsafeBitCast(a, to: B.self)",
@@ -118,7 +118,7 @@ struct CodeTests {
     }
 }
 
-@Suite("Lengths", .timeLimit(.minutes(10)))
+@Suite("Lengths", .timeLimit(.minutes(20)))
 struct LengthTests {
     @Test("Files: 400 lines are allowed, 401 are not, Package.swift may be longer")
     func files() {
@@ -156,7 +156,7 @@ struct LengthTests {
     }
 }
 
-@Suite("Text", .timeLimit(.minutes(10)))
+@Suite("Text", .timeLimit(.minutes(20)))
 struct TextTests {
     @Test("Leftovers are found, in comments too", arguments: ["// TODO: later", "FIXME", "a XXX b"])
     func leftovers(line: String) {

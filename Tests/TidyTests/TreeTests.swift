@@ -3,7 +3,7 @@ import Testing
 import TidyRules
 
 /// This very tree keeps the rules.
-@Suite("Tree", .timeLimit(.minutes(10)))
+@Suite("Tree", .timeLimit(.minutes(20)))
 struct TreeTests {
     private let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
         .appendingPathComponent("../../..").standardized
