@@ -22,7 +22,10 @@ struct TreeTests {
 
     private func files(_ folder: String) throws -> [SourceFile] {
         let every = try #require(FileManager.default.enumerator(atPath: root.path + "/" + folder))
-        return every.compactMap { ($0 as? String).flatMap { file(folder + "/" + $0) } }
+        // Hidden folders hold builds.
+        let paths = every.compactMap { $0 as? String }
+            .filter { path in !path.split(separator: "/").contains { $0.hasPrefix(".") } }
+        return paths.compactMap { file(folder + "/" + $0) }
     }
 
     /// Nil for folders, links and bytes that are not text, which have no lines to judge.
