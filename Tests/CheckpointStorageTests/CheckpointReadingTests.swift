@@ -186,6 +186,20 @@ struct CheckpointReadingTests {
         #expect(skipped.isEmpty)
     }
 
+    @Test("a full disk ends the walk, even if the checkpoint is removed at that moment")
+    func fullDiskEndsTheWalk() throws {
+        let (memory, _) = try sample()
+        let store = try openStore(memory, for: .reading)
+        let newest = try manifest(3, store)
+        let error = #expect(throws: CheckpointError.self) {
+            _ = try store.withCheckpoint(.latest) { _ throws(CheckpointError) in
+                do { try memory.remove(newest) } catch { throw CheckpointError(any: error, during: "removing") }
+                throw CheckpointError(.noSpace, "the disk is full")
+            }
+        }
+        #expect(error?.code == .noSpace)
+    }
+
     @Test("an error that is no damage ends the walk")
     func otherErrorsEndTheWalk() throws {
         let (memory, _) = try sample()

@@ -89,10 +89,10 @@ extension CheckpointStore {
                 do throws(CheckpointError) {
                     return (try files.reading(name, body), skipped)
                 } catch {
-                    if reference == .latest, isRemoved(name) { continue }
-                    guard reference == .latest, error.code == .damaged || error.isUnreadable else {
-                        throw error
-                    }
+                    guard reference == .latest, error.meansLoss else { throw error }
+                    if isRemoved(name) { continue }
+                    // The manifest exists, so something else was not found.
+                    guard error.code != .notFound else { throw error }
                     onSkip(error)
                     skipped.append(error)
                 }
