@@ -9,6 +9,13 @@ CREATE TABLE checkpoint (
   step            INTEGER NOT NULL CHECK (step >= 0),
   created_ms      INTEGER NOT NULL,
   parent_id       TEXT,
+  parent_run      TEXT,                          -- restart id in the parent's name
+  parent_step     INTEGER,
+  origin_kind     TEXT    NOT NULL,              -- as `origin` in manifest.md, assumed where it is absent
+  origin_store    TEXT    NOT NULL,
+  origin_run      TEXT    NOT NULL,
+  branch          TEXT    NOT NULL,
+  restart         INTEGER NOT NULL,
   world_size      INTEGER NOT NULL CHECK (world_size >= 1),
   layout          INTEGER NOT NULL REFERENCES layout(layout),
   tensor_count    INTEGER NOT NULL,

@@ -667,6 +667,11 @@ def check_manifest_json(text, kind, chunks):
     if text["parent"] is not None:
         parent = get(text, "parent", dict, what)
         get_id(parent, "id", "parent"), get_id(parent, "run", "parent"), get_count(parent, "step", "parent")
+    if "origin" in text:
+        origin = get(text, "origin", dict, what)
+        get(origin, "kind", str, "origin"), get_count(origin, "restart", "origin")
+        for key in ("store", "run", "branch"):
+            get_id(origin, key, "origin")
     metrics = get(text, "metrics", dict, what)
     need(len(metrics) <= METRICS_MAX, None, "too many metrics")
     for value in metrics.values():
@@ -688,6 +693,7 @@ def check_manifest_json(text, kind, chunks):
     objects = [check_object(thing, chunks, seen) for thing in objects]
     keys = ("id", "store", "run", "run_name", "step", "created_ms", "writer", "parent", "world_size", "rank", "metrics",
             "groups")
+    keys += ("origin",) if "origin" in text else ()
     return {**{key: text[key] for key in keys}, "tensors": tensors, "objects": objects}
 
 

@@ -191,6 +191,8 @@ class Manifest:
         rows["tensors"] = [{key: t[key] for key in ("name", "type", "shape")} for t in self.text["tensors"]]
         rows["objects"] = [{key: o[key] for key in ("name", "role", "encoding", "bytes")} for o in self.text["objects"]]
         rows["optionalFeatures"] = self.optional
+        if "origin" in self.text:
+            rows["origin"] = self.text["origin"]
         return {**{key: self.text[key] for key in ("id", "run", "step", "metrics")}, **rows}
 
 
@@ -750,6 +752,60 @@ def make_valid_manifests():
     put_valid("manifest-part", m)
 
 
+def restart_id(number):
+    """Restart ids sort by time."""
+    return bytes.fromhex("0193a5b2c4d0")[:5] + bytes([0xd0 + number]) + make_id(f"restart {number}")[6:]
+
+
+def origin(**changes):
+    """The third life of a run, on the branch that its second one began."""
+    return {"kind": "training", "store": STORE.hex(), "run": restart_id(0).hex(), "branch": restart_id(1).hex(), "restart": 2, **changes}
+
+
+def make_origins():
+    valid("manifest-origin", "manifest", (m := Manifest(origin=origin())).data(), m.expect())
+    valid("manifest-origin-copy", "manifest", (m := Manifest(origin=origin(store=make_id("elsewhere").hex()))).data(), m.expect())
+    valid("manifest-origin-imported", "manifest", (m := Manifest(origin=origin(kind="imported"))).data(), m.expect())
+    for name, value in {"null": None, "string": "training", "kind": origin(kind=1), "restart": origin(restart=-1),
+                        "restart-fraction": origin(restart=1.5), "run-short": origin(run="00"),
+                        "store-upper-case": origin(store="ABCDEF" + STORE.hex()[6:])}.items():
+        m = small_manifest(origin=value)
+        damage(f"manifest-origin-{name}", "manifest", m.data(), None, f"origin: {name}; the hash is right")
+    for key in origin():
+        m = small_manifest(origin={k: v for k, v in origin().items() if k != key})
+        damage(f"manifest-origin-without-{key}", "manifest", m.data(), None, f"origin without {key}; the hash is right")
+
+
+def make_restarts_store():
+    """A run of two restarts, of which the second went back behind the last step; a branch of it; an import; a copy."""
+    base, checkpoints = "stores/restarts", []
+    put(f"{base}/store.json", store_json())
+    first, second, third = (restart_id(number).hex() for number in range(3))
+    saves = [
+        (0, 10, "run", origin(branch=first, restart=0), None), (0, 20, "run", origin(branch=first, restart=0), None),
+        (0, 30, "run", origin(branch=first, restart=0), None), (1, 25, "run", origin(branch=first, restart=1), (0, 20)),
+        (2, 11, "run", origin(branch=third, restart=2), (0, 10)),
+        (3, 0, "weights", origin(kind="imported", run=restart_id(3).hex(), branch=restart_id(3).hex(), restart=0), None),
+        (4, 99, "run", origin(store=make_id("elsewhere").hex(), run=restart_id(4).hex(), branch=restart_id(4).hex(), restart=0), None)]
+    attempts = {}
+    for number, step, name, place, parent in saves:
+        attempts[number, step] = attempt = make_id(f"restarts {number} {step}")
+        raw = noise(64, f"restarts {number} {step}")
+        block = Block(RAW, raw)
+        data = segment([block], 0, 0, attempt)
+        put(f"{base}/segments/{segment_name(attempt)}", data)
+        run = restart_id(number).hex()
+        parent = parent and {"id": attempts[parent].hex(), "run": restart_id(parent[0]).hex(), "step": parent[1]}
+        m = Manifest(id=attempt.hex(), run=run, run_name=name, step=step, created_ms=CREATED + 1000 * number + step, origin=place,
+                     parent=parent)
+        m.add_segment(data, attempt)
+        m.add_tensor("weight", "f32", [4, 4], m.add_chunk(raw, m.add_block(block), 0), 1)
+        put(f"{base}/manifests/{run}-{step:020}.manifest", m.data())
+        tensors = [{**{key: m.text["tensors"][0][key] for key in ("name", "type", "shape", "role")}, "digest": hash128(raw).hex()}]
+        checkpoints.append({"id": attempt.hex(), "run": run, "step": step, "metrics": {}, "tensors": tensors, "objects": []})
+    put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": checkpoints})
+
+
 def make_more_valid_manifests():
     m = Manifest()
     scalar = b', "deep": ' + b"[" * 63 + b"1" + b"]" * 63 + b"}"
@@ -1199,6 +1255,7 @@ def main():
     make_plane_vectors()
     make_valid_manifests()
     make_more_valid_manifests()
+    make_origins()
     make_invalid_headers()
     make_invalid_rows()
     make_invalid_casts()
@@ -1206,6 +1263,7 @@ def main():
     make_store()
     make_objects_store()
     make_repacked_store()
+    make_restarts_store()
     new = different = 0
     for path, data in FILES.items():
         target = os.path.join(HERE, path)

@@ -13,7 +13,9 @@ extension Catalog {
     /// - Parameter checkpoints: The rows to add, each with its manifest.
     /// - Throws: `CatalogError` if the database is damaged, full or locked; the catalog is
     ///   unchanged.
-    package func insert(_ checkpoints: [(entry: CatalogEntry, manifest: Manifest)]) throws(CatalogError) {
+    package func insert(_ checkpoints: [(entry: CatalogEntry, manifest: Manifest)])
+        throws(CatalogError)
+    {
         try write { database in
             for (entry, manifest) in checkpoints {
                 let layout = try Self.layout(of: manifest, database)
@@ -33,24 +35,32 @@ extension Catalog {
     package func delete(_ names: [ManifestName]) throws(CatalogError) {
         try write { database in
             for name in names {
-                try database.execute(sql: "DELETE FROM checkpoint WHERE name = ?", arguments: [name.description])
+                try database.execute(
+                    sql: "DELETE FROM checkpoint WHERE name = ?", arguments: [name.description])
             }
-            try database.execute(sql: "DELETE FROM layout WHERE layout NOT IN (SELECT layout FROM checkpoint)")
+            try database.execute(
+                sql: "DELETE FROM layout WHERE layout NOT IN (SELECT layout FROM checkpoint)")
         }
     }
 
     private static func insert(_ entry: CatalogEntry, layout: Int64, _ database: Database) throws {
         try database.execute(
             sql: """
-                INSERT OR REPLACE INTO checkpoint (name, id, run, run_name, step, created_ms, parent_id, world_size,
+                INSERT OR REPLACE INTO checkpoint (name, id, run, run_name, step, created_ms, parent_id, parent_run, parent_step,
+                  origin_kind, origin_store, origin_run, branch, restart, world_size,
                   layout, tensor_count, object_count, bytes_logical, bytes_stored, manifest_bytes, manifest_hash)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                entry.name.description, entry.id.description, entry.name.run.description, entry.runName,
-                entry.name.step, entry.created, entry.parent?.description, entry.worldSize, layout, entry.tensorCount,
-                entry.objectCount,
-                entry.logicalBytes, entry.storedBytes, entry.manifestBytes, entry.manifestHash.description,
+                entry.name.description, entry.id.description, entry.name.run.description,
+                entry.runName,
+                entry.name.step, entry.created, entry.parent?.id.description,
+                entry.parent?.run.description,
+                entry.parent?.step, entry.origin.kind.rawValue, entry.origin.store.description,
+                entry.origin.run.description, entry.origin.branch.description, entry.origin.restart,
+                entry.worldSize, layout, entry.tensorCount, entry.objectCount,
+                entry.logicalBytes, entry.storedBytes, entry.manifestBytes,
+                entry.manifestHash.description,
             ])
     }
 
@@ -98,7 +108,8 @@ extension Catalog {
                 """)
         for (position, tensor) in manifest.tensors.enumerated() {
             try statement.execute(arguments: [
-                layout, position, tensor.name, tensor.type.rawValue, tensor.shape.description, tensor.role.rawValue,
+                layout, position, tensor.name, tensor.type.rawValue, tensor.shape.description,
+                tensor.role.rawValue,
                 tensor.bytes,
             ])
         }
@@ -110,7 +121,8 @@ extension Catalog {
     private static func layoutDigest(_ manifest: Manifest) -> String {
         var text = ""
         for tensor in manifest.tensors {
-            text += "\(tensor.name.utf8.count):\(tensor.name) \(tensor.type) \(tensor.shape) \(tensor.role)\n"
+            text +=
+                "\(tensor.name.utf8.count):\(tensor.name) \(tensor.type) \(tensor.shape) \(tensor.role)\n"
         }
         return Hashing.digest(Array(text.utf8)[...]).description
     }

@@ -18,8 +18,8 @@ package final class Catalog: Sendable {
     ///   - path: The database file.
     ///   - access: Read-only, or reading and writing.
     /// - Throws: `CatalogError` if the file has another version or is not a catalog, and when
-    ///   reading if it is missing. `isBusy` is set if another process holds the lock for more than
-    ///   5 seconds.
+    ///   reading if it is missing. `isTransient` is set if another process holds the lock for more than
+    ///   5 seconds, or if the disk is full.
     package init(path: FilePath, access: Access) throws(CatalogError) {
         var configuration = Configuration()
         configuration.readonly = access == .reading
@@ -87,10 +87,13 @@ package final class Catalog: Sendable {
         try Self.wrapping { try database.write(body) }
     }
 
+    /// Failures that leave the catalog as it was.
+    private static let transientCodes: [ResultCode] = [.SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_FULL]
+
     private static func wrapping<T>(_ body: () throws -> T) throws(CatalogError) -> T {
         do { return try body() } catch let error as CatalogError { throw error } catch {
             let code = (error as? DatabaseError)?.resultCode
-            throw CatalogError("SQLite: \(error)", isBusy: code == .SQLITE_BUSY || code == .SQLITE_LOCKED)
+            throw CatalogError("SQLite: \(error)", isTransient: code.map(transientCodes.contains) ?? false)
         }
     }
 }

@@ -8,7 +8,10 @@ package struct CatalogEntry: Sendable, Equatable {
     package var runName: String
     /// Time of creation, in milliseconds since 1970.
     package var created: Int
-    package var parent: CheckpointID?
+    /// The checkpoint that the restart was resumed from.
+    package var parent: Manifest.Parent?
+    /// Place of the checkpoint in its run.
+    package var origin: CheckpointOrigin
     package var worldSize: Int
     package var tensorCount: Int
     package var objectCount: Int
@@ -21,8 +24,9 @@ package struct CatalogEntry: Sendable, Equatable {
     package var metrics: [String: Double]
 
     package init(
-        name: ManifestName, id: CheckpointID, runName: String, created: Int, parent: CheckpointID?, worldSize: Int,
-        tensorCount: Int, objectCount: Int, logicalBytes: Int, storedBytes: Int, manifestBytes: Int,
+        name: ManifestName, id: CheckpointID, runName: String, created: Int,
+        parent: Manifest.Parent?, origin: CheckpointOrigin, worldSize: Int, tensorCount: Int,
+        objectCount: Int, logicalBytes: Int, storedBytes: Int, manifestBytes: Int,
         manifestHash: Hash128, metrics: [String: Double]
     ) {
         self.name = name
@@ -30,6 +34,7 @@ package struct CatalogEntry: Sendable, Equatable {
         self.runName = runName
         self.created = created
         self.parent = parent
+        self.origin = origin
         self.worldSize = worldSize
         self.tensorCount = tensorCount
         self.objectCount = objectCount
@@ -48,18 +53,25 @@ package struct CatalogEntry: Sendable, Equatable {
     ///   - manifestHash: The hash at the end of its file.
     package init(_ manifest: Manifest, manifestBytes: Int, manifestHash: Hash128) {
         self.init(
-            name: manifest.name, id: manifest.id, runName: manifest.runName, created: manifest.created,
-            parent: manifest.parent?.id, worldSize: manifest.worldSize, tensorCount: manifest.tensors.count,
+            name: manifest.name, id: manifest.id, runName: manifest.runName,
+            created: manifest.created,
+            parent: manifest.parent, origin: manifest.origin, worldSize: manifest.worldSize,
+            tensorCount: manifest.tensors.count,
             objectCount: manifest.objects.count, logicalBytes: manifest.logicalBytes,
-            storedBytes: manifest.storedBytes, manifestBytes: manifestBytes, manifestHash: manifestHash,
-            metrics: Dictionary(manifest.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first }))
+            storedBytes: manifest.storedBytes, manifestBytes: manifestBytes,
+            manifestHash: manifestHash,
+            metrics: Dictionary(
+                manifest.metrics.map { ($0.name, $0.value) },
+                uniquingKeysWith: { first, _ in first }))
     }
 
     /// Returns true if the entries are equal, counting two NaNs as equal.
     package func isSame(as other: CatalogEntry) -> Bool {
         var (a, b) = (self, other)
         guard a.metrics.keys == b.metrics.keys else { return false }
-        let same = a.metrics.allSatisfy { $0.value == b.metrics[$0.key] || ($0.value.isNaN && b.metrics[$0.key]?.isNaN == true) }
+        let same = a.metrics.allSatisfy {
+            $0.value == b.metrics[$0.key] || ($0.value.isNaN && b.metrics[$0.key]?.isNaN == true)
+        }
         (a.metrics, b.metrics) = ([:], [:])
         return same && a == b
     }
@@ -69,11 +81,12 @@ package struct CatalogEntry: Sendable, Equatable {
 /// manifests instead, or rebuilds the catalog.
 package struct CatalogError: Error, CustomStringConvertible {
     package let description: String
-    /// True if another process holds the lock; the catalog itself is not damaged.
-    package let isBusy: Bool
+    /// True if another process holds the lock, or the disk is full; the catalog itself is not
+    /// damaged.
+    package let isTransient: Bool
 
-    package init(_ description: String, isBusy: Bool = false) {
+    package init(_ description: String, isTransient: Bool = false) {
         self.description = description
-        self.isBusy = isBusy
+        self.isTransient = isTransient
     }
 }

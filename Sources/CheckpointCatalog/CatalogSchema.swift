@@ -1,6 +1,6 @@
 /// The tables of the catalog, as in Formats/catalog/schema.sql. A test compares the two.
 enum CatalogSchema {
-    static let version = 1
+    static let version = 2
     /// "ckpt" in ASCII.
     static let applicationID = 0x636B_7074
 
@@ -14,6 +14,13 @@ enum CatalogSchema {
           step            INTEGER NOT NULL CHECK (step >= 0),
           created_ms      INTEGER NOT NULL,
           parent_id       TEXT,
+          parent_run      TEXT,
+          parent_step     INTEGER,
+          origin_kind     TEXT    NOT NULL,
+          origin_store    TEXT    NOT NULL,
+          origin_run      TEXT    NOT NULL,
+          branch          TEXT    NOT NULL,
+          restart         INTEGER NOT NULL,
           world_size      INTEGER NOT NULL CHECK (world_size >= 1),
           layout          INTEGER NOT NULL REFERENCES layout(layout),
           tensor_count    INTEGER NOT NULL,

@@ -15,6 +15,8 @@ package struct Manifest: Equatable, Sendable {
     package var created: Int
     package var writer: String
     package var parent: Parent?
+    /// Place of the checkpoint in its run; nil in manifests that were written before 0.2.
+    package var recordedOrigin: CheckpointOrigin?
     package var worldSize = 1
     package var rank = 0
     /// The metrics, sorted by name.
@@ -48,6 +50,9 @@ package struct Manifest: Equatable, Sendable {
         self.writer = writer
     }
 
+    /// Place of the checkpoint in its run, assumed if the manifest does not record it.
+    package var origin: CheckpointOrigin { recordedOrigin ?? .assumed(run, store: store) }
+
     /// File name of the manifest.
     package var name: ManifestName { ManifestName(run: run, step: step) }
 
@@ -70,7 +75,7 @@ package struct Manifest: Equatable, Sendable {
         return chain
     }
 
-    /// The checkpoint that a run was resumed from.
+    /// The checkpoint that a restart was resumed from.
     package struct Parent: Equatable, Sendable {
         package var id: CheckpointID
         package var run: RunID
@@ -81,6 +86,9 @@ package struct Manifest: Equatable, Sendable {
             self.run = run
             self.step = step
         }
+
+        /// File name of the parent's manifest.
+        package var name: ManifestName { ManifestName(run: run, step: step) }
     }
 
     /// One metric of the step, such as the loss.

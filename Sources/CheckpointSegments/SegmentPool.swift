@@ -26,15 +26,21 @@ package final class SegmentPool: Sendable {
     package var bytes: Int { spares.withLock { $0.reduce(0) { $0 + $1.bytes } } }
     package var count: Int { spares.withLock { $0.count } }
 
-    /// Turns a segment that no manifest references into a spare file: step D4.
+    /// Turns a segment that no manifest references into a spare file: step D4. Where that is not
+    /// possible, removes it.
     ///
     /// - Parameters:
     ///   - name: The segment.
     ///   - bytes: Size of its file in bytes.
-    /// - Throws: The error of link(2) or unlink(2).
+    /// - Throws: The error of unlink(2).
     package func add(_ name: SegmentName, bytes: Int) throws(FileSystemError) {
         let spare = Spare(path: directories.staging.appending("\(name).spare"), bytes: bytes)
-        try fileSystem.link(directories.path(of: name), to: spare.path)
+        do throws(FileSystemError) {
+            try fileSystem.link(directories.path(of: name), to: spare.path)
+        } catch {
+            // A new name may need a block, which a full disk does not have.
+            return try fileSystem.remove(directories.path(of: name))
+        }
         try fileSystem.remove(directories.path(of: name))
         spares.withLock { $0.append(spare) }
     }

@@ -19,12 +19,15 @@ extension Checkpointer {
     /// - Throws: codes `misuse` if `options.tracePath` is not set, `io`.
     public func writeTrace(to path: String) throws(CheckpointError) {
         guard let trace else {
-            throw CheckpointError(.misuse, "nothing is recorded that could be written to \(path)", remedy: "Set tracePath")
+            throw CheckpointError(
+                .misuse, "nothing is recorded that could be written to \(path)",
+                remedy: "Set tracePath")
         }
         do {
             try Data(file(trace).text).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
-            throw CheckpointError(.io, "the trace could not be written to \(path): \(error)", path: path)
+            throw CheckpointError(
+                .io, "the trace could not be written to \(path): \(error)", path: path)
         }
     }
 
@@ -40,9 +43,9 @@ extension Checkpointer {
 
     private func file(_ trace: TraceRecorder) -> TraceFile {
         let (lanes, spans, dropped) = trace.contents()
-        let name = options.runName
         return TraceFile(
-            processID: Int(ProcessInfo.processInfo.processIdentifier), processName: name.isEmpty ? "ckpt" : name, run: run,
+            processID: Int(ProcessInfo.processInfo.processIdentifier), processName: runName,
+            run: run,
             lanes: lanes, spans: spans, droppedSpans: dropped, origin: trace.started)
     }
 }

@@ -25,8 +25,10 @@ internal import SystemPackage
 public final class Checkpointer: Sendable {
     /// The store that checkpoints are saved to.
     public let store: CheckpointStore
-    /// The run that this checkpointer's saves belong to.
+    /// Id of this restart: one life of a process of the run.
     public let run: RunID
+    /// Name of the run that the saves belong to.
+    public let runName: String
     let options: CheckpointerOptions
     let observers: SaveObservers
     let trace: TraceRecorder?
@@ -34,13 +36,13 @@ public final class Checkpointer: Sendable {
     let trainer: TraceLane
     /// The store's chunks; nil if every chunk is written.
     let reuse: BlockReuse?
-    private let provider: any StateProvider
-    private let state = Monitor(RunState())
+    let provider: any StateProvider
+    let state: Monitor<RunState>
     private let account = StallAccount()
     private let history: Monitor<SaveHistory>
     private let preparation: SavePreparation
-    private let completion: SaveCompletion
-    private let pipeline: SavePipeline
+    let completion: SaveCompletion
+    let pipeline: SavePipeline
     private let protection: any StateProtection
     private let crew: ThreadCrew
     /// Reads what earlier checkpoints hold, for deduplication.
@@ -72,7 +74,10 @@ public final class Checkpointer: Sendable {
         self.store = store
         self.provider = provider
         self.options = options
-        run = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: names.last?.run)
+        let place: CheckpointOrigin
+        (runName, place) = try Self.place(options, store, names)
+        run = place.branch
+        state = Monitor(RunState(place: place))
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
         trainer = trace?.trainer ?? .none
         observers = SaveObservers(options, store: store, run: run, stall: account)
@@ -84,12 +89,12 @@ public final class Checkpointer: Sendable {
         }
         completion = SaveCompletion(
             store, claim, observers: observers, history: history,
-            retention: RunRetention(store, run: run, options, pool: pool, reuse: reuse),
+            retention: RunRetention(store, options, pool: pool, reuse: reuse),
             reuse: reuse, checker: checker)
         pipeline = try Self.pipeline(options, trainer, completion)
         protection = try Self.protection(options, checker, pipeline, account)
         preparation = SavePreparation(
-            store: store, provider: provider, options: options, run: run, pool: pool, reuse: reuse,
+            store: store, provider: provider, options: options, run: run, runName: runName, pool: pool, reuse: reuse,
             guarding: protection.guarding, state: state, history: history,
             plans: CapturePlanCache(options))
         do {
@@ -108,6 +113,21 @@ public final class Checkpointer: Sendable {
     /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process
     /// lives. Guarded state is waited for: no other thread could let its writes through.
     deinit { if protection.guarding == nil { pipeline.close() } else { stop() } }
+
+    /// Returns the name of the run, and the place of this restart in it.
+    private static func place(
+        _ options: CheckpointerOptions, _ store: CheckpointStore, _ names: [ManifestName]
+    ) throws(CheckpointError) -> (String, CheckpointOrigin) {
+        let restart = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: names.last?.run)
+        let history = try store.runHistory()
+        if options.kind == .training {
+            let name = try history.chooseName(options.run)
+            return (name, history.place(of: restart, in: name))
+        }
+        let place = CheckpointOrigin(
+            kind: options.kind, store: store.id, run: restart, branch: restart, restart: 0)
+        return (options.run ?? store.defaultRunName, place)
+    }
 
     private static func pipeline(
         _ options: CheckpointerOptions, _ trainer: TraceLane, _ lifecycle: any SaveLifecycle
@@ -297,42 +317,6 @@ public final class Checkpointer: Sendable {
         let result = Result { () throws(E) -> R in try body() }
         permit.end()
         return try result.get()
-    }
-
-    // MARK: Restoring
-
-    /// Restores the newest checkpoint that is intact, if there is any, and makes it the parent of
-    /// this run.
-    ///
-    /// - Returns: nil if the store holds no checkpoint.
-    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint is intact).
-    @discardableResult
-    public func resume() throws(CheckpointError) -> RestoreReport? {
-        if try store.files.names().isEmpty { return nil }
-        return try restore(.latest)
-    }
-
-    /// Restores a checkpoint into the state, and makes it the parent of this run.
-    ///
-    /// Waits for saves in flight first.
-    ///
-    /// - Parameter reference: the checkpoint; `latest` skips damaged ones.
-    /// - Returns: the checkpoint restored, and those that were skipped.
-    /// - Throws: codes `notFound`, `damaged`, `mismatch`, `unsupported`, `io`, `provider`; the state
-    ///   is partly overwritten then, and must not be used.
-    @discardableResult
-    public func restore(
-        _ reference: CheckpointReference
-    ) throws(CheckpointError) -> RestoreReport {
-        pipeline.waitUntilIdle()
-        let report = try mutate { () throws(CheckpointError) in
-            try store.restore(reference, into: provider, threads: options.workers)
-        }
-        for skipped in report.skipped { observers.warn("not resumed from: \(skipped)") }
-        state.withLock {
-            $0.parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
-        }
-        return report
     }
 
     // MARK: Ending

@@ -13,11 +13,14 @@ func summary(
     run: RunID = RunID(rawValue: 1 << 80), step: Int, created: Int = 0, metrics: [String: Double] = [:], bytes: Int = 100, stored: Int = 50,
     tags: [String] = [], isPinned: Bool = false, parent: CheckpointID? = nil, runName: String = "r"
 ) -> CheckpointSummary {
+    let store = StoreID(rawValue: 1)
+    let parent = parent.map { Manifest.Parent(id: $0, run: run, step: 0) }
     let entry = CatalogEntry(
-        name: ManifestName(run: run, step: step), id: .random(), runName: runName, created: created * 1000, parent: parent, worldSize: 1,
+        name: ManifestName(run: run, step: step), id: .random(), runName: runName, created: created * 1000, parent: parent,
+        origin: .assumed(run, store: store), worldSize: 1,
         tensorCount: 3, objectCount: 2, logicalBytes: bytes, storedBytes: stored, manifestBytes: 1, manifestHash: Hash128(rawValue: 1),
         metrics: metrics)
-    return CheckpointSummary(entry, tags: tags, isPinned: isPinned)
+    return CheckpointSummary(entry, in: store, tags: tags, isPinned: isPinned, defaultRunName: "store")
 }
 
 @Suite("Conditions", .timeLimit(.minutes(20)))

@@ -12,7 +12,7 @@ struct RetentionPlanTests {
 
     private func items(_ steps: [Int], _ values: [Double?] = []) -> [RetentionItem] {
         steps.enumerated().map { index, step in
-            var item = RetentionItem(name: ManifestName(run: run, step: step), created: step * 1000)
+            var item = RetentionItem(name: ManifestName(run: run, step: step), branch: run, created: step * 1000)
             if index < values.count, let value = values[index] { item.metrics["m"] = value }
             return item
         }
@@ -60,7 +60,8 @@ struct RetentionPlanTests {
         for run in 1...Int.random(in: 1...3, using: &generator) {
             let steps = (0..<Int.random(in: 1...12, using: &generator)).map { _ in Int.random(in: 0..<60, using: &generator) }
             for step in Set(steps).sorted() {
-                var item = RetentionItem(name: ManifestName(run: RunID(rawValue: UInt128(run) << 80), step: step))
+                let run = RunID(rawValue: UInt128(run) << 80)
+                var item = RetentionItem(name: ManifestName(run: run, step: step), branch: run)
                 item.created = Int.random(in: 0..<100_000, using: &generator)
                 if Bool.random(using: &generator) { item.metrics["m"] = [.nan, 1, 2, 3, -.infinity].randomElement(using: &generator) }
                 if Int.random(in: 0..<6, using: &generator) == 0 { item.tags = ["t"] }
@@ -114,9 +115,76 @@ struct RetentionPlanTests {
     func bare() {
         var policy = RetentionPolicy()
         policy.keepBest = [.init(metric: "none", count: 3)]
-        #expect(RetentionPlan(items([1, 2, 3]), policy, now: 0).bareRuns(policy) == [run])
-        #expect(RetentionPlan(items([1]), policy, now: 0).bareRuns(policy) == [])
+        #expect(RetentionPlan(items([1, 2, 3]), policy, now: 0).bareBranches(policy) == [run])
+        #expect(RetentionPlan(items([1]), policy, now: 0).bareBranches(policy) == [])
         policy.keepLast = 1
-        #expect(RetentionPlan(items([1, 2, 3]), policy, now: 0).bareRuns(policy) == [])
+        #expect(RetentionPlan(items([1, 2, 3]), policy, now: 0).bareBranches(policy) == [])
+    }
+
+    // MARK: Restarts and branches
+
+    /// A checkpoint of restart `restart`.
+    private func item(
+        _ restart: Int, _ step: Int, branch: Int = 1, parent: (restart: Int, step: Int)? = nil, created: Int = 0
+    ) -> RetentionItem {
+        func id(_ number: Int) -> RunID { RunID(rawValue: UInt128(number) << 80) }
+        return RetentionItem(
+            name: ManifestName(run: id(restart), step: step), branch: id(branch),
+            parent: parent.map { ManifestName(run: id($0.restart), step: $0.step) }, created: created)
+    }
+
+    private func removed(_ items: [RetentionItem], now: Int = 0, _ change: (inout RetentionPolicy) -> Void) -> [String] {
+        var policy = RetentionPolicy()
+        change(&policy)
+        return RetentionPlan(items, policy, now: now).removed.map { "\($0.run.milliseconds):\($0.step)" }
+    }
+
+    @Test("the newest are counted across the restarts of a run")
+    func restarts() {
+        let items = [item(1, 10), item(2, 20, parent: (1, 10)), item(3, 30, parent: (2, 20))]
+        #expect(removed(items) { $0.keepLast = 1 } == ["1:10", "2:20"])
+        #expect(removed(items) { $0.keepLast = 2 } == ["1:10"])
+    }
+
+    @Test("what a later restart went back behind is not counted, and goes")
+    func superseded() {
+        let items = [
+            item(1, 10), item(1, 20), item(1, 30), item(2, 21, parent: (1, 20)), item(2, 30, parent: (1, 20)),
+        ]
+        #expect(removed(items) { $0.keepLast = 3 } == ["1:10", "1:30"])
+        // The parent is gone: what is older than it still counts.
+        let rest = [item(1, 10), item(2, 21, parent: (1, 20)), item(3, 30, parent: (2, 21))]
+        #expect(removed(rest) { $0.keepLast = 3 } == [])
+    }
+
+    @Test("a branch counts as a run")
+    func branches() {
+        let items = [item(1, 10), item(1, 20), item(2, 15, branch: 2, parent: (1, 10)), item(2, 25, branch: 2, parent: (1, 10))]
+        #expect(removed(items) { $0.keepLast = 1 } == ["1:10", "2:15"])
+    }
+
+    @Test("a damaged checkpoint does not count, and stays while it is among those that do")
+    func damaged() {
+        var items = [item(1, 10), item(1, 20), item(1, 30)]
+        items[2].isDamaged = true
+        #expect(removed(items) { $0.keepLast = 1 } == ["1:10"])
+        items[1].isDamaged = true
+        #expect(removed(items) { $0.keepLast = 1 } == [])
+    }
+
+    @Test("rules for whole runs")
+    func runs() {
+        let items = [
+            item(1, 10, created: 1000), item(2, 0, branch: 2, created: 9000), item(3, 5, branch: 3, created: 5000),
+            item(3, 6, branch: 3, created: 6000),
+        ]
+        #expect(removed(items, now: 10_000) { $0.keepRuns = 1 } == ["1:10", "3:5", "3:6"])
+        #expect(removed(items, now: 10_000) { $0.keepRuns = 2 } == ["1:10"])
+        #expect(removed(items, now: 10_000) { ($0.keepRuns, $0.keepLast) = (2, 1) } == ["1:10", "3:5"])
+        #expect(removed(items, now: 10_000) { $0.keepRunsWithin = 4 } == ["1:10"])
+        #expect(removed(items, now: 99_000) { $0.keepRunsWithin = 4 } == ["1:10", "3:5", "3:6"])
+        var pinned = items
+        (pinned[0].isPinned, pinned[2].tags) = (true, ["good"])
+        #expect(removed(pinned, now: 10_000) { $0.keepRuns = 1 } == ["3:6"])
     }
 }

@@ -12,14 +12,6 @@ import Testing
 struct RetentionTests {
     private let memory = InMemoryFileSystem()
 
-    @Test("of its own run the last ones stay, of others all", arguments: 1...4)
-    func rule(keepLast: Int) throws {
-        let runs = [RunID.next(clockMilliseconds: 1, after: nil), RunID.next(clockMilliseconds: 2, after: nil)]
-        let names = runs.flatMap { run in [3, 7, 12].map { ManifestName(run: run, step: $0) } }.sorted()
-        let expired = Retention.expired(names, of: runs[1], keepLast: keepLast)
-        #expect(expired == Array(names.suffix(3).prefix(max(3 - keepLast, 0))))
-    }
-
     private func options(_ keepLast: Int, recycles: Bool = true) -> CheckpointerOptions {
         var options = smallOptions()
         options.keepLast = keepLast

@@ -43,7 +43,7 @@ struct TraceTests {
         let tensors = TestTensors(sizes: [400_000])
         var options = smallOptions(workers: 2)
         options.tracePath = path
-        options.runName = "a \"run\""
+        options.run = "a \"run\""
         try Data("an older file".utf8).write(to: URL(fileURLWithPath: path))
         let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
         try train(tensors, checkpointer, gate)

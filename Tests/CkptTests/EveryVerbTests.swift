@@ -10,7 +10,8 @@ import Testing
         ["diff", "<store>", "10", "20"], ["verify", "<store>"], ["restore", "<store>", "10", "-o", "<folder>/restored"],
         ["export", "<store>", "10", "-o", "<folder>/model.safetensors"],
         ["import", "<store>", "<folder>/array.npy", "--step", "1"], ["tag", "<store>", "10", "first"],
-        ["pin", "<store>", "10"], ["unpin", "<store>", "10"], ["prune", "<store>", "--keep-last", "1"], ["repack", "<store>"],
+        ["pin", "<store>", "10"], ["unpin", "<store>", "10"], ["prune", "<store>", "--keep-last", "1"],
+        ["rm", "<store>", "10"], ["clean", "<store>"], ["repack", "<store>"],
         ["copy", "<store>", "<folder>/copy"], ["repair", "<store>"], ["doctor", "<store>"],
         ["report", "<store>", "-o", "<folder>/page.html"], ["watch", "<store>", "--once"],
         ["bench", "--store", "<folder>/bench", "--state", "small", "--scale", "0.0005", "--steps", "2", "--every", "1", "--warmup", "0"]
@@ -18,7 +19,7 @@ import Testing
     ]
 
     /// They say nothing of how far they have come: what they do takes no time, or is not counted in bytes.
-    static let silent: Set = ["ls", "log", "tag", "pin", "unpin", "doctor", "watch"]
+    static let silent: Set = ["ls", "log", "tag", "pin", "unpin", "rm", "clean", "doctor", "watch"]
 
     private func sample(_ line: [String]) throws -> (sample: Sample, arguments: [String]) {
         let sample = try Sample()
@@ -49,7 +50,7 @@ import Testing
         #expect(golden.contains("\(verb).txt") && golden.contains("\(verb).json"))
     }
 
-    @Test(arguments: ["prune", "repack", "repair", "copy"])
+    @Test(arguments: ["prune", "rm", "repack", "repair", "copy"])
     func whatDeletesOrWritesMuchCanBeTriedFirst(_ verb: String) throws {
         let (sample, arguments) = try sample(Self.lines.first { $0[0] == verb } ?? [])
         let before = try sample.folder.trace()

@@ -11,7 +11,7 @@ import Testing
         let sample = try Sample(runName: "base")
         let trainer = try Trainer()
         var options = CheckpointerOptions()
-        (options.runName, options.compression, options.deduplicates) = ("branch", .none, false)
+        (options.run, options.compression, options.deduplicates) = ("branch", .none, false)
         let checkpointer = try Checkpointer(
             store: openSoon(sample.store, for: .writing), state: trainer.state(), options: options)
         try checkpointer.restore(.step(10))
@@ -24,7 +24,7 @@ import Testing
         let sample = try Sample(runName: "first: one")
         let (trainer, before) = (try Trainer(), try ckpt("inspect", sample.store, "10", "--json").json())
         var options = CheckpointerOptions()
-        options.runName = "second"
+        options.run = "second"
         let checkpointer = try Checkpointer(store: openSoon(sample.store, for: .writing), state: trainer.state(), options: options)
         try checkpointer.save(step: 10).wait()
         try checkpointer.close()

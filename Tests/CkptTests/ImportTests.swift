@@ -101,7 +101,7 @@ import Testing
 
     @Test(arguments: [
         ["--step", "-1"], ["--step", "1", "--format", "tar"], ["--step", "1", "--metric", "loss=low"], ["--step", "1", "--role", "*=king"],
-        ["--step", "1", "--dtype", "f32"], ["--step", "1", "--format", "raw"], [],
+        ["--step", "1", "--dtype", "f32"], ["--step", "1", "--format", "raw"],
     ])
     func badUsageIsTwoAndMakesNoStore(_ options: [String]) throws {
         let folder = try TemporaryDirectory()

@@ -10,7 +10,7 @@ import Testing
         let sample = try Sample()
         let trainer = try Trainer()
         var options = CheckpointerOptions()
-        (options.runName, options.compression, options.deduplicates) = ("long", .none, true)
+        (options.run, options.compression, options.deduplicates) = ("long", .none, true)
         let checkpointer = try Checkpointer(
             store: openSoon(sample.folder.path + "/store", for: .writing), state: trainer.state(), options: options)
         for step in 1...6 {

@@ -101,7 +101,8 @@ struct Sample {
         options.chunkBytes = 8192
         options.arenaBytes = 1 << 20
         options.compression = compression
-        options.runName = runName
+        let isValid = runName.utf8.count <= 256 && !runName.unicodeScalars.contains { $0.value < 32 || $0.value == 127 }
+        options.run = isValid ? runName : "sample"
         let store = try CheckpointStore.open(folder.path + "/store", for: .writing)
         let checkpointer = try Checkpointer(store: store, state: trainer.state(weight: name), options: options)
         try checkpointer.save(step: 10, metrics: ["loss": 0.5]).wait()
@@ -111,6 +112,17 @@ struct Sample {
         }
         try checkpointer.save(step: 20, metrics: ["loss": 0.25]).wait()
         try checkpointer.close()
+        if !isValid { try rewrite { $0.runName = runName } }
+    }
+
+    /// Changes every manifest in place, as no writer does. Without its catalog, it is believed.
+    private func rewrite(_ change: (inout Manifest) -> Void) throws {
+        for name in try CheckpointStore.open(store).files.names() {
+            var manifest = try CheckpointStore.open(store).files.load(name).manifest
+            change(&manifest)
+            try Data(manifest.encoded(digest: Hashing.digest)).write(to: URL(fileURLWithPath: "\(store)/manifests/\(name)"))
+        }
+        try FileManager.default.removeItem(atPath: store + "/catalog.sqlite")
     }
 
     /// Where the first block of a tensor lies.

@@ -14,6 +14,13 @@ enum VectorDecoding {
             .init("segments", .array(manifest.segments.map(row))), .init("blocks", .array(manifest.blocks.map(row))),
             .init("chunks", .array(manifest.chunks.map(row))), .init("tensors", .array(manifest.tensors.map(row))),
             .init("objects", .array(manifest.objects.map(row))),
+        ] + (manifest.recordedOrigin.map { [.init("origin", origin($0))] } ?? []))
+    }
+
+    private static func origin(_ origin: CheckpointOrigin) -> JSONValue {
+        .object([
+            .init("kind", .string(origin.kind.rawValue)), .init("store", .hex(origin.store)), .init("run", .hex(origin.run)),
+            .init("branch", .hex(origin.branch)), .init("restart", .count(origin.restart)),
         ])
     }
 

@@ -25,7 +25,8 @@ struct ValidVectorTests {
                         return .init(metric.key, .number(Double(integer)))
                     }))
         }
-        return canonical(.object(members))
+        let origin: [JSONValue.Member] = expected.has("origin") ? [.init("origin", try expected.value("origin"))] : []
+        return canonical(.object(members + origin))
     }
 
     @Test("Every valid segment passes the verifier", arguments: Vector.all("valid", "segment"))

@@ -12,10 +12,10 @@ struct Ckpt: ParsableCommand {
         discussion: """
             STORE is the directory of a store. It may be left out where CKPT_STORE is set: the first argument is then taken for STORE \
             only if it is a directory, or a path (with a /) that is no file. REF is latest, a step (1000, step-1000, step_001000; the \
-            newest of several runs), RUN:STEP, a tag, the first 4 or more digits of a checkpoint's id, or best:METRIC, the checkpoint \
-            with the smallest value (best:METRIC:max, the largest). Only these write to a store: import adds a checkpoint, and copy \
-            adds some; tag, pin and unpin mark them; prune removes them; repack makes history smaller; repair puts damage aside; \
-            bench makes a store of its own.
+            newest of several runs), RUN:STEP, RUN:latest, a tag, the first 4 or more digits of a checkpoint's id, or best:METRIC, \
+            the checkpoint with the smallest value (best:METRIC:max, the largest). Only these write to a store: import and copy add \
+            checkpoints; tag, pin and unpin mark them; rm and prune delete them; clean deletes what a killed writer left; repack \
+            shrinks older ones; repair puts damage aside; bench makes a store of its own.
 
             Example: ckpt ls runs/first
 
@@ -25,7 +25,8 @@ struct Ckpt: ParsableCommand {
         version: Version.number,
         subcommands: [
             Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Doctor.self, Import.self, Export.self,
-            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Prune.self, Repack.self, Repair.self, Copy.self, Watch.self, Bench.self,
+            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Rm.self, Prune.self, Clean.self, Repack.self, Repair.self,
+            Copy.self, Watch.self, Bench.self,
         ])
 
     static func main() {

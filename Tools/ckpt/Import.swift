@@ -26,10 +26,10 @@ struct Import: Verb {
     var json = false
 
     @Option(help: "The checkpoint's step.")
-    var step: Int
+    var step = 0
 
-    @Option(help: ArgumentHelp("A name for the run.", valueName: "name"))
-    var run = ""
+    @Option(help: ArgumentHelp("Name of the run (default: the name of the first file).", valueName: "name"))
+    var run: String?
 
     @Option(help: ArgumentHelp("A metric of the checkpoint; may be repeated.", valueName: "name=value"))
     var metric: [Assignment] = []
@@ -63,7 +63,8 @@ struct Import: Verb {
 
     func execute() throws -> ExitCode {
         var options = ImportOptions()
-        (options.step, options.runName, options.metrics) = (step, run, try metrics())
+        (options.step, options.metrics) = (step, try metrics())
+        options.run = run.flatMap { $0.isEmpty ? nil : $0 }
         (options.compression, options.roles, options.format) = (compression, try roles(), try importFormat())
         let progress = ProgressLine("importing")
         options.onProgress = { progress.show($0, of: $1) }

@@ -134,10 +134,19 @@ extension [Result<CheckpointSummary, CheckpointError>] {
 }
 
 extension CheckpointSummary {
-    /// Whether its run is meant: by the first digits of the id, or by the name.
-    func isOf(run text: String) -> Bool { run.description.hasPrefix(text) || NamePattern(text).matches(runName) }
+    /// True if its run is meant.
+    func isOf(run text: String) -> Bool { RunSelector(text).matches(name: runName, restart: run, origin: origin) }
 
-    var runText: String { runName.isEmpty ? Output.short(run) : "\(Output.short(run)) \(runName)" }
+    /// Name of the run, with the number of the restart after the first, or with how the checkpoint
+    /// came to be if no training loop saved it here.
+    var runText: String {
+        switch origin.kind {
+        case .imported: "\(runName) (import)"
+        case .salvaged: runName
+        case .training where isCopy: "\(runName) (copy)"
+        case .training: origin.restart == 0 ? runName : "\(runName) #\(origin.restart)"
+        }
+    }
 
     var metricsText: String {
         let metrics = metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(Output.figure($0.value))" }
@@ -150,6 +159,8 @@ extension CheckpointSummary {
         let milliseconds = (created.timeIntervalSince1970 * 1000).rounded()
         return .object([
             .init("id", .hex(id)), .init("run", .hex(run)), .init("run_name", .string(runName)),
+            .init("origin", .string(isCopy ? "copy" : origin.kind.rawValue)), .init("run_id", .hex(origin.run)),
+            .init("branch", .hex(origin.branch)), .init("restart", .count(origin.restart)),
             .init("step", .count(step)), .init("created_ms", .count(Int(exactly: milliseconds) ?? 0)),
             .init("parent", parent.map { .hex($0) } ?? .null),
             .init("metrics", .metrics(metrics.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),

@@ -6,45 +6,58 @@ public import Checkpointing
 
 struct Prune: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "prune", abstract: "Removes checkpoints that no rule keeps.",
+        commandName: "prune", abstract: "Deletes checkpoints that no --keep rule selects.",
         discussion: """
             Example: ckpt prune runs/first --keep-last 5 --keep-every 1000 --keep-best loss:3 --dry-run
 
-            Each run counts for itself, and a checkpoint stays if any rule keeps it. The newest of each run, what has a tag, and what is \
-            pinned always stays; so do the bytes that a checkpoint shares with one that stays. Rules that would leave nothing but the \
-            newest are refused, unless --keep-last says so. Safe beside a running trainer and readers: what a save in flight counts \
-            on stays until the next time.
+            Each run is counted separately, across its restarts; a branch of a run and an import count as runs. A checkpoint stays if \
+            any rule keeps it. The newest intact checkpoint of each run, and checkpoints with a tag or a pin always stay, unless \
+            --keep-runs or --keep-runs-within gives up the whole run; so do bytes shared with a checkpoint that stays. Rules that \
+            would leave only the newest are refused, unless --keep-last says so. Safe while a trainer writes and others read: \
+            checkpoints that a save in flight uses stay until the next time. Needs no free space.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Option(help: ArgumentHelp("Keeps the newest.", valueName: "n"))
+    @Option(help: ArgumentHelp("Keeps the N newest.", valueName: "n"))
     var keepLast: Int?
 
-    @Option(help: ArgumentHelp("Keeps the first of each so many steps.", valueName: "k"))
+    @Option(help: ArgumentHelp("Keeps the first checkpoint of every K steps.", valueName: "k"))
     var keepEvery: Int?
 
-    @Option(help: ArgumentHelp("Keeps what is at most so much older than the newest (7d, 36h, 2w).", valueName: "duration"))
+    @Option(help: ArgumentHelp("Keeps checkpoints at most this much older than the newest (7d, 36h, 2w).", valueName: "duration"))
     var keepWithin: String?
 
-    @Option(help: ArgumentHelp("Keeps so many of the smallest values (metric:n), or the largest (metric:n:max).", valueName: "best"))
+    @Option(help: ArgumentHelp("Keeps the N smallest values (metric:n), or the largest (metric:n:max).", valueName: "best"))
     var keepBest: [RetentionPolicy.Best] = []
 
-    @Option(help: ArgumentHelp("Keeps what has this tag; * and ? are wild.", valueName: "tag"))
+    @Option(help: ArgumentHelp("Keeps checkpoints with this tag; * and ? are wild.", valueName: "tag"))
     var keepTag: [String] = []
 
-    @Option(help: ArgumentHelp("Only of this run: the first digits of its id, or its name; * and ? are wild.", valueName: "run"))
+    @Option(help: ArgumentHelp("Keeps the N runs saved to last; deletes the others.", valueName: "n"))
+    var keepRuns: Int?
+
+    @Option(help: ArgumentHelp("Keeps runs saved to within this time (7d); deletes the others.", valueName: "duration"))
+    var keepRunsWithin: String?
+
+    @Option(help: ArgumentHelp("Only of this run: its name (* and ? are wild), or 4 digits of an id.", valueName: "run"))
     var run: String?
 
-    @Flag(help: "Says what would be removed, and removes nothing.")
+    @Flag(help: "Shows what would be deleted without deleting anything.")
     var dryRun = false
 
     func validate() throws {
-        if policy.isEmpty { throw ValidationError("Say what to keep: --keep-last, --keep-every, --keep-within, --keep-best, --keep-tag.") }
-        for (name, value) in [("--keep-last", keepLast), ("--keep-every", keepEvery)] where value ?? 1 < 1 {
+        if policy.isEmpty {
+            throw ValidationError(
+                "Say what to keep: --keep-last, --keep-every, --keep-within, --keep-best, --keep-tag, --keep-runs, --keep-runs-within.")
+        }
+        for (name, value) in [("--keep-last", keepLast), ("--keep-every", keepEvery), ("--keep-runs", keepRuns)] where value ?? 1 < 1 {
             throw ValidationError("\(name) must be at least 1.")
         }
         if keepWithin != nil, policy.keepWithin == nil { throw ValidationError("--keep-within takes 90s, 15m, 36h, 7d or 2w.") }
+        if keepRunsWithin != nil, policy.keepRunsWithin == nil {
+            throw ValidationError("--keep-runs-within takes 90s, 15m, 36h, 7d or 2w.")
+        }
     }
 
     private var policy: RetentionPolicy {
@@ -52,6 +65,8 @@ struct Prune: Verb {
         (policy.keepLast, policy.keepEvery) = (keepLast, keepEvery)
         policy.keepWithin = keepWithin.flatMap { QueryValue.seconds($0) }
         (policy.keepBest, policy.keepTags) = (keepBest, keepTag)
+        policy.keepRuns = keepRuns
+        policy.keepRunsWithin = keepRunsWithin.flatMap { QueryValue.seconds($0) }
         return policy
     }
 
@@ -82,11 +97,11 @@ struct Prune: Verb {
     }
 
     private func printText(_ report: PruneReport) {
-        var table = Table(["STEP", "ID", "RUN", "FATE", "WHY"])
+        var table = Table(["STEP", "ID", "RUN", "ACTION", "WHY"])
         for checkpoint in report.checkpoints {
             table.add([
-                String(checkpoint.step), Output.short(checkpoint.id), Output.short(checkpoint.run), fate(checkpoint),
-                checkpoint.isInUse ? "a save in flight counts on it" : checkpoint.reasons.joined(separator: ", "),
+                String(checkpoint.step), Output.short(checkpoint.id), checkpoint.runName, action(checkpoint),
+                checkpoint.isInUse ? "a save in flight uses it" : checkpoint.reasons.joined(separator: ", "),
             ])
         }
         table.print()
@@ -96,14 +111,14 @@ struct Prune: Verb {
             dryRun ? "would remove \(removed) and free \(freed); nothing was removed" : "removed \(removed) and freed \(freed)")
     }
 
-    private func fate(_ checkpoint: PruneReport.Checkpoint) -> String {
-        guard !checkpoint.isRemoved else { return dryRun ? "would go" : "removed" }
-        return checkpoint.isInUse ? "in use" : "kept"
+    private func action(_ checkpoint: PruneReport.Checkpoint) -> String {
+        checkpoint.isRemoved ? "remove" : "keep"
     }
 
     private func printJSON(_ report: PruneReport) {
         let checkpoints = report.checkpoints.map { checkpoint in
             JSONValue.label(checkpoint.id, checkpoint.run, checkpoint.step).adding([
+                .init("run_name", .string(checkpoint.runName)),
                 .init("removed", .bool(checkpoint.isRemoved)), .init("in_use", .bool(checkpoint.isInUse)),
                 .init("reasons", .strings(checkpoint.reasons)),
             ])

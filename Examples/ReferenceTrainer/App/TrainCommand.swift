@@ -46,6 +46,15 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Staging memory in MiB.")
     var arena = 64
 
+    @Option(help: "Name of the run (default: reference- and the model).")
+    var runName: String?
+
+    @Option(help: "Checkpoint to resume from, instead of the run's newest: latest, a step, RUN:latest, a tag or an id.")
+    var resumeFrom: String?
+
+    @Option(help: "Keep the newest N checkpoints of the run.")
+    var keepLast: Int?
+
     @Option(help: "Append a line 'STEP LOSS-BITS' per update to this file.")
     var lossLog: String?
 
@@ -62,6 +71,8 @@ struct TrainCommand: ParsableCommand {
         guard Compression(compression) != nil else { throw ValidationError("unknown compression \(compression)") }
         guard configuration != nil else { throw ValidationError("unknown model \(model)") }
         guard ["f32", "bf16"].contains(precision) else { throw ValidationError("unknown precision \(precision)") }
+        if let resumeFrom, CheckpointReference(resumeFrom) == nil { throw ValidationError("\(resumeFrom) is not a checkpoint") }
+        guard keepLast ?? 1 > 0 else { throw ValidationError("--keep-last must be at least 1") }
         guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else { throw ValidationError("a number is not positive") }
     }
 
@@ -83,7 +94,7 @@ struct TrainCommand: ParsableCommand {
             configuration: configuration, text: text, batch: batch, steps: steps, seed: seed, isMixed: precision == "bf16")
         let store = try CheckpointStore.open(store, for: .writing, onWarning: { say("warning: \($0)") })
         let checkpointer = try Checkpointer(store: store, state: training.state, options: options)
-        if let resumed = try checkpointer.resume() {
+        if let resumed = try resume(checkpointer) {
             training.adoptRestored()
             say("resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))")
         }
@@ -91,6 +102,11 @@ struct TrainCommand: ParsableCommand {
         say("finished at step \(training.step), state \(training.digest)")
         defer { sayHowLongSavesHeldTheTrainer(checkpointer.stall) }
         try checkpointer.close()
+    }
+
+    private func resume(_ checkpointer: Checkpointer) throws -> RestoreReport? {
+        guard let reference = resumeFrom.flatMap({ CheckpointReference($0) }) else { return try checkpointer.resume() }
+        return try checkpointer.resume(from: .reference(reference))
     }
 
     private func train(_ training: TrainingRun, _ checkpointer: Checkpointer) throws {
@@ -116,7 +132,8 @@ struct TrainCommand: ParsableCommand {
 
     private var options: CheckpointerOptions {
         var options = CheckpointerOptions()
-        options.runName = "reference-\(model)"
+        options.run = runName ?? "reference-\(model)"
+        options.keepLast = keepLast
         options.compression = Compression(compression) ?? .auto
         options.arenaBytes = arena << 20
         options.tracePath = trace

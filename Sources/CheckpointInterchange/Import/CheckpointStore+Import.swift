@@ -21,6 +21,8 @@ extension CheckpointStore {
         from files: ForeignFiles, options: ImportOptions = ImportOptions()
     ) throws(CheckpointError) -> ImportReport {
         let roles = options.roles
+        var options = options
+        options.run = options.run ?? files.name
         let state = ForeignState(files.checkpoint) { name in
             roles.first { $0.pattern.matches(name) }?.role
         }
@@ -50,7 +52,8 @@ extension CheckpointStore {
 
     private func save(_ state: ForeignState, _ options: ImportOptions) throws -> SaveReport {
         var saving = CheckpointerOptions()
-        saving.runName = options.runName
+        saving.run = options.run
+        saving.kind = .imported
         saving.compression = options.compression
         saving.workerNiceness = 0
         saving.arenaBytes = 64 << 20

@@ -8,6 +8,8 @@ internal import SystemPackage
 /// Everything but the tensors' bytes has been read. The files stay open.
 public struct ForeignFiles: Sendable {
     let checkpoint: ForeignCheckpoint
+    /// Name of the first file without its extension, as the name of a run.
+    let name: String
 
     /// Opens files, whose tensors together make one checkpoint.
     ///
@@ -22,6 +24,7 @@ public struct ForeignFiles: Sendable {
     public init(
         _ files: [String], format: ImportOptions.Format = .auto, spillDirectory: String
     ) throws(CheckpointError) {
+        name = Self.name(of: files.first)
         checkpoint = try exchanging("importing") {
             let reader = ForeignReader(
                 POSIXFileSystem(usesDirectIO: false), spillDirectory: FilePath(spillDirectory))
@@ -36,6 +39,15 @@ public struct ForeignFiles: Sendable {
             let parts = try files.map { try reader.read(FilePath($0), as: format.foreign) }
             return try ForeignCheckpoint(joining: parts, of: files)
         }
+    }
+
+    private static func name(of file: String?) -> String {
+        let stem = file.flatMap { FilePath($0).lexicallyNormalized().lastComponent?.stem } ?? ""
+        let isPrintable = stem.unicodeScalars.allSatisfy {
+            $0.properties.generalCategory != .control
+        }
+        return (1...256).contains(stem.utf8.count) && isPrintable && !stem.allSatisfy { $0 == "." }
+            ? stem : "import"
     }
 
     /// Name of the files' format: `safetensors`, `npy`, `npz`, `pt`, `dcp` or `raw`.

@@ -25,8 +25,9 @@ public struct ImportOptions: Sendable {
 
     /// The checkpoint's step.
     public var step = 0
-    /// A person's name for the run that the checkpoint is; may be empty.
-    public var runName = ""
+    /// Name of the run that the checkpoint is; nil means the name of the first file, without its
+    /// extension.
+    public var run: String?
     /// The checkpoint's metrics.
     public var metrics: [String: Double] = [:]
     /// How hard to compress.

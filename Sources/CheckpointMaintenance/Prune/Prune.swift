@@ -1,9 +1,6 @@
-public import CheckpointStorage
 public import CheckpointFormat
-internal import CheckpointIO
 internal import CheckpointSegments
-internal import Foundation
-internal import SystemPackage
+public import CheckpointStorage
 
 /// Result of a prune. Sizes in bytes.
 public struct PruneReport: Sendable {
@@ -11,8 +8,10 @@ public struct PruneReport: Sendable {
     public struct Checkpoint: Sendable {
         /// The checkpoint's id.
         public var id: CheckpointID
-        /// The checkpoint's run.
+        /// Id of the restart that saved it.
         public var run: RunID
+        /// Name of its run.
+        public var runName: String
         /// The checkpoint's step.
         public var step: Int
         /// Reasons to keep it; empty if no rule does.
@@ -59,14 +58,20 @@ extension CheckpointStore {
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> PruneReport {
         guard isDryRun || maintenance != nil else {
-            throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
+            throw CheckpointError(
+                .misuse, "the store is not open for maintaining",
+                remedy: "Open it with access .maintaining")
         }
         if let mistake = policy.mistake { throw CheckpointError(.misuse, mistake) }
-        guard !policy.isEmpty else { throw CheckpointError(.misuse, "nothing was said of what to keep") }
+        guard !policy.isEmpty else {
+            throw CheckpointError(.misuse, "the retention policy is empty", remedy: "Set a rule")
+        }
         var prune = Prune(store: self)
         try prune.read(progress)
         let plan = try prune.plan(policy, runs)
-        guard !isDryRun, let maintenance else { return prune.report(plan, inUse: [], prune.orphans(of: plan.removed)) }
+        guard !isDryRun, let maintenance else {
+            return prune.report(plan, inUse: [], prune.removal.orphans(of: plan.removed))
+        }
         return try prune.run(plan, maintenance)
     }
 }
@@ -74,12 +79,17 @@ extension CheckpointStore {
 /// One prune in progress.
 private struct Prune {
     let store: CheckpointStore
+    private(set) var removal: CheckpointRemoval
     /// Checkpoints in order of name.
     private var items: [RetentionItem] = []
     private var ids: [ManifestName: CheckpointID] = [:]
-    private var segments: [ManifestName: [SegmentReference]] = [:]
+    /// Names of the runs by id of the branch.
+    private var runNames: [RunID: String] = [:]
 
-    init(store: CheckpointStore) { self.store = store }
+    init(store: CheckpointStore) {
+        self.store = store
+        removal = CheckpointRemoval(store)
+    }
 
     /// Reads all manifests and marks. Decisions use manifests only: the catalog is an index that
     /// may be wrong.
@@ -87,93 +97,56 @@ private struct Prune {
         let marks = try store.marks()
         if let error = marks.unreadable.first { throw error }
         let tags = marks.tagsByName()
+        let present = try removal.segmentFiles()
         let names = try store.files.names()
         for (index, name) in names.enumerated() {
             progress(index, names.count)
-            let manifest = try load(name)
-            var item = RetentionItem(name: name, created: manifest.created)
-            for metric in manifest.metrics { item.metrics[metric.name] = metric.value }
+            let manifest = try removal.load(name)
+            ids[name] = manifest.id
+            var item = RetentionItem(manifest)
+            runNames[item.branch] =
+                manifest.runName.isEmpty ? store.defaultRunName : manifest.runName
+            item.isDamaged = manifest.segments.contains { !present.contains($0.name) }
             (item.tags, item.isPinned) = (tags[name] ?? [], marks.pins.contains(name))
             items.append(item)
         }
     }
 
-    /// Loads a manifest, and records its id and segments.
-    @discardableResult
-    private mutating func load(_ name: ManifestName) throws(CheckpointError) -> Manifest {
-        let manifest = try store.files.load(name).manifest
-        (ids[name], segments[name]) = (manifest.id, manifest.segments)
-        return manifest
-    }
-
-    func plan(_ policy: RetentionPolicy, _ runs: Set<RunID>?) throws(CheckpointError) -> RetentionPlan {
-        let plan = RetentionPlan(items.filter { runs?.contains($0.name.run) ?? true }, policy, now: Clock.milliseconds)
-        guard let bare = plan.bareRuns(policy).first else { return plan }
+    func plan(_ policy: RetentionPolicy, _ runs: Set<RunID>?) throws(CheckpointError)
+        -> RetentionPlan
+    {
+        let plan = RetentionPlan(
+            items.filter { runs?.contains($0.name.run) ?? true }, policy, now: Clock.milliseconds)
+        guard let bare = plan.bareBranches(policy).first else { return plan }
+        let name = runNames[bare].map { "\($0) (\(bare))" } ?? "\(bare)"
         throw CheckpointError(
-            .misuse, "these rules keep nothing of run \(bare) but its newest checkpoint", remedy: "If that is meant, add --keep-last 1")
+            .misuse, "these rules keep only the newest checkpoint of run \(name)",
+            remedy: "If that is meant, add --keep-last 1")
     }
 
-    /// Returns the segments that only these checkpoints name.
-    func orphans(of names: [ManifestName]) -> [SegmentReference] {
-        let gone = Set(names)
-        var rest: Set<SegmentName> = []
-        for (name, references) in segments where !gone.contains(name) { rest.formUnion(references.map(\.name)) }
-        var seen: Set<SegmentName> = []
-        return names.flatMap { segments[$0] ?? [] }.filter { !rest.contains($0.name) && seen.insert($0.name).inserted }
-    }
-
-    /// Removes checkpoints and orphan segments: steps P1 to P6. The maintenance lock is held.
-    mutating func run(_ plan: RetentionPlan, _ maintenance: MaintenanceLock) throws(CheckpointError) -> PruneReport {
-        guard !plan.removed.isEmpty else { return report(plan, inUse: [], []) }
-        var gone: [ManifestName] = []
-        try translating("pruning") {
-            try maintenance.changeGeneration()  // P1
-            for name in plan.removed where try unpublish(name) { gone.append(name) }
-            try store.fileSystem.syncDirectory(store.directories.manifests)  // P3
-        }
-        store.catalog.remove(gone)  // P4
-        try addNew()
-        let orphans = orphans(of: gone)
-        try translating("pruning") {
-            for segment in orphans { try store.fileSystem.removeIfThere(store.directories.path(of: segment.name)) }  // P6
-        }
+    /// Removes checkpoints and orphan segments. The maintenance lock is held.
+    mutating func run(_ plan: RetentionPlan, _ maintenance: MaintenanceLock) throws(CheckpointError)
+        -> PruneReport
+    {
+        let (gone, orphans) = try removal.run(plan.removed, maintenance)
         return report(plan, inUse: Set(plan.removed).subtracting(gone), orphans)
     }
 
-    /// P2: removes a manifest's name under an exclusive `flock()` on the manifest. A reader holds
-    /// the shared lock only briefly, so the call tries 5 times; a save in flight holds it until it
-    /// ends.
-    ///
-    /// - Returns: false if the lock cannot be had: the checkpoint stays.
-    private func unpublish(_ name: ManifestName) throws(FileSystemError) -> Bool {
-        let path = store.directories.path(of: name)
-        for attempt in 0..<5 {
-            if attempt > 0 { Thread.sleep(forTimeInterval: 0.002) }
-            guard let claim = try store.fileSystem.reopen(path) else { continue }
-            defer { claim.close() }
-            try store.fileSystem.remove(path)
-            return true
-        }
-        return false
-    }
-
-    /// P5: reads manifests that were published since. A save that reused blocks of a removed
-    /// checkpoint has ended before P2: its manifest is published now, and names the segments that
-    /// it reuses.
-    private mutating func addNew() throws(CheckpointError) {
-        for name in try store.files.names() where segments[name] == nil { try load(name) }
-    }
-
-    func report(_ plan: RetentionPlan, inUse: Set<ManifestName>, _ orphans: [SegmentReference]) -> PruneReport {
+    func report(_ plan: RetentionPlan, inUse: Set<ManifestName>, _ orphans: [SegmentReference])
+        -> PruneReport
+    {
         var report = PruneReport()
         for (item, reasons) in zip(plan.items, plan.reasons).reversed() {
             guard let id = ids[item.name] else { continue }
             report.checkpoints.append(
                 .init(
-                    id: id, run: item.name.run, step: item.name.step, reasons: reasons.map(\.description),
-                    isInUse: inUse.contains(item.name)))
+                    id: id, run: item.name.run, runName: runNames[item.branch] ?? "",
+                    step: item.name.step,
+                    reasons: reasons.map(\.description), isInUse: inUse.contains(item.name)))
         }
-        (report.segmentCount, report.freedBytes) = (orphans.count, orphans.reduce(0) { $0 + $1.fileBytes })
+        (report.segmentCount, report.freedBytes) = (
+            orphans.count, orphans.reduce(0) { $0 + $1.fileBytes }
+        )
         return report
     }
 }

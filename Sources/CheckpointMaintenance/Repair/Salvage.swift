@@ -46,6 +46,8 @@ struct Salvage {
             id: .random(), store: old.store, run: run, runName: "salvaged: \(old.runName)", step: old.step, created: clock,
             writer: Version.writer)
         new.parent = .init(id: old.id, run: old.run, step: old.step)
+        new.recordedOrigin = CheckpointOrigin(
+            kind: .salvaged, store: old.store, run: run, branch: run, restart: 0)
         (new.metrics, new.groups) = (old.metrics, old.groups)
         var builder = copies.builder(for: old)
         new.tensors = checkpoint.survivingTensors.map { builder.add($0) }

@@ -61,6 +61,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     /// True if the device reported that it cannot read the bytes (EIO). They are lost for good,
     /// unlike bytes that a lack of memory or descriptors makes unreadable for now.
     package var isUnreadable = false
+    /// True if the message lists `names` already.
+    package var messageHasNames = false
 
     /// Creates an error.
     ///
@@ -85,7 +87,7 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
 
     public var description: String {
         var text = message
-        if !names.isEmpty {
+        if !names.isEmpty, !messageHasNames {
             let shown = names.prefix(4).joined(separator: ", ")
             text += " (concerns \(shown)\(names.count > 4 ? " and \(names.count - 4) more" : ""))"
         }

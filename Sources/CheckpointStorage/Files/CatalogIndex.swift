@@ -50,9 +50,9 @@ package final class CatalogIndex: Sendable {
             let catalog = try Catalog(path: files.directories.catalog, access: .writing)
             if isSmall { try catalog.checkIntegrity() }
             return catalog
-        } catch let error as CatalogError where error.isBusy {
+        } catch let error as CatalogError where error.isTransient {
             // The other process continues to use it; the next writer adds the rows that it lacks.
-            warn("the catalog is in use, and not brought up to date: \(error)")
+            warn("the catalog was not brought up to date: \(error)")
             return nil
         } catch {
             warn("the catalog is set aside and built again from the manifests: \(error)")
@@ -103,8 +103,8 @@ package final class CatalogIndex: Sendable {
         guard access == .writing, let catalog = current else { return [:] }
         do {
             return try synchronize(catalog, with: names)
-        } catch where error.isBusy {
-            warn("the catalog is in use, and not brought up to date: \(error)")
+        } catch where error.isTransient {
+            warn("the catalog was not brought up to date: \(error)")
             return [:]
         } catch {
             warn("the catalog is built again from the manifests: \(error)")
@@ -151,6 +151,21 @@ package final class CatalogIndex: Sendable {
         return names.map { name in
             if let entry = byName[name] { return .success(entry) }
             do throws(CheckpointError) { return .success(Self.entry(try files.load(name))) } catch { return .failure(error) }
+        }
+    }
+
+    /// Returns what each checkpoint is in its run, from the catalog where it has a row, otherwise
+    /// from the manifest.
+    ///
+    /// - Parameter names: names of the checkpoints.
+    /// - Returns: one result per name, in the same order; an error where the manifest cannot be
+    ///   read.
+    package func members(_ names: [ManifestName]) -> [Result<RunMember, CheckpointError>] {
+        // If the catalog fails the query, the manifests are read instead.
+        let known = (try? current?.members()) ?? [:]
+        return names.map { name in
+            if let member = known[name] { return .success(member) }
+            do throws(CheckpointError) { return .success(RunMember(try files.load(name).manifest)) } catch { return .failure(error) }
         }
     }
 

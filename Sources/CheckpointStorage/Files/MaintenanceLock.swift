@@ -26,10 +26,16 @@ package final class MaintenanceLock: Sendable {
         self.directories = directories
     }
 
+    /// The content of `generation` in a new store.
+    package static let firstGeneration = Array("\(String(repeating: "0", count: 32))\n".utf8)
+
     /// Returns the line in `generation`, which changes whenever a process other than the writer
     /// removes or replaces manifests; nil if that has never happened.
     package func generation() throws(FileSystemError) -> [UInt8]? {
-        do { return try fileSystem.contents(of: directories.generation, atMost: 4096) } catch {
+        do {
+            let line = try fileSystem.contents(of: directories.generation, atMost: 4096)
+            return line == Self.firstGeneration || line?.isEmpty == true ? nil : line
+        } catch {
             if error.errno == .noSuchFileOrDirectory { return nil }
             throw error
         }
@@ -37,9 +43,23 @@ package final class MaintenanceLock: Sendable {
 
     /// Writes a new random line into `generation`. Call it before the first change: it makes the
     /// writer read the manifests again before it removes anything.
+    ///
+    /// Written over in place, because that needs no free space. It need not be durable: after a
+    /// crash there is no writer that knows the old line.
     package func changeGeneration() throws(FileSystemError) {
+        if try overwriteGeneration() { return }
         let staged = directories.staging.appending("\(CheckpointID.random()).generation")
         try fileSystem.createDurably(staged, Array("\(CheckpointID.random())\n".utf8))
         try fileSystem.replace(directories.generation, with: staged)
+    }
+
+    /// - Returns: false if there is no such file yet, or if it is being read.
+    private func overwriteGeneration() throws(FileSystemError) -> Bool {
+        guard try fileSystem.kind(of: directories.generation) == .file,
+            let file = try fileSystem.reopen(directories.generation)
+        else { return false }
+        defer { file.close() }
+        try file.write(Array("\(CheckpointID.random())\n".utf8), at: 0)
+        return true
     }
 }

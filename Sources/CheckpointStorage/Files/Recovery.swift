@@ -14,23 +14,36 @@ package struct Recovery {
 
     /// Runs R1 to R3. Skips R1 and R3 if another process holds the maintenance lock.
     ///
+    /// - Returns: what was removed.
     /// - Throws: codes `io`, `readOnly`. Damaged manifests are reported through `warn`.
-    package func run() throws(CheckpointError) {
+    @discardableResult
+    package func run() throws(CheckpointError) -> Leavings {
         try translating("recovery") {
+            var removed = Leavings()
             // Nil: another process is working in staging/ and segments/. Leftovers stay until the
             // next opening.
             let maintenance = try MaintenanceLock(files.fileSystem, files.directories)
-            if maintenance != nil { try clearStaging() }
+            if maintenance != nil { try clearStaging(&removed) } else { removed.isComplete = false }
             let names = try files.names()
             for (name, error) in catalog.synchronize(with: names) { warn("checkpoint \(name) is damaged: \(error)") }
-            if let maintenance { try removeOrphans(names, wasMaintained: maintenance.generation() != nil) }
+            guard let maintenance else { return removed }
+            try removeOrphans(names, wasMaintained: maintenance.generation() != nil, &removed)
+            return removed
         }
     }
 
     /// R1: removes everything in `staging/`.
-    private func clearStaging() throws {
+    private func clearStaging(_ removed: inout Leavings) throws {
         let staging = files.directories.staging
-        for name in try files.fileSystem.list(staging) { try files.fileSystem.remove(staging.appending(name)) }
+        for name in try files.fileSystem.list(staging) { try remove(staging.appending(name), &removed) }
+    }
+
+    private func remove(_ path: FilePath, _ removed: inout Leavings) throws {
+        // Its size is for people only.
+        let bytes = (try? files.fileSystem.open(path).size) ?? 0
+        try files.fileSystem.remove(path)
+        removed.count += 1
+        removed.bytes += bytes
     }
 
     /// Returns the manifests that a repair has moved to `quarantine/`.
@@ -62,7 +75,7 @@ package struct Recovery {
     ///   - names: names of all manifests.
     ///   - wasMaintained: true if manifests have been replaced before, and so may name segments of
     ///     other attempts than their own.
-    private func removeOrphans(_ names: [ManifestName], wasMaintained: Bool) throws {
+    private func removeOrphans(_ names: [ManifestName], wasMaintained: Bool, _ removed: inout Leavings) throws {
         let segments = try files.fileSystem.list(files.directories.segments).compactMap { SegmentName($0) }
         guard !segments.isEmpty else { return }
         let entries = catalog.entries(names)
@@ -79,12 +92,13 @@ package struct Recovery {
         for name in names {
             do throws(CheckpointError) { inUse.formUnion(try files.load(name).manifest.segments.map(\.name)) } catch {
                 warn("segments of unknown use are kept, because a manifest cannot be read: \(error)")
+                removed.isComplete = false
                 return
             }
         }
         for manifest in quarantined() { inUse.formUnion(manifest.segments.map(\.name)) }
         for suspect in suspects where !inUse.contains(suspect) {
-            try files.fileSystem.remove(files.directories.path(of: suspect))
+            try remove(files.directories.path(of: suspect), &removed)
         }
     }
 }

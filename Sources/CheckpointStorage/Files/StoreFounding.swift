@@ -113,7 +113,9 @@ package struct StoreFounding {
     /// Checks that a directory may become a store: it is empty, or holds only what an interrupted
     /// creation leaves.
     private func requireEmptyOrInterrupted() throws(CheckpointError) {
-        let ours: Set = ["manifests", "segments", "staging", "writer.lock"]
+        let ours: Set = [
+            "manifests", "segments", "staging", "writer.lock", "maintenance.lock", "generation",
+        ]
         let names = try attempt { () throws(FileSystemError) in try fileSystem.list(directories.root) }
         if try holdsCheckpoints() { return try notAStore() }
         guard let foreign = names.sorted().first(where: { !ours.contains($0) }) else { return }
@@ -141,6 +143,7 @@ package struct StoreFounding {
                 try fileSystem.makeDirectory(directory)
             }
         }
+        prepareMaintenance()
         guard try kindOfIdentity() == nil else { return }
         let identity = StoreIdentity(id: .random(), created: Clock.milliseconds)
         let staged = directories.staging.appending("\(identity.id).json")
@@ -154,6 +157,19 @@ package struct StoreFounding {
             }
             try fileSystem.remove(staged)
         }
+    }
+}
+
+extension StoreFounding {
+    /// Creates the files that removing checkpoints needs, so that it needs no space later.
+    private func prepareMaintenance() {
+        // On a full disk they are created later, when there is room.
+        if let file = try? fileSystem.create(directories.maintenanceLock) { file.close() }
+        // Fails, too, if the file exists.
+        guard let file = try? fileSystem.create(directories.generation) else { return }
+        // An empty file means the same.
+        try? file.write(MaintenanceLock.firstGeneration, at: 0)
+        file.close()
     }
 }
 

@@ -2,8 +2,11 @@ public import CheckpointFormat
 
 /// A reference to one checkpoint of a store.
 public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
-    /// The newest intact checkpoint.
+    /// The newest intact checkpoint of the store.
     case latest
+    /// The newest intact checkpoint of the run with this name or id prefix; of several such runs,
+    /// of the newest.
+    case latestOfRun(String)
     /// The newest checkpoint with this step.
     case step(Int)
     /// The checkpoint with this step of the run with this name or id prefix; of several such runs,
@@ -19,7 +22,7 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
 
     /// Parses a reference.
     ///
-    /// Accepted are `latest`, a step (`1000`, `step-1000`, `step_001000`), `RUN:STEP`,
+    /// Accepted are `latest`, a step (`1000`, `step-1000`, `step_001000`), `RUN:STEP`, `RUN:latest`,
     /// `best:METRIC` (the smallest value; also `best:METRIC:min`), `best:METRIC:max` (the largest),
     /// an id prefix, and a tag. A number of up to 11 digits is a step; one of 12 is an id prefix,
     /// since tables show 12 digits of an id.
@@ -34,6 +37,8 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
         } else if text.hasPrefix("best:") {
             guard let best = Self.best(in: text.dropFirst(5)) else { return nil }
             self = best
+        } else if text.hasSuffix(":latest"), text.utf8.count > 7 {
+            self = .latestOfRun(String(text.dropLast(7)))
         } else if let colon = text.lastIndex(of: ":") {
             guard colon > text.startIndex, let step = Self.step(in: String(text[text.index(after: colon)...])) else { return nil }
             self = .stepOfRun(String(text[..<colon]), step: step)
@@ -62,11 +67,20 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .latest: "latest"
+        case .latestOfRun(let run): "the latest of run \(run)"
         case .step(let step): "step \(step)"
         case .stepOfRun(let run, let step): "step \(step) of run \(run)"
         case .id(let prefix): prefix
         case .tag(let tag): "the tag \(tag)"
         case .best(let metric, let isLargest): "best:\(metric)\(isLargest ? ":max" : "")"
+        }
+    }
+
+    /// True if older checkpoints are tried when the first one is damaged.
+    package var walksBack: Bool {
+        switch self {
+        case .latest, .latestOfRun: true
+        case .step, .stepOfRun, .id, .tag, .best: false
         }
     }
 }

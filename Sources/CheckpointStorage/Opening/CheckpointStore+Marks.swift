@@ -124,7 +124,7 @@ extension CheckpointStore {
             let isPinned = try marks.read().pins.contains(name)
             if isWanted && !isPinned { try marks.pin(Mark(name: name, id: manifest.id)) }
             if isPinned && !isWanted { try marks.unpin(name) }
-            return (CheckpointSummary(manifest, try marks.read()), isPinned != isWanted)
+            return (CheckpointSummary(manifest, try marks.read(), defaultRunName: defaultRunName), isPinned != isWanted)
         }
     }
 

@@ -4,16 +4,19 @@ internal import CheckpointIO
 internal import CheckpointSegments
 
 extension CheckpointStore {
-    /// Returns the manifests that a reference may mean, best first. Only `latest` can have more
-    /// than one.
+    /// Returns the manifests that a reference may mean, best first. Only the latest of the store or
+    /// of a run can have more than one.
     ///
     /// - Parameter reference: the reference.
     /// - Returns: manifest names; empty if there is no match.
     /// - Throws: codes `notFound` (an ambiguous id prefix, or a tag whose checkpoint no longer
     ///   exists), `damaged`, `io`.
-    package func candidates(_ reference: CheckpointReference) throws(CheckpointError) -> [ManifestName] {
+    package func candidates(_ reference: CheckpointReference) throws(CheckpointError)
+        -> [ManifestName]
+    {
         switch reference {
         case .latest: return try newestFirst()
+        case .latestOfRun(let run): return try candidates(run: run)
         case .step(let step): return Array(try newestFirst().filter { $0.step == step }.prefix(1))
         case .stepOfRun(let run, let step): return try candidates(run: run, step: step)
         case .id(let prefix): return try candidates(prefix: prefix)
@@ -23,20 +26,45 @@ extension CheckpointStore {
         }
     }
 
-    private func newestFirst() throws(CheckpointError) -> [ManifestName] { try files.names().reversed() }
+    private func newestFirst() throws(CheckpointError) -> [ManifestName] {
+        try files.names().reversed()
+    }
+
+    private func candidates(run: String) throws(CheckpointError) -> [ManifestName] {
+        let names = try newestFirst()
+        let meant = members(names, run)
+        // The newest run, if several have the name. Nothing else is walked back to.
+        guard let newest = meant.first?.origin else { return [] }
+        return meant.filter { $0.origin.run == newest.run }.map(\.name)
+    }
 
     private func candidates(run: String, step: Int) throws(CheckpointError) -> [ManifestName] {
         let names = try newestFirst().filter { $0.step == step }
-        if let name = names.first(where: { $0.run.description.hasPrefix(run) }) { return [name] }
-        // A manifest that cannot be read has no run name.
-        let entry = catalog.entries(names).lazy.compactMap { try? $0.get() }.first { $0.runName == run }
-        return entry.map { [$0.name] } ?? []
+        // A manifest that cannot be read is found by its restart id alone.
+        if run.utf8.count >= 4, let name = names.first(where: { $0.run.description.hasPrefix(run) })
+        {
+            return [name]
+        }
+        return members(names, run).prefix(1).map(\.name)
+    }
+
+    /// Returns the readable ones of some checkpoints whose run is meant.
+    private func members(_ names: [ManifestName], _ run: String) -> [RunMember] {
+        let (selector, defaultName) = (RunSelector(run), defaultRunName)
+        return catalog.members(names).compactMap { result in
+            guard let member = try? result.get() else { return nil }  // Without a manifest, no run name.
+            let name = member.runName.isEmpty ? defaultName : member.runName
+            return selector.matches(name: name, restart: member.name.run, origin: member.origin)
+                ? member : nil
+        }
     }
 
     private func candidates(prefix: String) throws(CheckpointError) -> [ManifestName] {
         let matches = catalog.names(idPrefix: prefix, among: try newestFirst())
         guard matches.count <= 1 else {
-            throw CheckpointError(.notFound, "id prefix \(prefix) means \(matches.count) checkpoints", remedy: "Give more digits")
+            throw CheckpointError(
+                .notFound, "id prefix \(prefix) means \(matches.count) checkpoints",
+                remedy: "Give more digits")
         }
         return matches
     }
@@ -50,26 +78,34 @@ extension CheckpointStore {
             guard error.code == .notFound else { return [mark.name] }
         }
         throw CheckpointError(
-            .notFound, "the tag \(tag) is that of step \(mark.name.step) of run \(mark.name.run) (\(mark.id)), which is there no more",
+            .notFound,
+            "the tag \(tag) is that of step \(mark.name.step) of run \(mark.name.run) (\(mark.id)), which is there no more",
             remedy: "Remove the tag with ckpt tag --delete, or move it with --force")
     }
 
     /// The catalog is an index that a flipped bit can change, so its choice is accepted only if the
     /// manifest has the same value. Otherwise all manifests are read.
-    private func best(_ rule: Best, _ names: [ManifestName]) throws(CheckpointError) -> [ManifestName] {
-        guard let best = rule.choose(catalog.values(of: rule.metric, among: names)) else { return [] }
+    private func best(_ rule: Best, _ names: [ManifestName]) throws(CheckpointError)
+        -> [ManifestName]
+    {
+        guard let best = rule.choose(catalog.values(of: rule.metric, among: names)) else {
+            return []
+        }
         let manifest = try files.load(best.name).manifest
-        if manifest.metrics.first(where: { $0.name == rule.metric })?.value == best.value { return [best.name] }
+        if manifest.metrics.first(where: { $0.name == rule.metric })?.value == best.value {
+            return [best.name]
+        }
         // A manifest that cannot be read has no metrics.
         let read = names.compactMap { try? files.load($0) }.map(CatalogIndex.entry)
-        return rule.choose(read.compactMap { entry in entry.metrics[rule.metric].map { (entry.name, $0) } }).map { [$0.name] } ?? []
+        return rule.choose(
+            read.compactMap { entry in entry.metrics[rule.metric].map { (entry.name, $0) } }
+        ).map { [$0.name] } ?? []
     }
 
     /// Calls `body` with the checkpoint that `reference` means, and returns its result.
     ///
-    /// For `latest` this walks back, newest first, to the first checkpoint for which `body`
-    /// succeeds. Damage is skipped and reported; a checkpoint that retention removed after it was
-    /// listed is skipped silently. This is the only walk back past damage.
+    /// For the latest of the store or of a run this walks back, newest first, to the first
+    /// checkpoint for which `body` succeeds.
     ///
     /// - Parameters:
     ///   - reference: the checkpoint.
@@ -81,15 +117,40 @@ extension CheckpointStore {
         _ reference: CheckpointReference, onSkip: (CheckpointError) -> Void = { _ in },
         _ body: (Manifest) throws(CheckpointError) -> R
     ) throws(CheckpointError) -> (result: R, skipped: [CheckpointError]) {
+        let (result, skipped) = try walkBack(reference.walksBack, onSkip: onSkip, body) {
+            () throws(CheckpointError) in try candidates(reference)
+        }
+        guard let result else { throw try missing(reference, skipped) }
+        return (result, skipped)
+    }
+
+    /// Calls `body` with the first of some checkpoints for which it succeeds.
+    ///
+    /// Damage is skipped and reported; a checkpoint that retention removed after it was listed is
+    /// skipped silently. This is the only walk back past damage.
+    ///
+    /// - Parameters:
+    ///   - walksBack: false if only the first checkpoint is meant.
+    ///   - onSkip: called with the damage of each checkpoint that is skipped, newest first.
+    ///   - body: called again, once, if a repack replaced the manifest while it ran. Nil means that
+    ///     the checkpoint is not one of those meant.
+    ///   - candidates: lists the checkpoints, best first; called again if all were removed meanwhile.
+    /// - Returns: the result, nil if no checkpoint gave one, and the damage of those skipped.
+    /// - Throws: the error of `body`.
+    package func walkBack<R>(
+        _ walksBack: Bool = true, onSkip: (CheckpointError) -> Void = { _ in },
+        _ body: (Manifest) throws(CheckpointError) -> R?,
+        among candidates: () throws(CheckpointError) -> [ManifestName]
+    ) throws(CheckpointError) -> (result: R?, skipped: [CheckpointError]) {
         var skipped: [CheckpointError] = []
         // Retention that keeps one checkpoint may remove all that were listed: then list again.
         for _ in 0..<Self.listingsMax {
-            let names = try candidates(reference)
+            let names = try candidates()
             for name in names {
                 do throws(CheckpointError) {
-                    return (try files.reading(name, body), skipped)
+                    if let result = try files.reading(name, body) { return (result, skipped) }
                 } catch {
-                    guard reference == .latest, error.meansLoss else { throw error }
+                    guard walksBack, error.meansLoss else { throw error }
                     if isRemoved(name) { continue }
                     // The manifest exists, so something else was not found.
                     guard error.code != .notFound else { throw error }
@@ -99,7 +160,7 @@ extension CheckpointStore {
             }
             guard skipped.isEmpty, !names.isEmpty else { break }
         }
-        throw try missing(reference, skipped)
+        return (nil, skipped)
     }
 
     private static let listingsMax = 3
@@ -123,7 +184,9 @@ extension CheckpointStore {
 
     private func isRemoved(_ name: ManifestName) -> Bool {
         // If the directory cannot be read, the checkpoint counts as present.
-        do { return try fileSystem.identity(of: directories.path(of: name)) == nil } catch { return false }
+        do { return try fileSystem.identity(of: directories.path(of: name)) == nil } catch {
+            return false
+        }
     }
 
     /// Returns the error for a reference without a match: the damage found, or the nearest existing
@@ -138,34 +201,52 @@ extension CheckpointStore {
     ) throws(CheckpointError) -> CheckpointError {
         if let first = skipped.first {
             return CheckpointError(
-                .damaged, "none of the \(skipped.count) checkpoints in \(directories.root) is whole; the newest: \(first)",
+                .damaged,
+                "none of the \(skipped.count) checkpoints in \(directories.root) is whole; the newest: \(first)",
                 remedy: "Run ckpt verify to see all of the damage", path: first.path)
         }
         let names = try newestFirst()
-        guard !names.isEmpty else { return CheckpointError(.notFound, "the store \(directories.root) holds no checkpoint") }
+        guard !names.isEmpty else {
+            return CheckpointError(.notFound, "the store \(directories.root) holds no checkpoint")
+        }
         let near = try nearest(to: reference, names)
         return CheckpointError(
-            .notFound, "no checkpoint matches \(reference)\(near.isEmpty ? "" : "; \(near)")", remedy: "List them with ckpt ls")
+            .notFound, "no checkpoint matches \(reference)\(near.isEmpty ? "" : "; \(near)")",
+            remedy: "List them with ckpt ls")
     }
 
     /// Returns the nearest existing steps, ids, tags or metrics, as part of a message.
-    private func nearest(to reference: CheckpointReference, _ names: [ManifestName]) throws(CheckpointError) -> String {
+    private func nearest(to reference: CheckpointReference, _ names: [ManifestName])
+        throws(CheckpointError) -> String
+    {
         switch reference {
         case .latest: return ""
+        case .latestOfRun(let run):
+            let known = try runHistory().names
+            return list("the runs are", Nearest.byDistance(run, known))
         case .step(let step), .stepOfRun(_, let step):
-            let nearest = Set(names.map(\.step)).sorted { $0.distance(to: step).magnitude < $1.distance(to: step).magnitude }.prefix(3)
-            return "the nearest steps are \(nearest.sorted().map(String.init).joined(separator: ", "))"
+            let nearest = Set(names.map(\.step)).sorted {
+                $0.distance(to: step).magnitude < $1.distance(to: step).magnitude
+            }.prefix(3)
+            return
+                "the nearest steps are \(nearest.sorted().map(String.init).joined(separator: ", "))"
         case .id(let prefix):
             // A manifest that cannot be read has no id.
             let ids = catalog.entries(names).compactMap { try? $0.get().id.description }
-            return list("the nearest ids are", Nearest.byPrefix(prefix, ids).map { String($0.prefix(12)) })
+            return list(
+                "the nearest ids are", Nearest.byPrefix(prefix, ids).map { String($0.prefix(12)) })
         case .tag(let tag):
             let tags = try marks().tags.keys.map(\.description)
-            return tags.isEmpty ? "there are no tags" : list("the nearest tags are", Nearest.byDistance(tag.description, tags))
+            return tags.isEmpty
+                ? "there are no tags"
+                : list("the nearest tags are", Nearest.byDistance(tag.description, tags))
         case .best(let metric, _):
             // A manifest that cannot be read has no metrics.
-            let metrics = Set(catalog.entries(names).flatMap { (try? $0.get().metrics.keys).map(Array.init) ?? [] })
-            return metrics.isEmpty ? "there are no metrics" : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
+            let known = catalog.entries(names).compactMap { try? $0.get().metrics.keys }
+            let metrics = Set(known.joined())
+            return metrics.isEmpty
+                ? "there are no metrics"
+                : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
         }
     }
 

@@ -35,6 +35,8 @@ public final class CheckpointStore: Sendable {
     /// counts of the segments that may be removed.
     private let hasCheckpointer = Monitor(false)
     package let maintenance: MaintenanceLock?
+    /// Files of a killed writer that opening for writing removed.
+    public let recovered: Leavings
 
     /// Opens the store at `path`.
     ///
@@ -86,7 +88,7 @@ public final class CheckpointStore: Sendable {
         files = ManifestFiles(fileSystem: fileSystem, directories: directories)
         catalog = CatalogIndex(
             files: files, access: access == .reading ? .reading : .writing, isEnabled: usesCatalog, warn: onWarning)
-        if access == .writing { try Recovery(files: files, catalog: catalog, warn: onWarning).run() }
+        recovered = access == .writing ? try Recovery(files: files, catalog: catalog, warn: onWarning).run() : Leavings()
         guard access == .maintaining else { return }
         for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") }
     }
@@ -133,9 +135,13 @@ public final class CheckpointStore: Sendable {
 
     private func summaries(_ names: [ManifestName]) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
         let marks = try marks()
-        let tags = marks.tagsByName()
+        let (tags, defaultRunName) = (marks.tagsByName(), defaultRunName)
         return catalog.entries(names).map { entry in
-            entry.map { CheckpointSummary($0, tags: tags[$0.name] ?? [], isPinned: marks.pins.contains($0.name)) }
+            entry.map {
+                CheckpointSummary(
+                    $0, in: id, tags: tags[$0.name] ?? [], isPinned: marks.pins.contains($0.name),
+                    defaultRunName: defaultRunName)
+            }
         }
     }
 }

@@ -6,15 +6,19 @@ public import Foundation
 public struct CheckpointSummary: Sendable {
     /// The checkpoint's id.
     public var id: CheckpointID
-    /// The checkpoint's run.
+    /// Id of the restart that saved it.
     public var run: RunID
-    /// The name that a person gave the run; may be empty.
+    /// Name of the run. A run that nobody named has the name of the store's directory.
     public var runName: String
+    /// Place of the checkpoint in its run.
+    public var origin: CheckpointOrigin
+    /// True if the checkpoint was copied from another store.
+    public var isCopy: Bool
     /// Number of updates made before the save.
     public var step: Int
     /// Time at which the save was requested.
     public var created: Date
-    /// The checkpoint that the run was resumed from; nil if it was not.
+    /// The checkpoint that the restart was resumed from; nil if it was not.
     public var parent: CheckpointID?
     /// Training metrics given to `save`.
     public var metrics: [String: Double]
@@ -37,12 +41,15 @@ public struct CheckpointSummary: Sendable {
     /// - Parameters:
     ///   - manifest: the manifest.
     ///   - marks: all tags and pins of the store.
-    package init(_ manifest: Manifest, _ marks: Marks) {
+    ///   - defaultRunName: name of a run that nobody named.
+    package init(_ manifest: Manifest, _ marks: Marks, defaultRunName: String) {
         tags = marks.tagsByName()[manifest.name] ?? []
         isPinned = marks.pins.contains(manifest.name)
         id = manifest.id
         run = manifest.run
-        runName = manifest.runName
+        runName = manifest.runName.isEmpty ? defaultRunName : manifest.runName
+        origin = manifest.origin
+        isCopy = manifest.origin.store != manifest.store
         step = manifest.step
         created = Date(timeIntervalSince1970: Double(manifest.created) / 1000)
         parent = manifest.parent?.id
@@ -55,15 +62,19 @@ public struct CheckpointSummary: Sendable {
         name = manifest.name
     }
 
-    package init(_ entry: CatalogEntry, tags: [String], isPinned: Bool) {
+    package init(
+        _ entry: CatalogEntry, in store: StoreID, tags: [String], isPinned: Bool, defaultRunName: String
+    ) {
         self.tags = tags
         self.isPinned = isPinned
         id = entry.id
         run = entry.name.run
-        runName = entry.runName
+        runName = entry.runName.isEmpty ? defaultRunName : entry.runName
+        origin = entry.origin
+        isCopy = entry.origin.store != store
         step = entry.name.step
         created = Date(timeIntervalSince1970: Double(entry.created) / 1000)
-        parent = entry.parent
+        parent = entry.parent?.id
         metrics = entry.metrics
         tensorCount = entry.tensorCount
         objectCount = entry.objectCount

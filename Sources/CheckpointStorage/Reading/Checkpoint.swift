@@ -35,7 +35,7 @@ public struct Checkpoint: Sendable {
         self.manifest = manifest
         self.store = store
         self.skipped = skipped
-        summary = CheckpointSummary(manifest, try store.marks())
+        summary = CheckpointSummary(manifest, try store.marks(), defaultRunName: store.defaultRunName)
         tensors = manifest.tensors.map { TensorInfo($0, in: manifest) }
         objects = manifest.objects.map {
             ObjectInfo(name: $0.name, role: $0.role, encoding: $0.encoding, byteCount: $0.bytes)

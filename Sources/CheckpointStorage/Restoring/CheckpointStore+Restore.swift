@@ -1,65 +1,122 @@
+internal import CheckpointCatalog
 internal import CheckpointFormat
 public import CheckpointState
+internal import Foundation
 
 extension CheckpointStore {
     /// Restores a checkpoint into the memory that `provider` lends, checking every byte against the
     /// hash taken at capture.
     ///
     /// `latest` walks back to the newest intact checkpoint, and reports those it skipped. Objects
-    /// are restored after all tensors. The call returns when everything is restored. If it throws,
-    /// the state is partly overwritten and must not be used.
+    /// are restored after all tensors. The call returns when everything is restored. A state that
+    /// does not fit the checkpoint is not touched; after any other error, the state is partly
+    /// overwritten and must not be used.
     ///
     /// - Parameters:
     ///   - reference: the checkpoint.
     ///   - provider: describes the state, lends its memory and takes the objects.
-    ///   - matching: restores only tensors and objects whose name matches; nil means everything
-    ///     that the provider describes.
+    ///   - matching: restores only tensors and objects whose name matches; nil means all.
+    ///   - mode: whether state and checkpoint must have the same names.
     ///   - threads: number of reading threads, at least 1.
     ///   - progress: called with the tensor bytes restored since the last call, on the reading
     ///     threads.
     /// - Returns: the checkpoint restored from, with counts, and the damaged checkpoints that were
     ///   skipped.
-    /// - Throws: codes `notFound`, `damaged`, `mismatch` (another type or shape, or a name that the
-    ///   checkpoint lacks), `misuse`, `unsupported`, `io`, `provider`, `device`, `outOfMemory`.
+    /// - Throws: codes `notFound`, `damaged`, `mismatch` (names that only one side has, other types
+    ///   or shapes: all of them), `misuse`, `unsupported`, `io`, `provider`, `device`,
+    ///   `outOfMemory`.
     @discardableResult
     public func restore(
-        _ reference: CheckpointReference, into provider: any StateProvider, matching: NamePattern? = nil,
-        threads: Int = 2, progress: @escaping @Sendable (Int) -> Void = { _ in }
+        _ reference: CheckpointReference, into provider: any StateProvider,
+        matching: NamePattern? = nil,
+        mode: RestoreMode = .strict, threads: Int = 2,
+        progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws(CheckpointError) -> RestoreReport {
-        guard threads >= 1 else { throw CheckpointError(.misuse, "threads must be at least 1 (got \(threads))") }
-        let inventory = try translating("describing the state") { try StateInventory(of: provider) }
+        let target = try RestoreTarget(provider, matching, mode, threads, progress)
         var (report, skipped) = try withManifest(reference) { manifest throws(CheckpointError) in
-            try restore(manifest, inventory, matching, threads, progress)
+            try restore(manifest, into: target)
         }
         report.skipped = skipped
         return report
     }
 
-    private func restore(
-        _ manifest: Manifest, _ inventory: StateInventory, _ pattern: NamePattern?, _ threads: Int,
-        _ progress: @escaping @Sendable (Int) -> Void
-    ) throws(CheckpointError) -> RestoreReport {
-        let tensors = inventory.tensors.filter { pattern?.matches($0.name) ?? true }
-        let objects = inventory.objects.filter { pattern?.matches($0.name) ?? true }
-        let plan = try RestorePlan(manifest, into: tensors)
-        let operation = RestoreOperation(store: self, manifest: manifest, threads: threads, progress: progress)
-        let records = Dictionary(
-            manifest.objects.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
-        var wanted: [ObjectRecord] = []
-        for object in objects {
-            guard let record = records[Array(object.name.utf8)] else {
-                throw RestorePlan.missing("object", object.name, manifest.objects.map(\.name))
+    /// Restores the newest intact checkpoint of a run's line.
+    ///
+    /// - Parameters:
+    ///   - run: the run's name.
+    ///   - provider: describes the state, lends its memory and takes the objects.
+    ///   - mode: whether state and checkpoint must have the same names.
+    ///   - threads: number of reading threads, at least 1.
+    /// - Returns: the report; nil if training in this store saved none in the run.
+    /// - Throws: as `restore`.
+    package func restoreNewest(
+        ofRun run: String, into provider: any StateProvider, mode: RestoreMode, threads: Int
+    ) throws(CheckpointError) -> RestoreReport? {
+        let target = try RestoreTarget(provider, nil, mode, threads) { _ in }
+        var history = try runHistory()
+        var line = history.line(of: run)
+        guard !line.isEmpty else { return nil }
+        var isFirst = true
+        let (found, skipped) = try walkBack { manifest throws(CheckpointError) -> RestoreReport? in
+            // The catalog, which may be wrong, has chosen the line.
+            guard history.contains(RunMember(manifest), in: run) else { return nil }
+            return try restore(manifest, into: target)
+        } among: { () throws(CheckpointError) in
+            if !isFirst {
+                history = try runHistory()
+                line = history.line(of: run)
             }
-            wanted.append(record)
+            isFirst = false
+            return line
         }
-        try translating("restore") { try tensors.orderCopiesAfterTrainer() }
+        guard var report = found else {
+            if skipped.isEmpty { return nil }
+            throw try missing(.latestOfRun(run), skipped)
+        }
+        report.skipped = skipped
+        report.continuedBranch = history.branch(of: run)
+        report.passedOver = history.passedOver(
+            newerThan: ManifestName(run: report.run, step: report.step),
+            at: report.createdMilliseconds, in: run, line: line)
+        return report
+    }
+
+    private func restore(_ manifest: Manifest, into target: RestoreTarget) throws(CheckpointError)
+        -> RestoreReport
+    {
+        let match = RestoreMatch(target.inventory, manifest, target.pattern)
+        if let mismatch = match.mismatch(target.mode, step: manifest.step) { throw mismatch }
+        let plan = try RestorePlan(manifest, into: match.tensors)
+        let operation = RestoreOperation(
+            store: self, manifest: manifest, threads: target.threads, progress: target.progress)
+        try translating("restore") { try match.tensors.orderCopiesAfterTrainer() }
         try operation.run(plan)
-        for (object, bytes) in zip(objects, try operation.objects(wanted)) {
-            try translating("object \(object.name)") { try object.restore(bytes) }
+        for ((item, _), bytes) in zip(
+            match.objects, try operation.objects(match.objects.map(\.record)))
+        {
+            try translating("object \(item.name)") { try item.restore(bytes) }
         }
         return RestoreReport(
-            id: manifest.id, run: manifest.run, step: manifest.step,
-            metrics: Dictionary(manifest.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first }),
-            tensorCount: tensors.count, objectCount: objects.count, tensorBytes: plan.tensorBytes, skipped: [])
+            manifest, match, bytes: plan.tensorBytes, defaultRunName: defaultRunName)
+    }
+}
+
+/// The state that a restore fills, and how.
+private struct RestoreTarget {
+    let inventory: StateInventory
+    let pattern: NamePattern?
+    let mode: RestoreMode
+    let threads: Int
+    let progress: @Sendable (Int) -> Void
+
+    init(
+        _ provider: any StateProvider, _ pattern: NamePattern?, _ mode: RestoreMode, _ threads: Int,
+        _ progress: @escaping @Sendable (Int) -> Void
+    ) throws(CheckpointError) {
+        guard threads >= 1 else {
+            throw CheckpointError(.misuse, "threads must be at least 1 (got \(threads))")
+        }
+        inventory = try translating("describing the state") { try StateInventory(of: provider) }
+        (self.pattern, self.mode, self.threads, self.progress) = (pattern, mode, threads, progress)
     }
 }

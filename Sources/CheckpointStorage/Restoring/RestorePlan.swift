@@ -41,16 +41,9 @@ package struct RestorePlan {
             manifest.tensors.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
         var piecesOfBlock: [Int: [Piece]] = [:]
         for item in tensors {
-            guard let record = records[Array(item.name.utf8)] else {
-                throw Self.missing("tensor", item.name, manifest.tensors.map(\.name))
-            }
-            guard record.type == item.view.type, record.shape == item.view.shape else {
-                throw CheckpointError(
-                    .mismatch,
-                    "tensor \(item.name) is \(record.type) \(record.shape) in the checkpoint "
-                        + "and \(item.view.type) \(item.view.shape) in the state",
-                    names: [item.name])
-            }
+            guard let record = records[Array(item.name.utf8)], record.type == item.view.type,
+                record.shape == item.view.shape
+            else { throw CheckpointError(.mismatch, "the checkpoint has no such tensor", names: [item.name]) }
             tensorBytes += record.bytes
             for piece in try Self.pieces(record, manifest, item.view) {
                 piecesOfBlock[piece.chunk.block, default: []].append(piece)
@@ -99,20 +92,5 @@ package struct RestorePlan {
             }
         }
         return pieces
-    }
-
-    /// Returns the error for a name that the checkpoint lacks, with similar names.
-    ///
-    /// - Parameters:
-    ///   - what: "tensor" or "object".
-    ///   - name: the missing name.
-    ///   - present: names in the checkpoint.
-    package static func missing(_ what: String, _ name: String, _ present: [String]) -> CheckpointError {
-        let lastPart = name.split(separator: ".").last ?? ""
-        let near = present.filter { $0.hasSuffix(lastPart) }.sorted().prefix(3)
-        let hint = near.isEmpty ? "" : "; it has \(near.joined(separator: ", "))"
-        return CheckpointError(
-            .mismatch, "the checkpoint has no \(what) \(name)\(hint)",
-            remedy: "Restore by a name pattern that leaves it out, or describe the state as it was saved", names: [name])
     }
 }

@@ -1,13 +1,20 @@
 public import CheckpointFormat
+public import Foundation
 
 /// Result of a restore.
 public struct RestoreReport: Sendable {
     /// Id of the checkpoint restored from.
     public var id: CheckpointID
-    /// The checkpoint's run.
+    /// Id of the restart that saved the checkpoint.
     public var run: RunID
+    /// Name of the checkpoint's run.
+    public var runName: String
+    /// Place of the checkpoint in its run.
+    public var origin: CheckpointOrigin
     /// The checkpoint's step.
     public var step: Int
+    /// Time at which the checkpoint was saved.
+    public var created: Date
     /// The metrics given to `save`.
     public var metrics: [String: Double]
     /// Number of tensors restored.
@@ -16,6 +23,33 @@ public struct RestoreReport: Sendable {
     public var objectCount: Int
     /// Bytes of tensors restored.
     public var tensorBytes: Int
-    /// Damage of the newer checkpoints that `latest` skipped, newest first.
-    public var skipped: [CheckpointError]
+    /// Names of the state that the checkpoint lacks, which were left as they were. Empty if the
+    /// restore was strict.
+    public var missing: [String]
+    /// Names of the checkpoint that the state lacks. Empty if the restore was strict.
+    public var unused: [String]
+    /// Damage of the newer checkpoints that were skipped, newest first.
+    public var skipped: [CheckpointError] = []
+    /// Newer checkpoints that `resume` did not consider, newest first.
+    public var passedOver: [PassedOver] = []
+    /// Id of the branch that goes on from here; nil if a new one begins.
+    package var continuedBranch: RunID?
+    /// Time of creation, in milliseconds since 1970.
+    package var createdMilliseconds: Int
+
+    init(_ manifest: Manifest, _ match: RestoreMatch, bytes: Int, defaultRunName: String) {
+        id = manifest.id
+        run = manifest.run
+        runName = manifest.runName.isEmpty ? defaultRunName : manifest.runName
+        origin = manifest.origin
+        step = manifest.step
+        createdMilliseconds = manifest.created
+        created = Date(timeIntervalSince1970: Double(manifest.created) / 1000)
+        metrics = Dictionary(
+            manifest.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+        tensorCount = match.tensors.count
+        objectCount = match.objects.count
+        tensorBytes = bytes
+        (missing, unused) = (match.missing, match.unexpected)
+    }
 }

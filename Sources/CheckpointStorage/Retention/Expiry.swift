@@ -4,23 +4,6 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import SystemPackage
 
-/// Choice of the checkpoints that a run no longer keeps. Pure.
-package enum Retention {
-    /// Returns the checkpoints of a run that are older than its newest `keepLast`.
-    ///
-    /// - Parameters:
-    ///   - names: names of all checkpoints, oldest first.
-    ///   - run: the run.
-    ///   - keepLast: number of checkpoints of the run that stay, at least 1.
-    /// - Returns: names, oldest first.
-    package static func expired(_ names: [ManifestName], of run: RunID, keepLast: Int) -> [ManifestName] {
-        precondition(keepLast >= 1)
-        var policy = RetentionPolicy()
-        policy.keepLast = keepLast
-        return RetentionPlan(names.filter { $0.run == run }.map { RetentionItem(name: $0) }, policy, now: 0).removed
-    }
-}
-
 /// Removes checkpoints and orphan segments: steps D1 to D4 of Formats/durability.md, section 7.
 ///
 /// Used by the store's only writer, which holds the writer lock; `remove` runs on one thread at a

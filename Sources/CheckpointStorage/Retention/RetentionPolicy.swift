@@ -2,7 +2,8 @@ internal import CheckpointFormat
 
 /// Rules for the checkpoints of each run to keep.
 ///
-/// A checkpoint stays if at least one rule keeps it. Each run is counted separately.
+/// A checkpoint stays if at least one rule keeps it. Each run is counted separately, across its
+/// restarts; a branch of a run counts as a run.
 public struct RetentionPolicy: Sendable {
     /// A rule that keeps the checkpoints with the best values of a metric.
     public struct Best: Sendable, Hashable {
@@ -31,7 +32,8 @@ public struct RetentionPolicy: Sendable {
         public init?(_ text: String) {
             let isLargest = text.hasSuffix(":max")
             let rest = isLargest || text.hasSuffix(":min") ? text.dropLast(4) : text[...]
-            guard let colon = rest.lastIndex(of: ":"), colon > rest.startIndex, let count = Int(rest[rest.index(after: colon)...]),
+            guard let colon = rest.lastIndex(of: ":"), colon > rest.startIndex,
+                let count = Int(rest[rest.index(after: colon)...]),
                 count >= 1
             else { return nil }
             self.init(metric: String(rest[..<colon]), count: count, isLargest: isLargest)
@@ -52,6 +54,13 @@ public struct RetentionPolicy: Sendable {
     /// stays anyway; here the tag counts as a rule.
     public var keepTags: [String] = []
 
+    /// Keeps the N runs that were saved to last, and removes all others but for tagged and pinned
+    /// checkpoints; nil: no such rule. An import counts as a run.
+    public var keepRuns: Int?
+    /// Keeps runs that were saved to at most this many seconds before now; nil: no such rule. The
+    /// run that was saved to last stays in any case.
+    public var keepRunsWithin: Double?
+
     /// Creates a policy without rules.
     public init() {}
 
@@ -59,10 +68,25 @@ public struct RetentionPolicy: Sendable {
     package var mistake: String? {
         if let keepLast, keepLast < 1 { return "keepLast is \(keepLast), not 1 or more" }
         if let keepEvery, keepEvery < 1 { return "keepEvery is \(keepEvery), not 1 or more" }
-        if let keepWithin, !(keepWithin >= 0) { return "keepWithin is \(keepWithin), not 0 or more" }
+        if let keepWithin, !(keepWithin >= 0) {
+            return "keepWithin is \(keepWithin), not 0 or more"
+        }
+        if let keepRuns, keepRuns < 1 { return "keepRuns is \(keepRuns), not 1 or more" }
+        if let keepRunsWithin, !(keepRunsWithin >= 0) {
+            return "keepRunsWithin is \(keepRunsWithin), not 0 or more"
+        }
         return nil
     }
 
+    /// True if the only rules are those for whole runs: then a run that stays keeps all of its
+    /// checkpoints.
+    package var keepsAllOfARun: Bool { !isEmpty && !hasCheckpointRule }
+
+    private var hasCheckpointRule: Bool {
+        keepLast != nil || keepEvery != nil || keepWithin != nil || !keepBest.isEmpty
+            || !keepTags.isEmpty
+    }
+
     /// True if the policy has no rule.
-    public var isEmpty: Bool { keepLast == nil && keepEvery == nil && keepWithin == nil && keepBest.isEmpty && keepTags.isEmpty }
+    public var isEmpty: Bool { !hasCheckpointRule && keepRuns == nil && keepRunsWithin == nil }
 }

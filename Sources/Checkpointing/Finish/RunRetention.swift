@@ -5,24 +5,27 @@ internal import CheckpointStorage
 
 /// The garbage collection of a run's old checkpoints, after each commit.
 ///
+/// It counts the checkpoints of one branch, across the restarts of the run.
+///
 /// Runs on the committing thread, one at a time.
 final class RunRetention: Sendable {
     private let store: CheckpointStore
-    private let run: RunID
     private let keepLast: Int?
     private let recycles: Bool
     private let pool: SegmentPool
     private let reuse: BlockReuse?
     private let expiry: Expiry
+    /// The branch's checkpoints: those of earlier restarts as they were found, and those committed
+    /// since.
+    private let branch = Monitor<[ManifestName: RetentionItem]>([:])
     /// Held while checkpoints are removed, with its I/O: two saves may end at once.
     private let removing = Monitor(())
 
     init(
-        _ store: CheckpointStore, run: RunID, _ options: CheckpointerOptions, pool: SegmentPool,
+        _ store: CheckpointStore, _ options: CheckpointerOptions, pool: SegmentPool,
         reuse: BlockReuse?
     ) {
         self.store = store
-        self.run = run
         keepLast = options.keepLast
         recycles = options.mechanisms.recycles
         self.pool = pool
@@ -30,8 +33,19 @@ final class RunRetention: Sendable {
         expiry = Expiry(files: store.files, catalog: store.catalog)
     }
 
+    /// The run goes on from a checkpoint of an earlier restart.
+    ///
+    /// - Parameter items: the checkpoints of the branch that goes on; empty if a new one begins.
+    func continues(_ items: [RetentionItem]) {
+        let items = Dictionary(items.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        branch.withLock { $0 = items }
+    }
+
     /// A checkpoint was committed.
-    func committed(_ manifest: Manifest) { expiry.committed(manifest) }
+    func committed(_ manifest: Manifest) {
+        expiry.committed(manifest)
+        branch.withLock { $0[manifest.name] = RetentionItem(manifest) }
+    }
 
     /// A commit failed, and its manifest may exist all the same.
     func invalidateCounts() { expiry.committedOrNot() }
@@ -43,7 +57,11 @@ final class RunRetention: Sendable {
     func removeExpired(segmentCount: Int) throws(CheckpointError) {
         guard let keepLast else { return }
         try removing.withLock { _ throws(CheckpointError) in
-            var expired = Retention.expired(try store.files.names(), of: run, keepLast: keepLast)
+            let known = branch.withLock { $0 }
+            var policy = RetentionPolicy()
+            policy.keepLast = keepLast
+            let items = try store.files.names().compactMap { known[$0] }
+            var expired = RetentionPlan(items, policy, now: 0).removed
             guard !expired.isEmpty else { return }
             let protected = try MarkFiles(store.files).protected()
             expired.removeAll(where: protected.contains)

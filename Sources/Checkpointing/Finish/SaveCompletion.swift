@@ -30,6 +30,11 @@ final class SaveCompletion: SaveLifecycle {
         self.checker = checker
     }
 
+    /// The run goes on from a restored checkpoint.
+    ///
+    /// - Parameter items: the checkpoints of the branch that goes on; empty if a new one begins.
+    func continues(_ items: [RetentionItem]) { retention.continues(items) }
+
     func captured(_ task: SaveTask) {
         task.results.withLock { $0.timeToCaptured = task.age }
         observers.notify(.captured(task))

@@ -1,6 +1,6 @@
-internal import CheckpointStorage
 public import CheckpointCodecs
-internal import CheckpointFormat
+package import CheckpointFormat
+internal import CheckpointStorage
 public import CoreMetrics
 public import Logging
 
@@ -32,8 +32,20 @@ public struct CheckpointerOptions: Sendable {
         case guarded
     }
 
-    /// Name of the run for people, shown by `ckpt ls`.
-    public var runName = ""
+    /// Name of the run: the training experiment that this process is one life of. A later process
+    /// that gives the same name in the same store continues it.
+    ///
+    /// From 1 to 256 bytes, without control characters. Nil means the store's only run; in a new
+    /// store, the name of its directory.
+    public var run: String?
+    /// Name of the run; empty if none is given.
+    @available(*, deprecated, renamed: "run")
+    public var runName: String {
+        get { run ?? "" }
+        set { run = newValue.isEmpty ? nil : newValue }
+    }
+    /// How the checkpoints come to be.
+    package var kind = CheckpointOrigin.Kind.training
     /// Method that keeps the state from changing while it is captured.
     public var capture = Capture.fenced
     /// Effort spent on compressing blocks.
@@ -59,8 +71,9 @@ public struct CheckpointerOptions: Sendable {
     public var bytesPerSecond: Int?
     /// Policy for saves that come faster than the disk can write them.
     public var backpressure = Backpressure.block
-    /// Number of checkpoints of this run to keep; older ones are removed after each commit. Nil
-    /// keeps all. Checkpoints of other runs are never removed.
+    /// Number of checkpoints of this run to keep, counted across its restarts; older ones are
+    /// removed after each commit. Nil keeps all. Checkpoints of other runs, and of branches that the
+    /// run has left, are never removed.
     public var keepLast: Int?
     /// Size in bytes at which a segment is closed.
     public var segmentBytes = Limits.segmentBytesDefault
@@ -89,20 +102,37 @@ public struct CheckpointerOptions: Sendable {
     public init() {}
 
     func check() throws(CheckpointError) {
-        guard chunkBytes % Limits.pageBytes == 0, (Limits.pageBytes...16 << 20).contains(chunkBytes) else {
-            throw CheckpointError(.misuse, "chunkBytes \(chunkBytes) is not a multiple of 4096 up to 16 MiB")
+        if let run {
+            let isPrintable = run.unicodeScalars.allSatisfy {
+                $0.properties.generalCategory != .control
+            }
+            guard (1...256).contains(run.utf8.count), isPrintable else {
+                throw CheckpointError(
+                    .misuse, "the run's name has \(run.utf8.count) bytes, or control characters",
+                    remedy: "Give 1 to 256 bytes of text in options.run")
+            }
+        }
+        guard chunkBytes % Limits.pageBytes == 0, (Limits.pageBytes...16 << 20).contains(chunkBytes)
+        else {
+            throw CheckpointError(
+                .misuse, "chunkBytes \(chunkBytes) is not a multiple of 4096 up to 16 MiB")
         }
         guard workers >= 1, workers <= 64, arenaBytes >= 0, (0...19).contains(workerNiceness) else {
-            throw CheckpointError(.misuse, "workers \(workers), arenaBytes \(arenaBytes) or niceness \(workerNiceness) out of range")
+            throw CheckpointError(
+                .misuse,
+                "workers \(workers), arenaBytes \(arenaBytes) or niceness \(workerNiceness) out of range"
+            )
         }
         guard keepLast ?? 1 >= 1, bytesPerSecond ?? 1 >= 1 else {
             throw CheckpointError(.misuse, "keepLast and bytesPerSecond must be at least 1")
         }
         guard (1...10_000_000).contains(traceEventsMax) else {
-            throw CheckpointError(.misuse, "traceEventsMax \(traceEventsMax) is not between 1 and 10 million")
+            throw CheckpointError(
+                .misuse, "traceEventsMax \(traceEventsMax) is not between 1 and 10 million")
         }
         guard segmentBytes >= 1 << 20, segmentBytes <= Limits.segmentBytesMax / 2 else {
-            throw CheckpointError(.misuse, "segmentBytes \(segmentBytes) is not between 1 MiB and 32 GiB")
+            throw CheckpointError(
+                .misuse, "segmentBytes \(segmentBytes) is not between 1 MiB and 32 GiB")
         }
     }
 }

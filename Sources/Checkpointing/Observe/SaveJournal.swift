@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
+internal import CheckpointStorage
 internal import Foundation
 internal import Logging
 
@@ -17,7 +17,9 @@ struct SaveJournal: Sendable {
 
     func durable(_ task: SaveTask) { logger.debug("save durable", metadata: timed(task)) }
 
-    func committed(_ report: SaveReport) { logger.info("save committed", metadata: Self.metadata(report)) }
+    func committed(_ report: SaveReport) {
+        logger.info("save committed", metadata: Self.metadata(report))
+    }
 
     /// Logs a failure. A save that was skipped or cancelled is not an error.
     func failed(_ ticket: SaveTicket, _ error: CheckpointError) {
@@ -26,6 +28,8 @@ struct SaveJournal: Sendable {
             level: isDecided ? .notice : .error, "save of step \(ticket.step) failed: \(error)",
             metadata: label(ticket, ["code": "\(error.code.rawValue)"]))
     }
+
+    func note(_ message: String) { logger.notice("\(message)") }
 
     func warning(_ message: String) { logger.warning("\(message)") }
 
@@ -39,14 +43,19 @@ struct SaveJournal: Sendable {
 
     private static func metadata(_ report: SaveReport) -> Logger.Metadata {
         [
-            "step": "\(report.step)", "checkpoint": "\(report.id)", "bytes": "\(report.logicalBytes)",
+            "step": "\(report.step)", "checkpoint": "\(report.id)",
+            "bytes": "\(report.logicalBytes)",
             "stored_bytes": "\(report.storedBytes)", "ratio": "\(rounded(report.ratio))",
-            "seconds": "\(seconds(report.timeToCommitted))", "gb_per_s": "\(rounded(report.bytesPerSecond / 1e9))",
-            "stall_seconds": "\(seconds(report.stallSubmit + report.stallFence + report.stallBackpressure))",
+            "seconds": "\(seconds(report.timeToCommitted))",
+            "gb_per_s": "\(rounded(report.bytesPerSecond / 1e9))",
+            "stall_seconds":
+                "\(seconds(report.stallSubmit + report.stallFence + report.stallBackpressure))",
         ]
     }
 
     private static func rounded(_ value: Double) -> String { String(format: "%.3f", value) }
 
-    private static func seconds(_ duration: Duration) -> String { String(format: "%.6f", duration / .seconds(1)) }
+    private static func seconds(_ duration: Duration) -> String {
+        String(format: "%.6f", duration / .seconds(1))
+    }
 }

@@ -53,6 +53,9 @@ final class SaveObservers: Sendable {
         publish(event.published)
     }
 
+    /// Writes a line to the log only.
+    func note(_ message: String) { journal.note(message) }
+
     func warn(_ message: String) { notify(.warning(message)) }
 
     private func publish(_ event: CheckpointEvent) {

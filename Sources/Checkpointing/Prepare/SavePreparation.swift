@@ -13,6 +13,7 @@ struct SavePreparation {
     let provider: any StateProvider
     let options: CheckpointerOptions
     let run: RunID
+    let runName: String
     /// Segments of expired checkpoints, to be written over.
     let pool: SegmentPool
     /// The store's chunks; nil if every chunk is written.
@@ -62,10 +63,11 @@ struct SavePreparation {
         _ ticket: SaveTicket, _ metrics: [String: Double], _ plan: CapturePlan
     ) -> Manifest {
         var header = Manifest(
-            id: ticket.id, store: store.id, run: run, runName: options.runName, step: ticket.step,
+            id: ticket.id, store: store.id, run: run, runName: runName, step: ticket.step,
             created: Clock.milliseconds, writer: Version.writer)
         state.withLock { state in
             header.parent = state.parent
+            header.recordedOrigin = state.place
             header.groups = plan.groups.map {
                 Manifest.Group(name: $0, epoch: state.epochs.epoch(of: $0))
             }

@@ -76,7 +76,7 @@ package struct Settings: Sendable {
 
     package var options: CheckpointerOptions {
         var options = CheckpointerOptions()
-        options.runName = "bench"
+        options.run = "bench"
         options.capture = capture.option
         options.compression = compression
         options.arenaBytes = arenaMebibytes << 20

@@ -1,0 +1,112 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointStorage
+internal import Foundation
+internal import SystemPackage
+
+/// Removes checkpoints, then the segments that no other names: steps P1 to P6 of
+/// Formats/durability.md, section 14. None of them needs free space.
+struct CheckpointRemoval {
+    private let store: CheckpointStore
+    private var segments: [ManifestName: [SegmentReference]] = [:]
+    /// True if a manifest that stays cannot be read. It may name any segment.
+    private var hasUnreadable = false
+
+    init(_ store: CheckpointStore) { self.store = store }
+
+    /// Lists the segment files.
+    ///
+    /// - Throws: code `io`.
+    func segmentFiles() throws(CheckpointError) -> Set<SegmentName> {
+        let names = try translating("listing segments") {
+            try store.fileSystem.list(store.directories.segments)
+        }
+        return Set(names.compactMap { SegmentName($0) })
+    }
+
+    /// Loads a manifest, and records its segments.
+    ///
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
+    @discardableResult
+    mutating func load(_ name: ManifestName) throws(CheckpointError) -> Manifest {
+        let manifest = try store.files.load(name).manifest
+        segments[name] = manifest.segments
+        return manifest
+    }
+
+    /// Returns the segments that only these checkpoints name; none if a manifest that stays cannot
+    /// be read.
+    ///
+    /// - Parameter names: checkpoints that go.
+    func orphans(of names: [ManifestName]) -> [SegmentReference] {
+        guard !hasUnreadable else { return [] }
+        let gone = Set(names)
+        var rest: Set<SegmentName> = []
+        for (name, references) in segments where !gone.contains(name) {
+            rest.formUnion(references.map(\.name))
+        }
+        var seen: Set<SegmentName> = []
+        return names.flatMap { segments[$0] ?? [] }.filter {
+            !rest.contains($0.name) && seen.insert($0.name).inserted
+        }
+    }
+
+    /// Removes checkpoints and orphan segments.
+    ///
+    /// - Parameters:
+    ///   - names: the checkpoints.
+    ///   - maintenance: the lock, held.
+    /// - Returns: the checkpoints removed, which are all but those in use, and the segments removed.
+    /// - Throws: code `io`.
+    mutating func run(
+        _ names: [ManifestName], _ maintenance: MaintenanceLock
+    ) throws(CheckpointError) -> (gone: [ManifestName], orphans: [SegmentReference]) {
+        guard !names.isEmpty else { return ([], []) }
+        var gone: [ManifestName] = []
+        try translating("removing checkpoints") {
+            try maintenance.changeGeneration()  // P1
+            for name in names where try unpublish(name) { gone.append(name) }
+            try store.fileSystem.syncDirectory(store.directories.manifests)  // P3
+        }
+        store.catalog.remove(gone)  // P4
+        try addNew(gone)
+        let orphans = orphans(of: gone)
+        try translating("removing segments") {
+            for segment in orphans {
+                try store.fileSystem.removeIfThere(store.directories.path(of: segment.name))
+            }  // P6
+        }
+        return (gone, orphans)
+    }
+
+    /// P2: removes a manifest's name under an exclusive `flock()` on the manifest. A reader holds
+    /// the shared lock only briefly, so the call tries 5 times; a save in flight holds it until it
+    /// ends.
+    ///
+    /// - Returns: false if the lock cannot be had: the checkpoint stays.
+    private func unpublish(_ name: ManifestName) throws(FileSystemError) -> Bool {
+        let path = store.directories.path(of: name)
+        for attempt in 0..<5 {
+            if attempt > 0 { Thread.sleep(forTimeInterval: 0.002) }
+            guard let claim = try store.fileSystem.reopen(path) else { continue }
+            defer { claim.close() }
+            try store.fileSystem.remove(path)
+            return true
+        }
+        return false
+    }
+
+    /// P5: reads manifests that were published since. A save that reused blocks of a removed
+    /// checkpoint has ended before P2: its manifest is published now, and names the segments that
+    /// it reuses.
+    private mutating func addNew(_ gone: [ManifestName]) throws(CheckpointError) {
+        for name in try store.files.names() where segments[name] == nil {
+            do throws(CheckpointError) { try load(name) } catch {
+                // Gone again: it names nothing.
+                guard error.code != .notFound else { continue }
+                hasUnreadable = true
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+/// Strictness of a restore about names that only the state or only the checkpoint has.
+public enum RestoreMode: Sendable {
+    /// Every tensor and object of the state is in the checkpoint, and the other way round.
+    case strict
+    /// What the two have in common is restored. What only one of them has is listed in the report.
+    case partial
+}

@@ -1,0 +1,123 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+public import CheckpointStorage
+internal import Foundation
+
+/// The checkpoint that a run is resumed from, if not from its own newest one.
+public enum ResumeSource: Sendable {
+    /// The newest intact checkpoint of the run with this name.
+    case run(String)
+    /// One checkpoint.
+    case reference(CheckpointReference)
+    /// The newest intact checkpoint of the store, of any run, import or copy.
+    case any
+}
+
+extension Checkpointer {
+    /// Restores the newest intact checkpoint of this run, if there is any, and continues the run
+    /// from it.
+    ///
+    /// The run's checkpoints are those that a checkpointer with the same run name saved in this
+    /// store. Imports, copies from other stores and other runs are not considered; the report and
+    /// the log name those that are newer.
+    ///
+    /// - Parameter mode: whether state and checkpoint must have the same names.
+    /// - Returns: nil if the run has no checkpoint.
+    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint of the run is intact).
+    @discardableResult
+    public func resume(mode: RestoreMode = .strict) throws(CheckpointError) -> RestoreReport? {
+        let report = try restoring { () throws(CheckpointError) in
+            try store.restoreNewest(
+                ofRun: runName, into: provider, mode: mode, threads: options.workers)
+        }
+        guard let report else {
+            let others = try store.runHistory().names
+            if !others.isEmpty {
+                let list = others.prefix(4).joined(separator: ", ")
+                observers.note(
+                    "run \(runName) has no checkpoint to resume from; the store has others, of \(list)"
+                )
+            }
+            return nil
+        }
+        try adopt(report)
+        return report
+    }
+
+    /// Restores a checkpoint that need not be this run's, and continues from it.
+    ///
+    /// Unless it is the newest of this run, the saves that follow begin a branch, whose parent it
+    /// is.
+    ///
+    /// - Parameters:
+    ///   - source: the checkpoint.
+    ///   - mode: whether state and checkpoint must have the same names.
+    /// - Returns: the checkpoint restored, and those that were skipped.
+    /// - Throws: as `restore`.
+    @discardableResult
+    public func resume(
+        from source: ResumeSource, mode: RestoreMode = .strict
+    ) throws(CheckpointError) -> RestoreReport {
+        switch source {
+        case .run(let name): try restore(.latestOfRun(name), mode: mode)
+        case .reference(let reference): try restore(reference, mode: mode)
+        case .any: try restore(.latest, mode: mode)
+        }
+    }
+
+    /// Restores a checkpoint into the state, and makes it the parent of the saves that follow.
+    ///
+    /// Waits for saves in flight first.
+    ///
+    /// - Parameters:
+    ///   - reference: the checkpoint; `latest` skips damaged ones.
+    ///   - mode: whether state and checkpoint must have the same names.
+    /// - Returns: the checkpoint restored, and those that were skipped.
+    /// - Throws: codes `notFound`, `damaged`, `mismatch`, `unsupported`, `io`, `provider`; unless
+    ///   the code is `mismatch`, the state is partly overwritten then, and must not be used.
+    @discardableResult
+    public func restore(
+        _ reference: CheckpointReference, mode: RestoreMode = .strict
+    ) throws(CheckpointError) -> RestoreReport {
+        var report = try restoring { () throws(CheckpointError) in
+            try store.restore(reference, into: provider, mode: mode, threads: options.workers)
+        }
+        let history = try store.runHistory()
+        // Damaged checkpoints that were skipped may stand before it in the line.
+        let name = ManifestName(run: report.run, step: report.step)
+        if let index = history.line(of: runName).firstIndex(of: name), index <= report.skipped.count
+        {
+            report.continuedBranch = history.branch(of: runName)
+        }
+        try adopt(report)
+        return report
+    }
+
+    private func restoring<R>(_ body: () throws(CheckpointError) -> R) throws(CheckpointError) -> R
+    {
+        pipeline.waitUntilIdle()
+        return try mutate { () throws(CheckpointError) in try body() }
+    }
+
+    /// Continues from a restored checkpoint, and logs it.
+    private func adopt(_ report: RestoreReport) throws(CheckpointError) {
+        let branch = report.continuedBranch ?? run
+        completion.continues(try store.runHistory().items(ofBranch: branch, in: runName))
+        for skipped in report.skipped { observers.warn("not resumed from: \(skipped)") }
+        var text = "run \(runName) resumed from step \(report.step)"
+        if report.runName != runName || report.origin.kind != .training {
+            text += " of \(report.runName)"
+        }
+        text += ", saved \(report.created.formatted(.iso8601))"
+        if !report.passedOver.isEmpty {
+            let shown = report.passedOver.prefix(4).map(\.description).joined(separator: ", ")
+            let more = report.passedOver.count > 4 ? " and \(report.passedOver.count - 4) more" : ""
+            text += "; newer, but not of this run's line: \(shown)\(more)"
+        }
+        observers.note(text)
+        state.withLock {
+            $0.parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
+            $0.place.branch = branch
+        }
+    }
+}

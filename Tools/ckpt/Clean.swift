@@ -1,0 +1,33 @@
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
+import ArgumentParser
+import Checkpointing
+
+struct Clean: Verb {
+    static let configuration = CommandConfiguration(
+        commandName: "clean", abstract: "Deletes what a killed writer left behind.",
+        discussion: """
+            Example: ckpt clean runs/first
+
+            Deletes files of unfinished saves, and segments that no checkpoint names. Fails while a process writes to the store. Every \
+            trainer does the same when it opens the store. Needs no free space.
+            """)
+
+    @OptionGroup var common: CommonArguments
+
+    func execute() throws -> ExitCode {
+        let leavings = try CheckpointStore.clean(common.store) { Output.warn($0) }
+        if common.json {
+            Output.json(
+                .object([
+                    .init("files", .count(leavings.count)), .init("bytes", .count(leavings.bytes)),
+                    .init("complete", .bool(leavings.isComplete)),
+                ]))
+        } else {
+            let found = "\(Output.count(leavings.count, "file")), \(Output.size(leavings.bytes))"
+            Output.line(leavings.count == 0 ? "nothing to delete" : "deleted \(found)")
+            if !leavings.isComplete { Output.warn("there may be more: see the warnings above, or try again later") }
+        }
+        return leavings.isComplete ? .fine : .difference
+    }
+}
