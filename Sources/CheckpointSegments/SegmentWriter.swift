@@ -74,9 +74,7 @@ package final class SegmentWriter: Sendable {
             state.withLock { $0.isPoisoned = true }
             throw .io(error)
         }
-        let location = SegmentBlock(
-            offset: place.offset, storedBytes: block.storedBytes, rawBytes: block.rawBytes,
-            storedHash: block.storedHash, codec: block.codec)
+        let location = PlacedBlock(block, at: place).location
         state.withLock { $0.segments[place.segment]?.blocks.append(location) }
         return location
     }

@@ -126,7 +126,7 @@ extension CheckpointError {
             remedy: error.kind == .damage ? Self.remedyOfDamage : "Use a newer version of ckpt", path: path, offset: error.offset)
     }
 
-    private static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
+    static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
 
     /// Converts an error of reading or writing a segment.
     package init(_ error: SegmentError) {
