@@ -30,8 +30,8 @@ public final class Checkpointer: Sendable {
     let options: CheckpointerOptions
     let observers: SaveObservers
     let trace: TraceRecorder?
-    /// The trace lane of the trainer's thread.
-    let trainer: TraceLane
+    /// The trace track of the trainer's thread.
+    let trainer: TraceTrack
     /// The store's chunks; nil if every chunk is written.
     let reuse: BlockReuse?
     private let provider: any StateProvider
@@ -110,7 +110,7 @@ public final class Checkpointer: Sendable {
     deinit { if protection.guarding == nil { pipeline.close() } else { stop() } }
 
     private static func pipeline(
-        _ options: CheckpointerOptions, _ trainer: TraceLane, _ lifecycle: any SaveLifecycle
+        _ options: CheckpointerOptions, _ trainer: TraceTrack, _ lifecycle: any SaveLifecycle
     ) throws(CheckpointError) -> SavePipeline {
         var configuration = SavePipeline.Configuration(
             options, encodes: options.compression != .none)
@@ -191,10 +191,10 @@ public final class Checkpointer: Sendable {
             }
             let started = ContinuousClock.now
             let task = try preparation.prepare(ticket, metrics, started: started)
-            task.results.withLock { $0.stall.begin(submitted: started, called: called) }
+            task.timing.withLock { $0.stall.begin(submitted: started, called: called) }
             observers.notify(.started(task))
             try begin(task)
-            task.results.withLock { $0.stall.end(at: .now) }
+            task.timing.withLock { $0.stall.end(at: .now) }
             account.add(submit: .now - started, backpressure: started - called)
         } catch {
             observers.notify(.failed(ticket, error))
