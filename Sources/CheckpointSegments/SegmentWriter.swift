@@ -36,7 +36,7 @@ package final class SegmentWriter: Sendable {
     private let rank: Int
     private let blockCount: Int
     private let pool: SegmentPool?
-    private let state = Monitor(State())
+    private let state = Monitor(State(), rank: .writer)
 
     /// Creates a writer. No file is created before the first block is written.
     ///

@@ -35,7 +35,7 @@ public final class Checkpointer: Sendable {
     /// The store's chunks; nil if every chunk is written.
     let reuse: BlockReuse?
     let provider: any StateProvider
-    let state = Monitor(RunState())
+    let state = Monitor(RunState(), rank: .trainer)
     let account = StallAccount()
     let history: Monitor<SaveHistory>
     let preparation: SavePreparation
@@ -77,7 +77,7 @@ public final class Checkpointer: Sendable {
         trainer = trace?.trainer ?? .none
         observers = SaveObservers(options, store: store, run: run, stall: account)
         reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
-        history = Monitor(SaveHistory(workers: options.workers))
+        history = Monitor(SaveHistory(workers: options.workers), rank: .history)
         let pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         let checker = try translating("watching the state") {
             options.capture == .checked ? try MutationChecker() : nil

@@ -51,7 +51,7 @@ final class SaveTask: Sendable {
     let started: ContinuousClock.Instant
     /// The captured chunks. Any thread that captures.
     let chunks: Monitor<CapturedChunks>
-    let timing = Monitor(SaveTiming())
+    let timing = Monitor(SaveTiming(), rank: .save)
 
     var header: Manifest { content.header }
     var planned: PlannedState { content.planned }
@@ -71,7 +71,8 @@ final class SaveTask: Sendable {
         self.output = output
         self.ticket = ticket
         self.started = started
-        chunks = Monitor(CapturedChunks(content.planned.plan, isReusing: output.dedup != nil))
+        chunks = Monitor(
+            CapturedChunks(content.planned.plan, isReusing: output.dedup != nil), rank: .save)
     }
 
     /// Ends the hold on blocks of earlier checkpoints: retention may remove them again.

@@ -15,7 +15,7 @@ final class RunRetention: Sendable {
     private let reuse: BlockReuse?
     private let expiry: Expiry
     /// Held while checkpoints are removed, with its I/O: two saves may end at once.
-    private let removing = Monitor(())
+    private let removing = Monitor((), rank: .retention)
 
     init(
         _ store: CheckpointStore, run: RunID, _ options: CheckpointerOptions, pool: SegmentPool,

@@ -77,7 +77,7 @@ final class SavePipeline: Sendable {
             slotCount: configuration.slotCount, spareCount: configuration.spareCount, streams: configuration.streams)
         let arena = try Self.arena(configuration)
         state = Monitor(
-            State(machine: machine, arena: arena), channels: 1 + PipelineStateMachine.Role.allCases.count
+            State(machine: machine, arena: arena), rank: .pipeline, channels: 1 + PipelineStateMachine.Role.allCases.count
         ) { state in
             var channels: Monitor<State>.Channels = 0
             for role in PipelineStateMachine.Role.allCases where state.machine.hasWork(for: role) { channels |= 1 << role.channel }

@@ -26,7 +26,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         var releasing = 0
     }
 
-    private let state = Monitor(State())
+    private let state = Monitor(State(), rank: .guarded)
     /// Set once, at the end of `init`, since the guard's callback refers to this object.
     private let memory = Monitor<WriteGuard?>(nil)
     private let pipeline: SavePipeline

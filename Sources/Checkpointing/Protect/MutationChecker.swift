@@ -28,7 +28,7 @@ final class MutationChecker: StateProtection {
         }
     }
 
-    private let state = Monitor(State())
+    private let state = Monitor(State(), rank: .checker)
     private let tracker: WriteTracker
 
     /// Starts the tracker.
