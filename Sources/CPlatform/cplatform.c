@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,4 +26,28 @@ void cp_thread_set_foreground(int id) {
   const struct sched_param parameters = {0};
   sched_setscheduler(id, SCHED_OTHER, &parameters);
   setpriority(PRIO_PROCESS, id, 0);
+}
+
+enum { ranks = 32 };
+
+/* Locks of one rank may be held several times, where the rank allows it. */
+static _Thread_local uint8_t held[ranks];
+static _Thread_local uint32_t held_ranks;
+static _Atomic uint64_t taken[ranks];
+
+void cp_lock_take(uint8_t rank) {
+  held[rank] += 1;
+  held_ranks |= (uint32_t)1 << rank;
+  atomic_fetch_add_explicit(&taken[rank], 1, memory_order_relaxed);
+}
+
+void cp_lock_release(uint8_t rank) {
+  held[rank] -= 1;
+  if (held[rank] == 0) held_ranks &= ~((uint32_t)1 << rank);
+}
+
+uint32_t cp_locks_held(void) { return held_ranks; }
+
+uint64_t cp_locks_taken(uint8_t rank) {
+  return atomic_load_explicit(&taken[rank], memory_order_relaxed);
 }

@@ -203,6 +203,9 @@ package struct ChunkRecord: Equatable, Sendable {
     package var bytes: Int
     package var epoch: UInt32
 
+    /// Range in the block's raw bytes.
+    package var range: Range<Int> { offset..<offset + bytes }
+
     /// Creates the record of a chunk.
     ///
     /// - Parameters:

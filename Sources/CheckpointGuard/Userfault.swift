@@ -14,7 +14,7 @@ final class Userfault: Sendable {
     }
 
     let descriptor: Int32
-    private let state = Monitor(State())
+    private let state = Monitor(State(), rank: .pages)
 
     /// Opens a userfaultfd and enables features.
     ///

@@ -16,20 +16,24 @@ package final class Monitor<State>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let conditions: UnsafeMutablePointer<pthread_cond_t>
     private let channelCount: Int
+    private let rank: LockRank
     private let concerned: @Sendable (borrowing State) -> Channels
 
     /// Creates a monitor.
     ///
     /// - Parameters:
     ///   - state: The initial value.
+    ///   - rank: Class of the lock, for the check of the order of locks in debug builds.
     ///   - channels: Number of channels, 1 to 32.
     ///   - concerned: Returns the channels to wake for a state. It is called under the lock after
     ///     every change. Every change wakes channel 0, so that channel need not be in the set.
     package init(
-        _ state: State, channels: Int = 1, concerned: @escaping @Sendable (borrowing State) -> Channels = { _ in 1 }
+        _ state: State, rank: LockRank = .leaf, channels: Int = 1,
+        concerned: @escaping @Sendable (borrowing State) -> Channels = { _ in 1 }
     ) {
         precondition((1...32).contains(channels))
         self.state = state
+        self.rank = rank
         self.concerned = concerned
         channelCount = channels
         unsafe mutex = .allocate(capacity: 1)
@@ -55,12 +59,27 @@ package final class Monitor<State>: @unchecked Sendable {
     /// - Returns: The result of `body`.
     /// - Throws: The error of `body`.
     package func withLock<R, E: Error>(_ body: (inout State) throws(E) -> R) throws(E) -> R {
-        unsafe pthread_mutex_lock(mutex)
+        lock()
         defer {
             wake()
-            unsafe pthread_mutex_unlock(mutex)
+            unlock()
         }
         return try body(&state)
+    }
+
+    private func lock() {
+        #if DEBUG
+            // Before the lock is taken: a wrong order must not become a deadlock first.
+            HeldLocks.take(rank)
+        #endif
+        unsafe pthread_mutex_lock(mutex)
+    }
+
+    private func unlock() {
+        unsafe pthread_mutex_unlock(mutex)
+        #if DEBUG
+            HeldLocks.release(rank)
+        #endif
     }
 
     private func wake() {
@@ -81,8 +100,8 @@ package final class Monitor<State>: @unchecked Sendable {
     ///     the channel is woken. Nil means to continue to wait.
     /// - Returns: The value.
     package func waitFor<R>(on channel: Int = 0, _ body: (inout State) -> R?) -> R {
-        unsafe pthread_mutex_lock(mutex)
-        defer { unsafe pthread_mutex_unlock(mutex) }
+        lock()
+        defer { unlock() }
         while true {
             if let result = body(&state) {
                 wake()
@@ -101,8 +120,8 @@ package final class Monitor<State>: @unchecked Sendable {
     /// - Returns: The value; nil after the timeout.
     package func waitFor<R>(timeout: Duration, _ body: (inout State) -> R?) -> R? {
         let deadline = Self.deadline(after: timeout)
-        unsafe pthread_mutex_lock(mutex)
-        defer { unsafe pthread_mutex_unlock(mutex) }
+        lock()
+        defer { unlock() }
         while true {
             if let result = body(&state) {
                 wake()

@@ -12,6 +12,13 @@ package struct EncodedBlock: Equatable, Sendable {
         (self.codec, self.rawBytes) = (codec, rawBytes)
         (self.storedBytes, self.storedHash) = (storedBytes, storedHash)
     }
+
+    /// Describes a block that is stored somewhere already.
+    package init(_ block: SegmentBlock) {
+        self.init(
+            codec: block.codec, rawBytes: block.rawBytes, storedBytes: block.storedBytes,
+            storedHash: block.storedHash)
+    }
 }
 
 /// Encoder of blocks, which writes them to spare memory or leaves them in place.

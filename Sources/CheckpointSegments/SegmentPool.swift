@@ -14,7 +14,7 @@ package final class SegmentPool: Sendable {
 
     private let fileSystem: any FileSystem
     private let directories: StoreDirectories
-    private let spares = Monitor<[Spare]>([])
+    private let spares = Monitor<[Spare]>([], rank: .pool)
 
     /// Creates an empty pool.
     package init(fileSystem: any FileSystem, directories: StoreDirectories) {

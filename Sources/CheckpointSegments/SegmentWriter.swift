@@ -15,10 +15,18 @@ package final class SegmentWriter: Sendable {
         var blocks: [SegmentBlock]
     }
 
+    private enum Phase {
+        case open
+        /// All segments are complete, or are being completed.
+        case sealed
+        /// A write failed, or the attempt was given up.
+        case failed
+    }
+
     private struct State {
         /// Open segments by number; nil until the first write to a segment.
         var segments: [OpenSegment?] = []
-        var isPoisoned = false
+        var phase = Phase.open
     }
 
     private let fileSystem: any FileSystem
@@ -28,7 +36,7 @@ package final class SegmentWriter: Sendable {
     private let rank: Int
     private let blockCount: Int
     private let pool: SegmentPool?
-    private let state = Monitor(State())
+    private let state = Monitor(State(), rank: .writer)
 
     /// Creates a writer. No file is created before the first block is written.
     ///
@@ -67,39 +75,43 @@ package final class SegmentWriter: Sendable {
         _ region: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
     ) throws(SegmentError) -> SegmentBlock {
         let padded = region.prefix(roundedUpToPage(block.storedBytes))
-        let file = try file(ofSegment: place.segment)
+        let location = PlacedBlock(block, at: place).location
+        let file = try file(ofSegment: place.segment, for: location)
         do {
             unsafe try file.write(padded.bytes, at: place.offset)
         } catch {
-            state.withLock { $0.isPoisoned = true }
+            state.withLock { $0.phase = .failed }
             throw .io(error)
         }
-        let location = SegmentBlock(
-            offset: place.offset, storedBytes: block.storedBytes, rawBytes: block.rawBytes,
-            storedHash: block.storedHash, codec: block.codec)
-        state.withLock { $0.segments[place.segment]?.blocks.append(location) }
         return location
     }
 
-    /// Returns the open file of a segment. The first thread that needs it creates it, with its
-    /// header page, under the lock.
-    private func file(ofSegment number: Int) throws(SegmentError) -> any WritableFile {
+    /// Returns the open file of a segment, and enters a block in its index. If the write of the
+    /// block then fails, the writer is poisoned, and the index is never written. The first thread
+    /// that needs the file creates it, with its header page, under the lock.
+    private func file(
+        ofSegment number: Int, for block: SegmentBlock
+    ) throws(SegmentError) -> any WritableFile {
         try state.withLock { state throws(SegmentError) in
-            if state.isPoisoned { throw .poisoned }
-            if number < state.segments.count, let open = state.segments[number] { return open.file }
+            guard state.phase == .open else { throw .poisoned }
+            if number < state.segments.count, let open = state.segments[number] {
+                state.segments[number]?.blocks.append(block)
+                return open.file
+            }
             do throws(FileSystemError) {
                 let path = directories.staging.appending(name(number).description)
                 let spare = pool?.take(as: path)
                 let file = if let spare { spare } else { try fileSystem.create(path) }
                 var blocks: [SegmentBlock] = []
                 blocks.reserveCapacity(blockCount)
+                blocks.append(block)
                 let missing = max(number + 1 - state.segments.count, 0)
                 state.segments += [OpenSegment?](repeating: nil, count: missing)
                 state.segments[number] = OpenSegment(file: file, isReused: spare != nil, blocks: blocks)
                 try file.write(SegmentHeader(name: name(number), store: store).encoded(digest: Hashing.digest), at: 0)
                 return file
             } catch {
-                state.isPoisoned = true
+                state.phase = .failed
                 throw .io(error)
             }
         }
@@ -112,8 +124,8 @@ package final class SegmentWriter: Sendable {
     /// - Throws: `.io`; `.poisoned` after an earlier failure.
     package func seal() throws(SegmentError) -> [SegmentReference] {
         try state.withLock { state throws(SegmentError) in
-            if state.isPoisoned { throw .poisoned }
-            state.isPoisoned = true
+            guard state.phase == .open else { throw .poisoned }
+            state.phase = .sealed
             var references: [SegmentReference] = []
             for case (let number, let open?) in state.segments.enumerated() { references.append(try seal(number, open)) }
             if !references.isEmpty {
@@ -142,7 +154,7 @@ package final class SegmentWriter: Sendable {
     /// Removes the files of an unfinished save. Files that cannot be removed are left to recovery.
     package func abandon() {
         state.withLock { state in
-            state.isPoisoned = true
+            state.phase = .failed
             for case (let number, let open?) in state.segments.enumerated() {
                 open.file.close()
                 for directory in [directories.staging, directories.segments] {

@@ -46,7 +46,7 @@ package struct CapturePlan: Sendable {
     /// The bytes that are hashed, encoded and written together: one chunk of a large tensor, or
     /// several small tensors.
     package struct Block: Sendable, Equatable {
-        package var unit: Int
+        package var unit: UnitIndex
         package var lane: CaptureLane
         package var chunks: Range<Int>
         package var bytes: Int
@@ -58,20 +58,23 @@ package struct CapturePlan: Sendable {
 
     package private(set) var groups: [String] = []
     /// Index of each group in `groups`, by name.
-    package private(set) var groupIndex: [String: Int] = [:]
+    package private(set) var groupIndex: [String: GroupIndex] = [:]
     /// Number of units. A unit is the granularity of fences: one large group, or several adjacent
     /// small groups that share blocks, because one block and one write for each of many tiny groups
     /// would be expensive. A fence on one group of a unit waits for the whole unit, which is more
     /// than needed but never less.
     package private(set) var unitCount = 0
     /// Unit of each group, by name.
-    package private(set) var unitIndex: [String: Int] = [:]
+    package private(set) var unitIndex: [String: UnitIndex] = [:]
     package private(set) var chunks: [Chunk] = []
     package private(set) var blocks: [Block] = []
+    /// Returns a block by its number.
+    package subscript(block index: BlockIndex) -> Block { blocks[index.rawValue] }
+
     /// Chunks of each tensor, in order. `chunks` is grouped by tensor, so each entry is a range of
     /// its indices.
     package private(set) var chunksOfTensor: [Range<Int>]
-    package private(set) var groupOfTensor: [Int] = []
+    package private(set) var groupOfTensor: [GroupIndex] = []
     package private(set) var totalBytes = 0
 
     /// Plans the chunks, blocks and units of a state.
@@ -90,7 +93,7 @@ package struct CapturePlan: Sendable {
         orderGroups(tensors.map(\.group), first: groupOrder)
         let unitOfGroup = units(of: tensors, smallBelow: packs ? chunkBytes : 0)
         var members = [[Int]](repeating: [], count: unitCount)
-        for tensor in tensors.indices { members[unitOfGroup[groupOfTensor[tensor]]].append(tensor) }
+        for tensor in tensors.indices { members[unitOfGroup[groupOfTensor[tensor].rawValue]].append(tensor) }
         for members in members {
             for lane in CaptureLane.allCases {
                 add(members.filter { tensors[$0].lane == lane }, of: tensors, chunkBytes, packedBelow: packs ? chunkBytes / 4 : 0)
@@ -103,7 +106,7 @@ package struct CapturePlan: Sendable {
     /// chunk.
     private mutating func units(of tensors: [Tensor], smallBelow limit: Int) -> [Int] {
         var bytesOfGroup = [Int](repeating: 0, count: groups.count)
-        for (index, tensor) in tensors.enumerated() { bytesOfGroup[groupOfTensor[index]] += tensor.bytes }
+        for (index, tensor) in tensors.enumerated() { bytesOfGroup[groupOfTensor[index].rawValue] += tensor.bytes }
         var unitOfGroup: [Int] = []
         var gathered = 0
         for (group, bytes) in bytesOfGroup.enumerated() {
@@ -113,7 +116,7 @@ package struct CapturePlan: Sendable {
             }
             gathered += bytes
             unitOfGroup.append(unitCount - 1)
-            unitIndex[groups[group]] = unitCount - 1
+            unitIndex[groups[group]] = UnitIndex(unitCount - 1)
         }
         return unitOfGroup
     }
@@ -136,10 +139,10 @@ package struct CapturePlan: Sendable {
     private mutating func orderGroups(_ names: [String], first: [String]) {
         let present = Set(names)
         for name in first.filter(present.contains) + names where groupIndex[name] == nil {
-            groupIndex[name] = groups.count
+            groupIndex[name] = GroupIndex(groups.count)
             groups.append(name)
         }
-        groupOfTensor = names.map { groupIndex[$0, default: 0] }
+        groupOfTensor = names.map { groupIndex[$0, default: GroupIndex(0)] }
     }
 
     private mutating func cut(_ index: Int, _ tensor: Tensor, _ chunkBytes: Int) {
@@ -178,7 +181,10 @@ package struct CapturePlan: Sendable {
     }
 
     private mutating func openBlock(_ index: Int, _ tensor: Tensor) {
-        blocks.append(Block(unit: unitIndex[tensor.group, default: 0], lane: tensor.lane, chunks: chunks.count..<chunks.count, bytes: 0))
+        blocks.append(
+            Block(
+                unit: unitIndex[tensor.group, default: UnitIndex(0)], lane: tensor.lane,
+                chunks: chunks.count..<chunks.count, bytes: 0))
     }
 
     /// Adds a chunk to the last block.

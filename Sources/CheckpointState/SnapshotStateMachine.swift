@@ -5,7 +5,7 @@
 package struct SnapshotStateMachine: Sendable {
     private enum State { case pending, capturing, captured }
 
-    /// The blocks of one group and lane. They are taken in order, except those that are requested
+    /// The blocks of one unit and lane. They are taken in order, except those that are requested
     /// by number.
     private struct Queue {
         var next = 0
@@ -14,105 +14,108 @@ package struct SnapshotStateMachine: Sendable {
         var hasPending: Bool { pending > 0 }
     }
 
-    private let groupOfBlock: [Int]
+    private let unitOfBlock: [Int]
     private let queueOfBlock: [Int]
     private var states: [State]
-    /// Number of blocks of each group that are not captured yet.
+    /// Number of blocks of each unit that are not captured yet.
     private var remaining: [Int]
-    /// Number of blocks of all groups that are not captured yet.
+    /// Number of blocks of all units that are not captured yet.
     private var remainingInAll: Int
-    /// Queue of each lane of each group, at `group * laneCount + lane`.
+    /// Queue of each lane of each unit, at `unit * laneCount + lane`.
     private var queues: [Queue]
-    /// The first group that may have a pending block, for each lane.
-    private var firstGroup: [Int]
+    /// The first unit that may have a pending block, for each lane.
+    private var firstUnit: [Int]
     private var isCancelled = false
     private static var laneCount: Int { CaptureLane.allCases.count }
 
     /// Starts a snapshot with every block pending.
     ///
     /// - Parameters:
-    ///   - blocks: group and lane of each block. Blocks of one group and lane are adjacent; groups
+    ///   - blocks: unit and lane of each block. Blocks of one unit and lane are adjacent; units
     ///     ascend.
-    ///   - groupCount: number of groups.
-    package init(blocks: [(group: Int, lane: CaptureLane)], groupCount: Int) {
-        groupOfBlock = blocks.map(\.group)
-        queueOfBlock = blocks.map { Self.queue($0.group, $0.lane) }
+    ///   - unitCount: number of units.
+    package init(blocks: [(unit: UnitIndex, lane: CaptureLane)], unitCount: Int) {
+        unitOfBlock = blocks.map(\.unit.rawValue)
+        queueOfBlock = blocks.map { Self.queue($0.unit.rawValue, $0.lane) }
         states = [State](repeating: .pending, count: blocks.count)
-        remaining = [Int](repeating: 0, count: groupCount)
+        remaining = [Int](repeating: 0, count: unitCount)
         remainingInAll = blocks.count
-        queues = [Queue](repeating: Queue(), count: groupCount * Self.laneCount)
-        firstGroup = [Int](repeating: 0, count: Self.laneCount)
+        queues = [Queue](repeating: Queue(), count: unitCount * Self.laneCount)
+        firstUnit = [Int](repeating: 0, count: Self.laneCount)
         for (index, block) in blocks.enumerated() {
-            let queue = Self.queue(block.group, block.lane)
+            let queue = Self.queue(block.unit.rawValue, block.lane)
             if !queues[queue].hasPending { queues[queue] = Queue(next: index, end: index) }
-            precondition(queues[queue].end == index, "the blocks of group \(block.group) are not neighbours")
+            precondition(queues[queue].end == index, "the blocks of \(block.unit) are not neighbours")
             queues[queue].end = index + 1
             queues[queue].pending += 1
-            remaining[block.group] += 1
+            remaining[block.unit.rawValue] += 1
         }
     }
 
     package var blockCount: Int { states.count }
 
-    private static func queue(_ group: Int, _ lane: CaptureLane) -> Int { group * laneCount + lane.rawValue }
+    private static func queue(_ unit: Int, _ lane: CaptureLane) -> Int { unit * laneCount + lane.rawValue }
 
     /// Returns whether `take(by:of:)` would return a block.
     ///
     /// - Parameters:
     ///   - lane: lane of the block.
-    ///   - group: index of the group; nil for any group.
+    ///   - unit: the unit; nil for any unit.
     /// - Returns: true if a block is pending and the snapshot is not cancelled.
-    package func hasPending(in lane: CaptureLane, of group: Int? = nil) -> Bool { nextQueue(lane, group) != nil }
+    package func hasPending(in lane: CaptureLane, of unit: UnitIndex? = nil) -> Bool {
+        nextQueue(lane, unit) != nil
+    }
 
-    private func nextQueue(_ lane: CaptureLane, _ group: Int?) -> Int? {
+    private func nextQueue(_ lane: CaptureLane, _ unit: UnitIndex?) -> Int? {
         guard !isCancelled else { return nil }
-        if let group {
-            let queue = Self.queue(group, lane)
+        if let unit {
+            let queue = Self.queue(unit.rawValue, lane)
             return queues[queue].hasPending ? queue : nil
         }
-        for group in firstGroup[lane.rawValue]..<remaining.count where queues[Self.queue(group, lane)].hasPending {
-            return Self.queue(group, lane)
-        }
-        return nil
+        let units = firstUnit[lane.rawValue]..<remaining.count
+        return units.lazy.map { Self.queue($0, lane) }.first { queues[$0].hasPending }
     }
 
     /// Takes the next pending block of a lane. The caller must call `finish` for it.
     ///
     /// - Parameters:
     ///   - lane: lane of the block.
-    ///   - group: index of the group; nil for the first group that has a pending block.
-    /// - Returns: the index of the block; nil if none is pending or the snapshot is cancelled.
-    package mutating func take(by lane: CaptureLane, of group: Int? = nil) -> Int? {
-        guard let queue = nextQueue(lane, group) else { return nil }
-        if group == nil { firstGroup[lane.rawValue] = queue / Self.laneCount }
+    ///   - unit: the unit; nil for the first unit that has a pending block.
+    /// - Returns: the block; nil if none is pending or the snapshot is cancelled.
+    package mutating func take(by lane: CaptureLane, of unit: UnitIndex? = nil) -> BlockIndex? {
+        guard let queue = nextQueue(lane, unit) else { return nil }
+        if unit == nil { firstUnit[lane.rawValue] = queue / Self.laneCount }
         while states[queues[queue].next] != .pending { queues[queue].next += 1 }
-        let block = queues[queue].next
+        let block = BlockIndex(queues[queue].next)
         take(block)
         return block
     }
 
     /// Returns whether a block can still be taken.
     ///
-    /// - Parameter block: index of the block.
+    /// - Parameter block: the block.
     /// - Returns: true if the block is pending and the snapshot is not cancelled.
-    package func isPending(_ block: Int) -> Bool { !isCancelled && states[block] == .pending }
+    package func isPending(_ block: BlockIndex) -> Bool {
+        !isCancelled && states[block.rawValue] == .pending
+    }
 
     /// Takes a particular block, which must be pending. The caller must call `finish` for it.
     ///
-    /// - Parameter block: index of the block.
-    package mutating func take(_ block: Int) {
+    /// - Parameter block: the block.
+    package mutating func take(_ block: BlockIndex) {
         precondition(isPending(block), "block \(block) would be captured twice")
-        states[block] = .capturing
-        queues[queueOfBlock[block]].pending -= 1
+        states[block.rawValue] = .capturing
+        queues[queueOfBlock[block.rawValue]].pending -= 1
     }
 
     /// Marks a block as captured: the trainer may change its memory.
     ///
-    /// - Parameter block: index of a block that was taken and not finished yet.
-    package mutating func finish(_ block: Int) {
+    /// - Parameter index: a block that was taken and not finished yet.
+    package mutating func finish(_ index: BlockIndex) {
+        let block = index.rawValue
         precondition(states[block] == .capturing, "block \(block) was not being captured")
         states[block] = .captured
-        remaining[groupOfBlock[block]] -= 1
+        remaining[unitOfBlock[block]] -= 1
         remainingInAll -= 1
     }
 
@@ -126,9 +129,11 @@ package struct SnapshotStateMachine: Sendable {
         }
     }
 
-    /// Returns whether no block of a group remains in the trainer's memory.
+    /// Returns whether no block of a unit remains in the trainer's memory.
     ///
-    /// - Parameter group: index of the group; nil for all groups.
+    /// - Parameter unit: the unit; nil for all units.
     /// - Returns: true if all of its blocks are captured or dropped.
-    package func isReleased(_ group: Int? = nil) -> Bool { (group.map { remaining[$0] } ?? remainingInAll) == 0 }
+    package func isReleased(_ unit: UnitIndex? = nil) -> Bool {
+        (unit.map { remaining[$0.rawValue] } ?? remainingInAll) == 0
+    }
 }

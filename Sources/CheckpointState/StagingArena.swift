@@ -38,7 +38,8 @@ package final class StagingArena: Sendable {
     ///
     /// - Parameter slot: index of the slot.
     /// - Returns: `slotBytes` bytes.
-    package func region(ofSlot slot: Int) -> MemoryRegion {
+    package func region(ofSlot slot: SlotIndex) -> MemoryRegion {
+        let slot = slot.rawValue
         precondition((0..<slotCount).contains(slot))
         return buffer.region[slot * slotBytes..<(slot + 1) * slotBytes]
     }
@@ -77,17 +78,18 @@ package struct SlotAllocator: Sendable {
     /// Takes a free slot.
     ///
     /// - Returns: the index of the slot; nil if all slots are in use.
-    package mutating func take() -> Int? {
+    package mutating func take() -> SlotIndex? {
         guard let slot = free.popLast() else { return nil }
         isFree[slot] = false
         highWaterMark = max(highWaterMark, usedCount)
-        return slot
+        return SlotIndex(slot)
     }
 
     /// Returns a slot to the allocator.
     ///
     /// - Parameter slot: index of a slot that is in use: one that was taken, or a worker's spare.
-    package mutating func giveBack(_ slot: Int) {
+    package mutating func giveBack(_ slot: SlotIndex) {
+        let slot = slot.rawValue
         precondition(!isFree[slot], "slot \(slot) was given back twice")
         isFree[slot] = true
         free.append(slot)

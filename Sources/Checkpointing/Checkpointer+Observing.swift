@@ -8,7 +8,7 @@ extension Checkpointer {
     /// whatever kind; the engine does not wait for it.
     public func events() -> AsyncStream<CheckpointEvent> { observers.streams.subscribe() }
 
-    /// Does `body`, and records it as a span of the trainer's lane if `options.tracePath` is set. Call it on the trainer's thread.
+    /// Does `body`, and records it as a span of the trainer's track if `options.tracePath` is set. Call it on the trainer's thread.
     public func trace<R, E: Error>(_ name: StaticString, _ body: () throws(E) -> R) throws(E) -> R {
         let began = trainer.begin()
         defer { trainer.end(name, since: began) }
@@ -42,10 +42,9 @@ extension Checkpointer {
     }
 
     private func file(_ trace: TraceRecorder) -> TraceFile {
-        let (lanes, spans, dropped) = trace.contents()
+        let (tracks, spans, dropped) = trace.contents()
         return TraceFile(
             processID: Int(ProcessInfo.processInfo.processIdentifier), processName: runName,
-            run: run,
-            lanes: lanes, spans: spans, droppedSpans: dropped, origin: trace.started)
+            run: run, tracks: tracks, spans: spans, droppedSpans: dropped, origin: trace.started)
     }
 }

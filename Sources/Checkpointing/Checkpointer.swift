@@ -32,19 +32,19 @@ public final class Checkpointer: Sendable {
     let options: CheckpointerOptions
     let observers: SaveObservers
     let trace: TraceRecorder?
-    /// The trace lane of the trainer's thread.
-    let trainer: TraceLane
+    /// The trace track of the trainer's thread.
+    let trainer: TraceTrack
     /// The store's chunks; nil if every chunk is written.
     let reuse: BlockReuse?
     let provider: any StateProvider
     let state: Monitor<RunState>
-    private let account = StallAccount()
-    private let history: Monitor<SaveHistory>
-    private let preparation: SavePreparation
+    let account = StallAccount()
+    let history: Monitor<SaveHistory>
+    let preparation: SavePreparation
     let completion: SaveCompletion
     let pipeline: SavePipeline
-    private let protection: any StateProtection
-    private let crew: ThreadCrew
+    let protection: any StateProtection
+    let crew: ThreadCrew
     /// Reads what earlier checkpoints hold, for deduplication.
     private let historyThread: WorkerThread?
 
@@ -77,12 +77,12 @@ public final class Checkpointer: Sendable {
         let place: CheckpointOrigin
         (runName, place) = try Self.place(options, store, names)
         run = place.branch
-        state = Monitor(RunState(place: place))
+        state = Monitor(RunState(place: place), rank: .trainer)
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
         trainer = trace?.trainer ?? .none
         observers = SaveObservers(options, store: store, run: run, stall: account)
         reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
-        history = Monitor(SaveHistory(workers: options.workers))
+        history = Monitor(SaveHistory(workers: options.workers), rank: .history)
         let pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         let checker = try translating("watching the state") {
             options.capture == .checked ? try MutationChecker() : nil
@@ -94,7 +94,8 @@ public final class Checkpointer: Sendable {
         pipeline = try Self.pipeline(options, trainer, completion)
         protection = try Self.protection(options, checker, pipeline, account)
         preparation = SavePreparation(
-            store: store, provider: provider, options: options, run: run, runName: runName, pool: pool, reuse: reuse,
+            store: store, provider: provider, options: options, run: run, runName: runName,
+            pool: pool, reuse: reuse,
             guarding: protection.guarding, state: state, history: history,
             plans: CapturePlanCache(options))
         do {
@@ -113,211 +114,6 @@ public final class Checkpointer: Sendable {
     /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process
     /// lives. Guarded state is waited for: no other thread could let its writes through.
     deinit { if protection.guarding == nil { pipeline.close() } else { stop() } }
-
-    /// Returns the name of the run, and the place of this restart in it.
-    private static func place(
-        _ options: CheckpointerOptions, _ store: CheckpointStore, _ names: [ManifestName]
-    ) throws(CheckpointError) -> (String, CheckpointOrigin) {
-        let restart = RunID.next(clockMilliseconds: UInt64(Clock.milliseconds), after: names.last?.run)
-        let history = try store.runHistory()
-        if options.kind == .training {
-            let name = try history.chooseName(options.run)
-            return (name, history.place(of: restart, in: name))
-        }
-        let place = CheckpointOrigin(
-            kind: options.kind, store: store.id, run: restart, branch: restart, restart: 0)
-        return (options.run ?? store.defaultRunName, place)
-    }
-
-    private static func pipeline(
-        _ options: CheckpointerOptions, _ trainer: TraceLane, _ lifecycle: any SaveLifecycle
-    ) throws(CheckpointError) -> SavePipeline {
-        var configuration = SavePipeline.Configuration(
-            options, encodes: options.compression != .none)
-        configuration.trainer = trainer
-        // Workers encode, and so does the thread for objects.
-        options.compression.codec.prepareToEncode(
-            threads: options.workers + 1, rawBytes: options.chunkBytes)
-        return try translating("starting") {
-            try SavePipeline(configuration, lifecycle: lifecycle)
-        }
-    }
-
-    private static func protection(
-        _ options: CheckpointerOptions, _ checker: MutationChecker?, _ pipeline: SavePipeline,
-        _ account: StallAccount
-    ) throws(CheckpointError) -> any StateProtection {
-        if let checker { return checker }
-        guard options.capture == .guarded else { return FencedCapture() }
-        return try translating("watching the state") {
-            try GuardedCapture(pipeline, beforeRelease: options.beforeRelease) {
-                account.add(wait: $0, backpressure: $1)
-            }
-        }
-    }
-
-    /// Reads the newest checkpoints now, and the others in the background.
-    private static func readHistory(
-        _ names: [ManifestName], _ reuse: BlockReuse?, _ observers: SaveObservers
-    ) -> WorkerThread? {
-        guard let reuse else { return nil }
-        reuse.readHistory(names.suffix(2))
-        do {
-            return try WorkerThread(name: "ckpt-history") {
-                reuse.readHistory(names.dropLast(2))
-                reuse.finishHistory()
-            }
-        } catch {
-            // Without the thread, less is reused.
-            reuse.finishHistory()
-            observers.warn(
-                "earlier checkpoints are not looked through for what need not be written again: "
-                    + "\(error)")
-            return nil
-        }
-    }
-
-    // MARK: Saving
-
-    /// Asks for a checkpoint of the state as it is now, and returns at once.
-    ///
-    /// Step, metrics and object values are taken now; tensors are captured in the background until
-    /// the next permit. Failures are reported by the ticket, an event, and the next ticket or
-    /// `close`; they are never thrown here.
-    ///
-    /// - Parameters:
-    ///   - step: number of updates made so far; unique in the run.
-    ///   - metrics: values by which a person may want to choose checkpoints.
-    /// - Returns: the ticket by which the save can be followed.
-    /// - Throws: code `misuse` alone: a permit is held, the step is negative, or the checkpointer is
-    ///   closed.
-    @discardableResult
-    public func save(
-        step: Int, metrics: [String: Double] = [:]
-    ) throws(CheckpointError) -> SaveTicket {
-        let called = ContinuousClock.now
-        try checkUse(step: step)
-        history.withLock { $0.called(at: called) }
-        let span = trainer.begin()
-        defer { trainer.end("save", since: span, step: step) }
-        let ticket = SaveTicket(step: step, earlierFailure: observers.failure.take()) {
-            [pipeline] in pipeline.cancel($0)
-        }
-        do throws(CheckpointError) {
-            try pipeline.admit(step: step, options.backpressure)
-            // Pages can be protected for one save at a time.
-            if protection.guarding != nil {
-                _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) }
-            }
-            let started = ContinuousClock.now
-            let task = try preparation.prepare(ticket, metrics, started: started)
-            task.results.withLock { $0.stall.begin(submitted: started, called: called) }
-            observers.notify(.started(task))
-            try begin(task)
-            task.results.withLock { $0.stall.end(at: .now) }
-            account.add(submit: .now - started, backpressure: started - called)
-        } catch {
-            observers.notify(.failed(ticket, error))
-        }
-        return ticket
-    }
-
-    private func checkUse(step: Int) throws(CheckpointError) {
-        guard step >= 0 else { throw CheckpointError(.misuse, "step \(step) is negative") }
-        let (permits, isClosed) = state.withLock { ($0.epochs.held, $0.isClosed) }
-        guard !isClosed else { throw CheckpointError(.misuse, "the checkpointer is closed") }
-        guard permits == 0 else {
-            throw CheckpointError(
-                .misuse, "save of step \(step) while a mutation permit is held",
-                remedy: "End the permit before saving: the state must not change while it is captured"
-            )
-        }
-    }
-
-    /// Prepares a save and drops it: finds mistakes in the state, and makes everything that the
-    /// first save would otherwise make.
-    private func rehearse() throws(CheckpointError) {
-        do {
-            let ticket = SaveTicket(step: 0, earlierFailure: nil) { _ in }
-            _ = try preparation.prepare(ticket, [:], started: .now)
-        } catch {
-            // A full disk fails the first save, not the start.
-            if error.code != .noSpace { throw error }
-        }
-    }
-
-    private func begin(_ task: SaveTask) throws(CheckpointError) {
-        let mechanisms = options.mechanisms
-        try translating("preparing the capture") {
-            if !mechanisms.preallocates {
-                pipeline.waitUntilIdle()
-                try pipeline.replaceArena()
-            }
-            try pipeline.devices.prepare(
-                for: task.inventory, pipeline, crew, warn: observers.warn)
-        }
-        let changed = try translating("protecting the state") { try protection.begin(task) }
-        report(changed, "save of step \(task.ticket.step)")
-        let flight = pipeline.begin(
-            task, layout: SegmentLayout(segmentBytesMax: options.segmentBytes))
-        protection.begun(flight: flight)
-        if !mechanisms.isLazy { _ = pipeline.passFence(nil, .block) { _ in } }
-    }
-
-    /// Reports tensors that were changed without a permit, and fails the saves that may have
-    /// captured them.
-    private func report(_ names: [String], _ occasion: String) {
-        guard let error = MutationChecker.violation(names, occasion) else { return }
-        observers.warn("\(error)")
-        pipeline.failAll(error)
-    }
-
-    // MARK: Mutating
-
-    /// Waits until the state, or one group of it, may change, and returns the permit for it.
-    ///
-    /// Blocks that have not been captured yet are copied now, by this thread and the workers
-    /// together. Never fails: if the save in flight does, the permit is granted all the same.
-    ///
-    /// - Parameter group: the group that will change; nil, or a name that no tensor is in, means
-    ///   all of them.
-    /// - Returns: the permit; it ends when it is dropped.
-    public func permit(for group: String? = nil) -> MutationPermit {
-        let began = ContinuousClock.now
-        let backpressure = pipeline.passFence(group, options.backpressure) { crew.setUrgent($0) }
-        account.add(wait: .now - began, backpressure: backpressure)
-        state.withLock { $0.epochs.granted(group) }
-        check("a permit was asked for") { try protection.permit(group) }
-        return MutationPermit { [self] in
-            check("a permit ended") {
-                try protection.permitEnded(group)
-                return []
-            }
-            state.withLock { $0.epochs.ended() }
-        }
-    }
-
-    private func check(_ occasion: String, _ body: () throws -> [String]) {
-        do { report(try body(), occasion) } catch {
-            observers.warn("changes of the state are no longer found: \(error)")
-        }
-    }
-
-    /// Changes the state, or one group of it, inside `body`, while a permit is held.
-    ///
-    /// - Parameters:
-    ///   - group: the group that `body` changes; nil means everything.
-    ///   - body: the update.
-    /// - Returns: the result of `body`.
-    /// - Throws: what `body` throws; the permit has ended then.
-    public func mutate<R, E: Error>(
-        _ group: String? = nil, _ body: () throws(E) -> R
-    ) throws(E) -> R {
-        let permit = permit(for: group)
-        let result = Result { () throws(E) -> R in try body() }
-        permit.end()
-        return try result.get()
-    }
 
     // MARK: Ending
 

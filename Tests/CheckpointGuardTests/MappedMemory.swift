@@ -147,8 +147,8 @@ enum GuardSupport {
 /// A guard that notes which pages are written to, and does with them what it is told.
 final class RecordingGuard: Sendable {
     let memory: MappedMemory
-    let held = Monitor<[Int]>([])
-    private let guarding = Monitor<WriteGuard?>(nil)
+    let held = Monitor<[Int]>([], rank: .unchecked)
+    private let guarding = Monitor<WriteGuard?>(nil, rank: .unchecked)
 
     /// Guards all of the memory; nothing is protected yet. `onWrite` gets the page and the guard.
     init(_ memory: MappedMemory, onWrite: @escaping @Sendable (Int, WriteGuard) -> Void = { _, _ in }) throws {
@@ -178,7 +178,7 @@ final class RecordingGuard: Sendable {
 
 /// A thread that does one thing, of which a test can tell whether it is done.
 final class Attempt: Sendable {
-    private let isDone = Monitor(false)
+    private let isDone = Monitor(false, rank: .unchecked)
     private let thread: WorkerThread
 
     init(_ body: @escaping @Sendable () -> Void) throws {

@@ -115,7 +115,7 @@ struct WriteGuardTests {
         let memory = MappedMemory(kind, pageCount: 512)
         let guarded = try RecordingGuard(memory)
         try guarded.writes.protect([memory.range])
-        let count = Monitor(0)
+        let count = Monitor(0, rank: .unchecked)
         let reader = try Attempt { [count] in
             let result = memory.writeByKernel(3, 77)
             count.withLock { $0 = result }
@@ -151,7 +151,8 @@ struct WriteGuardTests {
     /// Closing first lets go and then waits for `onWrite`, which may take long.
     @Test func closingWhileAWriteIsReported() throws {
         let memory = MappedMemory(.small, pageCount: 8)
-        let (hasWritten, sawItEnd) = (Monitor(false), Monitor(false))
+        let (hasWritten, sawItEnd) = (
+            Monitor(false, rank: .unchecked), Monitor(false, rank: .unchecked))
         let guarded = try RecordingGuard(memory) { _, _ in
             let ended = hasWritten.waitFor(timeout: .seconds(60)) { $0 ? true : nil } ?? false
             sawItEnd.withLock { $0 = ended }
@@ -273,7 +274,8 @@ private final class CapturedBlocks: Sendable {
 
     init(_ memory: MappedMemory) {
         self.memory = memory
-        captured = Monitor(Array(repeating: nil, count: memory.pageCount))
+        captured = Monitor(
+            Array(repeating: nil, count: memory.pageCount), rank: .unchecked)
     }
 
     var words: [UInt64?] { captured.withLock { $0 } }

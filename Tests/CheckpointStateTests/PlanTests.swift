@@ -71,12 +71,12 @@ struct PlanTests {
     func groups(_ seed: UInt64) {
         let input = Input(seed)
         let plan = input.plan
-        let units = plan.blocks.map(\.unit)
+        let units = plan.blocks.map(\.unit.rawValue)
         #expect(units == units.sorted())
         let present = Set(input.tensors.map(\.group))
         #expect(plan.groups == input.order.filter(present.contains))
         for (index, tensor) in input.tensors.enumerated() {
-            #expect(plan.groups[plan.groupOfTensor[index]] == tensor.group)
+            #expect(plan.groups[plan.groupOfTensor[index].rawValue] == tensor.group)
         }
     }
 
@@ -85,7 +85,7 @@ struct PlanTests {
         let input = Input(seed)
         let plan = input.plan
         let bytes = plan.groups.map { group in input.tensors.filter { $0.group == group }.reduce(0) { $0 + $1.bytes } }
-        let units = plan.groups.map { plan.unitIndex[$0, default: -1] }
+        let units = plan.groups.map { plan.unitIndex[$0, default: -1].rawValue }
         #expect(units == units.sorted() && Set(units) == Set(0..<plan.unitCount))
         for unit in 0..<plan.unitCount {
             let members = units.indices.filter { units[$0] == unit }
@@ -135,14 +135,14 @@ struct SlotAllocatorTests {
         var random = SeededGenerator(seed)
         let count = 1 + random.below(8)
         var allocator = SlotAllocator(slotCount: count)
-        var used: Set<Int> = []
+        var used: Set<SlotIndex> = []
         var most = 0
         for _ in 0..<200 {
             if Bool.random(using: &random) {
                 let slot = allocator.take()
                 #expect((slot == nil) == (used.count == count))
                 if let slot {
-                    #expect((0..<count).contains(slot) && used.insert(slot).inserted)
+                    #expect((0..<count).contains(slot.rawValue) && used.insert(slot).inserted)
                 }
             } else if let slot = used.randomElement(using: &random) {
                 allocator.giveBack(slot)
@@ -158,7 +158,7 @@ struct SlotAllocatorTests {
     func spares() {
         var allocator = SlotAllocator(slotCount: 1, spareCount: 1)
         let taken = (allocator.take(), allocator.take())
-        #expect(taken == (0, nil) && allocator.spares == 1..<2)
+        #expect(taken.0 == 0 && taken.1 == nil && allocator.spares == 1..<2)
         allocator.giveBack(1)
         #expect(allocator.usedCount == 0)
         let spare = allocator.take()
@@ -169,11 +169,14 @@ struct SlotAllocatorTests {
     func arena() throws {
         let arena = try StagingArena(slotBytes: 8192, slotCount: 5)
         for slot in 0..<5 {
-            let region = arena.region(ofSlot: slot)
+            let region = arena.region(ofSlot: SlotIndex(slot))
             #expect(region.count == 8192)
             region.store([UInt8](repeating: UInt8(slot + 1), count: 8192)[...])
             #expect(unsafe UInt(bitPattern: region.bytes.baseAddress) % 4096 == 0)
         }
-        for slot in 0..<5 { #expect(arena.region(ofSlot: slot).array.allSatisfy { $0 == UInt8(slot + 1) }) }
+        for slot in 0..<5 {
+            let bytes = arena.region(ofSlot: SlotIndex(slot)).array
+            #expect(bytes.allSatisfy { $0 == UInt8(slot + 1) })
+        }
     }
 }

@@ -1,4 +1,5 @@
 import CheckpointState
+import CheckpointTestSupport
 import Testing
 
 /// Every order of take, finish and cancel of a small snapshot, against a model that remembers each block by itself.
@@ -18,7 +19,7 @@ struct SnapshotTests {
             groups = counts.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element) }
             groupCount = counts.count
             blocks = groups.map { _ in .pending }
-            machine = SnapshotStateMachine(blocks: groups.map { ($0, .host) }, groupCount: counts.count)
+            machine = SnapshotStateMachine(blocks: groups.map { (UnitIndex($0), .host) }, unitCount: counts.count)
         }
 
         /// Blocks that a take may give: those of the group, or all, in order.
@@ -33,17 +34,21 @@ struct SnapshotTests {
         }
 
         func check() -> Bool {
-            ([nil] + (0..<groupCount).map { $0 }).allSatisfy { machine.isReleased($0) == isReleased($0) }
+            ([nil] + (0..<groupCount).map { $0 }).allSatisfy { group in
+                machine.isReleased(group.map { UnitIndex($0) }) == isReleased(group)
+            }
         }
 
         mutating func take(_ group: Int?) -> Bool {
             let expected = pending(group)
             if let expected { blocks[expected] = .capturing }
-            return machine.hasPending(in: .host, of: group) == (expected != nil) && machine.take(by: .host, of: group) == expected
+            let unit = group.map { UnitIndex($0) }
+            return machine.hasPending(in: .host, of: unit) == (expected != nil)
+                && machine.take(by: .host, of: unit) == expected.map { BlockIndex($0) }
         }
 
         mutating func finish(_ block: Int) {
-            machine.finish(block)
+            machine.finish(BlockIndex(block))
             blocks[block] = .captured
         }
 
@@ -86,8 +91,8 @@ struct SnapshotTests {
         }
         for block in pair.blocks.indices where pair.blocks[block] == .pending && pair.blocks.count < 4 {
             var next = pair
-            if !next.machine.isPending(block) { tally.wrong += 1 }
-            next.machine.take(block)
+            if !next.machine.isPending(BlockIndex(block)) { tally.wrong += 1 }
+            next.machine.take(BlockIndex(block))
             next.blocks[block] = .capturing
             explore(next, &tally)
         }
@@ -142,15 +147,15 @@ struct SnapshotTests {
 
     @Test("Lanes take their own blocks only, each in order, and a group is released when both have finished")
     func lanes() {
-        let blocks: [(group: Int, lane: CaptureLane)] = [(0, .host), (0, .device), (0, .device), (1, .device), (2, .host)]
-        var machine = SnapshotStateMachine(blocks: blocks, groupCount: 3)
+        let blocks: [(unit: UnitIndex, lane: CaptureLane)] = [(0, .host), (0, .device), (0, .device), (1, .device), (2, .host)]
+        var machine = SnapshotStateMachine(blocks: blocks, unitCount: 3)
         let foreign = [machine.take(by: .device, of: 2), machine.take(by: .host, of: 1)]
         #expect(foreign == [nil, nil])
         let host = [machine.take(by: .host), machine.take(by: .host), machine.take(by: .host)]
         #expect(host == [0, 4, nil])
         let device = [machine.take(by: .device), machine.take(by: .device, of: 1), machine.take(by: .device)]
         #expect(device == [1, 3, 2])
-        for block in [0, 1, 3] { machine.finish(block) }
+        for block in [0, 1, 3] as [BlockIndex] { machine.finish(block) }
         #expect(!machine.isReleased(0) && machine.isReleased(1) && !machine.isReleased(2))
         machine.finish(2)
         #expect(machine.isReleased(0) && !machine.isReleased())

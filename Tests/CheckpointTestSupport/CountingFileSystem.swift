@@ -5,7 +5,7 @@ package import SystemPackage
 /// directory.
 package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     private let base: Base
-    private let counts = Monitor<(opened: [String: Int], listed: [String: Int])>(([:], [:]))
+    private let counts = Monitor<(opened: [String: Int], listed: [String: Int])>(([:], [:]), rank: .unchecked)
 
     package init(_ base: Base) { self.base = base }
 

@@ -142,7 +142,7 @@ package func sleepMilliseconds(_ milliseconds: Double) { usleep(UInt32(milliseco
 
 /// List of the operations executed so far.
 package final class OperationLog: Sendable {
-    fileprivate let operations = Monitor<[FileOperation]>([])
+    fileprivate let operations = Monitor<[FileOperation]>([], rank: .unchecked)
 
     package init() {}
 

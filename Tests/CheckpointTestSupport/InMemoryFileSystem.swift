@@ -35,12 +35,12 @@ package final class InMemoryFileSystem: FileSystem {
     /// - Parameter capacity: maximum total size of all files in bytes; nil means no limit.
     package init(capacity: Int? = nil) {
         self.capacity = capacity
-        state = Monitor(State())
+        state = Monitor(State(), rank: .unchecked)
     }
 
     private init(state: State) {
         capacity = nil
-        self.state = Monitor(state)
+        self.state = Monitor(state, rank: .unchecked)
     }
 
     // MARK: FileSystem

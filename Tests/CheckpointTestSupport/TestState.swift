@@ -192,7 +192,7 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
 package final class Box<Value: Sendable>: Sendable {
     private let storage: Monitor<Value>
 
-    package init(_ value: Value) { storage = Monitor(value) }
+    package init(_ value: Value) { storage = Monitor(value, rank: .unchecked) }
 
     package var value: Value {
         get { storage.withLock { $0 } }

@@ -49,7 +49,7 @@ package final class Gate: Sendable {
     private static let limit = Duration.seconds(120)
     private let state: Monitor<Bool>
 
-    package init(isOpen: Bool) { state = Monitor(isOpen) }
+    package init(isOpen: Bool) { state = Monitor(isOpen, rank: .unchecked) }
 
     package var isOpen: Bool {
         get { state.withLock { $0 } }

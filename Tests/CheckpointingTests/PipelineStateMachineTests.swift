@@ -14,16 +14,16 @@ private struct Simulation {
 
     /// What has become of one save.
     struct Save {
-        let groupOfBlock: [Int]
+        let unitOfBlock: [UnitIndex]
         let reuses: Bool
-        var captured: [Int: Int] = [:]
-        var written: [Int: Int] = [:]
+        var captured: [BlockIndex: Int] = [:]
+        var written: [BlockIndex: Int] = [:]
         var places: [SegmentLayout.Place] = []
         var objectsEncoded = 0
         var end: PipelineStateMachine.Action?
         var isFailed = false
-        var taken: [CaptureLane: [Int]] = [:]
-        var placeOfBlock: [Int: SegmentLayout.Place] = [:]
+        var taken: [CaptureLane: [BlockIndex]] = [:]
+        var placeOfBlock: [BlockIndex: SegmentLayout.Place] = [:]
     }
 
     var machine: PipelineStateMachine
@@ -33,10 +33,10 @@ private struct Simulation {
     let reuses: Bool
     var saves: [Save] = []
     var running: [(role: Role, action: PipelineStateMachine.Action)] = []
-    var fence: (id: Int, group: Int?)?
+    var fence: (id: FenceID, unit: UnitIndex?)?
     /// Spare slot of the one worker, if it encodes.
-    var spare: Int?
-    var committed: [Int] = []
+    var spare: SlotIndex?
+    var committed: [FlightID] = []
     static let threads: [Role: Int] = [.worker: 2, .device: 2, .writer: 1, .objects: 1]
 
     /// - Parameter groups: number of blocks of each group; every third block is on a device.
@@ -45,24 +45,24 @@ private struct Simulation {
         self.reuses = reuses
         self.isPlacedEarly = isPlacedEarly
         machine = PipelineStateMachine(slotCount: slots, spareCount: isPlacedEarly ? 0 : 1, streams: streams)
-        spare = isPlacedEarly ? nil : slots
+        spare = isPlacedEarly ? nil : SlotIndex(slots)
     }
 
     var isOver: Bool { machine.isIdle }
 
     mutating func save() {
-        var blocks: [(group: Int, lane: CaptureLane)] = []
+        var blocks: [(unit: UnitIndex, lane: CaptureLane)] = []
         for (group, count) in groups.enumerated() {
             let device = count / 3
-            blocks += (0..<count).map { (group, $0 < count - device ? .host : .device) }
+            blocks += (0..<count).map { (UnitIndex(group), $0 < count - device ? .host : .device) }
         }
-        let names = Dictionary(uniqueKeysWithValues: groups.indices.map { ("g\($0)", $0) })
+        let names = Dictionary(uniqueKeysWithValues: groups.indices.map { ("g\($0)", UnitIndex($0)) })
         let id = machine.begin(
             Flight.Plan(
-                snapshot: SnapshotStateMachine(blocks: blocks, groupCount: groups.count), groupIndex: names,
+                snapshot: SnapshotStateMachine(blocks: blocks, unitCount: groups.count), unitIndex: names,
                 layout: SegmentLayout(), isPlacedEarly: isPlacedEarly, hasObjects: true))
-        precondition(id == saves.count)
-        saves.append(Save(groupOfBlock: blocks.map(\.group), reuses: reuses))
+        precondition(id.rawValue == saves.count)
+        saves.append(Save(unitOfBlock: blocks.map(\.unit), reuses: reuses))
     }
 
     /// A thread asks for something to do.
@@ -79,68 +79,82 @@ private struct Simulation {
         return true
     }
 
-    mutating func took(_ job: Job) { saves[job.flight].taken[job.lane, default: []].append(job.block) }
+    private subscript(flight: FlightID) -> Save {
+        get { saves[flight.rawValue] }
+        set { saves[flight.rawValue] = newValue }
+    }
+
+    mutating func took(_ job: Job) { self[job.flight].taken[job.lane, default: []].append(job.block) }
 
     /// Some blocks are in the store already, and others in part.
-    func rawBytes(of job: Job) -> Int { reuses && job.block % 5 == 3 ? 0 : 5000 - job.block % 2 }
+    func captured(_ job: Job) -> CapturedBlock {
+        let block = job.block.rawValue
+        return CapturedBlock(rawBytes: reuses && block % 5 == 3 ? 0 : 5000 - block % 2)
+    }
 
     /// One of the running actions ends.
     mutating func finish(_ index: Int) {
         switch running.remove(at: index).action {
         case .capture(let job): finishCapture(job)
-        case .encode(var job):
+        case .encode(let encode):
+            let block = encode.job.block.rawValue
+            var slot = encode.job.slot
             // Every other block is worth encoding.
-            if let held = spare, job.block % 2 == 0 { (spare, job.slot) = (job.slot, held) }
-            machine.finishedEncoding(job, storedBytes: 100 * (job.block + 1))
-        case .write(let job):
-            saves[job.flight].written[job.block, default: 0] += 1
-            if let place = job.place {
-                saves[job.flight].places.append(place)
-                saves[job.flight].placeOfBlock[job.block] = place
-            }
-            machine.finishedWriting(job)
+            if let held = spare, block % 2 == 0 { (spare, slot) = (slot, held) }
+            machine.finishedEncoding(encode, encoded(100 * (block + 1)), slot: slot)
+        case .write(let write):
+            self[write.job.flight].written[write.job.block, default: 0] += 1
+            self[write.job.flight].places.append(write.place)
+            self[write.job.flight].placeOfBlock[write.job.block] = write.place
+            machine.finishedWriting(write.job)
         case .encodeObjects(let flight):
-            saves[flight].objectsEncoded += 1
-            saves[flight].places.append(machine.place(flight: flight, storedBytes: 10))
-            machine.finishedObjects(flight: flight)
+            self[flight].objectsEncoded += 1
+            self[flight].places.append(machine.place(of: flight, storedBytes: 10))
+            machine.finishedObjects(of: flight)
         case .commit(let flight):
             committed.append(flight)
-            saves[flight].end = .commit(flight: flight)
-            machine.ended(flight: flight)
+            self[flight].end = .commit(flight)
+            machine.ended(flight)
         case .abandon(let flight):
-            saves[flight].end = .abandon(flight: flight)
-            machine.ended(flight: flight)
+            self[flight].end = .abandon(flight)
+            machine.ended(flight)
         case .stop: break
         }
     }
 
+    private func encoded(_ bytes: Int) -> EncodedBlock {
+        EncodedBlock(codec: .raw, rawBytes: bytes, storedBytes: bytes, storedHash: 0)
+    }
+
     mutating func finishCapture(_ job: Job) {
-        saves[job.flight].captured[job.block, default: 0] += 1
-        let wasLast = machine.finishedCapture(job, rawBytes: rawBytes(of: job))
-        let save = saves[job.flight]
-        #expect(wasLast == (!save.isFailed && save.captured.count == save.groupOfBlock.count))
+        self[job.flight].captured[job.block, default: 0] += 1
+        let wasLast = machine.finishedCapture(job, captured(job))
+        let save = self[job.flight]
+        #expect(wasLast == (!save.isFailed && save.captured.count == save.unitOfBlock.count))
     }
 
     mutating func fail(_ flight: Int) {
         guard saves[flight].end == nil else { return }
-        machine.failed(flight: flight)
+        machine.failed(FlightID(flight))
         saves[flight].isFailed = true
     }
 
     // MARK: Fences
 
-    mutating func beginFence(_ group: Int?) { fence = (machine.beginFence(group.map { "g\($0)" }), group) }
+    mutating func beginFence(_ group: Int?) {
+        fence = (machine.beginFence(group.map { "g\($0)" }), group.map { UnitIndex($0) })
+    }
 
     /// The trainer helps, or passes.
     mutating func stepFence() {
-        guard let (id, group) = fence else { return }
-        switch machine.nextStep(atFence: id) {
+        guard let (id, unit) = fence else { return }
+        switch machine.nextAction(atFence: id) {
         case .pass:
-            #expect(saves.allSatisfy { $0.isFailed || $0.isCaptured(group) })
+            #expect(saves.allSatisfy { $0.isFailed || $0.isCaptured(unit) })
             machine.endFence(id)
             fence = nil
         case .capture(let job):
-            if let group { #expect(saves[job.flight].groupOfBlock[job.block] == group) }
+            if let unit { #expect(self[job.flight].unitOfBlock[job.block.rawValue] == unit) }
             took(job)
             finishCapture(job)
         case nil: break
@@ -154,18 +168,22 @@ private struct Simulation {
 }
 
 extension Simulation.Save {
-    func isCaptured(_ group: Int?) -> Bool {
-        groupOfBlock.indices.allSatisfy { (group != nil && groupOfBlock[$0] != group) || captured[$0] == 1 }
+    func isCaptured(_ unit: UnitIndex?) -> Bool {
+        unitOfBlock.indices.allSatisfy {
+            (unit != nil && unitOfBlock[$0] != unit) || captured[BlockIndex($0)] == 1
+        }
     }
 
     var isWhole: Bool {
-        groupOfBlock.indices.allSatisfy { captured[$0] == 1 && written[$0] == (isReused($0) ? nil : 1) } && objectsEncoded == 1
-            && Set(places.map { [$0.segment, $0.offset] }).count == groupOfBlock.indices.count { !isReused($0) } + 1
+        unitOfBlock.indices.allSatisfy {
+            captured[BlockIndex($0)] == 1 && written[BlockIndex($0)] == (isReused($0) ? nil : 1)
+        } && objectsEncoded == 1
+            && Set(places.map { [$0.segment, $0.offset] }).count == unitOfBlock.indices.count { !isReused($0) } + 1
     }
 
     private func isReused(_ block: Int) -> Bool { reuses && block % 5 == 3 }
 
-    /// Whether the blocks of each lane lie in the order in which they were taken.
+    /// True if the blocks of each lane lie in the order in which they were taken.
     var isInOrder: Bool {
         taken.values.allSatisfy { blocks in
             let offsets = blocks.compactMap { placeOfBlock[$0]?.offset }
@@ -192,7 +210,7 @@ struct PipelineStateMachineTests {
                 streams: mode.streams, reuses: seed % 2 == 1)
             run(&simulation, &random, failures: 0)
             #expect(simulation.isOver && simulation.saves.allSatisfy(\.isWhole), "seed \(seed)")
-            #expect(simulation.committed == Array(simulation.saves.indices), "seed \(seed)")
+            #expect(simulation.committed.map(\.rawValue) == Array(simulation.saves.indices), "seed \(seed)")
             if mode.isPlacedEarly { #expect(simulation.saves.allSatisfy { $0.isInOrder }, "seed \(seed)") }
             checkNothingLost(simulation, seed)
         }
@@ -209,7 +227,7 @@ struct PipelineStateMachineTests {
             run(&simulation, &random, failures: 1 + Int(seed % 2))
             #expect(simulation.isOver && simulation.saves.allSatisfy { $0.end != nil }, "seed \(seed)")
             #expect(simulation.saves.allSatisfy { $0.captured.values.allSatisfy { $0 == 1 } })
-            #expect(simulation.committed == simulation.committed.sorted())
+            #expect(simulation.committed.map(\.rawValue) == simulation.committed.map(\.rawValue).sorted())
             for save in simulation.saves where !save.isFailed { #expect(save.isWhole, "seed \(seed)") }
             checkNothingLost(simulation, seed)
         }
@@ -251,10 +269,10 @@ struct PipelineStateMachineTests {
         simulation.finishCapture(first)
         simulation.beginFence(1)
         guard case .capture(let fenced)? = simulation.machine.nextAction(for: .worker) else { return #expect(Bool(false), "not first") }
-        #expect(simulation.saves[0].groupOfBlock[fenced.block] == 1)
+        #expect(simulation.saves[0].unitOfBlock[fenced.block.rawValue] == UnitIndex(1))
         simulation.endFence()
         guard case .encode(let next)? = simulation.machine.nextAction(for: .worker) else { return #expect(Bool(false), "no block") }
-        #expect((next.block, next.slot) == (first.block, first.slot))
+        #expect((next.job.block, next.job.slot) == (first.block, first.slot))
     }
 
     @Test("workers run only so far ahead of the writer, and catch up when it has written")
@@ -286,7 +304,7 @@ struct PipelineStateMachineTests {
         var simulation = Simulation(groups: [2], slots: 4, isPlacedEarly: true)
         simulation.save()
         while simulation.start(.worker) || simulation.start(.writer) || simulation.start(.objects) {
-            if simulation.running.last?.action == .commit(flight: 0) { break }
+            if simulation.running.last?.action == .commit(FlightID(0)) { break }
             simulation.finish(0)
         }
         simulation.save()
@@ -296,7 +314,7 @@ struct PipelineStateMachineTests {
         simulation.finish(0)
         #expect(simulation.machine.admission(.block) == .begin(instead: []))
         while simulation.start(.worker) { simulation.finish(0) }
-        #expect(simulation.committed == [0, 1])
+        #expect(simulation.committed == [FlightID(0), FlightID(1)])
     }
 
     @Test("a save that nothing was captured of gives way; one that has begun does not")
@@ -306,10 +324,10 @@ struct PipelineStateMachineTests {
         simulation.save()
         #expect(simulation.machine.admission(.replacePending) == .begin(instead: []), "the oldest is never given up")
         simulation.save()
-        #expect(simulation.machine.admission(.replacePending) == .begin(instead: [1]))
+        #expect(simulation.machine.admission(.replacePending) == .begin(instead: [FlightID(1)]))
         simulation.fail(1)
         simulation.save()
-        #expect(simulation.machine.unstarted == [2])
+        #expect(simulation.machine.unstarted == [FlightID(2)])
         // Of the oldest; the failed one is cleaned up by another.
         let isStarted = simulation.start(.worker)
         #expect(isStarted)
@@ -317,7 +335,8 @@ struct PipelineStateMachineTests {
             for role in Simulation.Role.allCases { _ = simulation.start(role) }
             simulation.finish(0)
         }
-        #expect(simulation.committed == [0, 2] && simulation.saves[1].end == .abandon(flight: 1))
+        #expect(simulation.committed == [FlightID(0), FlightID(2)]
+            && simulation.saves[1].end == .abandon(FlightID(1)))
     }
 
     @Test("a closed machine stops its threads once the saves in flight are over")

@@ -40,7 +40,7 @@ struct RetentionTests {
     @Test("a save whose outcome is unknown may be there, and what it names stays")
     func unknownOutcome() throws {
         let memory = InMemoryFileSystem()
-        let isBroken = Monitor(false)
+        let isBroken = Monitor(false, rank: .unchecked)
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
             guard operation.verb == "syncdir", operation.path == "/store/manifests", isBroken.withLock({ $0 }) else { return }
             throw FileSystemError("fsync(2)", operation.path, .ioError)

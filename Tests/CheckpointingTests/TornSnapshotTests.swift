@@ -99,7 +99,7 @@ struct TornSnapshotTests {
         .enabled(if: GuardSupport.holding.isTested, "\(GuardSupport.holding.reason)"),
         arguments: 1...6 as ClosedRange<UInt64>)
     func slowReleasesAreWhole(seed: UInt64) throws {
-        let random = Monitor(SeededGenerator(seed))
+        let random = Monitor(SeededGenerator(seed), rank: .unchecked)
         try expectGuardedIsWhole(.none, seed) {
             sleepMilliseconds(random.withLock { Bool.random(using: &$0) ? Double.random(in: 0...8, using: &$0) : 0 })
         }

@@ -135,11 +135,11 @@ struct TraceTests {
     func escaping() throws {
         let recorder = TraceRecorder(spansMax: 8)
         let nasty: StaticString = "a \"b\" \\ /\n\t\u{1}\u{7f} é 🙂 \u{2028}"
-        let lane = recorder.lane(named: nasty.description)
-        lane.end(nasty, since: lane.begin(), block: 3)
+        let track = recorder.track(named: nasty.description)
+        track.end(nasty, since: track.begin(), block: 3)
         let (lanes, spans, _) = recorder.contents()
         let file = TraceFile(
-            processID: 9, processName: nasty.description, run: RunID.next(clockMilliseconds: 1, after: nil), lanes: lanes,
+            processID: 9, processName: nasty.description, run: RunID.next(clockMilliseconds: 1, after: nil), tracks: lanes,
             spans: spans, droppedSpans: 0, origin: recorder.started)
         let trace = try Trace(text: Data(file.text))
         #expect(trace.traceEvents.map(\.name) == ["process_name", "thread_name", "thread_name", nasty.description])

@@ -3,6 +3,8 @@
 #ifndef CPLATFORM_H
 #define CPLATFORM_H
 
+#include <stdint.h>
+
 /* Sets the name of the calling thread (pthread_setname_np(3)): at most 15 bytes. The result is
  * ignored. */
 void cp_thread_set_name(const char *name);
@@ -21,5 +23,19 @@ void cp_thread_set_background(int id, int niceness);
 /* Makes a thread an ordinary thread: SCHED_OTHER, and nice value 0 if the process may lower it.
  * Errors are ignored. */
 void cp_thread_set_foreground(int id);
+
+/* The locks that threads hold, for checks in debug builds. A rank is less than 32. */
+
+/* Records that the calling thread takes a lock. */
+void cp_lock_take(uint8_t rank);
+
+/* Records that the calling thread releases a lock. */
+void cp_lock_release(uint8_t rank);
+
+/* Returns the ranks of the locks that the calling thread holds: bit r is rank r. */
+uint32_t cp_locks_held(void);
+
+/* Returns how often threads of this process have taken locks of a rank. */
+uint64_t cp_locks_taken(uint8_t rank);
 
 #endif

@@ -11,12 +11,10 @@ struct CheckpointCopier: ~Copyable {
     private let destination: CheckpointStore?
     private let manifest: Manifest
     private let reader: BlockSource
-    /// Nil in a dry run.
-    private let writer: SegmentWriter?
+    private let appender: BlockAppender
     private let chunksOfBlock: [Int: [ChunkRecord]]
     /// Rows of the casts of each block, by the block's row.
     private let castsOfBlock: [Int: [Int]]
-    private var layout = SegmentLayout()
     private var buffers = BlockSource.Buffers()
     private var stored = ScratchBuffer()
     private var spare = ScratchBuffer()
@@ -25,8 +23,8 @@ struct CheckpointCopier: ~Copyable {
 
     /// Treatment of a block.
     private enum Fate {
-        case present(CopiedBlocks.Key)
-        case written(SegmentLayout.Place, SegmentBlock, base: CopiedBlocks.Key?)
+        case present(BlockID)
+        case written(PlacedBlock, base: BlockID?)
         /// A cast: made from another block, which has its own treatment.
         case cast
     }
@@ -45,11 +43,8 @@ struct CheckpointCopier: ~Copyable {
         chunksOfBlock = Dictionary(grouping: manifest.chunks, by: \.block)
         let casts = manifest.blocks.indices.filter { manifest.blocks[$0].codec.isCast }
         castsOfBlock = Dictionary(grouping: casts) { manifest.blocks[$0].base ?? $0 }
-        writer = isDryRun
-            ? nil
-            : destination.map {
-                SegmentWriter(fileSystem: $0.fileSystem, directories: $0.directories, store: $0.id, attempt: attempt, rank: 0)
-            }
+        appender = BlockAppender(
+            isDryRun ? nil : destination?.segmentWriter(attempt: attempt))
     }
 
     /// Copies the blocks.
@@ -62,10 +57,10 @@ struct CheckpointCopier: ~Copyable {
         do throws(CheckpointError) {
             for row in manifest.blocks.indices { fates[row] = try fate(row, copied) }
         } catch {
-            writer?.abandon()
+            appender.abandon()
             throw error
         }
-        guard let writer, let destination else { return made(fates, copied, []) }
+        guard let writer = appender.writer, let destination else { return made(fates, copied, []) }
         let commit = CommitProtocol(
             fileSystem: destination.fileSystem, directories: destination.directories, catalog: destination.catalog)
         return try commit.commit(writer, manifest: { made(fates, copied, $0) }, durable: {}).manifest
@@ -77,8 +72,8 @@ struct CheckpointCopier: ~Copyable {
         let chunks = chunksOfBlock[row, default: []]
         let isHeld = chunks.allSatisfy { copied.place(of: $0) != nil }
         if manifest.blocks[row].codec.isCast { return isHeld ? nil : .cast }
-        let key = CopiedBlocks.Key(row, of: manifest)
-        if copied.blocks[key] != nil { return .present(key) }
+        let id = BlockID(manifest.blocks[row], in: manifest.segments)
+        if copied.blocks[id] != nil { return .present(id) }
         guard !isHeld || needsSource(row, copied) else { return nil }
         return try translating("copying step \(manifest.step)") { try write(row, chunks, copied) }
     }
@@ -100,64 +95,52 @@ struct CheckpointCopier: ~Copyable {
 
     private mutating func write(_ row: Int, _ chunks: [ChunkRecord], _ copied: CopiedBlocks) throws -> Fate {
         let block = manifest.blocks[row]
-        let base = block.base.map { CopiedBlocks.Key($0, of: manifest) }
+        let base = block.base.map { BlockID(manifest.blocks[$0], in: manifest.segments) }
         // A delta stays a delta if its base is in the destination.
         let isCast = block.base.map { manifest.blocks[$0].codec.isCast } ?? false
         let isVerbatim = !isCast && base.map { copied.blocks[$0] != nil && copied.chainLength($0) < Limits.deltaChainMax } ?? true
-        guard writer != nil else { return plan(block, base: isVerbatim ? base : nil, isVerbatim: isVerbatim) }
-        let raw = try buffers.raw.region(atLeast: roundedUpToPage(block.rawBytes)).prefix(roundedUpToPage(block.rawBytes))
-        try reader.read(row, into: raw.prefix(block.rawBytes), &buffers)
-        for chunk in chunks where raw[chunk.offset..<chunk.offset + chunk.bytes].hash128 != chunk.hash {
-            throw CheckpointError(.damaged, "block \(row) of step \(manifest.step) does not hold what was captured")
-        }
+        guard appender.writer != nil else { return plan(block, base: isVerbatim ? base : nil, isVerbatim: isVerbatim) }
+        let raw = try buffers.raw.pages(for: block.rawBytes)
+        try reader.block(row, into: raw.prefix(block.rawBytes), &buffers).check(chunks)
         let (encoded, region) = isVerbatim ? try verbatim(row, raw) : try encodedAnew(row, raw)
-        return try place(encoded, region, base: isVerbatim ? base : nil)
+        newBytes += encoded.storedBytes
+        return .written(try appender.append(encoded, region), base: isVerbatim ? base : nil)
     }
 
     /// Reads the block as it is stored.
     private mutating func verbatim(_ row: Int, _ raw: MemoryRegion) throws -> (EncodedBlock, MemoryRegion) {
         let block = manifest.blocks[row]
-        let encoded = EncodedBlock(
-            codec: block.codec, rawBytes: block.rawBytes, storedBytes: block.storedBytes, storedHash: block.storedHash)
         var region = raw
         if block.codec != .raw {
-            region = try stored.region(atLeast: roundedUpToPage(block.storedBytes)).prefix(roundedUpToPage(block.storedBytes))
-            try reader.reader(of: row).readStored(block.location, into: region.prefix(block.storedBytes))
+            region = try stored.pages(for: block.storedBytes)
+            try reader.readStored(row, into: region.prefix(block.storedBytes))
         }
         region[block.storedBytes..<roundedUpToPage(block.storedBytes)].fillWithZeros()
-        return (encoded, region)
+        return (EncodedBlock(block.location), region)
     }
 
     /// Encodes the block without its base, since the base is not copied.
     private mutating func encodedAnew(_ row: Int, _ raw: MemoryRegion) throws -> (EncodedBlock, MemoryRegion) {
         reencodedCount += 1
         let rawBytes = manifest.blocks[row].rawBytes
-        let region = try spare.region(atLeast: raw.count).prefix(raw.count)
+        let region = try spare.bytes(raw.count)
         let runs = BlockPairing(manifest, newer: manifest).runs(of: row)
         var memory = CodecMemory()
         let (block, isInSpare) = BlockEncoder(.max).encode(raw, rawBytes: rawBytes, runs: runs, memory: &memory, spare: region)
         return (block, isInSpare ? region : raw)
     }
 
-    private mutating func place(_ block: EncodedBlock, _ region: MemoryRegion, base: CopiedBlocks.Key?) throws -> Fate {
-        guard let writer else { preconditionFailure("a dry run writes nothing") }
-        let place = layout.place(bytes: block.storedBytes)
-        newBytes += block.storedBytes
-        return .written(place, try writer.write(region, block: block, at: place), base: base)
-    }
-
     /// Plans a write in a dry run. For a block that would be encoded again, the size is an upper
     /// bound.
-    private mutating func plan(_ block: BlockRecord, base: CopiedBlocks.Key?, isVerbatim: Bool) -> Fate {
-        var location = block.location
+    private mutating func plan(_ block: BlockRecord, base: BlockID?, isVerbatim: Bool) -> Fate {
+        var encoded = EncodedBlock(block.location)
         if !isVerbatim {
-            location = SegmentBlock(offset: 0, storedBytes: block.rawBytes, rawBytes: block.rawBytes, storedHash: 0, codec: .raw)
+            encoded = EncodedBlock(
+                codec: .raw, rawBytes: block.rawBytes, storedBytes: block.rawBytes, storedHash: 0)
             reencodedCount += 1
         }
-        let place = layout.place(bytes: location.storedBytes)
-        location.offset = place.offset
-        newBytes += location.storedBytes
-        return .written(place, location, base: base)
+        newBytes += encoded.storedBytes
+        return .written(appender.plan(encoded), base: base)
     }
 
     private func made(_ fates: [Int: Fate], _ copied: CopiedBlocks, _ segments: [SegmentReference]) -> Manifest {
@@ -166,10 +149,10 @@ struct CheckpointCopier: ~Copyable {
         var rows: [Int: Int] = [:]
         for row in manifest.blocks.indices {
             switch fates[row] {
-            case .present(let key): rows[row] = table.add(key, copied)
-            case .written(let place, let location, let base):
+            case .present(let id): rows[row] = table.add(id, copied)
+            case .written(let block, let base):
                 let base = base.map { table.add($0, copied) }
-                rows[row] = table.add(location, inSegment: place.segment, base: base)
+                rows[row] = table.add(block, base: base)
             case .cast: rows[row] = castRow(manifest.blocks[row], rows, copied, &table)
             case nil: break
             }
@@ -201,7 +184,7 @@ struct CheckpointCopier: ~Copyable {
 
     /// Names for the segments that a dry run would write.
     private var plannedSegments: [SegmentReference] {
-        (0..<layout.segmentCount).map {
+        (0..<appender.segmentCount).map {
             SegmentReference(
                 name: SegmentName(attempt: manifest.id, rank: 0, number: $0), fileBytes: 2 * Limits.pageBytes,
                 trailerHash: Hash128(rawValue: 0))
@@ -211,8 +194,8 @@ struct CheckpointCopier: ~Copyable {
 
 extension BlockTable {
     /// Adds a block of the destination, after all blocks that it is a delta of.
-    fileprivate mutating func add(_ key: CopiedBlocks.Key, _ copied: CopiedBlocks) -> Int {
-        guard let block = copied.blocks[key] else { preconditionFailure("a block that was not copied") }
+    fileprivate mutating func add(_ id: BlockID, _ copied: CopiedBlocks) -> Int {
+        guard let block = copied.blocks[id] else { preconditionFailure("a block that was not copied") }
         let base = block.base.map { add($0, copied) }
         return add(block.location, of: block.segment, base: base)
     }

@@ -4,23 +4,12 @@ internal import CheckpointFormat
 /// Content of a copy's destination: chunks by hash, and the destination's block for each block of
 /// the source that was copied. A plain value.
 struct CopiedBlocks {
-    /// A block of the source.
-    struct Key: Hashable {
-        var segment: SegmentName
-        var offset: Int
-
-        init(_ row: Int, of manifest: Manifest) {
-            let block = manifest.blocks[row]
-            (segment, offset) = (manifest.segments[block.segment].name, block.offset)
-        }
-    }
-
     /// A block of the destination.
     struct Block {
         var segment: SegmentReference
         var location: SegmentBlock
         /// Base of a delta, as a block of the source; nil if the block is not a delta.
-        var base: Key?
+        var base: BlockID?
     }
 
     /// A chunk in a block that is not a delta.
@@ -34,15 +23,16 @@ struct CopiedBlocks {
         var bytes: Int
     }
 
-    private(set) var blocks: [Key: Block] = [:]
+    /// By the block of the source.
+    private(set) var blocks: [BlockID: Block] = [:]
     private var chunks: [Content: Place] = [:]
 
     func place(of chunk: ChunkRecord) -> Place? { chunks[Content(hash: chunk.hash, bytes: chunk.bytes)] }
 
     /// Returns the number of deltas between a block and the first base that is not a delta.
-    func chainLength(_ key: Key) -> Int {
+    func chainLength(_ id: BlockID) -> Int {
         var length = 0
-        var next = blocks[key]?.base
+        var next = blocks[id]?.base
         while let base = next {
             length += 1
             next = blocks[base]?.base
@@ -65,19 +55,19 @@ struct CopiedBlocks {
     /// to a block of the copy.
     mutating func add(_ source: Manifest, as copy: Manifest) {
         add(Manifest.Tables(copy, hash: Hash128(rawValue: 0)))
-        var keyOfRow: [Int: Key] = [:]
+        var idOfRow: [Int: BlockID] = [:]
         for (a, b) in zip(source.chunks, copy.chunks) where a.hash == b.hash && a.offset == b.offset { note(a.block, b.block) }
         func note(_ a: Int, _ b: Int) {
             let (from, to) = (source.blocks[a], copy.blocks[b])
-            guard keyOfRow[b] == nil, !from.codec.isCast, from.location.holdsSame(as: to.location), (from.base == nil) == (to.base == nil)
+            guard idOfRow[b] == nil, !from.codec.isCast, from.location.holdsSame(as: to.location), (from.base == nil) == (to.base == nil)
             else { return }
             if let base = from.base, let copied = to.base {
                 note(base, copied)
-                guard keyOfRow[copied] != nil else { return }
+                guard idOfRow[copied] != nil else { return }
             }
-            let key = Key(a, of: source)
-            keyOfRow[b] = key
-            blocks[key] = Block(segment: copy.segments[to.segment], location: to.location, base: to.base.flatMap { keyOfRow[$0] })
+            let id = BlockID(from, in: source.segments)
+            idOfRow[b] = id
+            blocks[id] = Block(segment: copy.segments[to.segment], location: to.location, base: to.base.flatMap { idOfRow[$0] })
         }
     }
 }

@@ -56,10 +56,3 @@ struct BlockRepacker: ~Copyable {
         return (block, target)
     }
 }
-
-extension ScratchBuffer {
-    /// Returns memory for `bytes` bytes, with zeros up to a full page.
-    fileprivate mutating func pages(for bytes: Int) throws(SegmentError) -> MemoryRegion {
-        do { return try region(atLeast: bytes).prefix(roundedUpToPage(bytes)) } catch { throw .outOfMemory(error) }
-    }
-}

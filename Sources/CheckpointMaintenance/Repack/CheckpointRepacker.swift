@@ -15,14 +15,12 @@ struct CheckpointRepacker {
 
     /// A block that was encoded again.
     private struct Repacked {
-        var place: SegmentLayout.Place
-        var location: SegmentBlock
+        var block: PlacedBlock
         /// Row of the newer checkpoint's block; nil if the block is not a delta.
         var base: Int?
     }
 
     private struct Progress {
-        var layout: SegmentLayout
         var next = 0
         var done: [Int: Repacked] = [:]
         var failure: CheckpointError?
@@ -54,13 +52,14 @@ struct CheckpointRepacker {
         report.bytesBefore = gone.reduce(0) { $0 + roundedUpToPage(manifest.blocks[$1].storedBytes) }
         guard !gone.isEmpty else { return (nil, report) }
 
-        let writer = SegmentWriter(
-            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: .random(), rank: 0,
-            blockCount: rows.count)
+        let writer = store.segmentWriter(attempt: .random(), blockCount: rows.count)
+        let appender = BlockAppender(options.isDryRun ? nil : writer)
         let changed: Manifest
         do throws(CheckpointError) {
-            let repacked = try write(rows, fates, pairing, writer)
-            report.bytesAfter = repacked.values.reduce(0) { $0 + roundedUpToPage($1.location.storedBytes) }
+            let repacked = try write(rows, fates, pairing, appender)
+            report.bytesAfter = repacked.values.reduce(0) {
+                $0 + roundedUpToPage($1.block.location.storedBytes)
+            }
             report.deltaCount = repacked.values.count { $0.base != nil }
             report.blockCount = gone.count
             guard !options.isDryRun, report.bytesAfter < report.bytesBefore else {
@@ -92,9 +91,9 @@ struct CheckpointRepacker {
     // MARK: Writing
 
     private func write(
-        _ rows: [Int], _ fates: [Fate], _ pairing: BlockPairing, _ writer: SegmentWriter
+        _ rows: [Int], _ fates: [Fate], _ pairing: BlockPairing, _ appender: BlockAppender
     ) throws(CheckpointError) -> [Int: Repacked] {
-        let state = Monitor(Progress(layout: SegmentLayout()))
+        let state = Monitor(Progress())
         let (older, newer) = (BlockSource(store: store, manifest: manifest), BlockSource(store: store, manifest: newer))
         try onThreads(min(options.threads, max(rows.count, 1))) {
             var repacker = BlockRepacker(older: older, newer: newer)
@@ -104,7 +103,7 @@ struct CheckpointRepacker {
                 return rows[state.next]
             }) {
                 do {
-                    try repack(row, fates[row], pairing, &repacker, state, options.isDryRun ? nil : writer)
+                    try repack(row, fates[row], pairing, &repacker, state, appender)
                 } catch {
                     let error = CheckpointError(any: error, during: "repacking step \(manifest.step)")
                     state.withLock { $0.failure = $0.failure ?? error }
@@ -119,16 +118,13 @@ struct CheckpointRepacker {
 
     private func repack(
         _ row: Int, _ fate: Fate, _ pairing: BlockPairing, _ repacker: inout BlockRepacker, _ state: borrowing Monitor<Progress>,
-        _ writer: SegmentWriter?
+        _ appender: BlockAppender
     ) throws {
         guard case .repacked(let base) = fate else { return }
         let rawBytes = manifest.blocks[row].rawBytes
         let (block, region, isDelta) = try repacker.repack(row, rawBytes: rawBytes, base: base, runs: pairing.runs(of: row))
-        let place = state.withLock { $0.layout.place(bytes: block.storedBytes) }
-        let location = try writer.map { try $0.write(region, block: block, at: place) }
-            ?? SegmentBlock(
-                offset: place.offset, storedBytes: block.storedBytes, rawBytes: rawBytes, storedHash: block.storedHash, codec: block.codec)
-        state.withLock { $0.done[row] = Repacked(place: place, location: location, base: isDelta ? base : nil) }
+        let placed = try appender.append(block, region)
+        state.withLock { $0.done[row] = Repacked(block: placed, base: isDelta ? base : nil) }
     }
 
     private func onThreads(_ count: Int, _ body: @escaping @Sendable () -> Void) throws(CheckpointError) {
@@ -155,7 +151,7 @@ struct CheckpointRepacker {
             case .repacked:
                 guard let new = repacked[row] else { preconditionFailure("block \(row) was not repacked") }
                 let base = new.base.map { table.add($0, of: newer) }
-                rows.append(table.add(new.location, inSegment: new.place.segment, base: base))
+                rows.append(table.add(new.block, base: base))
             }
         }
         var changed = manifest
@@ -179,11 +175,7 @@ struct CheckpointRepacker {
             var buffers = BlockSource.Buffers()
             for (row, chunks) in chunksOfBlock.sorted(by: { $0.key < $1.key })
             where own.contains(changed.segments[changed.blocks[row].segment].name) {
-                let raw = try buffers.raw.region(atLeast: changed.blocks[row].rawBytes).prefix(changed.blocks[row].rawBytes)
-                try source.read(row, into: raw, &buffers)
-                for chunk in chunks where raw[chunk.offset..<chunk.offset + chunk.bytes].hash128 != chunk.hash {
-                    throw CheckpointError(.damaged, "block \(row) does not read back as what was captured")
-                }
+                try source.block(row, &buffers).check(chunks)
             }
         }
     }

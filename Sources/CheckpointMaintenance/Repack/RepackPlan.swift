@@ -5,26 +5,17 @@ internal import CheckpointSegments
 
 /// Uses of all blocks of a store, counted before a repack. A plain value.
 struct BlockUses {
-    struct Key: Hashable {
-        var segment: SegmentName
-        var offset: Int
-    }
-
     /// Number of manifests that name each block.
-    private var counts: [Key: Int] = [:]
+    private var counts: [BlockID: Int] = [:]
     private var segmentCounts: [SegmentName: Int] = [:]
     /// Blocks that are bases of deltas.
-    private var bases: Set<Key> = []
-
-    static func key(_ block: BlockRecord, _ segments: [SegmentReference]) -> Key {
-        Key(segment: segments[block.segment].name, offset: block.offset)
-    }
+    private var bases: Set<BlockID> = []
 
     mutating func add(_ tables: Manifest.Tables) {
         // A cast has no stored bytes; it stays or goes with its base.
         for block in tables.blocks where !block.codec.isCast {
-            counts[Self.key(block, tables.segments), default: 0] += 1
-            if let base = block.base { bases.insert(Self.key(tables.blocks[base], tables.segments)) }
+            counts[BlockID(block, in: tables.segments), default: 0] += 1
+            if let base = block.base { bases.insert(BlockID(tables.blocks[base], in: tables.segments)) }
         }
         for segment in tables.segments { segmentCounts[segment.name, default: 0] += 1 }
     }
@@ -33,7 +24,9 @@ struct BlockUses {
     ///
     /// - Returns: the segments that no manifest names any more.
     mutating func remove(_ tables: Manifest.Tables) -> [SegmentName] {
-        for block in tables.blocks where !block.codec.isCast { counts[Self.key(block, tables.segments), default: 1] -= 1 }
+        for block in tables.blocks where !block.codec.isCast {
+            counts[BlockID(block, in: tables.segments), default: 1] -= 1
+        }
         return tables.segments.map(\.name).filter { name in
             segmentCounts[name, default: 1] -= 1
             return segmentCounts[name] == 0
@@ -44,11 +37,13 @@ struct BlockUses {
 
     /// Returns true if only one manifest names a block, and no other block needs it.
     func isUnique(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool {
-        let key = Self.key(block, segments)
-        return counts[key] == 1 && !bases.contains(key)
+        let id = BlockID(block, in: segments)
+        return counts[id] == 1 && !bases.contains(id)
     }
 
-    func isBase(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool { bases.contains(Self.key(block, segments)) }
+    func isBase(_ block: BlockRecord, _ segments: [SegmentReference]) -> Bool {
+        bases.contains(BlockID(block, in: segments))
+    }
 }
 
 /// Choice and order of the checkpoints to repack, each with the newer one that it is compared with.

@@ -6,22 +6,16 @@ internal import CheckpointSegments
 
 /// Copies intact blocks into new segments, as they are stored. Used by one thread.
 struct BlockRescue {
-    /// Position of a copy: the number of its segment, and the block in it.
-    struct Place {
-        var segment: Int
-        var block: SegmentBlock
-    }
-
     private let store: CheckpointStore
     private let writer: SegmentWriter
-    private var layout = SegmentLayout()
+    private let appender: BlockAppender
     private var copies = BlockCopies()
     private(set) var copiedBytes = 0
 
     init(store: CheckpointStore) {
         self.store = store
-        writer = SegmentWriter(
-            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: .random(), rank: 0)
+        writer = store.segmentWriter(attempt: .random())
+        appender = BlockAppender(writer)
     }
 
     /// Copies blocks of one segment, checking each.
@@ -34,6 +28,7 @@ struct BlockRescue {
     mutating func copy(_ blocks: Set<SegmentBlock>, of segment: SegmentName) throws(CheckpointError) {
         let verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)
         var (rescue, failure) = (self, CheckpointError?.none)
+        var scratch = ScratchBuffer()
         try translating("reading \(segment)") {
             try verifier.contents(
                 of: segment, blocks: blocks.sorted { $0.offset < $1.offset },
@@ -41,38 +36,38 @@ struct BlockRescue {
                 found: { error, block in if block != nil { failure = failure ?? CheckpointError(error) } },
                 whole: { block, stored in
                     guard failure == nil else { return }
-                    do throws(CheckpointError) { try rescue.add(block, stored, of: segment) } catch { failure = error }
+                    do throws(SegmentError) {
+                        try rescue.add(block, stored, of: segment, &scratch)
+                    } catch { failure = CheckpointError(error) }
                 })
         }
         self = rescue
         if let failure { throw failure }
     }
 
-    private mutating func add(_ block: SegmentBlock, _ stored: MemoryRegion, of segment: SegmentName) throws(CheckpointError) {
-        let encoded = EncodedBlock(
-            codec: block.codec, rawBytes: block.rawBytes, storedBytes: block.storedBytes, storedHash: block.storedHash)
-        copies.places[segment, default: [:]][block.offset] = try write(stored, encoded)
+    private mutating func add(
+        _ block: SegmentBlock, _ stored: MemoryRegion, of segment: SegmentName,
+        _ scratch: inout ScratchBuffer
+    ) throws(SegmentError) {
+        let id = BlockID(segment: segment, offset: block.offset)
+        copies.blocks[id] = try appender.append(
+            EncodedBlock(block), copying: stored, scratch: &scratch)
         copiedBytes += block.storedBytes
     }
 
     /// Stores new bytes, such as a salvage note.
     ///
-    /// - Returns: the position of the block.
+    /// - Returns: the block that holds them.
     /// - Throws: codes `io`, `noSpace`, `outOfMemory`.
-    mutating func add(_ bytes: [UInt8]) throws(CheckpointError) -> Place {
-        let buffer = try translating("a note") { try AlignedBuffer(count: bytes.count, hugePages: false) }
-        buffer.region.store(bytes[...])
-        let encoded = EncodedBlock(
-            codec: .raw, rawBytes: bytes.count, storedBytes: bytes.count, storedHash: buffer.region.hash64)
-        return try write(buffer.region, encoded)
-    }
-
-    private mutating func write(_ stored: MemoryRegion, _ block: EncodedBlock) throws(CheckpointError) -> Place {
-        let place = layout.place(bytes: block.storedBytes)
-        return try translating("copying blocks") {
-            let padded = try AlignedBuffer(count: roundedUpToPage(block.storedBytes), hugePages: false)
-            padded.region.prefix(block.storedBytes).copy(from: stored)
-            return Place(segment: place.segment, block: try writer.write(padded.region, block: block, at: place))
+    mutating func add(_ bytes: [UInt8]) throws(CheckpointError) -> PlacedBlock {
+        try translating("a note") {
+            let buffer = try AlignedBuffer(count: bytes.count, hugePages: false)
+            buffer.region.store(bytes[...])
+            let encoded = EncodedBlock(
+                codec: .raw, rawBytes: bytes.count, storedBytes: bytes.count,
+                storedHash: buffer.region.hash64)
+            var scratch = ScratchBuffer()
+            return try appender.append(encoded, copying: buffer.region, scratch: &scratch)
         }
     }
 

@@ -172,7 +172,7 @@ private struct Repair {
                 if survey.isSalvaged(checkpoint.manifest.id) { continue }
                 let note = Salvage.note(checkpoint)
                 let run = runs[checkpoint.manifest.run, default: checkpoint.manifest.run]
-                salvages[checkpoint.manifest.name] = Salvage(checkpoint, run: run, note: note, place: try rescue.add(note))
+                salvages[checkpoint.manifest.name] = Salvage(checkpoint, run: run, note: note, in: try rescue.add(note))
             }
             copies = try rescue.finish()
             report.copiedBytes = rescue.copiedBytes

@@ -11,13 +11,13 @@ struct Salvage {
     private let checkpoint: RepairSurvey.Affected
     private let run: RunID
     private let note: [UInt8]
-    private let place: BlockRescue.Place
+    private let noteBlock: PlacedBlock
 
-    init(_ checkpoint: RepairSurvey.Affected, run: RunID, note: [UInt8], place: BlockRescue.Place) {
+    init(_ checkpoint: RepairSurvey.Affected, run: RunID, note: [UInt8], in noteBlock: PlacedBlock) {
         self.checkpoint = checkpoint
         self.run = run
         self.note = note
-        self.place = place
+        self.noteBlock = noteBlock
     }
 
     /// Returns a new run for the salvaged checkpoints of each run. Its id sorts before every run
@@ -54,7 +54,7 @@ struct Salvage {
         // An object of this name would be the note of an earlier salvage, which the new note
         // replaces.
         new.objects = checkpoint.survivingObjects.filter { $0.name != Self.objectName }.map { builder.add($0) }
-        new.objects.append(builder.add(note, name: Self.objectName, copies.location(of: place)))
+        new.objects.append(builder.add(note, name: Self.objectName, copies.location(of: noteBlock)))
         (new.segments, new.blocks, new.chunks) = (builder.table.segments, builder.table.blocks, builder.chunks)
         return new
     }
@@ -63,11 +63,11 @@ struct Salvage {
 /// Positions of the copies of intact blocks from damaged segments.
 struct BlockCopies {
     var segments: [SegmentReference] = []
-    /// Positions by segment and offset of the original.
-    var places: [SegmentName: [Int: BlockRescue.Place]] = [:]
+    /// The copies, by the original.
+    var blocks: [BlockID: PlacedBlock] = [:]
 
-    func location(of place: BlockRescue.Place) -> (segment: SegmentReference, block: SegmentBlock) {
-        (segments[place.segment], place.block)
+    func location(of copy: PlacedBlock) -> (segment: SegmentReference, block: SegmentBlock) {
+        (segments[copy.segment], copy.location)
     }
 
     func builder(for manifest: Manifest) -> Builder { Builder(copies: self, manifest: manifest) }
@@ -99,8 +99,8 @@ struct BlockCopies {
             let block = manifest.blocks[old]
             let base = block.base.map { row(of: $0) }
             let segment = manifest.segments[block.segment]
-            if !block.codec.isCast, let place = copies.places[segment.name]?[block.offset] {
-                let copy = copies.location(of: place)
+            if !block.codec.isCast, let copied = copies.blocks[BlockID(block, in: manifest.segments)] {
+                let copy = copies.location(of: copied)
                 return table.add(copy.block, of: copy.segment, base: base)
             }
             return table.add(block.location, of: segment, base: base)

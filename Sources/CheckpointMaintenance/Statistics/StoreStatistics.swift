@@ -77,16 +77,17 @@ public struct StoreStatistics: Sendable {
     /// Size of everything on disk.
     public var diskBytes: Int { segmentBytes + manifestBytes + catalogBytes + otherBytes }
 
-    private struct Place: Hashable {
-        var segment: SegmentName
-        var block: Int
-        /// In the block; -1 for the block itself.
+    /// A block, or a chunk in it, that was counted.
+    private struct Counted: Hashable {
+        /// The block; for a cast, its base.
+        var block: BlockID
+        /// Offset of the chunk in the block; -1 for the block itself.
         var offset: Int
-        /// Of a cast, which lies in its base's place: where in the base, and as what.
+        /// The cast, and the range of its base.
         var cast: SegmentBlock?
     }
 
-    private var seen: Set<Place> = []
+    private var seen: Set<Counted> = []
     private var segments: Set<SegmentName> = []
 
     package init() {}
@@ -113,11 +114,12 @@ public struct StoreStatistics: Sendable {
     }
 
     private mutating func see(_ manifest: Manifest, _ block: BlockRecord, _ offset: Int) -> Bool {
-        let segment = manifest.segments[block.segment].name
         guard block.codec.isCast, let base = block.base else {
-            return seen.insert(Place(segment: segment, block: block.offset, offset: offset)).inserted
+            let id = BlockID(block, in: manifest.segments)
+            return seen.insert(Counted(block: id, offset: offset)).inserted
         }
-        return seen.insert(Place(segment: segment, block: manifest.blocks[base].offset, offset: offset, cast: block.location)).inserted
+        let id = BlockID(manifest.blocks[base], in: manifest.segments)
+        return seen.insert(Counted(block: id, offset: offset, cast: block.location)).inserted
     }
 
     private mutating func add(_ manifest: Manifest, _ rows: Range<Int>, _ role: String, _ type: String) {

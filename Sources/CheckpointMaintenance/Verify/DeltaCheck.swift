@@ -39,11 +39,10 @@ struct DeltaCheck {
         let chunksOfBlock = Dictionary(grouping: manifest.chunks, by: \.block)
         return chunksOfBlock.keys.sorted().filter(isToBeChecked).compactMap { row in
             do {
-                let raw = try buffers.raw.region(atLeast: manifest.blocks[row].rawBytes).prefix(manifest.blocks[row].rawBytes)
-                try source.read(row, into: raw, &buffers)
-                let isWhole = chunksOfBlock[row, default: []].allSatisfy { raw[$0.offset..<$0.offset + $0.bytes].hash128 == $0.hash }
-                return isWhole ? nil : fault(row, CheckpointError(.damaged, "what it decodes to is not what was captured"))
-            } catch { return fault(row, CheckpointError(any: error, during: "what is made of other blocks")) }
+                let block = try source.block(row, &buffers)
+                try block.check(chunksOfBlock[row, default: []])
+                return nil
+            } catch { return fault(row, CheckpointError(any: error, during: "decoding a delta or cast")) }
         }
     }
 
@@ -64,7 +63,8 @@ struct DeltaCheck {
         let path = store.directories.path(of: manifest.segments[block.segment].name).string
         var finding = VerificationReport.Finding(
             kind: error.code == .damaged || error.code == .notFound ? .damage : .unchecked, path: path, offset: block.offset,
-            message: "\(path): block at offset \(block.offset): \(error.message)")
+            // Most errors name the file themselves.
+            message: error.path == nil ? "\(path): \(error.message)" : error.message)
         finding.checkpoints = [.init(id: manifest.id, run: manifest.run, step: manifest.step)]
         (finding.tensors, finding.objects) = losers(by: row)
         return Fault(error: error, finding: finding)

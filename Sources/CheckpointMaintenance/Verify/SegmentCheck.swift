@@ -103,26 +103,19 @@ struct SegmentCheck {
         // `DeltaCheck`.
         if block.codec == .delta { return [] }
         do {
-            let raw = try decoded(block, stored, &scratch)
-            let wrong = use.blocks[block, default: []].filter { raw[$0.range].hash128 != $0.hash }
-            return wrong.sorted { $0.range.lowerBound < $1.range.lowerBound }.map { chunk in
-                let what = "block at offset \(block.offset): \(chunk.range.count) bytes are not what was captured"
-                let error = CheckpointError(.damaged, "\(path): \(what)", path: path.string, offset: block.offset)
-                return SegmentFault(error: error, loss: .chunk(block: block.offset, chunk.range))
+            let decoded = try DecodedBlock(block, stored: stored, path: path, scratch: &scratch)
+            let chunks = use.blocks[block, default: []].sorted {
+                $0.range.lowerBound < $1.range.lowerBound
+            }
+            return chunks.compactMap { chunk in
+                decoded.mismatch(chunk.range, hash: chunk.hash).map { mismatch in
+                    SegmentFault(
+                        error: mismatch.checkpointError,
+                        loss: .chunk(block: block.offset, chunk.range))
+                }
             }
         } catch {
-            return [SegmentFault(error: CheckpointError(any: error, during: "\(path)"), loss: .block(block.offset))]
+            return [SegmentFault(error: CheckpointError(error), loss: .block(block.offset))]
         }
-    }
-
-    private func decoded(
-        _ block: SegmentBlock, _ stored: MemoryRegion, _ scratch: inout ScratchBuffer
-    ) throws -> MemoryRegion {
-        guard block.codec != .raw else { return stored }
-        let raw = try scratch.region(atLeast: block.rawBytes).prefix(block.rawBytes)
-        do { try CodecRegistry.decode(block.codec, stored, into: raw) } catch {
-            throw SegmentError.codec(path, offset: block.offset, error)
-        }
-        return raw
     }
 }

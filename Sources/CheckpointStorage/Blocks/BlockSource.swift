@@ -1,5 +1,5 @@
-internal import CheckpointCodecs
-internal import CheckpointFormat
+package import CheckpointCodecs
+package import CheckpointFormat
 package import CheckpointSegments
 
 /// Reads the blocks of one manifest. Deltas and casts are read together with all their bases.
@@ -30,13 +30,67 @@ package struct BlockSource: Sendable {
         package init() {}
     }
 
-    /// Returns the reader of the segment that holds a block.
+    /// Reads a block as it is stored.
     ///
-    /// - Parameter row: the block's row in the manifest; the block must not be a cast.
-    /// - Throws: `SegmentError.missing` if the segment does not exist.
-    package func reader(of row: Int) throws(SegmentError) -> BlockReader { try readers.reader(of: blocks[row].segment) }
+    /// - Parameters:
+    ///   - row: the block's row in the manifest; the block must not be a cast.
+    ///   - region: memory for exactly the block's `storedBytes` bytes.
+    /// - Throws: `SegmentError.missing` if the segment does not exist; errors of reading.
+    package func readStored(_ row: Int, into region: MemoryRegion) throws(SegmentError) {
+        try reader(of: row).readStored(blocks[row].location, into: region)
+    }
 
-    /// Fills `destination` with the raw bytes of a block; does not check chunk hashes.
+    private func reader(of row: Int) throws(SegmentError) -> BlockReader {
+        try readers.reader(of: blocks[row].segment)
+    }
+
+    /// Reads and decodes a block, with its bases.
+    ///
+    /// - Parameters:
+    ///   - row: the block's row in the manifest.
+    ///   - destination: memory for exactly the block's `rawBytes` bytes; nil uses `buffers.raw`.
+    ///   - buffers: this thread's memory.
+    /// - Returns: the block, whose chunks are checked when they are taken.
+    /// - Throws: errors of reading and decoding the block or one of its bases.
+    package func block(
+        _ row: Int, into destination: MemoryRegion? = nil, _ buffers: inout Buffers
+    ) throws(SegmentError) -> DecodedBlock {
+        let raw = if let destination { destination } else {
+            try buffers.raw.bytes(blocks[row].rawBytes)
+        }
+        try read(row, into: raw, &buffers)
+        return decoded(row, raw)
+    }
+
+    /// Computes a cast.
+    ///
+    /// - Parameters:
+    ///   - row: the cast's row in the manifest.
+    ///   - base: the block that the cast is made from.
+    ///   - destination: memory for exactly the cast's `rawBytes` bytes; nil uses `buffers.cast`.
+    ///   - buffers: this thread's memory.
+    /// - Returns: the cast, whose chunks are checked when they are taken.
+    /// - Throws: `.outOfMemory`.
+    package func cast(
+        _ row: Int, of base: DecodedBlock, into destination: MemoryRegion?,
+        _ buffers: inout Buffers
+    ) throws(SegmentError) -> DecodedBlock {
+        let raw = if let destination { destination } else {
+            try buffers.cast.bytes(blocks[row].rawBytes)
+        }
+        cast(row, of: base.raw, into: raw)
+        return decoded(row, raw)
+    }
+
+    private func decoded(_ row: Int, _ raw: MemoryRegion) -> DecodedBlock {
+        var stored = row
+        while blocks[stored].codec.isCast, let base = blocks[stored].base { stored = base }
+        let path = readers.path(of: blocks[stored].segment)
+        return DecodedBlock(raw, path: path, offset: blocks[stored].offset)
+    }
+
+    /// Fills `destination` with the raw bytes of a block that is going to be encoded again: no
+    /// chunk is checked.
     ///
     /// - Parameters:
     ///   - row: the block's row in the manifest.
@@ -60,21 +114,13 @@ package struct BlockSource: Sendable {
         }
     }
 
-    /// Fills `destination` with the raw bytes of a block that is a cast.
-    ///
-    /// - Parameters:
-    ///   - row: the block's row in the manifest.
-    ///   - base: raw bytes of the block that the cast is made from.
-    ///   - destination: exactly the cast's `rawBytes` bytes.
-    package func cast(_ row: Int, of base: MemoryRegion, into destination: MemoryRegion) {
+    private func cast(_ row: Int, of base: MemoryRegion, into destination: MemoryRegion) {
         CastCodec.decode(blocks[row].codec, base[blocks[row].sourceRange], into: destination)
     }
 }
 
 extension BlockSource.Buffers {
     fileprivate mutating func base(_ index: Int, _ bytes: Int) throws(SegmentError) -> MemoryRegion {
-        do throws(OutOfMemory) {
-            return index % 2 == 0 ? try even.region(atLeast: bytes).prefix(bytes) : try odd.region(atLeast: bytes).prefix(bytes)
-        } catch { throw .outOfMemory(error) }
+        index % 2 == 0 ? try even.bytes(bytes) : try odd.bytes(bytes)
     }
 }

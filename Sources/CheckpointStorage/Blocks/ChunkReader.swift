@@ -39,9 +39,9 @@ package final class ChunkReader {
     private let source: BlockSource
     private let manifest: Manifest
     private var buffers = BlockSource.Buffers()
-    /// Row of the block that `raw` holds.
-    private var block: Int?
-    private var raw: MemoryRegion?
+    /// The block read last, and its row.
+    private var block: DecodedBlock?
+    private var blockRow: Int?
     /// Rows of chunks of that block that were compared with their hashes.
     private var checked = Set<Int>()
     /// Raw bytes of the chunks read so far.
@@ -92,33 +92,25 @@ package final class ChunkReader {
 
     private func chunk(_ row: Int, _ name: String) throws(CheckpointError) -> MemoryRegion {
         let record = manifest.chunks[row]
-        let chunk = try rawBlock(record.block, name)[record.offset..<record.offset + record.bytes]
-        if checked.contains(row) { return chunk }
-        guard chunk.hash128 == record.hash else {
-            let place = manifest.blocks[record.block]
-            let path = manifest.segments[place.segment].name.description
-            throw CheckpointError(
-                .damaged, "\(path): block at offset \(place.offset): \(record.bytes) bytes are not what was captured", path: path,
-                names: [name], offset: place.offset)
-        }
-        checked.insert(row)
-        readBytes += record.bytes
-        return chunk
-    }
-
-    private func rawBlock(_ row: Int, _ name: String) throws(CheckpointError) -> MemoryRegion {
-        if row == block, let raw { return raw }
-        (block, raw, checked) = (nil, nil, [])
         do {
-            let bytes = manifest.blocks[row].rawBytes
-            let region = try buffers.raw.region(atLeast: bytes).prefix(bytes)
-            try source.read(row, into: region, &buffers)
-            (block, raw) = (row, region)
-            return region
+            let block = try decoded(record.block)
+            if checked.contains(row) { return block.raw[record.range] }
+            let chunk = try block.chunk(record)
+            checked.insert(row)
+            readBytes += record.bytes
+            return chunk
         } catch {
             var error = CheckpointError(any: error, during: "reading \(name)")
             error.names = [name]
             throw error
         }
+    }
+
+    private func decoded(_ row: Int) throws(SegmentError) -> DecodedBlock {
+        if row == blockRow, let block { return block }
+        (blockRow, block, checked) = (nil, nil, [])
+        let read = try source.block(row, &buffers)
+        (blockRow, block) = (row, read)
+        return read
     }
 }

@@ -31,6 +31,8 @@ final class SegmentReaders: Sendable {
         }
     }
 
+    func path(of segment: Int) -> FilePath { store.directories.path(of: segments[segment].name) }
+
     private func open(_ segment: SegmentReference) throws(SegmentError) -> BlockReader {
         do throws(SegmentError) {
             return try BlockReader(

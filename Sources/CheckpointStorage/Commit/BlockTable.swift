@@ -1,18 +1,14 @@
-internal import CheckpointFormat
+package import CheckpointFormat
+package import CheckpointSegments
 
 /// Segment and block rows of a manifest under construction.
 ///
 /// Each segment and each block has one row, regardless of the number of chunks that refer to it.
 package struct BlockTable {
-    private struct Key: Hashable {
-        var segment: Int
-        var offset: Int
-    }
-
     package private(set) var segments: [SegmentReference]
     package private(set) var blocks: [BlockRecord] = []
     private var segmentRows: [SegmentName: Int]
-    private var blockRows: [Key: Int] = [:]
+    private var blockRows: [BlockID: Int] = [:]
     private var castRows: [BlockRecord: Int] = [:]
 
     /// Creates a table with one row per segment.
@@ -32,11 +28,21 @@ package struct BlockTable {
     ///   - base: row of the block that this one is a delta of; nil if it is not a delta.
     /// - Returns: the block's row; an existing one if the block was added before.
     package mutating func add(_ location: SegmentBlock, inSegment segment: Int, base: Int? = nil) -> Int {
-        let key = Key(segment: segment, offset: location.offset)
-        if let row = blockRows[key] { return row }
-        blockRows[key] = blocks.count
+        let id = BlockID(segment: segments[segment].name, offset: location.offset)
+        if let row = blockRows[id] { return row }
+        blockRows[id] = blocks.count
         blocks.append(BlockRecord(segment: segment, location: location, base: base))
         return blocks.count - 1
+    }
+
+    /// Adds a block that was just written.
+    ///
+    /// - Parameters:
+    ///   - block: the block; its segment's number is the segment's row.
+    ///   - base: row of the block that this one is a delta of; nil if it is not a delta.
+    /// - Returns: the block's row.
+    package mutating func add(_ block: PlacedBlock, base: Int? = nil) -> Int {
+        add(block.location, inSegment: block.segment, base: base)
     }
 
     /// Adds a cast of a range of a block that has a row. A cast has no stored bytes.

@@ -46,6 +46,19 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         case device
     }
 
+    /// The error of a lower layer that led to a failure.
+    public struct Cause: Sendable, Equatable {
+        /// The lower layer's own words.
+        public var description: String
+        /// The system's error number, if a system call failed.
+        public var errno: Int32?
+
+        package init(_ error: some Error, errno: Int32? = nil) {
+            description = "\(error)"
+            self.errno = errno
+        }
+    }
+
     /// The class of failure.
     public var code: Code
     /// The fact, with the file, step or name concerned.
@@ -58,6 +71,9 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     public var names: [String]
     /// Offset in the file, in bytes.
     public var offset: Int?
+    /// The underlying error: of the file system, a segment, a device or a state provider; nil if
+    /// the failure was found here.
+    public var cause: Cause?
     /// True if the device reported that it cannot read the bytes (EIO). They are lost for good,
     /// unlike bytes that a lack of memory or descriptors makes unreadable for now.
     package var isUnreadable = false
@@ -104,6 +120,7 @@ extension CheckpointError {
     package init(_ error: FileSystemError) {
         let (code, remedy) = Self.classify(error.errno)
         self.init(code, error.description, remedy: remedy, path: error.path.string)
+        cause = Cause(error, errno: error.errno.rawValue)
         isUnreadable = error.errno == .ioError
     }
 
@@ -125,10 +142,12 @@ extension CheckpointError {
     package init(_ error: FormatError, path: String) {
         self.init(
             error.kind == .damage ? .damaged : .unsupported, "\(path): \(error)",
-            remedy: error.kind == .damage ? Self.remedyOfDamage : "Use a newer version of ckpt", path: path, offset: error.offset)
+            remedy: error.kind == .damage ? Self.remedyOfDamage : "Use a newer version of ckpt",
+            path: path, offset: error.offset)
+        cause = Cause(error)
     }
 
-    private static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
+    static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
 
     /// Converts an error of reading or writing a segment.
     package init(_ error: SegmentError) {
@@ -143,6 +162,7 @@ extension CheckpointError {
         case .outOfMemory: self.init(.outOfMemory, error.description, remedy: "Free memory and try again")
         case .poisoned: self.init(.io, error.description)
         }
+        cause = cause ?? Cause(error)
     }
 
     /// Converts an error of a state provider or of a lower layer.
@@ -162,6 +182,7 @@ extension CheckpointError {
         case let error as OutOfMemory: self.init(.outOfMemory, "\(action): \(error)")
         default: self.init(.provider, "\(action): \(error)")
         }
+        if cause == nil, !(error is CheckpointError) { cause = Cause(error) }
     }
 }
 

@@ -1,9 +1,7 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
-internal import CheckpointSegments
 internal import CheckpointState
-internal import SystemPackage
 
 /// Executes a restore plan: reads blocks on several threads, checks every chunk against the hash
 /// taken at capture, and copies it to its destination.
@@ -67,14 +65,11 @@ package struct RestoreOperation {
         _ read: RestorePlan.Read, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
     ) throws(CheckpointError) {
         do {
-            let reader = try source.reader(of: read.row)
-            let raw = try home(of: read) ?? buffers.raw.region(atLeast: read.block.rawBytes).prefix(read.block.rawBytes)
-            try source.read(read.row, into: raw, &buffers)
-            try bringHome(read, raw, reader)
+            let block = try source.block(read.row, into: home(of: read), &buffers)
+            try bringHome(read, block)
             for cast in read.casts {
-                let elements = try home(of: cast) ?? buffers.cast.region(atLeast: cast.block.rawBytes).prefix(cast.block.rawBytes)
-                source.cast(cast.row, of: raw, into: elements)
-                try bringHome(cast, elements, reader)
+                try bringHome(
+                    cast, try source.cast(cast.row, of: block, into: home(of: cast), &buffers))
             }
         } catch {
             var error = CheckpointError(any: error, during: "restore")
@@ -85,11 +80,10 @@ package struct RestoreOperation {
 
     /// Checks the chunks of a block, and copies them to their destinations unless they were decoded
     /// in place.
-    private static func bringHome(_ read: RestorePlan.Read, _ raw: MemoryRegion, _ reader: BlockReader) throws {
+    private static func bringHome(_ read: RestorePlan.Read, _ block: DecodedBlock) throws {
         let isHome = home(of: read) != nil
         for piece in read.pieces {
-            let chunk = raw[piece.chunk.offset..<piece.chunk.offset + piece.chunk.bytes]
-            try check(piece, chunk, read.block, reader)
+            let chunk = try checked(piece, block)
             if !isHome { try piece.view.restore(chunk, at: piece.offset) }
         }
     }
@@ -102,16 +96,13 @@ package struct RestoreOperation {
         return piece.view.contiguousRegion(piece.offset..<piece.offset + piece.chunk.bytes)
     }
 
-    private static func check(
-        _ piece: RestorePlan.Piece, _ region: MemoryRegion, _ block: BlockRecord, _ reader: BlockReader
-    ) throws(CheckpointError) {
-        guard region.hash128 == piece.chunk.hash else {
-            throw CheckpointError(
-                .damaged,
-                "\(reader.path): block at offset \(block.offset): "
-                    + "\(piece.chunk.bytes) bytes of tensor \(piece.tensor) are not what was captured",
-                remedy: "Restore another checkpoint; ckpt verify shows which are whole", path: reader.path.string,
-                names: [piece.tensor], offset: block.offset)
+    private static func checked(
+        _ piece: RestorePlan.Piece, _ block: DecodedBlock
+    ) throws(CheckpointError) -> MemoryRegion {
+        do throws(ChunkMismatch) { return try block.chunk(piece.chunk) } catch {
+            var error = error.checkpointError
+            error.names = [piece.tensor]
+            throw error
         }
     }
 
@@ -141,17 +132,7 @@ package struct RestoreOperation {
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
         for chunk in manifest.chunks[record.chunks] {
-            let block = manifest.blocks[chunk.block]
-            let reader = try source.reader(of: chunk.block)
-            let raw = try buffers.raw.region(atLeast: block.rawBytes).prefix(block.rawBytes)
-            try source.read(chunk.block, into: raw, &buffers)
-            let part = raw[chunk.offset..<chunk.offset + chunk.bytes]
-            guard part.hash128 == chunk.hash else {
-                throw CheckpointError(
-                    .damaged, "\(reader.path): block at offset \(block.offset): object \(record.name) is not what was captured",
-                    path: reader.path.string, offset: block.offset)
-            }
-            bytes += part.array
+            bytes += try source.block(chunk.block, &buffers).chunk(chunk).array
         }
         return bytes
     }

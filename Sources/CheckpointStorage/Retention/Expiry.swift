@@ -36,7 +36,7 @@ package final class Expiry: Sendable {
     }
 
     /// Nil until the manifests have been read.
-    private let uses = Monitor<Uses?>(nil)
+    private let uses = Monitor<Uses?>(nil, rank: .uses)
     private let files: ManifestFiles
     private let catalog: CatalogIndex
 

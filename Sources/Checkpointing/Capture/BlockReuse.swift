@@ -29,7 +29,7 @@ final class BlockReuse: Sendable {
         var isClosed = false
         var isHistoryRead = false
 
-        private func isUsable(_ place: ChunkIndex.Place) -> Bool { sources[Int(place.source)]?.isRetired == false }
+        private func isUsable(_ chunk: StoredChunk) -> Bool { sources[Int(chunk.source)]?.isRetired == false }
 
         /// Makes room in the index; the oldest checkpoints give way when it would grow out of bounds.
         mutating func makeRoom(for chunks: Int, _ chunksMax: Int) {
@@ -69,8 +69,8 @@ final class BlockReuse: Sendable {
             state.sources.append(Source(name: name, hash: tables.hash, segments: tables.segments, blocks: tables.blocks))
             for chunk in tables.chunks where tables.blocks[chunk.block].base == nil {
                 guard isNewest || state.index.find(chunk.hash, bytes: chunk.bytes) == nil else { continue }
-                let place = ChunkIndex.Place(source: number, block: Int32(chunk.block), offset: Int32(chunk.offset))
-                state.index.insert(chunk.hash, bytes: chunk.bytes, at: place)
+                let stored = StoredChunk(source: number, block: Int32(chunk.block), offset: Int32(chunk.offset))
+                state.index.insert(chunk.hash, bytes: chunk.bytes, as: stored)
             }
         }
     }
@@ -95,9 +95,9 @@ final class BlockReuse: Sendable {
     // MARK: Reusing
 
     /// The location of a chunk in the store, if its checkpoint can be held for as long as `holds` lasts.
-    func find(_ hash: Hash128, bytes: Int, _ holds: HeldSources) -> ChunkIndex.Place? {
-        guard let place = state.withLock({ $0.index.find(hash, bytes: bytes) }), hold(Int(place.source), holds) else { return nil }
-        return place
+    func find(_ hash: Hash128, bytes: Int, _ holds: HeldSources) -> StoredChunk? {
+        guard let chunk = state.withLock({ $0.index.find(hash, bytes: bytes) }), hold(Int(chunk.source), holds) else { return nil }
+        return chunk
     }
 
     /// Keeps others from removing a checkpoint.
@@ -151,10 +151,10 @@ final class BlockReuse: Sendable {
     }
 
     /// A block of a checkpoint that is held.
-    func block(_ place: ChunkIndex.Place) -> (segment: SegmentReference, location: SegmentBlock) {
+    func block(_ chunk: StoredChunk) -> (segment: SegmentReference, location: SegmentBlock) {
         state.withLock { state in
-            guard let source = state.sources[Int(place.source)] else { preconditionFailure("a source that is not held") }
-            let block = source.blocks[Int(place.block)]
+            guard let source = state.sources[Int(chunk.source)] else { preconditionFailure("a source that is not held") }
+            let block = source.blocks[Int(chunk.block)]
             return (source.segments[block.segment], block.location)
         }
     }

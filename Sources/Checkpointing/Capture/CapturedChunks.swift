@@ -10,7 +10,7 @@ struct CapturedChunks {
         /// Where those of another chunk of this save are, which has them in its own block.
         case same(row: Int)
         /// In a block of an earlier checkpoint.
-        case stored(ChunkIndex.Place)
+        case stored(StoredChunk)
         /// Nowhere: they are the cast of those of another chunk of this save.
         case cast(row: Int)
     }
@@ -38,22 +38,17 @@ struct CapturedChunks {
         if isReusing { rowOfContent.reserveCapacity(plan.chunks.count) }
     }
 
-    /// A chunk is captured.
-    /// - Parameter place: where the store has it already.
-    mutating func captured(_ row: Int, _ hash: Hash128, place: ChunkIndex.Place?) {
+    /// Enters a captured chunk.
+    ///
+    /// - Parameter content: where its bytes are already; nil if this save has to store them.
+    mutating func captured(_ row: Int, _ hash: Hash128, _ content: Content?) {
         hashes[row] = hash
-        if let place { contents[row] = .stored(place) }
-    }
-
-    /// A chunk turned out to be the cast of another.
-    mutating func captured(_ row: Int, _ hash: Hash128, castOf source: Int) {
-        hashes[row] = hash
-        contents[row] = .cast(row: source)
+        if let content { contents[row] = content }
     }
 
     /// All chunks of a block are captured: decides which of them it has to store, and where.
-    mutating func settle(_ block: Int) {
-        let rows = plan.blocks[block].chunks
+    mutating func settle(_ block: BlockIndex) {
+        let rows = plan[block: block].chunks
         if isReusing { reuse(rows) }
         var end = 0
         for row in rows where isOwn(row) {
@@ -61,7 +56,32 @@ struct CapturedChunks {
             end += bytes(of: row)
             if isReusing { rowOfContent.updateValue(row, forKey: hashes[row]) }
         }
-        rawBytes[block] = end
+        rawBytes[block.rawValue] = end
+    }
+
+    /// Returns the part of a settled block that has to be stored.
+    func captured(_ index: BlockIndex, _ planned: PlannedState) -> CapturedBlock {
+        let block = plan[block: index]
+        let rawBytes = rawBytes[index.rawValue]
+        let hash = block.chunks.count == 1 ? hashes[block.chunks.lowerBound] : nil
+        guard rawBytes < block.bytes else {
+            return CapturedBlock(rawBytes: rawBytes, contentHash: hash)
+        }
+        let own = zip(block.chunks, planned.runs[index.rawValue]).compactMap { row, run in
+            isOwn(row) ? run : nil
+        }
+        return CapturedBlock(rawBytes: rawBytes, contentHash: hash, runs: own)
+    }
+
+    /// Returns the moves within a settled block's slot that bring the chunks to be stored to its
+    /// front.
+    func moves(in index: BlockIndex) -> [(from: Range<Int>, to: Int)] {
+        let block = plan[block: index]
+        guard rawBytes[index.rawValue] < block.bytes else { return [] }
+        return block.chunks.compactMap { row -> (from: Range<Int>, to: Int)? in
+            guard case .own(let offset) = contents[row] else { return nil }
+            return (plan.chunks[row].offset..<plan.chunks[row].offset + bytes(of: row), offset)
+        }
     }
 
     private mutating func reuse(_ rows: Range<Int>) {

@@ -8,33 +8,37 @@ internal import CheckpointStorage
 /// Called once, on the committing thread, when every block is written and every segment sealed.
 struct ManifestBuilder {
     private let task: SaveTask
-    private let results: SaveTask.Results
+    private let progress: SaveProgress
+    private let captured: CapturedChunks
     private var table: BlockTable
     /// Rows of the blocks that this save has written, by block; and those of objects.
     private let rows: [Int?]
     private let objectRows: [Int]
 
     /// - Parameters:
-    ///   - results: those of `task`, which no thread changes any more.
+    ///   - progress: results of `task`, which no thread changes any more.
+    ///   - captured: its chunks.
     ///   - segments: the sealed segments of the save.
-    init(_ task: SaveTask, _ results: SaveTask.Results, _ segments: [SegmentReference]) {
+    init(
+        _ task: SaveTask, _ progress: SaveProgress, _ captured: CapturedChunks,
+        _ segments: [SegmentReference]
+    ) {
         self.task = task
-        self.results = results
+        self.progress = progress
+        self.captured = captured
         var table = BlockTable(segments)
-        rows = results.places.map { place in
-            place.map { table.add($0.location, inSegment: $0.segment) }
-        }
-        objectRows = results.objectBlocks.map { table.add($0.location, inSegment: $0.segment) }
+        rows = progress.blocks.map { block in block.map { table.add($0) } }
+        objectRows = progress.objects.blocks.map { table.add($0) }
         self.table = table
     }
 
     mutating func manifest() -> Manifest {
         var manifest = task.header
         manifest.tensors = directory()
-        manifest.objects = results.objects
+        manifest.objects = progress.objects.records
         var chunks: [ChunkRecord] = []
         for row in task.plan.chunks.indices { chunks.append(chunk(row)) }
-        manifest.chunks = chunks + results.objectChunks.map { chunk in
+        manifest.chunks = chunks + progress.objects.chunks.map { chunk in
             var chunk = chunk
             chunk.block = objectRows[chunk.block]
             return chunk
@@ -52,7 +56,7 @@ struct ManifestBuilder {
                 chunks: plan.chunksOfTensor[index])
             return TensorRecord(
                 name: item.name, type: item.view.type, shape: item.view.shape, role: item.role,
-                group: plan.groupOfTensor[index], shards: [shard])
+                group: plan.groupOfTensor[index].rawValue, shards: [shard])
         }
     }
 
@@ -60,25 +64,25 @@ struct ManifestBuilder {
         let chunk = task.plan.chunks[row]
         let (block, offset) = location(of: row)
         return ChunkRecord(
-            hash: results.chunks.hashes[row], block: block, offset: offset,
+            hash: captured.hashes[row], block: block, offset: offset,
             bytes: chunk.range.count,
-            epoch: task.header.groups[task.plan.groupOfTensor[chunk.tensor]].epoch)
+            epoch: task.header.groups[task.plan.groupOfTensor[chunk.tensor].rawValue].epoch)
     }
 
     /// The row of the block that holds a chunk, and the chunk's offset in the block's raw bytes.
     private mutating func location(of row: Int) -> (block: Int, offset: Int) {
         let chunk = task.plan.chunks[row]
-        switch results.chunks.contents[row] {
+        switch captured.contents[row] {
         case .own(let offset):
             guard let block = rows[chunk.block] else {
                 preconditionFailure("a block was not written")
             }
             return (block, offset)
-        case .stored(let place):
-            guard let block = task.dedup?.reuse.block(place) else {
+        case .stored(let stored):
+            guard let block = task.dedup?.reuse.block(stored) else {
                 preconditionFailure("nothing is reused")
             }
-            return (table.add(block.location, of: block.segment), Int(place.offset))
+            return (table.add(block.location, of: block.segment), Int(stored.offset))
         case .same(let first): return location(of: first)
         case .cast(let source):
             let type = task.inventory.tensors[chunk.tensor].view.type

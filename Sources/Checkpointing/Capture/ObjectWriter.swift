@@ -12,7 +12,10 @@ struct ObjectWriter {
     /// Returns the location of a block, given its stored size in bytes.
     let place: (Int) -> SegmentLayout.Place
 
-    func run() throws {
+    /// Encodes and writes the objects.
+    ///
+    /// - Throws: errors of the provider; `SegmentError`.
+    func run() throws -> StoredObjects {
         let objects = task.inventory.objects
         var bytes: [UInt8] = []
         var records: [ObjectRecord] = []
@@ -27,13 +30,7 @@ struct ObjectWriter {
                     name: item.name, role: item.role, encoding: item.encoding, bytes: encoded.count,
                     chunks: first..<task.plan.chunks.count + chunks.count))
         }
-        let blocks = try write(bytes)
-        task.results.withLock { results in
-            results.objects = records
-            results.objectChunks = chunks
-            results.objectBlocks = blocks
-            results.writtenBytes += bytes.count
-        }
+        return StoredObjects(records: records, chunks: chunks, blocks: try write(bytes))
     }
 
     /// Chunks of an object whose bytes start at `start` of all objects' bytes, which are cut into blocks of `chunkBytes`.
@@ -53,7 +50,7 @@ struct ObjectWriter {
         return chunks
     }
 
-    private func write(_ bytes: [UInt8]) throws -> [(segment: Int, location: SegmentBlock)] {
+    private func write(_ bytes: [UInt8]) throws -> [PlacedBlock] {
         guard !bytes.isEmpty else { return [] }
         var raw = ScratchBuffer()
         var scratch = ScratchBuffer()
@@ -65,7 +62,9 @@ struct ObjectWriter {
             region.store(part)
             let (block, isInSpare) = task.encoder.encode(region, rawBytes: part.count, spare: spare)
             let place = place(block.storedBytes)
-            return (place.segment, try task.writer.write(isInSpare ? spare ?? region : region, block: block, at: place))
+            let location = try task.writer.write(
+                isInSpare ? spare ?? region : region, block: block, at: place)
+            return PlacedBlock(segment: place.segment, location: location)
         }
     }
 }

@@ -19,7 +19,7 @@ final class RunRetention: Sendable {
     /// since.
     private let branch = Monitor<[ManifestName: RetentionItem]>([:])
     /// Held while checkpoints are removed, with its I/O: two saves may end at once.
-    private let removing = Monitor(())
+    private let removing = Monitor((), rank: .retention)
 
     init(
         _ store: CheckpointStore, _ options: CheckpointerOptions, pool: SegmentPool,

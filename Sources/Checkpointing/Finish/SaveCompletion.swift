@@ -36,7 +36,7 @@ final class SaveCompletion: SaveLifecycle {
     func continues(_ items: [RetentionItem]) { retention.continues(items) }
 
     func captured(_ task: SaveTask) {
-        task.results.withLock { $0.timeToCaptured = task.age }
+        task.timing.withLock { $0.toCaptured = task.age }
         observers.notify(.captured(task))
     }
 
@@ -54,14 +54,15 @@ final class SaveCompletion: SaveLifecycle {
         } catch { return error }
     }
 
-    func commit(_ task: SaveTask) throws(CheckpointError) {
+    func commit(_ save: WrittenSave) throws(CheckpointError) {
+        let task = save.task
         // No worker has captured the last block of a state without tensors.
         if task.plan.blocks.isEmpty { captured(task) }
-        let (manifest, hash) = try publish(task)
+        let (manifest, hash) = try publish(save)
         retention.committed(manifest)
         reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)
         task.endDedup()
-        let report = history.withLock { $0.remember(manifest, task) }
+        let report = history.withLock { $0.remember(manifest, save) }
         if report.isUnchanged {
             observers.warn(
                 "step \(report.step) has the same tensors as the checkpoint before it: "
@@ -71,14 +72,14 @@ final class SaveCompletion: SaveLifecycle {
     }
 
     private func publish(
-        _ task: SaveTask
+        _ save: WrittenSave
     ) throws(CheckpointError) -> (manifest: Manifest, hash: Hash128) {
         let commit = CommitProtocol(
             fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
         do throws(CheckpointError) {
-            return try commit.commit(task.writer, manifest: task.manifest) {
-                task.results.withLock { $0.timeToDurable = task.age }
-                observers.notify(.durable(task))
+            return try commit.commit(save.task.writer, manifest: save.manifest) {
+                save.task.timing.withLock { $0.toDurable = save.task.age }
+                observers.notify(.durable(save.task))
             }
         } catch {
             retention.invalidateCounts()

@@ -21,6 +21,30 @@ public final class SaveTicket: Sendable {
         var progress = Progress.submitted
         var failure: CheckpointError?
         var report: SaveReport?
+        /// Tasks that wait, by number.
+        var waiters: [Int: Waiter] = [:]
+        var nextWaiter = 0
+
+        /// The result of waiting for `goal`; nil while the save has neither reached it nor failed.
+        func outcome(_ goal: Progress) -> Result<Void, CheckpointError>? {
+            if progress >= goal { return .success(()) }
+            return failure.map { .failure($0) }
+        }
+
+        /// Removes and returns the waiters whose wait is over.
+        mutating func takeDone() -> [(waiter: Waiter, outcome: Result<Void, CheckpointError>)] {
+            let done = waiters.compactMap { number, waiter in
+                outcome(waiter.goal).map { (number: number, waiter: waiter, outcome: $0) }
+            }
+            for (number, _, _) in done { waiters[number] = nil }
+            return done.map { ($0.waiter, $0.outcome) }
+        }
+    }
+
+    /// A task that is suspended until the save reaches `goal`, fails, or the task is cancelled.
+    private struct Waiter {
+        let goal: Progress
+        let continuation: CheckedContinuation<Void, any Error>
     }
 
     /// The step given to `save`.
@@ -55,8 +79,7 @@ public final class SaveTicket: Sendable {
     /// - Throws: the failure of the save, or code `timedOut`; the save then continues.
     public func wait(for goal: Progress = .committed, timeout: Duration = .seconds(86_400)) throws(CheckpointError) {
         let outcome: Result<Void, CheckpointError>? = state.waitFor(timeout: timeout) { state in
-            if state.progress >= goal { return .success(()) }
-            return state.failure.map { .failure($0) }
+            state.outcome(goal)
         }
         guard let outcome else {
             throw CheckpointError(.timedOut, "step \(step) is not \(goal) after \(timeout)")
@@ -67,7 +90,67 @@ public final class SaveTicket: Sendable {
     /// Cancels the save. It fails with code `cancelled`, unless it is already being committed.
     public func cancel() { onCancel(self) }
 
-    func advance(to progress: Progress) { state.withLock { $0.progress = max($0.progress, progress) } }
-    func commit(_ report: SaveReport) { state.withLock { ($0.report, $0.progress) = (report, .committed) } }
-    func fail(_ error: CheckpointError) { state.withLock { $0.failure = error } }
+    // MARK: Waiting without a thread
+
+    /// Suspends the calling task until the save is committed.
+    ///
+    /// No thread is blocked. Cancelling the task ends the wait, not the save; `cancel()` does that.
+    ///
+    /// - Returns: the result of the save.
+    /// - Throws: the failure of the save, as `CheckpointError`, or `CancellationError`.
+    public func value() async throws -> SaveReport {
+        try await reached(.committed)
+        guard let report else { preconditionFailure("step \(step) is committed without a report") }
+        return report
+    }
+
+    /// Suspends the calling task until the save has reached `goal`.
+    ///
+    /// No thread is blocked. Cancelling the task ends the wait, not the save; `cancel()` does that.
+    ///
+    /// - Parameter goal: the state to wait for.
+    /// - Throws: the failure of the save, as `CheckpointError`, or `CancellationError`.
+    public func reached(_ goal: Progress) async throws {
+        let number = state.withLock { state in
+            defer { state.nextWaiter += 1 }
+            return state.nextWaiter
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let waiter = Waiter(goal: goal, continuation: continuation)
+                // A task that is cancelled already has called the handler, which found no waiter.
+                let outcome = state.withLock { state -> Result<Void, any Error>? in
+                    if let outcome = state.outcome(goal) { return outcome.mapError { $0 } }
+                    if Task.isCancelled { return .failure(CancellationError()) }
+                    state.waiters[number] = waiter
+                    return nil
+                }
+                if let outcome { continuation.resume(with: outcome) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { $0.waiters.removeValue(forKey: number) }
+            waiter?.continuation.resume(throwing: CancellationError())
+        }
+    }
+
+    // MARK: Progress
+
+    func advance(to progress: Progress) {
+        change { $0.progress = max($0.progress, progress) }
+    }
+
+    func commit(_ report: SaveReport) {
+        change { ($0.report, $0.progress) = (report, .committed) }
+    }
+
+    func fail(_ error: CheckpointError) { change { $0.failure = error } }
+
+    private func change(_ body: (inout State) -> Void) {
+        let done = state.withLock { state in
+            body(&state)
+            return state.takeDone()
+        }
+        // Not under the lock: a task may continue on this thread.
+        for (waiter, outcome) in done { waiter.continuation.resume(with: outcome.mapError { $0 }) }
+    }
 }

@@ -33,7 +33,7 @@ final class SaveMetrics: Sendable {
     private let submit, fence, backpressure: Timer
     private let arena, inFlight: Gauge
     /// Saves that have started and not ended.
-    private let flying = Monitor<Set<CheckpointID>>([])
+    private let flying = Monitor<Set<CheckpointID>>([], rank: .metrics)
 
     init(_ factory: any MetricsFactory) {
         func timer(_ label: String, _ dimension: String, _ value: String) -> Timer {

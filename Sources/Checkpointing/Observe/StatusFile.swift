@@ -18,6 +18,15 @@ final class StatusFile: Sendable {
         var written: ContinuousClock.Instant?
         /// Nil once it is closed, or if it could not be created.
         var file: (any WritableFile)?
+
+        /// Returns true if the file has to be written now.
+        mutating func becomesDue(at now: ContinuousClock.Instant) -> Bool {
+            guard file != nil, written.map({ now - $0 >= StatusFile.interval }) ?? true else {
+                return false
+            }
+            written = now
+            return true
+        }
     }
 
     private static let interval = Duration.milliseconds(250)
@@ -31,8 +40,8 @@ final class StatusFile: Sendable {
         guard let file = try? POSIXFileSystem(usesDirectIO: false).create(path) else { return nil }
         var status = SaveStatus(run: run)
         (status.process, status.machine) = (Int(ProcessInfo.processInfo.processIdentifier), Machine.identity)
-        state = Monitor(State(status: status, file: file))
-        write { StallReport() }
+        state = Monitor(State(status: status, written: .now, file: file))
+        write(StallReport())
     }
 
     deinit { close() }
@@ -54,24 +63,17 @@ final class StatusFile: Sendable {
     ///   - event: the event.
     ///   - stall: returns the trainer's waiting time so far; called only if the file is due.
     func observe(_ event: CheckpointEvent, stall: () -> StallReport) {
-        var isTrainers = false
-        state.withLock { state in
-            if case .started = event { isTrainers = true }
-            state.status.observe(event)
-        }
-        // The trainer's own thread must not wait for the write.
-        if !isTrainers { write(stall) }
-    }
-
-    private func write(_ stall: () -> StallReport) {
         let now = ContinuousClock.now
         let isDue = state.withLock { state in
-            guard state.file != nil, state.written.map({ now - $0 >= Self.interval }) ?? true else { return false }
-            state.written = now
-            return true
+            state.status.observe(event)
+            // The trainer's own thread must not wait for the write.
+            if case .started = event { return false }
+            return state.becomesDue(at: now)
         }
-        guard isDue else { return }
-        let stall = stall()
+        if isDue { write(stall()) }
+    }
+
+    private func write(_ stall: StallReport) {
         state.withLock { state in
             state.status.updated = Clock.milliseconds
             state.status.stall = (stall.submit + stall.fence + stall.backpressure).microseconds

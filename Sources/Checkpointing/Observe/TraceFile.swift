@@ -7,7 +7,7 @@ struct TraceFile {
     var processName: String
     var run: RunID
     /// Names of the threads.
-    var lanes: [String]
+    var tracks: [String]
     var spans: [TraceRecorder.Span]
     var droppedSpans: Int
     /// Zero of the file's clock.
@@ -17,7 +17,7 @@ struct TraceFile {
     var text: [UInt8] {
         var text = Array("{\"displayTimeUnit\":\"ms\",\"otherData\":".utf8) + otherData.text
         text += Array(",\"traceEvents\":[\n".utf8) + process.text
-        for (lane, thread) in lanes.enumerated() { text += separator + name("thread_name", thread, lane: lane).text }
+        for (track, thread) in tracks.enumerated() { text += separator + name("thread_name", thread, track: track).text }
         for span in spans { text += separator + event(span).text }
         return text + Array("\n]}\n".utf8)
     }
@@ -31,13 +31,13 @@ struct TraceFile {
     }
 
     /// Thread numbers start at 1: viewers show thread 0 as the idle thread.
-    private func thread(_ lane: Int) -> Int { lane + 1 }
+    private func thread(_ track: Int) -> Int { track + 1 }
 
-    private var process: JSONValue { name("process_name", processName, lane: 0) }
+    private var process: JSONValue { name("process_name", processName, track: 0) }
 
-    private func name(_ kind: String, _ name: String, lane: Int) -> JSONValue {
+    private func name(_ kind: String, _ name: String, track: Int) -> JSONValue {
         .object([
-            .init("name", .string(kind)), .init("ph", .string("M")), .init("pid", .count(processID)), .init("tid", .count(thread(lane))),
+            .init("name", .string(kind)), .init("ph", .string("M")), .init("pid", .count(processID)), .init("tid", .count(thread(track))),
             .init("args", .object([.init("name", .string(name))])),
         ])
     }
@@ -45,7 +45,7 @@ struct TraceFile {
     private func event(_ span: TraceRecorder.Span) -> JSONValue {
         .object([
             .init("name", .string(span.name.description)), .init("ph", .string("X")), .init("pid", .count(processID)),
-            .init("tid", .count(thread(span.lane))), .init("ts", .number(microseconds(span.began - origin))),
+            .init("tid", .count(thread(span.track))), .init("ts", .number(microseconds(span.began - origin))),
             .init("dur", .number(microseconds(span.ended - span.began))), .init("args", .object(arguments(span.detail))),
         ])
     }

@@ -8,7 +8,7 @@ final class TraceRecorder: Sendable {
     struct Span: Sendable {
         var name: StaticString
         /// Number of the thread.
-        var lane: Int
+        var track: Int
         var began, ended: ContinuousClock.Instant
         var detail: Detail
     }
@@ -22,7 +22,7 @@ final class TraceRecorder: Sendable {
     }
 
     private struct State {
-        var lanes = ["trainer"]
+        var tracks = ["trainer"]
         var spans: [Span]
         /// Number of spans ever recorded; modulo the capacity, the index of the next one.
         var count = 0
@@ -36,20 +36,20 @@ final class TraceRecorder: Sendable {
     /// - Parameter spansMax: maximum number of spans to keep.
     init(spansMax: Int) {
         precondition(spansMax > 0)
-        let empty = Span(name: "", lane: 0, began: started, ended: started, detail: Detail())
+        let empty = Span(name: "", track: 0, began: started, ended: started, detail: Detail())
         state = Monitor(State(spans: Array(repeating: empty, count: spansMax)))
     }
 
-    /// The lane of the thread that calls the checkpointer.
-    var trainer: TraceLane { TraceLane(recorder: self, number: 0) }
+    /// The track of the thread that calls the checkpointer.
+    var trainer: TraceTrack { TraceTrack(recorder: self, number: 0) }
 
-    /// Returns a lane for another thread.
-    func lane(named name: String) -> TraceLane {
+    /// Returns a track for another thread.
+    func track(named name: String) -> TraceTrack {
         let number = state.withLock { state in
-            state.lanes.append(name)
-            return state.lanes.count - 1
+            state.tracks.append(name)
+            return state.tracks.count - 1
         }
-        return TraceLane(recorder: self, number: number)
+        return TraceTrack(recorder: self, number: number)
     }
 
     func record(_ span: Span) {
@@ -61,14 +61,14 @@ final class TraceRecorder: Sendable {
 
     /// Returns the recorded spans in the order in which they ended, and the number of older ones
     /// that were dropped.
-    func contents() -> (lanes: [String], spans: [Span], dropped: Int) {
+    func contents() -> (tracks: [String], spans: [Span], dropped: Int) {
         state.withLock { state in
             let kept = min(state.count, state.spans.count)
             let oldest = state.count - kept
             // Copied element by element: if the array were shared, the next recording would copy
             // all of it.
             let spans = (oldest..<state.count).map { state.spans[$0 % state.spans.count] }
-            return (state.lanes, spans, oldest)
+            return (state.tracks, spans, oldest)
         }
     }
 }

@@ -1,104 +1,182 @@
-internal import CheckpointStorage
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// The progress of one save: its blocks, its objects, its end. A plain value inside `PipelineStateMachine`.
+/// The progress of one save: its blocks, its objects, its end. A plain value inside
+/// `PipelineStateMachine`.
 struct Flight {
     /// The blocks and objects of a save.
     struct Plan {
         var snapshot: SnapshotStateMachine
-        /// Number of each group in the snapshot.
-        var groupIndex: [String: Int]
+        /// Unit of each group in the snapshot.
+        var unitIndex: [String: UnitIndex]
         var layout: SegmentLayout
-        /// True if blocks are stored without encoding. Their positions are then known before they
+        /// True if blocks are stored without encoding. Their places are then known before they
         /// are written, and those of one tensor are consecutive.
         var isPlacedEarly: Bool
         var hasObjects: Bool
     }
 
-    /// A block in flight.
+    /// A block in flight, in a slot of the arena.
     struct Job: Equatable {
-        /// Id of the save.
-        var flight: Int
-        var block: Int
-        /// Index of its slot in the arena.
-        var slot: Int
+        var flight: FlightID
+        var block: BlockIndex
+        var slot: SlotIndex
         var lane: CaptureLane
-        /// Position in the segments; set at capture, or else when the block is encoded.
+    }
+
+    /// A captured block to encode.
+    struct EncodeJob: Equatable {
+        var job: Job
+        var captured: CapturedBlock
+        /// Place in the segments; nil if it depends on the encoded size.
         var place: SegmentLayout.Place?
     }
 
-    /// A block whose position depends on earlier blocks.
-    private struct Taken {
-        var block: Int
-        /// The block and the bytes left to store; nil until it is captured.
-        var captured: (job: Job, rawBytes: Int)?
+    /// An encoded block to write.
+    struct WriteJob: Equatable {
+        var job: Job
+        var encoded: EncodedBlock
+        var place: SegmentLayout.Place
     }
 
-    let id: Int
-    private let groupIndex: [String: Int]
+    /// The part of a save that is still to be done.
+    struct Remaining {
+        /// Blocks that are neither written nor found in the store.
+        var blocks: Int
+        /// True until a thread has taken the objects.
+        var objects: Bool
+        /// Number of actions that threads are executing.
+        var busy = 0
+
+        var isNothing: Bool { blocks == 0 && busy == 0 && !objects }
+    }
+
+    /// The life of a save. `failed` is reached only from `waiting` and `running`; the last two
+    /// phases end with the removal of the flight.
+    enum Phase {
+        /// No block was taken yet: the save may still give way to another.
+        case waiting(Remaining)
+        case running(Remaining)
+        /// Nothing more is captured or written; threads end what they have begun.
+        case failed(busy: Int)
+        case committing
+        case abandoning
+    }
+
+    /// A block whose place depends on earlier blocks.
+    private struct Taken {
+        var block: BlockIndex
+        /// Nil until the block is captured.
+        var captured: EncodeJob?
+    }
+
+    let id: FlightID
+    private(set) var phase: Phase
+    private let unitIndex: [String: UnitIndex]
     private let isPlacedEarly: Bool
     private(set) var snapshot: SnapshotStateMachine
     private var layout: SegmentLayout
-    /// Blocks of each lane that were taken and have no position yet, in order. Here and below,
-    /// space for every slot is reserved: these arrays never grow.
+    /// Blocks of each lane that were taken and have no place yet, in order. Here and below,
+    /// room for every slot is reserved: these arrays never grow.
     private var taken: [[Taken]]
-    /// Blocks that were captured and not encoded yet; `encoded` has those that are encoded and not
-    /// written yet.
-    private(set) var captured: [Job] = []
-    private(set) var encoded: [Job] = []
-    private(set) var needsObjects: Bool
-    /// Number of actions that threads are executing.
-    private(set) var busy = 0
-    private var unwritten: Int
-    private(set) var isStarted = false
-    private(set) var isFailed = false
-    private(set) var isEnding = false
+    private(set) var toEncode: [EncodeJob] = []
+    private(set) var toWrite: [WriteJob] = []
 
-    init(id: Int, _ plan: Plan, slotCount: Int) {
+    init(id: FlightID, _ plan: Plan, slotCount: Int) {
         self.id = id
         snapshot = plan.snapshot
-        groupIndex = plan.groupIndex
+        unitIndex = plan.unitIndex
         layout = plan.layout
         isPlacedEarly = plan.isPlacedEarly
-        needsObjects = plan.hasObjects
-        unwritten = plan.snapshot.blockCount
+        phase = .waiting(Remaining(blocks: plan.snapshot.blockCount, objects: plan.hasObjects))
         taken = CaptureLane.allCases.map { _ in [] }
         for lane in taken.indices { taken[lane].reserveCapacity(slotCount) }
-        captured.reserveCapacity(slotCount)
-        encoded.reserveCapacity(slotCount)
+        toEncode.reserveCapacity(slotCount)
+        toWrite.reserveCapacity(slotCount)
     }
 
+    // MARK: Phases
+
     /// Number of blocks that were captured and wait for a thread.
-    var backlog: Int { captured.count + encoded.count }
+    var backlog: Int { toEncode.count + toWrite.count }
+
+    /// Work that is left; nil if nothing more is done but to end.
+    private var remaining: Remaining? {
+        switch phase {
+        case .waiting(let remaining), .running(let remaining): remaining
+        case .failed, .committing, .abandoning: nil
+        }
+    }
+
+    var needsObjects: Bool { remaining?.objects ?? false }
     /// True if everything is written, and may be sealed and published.
-    var isWritten: Bool { !isFailed && !isEnding && unwritten == 0 && busy == 0 && !needsObjects }
+    var isWritten: Bool { remaining?.isNothing ?? false }
+    /// True if the save has failed and threads may still be executing its actions.
+    var isFailed: Bool { if case .failed = phase { true } else { false } }
     /// True if the save failed and no thread uses anything of it.
-    var isAbandonable: Bool { isFailed && !isEnding && busy == 0 }
+    var isAbandonable: Bool { if case .failed(busy: 0) = phase { true } else { false } }
+    /// True if no block was taken yet.
+    var isUnstarted: Bool { if case .waiting = phase { true } else { false } }
+    /// True while a thread commits the save or cleans it up.
+    var isEnding: Bool {
+        switch phase {
+        case .committing, .abandoning: true
+        case .waiting, .running, .failed: false
+        }
+    }
 
-    mutating func end() { isEnding = true }
+    mutating func beginCommit() {
+        precondition(isWritten, "\(id) is not written")
+        phase = .committing
+    }
 
-    /// Returns the number of a group. Nil, which means all groups, if there is no such group: the
+    mutating func beginAbandoning() {
+        precondition(isAbandonable, "\(id) is in use")
+        phase = .abandoning
+    }
+
+    /// Changes what is left, unless the save has failed.
+    private mutating func change(_ body: (inout Remaining) -> Void) {
+        switch phase {
+        case .waiting(var remaining):
+            body(&remaining)
+            phase = .waiting(remaining)
+        case .running(var remaining):
+            body(&remaining)
+            phase = .running(remaining)
+        case .failed, .committing, .abandoning: break
+        }
+    }
+
+    /// A thread ends an action.
+    private mutating func endAction() {
+        if case .failed(let busy) = phase { return phase = .failed(busy: busy - 1) }
+        change { $0.busy -= 1 }
+    }
+
+    /// Returns the unit of a group. Nil, which means all units, if there is no such group: the
     /// name may be a mistake, and capturing too little would tear the checkpoint.
-    func group(named name: String?) -> Int? { name.flatMap { groupIndex[$0] } }
+    func unit(ofGroup name: String?) -> UnitIndex? { name.flatMap { unitIndex[$0] } }
 
     // MARK: Blocks
 
     /// Takes the next block of a lane, which must have one pending.
-    mutating func take(_ lane: CaptureLane, _ group: Int?, slot: Int) -> Job {
-        guard let block = snapshot.take(by: lane, of: group) else { preconditionFailure("no block is pending") }
+    mutating func take(_ lane: CaptureLane, _ unit: UnitIndex?, slot: SlotIndex) -> Job {
+        guard let block = snapshot.take(by: lane, of: unit) else {
+            preconditionFailure("no block is pending")
+        }
         return job(block, slot, lane)
     }
 
     /// Takes a given block, which must be pending.
-    mutating func take(_ block: Int, slot: Int) -> Job {
+    mutating func take(_ block: BlockIndex, slot: SlotIndex) -> Job {
         snapshot.take(block)
         return job(block, slot, .host)
     }
 
-    private mutating func job(_ block: Int, _ slot: Int, _ lane: CaptureLane) -> Job {
-        isStarted = true
-        busy += 1
+    private mutating func job(_ block: BlockIndex, _ slot: SlotIndex, _ lane: CaptureLane) -> Job {
+        if case .waiting(let remaining) = phase { phase = .running(remaining) }
+        change { $0.busy += 1 }
         if isPlacedEarly { taken[lane.rawValue].append(Taken(block: block)) }
         return Job(flight: id, block: block, slot: slot, lane: lane)
     }
@@ -107,87 +185,99 @@ struct Flight {
     ///
     /// - Parameters:
     ///   - job: the block.
-    ///   - rawBytes: bytes left to store; 0 if the store has all of it, and its slot is free again.
+    ///   - captured: the part of it that is to be stored; if that is nothing, its slot is free
+    ///     again.
     /// - Returns: true if it was the last block to be captured.
-    mutating func finishedCapture(_ job: Job, rawBytes: Int) -> Bool {
+    mutating func finishedCapture(_ job: Job, _ captured: CapturedBlock) -> Bool {
         snapshot.finish(job.block)
-        busy -= 1
+        endAction()
         guard !isFailed else { return false }
-        if rawBytes == 0 { unwritten -= 1 }
-        if isPlacedEarly { place(job, rawBytes) } else if rawBytes > 0 { captured.append(job) }
+        if captured.rawBytes == 0 { change { $0.blocks -= 1 } }
+        let next = EncodeJob(job: job, captured: captured, place: nil)
+        if isPlacedEarly { place(next) } else if captured.rawBytes > 0 { toEncode.append(next) }
         return snapshot.isReleased()
     }
 
-    /// Assigns positions in the order in which blocks were taken: to this block, unless an earlier
+    /// Gives places in the order in which blocks were taken: to this block, unless an earlier
     /// one is still being copied, and to blocks that waited for it.
-    private mutating func place(_ job: Job, _ rawBytes: Int) {
-        let lane = job.lane.rawValue
-        guard let index = taken[lane].firstIndex(where: { $0.block == job.block }) else { preconditionFailure("\(job) was not taken") }
-        // A block with nothing to store needs no position, and has no slot any more: if it stayed
+    private mutating func place(_ captured: EncodeJob) {
+        let lane = captured.job.lane.rawValue
+        let block = captured.job.block
+        guard let index = taken[lane].firstIndex(where: { $0.block == block }) else {
+            preconditionFailure("\(captured.job) was not taken")
+        }
+        // A block with nothing to store needs no place, and has no slot any more: if it stayed
         // here, the array could grow without limit.
-        if rawBytes > 0 { taken[lane][index].captured = (job, rawBytes) } else { taken[lane].remove(at: index) }
-        while let next = taken[lane].first?.captured {
+        if captured.captured.rawBytes > 0 {
+            taken[lane][index].captured = captured
+        } else {
+            taken[lane].remove(at: index)
+        }
+        while var next = taken[lane].first?.captured {
             taken[lane].removeFirst()
-            var job = next.job
-            job.place = layout.place(bytes: next.rawBytes)
-            captured.append(job)
+            next.place = layout.place(bytes: next.captured.rawBytes)
+            toEncode.append(next)
         }
     }
 
-    mutating func takeCaptured() -> Job {
-        busy += 1
-        return captured.removeFirst()
+    mutating func takeToEncode() -> EncodeJob {
+        change { $0.busy += 1 }
+        return toEncode.removeFirst()
     }
 
-    /// The block is encoded, and is in `job.slot`.
-    mutating func finishedEncoding(_ job: Job, storedBytes: Int) {
-        busy -= 1
+    /// Records that a block is encoded, and is in `slot`.
+    mutating func finishedEncoding(_ encode: EncodeJob, _ encoded: EncodedBlock, slot: SlotIndex) {
+        endAction()
         guard !isFailed else { return }
-        var job = job
-        if job.place == nil { job.place = layout.place(bytes: storedBytes) }
-        encoded.append(job)
+        var job = encode.job
+        job.slot = slot
+        let place = encode.place ?? layout.place(bytes: encoded.storedBytes)
+        toWrite.append(WriteJob(job: job, encoded: encoded, place: place))
     }
 
     /// Takes an encoded block to write.
     ///
     /// - Parameter newest: true for the block encoded last, false for the one encoded first.
-    mutating func takeEncoded(newest: Bool) -> Job {
-        busy += 1
-        return newest ? encoded.removeLast() : encoded.removeFirst()
+    mutating func takeToWrite(newest: Bool) -> WriteJob {
+        change { $0.busy += 1 }
+        return newest ? toWrite.removeLast() : toWrite.removeFirst()
     }
 
     mutating func finishedWriting() {
-        busy -= 1
-        unwritten -= 1
+        endAction()
+        change { $0.blocks -= 1 }
     }
 
     // MARK: Objects
 
     mutating func takeObjects() {
-        needsObjects = false
-        busy += 1
+        change {
+            $0.objects = false
+            $0.busy += 1
+        }
     }
 
-    mutating func finishedObjects() { busy -= 1 }
+    mutating func finishedObjects() { endAction() }
 
-    /// Returns the position of a block of objects.
-    mutating func place(storedBytes: Int) -> SegmentLayout.Place { layout.place(bytes: storedBytes) }
+    /// Returns the place of a block of objects.
+    mutating func place(storedBytes: Int) -> SegmentLayout.Place {
+        layout.place(bytes: storedBytes)
+    }
 
     // MARK: Failing
 
     /// Drops all blocks that no thread is working on.
     ///
     /// - Returns: slots that are free again.
-    mutating func fail() -> [Int] {
-        guard !isFailed, !isEnding else { return [] }
-        isFailed = true
-        needsObjects = false
+    mutating func fail() -> [SlotIndex] {
+        guard let remaining else { return [] }
+        phase = .failed(busy: remaining.busy)
         snapshot.cancel()
-        let waiting = taken.joined().compactMap { $0.captured?.job }
-        defer { (taken, captured, encoded) = (taken.map { _ in [] }, [], []) }
-        return (waiting + captured + encoded).map(\.slot)
+        let waiting = taken.joined().compactMap { $0.captured?.job.slot }
+        defer { (taken, toEncode, toWrite) = (taken.map { _ in [] }, [], []) }
+        return waiting + toEncode.map(\.job.slot) + toWrite.map(\.job.slot)
     }
 
     /// Records that an action failed.
-    mutating func gaveUp() { busy -= 1 }
+    mutating func gaveUp() { endAction() }
 }

@@ -31,28 +31,28 @@ struct PipelineStateMachine {
 
     enum Action: Equatable {
         case capture(Job)
-        case encode(Job)
-        case write(Job)
-        case encodeObjects(flight: Int)
+        case encode(Flight.EncodeJob)
+        case write(Flight.WriteJob)
+        case encodeObjects(FlightID)
         /// Everything is written: seal and publish.
-        case commit(flight: Int)
+        case commit(FlightID)
         /// The save has failed and no thread uses anything of it: clean up.
-        case abandon(flight: Int)
+        case abandon(FlightID)
         case stop
     }
 
     /// An action before it is taken. Indices are positions in `flights`.
     private enum Choice {
-        case capture(Int, CaptureLane, group: Int?)
+        case capture(Int, CaptureLane, unit: UnitIndex?)
         case encode(Int), write(Int), objects(Int), commit(Int), abandon(Int)
         case stop
     }
 
     /// A thread that waits until state may change.
     private struct Fence {
-        let id: Int
-        /// State that must be captured first: for each save in flight a group, or everything (nil).
-        let waitsFor: [(flight: Int, group: Int?)]
+        let id: FenceID
+        /// State that must be captured first: for each save in flight a unit, or everything (nil).
+        let waitsFor: [(flight: FlightID, unit: UnitIndex?)]
     }
 
     /// Number of blocks waiting for the writer at which workers stop capturing ahead of need.
@@ -83,8 +83,8 @@ struct PipelineStateMachine {
 
     var isIdle: Bool { flights.isEmpty }
 
-    private func index(of flight: Int) -> Int {
-        guard let index = flights.firstIndex(where: { $0.id == flight }) else { preconditionFailure("no save \(flight)") }
+    private func index(of flight: FlightID) -> Int {
+        guard let index = flights.firstIndex(where: { $0.id == flight }) else { preconditionFailure("no \(flight)") }
         return index
     }
 
@@ -93,32 +93,33 @@ struct PipelineStateMachine {
     /// Begins a save.
     ///
     /// - Returns: id of the save.
-    mutating func begin(_ plan: Flight.Plan) -> Int {
+    mutating func begin(_ plan: Flight.Plan) -> FlightID {
         precondition(!isClosing, "a save after the last one")
         defer { nextFlight += 1 }
-        flights.append(Flight(id: nextFlight, plan, slotCount: slotCount))
-        return nextFlight
+        let id = FlightID(nextFlight)
+        flights.append(Flight(id: id, plan, slotCount: slotCount))
+        return id
     }
 
     /// Takes the next action for a thread; nil: wait.
     mutating func nextAction(for role: Role) -> Action? {
         guard let choice = choice(for: role) else { return nil }
         switch choice {
-        case .capture(let index, let lane, let group): return take(index, lane, group).map(Action.capture)
-        case .encode(let index): return .encode(flights[index].takeCaptured())
+        case .capture(let index, let lane, let unit): return take(index, lane, unit).map(Action.capture)
+        case .encode(let index): return .encode(flights[index].takeToEncode())
         case .write(let index):
             // If the arena is full, most blocks have left the processor's cache, but the newest has
             // not. Otherwise the order of the file is best.
-            return .write(flights[index].takeEncoded(newest: !slots.hasFree))
+            return .write(flights[index].takeToWrite(newest: !slots.hasFree))
         case .objects(let index):
             flights[index].takeObjects()
-            return .encodeObjects(flight: flights[index].id)
+            return .encodeObjects(flights[index].id)
         case .commit(let index):
-            flights[index].end()
-            return .commit(flight: flights[index].id)
+            flights[index].beginCommit()
+            return .commit(flights[index].id)
         case .abandon(let index):
-            flights[index].end()
-            return .abandon(flight: flights[index].id)
+            flights[index].beginAbandoning()
+            return .abandon(flights[index].id)
         case .stop: return .stop
         }
     }
@@ -147,23 +148,23 @@ struct PipelineStateMachine {
             return nil
         }
         guard flights.reduce(0, { $0 + $1.backlog }) < Self.lookahead || !streams else { return nil }
-        return flights.firstIndex { $0.snapshot.hasPending(in: lane) }.map { .capture($0, lane, group: nil) }
+        return flights.firstIndex { $0.snapshot.hasPending(in: lane) }.map { .capture($0, lane, unit: nil) }
     }
 
     private func capture(_ lane: CaptureLane, atFence fence: Fence) -> Choice? {
-        for (flight, group) in fence.waitsFor {
-            if let index = flights.firstIndex(where: { $0.id == flight }), flights[index].snapshot.hasPending(in: lane, of: group) {
-                return .capture(index, lane, group: group)
+        for (flight, unit) in fence.waitsFor {
+            if let index = flights.firstIndex(where: { $0.id == flight }), flights[index].snapshot.hasPending(in: lane, of: unit) {
+                return .capture(index, lane, unit: unit)
             }
         }
         return nil
     }
 
-    private func encode() -> Choice? { flights.firstIndex { !$0.captured.isEmpty }.map(Choice.encode) }
+    private func encode() -> Choice? { flights.firstIndex { !$0.toEncode.isEmpty }.map(Choice.encode) }
 
     private func write() -> Choice? {
         flights.firstIndex { flight in
-            !flight.encoded.isEmpty && (streams || flight.snapshot.isReleased() || !slots.hasFree)
+            !flight.toWrite.isEmpty && (streams || flight.snapshot.isReleased() || !slots.hasFree)
         }.map(Choice.write)
     }
 
@@ -173,28 +174,33 @@ struct PipelineStateMachine {
         return flights.firstIndex { $0.isAbandonable }.map(Choice.abandon)
     }
 
-    private mutating func take(_ index: Int, _ lane: CaptureLane, _ group: Int?) -> Job? {
-        slots.take().map { flights[index].take(lane, group, slot: $0) }
+    private mutating func take(_ index: Int, _ lane: CaptureLane, _ unit: UnitIndex?) -> Job? {
+        slots.take().map { flights[index].take(lane, unit, slot: $0) }
     }
 
     /// Records that a block is in its slot.
     ///
     /// - Parameters:
     ///   - job: the block.
-    ///   - rawBytes: bytes left to store; 0 if the store has all of it.
+    ///   - captured: the part of it that is to be stored.
     /// - Returns: true if it was the last block to be captured.
-    mutating func finishedCapture(_ job: Job, rawBytes: Int) -> Bool {
+    mutating func finishedCapture(_ job: Job, _ captured: CapturedBlock) -> Bool {
         let index = index(of: job.flight)
-        let wasLast = flights[index].finishedCapture(job, rawBytes: rawBytes)
-        if flights[index].isFailed || rawBytes == 0 { slots.giveBack(job.slot) }
+        let wasLast = flights[index].finishedCapture(job, captured)
+        if flights[index].isFailed || captured.rawBytes == 0 { slots.giveBack(job.slot) }
         return wasLast
     }
 
-    /// The block is encoded, and is in `job.slot`, which may be another than before.
-    mutating func finishedEncoding(_ job: Job, storedBytes: Int) {
-        let index = index(of: job.flight)
-        flights[index].finishedEncoding(job, storedBytes: storedBytes)
-        if flights[index].isFailed { slots.giveBack(job.slot) }
+    /// Records that a block is encoded.
+    ///
+    /// - Parameters:
+    ///   - encode: the block.
+    ///   - encoded: the result.
+    ///   - slot: the slot that it is in now, which may be another than before.
+    mutating func finishedEncoding(_ encode: Flight.EncodeJob, _ encoded: EncodedBlock, slot: SlotIndex) {
+        let index = index(of: encode.job.flight)
+        flights[index].finishedEncoding(encode, encoded, slot: slot)
+        if flights[index].isFailed { slots.giveBack(slot) }
     }
 
     mutating func finishedWriting(_ job: Job) {
@@ -202,10 +208,10 @@ struct PipelineStateMachine {
         flights[index(of: job.flight)].finishedWriting()
     }
 
-    mutating func finishedObjects(flight: Int) { flights[index(of: flight)].finishedObjects() }
+    mutating func finishedObjects(of flight: FlightID) { flights[index(of: flight)].finishedObjects() }
 
-    /// Returns the position of a block of objects.
-    mutating func place(flight: Int, storedBytes: Int) -> SegmentLayout.Place {
+    /// Returns the place of a block of objects.
+    mutating func place(of flight: FlightID, storedBytes: Int) -> SegmentLayout.Place {
         flights[index(of: flight)].place(storedBytes: storedBytes)
     }
 
@@ -215,7 +221,7 @@ struct PipelineStateMachine {
     /// - Parameters:
     ///   - flight: id of the save.
     ///   - job: the block that the caller was encoding or writing; nil if none.
-    mutating func failed(flight: Int, holding job: Job? = nil) {
+    mutating func failed(_ flight: FlightID, holding job: Job? = nil) {
         let index = index(of: flight)
         if let job {
             slots.giveBack(job.slot)
@@ -225,9 +231,9 @@ struct PipelineStateMachine {
     }
 
     /// Removes a save that was committed or abandoned.
-    mutating func ended(flight: Int) {
+    mutating func ended(_ flight: FlightID) {
         let index = index(of: flight)
-        precondition(flights[index].isEnding && flights[index].busy == 0)
+        precondition(flights[index].isEnding)
         flights.remove(at: index)
     }
 
@@ -238,7 +244,7 @@ struct PipelineStateMachine {
 
     enum Admission: Equatable {
         /// The save may begin, once these unstarted saves have been dropped.
-        case begin(instead: [Int])
+        case begin(instead: [FlightID])
         /// An earlier save has to end first.
         case wait
         case refuse
@@ -256,7 +262,7 @@ struct PipelineStateMachine {
 
     /// Saves without any captured block although an earlier one is in flight: they wait for the
     /// disk.
-    var unstarted: [Int] { flights.dropFirst().filter { !$0.isStarted && !$0.isFailed }.map(\.id) }
+    var unstarted: [FlightID] { flights.dropFirst().filter(\.isUnstarted).map(\.id) }
 
     // MARK: Fences
 
@@ -264,14 +270,15 @@ struct PipelineStateMachine {
     ///
     /// - Parameter name: the group that is going to change; nil means every group.
     /// - Returns: id of the fence.
-    mutating func beginFence(_ name: String?) -> Int {
+    mutating func beginFence(_ name: String?) -> FenceID {
         defer { nextFence += 1 }
-        fences.append(Fence(id: nextFence, waitsFor: flights.map { ($0.id, $0.group(named: name)) }))
-        return nextFence
+        let waitsFor = flights.map { (flight: $0.id, unit: $0.unit(ofGroup: name)) }
+        fences.append(Fence(id: FenceID(nextFence), waitsFor: waitsFor))
+        return FenceID(nextFence)
     }
 
-    mutating func endFence(_ id: Int) {
-        guard let index = fences.firstIndex(where: { $0.id == id }) else { preconditionFailure("no fence \(id)") }
+    mutating func endFence(_ id: FenceID) {
+        guard let index = fences.firstIndex(where: { $0.id == id }) else { preconditionFailure("no \(id)") }
         fences.remove(at: index)
     }
 
@@ -279,30 +286,31 @@ struct PipelineStateMachine {
     var isReleased: Bool { flights.allSatisfy { $0.snapshot.isReleased() } }
 
     private func isReleased(_ fence: Fence) -> Bool {
-        fence.waitsFor.allSatisfy { flight, group in
-            flights.first { $0.id == flight }?.snapshot.isReleased(group) ?? true
+        fence.waitsFor.allSatisfy { flight, unit in
+            flights.first { $0.id == flight }?.snapshot.isReleased(unit) ?? true
         }
     }
 
-    enum FenceStep: Equatable {
+    /// An action of a thread that waits until state may change.
+    enum FenceAction: Equatable {
         case pass
         case capture(Job)
     }
 
     /// Returns the next action for a thread that needs a given block to be captured; nil: wait for
     /// a slot. `pass` means that the block was captured, or that another thread is capturing it.
-    mutating func nextStep(for block: Int, of flight: Int) -> FenceStep? {
+    mutating func nextAction(for block: BlockIndex, of flight: FlightID) -> FenceAction? {
         guard let index = flights.firstIndex(where: { $0.id == flight }), flights[index].snapshot.isPending(block) else { return .pass }
         return slots.take().map { .capture(flights[index].take(block, slot: $0)) }
     }
 
     /// Returns the next action for a thread at a fence; nil: wait.
-    mutating func nextStep(atFence id: Int) -> FenceStep? {
+    mutating func nextAction(atFence id: FenceID) -> FenceAction? {
         guard let fence = fences.first(where: { $0.id == id }), !isReleased(fence) else { return .pass }
         guard slots.hasFree else { return nil }
         for lane in CaptureLane.allCases {
-            if case .capture(let index, let lane, let group) = capture(lane, atFence: fence) {
-                return take(index, lane, group).map(FenceStep.capture)
+            if case .capture(let index, let lane, let unit) = capture(lane, atFence: fence) {
+                return take(index, lane, unit).map(FenceAction.capture)
             }
         }
         return nil

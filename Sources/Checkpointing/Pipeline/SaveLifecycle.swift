@@ -15,7 +15,7 @@ protocol SaveLifecycle: AnyObject, Sendable {
     func violation(before task: SaveTask) -> CheckpointError?
 
     /// Publishes the save.
-    func commit(_ task: SaveTask) throws(CheckpointError)
+    func commit(_ save: WrittenSave) throws(CheckpointError)
 
     /// The save has failed, and nothing of it is in use any more.
     func failed(_ task: SaveTask, _ error: CheckpointError)

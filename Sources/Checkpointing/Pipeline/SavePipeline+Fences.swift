@@ -16,20 +16,20 @@ extension SavePipeline {
     func passFence(
         _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
     ) -> Duration {
-        let fence: (id: Int, charged: SaveTask)? = state.withLock { state in
-            guard let last = state.flying.last, !state.machine.isReleased else { return nil }
+        let fence: (id: FenceID, charged: SaveTask)? = state.withLock { state in
+            guard let last = state.saves.last, !state.machine.isReleased else { return nil }
             if policy == .replacePending {
                 for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
             }
-            let charged = state.flying.last { $0.failure == nil } ?? last
+            let charged = state.saves.last { $0.failure == nil } ?? last
             return (state.machine.beginFence(group), charged.task)
         }
         guard let (fence, charged) = fence else { return .zero }
         let began = configuration.trainer.begin()
-        charged.results.withLock { $0.stall.begin(.fence, at: .now) }
+        charged.timing.withLock { $0.stall.begin(.fence, at: .now) }
         defer {
             state.withLock { $0.machine.endFence(fence) }
-            charged.results.withLock { $0.stall.end(at: .now) }
+            charged.timing.withLock { $0.stall.end(at: .now) }
             configuration.trainer.end("fence", since: began, step: charged.ticket.step)
         }
         var backpressure = Duration.zero
@@ -51,55 +51,58 @@ extension SavePipeline {
     /// it.
     ///
     /// - Returns: time spent waiting for an arena slot, that is, for the disk.
-    func captureNow(_ block: Int, of flight: Int, lane: TraceLane) -> Duration {
+    func captureNow(_ block: BlockIndex, of flight: FlightID, track: TraceTrack) -> Duration {
         let began = ContinuousClock.now
-        let charged = state.withLock { state in state.flying.first { $0.flight == flight }?.task }
+        let charged = state.withLock { state in state.saves.first { $0.flight == flight }?.task }
         var wasFull = false
-        let step = state.waitFor { state -> State.Step? in
+        let turn = state.waitFor { state -> State.Turn? in
             if !state.machine.slots.hasFree { wasFull = true }
-            return state.machine.nextStep(for: block, of: flight).map { state.step($0) }
+            return state.machine.nextAction(for: block, of: flight).map { state.turn($0) }
         }
         let backpressure = wasFull ? .now - began : Duration.zero
-        if let (job, task, arena) = step.work { capture(job, task, arena, lane, isFenced: true) }
-        charged?.results.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
+        if let (job, task, arena) = turn.work { capture(job, task, arena, track, isFenced: true) }
+        charged?.timing.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
         return backpressure
     }
 
     /// Returns the next block to capture at a fence; nil: pass.
     private func nextJob(
-        atFence fence: Int, _ charged: SaveTask, _ backpressure: inout Duration, beforeWaiting: () -> Void
+        atFence fence: FenceID, _ charged: SaveTask, _ backpressure: inout Duration, beforeWaiting: () -> Void
     ) -> (PipelineStateMachine.Job, SaveTask, StagingArena)? {
-        if let step = state.withLock({ $0.step(atFence: fence) }) { return step.work }
+        if let turn = state.withLock({ $0.turn(atFence: fence) }) { return turn.work }
         let began = ContinuousClock.now
         var wasFull = false
         beforeWaiting()
-        let step = state.waitFor { state in
+        let turn = state.waitFor { state in
             if !state.machine.slots.hasFree { wasFull = true }
-            return state.step(atFence: fence)
+            return state.turn(atFence: fence)
         }
         if wasFull {
             let waited = ContinuousClock.now - began
             backpressure += waited
-            charged.results.withLock { $0.stall.move(toBackpressure: waited) }
+            charged.timing.withLock { $0.stall.move(toBackpressure: waited) }
             configuration.trainer.end("backpressure", since: began, step: charged.ticket.step)
         }
-        return step.work
+        return turn.work
     }
 }
 
 extension SavePipeline.State {
-    fileprivate struct Step {
-        /// Nil: pass.
+    /// The decision on a thread at a fence.
+    fileprivate struct Turn {
+        /// The block to capture; nil: pass.
         var work: (PipelineStateMachine.Job, SaveTask, StagingArena)?
     }
 
-    /// Returns the next action of a thread at a fence; nil: wait.
-    fileprivate mutating func step(atFence fence: Int) -> Step? { machine.nextStep(atFence: fence).map(step) }
+    /// Returns what a thread at a fence does next; nil: wait.
+    fileprivate mutating func turn(atFence fence: FenceID) -> Turn? {
+        machine.nextAction(atFence: fence).map { turn($0) }
+    }
 
-    fileprivate func step(_ step: PipelineStateMachine.FenceStep) -> Step {
-        switch step {
-        case .pass: Step(work: nil)
-        case .capture(let job): Step(work: (job, flying[index(of: job.flight)].task, arena))
+    fileprivate func turn(_ action: PipelineStateMachine.FenceAction) -> Turn {
+        switch action {
+        case .pass: Turn(work: nil)
+        case .capture(let job): Turn(work: (job, self[job.flight].task, arena))
         }
     }
 }

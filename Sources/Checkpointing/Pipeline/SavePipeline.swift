@@ -7,7 +7,7 @@ internal import CheckpointState
 
 /// Memory and threads of saving: executes the decisions of `PipelineStateMachine`.
 final class SavePipeline: Sendable {
-    /// How the pipeline is laid out.
+    /// Sizes and thread counts of the pipeline.
     struct Configuration {
         var chunkBytes: Int
         var slotCount: Int
@@ -16,8 +16,8 @@ final class SavePipeline: Sendable {
         var encodes: Bool
         var streams: Bool
         var bytesPerSecond: Int?
-        /// Trace lane of the trainer's thread.
-        var trainer = TraceLane.none
+        /// Trace track of the trainer's thread.
+        var trainer = TraceTrack.none
 
         var spareCount: Int { encodes ? workers : 0 }
 
@@ -32,19 +32,27 @@ final class SavePipeline: Sendable {
     }
 
     struct State {
-        struct Flying {
-            var flight: Int
-            var task: SaveTask
+        /// A save in flight.
+        struct Save {
+            let flight: FlightID
+            let task: SaveTask
+            var progress: SaveProgress
             var failure: CheckpointError?
         }
 
         var machine: PipelineStateMachine
-        var flying: [Flying] = []
+        /// Saves in flight, oldest first.
+        var saves: [Save] = []
         var arena: StagingArena
 
-        func index(of flight: Int) -> Int {
-            guard let index = flying.firstIndex(where: { $0.flight == flight }) else { preconditionFailure("no save \(flight)") }
+        func index(of flight: FlightID) -> Int {
+            guard let index = saves.firstIndex(where: { $0.flight == flight }) else { preconditionFailure("no \(flight)") }
             return index
+        }
+
+        subscript(flight: FlightID) -> Save {
+            _read { yield saves[index(of: flight)] }
+            _modify { yield &saves[index(of: flight)] }
         }
     }
 
@@ -69,7 +77,7 @@ final class SavePipeline: Sendable {
             slotCount: configuration.slotCount, spareCount: configuration.spareCount, streams: configuration.streams)
         let arena = try Self.arena(configuration)
         state = Monitor(
-            State(machine: machine, arena: arena), channels: 1 + PipelineStateMachine.Role.allCases.count
+            State(machine: machine, arena: arena), rank: .pipeline, channels: 1 + PipelineStateMachine.Role.allCases.count
         ) { state in
             var channels: Monitor<State>.Channels = 0
             for role in PipelineStateMachine.Role.allCases where state.machine.hasWork(for: role) { channels |= 1 << role.channel }
@@ -106,17 +114,18 @@ final class SavePipeline: Sendable {
 
     /// Begins a save.
     ///
-    /// - Returns: id of the save.
+    /// - Returns: its number.
     @discardableResult
-    func begin(_ task: SaveTask, layout: SegmentLayout) -> Int {
+    func begin(_ task: SaveTask, layout: SegmentLayout) -> FlightID {
         let plan = task.plan
-        let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.unit, $0.lane) }, groupCount: plan.unitCount)
+        let snapshot = SnapshotStateMachine(blocks: plan.blocks.map { ($0.unit, $0.lane) }, unitCount: plan.unitCount)
         let flight = Flight.Plan(
-            snapshot: snapshot, groupIndex: plan.unitIndex, layout: layout, isPlacedEarly: !task.encoder.needsSpare,
+            snapshot: snapshot, unitIndex: plan.unitIndex, layout: layout, isPlacedEarly: !task.encoder.needsSpare,
             hasObjects: !task.frozenObjects.isEmpty)
+        let progress = SaveProgress(task)
         return state.withLock { state in
             let id = state.machine.begin(flight)
-            state.flying.append(State.Flying(flight: id, task: task))
+            state.saves.append(State.Save(flight: id, task: task, progress: progress))
             return id
         }
     }
@@ -147,8 +156,8 @@ final class SavePipeline: Sendable {
         }
     }
 
-    func giveUp(_ state: inout State, _ flight: Int, for successor: String) {
-        let step = state.flying[state.index(of: flight)].task.ticket.step
+    func giveUp(_ state: inout State, _ flight: FlightID, for successor: String) {
+        let step = state[flight].task.ticket.step
         fail(&state, flight, CheckpointError(.skipped, "step \(step) is not saved: the disk was busy, and it gave way to \(successor)"))
     }
 
@@ -157,48 +166,51 @@ final class SavePipeline: Sendable {
     /// Fails the save of `ticket` if it is still in flight.
     func cancel(_ ticket: SaveTicket) {
         state.withLock { state in
-            guard let flying = state.flying.first(where: { $0.task.ticket === ticket }) else { return }
-            fail(&state, flying.flight, CheckpointError(.cancelled, "the save of step \(ticket.step) was cancelled"))
+            guard let save = state.saves.first(where: { $0.task.ticket === ticket }) else { return }
+            fail(&state, save.flight, CheckpointError(.cancelled, "the save of step \(ticket.step) was cancelled"))
         }
     }
 
     /// Fails every save in flight that is not being committed already.
     func failAll(_ error: CheckpointError) {
-        state.withLock { state in for flying in state.flying { fail(&state, flying.flight, error) } }
+        state.withLock { state in for save in state.saves { fail(&state, save.flight, error) } }
     }
 
     private func fail(
-        _ state: inout State, _ flight: Int, _ error: CheckpointError, holding job: PipelineStateMachine.Job? = nil
+        _ state: inout State, _ flight: FlightID, _ error: CheckpointError, holding job: PipelineStateMachine.Job? = nil
     ) {
         let index = state.index(of: flight)
-        if state.flying[index].failure == nil { state.flying[index].failure = error }
-        state.machine.failed(flight: flight, holding: job)
-        let task = state.flying[index].task
+        if state.saves[index].failure == nil { state.saves[index].failure = error }
+        state.machine.failed(flight, holding: job)
+        let task = state.saves[index].task
         task.guarding?.stopProtecting(task.ticket.id)
     }
 
     // MARK: Actions
 
     /// Body of a pipeline thread; returns when the pipeline is closed.
-    func work(as role: PipelineStateMachine.Role, spare: Int? = nil, lane: TraceLane = .none) {
+    func work(
+        as role: PipelineStateMachine.Role, spare: SlotIndex? = nil, track: TraceTrack = .none
+    ) {
         var spare = spare
         var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
         while true {
             let (action, task, arena) = state.waitFor(on: role.channel) { state in
                 state.machine.nextAction(for: role).map { action in
-                    (action, action.flight.map { state.flying[state.index(of: $0)].task }, state.arena)
+                    (action, action.flight.map { state[$0].task }, state.arena)
                 }
             }
             guard let task else { return }
-            if case .write(let job) = action {
-                pause(limiter.delay(before: task.plan.blocks[job.block].bytes, now: .now), job.flight)
+            if case .write(let write) = action {
+                let bytes = task.plan[block: write.job.block].bytes
+                pause(limiter.delay(before: bytes, now: .now), write.job.flight)
             }
-            let began = lane.begin()
-            defer { lane.end(action, task, since: began) }
+            let began = track.begin()
+            defer { track.end(action, task, since: began) }
             switch action {
-            case .capture(let job): capture(job, task, arena, lane, isFenced: false)
-            case .encode(let job): encode(job, task, arena, &spare)
-            case .write(let job): write(job, task, arena)
+            case .capture(let job): capture(job, task, arena, track, isFenced: false)
+            case .encode(let encode): self.encode(encode, task, arena, &spare)
+            case .write(let write): self.write(write, task, arena)
             case .encodeObjects(let flight): encodeObjects(task, flight)
             case .commit(let flight): commit(task, flight)
             case .abandon(let flight): abandon(task, flight)
@@ -208,90 +220,122 @@ final class SavePipeline: Sendable {
     }
 
     func capture(
-        _ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena, _ lane: TraceLane, isFenced: Bool
+        _ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena,
+        _ track: TraceTrack, isFenced: Bool
     ) {
-        let began = lane.begin()
-        var rawBytes = task.plan.blocks[job.block].bytes
+        let began = track.begin()
+        let bytes = task.plan[block: job.block].bytes
+        var captured = CapturedBlock(rawBytes: bytes)
         let failure = Self.failure("capture") {
-            rawBytes = try task.capture(job.block, to: arena.region(ofSlot: job.slot), isFenced: isFenced)
+            captured = try task.capture(job.block, to: arena.region(ofSlot: job.slot))
         }
-        // Before anybody learns of it: what is shown must not reach into the update that waits for it.
-        lane.end("capture", job, task, since: began)
-        let wasLast = state.withLock { state in
+        // Before anybody learns of it: the span must not reach into the update that waits for it.
+        track.end("capture", job, task, since: began)
+        let (wasLast, written) = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
-            return state.machine.finishedCapture(job, rawBytes: rawBytes)
+            state[job.flight].progress.captured(captured, of: bytes, isFenced: isFenced)
+            let wasLast = state.machine.finishedCapture(job, captured)
+            return (wasLast, state[job.flight].progress.bytes.written)
         }
-        if rawBytes == 0 { lifecycle.written(task, bytes: task.writtenBytes) }
+        if captured.rawBytes == 0 { lifecycle.written(task, bytes: written) }
         if wasLast { lifecycle.captured(task) }
     }
 
     private func encode(
-        _ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena, _ spare: inout Int?
+        _ encode: Flight.EncodeJob, _ task: SaveTask, _ arena: StagingArena,
+        _ spare: inout SlotIndex?
     ) {
-        let (storedBytes, isInSpare) = task.encode(
-            job.block, in: arena.region(ofSlot: job.slot), spare: spare.map(arena.region(ofSlot:)))
-        var job = job
+        let began = ContinuousClock.now
+        let (block, isInSpare) = task.encode(
+            encode.job.block, encode.captured, in: arena.region(ofSlot: encode.job.slot),
+            spare: spare.map(arena.region(ofSlot:)))
+        let time = ContinuousClock.now - began
+        var slot = encode.job.slot
         // The block continues in the spare slot; its old slot becomes the spare.
-        if isInSpare, let used = spare { (spare, job.slot) = (job.slot, used) }
-        state.withLock { $0.machine.finishedEncoding(job, storedBytes: storedBytes) }
+        if isInSpare, let used = spare { (spare, slot) = (slot, used) }
+        state.withLock { state in
+            state[encode.job.flight].progress.encoded(block, in: time)
+            state.machine.finishedEncoding(encode, block, slot: slot)
+        }
     }
 
     /// Sleeps for `duration`, unless the save fails before.
-    private func pause(_ duration: Duration, _ flight: Int) {
+    private func pause(_ duration: Duration, _ flight: FlightID) {
         guard duration > .zero else { return }
-        state.waitFor(timeout: duration) { state in state.flying[state.index(of: flight)].failure.map { _ in } }
+        state.waitFor(timeout: duration) { state in state[flight].failure.map { _ in } }
     }
 
-    private func write(_ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena) {
-        guard let place = job.place else { preconditionFailure("block \(job.block) has no place") }
-        var written = 0
+    private func write(_ write: Flight.WriteJob, _ task: SaveTask, _ arena: StagingArena) {
+        let began = ContinuousClock.now
+        var placed: PlacedBlock?
         let failure = Self.failure("save") {
-            written = try task.write(job.block, from: arena.region(ofSlot: job.slot), at: place)
+            placed = try task.write(
+                write.encoded, at: write.place, from: arena.region(ofSlot: write.job.slot))
         }
-        state.withLock { state in
-            if let failure { fail(&state, job.flight, failure, holding: job) } else { state.machine.finishedWriting(job) }
+        let time = ContinuousClock.now - began
+        let bytes = task.plan[block: write.job.block].bytes
+        let written = state.withLock { state in
+            if let failure {
+                fail(&state, write.job.flight, failure, holding: write.job)
+            } else if let placed {
+                state[write.job.flight].progress.written(
+                    write.job.block, placed, of: bytes, in: time)
+                state.machine.finishedWriting(write.job)
+            }
+            return state[write.job.flight].progress.bytes.written
         }
         if failure == nil { lifecycle.written(task, bytes: written) }
     }
 
-    private func encodeObjects(_ task: SaveTask, _ flight: Int) {
+    private func encodeObjects(_ task: SaveTask, _ flight: FlightID) {
         let writer = ObjectWriter(task: task, chunkBytes: configuration.chunkBytes) { bytes in
-            self.state.withLock { $0.machine.place(flight: flight, storedBytes: bytes) }
+            self.state.withLock { $0.machine.place(of: flight, storedBytes: bytes) }
         }
-        let failure = Self.failure("objects of step \(task.ticket.step)") { try writer.run() }
+        var objects = StoredObjects()
+        let failure = Self.failure("objects of step \(task.ticket.step)") {
+            objects = try writer.run()
+        }
         state.withLock { state in
-            state.machine.finishedObjects(flight: flight)
-            if let failure { fail(&state, flight, failure) }
+            state.machine.finishedObjects(of: flight)
+            if let failure {
+                fail(&state, flight, failure)
+            } else {
+                state[flight].progress.stored(objects)
+            }
         }
     }
 
-    private func commit(_ task: SaveTask, _ flight: Int) {
-        let highWater = arenaHighWaterBytes
-        task.results.withLock { $0.arenaHighWaterBytes = highWater }
+    private func commit(_ task: SaveTask, _ flight: FlightID) {
+        let (progress, slots) = state.withLock { ($0[flight].progress, $0.machine.slots.highWaterMark) }
+        let save = WrittenSave(
+            task: task, progress: progress,
+            arenaHighWaterBytes: slots * configuration.chunkBytes)
         if let reason = lifecycle.violation(before: task) {
             failAll(reason)
             task.writer.abandon()
             lifecycle.failed(task, reason)
             return end(flight)
         }
-        let failure = Self.failure("commit of step \(task.ticket.step)") { try lifecycle.commit(task) }
+        let failure = Self.failure("commit of step \(task.ticket.step)") {
+            try lifecycle.commit(save)
+        }
         // The commit protocol removes segments or keeps them: it alone knows whether a manifest may name them.
         if let failure { lifecycle.failed(task, failure) }
         end(flight)
         if failure == nil { lifecycle.ended() }
     }
 
-    private func abandon(_ task: SaveTask, _ flight: Int) {
+    private func abandon(_ task: SaveTask, _ flight: FlightID) {
         task.writer.abandon()
-        let failure = state.withLock { $0.flying[$0.index(of: flight)].failure }
+        let failure = state.withLock { $0[flight].failure }
         lifecycle.failed(task, failure ?? CheckpointError(.io, "the save failed"))
         end(flight)
     }
 
-    private func end(_ flight: Int) {
+    private func end(_ flight: FlightID) {
         state.withLock { state in
-            state.machine.ended(flight: flight)
-            state.flying.remove(at: state.index(of: flight))
+            state.machine.ended(flight)
+            state.saves.remove(at: state.index(of: flight))
         }
     }
 
@@ -310,10 +354,12 @@ extension PipelineStateMachine.Role {
 }
 
 extension PipelineStateMachine.Action {
-    /// Id of the save that the action concerns.
-    var flight: Int? {
+    /// The save that the action concerns.
+    var flight: FlightID? {
         switch self {
-        case .capture(let job), .encode(let job), .write(let job): job.flight
+        case .capture(let job): job.flight
+        case .encode(let encode): encode.job.flight
+        case .write(let write): write.job.flight
         case .encodeObjects(let flight), .commit(let flight), .abandon(let flight): flight
         case .stop: nil
         }

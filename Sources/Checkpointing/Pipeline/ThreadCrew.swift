@@ -1,5 +1,6 @@
 internal import CheckpointStorage
 internal import CheckpointIO
+internal import CheckpointState
 
 /// The threads of a pipeline.
 final class ThreadCrew: Sendable {
@@ -17,7 +18,7 @@ final class ThreadCrew: Sendable {
         self.niceness = Int32(niceness)
         do throws(ThreadError) {
             for worker in 0..<pipeline.configuration.workers {
-                let spare = pipeline.configuration.encodes ? pipeline.configuration.slotCount + worker : nil
+                let spare = pipeline.configuration.encodes ? SlotIndex(pipeline.configuration.slotCount + worker) : nil
                 try start("ckpt-worker-\(worker)", as: .worker, spare: spare)
             }
             try start("ckpt-writer", as: .writer)
@@ -36,13 +37,13 @@ final class ThreadCrew: Sendable {
         threads.withLock { $0.hasDeviceThreads = true }
     }
 
-    private func start(_ name: String, as role: PipelineStateMachine.Role, spare: Int? = nil) throws(ThreadError) {
+    private func start(_ name: String, as role: PipelineStateMachine.Role, spare: SlotIndex? = nil) throws(ThreadError) {
         let pipeline = pipeline
-        let lane = pipeline.configuration.trainer.recorder?.lane(named: name) ?? .none
+        let track = pipeline.configuration.trainer.recorder?.track(named: name) ?? .none
         // The writer computes little, and a thread at low priority may have to wait for a core
         // after every write.
         let niceness = role == .writer ? nil : niceness
-        let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare, lane: lane) }
+        let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare, track: track) }
         threads.withLock { $0.all.append(thread) }
     }
 

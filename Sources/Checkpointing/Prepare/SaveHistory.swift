@@ -1,5 +1,6 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
+internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 internal import CheckpointStorage
@@ -53,23 +54,24 @@ struct SaveHistory {
         guard let last = storedChunks, last.plan.isSame(as: plan) else { return [] }
         let isUntouched = zip(groups, last.groups).map { $0.epoch == $1.epoch }
         return zip(plan.chunks, last.areStored).map { chunk, isStored in
-            isStored || isUntouched[plan.groupOfTensor[chunk.tensor]]
+            isStored || isUntouched[plan.groupOfTensor[chunk.tensor].rawValue]
         }
     }
 
     /// Remembers a committed save, and returns its report.
-    mutating func remember(_ manifest: Manifest, _ task: SaveTask) -> SaveReport {
+    mutating func remember(_ manifest: Manifest, _ save: WrittenSave) -> SaveReport {
+        let task = save.task
         let hashes = manifest.chunks.prefix(task.plan.chunks.count).map(\.hash)
         let isUnchanged = !hashes.isEmpty && hashes == self.hashes
         self.hashes = hashes
         storedBytes = manifest.storedBytes
         segmentCount = manifest.segments.count { $0.name.attempt == manifest.id }
-        let report = task.report(manifest, isUnchanged: isUnchanged)
+        let report = save.report(manifest, isUnchanged: isUnchanged)
         newBytes = report.newBytes
         reusedBytes = report.reusedBytes + report.derivedBytes
-        levels.observe(task.observation)
+        levels.observe(save.progress.observation)
         storedChunks = task.dedup.map { _ in
-            StoredChunks(plan: task.plan, groups: task.header.groups, areStored: task.storedChunks)
+            StoredChunks(plan: task.plan, groups: task.header.groups, areStored: task.chunks.withLock { $0.areStored })
         }
         return report
     }

@@ -54,9 +54,10 @@ struct SavePreparation {
         }
         return SaveTask(
             .init(
-                header: header, planned: planned, inventory: inventory, frozenObjects: objects),
-            to: .init(writer: writer, encoder: encoder, levelReason: reason), dedup: dedup,
-            guarding: guarding, ticket: ticket, started: started)
+                header: header, planned: planned, inventory: inventory, frozenObjects: objects,
+                guarding: guarding),
+            to: .init(writer: writer, encoder: encoder, levelReason: reason, dedup: dedup),
+            ticket: ticket, started: started)
     }
 
     private func header(

@@ -12,7 +12,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         let save: CheckpointID
         var layout: GuardLayout
         /// Id of the save in the pipeline; nil until it has begun.
-        var flight: Int?
+        var flight: FlightID?
         var isCaptured: [Bool]
     }
 
@@ -26,11 +26,11 @@ final class GuardedCapture: StateProtection, PageGuarding {
         var releasing = 0
     }
 
-    private let state = Monitor(State())
+    private let state = Monitor(State(), rank: .guarded)
     /// Set once, at the end of `init`, since the guard's callback refers to this object.
     private let memory = Monitor<WriteGuard?>(nil)
     private let pipeline: SavePipeline
-    private let lane: TraceLane
+    private let track: TraceTrack
     private let beforeRelease: (@Sendable () -> Void)?
     /// Called with the time for which a write was held, and the part of it spent waiting for the
     /// disk.
@@ -47,7 +47,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         _ pipeline: SavePipeline, beforeRelease: (@Sendable () -> Void)? = nil, held: @escaping @Sendable (Duration, Duration) -> Void
     ) throws {
         self.pipeline = pipeline
-        lane = pipeline.configuration.trainer.recorder?.lane(named: "ckpt-guard") ?? .none
+        track = pipeline.configuration.trainer.recorder?.track(named: "ckpt-guard") ?? .none
         self.beforeRelease = beforeRelease
         self.held = held
         let memory = try WriteGuard { [unowned self] address in self.hold(address) }
@@ -88,7 +88,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         return []
     }
 
-    func begun(flight: Int) { state.withLock { $0.current?.flight = flight } }
+    func begun(flight: FlightID) { state.withLock { $0.current?.flight = flight } }
 
     private func layout(_ task: SaveTask, _ memory: WriteGuard) throws -> GuardLayout {
         let tensors = task.inventory.tensors
@@ -116,7 +116,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
 
     /// Releases the pages of a captured block, except those that another block still needs. Any
     /// thread.
-    func captured(_ block: Int) {
+    func captured(_ index: BlockIndex) {
+        let block = index.rawValue
         release { state in
             state.current?.isCaptured[block] = true
             guard let current = state.current else { return [] }
@@ -150,11 +151,13 @@ final class GuardedCapture: StateProtection, PageGuarding {
 
     /// Captures the blocks on a protected page that a thread writes to. Called on the guard's thread.
     private func hold(_ address: UInt) {
-        let (began, span) = (ContinuousClock.now, lane.begin())
-        defer { lane.end("hold", since: span) }
+        let (began, span) = (ContinuousClock.now, track.begin())
+        defer { track.end("hold", since: span) }
         var backpressure = Duration.zero
         if let (layout, flight) = protection() {
-            for block in layout.map.blocks(onPageOf: address) { backpressure += pipeline.captureNow(block, of: flight, lane: lane) }
+            for block in layout.map.blocks(onPageOf: address) {
+                backpressure += pipeline.captureNow(BlockIndex(block), of: flight, track: track)
+            }
         }
         releaseIfOut(address)
         held(.now - began, backpressure)
@@ -162,8 +165,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
 
     /// Returns the layout and the save that is protected; waits until a save that is just beginning
     /// has begun.
-    private func protection() -> (GuardLayout, Int)? {
-        state.waitFor { state -> (GuardLayout, Int)?? in
+    private func protection() -> (GuardLayout, FlightID)? {
+        state.waitFor { state -> (GuardLayout, FlightID)?? in
             guard let current = state.current else { return .some(nil) }
             return current.flight.map { (current.layout, $0) }
         }

@@ -12,23 +12,23 @@ final class MutationChecker: StateProtection {
         /// Number of permits held for the full state; those for groups are counted by the group's
         /// number in the plan.
         var wholePermits = 0
-        var groupPermits: [Int: Int] = [:]
+        var groupPermits: [GroupIndex: Int] = [:]
 
         func isPermitted(chunk: Int) -> Bool {
             guard wholePermits == 0, let plan = layout?.plan else { return true }
             return groupPermits[group(of: chunk, plan), default: 0] > 0
         }
 
-        private func group(of chunk: Int, _ plan: CapturePlan) -> Int { plan.groupOfTensor[plan.chunks[chunk].tensor] }
+        private func group(of chunk: Int, _ plan: CapturePlan) -> GroupIndex { plan.groupOfTensor[plan.chunks[chunk].tensor] }
 
         /// Returns true if a permit for `group` allows changes to a chunk.
-        func isCovered(chunk: Int, by group: Int?) -> Bool {
+        func isCovered(chunk: Int, by group: GroupIndex?) -> Bool {
             guard let plan = layout?.plan, let group else { return true }
             return self.group(of: chunk, plan) == group
         }
     }
 
-    private let state = Monitor(State())
+    private let state = Monitor(State(), rank: .checker)
     private let tracker: WriteTracker
 
     /// Starts the tracker.
@@ -83,8 +83,8 @@ final class MutationChecker: StateProtection {
     func changed() throws -> [String] { try state.withLock { state in try findChanged(&state) } }
 
     /// Returns the number of a group in the plan. Nil means the full state: the group has no
-    /// tensors, as in `Flight.group(named:)`.
-    private static func group(_ name: String?, _ state: State) -> Int? { name.flatMap { state.layout?.plan.groupIndex[$0] } }
+    /// tensors.
+    private static func group(_ name: String?, _ state: State) -> GroupIndex? { name.flatMap { state.layout?.plan.groupIndex[$0] } }
 
     /// The error that names tensors changed without a permit; nil if there are none.
     static func violation(_ names: [String], _ occasion: String) -> CheckpointError? {

@@ -14,7 +14,7 @@ protocol StateProtection: AnyObject, Sendable {
     func begin(_ task: SaveTask) throws -> [String]
 
     /// The pipeline knows the save as `flight` from now on.
-    func begun(flight: Int)
+    func begun(flight: FlightID)
 
     /// A permit for `group`, or for everything, is about to be granted.
     /// - Returns: names of tensors that were changed without a permit.
@@ -29,7 +29,7 @@ protocol StateProtection: AnyObject, Sendable {
 
 extension StateProtection {
     var guarding: (any PageGuarding)? { nil }
-    func begun(flight: Int) {}
+    func begun(flight: FlightID) {}
     func permit(_ group: String?) throws -> [String] { [] }
     func permitEnded(_ group: String?) throws {}
     func close() {}

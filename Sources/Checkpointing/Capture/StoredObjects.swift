@@ -1,0 +1,10 @@
+internal import CheckpointFormat
+internal import CheckpointSegments
+
+/// The objects of a save, as they are stored.
+struct StoredObjects {
+    var records: [ObjectRecord] = []
+    /// Their chunks; `block` counts from the first of `blocks`.
+    var chunks: [ChunkRecord] = []
+    var blocks: [PlacedBlock] = []
+}

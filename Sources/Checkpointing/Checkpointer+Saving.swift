@@ -1,0 +1,99 @@
+internal import CheckpointIO
+internal import CheckpointSegments
+internal import CheckpointState
+public import CheckpointStorage
+
+extension Checkpointer {
+    /// Asks for a checkpoint of the state as it is now, and returns at once.
+    ///
+    /// Step, metrics and object values are taken now; tensors are captured in the background until
+    /// the next permit. Failures are reported by the ticket, an event, and the next ticket or
+    /// `close`; they are never thrown here.
+    ///
+    /// - Parameters:
+    ///   - step: number of updates made so far; unique in the run.
+    ///   - metrics: values by which a person may want to choose checkpoints.
+    /// - Returns: the ticket by which the save can be followed.
+    /// - Throws: code `misuse` alone: a permit is held, the step is negative, or the checkpointer is
+    ///   closed.
+    @discardableResult
+    public func save(
+        step: Int, metrics: [String: Double] = [:]
+    ) throws(CheckpointError) -> SaveTicket {
+        let called = ContinuousClock.now
+        try checkUse(step: step)
+        history.withLock { $0.called(at: called) }
+        let span = trainer.begin()
+        defer { trainer.end("save", since: span, step: step) }
+        let ticket = SaveTicket(step: step, earlierFailure: observers.failure.take()) {
+            [pipeline] in pipeline.cancel($0)
+        }
+        do throws(CheckpointError) {
+            try pipeline.admit(step: step, options.backpressure)
+            // Pages can be protected for one save at a time.
+            if protection.guarding != nil {
+                _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) }
+            }
+            let started = ContinuousClock.now
+            let task = try preparation.prepare(ticket, metrics, started: started)
+            task.timing.withLock { $0.stall.begin(submitted: started, called: called) }
+            observers.notify(.started(task))
+            try begin(task)
+            task.timing.withLock { $0.stall.end(at: .now) }
+            account.add(submit: .now - started, backpressure: started - called)
+        } catch {
+            observers.notify(.failed(ticket, error))
+        }
+        return ticket
+    }
+
+    private func checkUse(step: Int) throws(CheckpointError) {
+        guard step >= 0 else { throw CheckpointError(.misuse, "step \(step) is negative") }
+        let (permits, isClosed) = state.withLock { ($0.epochs.held, $0.isClosed) }
+        guard !isClosed else { throw CheckpointError(.misuse, "the checkpointer is closed") }
+        guard permits == 0 else {
+            throw CheckpointError(
+                .misuse, "save of step \(step) while a mutation permit is held",
+                remedy: "End the permit before saving: the state must not change while it is captured"
+            )
+        }
+    }
+
+    /// Prepares a save and drops it: finds mistakes in the state, and makes everything that the
+    /// first save would otherwise make.
+    func rehearse() throws(CheckpointError) {
+        do {
+            let ticket = SaveTicket(step: 0, earlierFailure: nil) { _ in }
+            _ = try preparation.prepare(ticket, [:], started: .now)
+        } catch {
+            // A full disk fails the first save, not the start.
+            if error.code != .noSpace { throw error }
+        }
+    }
+
+    private func begin(_ task: SaveTask) throws(CheckpointError) {
+        let mechanisms = options.mechanisms
+        try translating("preparing the capture") {
+            if !mechanisms.preallocates {
+                pipeline.waitUntilIdle()
+                try pipeline.replaceArena()
+            }
+            try pipeline.devices.prepare(
+                for: task.inventory, pipeline, crew, warn: observers.warn)
+        }
+        let changed = try translating("protecting the state") { try protection.begin(task) }
+        report(changed, "save of step \(task.ticket.step)")
+        let flight = pipeline.begin(
+            task, layout: SegmentLayout(segmentBytesMax: options.segmentBytes))
+        protection.begun(flight: flight)
+        if !mechanisms.isLazy { _ = pipeline.passFence(nil, .block) { _ in } }
+    }
+
+    /// Reports tensors that were changed without a permit, and fails the saves that may have
+    /// captured them.
+    func report(_ names: [String], _ occasion: String) {
+        guard let error = MutationChecker.violation(names, occasion) else { return }
+        observers.warn("\(error)")
+        pipeline.failAll(error)
+    }
+}

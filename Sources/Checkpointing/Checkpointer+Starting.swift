@@ -1,0 +1,71 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointStorage
+
+/// The parts of a checkpointer that are made by its options.
+extension Checkpointer {
+    /// Returns the name of the run, and the place of this restart in it.
+    static func place(
+        _ options: CheckpointerOptions, _ store: CheckpointStore, _ names: [ManifestName]
+    ) throws(CheckpointError) -> (String, CheckpointOrigin) {
+        let now = UInt64(Clock.milliseconds)
+        let restart = RunID.next(clockMilliseconds: now, after: names.last?.run)
+        let history = try store.runHistory()
+        if options.kind == .training {
+            let name = try history.chooseName(options.run)
+            return (name, history.place(of: restart, in: name))
+        }
+        let place = CheckpointOrigin(
+            kind: options.kind, store: store.id, run: restart, branch: restart, restart: 0)
+        return (options.run ?? store.defaultRunName, place)
+    }
+
+    static func pipeline(
+        _ options: CheckpointerOptions, _ trainer: TraceTrack, _ lifecycle: any SaveLifecycle
+    ) throws(CheckpointError) -> SavePipeline {
+        var configuration = SavePipeline.Configuration(
+            options, encodes: options.compression != .none)
+        configuration.trainer = trainer
+        // Workers encode, and so does the thread for objects.
+        options.compression.codec.prepareToEncode(
+            threads: options.workers + 1, rawBytes: options.chunkBytes)
+        return try translating("starting") {
+            try SavePipeline(configuration, lifecycle: lifecycle)
+        }
+    }
+
+    static func protection(
+        _ options: CheckpointerOptions, _ checker: MutationChecker?, _ pipeline: SavePipeline,
+        _ account: StallAccount
+    ) throws(CheckpointError) -> any StateProtection {
+        if let checker { return checker }
+        guard options.capture == .guarded else { return FencedCapture() }
+        return try translating("watching the state") {
+            try GuardedCapture(pipeline, beforeRelease: options.beforeRelease) {
+                account.add(wait: $0, backpressure: $1)
+            }
+        }
+    }
+
+    /// Reads the newest checkpoints now, and the others in the background.
+    static func readHistory(
+        _ names: [ManifestName], _ reuse: BlockReuse?, _ observers: SaveObservers
+    ) -> WorkerThread? {
+        guard let reuse else { return nil }
+        reuse.readHistory(names.suffix(2))
+        do {
+            return try WorkerThread(name: "ckpt-history") {
+                reuse.readHistory(names.dropLast(2))
+                reuse.finishHistory()
+            }
+        } catch {
+            // Without the thread, less is reused.
+            reuse.finishHistory()
+            observers.warn(
+                "earlier checkpoints are not looked through for what need not be written again: "
+                    + "\(error)")
+            return nil
+        }
+    }
+}
