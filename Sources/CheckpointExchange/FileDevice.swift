@@ -2,7 +2,7 @@ package import CheckpointState
 
 /// A file that acts as a device. It needs no preparation of host memory, has no trainer's work to
 /// wait for, and completes every copy before `startCopy` returns.
-package protocol FileDevice: Device {}
+package protocol FileDevice: TensorDevice {}
 
 extension FileDevice {
     package func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}

@@ -89,7 +89,7 @@ package final class ForeignFile: FileDevice {
         return FileMemory(file: self, range: range)
     }
 
-    // MARK: Device
+    // MARK: TensorDevice
 
     package var name: String { path.string }
 

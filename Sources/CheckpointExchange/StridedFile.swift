@@ -19,7 +19,7 @@ final class StridedFile: FileDevice {
         return try TensorView(memory, type: layout.type, shape: layout.shape)
     }
 
-    // MARK: Device
+    // MARK: TensorDevice
 
     var name: String { memory.file.name }
 

@@ -82,6 +82,11 @@ package protocol FileSystem: Sendable {
     /// - Throws: The error of the system call.
     func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)?
 
+    /// Returns what the holder of a lock has recorded about itself; nil if that cannot be read.
+    ///
+    /// - Parameter path: The lock file. No lock is taken.
+    func record(inLock path: FilePath) -> [UInt8]?
+
     /// Returns the number of bytes that this process may still write to the file system of `path`.
     ///
     /// - Throws: The error of the system call.
@@ -148,7 +153,14 @@ package protocol ReadableFile: AnyObject, Sendable {
 }
 
 /// A lock that is held for the lifetime of the object.
-package protocol FileLock: AnyObject, Sendable {}
+package protocol FileLock: AnyObject, Sendable {
+    /// Replaces the content of the lock file, for those who do not get the lock. Nothing may be
+    /// decided by it.
+    ///
+    /// - Parameter bytes: At most 4096 bytes.
+    /// - Throws: The error of the system call. The lock is held all the same.
+    func record(_ bytes: [UInt8]) throws(FileSystemError)
+}
 
 extension FileSystem {
     /// Returns the names of a directory's entries, or an empty list if the directory does not

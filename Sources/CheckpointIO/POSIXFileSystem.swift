@@ -160,6 +160,15 @@ package struct POSIXFileSystem: FileSystem {
         return file
     }
 
+    package func record(inLock path: FilePath) -> [UInt8]? {
+        // It is for a message only.
+        guard let descriptor = try? SystemCall.open(path, O_RDONLY) else { return nil }
+        defer { Glibc.close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe bytes.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, $0.count, 0) }
+        return count > 0 ? Array(bytes.prefix(count)) : nil
+    }
+
     package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int {
         var status = statvfs()
         _ = try SystemCall.check("statvfs", path) { unsafe path.withPlatformString { unsafe statvfs($0, &status) } }
@@ -235,6 +244,11 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
 
     func truncate(to count: Int) throws(FileSystemError) {
         _ = try SystemCall.check("ftruncate", path) { ftruncate(descriptor, off_t(count)) }
+    }
+
+    func record(_ bytes: [UInt8]) throws(FileSystemError) {
+        try truncate(to: 0)
+        try write(bytes, at: 0)
     }
 
     func sync() throws(FileSystemError) {

@@ -1,7 +1,7 @@
 /// Copies from or to a device that are in flight, at most 32 at a time, so that the many short
 /// copies of a strided tensor do not wait for each other.
 struct CopyWindow {
-    private let device: (any Device)?
+    private let device: (any TensorDevice)?
     private var copies: [DeviceCopy] = []
     private static let limit = 32
 
@@ -9,7 +9,7 @@ struct CopyWindow {
     ///
     /// - Parameter device: the device that copies; nil for the process's own memory, where copies
     ///   are synchronous.
-    init(_ device: (any Device)?) { self.device = device }
+    init(_ device: (any TensorDevice)?) { self.device = device }
 
     /// Adds a copy. Waits for all copies when 32 are in flight.
     ///

@@ -11,7 +11,7 @@ public struct LentMemory: @unchecked Sendable {
     @safe
     private enum Place {
         case host(UnsafeMutableRawPointer?)
-        case device(any Device, DeviceAddress)
+        case device(any TensorDevice, DeviceAddress)
     }
 
     private let place: Place
@@ -39,7 +39,7 @@ public struct LentMemory: @unchecked Sendable {
     ///   - address: address of the first byte.
     ///   - byteCount: size in bytes.
     ///   - owner: object to keep alive as long as the loan.
-    public init(device: any Device, address: DeviceAddress, byteCount: Int, owner: AnyObject? = nil) {
+    public init(device: any TensorDevice, address: DeviceAddress, byteCount: Int, owner: AnyObject? = nil) {
         precondition(byteCount >= 0)
         unsafe place = .device(device, address)
         self.byteCount = byteCount
@@ -47,7 +47,7 @@ public struct LentMemory: @unchecked Sendable {
     }
 
     /// The device that holds the memory; nil for the process's own memory.
-    package var device: (any Device)? {
+    package var device: (any TensorDevice)? {
         if case .device(let device, _) = place { device } else { nil }
     }
 

@@ -25,14 +25,14 @@ package final class StagingArena: Sendable {
     ///
     /// - Parameter device: the device that will copy.
     /// - Throws: `DeviceError`; copies still work, possibly more slowly.
-    package func prepare(for device: any Device) throws(DeviceError) {
+    package func prepare(for device: any TensorDevice) throws(DeviceError) {
         unsafe try device.prepareHostMemory(buffer.region.mutableBytes)
     }
 
     /// Undoes `prepare(for:)`.
     ///
     /// - Parameter device: a device for which `prepare(for:)` did not throw. No copy is in flight.
-    package func release(from device: any Device) { unsafe device.releaseHostMemory(buffer.region.mutableBytes) }
+    package func release(from device: any TensorDevice) { unsafe device.releaseHostMemory(buffer.region.mutableBytes) }
 
     /// Returns the memory of a slot.
     ///

@@ -3,13 +3,13 @@ internal import Foundation
 
 /// Several providers under one name, nested to any depth:
 ///
-///     State {
-///         State("model", group: "body") { TensorState("weight", view) }
+///     CompositeState {
+///         CompositeState("model", group: "body") { TensorState("weight", view) }
 ///         ObjectState("rng", role: .rng, get: { trainer.random }, set: { trainer.random = $0 })
 ///     }
 ///
 /// It is the composite state provider of the second DataStates-LLM paper.
-public struct State: StateProvider {
+public struct CompositeState: StateProvider {
     private let name: String
     private let group: String?
     private let children: [any StateProvider]
@@ -43,7 +43,10 @@ public struct State: StateProvider {
     }
 }
 
-/// Result builder that collects the providers in the braces of a `State`. The compiler calls its
+@available(*, deprecated, renamed: "CompositeState")
+public typealias State = CompositeState
+
+/// Result builder that collects the providers in the braces of a `CompositeState`. The compiler calls its
 /// methods for single providers, lists, loops and conditions.
 @resultBuilder
 public enum StateBuilder {
@@ -97,7 +100,7 @@ public struct TensorState: StateProvider {
     ///   - name: name of the tensor; the names of enclosing states are put before it.
     ///   - view: memory and layout of the tensor.
     ///   - role: the tensor's purpose in the training loop.
-    ///   - group: mutation group; nil means the group of the enclosing `State`.
+    ///   - group: mutation group; nil means the group of the enclosing `CompositeState`.
     public init(_ name: String, _ view: TensorView, role: TensorRole = .parameter, group: String? = nil) {
         self.name = name
         self.view = view
@@ -138,8 +141,8 @@ public struct RawBytesState: StateProvider {
 public struct ObjectState<Value: Codable & Sendable>: StateProvider {
     private let name: String
     private let role: ObjectRole
-    private let get: @Sendable () -> Value
-    private let set: @Sendable (Value) -> Void
+    private let get: () -> Value
+    private let set: (Value) -> Void
 
     /// Describes a `Codable` value.
     ///
@@ -147,10 +150,10 @@ public struct ObjectState<Value: Codable & Sendable>: StateProvider {
     ///   - name: name of the object; the names of enclosing states are put before it.
     ///   - role: the object's purpose in the training loop.
     ///   - get: returns the current value; called during `save`, on the trainer's thread.
-    ///   - set: installs a restored value.
+    ///   - set: installs a restored value; called by the thread that restores.
     public init(
-        _ name: String, role: ObjectRole = .other, get: @escaping @Sendable () -> Value,
-        set: @escaping @Sendable (Value) -> Void
+        _ name: String, role: ObjectRole = .other, get: @escaping () -> Value,
+        set: @escaping (Value) -> Void
     ) {
         self.name = name
         self.role = role
@@ -174,8 +177,8 @@ public struct ObjectState<Value: Codable & Sendable>: StateProvider {
 public struct EncodedState: StateProvider {
     private let name: String
     private let role: ObjectRole
-    private let freeze: @Sendable () throws -> FrozenObject
-    private let restore: @Sendable ([UInt8]) throws -> Void
+    private let freeze: () throws -> FrozenObject
+    private let restore: ([UInt8]) throws -> Void
 
     /// Describes an object with its own encoding.
     ///
@@ -186,8 +189,8 @@ public struct EncodedState: StateProvider {
     ///     closure that encodes it later, on another thread.
     ///   - restore: decodes bytes and installs the value.
     public init(
-        _ name: String, role: ObjectRole = .other, freeze: @escaping @Sendable () throws -> FrozenObject,
-        restore: @escaping @Sendable ([UInt8]) throws -> Void
+        _ name: String, role: ObjectRole = .other, freeze: @escaping () throws -> FrozenObject,
+        restore: @escaping ([UInt8]) throws -> Void
     ) {
         self.name = name
         self.role = role
@@ -211,13 +214,13 @@ public struct OptimizerState: StateProvider {
     /// - Parameters:
     ///   - name: prefix of the names of its tensors and of its step count.
     ///   - tensors: every per-parameter tensor, with the name to store it under: `m.weight`,
-    ///     `v.weight`, `master.weight`. A nil group means the group of the enclosing `State`.
+    ///     `v.weight`, `master.weight`. A nil group means the group of the enclosing `CompositeState`.
     ///   - getStep: returns the number of updates made so far; called during `save`, on the
     ///     trainer's thread.
     ///   - setStep: installs a restored number of updates.
     public init(
         _ name: String = "optimizer", tensors: [(name: String, view: TensorView, group: String?)],
-        getStep: @escaping @Sendable () -> Int, setStep: @escaping @Sendable (Int) -> Void
+        getStep: @escaping () -> Int, setStep: @escaping (Int) -> Void
     ) {
         self.name = name
         self.tensors = tensors.map { TensorState($0.name, $0.view, role: .optimizer, group: $0.group) }

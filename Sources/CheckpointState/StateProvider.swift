@@ -1,8 +1,10 @@
 public import CheckpointFormat
 
 /// An object of the host program that describes state and lends its bytes (the "state provider" of
-/// the second DataStates-LLM paper). Providers compose: see `State`.
-public protocol StateProvider: Sendable {
+/// the second DataStates-LLM paper). Providers compose: see `CompositeState`.
+///
+/// A provider need not be `Sendable`: it is called only by the thread that saves or restores.
+public protocol StateProvider {
     /// Adds the state that this provider owns to an inventory, in a stable order. The engine calls
     /// it at every save and restore, on the calling thread. It must be quick and must not change
     /// the state.
@@ -20,12 +22,14 @@ public struct TensorItem: Sendable {
     public var view: TensorView
     /// The tensor's purpose in the training loop.
     public var role: TensorRole
-    /// Name of the mutation group; by default the group of the enclosing `State`.
+    /// Name of the mutation group; by default the group of the enclosing `CompositeState`.
     public var group: String
 }
 
-/// An object of the state.
-public struct ObjectItem: Sendable {
+/// An object of the state. It goes to other threads with a save, but only the thread that saves or
+/// restores calls its closures.
+@safe
+public struct ObjectItem: @unchecked Sendable {
     /// Full name, unique among objects.
     public var name: String
     /// The object's purpose in the training loop.
@@ -34,9 +38,9 @@ public struct ObjectItem: Sendable {
     public var encoding: ObjectEncoding
     /// Takes the current value, on the trainer's thread, and returns a closure that encodes it
     /// later, on another thread.
-    package var freeze: @Sendable () throws -> FrozenObject
+    package var freeze: () throws -> FrozenObject
     /// Decodes bytes and installs the value.
-    package var restore: @Sendable (_ bytes: [UInt8]) throws -> Void
+    package var restore: (_ bytes: [UInt8]) throws -> Void
 }
 
 /// A value that no longer changes, encoded when the pipeline has time for it, on a thread of the
@@ -92,7 +96,7 @@ public struct StateInventory: Sendable {
     ///   - name: name of the tensor; the names of enclosing states are put before it.
     ///   - view: memory and layout of the tensor.
     ///   - role: the tensor's purpose in the training loop.
-    ///   - group: mutation group; nil means the group of the enclosing `State`.
+    ///   - group: mutation group; nil means the group of the enclosing `CompositeState`.
     public mutating func add(tensor name: String, _ view: TensorView, role: TensorRole, group: String? = nil) {
         tensors.append(TensorItem(name: prefix + name, view: view, role: role, group: group ?? self.group))
     }
@@ -109,7 +113,7 @@ public struct StateInventory: Sendable {
     ///   - restore: called with the bytes that a frozen object returned, to install the value.
     public mutating func add(
         object name: String, role: ObjectRole, encoding: ObjectEncoding,
-        freeze: @escaping @Sendable () throws -> FrozenObject, restore: @escaping @Sendable ([UInt8]) throws -> Void
+        freeze: @escaping () throws -> FrozenObject, restore: @escaping ([UInt8]) throws -> Void
     ) {
         objects.append(
             ObjectItem(name: prefix + name, role: role, encoding: encoding, freeze: freeze, restore: restore))

@@ -1,7 +1,7 @@
 extension Array where Element == TensorItem {
     /// The devices that these tensors lie on, each once, in the order of first use.
-    package var devices: [any Device] {
-        var devices: [any Device] = []
+    package var devices: [any TensorDevice] {
+        var devices: [any TensorDevice] = []
         for tensor in self {
             guard let device = tensor.view.memory.device,
                 !devices.contains(where: { $0 === device })

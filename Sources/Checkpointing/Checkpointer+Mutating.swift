@@ -11,6 +11,7 @@ extension Checkpointer {
     ///   all of them.
     /// - Returns: the permit; it ends when it is dropped.
     public func permit(for group: String? = nil) -> MutationPermit {
+        adviseOnGroup(group)
         let began = ContinuousClock.now
         let backpressure = pipeline.passFence(group, options.backpressure) { crew.setUrgent($0) }
         account.add(wait: .now - began, backpressure: backpressure)

@@ -118,6 +118,7 @@ extension Checkpointer {
         state.withLock {
             $0.parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
             $0.place.branch = branch
+            $0.isUnresumed = false
         }
     }
 }

@@ -37,6 +37,8 @@ extension Checkpointer {
             let started = ContinuousClock.now
             let task = try preparation.prepare(ticket, metrics, started: started)
             task.timing.withLock { $0.stall.begin(submitted: started, called: called) }
+            adviseOnResuming()
+            adviseOnSteps(task)
             observers.notify(.started(task))
             try begin(task)
             task.timing.withLock { $0.stall.end(at: .now) }

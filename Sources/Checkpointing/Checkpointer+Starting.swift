@@ -8,17 +8,17 @@ extension Checkpointer {
     /// Returns the name of the run, and the place of this restart in it.
     static func place(
         _ options: CheckpointerOptions, _ store: CheckpointStore, _ names: [ManifestName]
-    ) throws(CheckpointError) -> (String, CheckpointOrigin) {
+    ) throws(CheckpointError) -> (name: String, place: CheckpointOrigin, isUnresumed: Bool) {
         let now = UInt64(Clock.milliseconds)
         let restart = RunID.next(clockMilliseconds: now, after: names.last?.run)
         let history = try store.runHistory()
         if options.kind == .training {
             let name = try history.chooseName(options.run)
-            return (name, history.place(of: restart, in: name))
+            return (name, history.place(of: restart, in: name), history.branch(of: name) != nil)
         }
         let place = CheckpointOrigin(
             kind: options.kind, store: store.id, run: restart, branch: restart, restart: 0)
-        return (options.run ?? store.defaultRunName, place)
+        return (options.run ?? store.defaultRunName, place, false)
     }
 
     static func pipeline(

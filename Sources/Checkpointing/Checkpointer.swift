@@ -36,7 +36,8 @@ public final class Checkpointer: Sendable {
     let trainer: TraceTrack
     /// The store's chunks; nil if every chunk is written.
     let reuse: BlockReuse?
-    let provider: any StateProvider
+    private let trained: TrainerState
+    var provider: any StateProvider { trained.provider }
     let state: Monitor<RunState>
     let account = StallAccount()
     let history: Monitor<SaveHistory>
@@ -72,12 +73,12 @@ public final class Checkpointer: Sendable {
         let claim = try store.claimForCheckpointer()
         try MemoryPreflight.check(options)
         self.store = store
-        self.provider = provider
+        trained = TrainerState(provider: provider)
         self.options = options
-        let place: CheckpointOrigin
-        (runName, place) = try Self.place(options, store, names)
+        let (name, place, isUnresumed) = try Self.place(options, store, names)
+        runName = name
         run = place.branch
-        state = Monitor(RunState(place: place), rank: .trainer)
+        state = Monitor(RunState(place: place, isUnresumed: isUnresumed), rank: .trainer)
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
         trainer = trace?.trainer ?? .none
         observers = SaveObservers(options, store: store, run: run, stall: account)
@@ -94,7 +95,7 @@ public final class Checkpointer: Sendable {
         pipeline = try Self.pipeline(options, trainer, completion)
         protection = try Self.protection(options, checker, pipeline, account)
         preparation = SavePreparation(
-            store: store, provider: provider, options: options, run: run, runName: runName,
+            store: store, trained: trained, options: options, run: run, runName: runName,
             pool: pool, reuse: reuse,
             guarding: protection.guarding, state: state, history: history,
             plans: CapturePlanCache(options))
@@ -105,6 +106,10 @@ public final class Checkpointer: Sendable {
             throw CheckpointError(any: error, during: "starting")
         }
         historyThread = Self.readHistory(names, reuse, observers)
+        do { try register() } catch {
+            stop()
+            throw CheckpointError(any: error, during: "starting")
+        }
         do throws(CheckpointError) { try rehearse() } catch {
             stop()
             throw error
@@ -115,12 +120,27 @@ public final class Checkpointer: Sendable {
     /// lives. Guarded state is waited for: no other thread could let its writes through.
     deinit { if protection.guarding == nil { pipeline.close() } else { stop() } }
 
+    /// Has the saves in flight finished if the process ends without `close`.
+    private func register() throws(ThreadError) {
+        var deadline: Duration?
+        if case .publishNewest(let within) = options.onTermination { deadline = within }
+        try OpenCheckpointers.shared.add(
+            .init(
+                pipeline: pipeline, crew: crew, store: store.directories.root.string,
+                exitDeadline: options.exitDeadline, terminationDeadline: deadline))
+    }
+
     // MARK: Ending
+
+    /// True after the process has received SIGTERM, if `options.onTermination` has it handled.
+    /// A loop may look at it to save once more and end.
+    public var isTerminating: Bool { TerminationSignal.isReceived }
 
     /// Waits for the saves in flight, and frees everything.
     private func stop() {
         pipeline.close()
         crew.join()
+        OpenCheckpointers.shared.remove(pipeline)
         protection.close()
         reuse?.close()
         historyThread?.join()

@@ -59,7 +59,7 @@ import Testing
             for _ in 0..<10 {
                 let start = random.below(whole.count)
                 let range = start..<start + 1 + random.below(whole.count - start)
-                let copy = try OwnedTensor(.u8, [range.count])
+                let copy = try TensorBuffer(.u8, [range.count])
                 _ = try tensor.view.capture(range, to: copy.region)
                 #expect(copy.region.array == Array(whole[range]))
             }

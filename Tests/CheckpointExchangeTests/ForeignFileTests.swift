@@ -10,7 +10,7 @@ import Testing
 /// Files that change while they are read.
 @Suite(.timeLimit(.minutes(20))) struct ForeignFileTests {
     private func capture(_ tensor: ForeignTensor) throws {
-        _ = try tensor.view.capture(0..<tensor.view.byteCount, to: OwnedTensor(.u8, [tensor.view.byteCount]).region)
+        _ = try tensor.view.capture(0..<tensor.view.byteCount, to: TensorBuffer(.u8, [tensor.view.byteCount]).region)
     }
 
     @Test(arguments: [[4, 1], [1, 4]])

@@ -37,7 +37,7 @@ import Testing
         for _ in 0..<10 {
             let start = random.below(expected.count / type.width)
             let end = start + 1 + random.below(expected.count / type.width - start)
-            let copy = try OwnedTensor(.u8, [(end - start) * type.width])
+            let copy = try TensorBuffer(.u8, [(end - start) * type.width])
             _ = try tensor.view.capture(start * type.width..<end * type.width, to: copy.region)
             #expect(copy.region.array == Array(expected[start * type.width..<end * type.width]), "\(shape) \(strides)")
         }
@@ -98,7 +98,7 @@ import Testing
         for _ in 0..<4 {
             let start = random.below(elements)
             let range = start..<start + 1 + random.below(elements - start)
-            let copy = try OwnedTensor(.u8, [range.count * type.width])
+            let copy = try TensorBuffer(.u8, [range.count * type.width])
             _ = try tensor.view.capture(range.lowerBound * type.width..<range.upperBound * type.width, to: copy.region)
             let bytes = copy.region.array
             // Every element would take long: some of them, and both ends.

@@ -135,7 +135,7 @@ struct ObjectTests {
         let optimizer = OptimizerState(
             tensors: [("m.w", moment, "late"), ("v.w", moment, nil)], getStep: { step.value },
             setStep: { step.value = $0 })
-        let inventory = try StateInventory(of: State("train", group: "all") { optimizer })
+        let inventory = try StateInventory(of: CompositeState("train", group: "all") { optimizer })
         #expect(inventory.tensors.map(\.name) == ["train.optimizer.m.w", "train.optimizer.v.w"])
         #expect(inventory.tensors.map(\.group) == ["late", "all"])
         #expect(inventory.tensors.allSatisfy { $0.role == .optimizer })

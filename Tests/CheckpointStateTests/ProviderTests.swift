@@ -23,12 +23,12 @@ struct InventoryTests {
     @Test("Names nest, groups are inherited, order is that of the description")
     func nesting() throws {
         let tensor = try view([1])
-        let state = State {
-            State("model", group: "body") {
+        let state = CompositeState {
+            CompositeState("model", group: "body") {
                 TensorState("weight", tensor)
-                State("head", group: "head") { TensorState("bias", tensor, role: .buffer) }
-                State { TensorState("own", tensor, group: "mine") }
-                State("plain") { TensorState("w", tensor) }
+                CompositeState("head", group: "head") { TensorState("bias", tensor, role: .buffer) }
+                CompositeState { TensorState("own", tensor, group: "mine") }
+                CompositeState("plain") { TensorState("w", tensor) }
             }
             RawBytesState("raw", tensor.memory)
             ObjectState("rng", role: .rng, get: { 1 }, set: { _ in })
@@ -54,10 +54,10 @@ struct InventoryTests {
     func names() throws {
         let tensor = try view([1])
         func check(_ names: [String]) -> Bool {
-            (try? StateInventory(of: State(children: names.map { TensorState($0, tensor) }))) != nil
+            (try? StateInventory(of: CompositeState(children: names.map { TensorState($0, tensor) }))) != nil
         }
         func checkObjects(_ names: [String]) -> Bool {
-            (try? StateInventory(of: State(children: names.map { ObjectState($0, get: { 1 }, set: { _ in }) }))) != nil
+            (try? StateInventory(of: CompositeState(children: names.map { ObjectState($0, get: { 1 }, set: { _ in }) }))) != nil
         }
         for check in [check, checkObjects] {
             #expect(check(["a", "b", ""]) == false)
@@ -67,7 +67,7 @@ struct InventoryTests {
             #expect(check(["caf\u{E9}", "cafe\u{301}"]))
         }
         // A tensor and an object may share a name.
-        let both = State {
+        let both = CompositeState {
             TensorState("x", tensor)
             ObjectState("x", get: { 1 }, set: { _ in })
         }
@@ -77,12 +77,12 @@ struct InventoryTests {
     @Test("The builder takes ifs, loops, lists and nothing at all", arguments: [true, false])
     func builder(_ flag: Bool) throws {
         let tensor = try view([1])
-        let state = State {
+        let state = CompositeState {
             if flag { TensorState("if", tensor) }
             if flag { TensorState("then", tensor) } else { TensorState("else", tensor) }
             for index in 0..<2 { TensorState("for\(index)", tensor) }
-            [TensorState("list", tensor), State {}]
-            State {}
+            [TensorState("list", tensor), CompositeState {}]
+            CompositeState {}
         }
         let expected = flag ? ["if", "then", "for0", "for1", "list"] : ["else", "for0", "for1", "list"]
         #expect(try StateInventory(of: state).tensors.map(\.name) == expected)
@@ -118,6 +118,6 @@ struct InventoryTests {
                 children.append(TensorState("t\(flat.count - 1)", try view(bytes), group: leaf))
             }
         }
-        return State(name, group: own, children: children)
+        return CompositeState(name, group: own, children: children)
     }
 }

@@ -90,7 +90,7 @@ struct CheckpointReadingTests {
     func readsWhole() throws {
         let (memory, states) = try sample()
         let checkpoint = try openStore(memory, for: .reading).checkpoint()
-        let tensor = try OwnedTensor(.u64, [sizes[1] / 8])
+        let tensor = try TensorBuffer(.u64, [sizes[1] / 8])
         try checkpoint.read(tensor: "tensor.1", into: tensor.view)
         #expect(tensor.region.array == Array(states[2][sizes[0]...]))
         #expect(try checkpoint.digest(ofTensor: "tensor.1") == tensor.region.hash128)
@@ -116,11 +116,11 @@ struct CheckpointReadingTests {
         #expect(error { _ = try checkpoint.bytes(ofObject: "randon") }?.remedy?.contains("random") == true)
         #expect(error { _ = try checkpoint.bytes(ofTensor: "tensor.0", range: 0..<105) }?.code == .misuse)
         #expect(error { _ = try checkpoint.bytes(ofTensor: "tensor.0", range: -1..<4) }?.code == .misuse)
-        let small = try OwnedTensor(.u64, [12])
+        let small = try TensorBuffer(.u64, [12])
         let mismatch = error { try checkpoint.read(tensor: "tensor.0", into: small.view) }
         #expect(mismatch?.code == .mismatch)
         #expect(mismatch?.message.contains("[13]") == true)
-        let fitting = try OwnedTensor(.u64, [13])
+        let fitting = try TensorBuffer(.u64, [13])
         #expect(error { try checkpoint.read(tensor: "tensor.0", into: fitting.view, threads: 0) }?.code == .misuse)
     }
 

@@ -41,5 +41,6 @@ package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     package func remove(_ path: FilePath) throws(FileSystemError) { try base.remove(path) }
     package func syncDirectory(_ path: FilePath) throws(FileSystemError) { try base.syncDirectory(path) }
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? { try base.lock(path) }
+    package func record(inLock path: FilePath) -> [UInt8]? { base.record(inLock: path) }
     package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int { try base.availableBytes(at: path) }
 }

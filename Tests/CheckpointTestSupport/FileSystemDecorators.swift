@@ -73,6 +73,7 @@ package final class HookedFileSystem<Base: FileSystem>: FileSystem {
     }
 
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? { try base.lock(path) }
+    package func record(inLock path: FilePath) -> [UInt8]? { base.record(inLock: path) }
     package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int { try base.availableBytes(at: path) }
 }
 

@@ -24,6 +24,8 @@ package final class InMemoryFileSystem: FileSystem {
         var entries: [String: [String: Entry]] = ["": [:]]
         var durableEntries: [String: [String: Entry]] = ["": [:]]
         var locked: Set<FilePath> = []
+        /// What the holders of locks have recorded.
+        var records: [FilePath: [UInt8]] = [:]
     }
 
     let state: Monitor<State>
@@ -146,6 +148,8 @@ package final class InMemoryFileSystem: FileSystem {
         return isNew ? Lock(fileSystem: self, path: path) : nil
     }
 
+    package func record(inLock path: FilePath) -> [UInt8]? { state.withLock { $0.records[path] } }
+
     package func availableBytes(at path: FilePath) -> Int {
         guard let capacity else { return .max }
         return state.withLock { max(capacity - $0.usedBytes, 0) }
@@ -265,6 +269,8 @@ package final class InMemoryFileSystem: FileSystem {
             self.fileSystem = fileSystem
             self.path = path
         }
+
+        func record(_ bytes: [UInt8]) { fileSystem.state.withLock { $0.records[path] = bytes } }
 
         deinit { fileSystem.unlock(path) }
     }

@@ -32,7 +32,7 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
     package let groups: [String]
     /// The device of the tensors that are not in host memory; nil if all are.
     package let device: SimulatedDevice?
-    private let lender: (any Device)?
+    private let lender: (any TensorDevice)?
     /// Device allocation of each tensor; nil for tensors in host memory.
     private let allocations: [SimulatedAllocation?]
     /// Host memory, with all tensors one after the other.
@@ -57,7 +57,7 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
     ///   - lender: the device to name to the engine, if it is a wrapper; nil means `device`.
     /// - Throws: `DeviceError` if the device is full.
     package convenience init(
-        sizes: [Int], groups: [String] = ["state"], on device: SimulatedDevice, isMixed: Bool = false, lentBy lender: (any Device)? = nil
+        sizes: [Int], groups: [String] = ["state"], on device: SimulatedDevice, isMixed: Bool = false, lentBy lender: (any TensorDevice)? = nil
     ) throws {
         let allocations = try sizes.enumerated().map { index, size in
             size == 0 || isMixed && index % 2 == 0 ? nil : try device.allocate(size)
@@ -66,7 +66,7 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
     }
 
     private init(
-        _ sizes: [Int], _ groups: [String], _ device: SimulatedDevice?, _ lender: (any Device)?, _ allocations: [SimulatedAllocation?]
+        _ sizes: [Int], _ groups: [String], _ device: SimulatedDevice?, _ lender: (any TensorDevice)?, _ allocations: [SimulatedAllocation?]
     ) {
         precondition(sizes.allSatisfy { $0 % 8 == 0 })
         names = sizes.indices.map { "tensor.\($0)" }

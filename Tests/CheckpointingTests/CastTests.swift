@@ -13,13 +13,13 @@ import Testing
 
 /// Weights rounded from masters, as mixed precision keeps them: `w` in two bytes, `master` and `m` in four.
 private final class MixedState: StateProvider, @unchecked Sendable {
-    let layers: [(w: OwnedTensor, master: OwnedTensor, m: OwnedTensor)]
+    let layers: [(w: TensorBuffer, master: TensorBuffer, m: TensorBuffer)]
     let type: ElementType
 
     init(_ counts: [Int], _ type: ElementType = .bf16) throws {
         self.type = type
         layers = try counts.map {
-            (try OwnedTensor(type, [$0]), try OwnedTensor(.f32, [$0]), try OwnedTensor(.f32, [$0]))
+            (try TensorBuffer(type, [$0]), try TensorBuffer(.f32, [$0]), try TensorBuffer(.f32, [$0]))
         }
     }
 
@@ -45,7 +45,7 @@ private final class MixedState: StateProvider, @unchecked Sendable {
         }
     }
 
-    private func round(_ layer: (w: OwnedTensor, master: OwnedTensor, m: OwnedTensor)) {
+    private func round(_ layer: (w: TensorBuffer, master: TensorBuffer, m: TensorBuffer)) {
         guard let codec = CastCodec.identifier(type) else { preconditionFailure("no two-byte floats") }
         CastCodec.decode(codec, layer.master.region, into: layer.w.region)
     }

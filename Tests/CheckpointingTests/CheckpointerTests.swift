@@ -160,7 +160,7 @@ struct CheckpointerTests {
         }
         let tensors = TestTensors(sizes: [50_000])
         let value = Box(["epoch": 1])
-        let state = State {
+        let state = CompositeState {
             tensors
             ObjectState("counter", get: { value.value }, set: { value.value = $0 })
         }
@@ -276,16 +276,16 @@ struct ManifestContentTests {
 
     @Test("an empty state is a checkpoint too")
     func emptyState() throws {
-        let checkpointer = try Checkpointer(store: openStore(memory), state: State {}, options: smallOptions())
+        let checkpointer = try Checkpointer(store: openStore(memory), state: CompositeState {}, options: smallOptions())
         try checkpointer.save(step: 0).wait()
-        #expect(try checkpointer.store.restore(.step(0), into: State {}).tensorCount == 0)
+        #expect(try checkpointer.store.restore(.step(0), into: CompositeState {}).tensorCount == 0)
         try checkpointer.close()
     }
 
     @Test("large objects are cut into chunks, and come back")
     func largeObjects() throws {
         let texts = Box([String(repeating: "a", count: 5000), "", String(repeating: "é", count: 9000)])
-        let state = State {
+        let state = CompositeState {
             for index in 0..<3 {
                 ObjectState("text\(index)", get: { texts.value[index] }, set: { texts.value[index] = $0 })
             }

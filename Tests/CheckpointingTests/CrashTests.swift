@@ -48,8 +48,8 @@ struct CrashTests {
         return acknowledged
     }
 
-    private static func state(_ tensors: TestTensors, _ value: Box<Int>) -> State {
-        State {
+    private static func state(_ tensors: TestTensors, _ value: Box<Int>) -> CompositeState {
+        CompositeState {
             tensors
             ObjectState("step", role: .optimizer, get: { value.value }, set: { value.value = $0 })
         }

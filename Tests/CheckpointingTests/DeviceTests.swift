@@ -99,7 +99,7 @@ struct DeviceTests {
         let loan = LentMemory(device: device, address: allocation.address, byteCount: allocation.byteCount, owner: allocation)
         let left = try TensorView(loan, type: .f32, shape: [100, 32], strides: [64, 1], byteOffset: 0)
         let right = try TensorView(loan, type: .f32, shape: [32, 100], strides: [-1, 64], byteOffset: 63 * 4)
-        let state = State(children: [TensorState("left", left), TensorState("right", right)])
+        let state = CompositeState(children: [TensorState("left", left), TensorState("right", right)])
         let checkpointer = try Checkpointer(store: openStore(memory), state: state, options: smallOptions())
         try checkpointer.save(step: 1).wait()
         checkpointer.mutate { device.submit { try $0.write([UInt8](repeating: 0, count: allocation.byteCount), at: allocation.address) } }
@@ -289,7 +289,7 @@ struct DeviceFailureTests {
 }
 
 /// A device of which some calls are replaced or watched.
-private final class HookedDevice: Device {
+private final class HookedDevice: TensorDevice {
     private let base: SimulatedDevice
     private let order: @Sendable (SimulatedDevice) throws(DeviceError) -> Void
     private let prepare: @Sendable () -> Void

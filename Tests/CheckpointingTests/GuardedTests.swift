@@ -90,7 +90,7 @@ struct GuardedTests {
     func overlappingAndStrided() throws {
         let rows = 300, columns = 200
         let matrix = try OwnedBytes(zeros: rows * columns * 8)
-        let state = State {
+        let state = CompositeState {
             TensorState("weights", try! TensorView(matrix.lent, type: .u64, shape: [rows, columns]))
             TensorState("tied", try! TensorView(matrix.lent, type: .u64, shape: [rows * columns / 2]))
             TensorState("columns", try! TensorView(matrix.lent, type: .u64, shape: [columns, rows], strides: [1, columns], byteOffset: 0))

@@ -124,8 +124,8 @@ struct RestartTests {
 
     @Test("every name that does not fit is in the error, and partial restores say what they left out")
     func mismatch() throws {
-        func named(_ names: [String]) throws -> State {
-            State("", children: try names.map { TensorState($0, try OwnedTensor(.f32, [8]).view) })
+        func named(_ names: [String]) throws -> CompositeState {
+            CompositeState("", children: try names.map { TensorState($0, try TensorBuffer(.f32, [8]).view) })
         }
         let checkpointer = try Checkpointer(
             store: openStore(memory), state: named(["a.weight", "b.weight", "c"]), options: smallOptions())

@@ -8,9 +8,9 @@ import Testing
 
 /// Differences of tensors, element by element and chunk by chunk.
 @Suite(.timeLimit(.minutes(20))) struct ComparisonTests {
-    private func tensor<Bits: FixedWidthInteger>(_ type: ElementType, _ bits: [Bits]) throws -> OwnedTensor {
+    private func tensor<Bits: FixedWidthInteger>(_ type: ElementType, _ bits: [Bits]) throws -> TensorBuffer {
         let bytes = bits.flatMap { value in (0..<Bits.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
-        return try OwnedTensor(type, [bits.count], bytes: bytes)
+        return try TensorBuffer(type, [bits.count], bytes: bytes)
     }
 
     /// 1.5 and the subnormal 2^-9 against 448, the largest, in E4M3; 1.5 against 57344 in E5M2.
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test func anEmptyTensorEqualsItself() throws {
-        let difference = try OwnedTensor(.f32, [0, 3]).difference(to: OwnedTensor(.f32, [0, 3]))
+        let difference = try TensorBuffer(.f32, [0, 3]).difference(to: TensorBuffer(.f32, [0, 3]))
         #expect(difference.compared == 0 && difference.norm == 0 && difference.relativeNorm == nil)
     }
 
@@ -155,9 +155,9 @@ import Testing
     }
 }
 
-extension OwnedTensor {
+extension TensorBuffer {
     /// Compares with a tensor of the same type and shape.
-    fileprivate func difference(to after: OwnedTensor, epsilon: Double = 0) -> ElementDifference {
+    fileprivate func difference(to after: TensorBuffer, epsilon: Double = 0) -> ElementDifference {
         precondition(type == after.type && shape == after.shape)
         var difference = ElementDifference(epsilon: epsilon)
         difference.add(region, after.region, of: type)

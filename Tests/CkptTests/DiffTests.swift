@@ -21,17 +21,17 @@ struct JSONText: StateProvider {
     /// Steps 1 and 2 of a state of many tensors, of which one changes, in chunks smaller than a tensor.
     private func family(in folder: TemporaryDirectory, count: Int = 100) throws -> (store: String, bytes: Int) {
         let tensors = try (0..<count).map { index in
-            try OwnedTensor.of((0..<8192).map { Float($0 ^ index) }, [64, 128])
+            try TensorBuffer.of((0..<8192).map { Float($0 ^ index) }, [64, 128])
         }
         var options = CheckpointerOptions()
         (options.chunkBytes, options.arenaBytes) = (16384, 1 << 20)
         let store = try CheckpointStore.open(folder.path + "/family", for: .writing)
-        let state = State(children: tensors.enumerated().map { TensorState("layer.\($0.offset)", $0.element.view) })
+        let state = CompositeState(children: tensors.enumerated().map { TensorState("layer.\($0.offset)", $0.element.view) })
         let checkpointer = try Checkpointer(store: store, state: state, options: options)
         try checkpointer.save(step: 1).wait()
         checkpointer.mutate {
             tensors[3].region.store([9, 9, 9, 9])
-            tensors[7].region.store(OwnedTensor.bytes(of: 1, count: 8192)[...])
+            tensors[7].region.store(TensorBuffer.bytes(of: 1, count: 8192)[...])
         }
         try checkpointer.save(step: 2).wait()
         try checkpointer.close()

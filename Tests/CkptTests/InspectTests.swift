@@ -11,7 +11,7 @@ import Testing
     private func statistics<Bits: FixedWidthInteger>(_ type: ElementType, _ bits: [Bits]) throws -> TensorStatistics {
         let bytes = bits.flatMap { value in (0..<Bits.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
         var statistics = TensorStatistics()
-        statistics.add(try OwnedTensor(type, [bits.count], bytes: bytes).region, of: type)
+        statistics.add(try TensorBuffer(type, [bits.count], bytes: bytes).region, of: type)
         return statistics
     }
 
@@ -51,12 +51,12 @@ import Testing
     }
 
     @Test func binsCoverTheRange() throws {
-        let tensor = try OwnedTensor.of([0, 0.5, 1, 1.5, 2, 4, .nan], [7])
+        let tensor = try TensorBuffer.of([0, 0.5, 1, 1.5, 2, 4, .nan], [7])
         var histogram = TensorHistogram(0...4, bins: 4)
         histogram.add(tensor.region, of: .f32)
         #expect(histogram.counts == [2, 2, 1, 1])
         var point = TensorHistogram(3...3, bins: 4)
-        point.add(try OwnedTensor.of([3, 3], [2]).region, of: .f32)
+        point.add(try TensorBuffer.of([3, 3], [2]).region, of: .f32)
         #expect(point.counts.reduce(0, +) == 2)
         #expect(Sparkline.text([0, 1, 1000, 500]) == " ▁█▄")
     }

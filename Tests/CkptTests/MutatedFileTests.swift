@@ -74,7 +74,7 @@ import Testing
         do {
             let checkpoint = try ForeignReader(files, spillDirectory: "/").read(path)
             for tensor in checkpoint.tensors where (1...64 << 10).contains(tensor.view.byteCount) {
-                let whole = try OwnedTensor(tensor.view.type, tensor.view.shape)
+                let whole = try TensorBuffer(tensor.view.type, tensor.view.shape)
                 _ = try tensor.view.capture(0..<tensor.view.byteCount, to: whole.region)
             }
             return true

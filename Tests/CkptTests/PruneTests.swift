@@ -14,7 +14,7 @@ import Testing
         let checkpointer = try Checkpointer(
             store: openSoon(sample.folder.path + "/store", for: .writing), state: trainer.state(), options: options)
         for step in 1...6 {
-            checkpointer.mutate { trainer.bias.region.store(OwnedTensor.bytes(of: Float(step), count: 16)[...]) }
+            checkpointer.mutate { trainer.bias.region.store(TensorBuffer.bytes(of: Float(step), count: 16)[...]) }
             try checkpointer.save(step: step, metrics: ["loss": abs(3.5 - Double(step))]).wait()
         }
         return (sample, checkpointer, trainer)

@@ -57,9 +57,9 @@ let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().delet
 
 /// A training state small enough to look at: three tensors and two objects.
 struct Trainer {
-    let weight: OwnedTensor
-    let bias: OwnedTensor
-    let moment: OwnedTensor
+    let weight: TensorBuffer
+    let bias: TensorBuffer
+    let moment: TensorBuffer
     let cursor: Box<Int>
 
     init() throws {
@@ -69,8 +69,8 @@ struct Trainer {
         cursor = Box(0)
     }
 
-    func state(weight name: String = "model.weight") -> State {
-        State {
+    func state(weight name: String = "model.weight") -> CompositeState {
+        CompositeState {
             TensorState(name, weight.view)
             TensorState("model.bias", bias.view)
             TensorState("optimizer.m", moment.view, role: .optimizer)
@@ -80,10 +80,10 @@ struct Trainer {
     }
 }
 
-extension OwnedTensor {
-    static func of(_ values: [Float], _ shape: [Int]) throws -> OwnedTensor {
+extension TensorBuffer {
+    static func of(_ values: [Float], _ shape: [Int]) throws -> TensorBuffer {
         let bytes = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
-        return try OwnedTensor(.f32, shape, bytes: bytes)
+        return try TensorBuffer(.f32, shape, bytes: bytes)
     }
 }
 
@@ -107,7 +107,7 @@ struct Sample {
         let checkpointer = try Checkpointer(store: store, state: trainer.state(weight: name), options: options)
         try checkpointer.save(step: 10, metrics: ["loss": 0.5]).wait()
         checkpointer.mutate {
-            trainer.bias.region.store(OwnedTensor.bytes(of: 3, count: 16)[...])
+            trainer.bias.region.store(TensorBuffer.bytes(of: 3, count: 16)[...])
             trainer.cursor.value = 7
         }
         try checkpointer.save(step: 20, metrics: ["loss": 0.25]).wait()
@@ -146,7 +146,7 @@ struct Sample {
     struct Missing: Error {}
 }
 
-extension OwnedTensor {
+extension TensorBuffer {
     static func bytes(of value: Float, count: Int) -> [UInt8] {
         (0..<count * 4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 % 4 * 8)) }
     }

@@ -140,7 +140,7 @@ import Testing
     @Test func anObjectBeyondSixtyFourBitsIsPassedOnAsText() throws {
         let folder = try TemporaryDirectory()
         let store = try CheckpointStore.open(folder.path + "/store", for: .writing)
-        let state = State { ObjectState("rng", role: .rng, get: { [UInt64.max] }, set: { _ in }) }
+        let state = CompositeState { ObjectState("rng", role: .rng, get: { [UInt64.max] }, set: { _ in }) }
         let checkpointer = try Checkpointer(store: store, state: state)
         try checkpointer.save(step: 1).wait()
         try checkpointer.close()

@@ -13,7 +13,7 @@ struct EquivalentNameTests {
         defer { try? FileManager.default.removeItem(atPath: path) }
         let store = try CheckpointStore.open(path, for: .writing)
         let (first, second) = (try OwnedBytes([1, 2, 3]), try OwnedBytes([4, 5, 6]))
-        let state = State(children: [
+        let state = CompositeState(children: [
             TensorState("caf\u{E9}", try TensorView(first.lent, type: .u8, shape: [3])),
             TensorState("cafe\u{301}", try TensorView(second.lent, type: .u8, shape: [3])),
             EncodedState("o\u{E9}", freeze: { { [1] } }, restore: { #expect($0 == [1]) }),

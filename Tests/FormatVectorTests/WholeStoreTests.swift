@@ -65,7 +65,7 @@ struct WholeStoreTests {
                         bytes.bytes.withLock { $0[name] = value }
                     }))
         }
-        let report = try store.restore(.step(expected.step), into: State(children: providers))
+        let report = try store.restore(.step(expected.step), into: CompositeState(children: providers))
         #expect(report.id.description == (try expected.fields.string("id")))
         #expect(report.run.description == (try expected.fields.string("run")))
         #expect(report.step == expected.step)

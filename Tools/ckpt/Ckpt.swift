@@ -22,7 +22,7 @@ struct Ckpt: ParsableCommand {
             Exit codes:
             \(ExitCode.table)
             """,
-        version: Version.number,
+        version: LibraryVersion.number,
         subcommands: [
             Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Doctor.self, Import.self, Export.self,
             Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Rm.self, Prune.self, Clean.self, Repack.self, Repair.self,

@@ -73,7 +73,7 @@ struct Diff: Verb {
             let result = try exchanging("diff") {
                 let files = POSIXFileSystem(usesDirectIO: false)
                 let file = try ForeignReader(files, spillDirectory: "/tmp").read(FilePath(path), as: .safetensors)
-                let state = State(children: file.tensors.map { TensorState($0.name, $0.view) })
+                let state = CompositeState(children: file.tensors.map { TensorState($0.name, $0.view) })
                 return try store.compare(old, with: state, options)
             }
             return (result, .object([.init("path", .string(path))]), path)

@@ -67,6 +67,15 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Send SIGKILL to this process when the save of this step is half written.")
     var killDuringSave: Int?
 
+    @Option(help: "On SIGTERM, finish the saves in flight for at most this many seconds.")
+    var publishOnTerm: Int?
+
+    @Option(help: "Write at most this many bytes per second.")
+    var bytesPerSecond: Int?
+
+    @Option(help: "After the last save: close, exit (without closing) or sleep.")
+    var afterLastSave = "close"
+
     func validate() throws {
         guard Compression(compression) != nil else { throw ValidationError("unknown compression \(compression)") }
         guard configuration != nil else { throw ValidationError("unknown model \(model)") }
@@ -100,6 +109,11 @@ struct TrainCommand: ParsableCommand {
         }
         try train(training, checkpointer)
         say("finished at step \(training.step), state \(training.digest)")
+        switch afterLastSave {
+        case "exit": Foundation.exit(0)
+        case "sleep": while true { sleep(60) }
+        default: break
+        }
         defer { sayHowLongSavesHeldTheTrainer(checkpointer.stall) }
         try checkpointer.close()
     }
@@ -137,6 +151,8 @@ struct TrainCommand: ParsableCommand {
         options.compression = Compression(compression) ?? .auto
         options.arenaBytes = arena << 20
         options.tracePath = trace
+        options.bytesPerSecond = bytesPerSecond
+        if let publishOnTerm { options.onTermination = .publishNewest(within: .seconds(publishOnTerm)) }
         // The trainer itself prints commits.
         options.logger.logLevel = .warning
         options.onEvent = { [killDuringSave] event in report(event, killDuringSave: killDuringSave) }

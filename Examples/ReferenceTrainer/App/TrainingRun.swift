@@ -71,13 +71,13 @@ final class TrainingRun {
     private var weights: [TensorView] { mixed?.weights.map(\.view) ?? model.parameters.map(\.view) }
 
     /// Description of the state for the engine.
-    var state: State {
+    var state: CompositeState {
         let (progress, weights) = (progress, weights)
-        return State {
-            State("model", children: model.parameters.indices.map { index in
+        return CompositeState {
+            CompositeState("model", children: model.parameters.indices.map { index in
                 TensorState(model.parameters[index].name, weights[index], group: model.parameterGroup(of: index))
             })
-            State("master", children: (mixed?.masters ?? []).enumerated().map { index, master in
+            CompositeState("master", children: (mixed?.masters ?? []).enumerated().map { index, master in
                 TensorState(master.name, master.view, role: .optimizer, group: model.parameterGroup(of: index))
             })
             OptimizerState(

@@ -31,7 +31,7 @@ public struct CUDAStream: Hashable, Sendable {
 ///
 /// Not tested on a GPU yet: the tests run against a driver in software on machines without a GPU,
 /// and against both drivers on machines with one.
-public final class CUDADevice: Device {
+public final class CUDADevice: TensorDevice {
     /// Name for messages, such as "cuda:0".
     public var name: String { context.name }
     /// Product name of the GPU, such as "NVIDIA H200".

@@ -14,7 +14,7 @@ public import CheckpointState
 /// submitted before the last `orderCopiesAfterTrainer`, and for nothing else: if that call, or the
 /// fence before an update, is missing, copies see memory from before or in the middle of the work
 /// that should have come first. Misuse is an error, and is counted in `report`.
-public final class SimulatedDevice: Device {
+public final class SimulatedDevice: TensorDevice {
     /// Work of the trainer that changes device memory.
     public typealias Kernel = @Sendable (SimulatedMemory) throws -> Void
 

@@ -3,7 +3,7 @@ internal import CheckpointState
 
 /// Tensors that are stored in pieces in several files, lent as one device. Each tensor has an
 /// address range of the device; a read there gathers the bytes from the tensor's pieces.
-final class Assembly: Device {
+final class Assembly: TensorDevice {
     struct Piece: Sendable {
         var shard: ShardDescriptor
         /// The piece's elements, row-major.
@@ -94,7 +94,7 @@ final class Assembly: Device {
         return Run(piece: number, offset: before * width + inElement, bytes: min(run * width - inElement, limit))
     }
 
-    // MARK: Device
+    // MARK: TensorDevice
 
     var name: String { "the files of a distributed checkpoint" }
     func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) {}

@@ -46,7 +46,7 @@ package final class OutputFile: FileDevice {
 
     func close() { file.close() }
 
-    // MARK: Device
+    // MARK: TensorDevice
 
     package var name: String { path.string }
 

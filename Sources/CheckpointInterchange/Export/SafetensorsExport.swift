@@ -114,7 +114,7 @@ struct SafetensorsExport {
             written.append(.init(name: shard.fileName, byteCount: shard.header.dataOffset + size))
         }
         let (onProgress, done) = (options.onProgress, Monitor(0))
-        try reader.tensors(records, into: State(children: places)) { bytes in
+        try reader.tensors(records, into: CompositeState(children: places)) { bytes in
             let sum = done.withLock { sum in
                 sum += bytes
                 return sum

@@ -44,7 +44,7 @@ struct Salvage {
         let old = checkpoint.manifest
         var new = Manifest(
             id: .random(), store: old.store, run: run, runName: "salvaged: \(old.runName)", step: old.step, created: clock,
-            writer: Version.writer)
+            writer: LibraryVersion.writer)
         new.parent = .init(id: old.id, run: old.run, step: old.step)
         new.recordedOrigin = CheckpointOrigin(
             kind: .salvaged, store: old.store, run: run, branch: run, restart: 0)

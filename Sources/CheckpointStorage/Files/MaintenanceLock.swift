@@ -20,7 +20,7 @@ package final class MaintenanceLock: Sendable {
     /// - Returns: nil if another process, or another object of this one, has the lock.
     /// - Throws: the error of the system call.
     package init?(_ fileSystem: any FileSystem, _ directories: StoreDirectories) throws(FileSystemError) {
-        guard let lock = try fileSystem.lock(directories.maintenanceLock) else { return nil }
+        guard let lock = try fileSystem.lockAndRecord(directories.maintenanceLock) else { return nil }
         self.lock = lock
         self.fileSystem = fileSystem
         self.directories = directories

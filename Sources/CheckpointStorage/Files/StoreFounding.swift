@@ -22,13 +22,22 @@ package struct StoreFounding {
         do { return try body() } catch { throw CheckpointError(error) }
     }
 
-    /// Creates the store's root directory if nothing exists at its path.
+    /// Creates the store's root directory, with its parents, if nothing exists at its path.
     ///
-    /// - Throws: codes `io`, `readOnly`, `noSpace`, `notFound` (the parent does not exist).
+    /// - Throws: codes `io`, `readOnly`, `noSpace`.
     package func prepareDirectory() throws(CheckpointError) {
-        let kind = try attempt { () throws(FileSystemError) in try fileSystem.kind(of: directories.root) }
-        if kind == nil {
-            try attempt { () throws(FileSystemError) in try fileSystem.makeDirectory(directories.root) }
+        try attempt { () throws(FileSystemError) in try makeDirectory(directories.root) }
+    }
+
+    private func makeDirectory(_ path: FilePath) throws(FileSystemError) {
+        guard try fileSystem.kind(of: path) == nil else { return }
+        do throws(FileSystemError) { try fileSystem.makeDirectory(path) } catch {
+            guard error.errno == .noSuchFileOrDirectory, let parent = path.lexicallyNormalized().parent,
+                parent != path
+            else { throw error }
+            try makeDirectory(parent)
+            try fileSystem.makeDirectory(path)
+            try fileSystem.syncDirectory(parent)
         }
     }
 
@@ -53,14 +62,22 @@ package struct StoreFounding {
     ///   files), `damaged` (checkpoints without `store.json`), `io`, `readOnly`.
     package func takeLock() throws(CheckpointError) -> any FileLock {
         if try kindOfIdentity() == nil { try requireEmptyOrInterrupted() }
-        let lock = try attempt { () throws(FileSystemError) in try fileSystem.lock(directories.lock) }
-        guard let lock else {
-            throw CheckpointError(
-                .busy, "another process is writing to \(directories.root)",
-                remedy: "Wait for it, or stop it; opening for reading is possible at any time",
-                path: directories.lock.string)
+        let lock = try attempt { () throws(FileSystemError) in try fileSystem.lockAndRecord(directories.lock) }
+        if let lock { return lock }
+        throw busy(
+            directories.lock, "writing to \(directories.root)",
+            remedy: "Wait for it, or stop it; opening for reading is possible at any time")
+    }
+
+    /// Returns the error for a lock that is held.
+    private func busy(_ lock: FilePath, _ action: String, remedy: String) -> CheckpointError {
+        guard let holder = fileSystem.holder(ofLock: lock) else {
+            return CheckpointError(.busy, "another process is \(action)", remedy: remedy, path: lock.string)
         }
-        return lock
+        return CheckpointError(
+            .busy, "\(holder.isThisProcess ? "this process is" : "another process is") \(action) already: \(holder)",
+            remedy: holder.isThisProcess ? "Call close() on the CheckpointStore that is open" : remedy,
+            path: lock.string)
     }
 
     /// Takes the maintenance lock of an existing store, without waiting.
@@ -72,9 +89,9 @@ package struct StoreFounding {
         guard try kindOfIdentity() == .file else { return try notAStore() }
         let maintenance = try attempt { () throws(FileSystemError) in try MaintenanceLock(fileSystem, directories) }
         if let maintenance { return maintenance }
-        throw CheckpointError(
-            .busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it",
-            path: directories.maintenanceLock.string)
+        throw busy(
+            directories.maintenanceLock, "removing or repacking checkpoints of \(directories.root)",
+            remedy: "Wait for it")
     }
 
     private static let remedy = "ckpt repair makes it anew from what the checkpoints say"

@@ -30,13 +30,22 @@ public final class CheckpointStore: Sendable {
     public let access: Access
     /// The store's id.
     public let id: StoreID
-    private let lock: (any FileLock)?
+    private let locks: Monitor<Locks>
     /// True while a checkpointer saves here. There is one at a time, since each keeps its own
     /// counts of the segments that may be removed.
     private let hasCheckpointer = Monitor(false)
-    package let maintenance: MaintenanceLock?
     /// Files of a killed writer that opening for writing removed.
     public let recovered: Leavings
+
+    /// The locks of a store that is open for writing or maintaining.
+    private struct Locks {
+        var writer: (any FileLock)?
+        var maintenance: MaintenanceLock?
+        var isClosed = false
+    }
+
+    /// The maintenance lock; nil unless the store is open for maintaining.
+    package var maintenance: MaintenanceLock? { locks.withLock { $0.maintenance } }
 
     /// Opens the store at `path`.
     ///
@@ -78,8 +87,10 @@ public final class CheckpointStore: Sendable {
         let founding = StoreFounding(fileSystem: fileSystem, directories: directories)
         if access == .writing { try founding.prepareDirectory() }
         try founding.requireDirectory()
-        lock = access == .writing ? try founding.takeLock() : nil
-        maintenance = access == .maintaining ? try founding.takeMaintenance() : nil
+        locks = Monitor(
+            Locks(
+                writer: access == .writing ? try founding.takeLock() : nil,
+                maintenance: access == .maintaining ? try founding.takeMaintenance() : nil))
         if access == .writing { try founding.createIfNew() }
         id = try founding.identity().id
         self.fileSystem = fileSystem
@@ -93,11 +104,34 @@ public final class CheckpointStore: Sendable {
         for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") }
     }
 
+    /// Closes the store: other processes may write to it now.
+    ///
+    /// Without this call the locks are held until the last reference to the store is gone. What is
+    /// read through this object stays readable. A second call does nothing.
+    ///
+    /// - Throws: code `misuse` (a checkpointer still saves here; close it first).
+    public func close() throws(CheckpointError) {
+        guard !hasCheckpointer.withLock({ $0 }) else {
+            throw CheckpointError(
+                .misuse, "a checkpointer saves to \(directories.root)", remedy: "Close it first",
+                path: directories.root.string)
+        }
+        // Released outside the lock of this object.
+        let locks = locks.withLock { locks in
+            defer { locks = Locks(isClosed: true) }
+            return locks
+        }
+        withExtendedLifetime(locks) {}
+    }
+
     /// Claims the store for one checkpointer of this process.
     ///
     /// - Returns: the claim, which ends with `end()` or its last reference.
     /// - Throws: code `busy` (another checkpointer of this process saves here).
     package func claimForCheckpointer() throws(CheckpointError) -> CheckpointerClaim {
+        guard !locks.withLock({ $0.isClosed }) else {
+            throw CheckpointError(.misuse, "the store \(directories.root) is closed", remedy: "Open it again")
+        }
         let wasTaken = hasCheckpointer.withLock { isTaken in
             defer { isTaken = true }
             return isTaken

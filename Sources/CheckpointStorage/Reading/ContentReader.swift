@@ -50,9 +50,9 @@ package struct ContentReader: Sendable {
     /// Reads a complete tensor into new memory, row-major.
     ///
     /// - Throws: codes `damaged`, `io`, `outOfMemory`.
-    package func tensor(_ record: TensorRecord) throws(CheckpointError) -> OwnedTensor {
+    package func tensor(_ record: TensorRecord) throws(CheckpointError) -> TensorBuffer {
         try checkShards(record)
-        let tensor = try translating("tensor \(record.name)") { try OwnedTensor(record.type, record.shape) }
+        let tensor = try translating("tensor \(record.name)") { try TensorBuffer(record.type, record.shape) }
         try operation.run(RestorePlan(manifest, record, into: tensor.view))
         return tensor
     }

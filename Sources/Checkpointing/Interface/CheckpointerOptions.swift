@@ -75,6 +75,11 @@ public struct CheckpointerOptions: Sendable {
     /// removed after each commit. Nil keeps all. Checkpoints of other runs, and of branches that the
     /// run has left, are never removed.
     public var keepLast: Int?
+    /// Reaction to SIGTERM.
+    public var onTermination = TerminationPolicy.ignore
+    /// Maximum time that a normal end of the process, without `close`, is delayed until the saves in
+    /// flight are committed. What cannot be committed by then is reported on standard error.
+    public var exitDeadline = Duration.seconds(30)
     /// Size in bytes at which a segment is closed.
     public var segmentBytes = Limits.segmentBytesDefault
     /// Receives events, on the engine's threads; must return quickly.

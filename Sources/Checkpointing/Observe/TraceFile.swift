@@ -26,7 +26,7 @@ struct TraceFile {
 
     private var otherData: JSONValue {
         .object([
-            .init("writer", .string(Version.writer)), .init("run", .hex(run)), .init("dropped_spans", .count(droppedSpans)),
+            .init("writer", .string(LibraryVersion.writer)), .init("run", .hex(run)), .init("dropped_spans", .count(droppedSpans)),
         ])
     }
 

@@ -5,7 +5,7 @@ internal import CheckpointState
 /// The devices of a state, prepared for copies to the arena.
 final class DeviceCopies: Sendable {
     private struct State {
-        var devices: [(device: any Device, isPrepared: Bool)] = []
+        var devices: [(device: any TensorDevice, isPrepared: Bool)] = []
         /// The arena that the devices are prepared for; a new one has to be prepared again.
         var arena: StagingArena?
     }
@@ -31,7 +31,7 @@ final class DeviceCopies: Sendable {
         }
     }
 
-    private func prepare(_ device: any Device, _ arena: StagingArena, _ warn: (String) -> Void) {
+    private func prepare(_ device: any TensorDevice, _ arena: StagingArena, _ warn: (String) -> Void) {
         let isKnown = state.withLock { $0.arena === arena && $0.devices.contains { $0.device === device } }
         guard !isKnown else { return }
         if state.withLock({ $0.arena !== arena }) { release() }

@@ -95,6 +95,15 @@ final class SavePipeline: Sendable {
 
     func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
 
+    /// Waits until no save is in flight.
+    ///
+    /// - Parameter timeout: the longest time to wait.
+    /// - Returns: the steps of the saves that are still in flight then; empty if there are none.
+    func stepsInFlight(after timeout: Duration) -> [Int] {
+        if state.waitFor(timeout: timeout, { $0.machine.isIdle ? () : nil }) != nil { return [] }
+        return state.withLock { $0.saves.map(\.task.ticket.step) }
+    }
+
     /// Waits until no save in flight needs the trainer's memory any more.
     func waitUntilReleased() { state.waitFor { $0.machine.isReleased ? () : nil } }
 

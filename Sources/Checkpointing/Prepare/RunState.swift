@@ -8,11 +8,26 @@ struct RunState {
     var place: CheckpointOrigin
     var epochs = MutationEpochs()
     var isClosed = false
-    /// Things that are reported once.
-    var reported: Set<Report> = []
+    /// Mistakes that have been reported.
+    private var reported: Set<Mistake> = []
+    /// Groups of the state; nil before it has been described.
+    var groups: Set<String>?
+    /// True if the run has checkpoints that this restart has not resumed from.
+    var isUnresumed: Bool
 
-    /// A mistake that is reported the first time.
-    enum Report: Hashable { case notResumed, wrongStep, unknownGroup(String) }
+    /// A mistake of the training loop that is reported the first time.
+    enum Mistake: Hashable { case notResumed, stepsDiffer, unknownGroup(String) }
 
-    init(place: CheckpointOrigin) { self.place = place }
+    /// Returns true the first time that a mistake is reported.
+    mutating func isNew(_ mistake: Mistake) -> Bool { reported.insert(mistake).inserted }
+
+    /// Returns true the first time that a group is named that no tensor is in.
+    mutating func isNewUnknown(_ group: String?) -> Bool {
+        guard let group, let groups, !groups.contains(group) else { return false }
+        return isNew(.unknownGroup(group))
+    }
+
+    init(place: CheckpointOrigin, isUnresumed: Bool) {
+        (self.place, self.isUnresumed) = (place, isUnresumed)
+    }
 }

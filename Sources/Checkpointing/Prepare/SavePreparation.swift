@@ -10,7 +10,7 @@ internal import CheckpointStorage
 /// Runs on the trainer's thread, inside `save`.
 struct SavePreparation {
     let store: CheckpointStore
-    let provider: any StateProvider
+    let trained: TrainerState
     let options: CheckpointerOptions
     let run: RunID
     let runName: String
@@ -31,7 +31,7 @@ struct SavePreparation {
         _ ticket: SaveTicket, _ metrics: [String: Double], started: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveTask {
         let (inventory, objects) = try translating("describing the state") {
-            let inventory = try StateInventory(unchecked: provider)
+            let inventory = try StateInventory(unchecked: trained.provider)
             return (inventory, try inventory.objects.map { try $0.freeze() })
         }
         let fenceOrder = state.withLock { $0.epochs.beginSave() }
@@ -65,10 +65,11 @@ struct SavePreparation {
     ) -> Manifest {
         var header = Manifest(
             id: ticket.id, store: store.id, run: run, runName: runName, step: ticket.step,
-            created: Clock.milliseconds, writer: Version.writer)
+            created: Clock.milliseconds, writer: LibraryVersion.writer)
         state.withLock { state in
             header.parent = state.parent
             header.recordedOrigin = state.place
+            state.groups = state.groups ?? Set(plan.groups)
             header.groups = plan.groups.map {
                 Manifest.Group(name: $0, epoch: state.epochs.epoch(of: $0))
             }

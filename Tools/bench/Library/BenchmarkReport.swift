@@ -65,7 +65,7 @@ package struct BenchmarkReport {
             .init("restores_cold_s", .array(restores.cold.map { .number($0) })),
             .init("restores_warm_s", .array(restores.warm.map { .number($0) })),
             .init("configuration", .object(settings.json + sizes + [.init("build", .string(build))])),
-            .init("ckpt_version", .string(Version.number)),
+            .init("ckpt_version", .string(LibraryVersion.number)),
         ]
     }
 

@@ -20,7 +20,7 @@ package struct CodecReport {
             .init("decompress_mbps", decompress.json), .init("exact", .bool(isExact)), .init("raw_bytes", .count(blocks.byteCount)),
             .init("stored_bytes", .count(blocks.storedBytes)),
             .init("planes", .array(tallies.enumerated().map { $0.element.json($0.offset) })),
-            .init("configuration", .object(Self.configuration(settings))), .init("ckpt_version", .string(Version.number)),
+            .init("configuration", .object(Self.configuration(settings))), .init("ckpt_version", .string(LibraryVersion.number)),
         ])
         let text = { (value: Double) in String(format: "%.5g", value) }
         let row = { (name: String, spread: Spread) in

@@ -6,7 +6,7 @@ internal import Checkpointing
 
 /// The state of the simulated trainer: tensors, adjacent in one mapping on huge pages that is
 /// created once and kept, and a few objects.
-final class TrainingState: StateProvider {
+final class TrainingState: StateProvider, Sendable {
     struct Tensor: Sendable {
         let specification: TensorSpecification
         let region: MemoryRegion
@@ -50,7 +50,7 @@ final class TrainingState: StateProvider {
             end = start + specification.byteCount
             return start
         }
-        let whole = try OwnedTensor(.u8, [roundedUpToPage(max(end, 1))])
+        let whole = try TensorBuffer(.u8, [roundedUpToPage(max(end, 1))])
         tensors = try zip(specifications, offsets).map { specification, offset in
             let view = try TensorView(
                 whole.view.memory, type: specification.type, shape: specification.shape,

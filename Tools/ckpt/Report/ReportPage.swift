@@ -29,7 +29,7 @@ struct ReportPage {
     private var sections: [HTML] {
         [
             .tag("h1", [:], "Checkpoints of \(HTML.short(data.path, 120))"),
-            .tag("p", [:], "Store \(data.store), as \(Version.writer) saw it."), overview, damage,
+            .tag("p", [:], "Store \(data.store), as \(LibraryVersion.writer) saw it."), overview, damage,
             section("Checkpoints over time", metrics + [sizes, ratios]), section("Stall of each save", [stalls]),
             section("Lineage", [data.checkpoints.isEmpty ? nothing : LineageGraph(data).html]), section("How the model evolved", evolution),
             section("Histograms", histograms), section("All checkpoints", [list]),

@@ -33,7 +33,7 @@ var stream: UInt { given() }
 var pointer: UInt64 { given() }
 let bytes = 0
 
-var state: State { given() }
+var state: CompositeState { given() }
 var store: CheckpointStore { given() }
 var reader: CheckpointStore { given() }
 var checkpointer: Checkpointer { given() }

@@ -2,7 +2,7 @@
 /// the device is left to its implementation.
 ///
 /// The engine calls it from its own threads, several at a time.
-public protocol Device: AnyObject, Sendable {
+public protocol TensorDevice: AnyObject, Sendable {
     /// Name for messages, such as "cuda:0".
     var name: String { get }
 
@@ -87,3 +87,6 @@ public struct DeviceError: Error, CustomStringConvertible, Sendable {
     /// - Parameter description: the operation that failed, the device, and the remedy.
     public init(_ description: String) { self.description = description }
 }
+
+@available(*, deprecated, renamed: "TensorDevice")
+public typealias Device = TensorDevice

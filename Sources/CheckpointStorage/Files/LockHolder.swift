@@ -1,0 +1,94 @@
+internal import CheckpointFormat
+package import CheckpointIO
+internal import Foundation
+internal import Glibc
+package import SystemPackage
+
+/// The process that holds a lock of a store, as it has recorded itself in the lock file: one line of
+/// JSON, for people (Formats/store-layout.md, Locks).
+package struct LockHolder: Sendable, Equatable, CustomStringConvertible {
+    package var process: Int
+    package var host: String
+    package var command: String
+    /// Time at which the lock was taken, in milliseconds since 1970.
+    package var since: Int
+    /// Identity of boot and process namespace, where the process id means something.
+    package var machine: UInt128
+
+    /// This process, now.
+    package static var current: LockHolder {
+        LockHolder(
+            process: Int(getpid()), host: ProcessInfo.processInfo.hostName,
+            command: commandLine, since: Clock.milliseconds, machine: Machine.identity)
+    }
+
+    private static let commandBytesMax = 200
+
+    private static var commandLine: String {
+        let line = CommandLine.arguments.joined(separator: " ")
+        let visible = line.unicodeScalars.map {
+            $0.properties.generalCategory == .control ? " " : Character($0)
+        }
+        return String(String(visible).prefix(commandBytesMax))
+    }
+
+    /// True if the holder is this process.
+    package var isThisProcess: Bool { process == Int(getpid()) && machine == Machine.identity }
+
+    package var description: String {
+        let date = Date(timeIntervalSince1970: Double(since) / 1000).formatted(.iso8601)
+        let who = isThisProcess ? "this process" : "process \(process) on \(host) (\(command))"
+        return "\(who), since \(date)"
+    }
+
+    /// The line for the lock file.
+    package var encoded: [UInt8] {
+        JSONValue.object([
+            .init("process", .count(process)), .init("host", .string(host)),
+            .init("command", .string(command)), .init("since_ms", .count(since)),
+            .init("machine", .string(Hexadecimal.string(of: machine))),
+        ]).text + [0x0A]
+    }
+
+    package init(process: Int, host: String, command: String, since: Int, machine: UInt128) {
+        (self.process, self.host, self.command) = (process, host, command)
+        (self.since, self.machine) = (since, machine)
+    }
+
+    /// Parses the line of a lock file.
+    ///
+    /// - Parameter bytes: the content of the file.
+    /// - Returns: nil if it is anything else.
+    package init?(decoding bytes: [UInt8]) {
+        let line = bytes.prefix { $0 != 0x0A }
+        guard let value = try? JSONParser.parse(line),  // A lock file of an earlier version is empty.
+            let fields = try? JSONFields(value, "lock", offset: 0),
+            let process = try? fields.count("process"), let host = try? fields.string("host"),
+            let command = try? fields.string("command"), let since = try? fields.count("since_ms"),
+            let machine = (try? fields.string("machine")).flatMap({ Hexadecimal.value(of: $0) })
+        else { return nil }
+        self.init(process: process, host: host, command: command, since: since, machine: machine)
+    }
+}
+
+extension FileSystem {
+    /// Takes a lock, and records this process as its holder.
+    ///
+    /// - Parameter path: the lock file.
+    /// - Returns: nil if another process, or another object of this one, holds it.
+    /// - Throws: the error of the system call.
+    package func lockAndRecord(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
+        guard let lock = try lock(path) else { return nil }
+        // On a full disk, others are not told who holds it.
+        try? lock.record(LockHolder.current.encoded)
+        return lock
+    }
+
+    /// Returns the holder of a lock, as part of a message.
+    ///
+    /// - Parameter path: the lock file.
+    /// - Returns: nil if it has not recorded itself.
+    package func holder(ofLock path: FilePath) -> LockHolder? {
+        record(inLock: path).flatMap { LockHolder(decoding: $0) }
+    }
+}

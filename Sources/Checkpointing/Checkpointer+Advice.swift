@@ -1,0 +1,38 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+
+/// Mistakes of a training loop that cost work later, each reported once.
+extension Checkpointer {
+    /// The run has checkpoints, and this restart begins without them.
+    func adviseOnResuming() {
+        guard state.withLock({ $0.isUnresumed && $0.isNew(.notResumed) }) else { return }
+        observers.warn(
+            "run \(runName) has checkpoints, and this process has not resumed from them: what it saves is a new branch. "
+                + "Call resume() before training, or give options.run another name")
+    }
+
+    /// The step of the optimizer is not that of the save.
+    ///
+    /// - Parameter task: the first save after the start or a resume; objects are frozen.
+    func adviseOnSteps(_ task: SaveTask) {
+        guard state.withLock({ $0.isNew(.stepsDiffer) }) else { return }
+        for (item, freeze) in zip(task.inventory.objects, task.frozenObjects)
+        where item.role == .optimizer && (item.name == "step" || item.name.hasSuffix(".step")) {
+            // An encoding that fails fails the save, which reports it.
+            guard let bytes = try? freeze(), let step = Int(String(decoding: bytes, as: UTF8.self)),
+                step != task.ticket.step
+            else { continue }
+            observers.warn(
+                "save(step: \(task.ticket.step)), but the state says that \(item.name) is \(step): "
+                    + "a resumed run would go on from there. Count the updates in the loop")
+        }
+    }
+
+    /// A permit is asked for by the name of a group that no tensor is in.
+    func adviseOnGroup(_ group: String?) {
+        guard let group, state.withLock({ $0.isNewUnknown(group) }) else { return }
+        let known = state.withLock { $0.groups ?? [] }.sorted().prefix(8).joined(separator: ", ")
+        observers.warn(
+            "no tensor is in a group \(group), so mutate waits for all of the state; the groups are \(known)")
+    }
+}

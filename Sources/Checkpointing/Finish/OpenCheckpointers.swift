@@ -1,0 +1,67 @@
+internal import CheckpointIO
+internal import CheckpointStorage
+internal import Foundation
+internal import Glibc
+
+/// The checkpointers of this process that have not been closed: at the end of the process their
+/// saves in flight are finished, or reported as lost.
+final class OpenCheckpointers: Sendable {
+    static let shared = OpenCheckpointers()
+
+    /// One checkpointer. Its pipeline outlives it until the saves in flight have ended.
+    struct Entry {
+        let pipeline: SavePipeline
+        let crew: ThreadCrew
+        let store: String
+        /// Time that the end of the process may be delayed.
+        let exitDeadline: Duration
+        /// Time that SIGTERM may be delayed; nil if the signal is not handled.
+        let terminationDeadline: Duration?
+        /// A child made by fork(2) has none of the threads.
+        let process = getpid()
+    }
+
+    private struct Entries {
+        var all: [ObjectIdentifier: Entry] = [:]
+        var isInstalled = false
+    }
+
+    private let entries = Monitor(Entries())
+
+    /// Adds a checkpointer; the first one installs the handler of atexit(3).
+    ///
+    /// - Throws: `ThreadError` if SIGTERM is to be handled and its thread cannot be started.
+    func add(_ entry: Entry) throws(ThreadError) {
+        if entry.terminationDeadline != nil { try TerminationSignal.install() }
+        let isFirst = entries.withLock { entries in
+            entries.all[ObjectIdentifier(entry.pipeline)] = entry
+            defer { entries.isInstalled = true }
+            return !entries.isInstalled
+        }
+        if isFirst { atexit { OpenCheckpointers.shared.drain { $0.exitDeadline } } }
+    }
+
+    /// Removes a checkpointer whose saves have ended.
+    func remove(_ pipeline: SavePipeline) {
+        entries.withLock { _ = $0.all.removeValue(forKey: ObjectIdentifier(pipeline)) }
+    }
+
+    /// Finishes the saves in flight, and reports on standard error those that cannot be.
+    ///
+    /// - Parameter deadline: returns the time to wait for a checkpointer; nil leaves it out.
+    func drain(within deadline: (Entry) -> Duration?) {
+        let entries = entries.withLock { Array($0.all.values) }.filter { $0.process == getpid() }
+        let started = ContinuousClock.now
+        for entry in entries {
+            guard let deadline = deadline(entry) else { continue }
+            entry.crew.setUrgent(true)
+            let rest = max(deadline - (.now - started), .zero)
+            let lost = entry.pipeline.stepsInFlight(after: rest)
+            guard !lost.isEmpty else { continue }
+            let steps = lost.map(String.init).joined(separator: ", ")
+            let text = "ckpt: the process ends before the save of step \(steps) to \(entry.store) is committed: it is lost. "
+                + "Call close() on the checkpointer\n"
+            FileHandle.standardError.write(Data(text.utf8))
+        }
+    }
+}

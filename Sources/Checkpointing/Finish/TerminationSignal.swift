@@ -1,0 +1,62 @@
+internal import CheckpointIO
+internal import Glibc
+internal import Synchronization
+
+/// SIGTERM as a request to finish the saves in flight. The handler only writes a byte to a pipe; a
+/// thread waits at the other end.
+enum TerminationSignal {
+    private struct State {
+        var isInstalled = false
+        var earlier = sigaction()
+        var thread: WorkerThread?
+    }
+
+    private static let state = Monitor(State())
+    /// Descriptor for the handler, which may only make system calls (signal-safety(7)).
+    private static let writeEnd = Atomic<Int32>(-1)
+    private static let received = Atomic<Bool>(false)
+
+    /// True after SIGTERM has arrived.
+    static var isReceived: Bool { received.load(ordering: .relaxed) }
+
+    /// Installs the handler, once.
+    ///
+    /// - Throws: `ThreadError` if the thread cannot be started.
+    static func install() throws(ThreadError) {
+        try state.withLock { state throws(ThreadError) in
+            guard !state.isInstalled else { return }
+            var ends: [Int32] = [-1, -1]
+            guard unsafe pipe(&ends) == 0 else { return }
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            let readEnd = ends[0]
+            state.thread = try WorkerThread(name: "ckpt-signal") {
+                // Programs that start trainers may have blocked the signal in all threads.
+                var signals = sigset_t()
+                unsafe sigemptyset(&signals)
+                unsafe sigaddset(&signals, SIGTERM)
+                unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+                var byte: UInt8 = 0
+                while unsafe read(readEnd, &byte, 1) < 0, errno == EINTR {}
+                finish()
+            }
+            writeEnd.store(ends[1], ordering: .relaxed)
+            var action = sigaction()
+            unsafe action.__sigaction_handler.sa_handler = { _ in
+                var byte: UInt8 = 1
+                TerminationSignal.received.store(true, ordering: .relaxed)
+                _ = unsafe write(TerminationSignal.writeEnd.load(ordering: .relaxed), &byte, 1)
+            }
+            action.sa_flags = SA_RESTART
+            unsafe sigaction(SIGTERM, &action, &state.earlier)
+            state.isInstalled = true
+        }
+    }
+
+    /// Finishes the saves in flight, then lets the signal take the course that it had before.
+    private static func finish() {
+        OpenCheckpointers.shared.drain { $0.terminationDeadline }
+        var earlier = state.withLock { $0.earlier }
+        unsafe sigaction(SIGTERM, &earlier, nil)
+        kill(getpid(), SIGTERM)
+    }
+}

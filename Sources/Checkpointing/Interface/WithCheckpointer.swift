@@ -1,0 +1,34 @@
+public import CheckpointState
+internal import CheckpointStorage
+internal import Logging
+
+/// Opens a store, runs a training loop with a checkpointer, and closes both, however the loop ends.
+///
+///     try withCheckpointer("runs/first", state: state) { checkpointer in
+///         try checkpointer.resume()
+///         ...
+///     }
+///
+/// - Parameters:
+///   - path: the store's directory; created, with its parents, if it is missing.
+///   - state: the state to save and restore.
+///   - options: how to save.
+///   - body: the training loop. The saves in flight when it ends are finished.
+/// - Returns: the result of `body`.
+/// - Throws: the error of `body`; otherwise those of `CheckpointStore.open`, `Checkpointer.init` and
+///   `Checkpointer.close`, which include the failure of the last save.
+public func withCheckpointer<R>(
+    _ path: String, state: any StateProvider, options: CheckpointerOptions = CheckpointerOptions(),
+    _ body: (Checkpointer) throws -> R
+) throws -> R {
+    let logger = options.logger
+    let store = try CheckpointStore.open(path, for: .writing) { logger.warning("\($0)") }
+    let checkpointer = try Checkpointer(store: store, state: state, options: options)
+    let result = Result { try body(checkpointer) }
+    let closing = Result { () throws(CheckpointError) in try checkpointer.close() }
+    try store.close()
+    // The error of the loop comes first; a failed save has been logged.
+    let value = try result.get()
+    try closing.get()
+    return value
+}

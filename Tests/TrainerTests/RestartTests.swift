@@ -1,0 +1,86 @@
+import CheckpointTestSupport
+import Checkpointing
+import Foundation
+import Testing
+
+/// Lives of the real trainer that end in other ways than with `close`.
+@Suite("Restarts of trainers", .timeLimit(.minutes(20)))
+struct RestartTests {
+    /// One save of several chunks, which takes some seconds to write.
+    private static let slow = [
+        "--model", "small", "--batch", "1", "--steps", "1", "--every", "1", "--compression", "none", "--bytes-per-second", "4000000",
+    ]
+
+    private func steps(in store: String) throws -> [Int] {
+        try CheckpointStore.open(store).checkpoints().map { try $0.get().step }
+    }
+
+    @Test("a process that exits without close commits its last save first")
+    func exit() throws {
+        let directory = try TemporaryDirectory()
+        let store = directory.appending("store")
+        let outcome = try Program("ReferenceTrainer").run(
+            ["--store", store] + Self.slow + ["--after-last-save", "exit"], in: directory)
+        #expect(outcome.status == 0, "\(outcome.output)")
+        let (finished, committed) = (outcome.lines.firstIndex { $0.hasPrefix("finished") }, outcome.lines.firstIndex { $0.hasPrefix("committed") })
+        #expect((finished ?? .max) < (committed ?? 0), "\(outcome.output)")
+        #expect(try steps(in: store) == [1], "\(outcome.output)")
+    }
+
+    @Test("SIGTERM publishes the save in flight if that is asked for", arguments: [true, false])
+    func terminate(isAsked: Bool) throws {
+        let directory = try TemporaryDirectory()
+        let store = directory.appending("store")
+        let script = """
+            # Foundation starts processes with signals blocked.
+            unblocked() { python3 -c 'import os, signal, sys
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM}); os.execv(sys.argv[1], sys.argv[1:])' "$@"; }
+            unblocked '\(try Program("ReferenceTrainer").path)' --store '\(store)' \(Self.slow.joined(separator: " ")) \
+              --after-last-save sleep \(isAsked ? "--publish-on-term 60" : "") > '\(directory.appending("log"))' &
+            trainer=$!
+            for i in $(seq 600); do grep -q finished '\(directory.appending("log"))' && break; sleep 0.05; done
+            kill -TERM $trainer
+            ( sleep 120; kill -KILL $trainer ) > /dev/null 2>&1 & watchdog=$!
+            wait $trainer; echo "status $?"
+            kill $watchdog 2> /dev/null
+            """
+        let outcome = try runProcess("/bin/bash", ["-c", script])
+        #expect(outcome.output.hasSuffix("status 143\n"), "\(outcome.output)")
+        #expect(try steps(in: store) == (isAsked ? [1] : []), "\(outcome.output)")
+    }
+
+    /// A spot instance: killed and started again, with a disk for four checkpoints.
+    @Test(
+        "fifty killed restarts on a disk for four checkpoints: every life resumes and saves, and two checkpoints remain",
+        .enabled(if: Requirement.mount.isTested, "\(Requirement.mount.reason)"))
+    func spot() throws {
+        try Requirement.mount.check()
+        let directory = try TemporaryDirectory()
+        let trainer = try Program("ReferenceTrainer").path
+        let ckpt = URL(fileURLWithPath: trainer).deletingLastPathComponent().appendingPathComponent("ckpt").path
+        let arguments = "--model tiny --batch 2 --arena 1 --compression none --steps 208 --every 2 --keep-last 2 --fingerprints"
+        let outcome = try SmallDisk.run(
+            """
+            train() { '\(trainer)' --store "$DISK/store" \(arguments) "$@"; }
+            train --kill-during-save 4 > log; '\(ckpt)' clean "$DISK/store" > log; size=$(du -s --block-size=1k "$DISK" | cut -f1)
+            mount -o remount,size=$((size * 4))k "$DISK"
+            for life in $(seq 50); do
+              train --kill-during-save $((life * 4 + 4)) > log
+              [ $? = 137 ] || { echo "PROBLEM: life $life was not killed"; tail -n 5 log; }
+              grep -q "resumed from step $((life * 4 - 2))," log || { echo "PROBLEM: life $life resumed elsewhere"; head -n 3 log; }
+              grep -q "committed step $((life * 4 + 2)):" log || { echo "PROBLEM: life $life saved nothing"; grep failed log; }
+            done
+            train > log; echo "status $?"
+            grep 'resumed from\\|finished' log
+            '\(ckpt)' ls "$DISK/store" --json
+            """, size: "64m", in: directory)
+        let twin = try Program("ReferenceTrainer").run(
+            ["--store", directory.appending("twin")] + arguments.split(separator: " ").map(String.init), in: directory)
+        let report = TrainerReport(outcome.output.split(separator: "\n").map(String.init))
+        #expect(!outcome.output.contains("PROBLEM: "), "\(outcome.output)")
+        #expect(report.resumed?.step == 202 && report.finished == TrainerReport(twin.lines).finished, "\(outcome.output)")
+        let list = try #require(outcome.output.split(separator: "\n").last { $0.hasPrefix("{\"store\"") })
+        #expect(list.components(separatedBy: "\"step\":").count == 3, "\(list)")
+        #expect(list.contains("\"restart\":51") && list.contains("\"step\":208") && list.contains("\"step\":206"), "\(list)")
+    }
+}
