@@ -28,25 +28,28 @@ void cp_thread_set_foreground(int id) {
   setpriority(PRIO_PROCESS, id, 0);
 }
 
-enum { ranks = 32 };
-
 /* Locks of one rank may be held several times, where the rank allows it. */
-static _Thread_local uint8_t held[ranks];
-static _Thread_local uint32_t held_ranks;
-static _Atomic uint64_t taken[ranks];
+static _Thread_local cp_locks held;
+static _Atomic uint64_t taken[32];
 
 void cp_lock_take(uint8_t rank) {
-  held[rank] += 1;
-  held_ranks |= (uint32_t)1 << rank;
+  held.counts[rank] += 1;
+  held.ranks |= (uint32_t)1 << rank;
   atomic_fetch_add_explicit(&taken[rank], 1, memory_order_relaxed);
 }
 
 void cp_lock_release(uint8_t rank) {
-  held[rank] -= 1;
-  if (held[rank] == 0) held_ranks &= ~((uint32_t)1 << rank);
+  held.counts[rank] -= 1;
+  if (held.counts[rank] == 0) held.ranks &= ~((uint32_t)1 << rank);
 }
 
-uint32_t cp_locks_held(void) { return held_ranks; }
+void cp_locks_exchange(cp_locks *other) {
+  const cp_locks mine = held;
+  held = *other;
+  *other = mine;
+}
+
+uint32_t cp_locks_held(void) { return held.ranks; }
 
 uint64_t cp_locks_taken(uint8_t rank) {
   return atomic_load_explicit(&taken[rank], memory_order_relaxed);

@@ -68,6 +68,17 @@ package enum HeldLocks {
     /// Number of times that any thread of the process has taken a lock of a rank.
     package static func takenCount(_ rank: LockRank) -> Int { Int(cp_locks_taken(rank.rawValue)) }
 
+    /// Runs `body` as if the calling thread held no lock. For hooks of tests that stand for another
+    /// process, which runs at a moment when this one holds locks.
+    package static func settingAside<R, E: Error>(
+        _ body: () throws(E) -> R
+    ) throws(E) -> R {
+        var locks = cp_locks()
+        unsafe cp_locks_exchange(&locks)
+        defer { unsafe cp_locks_exchange(&locks) }
+        return try body()
+    }
+
     /// Records that the calling thread takes a lock; ends the process if it may not.
     static func take(_ rank: LockRank) {
         guard rank != .unchecked else { return }

@@ -29,7 +29,10 @@ package final class HookedFileSystem<Base: FileSystem>: FileSystem {
     }
 
     fileprivate func ask(_ verb: String, _ path: FilePath) throws(FileSystemError) {
-        try before(FileOperation(verb: verb, path: path))
+        // Under a lock of the segment writer, say. Some hooks save in another store meanwhile.
+        try HeldLocks.settingAside { () throws(FileSystemError) in
+            try before(FileOperation(verb: verb, path: path))
+        }
     }
 
     package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {

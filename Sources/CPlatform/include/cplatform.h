@@ -32,6 +32,15 @@ void cp_lock_take(uint8_t rank);
 /* Records that the calling thread releases a lock. */
 void cp_lock_release(uint8_t rank);
 
+/* The locks that one thread holds. */
+typedef struct {
+  uint32_t ranks;
+  uint8_t counts[32];
+} cp_locks;
+
+/* Exchanges the record of the locks that the calling thread holds with another one. */
+void cp_locks_exchange(cp_locks *other);
+
 /* Returns the ranks of the locks that the calling thread holds: bit r is rank r. */
 uint32_t cp_locks_held(void);
 
