@@ -35,7 +35,7 @@ extension Checkpointer {
                 _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) }
             }
             let started = ContinuousClock.now
-            let task = try preparation.prepare(ticket, metrics, started: started)
+            let task = try prepare(ticket, metrics, started: started)
             task.timing.withLock { $0.stall.begin(submitted: started, called: called) }
             adviseOnResuming()
             adviseOnSteps(task)
@@ -47,6 +47,21 @@ extension Checkpointer {
             observers.notify(.failed(ticket, error))
         }
         return ticket
+    }
+
+    /// Prepares a save. If there is no room for it, waits for the saves in flight, after which
+    /// retention makes room, and tries again.
+    private func prepare(
+        _ ticket: SaveTicket, _ metrics: [String: Double], started: ContinuousClock.Instant
+    ) throws(CheckpointError) -> SaveTask {
+        do throws(CheckpointError) {
+            return try preparation.prepare(ticket, metrics, started: started)
+        } catch {
+            guard error.code == .noSpace, options.keepLast != nil else { throw error }
+            if options.backpressure == .block { pipeline.waitUntilIdle() }
+            completion.makeRoom()
+            return try preparation.prepare(ticket, metrics, started: started)
+        }
     }
 
     private func checkUse(step: Int) throws(CheckpointError) {

@@ -92,6 +92,9 @@ final class SaveCompletion: SaveLifecycle {
         observers.notify(.failed(task.ticket, error))
     }
 
+    /// Removes what the run no longer keeps, if an earlier try has failed or is still going on.
+    func makeRoom() { ended() }
+
     func ended() {
         do throws(CheckpointError) {
             try retention.removeExpired(segmentCount: history.withLock { $0.segmentCount })
