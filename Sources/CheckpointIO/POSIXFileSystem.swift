@@ -165,7 +165,9 @@ package struct POSIXFileSystem: FileSystem {
         guard let descriptor = try? SystemCall.open(path, O_RDONLY) else { return nil }
         defer { Glibc.close(descriptor) }
         var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = unsafe bytes.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, $0.count, 0) }
+        let count = unsafe bytes.withUnsafeMutableBytes {
+            unsafe pread(descriptor, $0.baseAddress, $0.count, 0)
+        }
         return count > 0 ? Array(bytes.prefix(count)) : nil
     }
 

@@ -43,6 +43,7 @@ public struct CompositeState: StateProvider {
     }
 }
 
+/// The earlier name of `CompositeState`.
 @available(*, deprecated, renamed: "CompositeState")
 public typealias State = CompositeState
 

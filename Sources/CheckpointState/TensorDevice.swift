@@ -88,5 +88,6 @@ public struct DeviceError: Error, CustomStringConvertible, Sendable {
     public init(_ description: String) { self.description = description }
 }
 
+/// The earlier name of `TensorDevice`.
 @available(*, deprecated, renamed: "TensorDevice")
 public typealias Device = TensorDevice

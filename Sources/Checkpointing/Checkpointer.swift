@@ -120,21 +120,7 @@ public final class Checkpointer: Sendable {
     /// lives. Guarded state is waited for: no other thread could let its writes through.
     deinit { if protection.guarding == nil { pipeline.close() } else { stop() } }
 
-    /// Has the saves in flight finished if the process ends without `close`.
-    private func register() throws(ThreadError) {
-        var deadline: Duration?
-        if case .publishNewest(let within) = options.onTermination { deadline = within }
-        try OpenCheckpointers.shared.add(
-            .init(
-                pipeline: pipeline, crew: crew, store: store.directories.root.string,
-                exitDeadline: options.exitDeadline, terminationDeadline: deadline))
-    }
-
     // MARK: Ending
-
-    /// True after the process has received SIGTERM, if `options.onTermination` has it handled.
-    /// A loop may look at it to save once more and end.
-    public var isTerminating: Bool { TerminationSignal.isReceived }
 
     /// Waits for the saves in flight, and frees everything.
     private func stop() {

@@ -57,7 +57,8 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
     ///   - lender: the device to name to the engine, if it is a wrapper; nil means `device`.
     /// - Throws: `DeviceError` if the device is full.
     package convenience init(
-        sizes: [Int], groups: [String] = ["state"], on device: SimulatedDevice, isMixed: Bool = false, lentBy lender: (any TensorDevice)? = nil
+        sizes: [Int], groups: [String] = ["state"], on device: SimulatedDevice, isMixed: Bool = false,
+        lentBy lender: (any TensorDevice)? = nil
     ) throws {
         let allocations = try sizes.enumerated().map { index, size in
             size == 0 || isMixed && index % 2 == 0 ? nil : try device.allocate(size)

@@ -6,5 +6,6 @@ public enum LibraryVersion {
     package static let writer = "ckpt \(number)"
 }
 
+/// The earlier name of `LibraryVersion`.
 @available(*, deprecated, renamed: "LibraryVersion")
 public typealias Version = LibraryVersion

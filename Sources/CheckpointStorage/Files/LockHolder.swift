@@ -1,7 +1,6 @@
 internal import CheckpointFormat
 package import CheckpointIO
 internal import Foundation
-internal import Glibc
 package import SystemPackage
 
 /// The process that holds a lock of a store, as it has recorded itself in the lock file: one line of
@@ -18,7 +17,7 @@ package struct LockHolder: Sendable, Equatable, CustomStringConvertible {
     /// This process, now.
     package static var current: LockHolder {
         LockHolder(
-            process: Int(getpid()), host: ProcessInfo.processInfo.hostName,
+            process: Int(ProcessInfo.processInfo.processIdentifier), host: ProcessInfo.processInfo.hostName,
             command: commandLine, since: Clock.milliseconds, machine: Machine.identity)
     }
 
@@ -33,7 +32,7 @@ package struct LockHolder: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// True if the holder is this process.
-    package var isThisProcess: Bool { process == Int(getpid()) && machine == Machine.identity }
+    package var isThisProcess: Bool { process == Int(ProcessInfo.processInfo.processIdentifier) && machine == Machine.identity }
 
     package var description: String {
         let date = Date(timeIntervalSince1970: Double(since) / 1000).formatted(.iso8601)
@@ -61,13 +60,17 @@ package struct LockHolder: Sendable, Equatable, CustomStringConvertible {
     /// - Returns: nil if it is anything else.
     package init?(decoding bytes: [UInt8]) {
         let line = bytes.prefix { $0 != 0x0A }
-        guard let value = try? JSONParser.parse(line),  // A lock file of an earlier version is empty.
-            let fields = try? JSONFields(value, "lock", offset: 0),
-            let process = try? fields.count("process"), let host = try? fields.string("host"),
-            let command = try? fields.string("command"), let since = try? fields.count("since_ms"),
-            let machine = (try? fields.string("machine")).flatMap({ Hexadecimal.value(of: $0) })
-        else { return nil }
-        self.init(process: process, host: host, command: command, since: since, machine: machine)
+        do {
+            let fields = try JSONFields(try JSONParser.parse(line), "lock", offset: 0)
+            guard let machine = Hexadecimal.value(of: try fields.string("machine")) else { return nil }
+            self.init(
+                process: try fields.count("process"), host: try fields.string("host"),
+                command: try fields.string("command"), since: try fields.count("since_ms"),
+                machine: machine)
+        } catch {
+            // The lock file of an earlier version is empty.
+            return nil
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 internal import CheckpointIO
 internal import CheckpointStorage
 internal import Foundation
-internal import Glibc
 
 /// The checkpointers of this process that have not been closed: at the end of the process their
 /// saves in flight are finished, or reported as lost.
@@ -18,7 +17,7 @@ final class OpenCheckpointers: Sendable {
         /// Time that SIGTERM may be delayed; nil if the signal is not handled.
         let terminationDeadline: Duration?
         /// A child made by fork(2) has none of the threads.
-        let process = getpid()
+        let process = ProcessInfo.processInfo.processIdentifier
     }
 
     private struct Entries {
@@ -28,17 +27,19 @@ final class OpenCheckpointers: Sendable {
 
     private let entries = Monitor(Entries())
 
-    /// Adds a checkpointer; the first one installs the handler of atexit(3).
+    /// Adds a checkpointer; the first one has them finished at the end of the process.
     ///
     /// - Throws: `ThreadError` if SIGTERM is to be handled and its thread cannot be started.
     func add(_ entry: Entry) throws(ThreadError) {
-        if entry.terminationDeadline != nil { try TerminationSignal.install() }
+        if entry.terminationDeadline != nil {
+            try TerminationSignal.install { OpenCheckpointers.shared.drain { $0.terminationDeadline } }
+        }
         let isFirst = entries.withLock { entries in
             entries.all[ObjectIdentifier(entry.pipeline)] = entry
             defer { entries.isInstalled = true }
             return !entries.isInstalled
         }
-        if isFirst { atexit { OpenCheckpointers.shared.drain { $0.exitDeadline } } }
+        if isFirst { ProcessExit.add { OpenCheckpointers.shared.drain { $0.exitDeadline } } }
     }
 
     /// Removes a checkpointer whose saves have ended.
@@ -50,7 +51,8 @@ final class OpenCheckpointers: Sendable {
     ///
     /// - Parameter deadline: returns the time to wait for a checkpointer; nil leaves it out.
     func drain(within deadline: (Entry) -> Duration?) {
-        let entries = entries.withLock { Array($0.all.values) }.filter { $0.process == getpid() }
+        let process = ProcessInfo.processInfo.processIdentifier
+        let entries = entries.withLock { Array($0.all.values) }.filter { $0.process == process }
         let started = ContinuousClock.now
         for entry in entries {
             guard let deadline = deadline(entry) else { continue }
@@ -59,8 +61,9 @@ final class OpenCheckpointers: Sendable {
             let lost = entry.pipeline.stepsInFlight(after: rest)
             guard !lost.isEmpty else { continue }
             let steps = lost.map(String.init).joined(separator: ", ")
-            let text = "ckpt: the process ends before the save of step \(steps) to \(entry.store) is committed: it is lost. "
-                + "Call close() on the checkpointer\n"
+            let text =
+                "ckpt: the process ends before the save of step \(steps) to \(entry.store) is "
+                + "committed: it is lost. Call close() on the checkpointer\n"
             FileHandle.standardError.write(Data(text.utf8))
         }
     }

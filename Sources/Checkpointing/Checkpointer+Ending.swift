@@ -1,6 +1,25 @@
+internal import CheckpointIO
+internal import CheckpointSegments
 public import CheckpointState
 internal import CheckpointStorage
 internal import Logging
+internal import SystemPackage
+
+extension Checkpointer {
+    /// True after the process has received SIGTERM, if `options.onTermination` has it handled.
+    /// A loop may look at it to save once more and end.
+    public var isTerminating: Bool { TerminationSignal.isReceived }
+
+    /// Has the saves in flight finished if the process ends without `close`.
+    func register() throws(ThreadError) {
+        var deadline: Duration?
+        if case .publishNewest(let within) = options.onTermination { deadline = within }
+        try OpenCheckpointers.shared.add(
+            .init(
+                pipeline: pipeline, crew: crew, store: store.directories.root.string,
+                exitDeadline: options.exitDeadline, terminationDeadline: deadline))
+    }
+}
 
 /// Opens a store, runs a training loop with a checkpointer, and closes both, however the loop ends.
 ///

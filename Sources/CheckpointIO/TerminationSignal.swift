@@ -1,10 +1,9 @@
-internal import CheckpointIO
 internal import Glibc
 internal import Synchronization
 
-/// SIGTERM as a request to finish the saves in flight. The handler only writes a byte to a pipe; a
+/// SIGTERM as a request to finish work in progress. The handler only writes a byte to a pipe; a
 /// thread waits at the other end.
-enum TerminationSignal {
+package enum TerminationSignal {
     private struct State {
         var isInstalled = false
         var earlier = sigaction()
@@ -17,12 +16,14 @@ enum TerminationSignal {
     private static let received = Atomic<Bool>(false)
 
     /// True after SIGTERM has arrived.
-    static var isReceived: Bool { received.load(ordering: .relaxed) }
+    package static var isReceived: Bool { received.load(ordering: .relaxed) }
 
-    /// Installs the handler, once.
+    /// Installs the handler. A second call does nothing.
     ///
+    /// - Parameter finish: Called once, on a thread of its own, after SIGTERM has arrived. When it
+    ///   returns, the signal takes the course that it had before.
     /// - Throws: `ThreadError` if the thread cannot be started.
-    static func install() throws(ThreadError) {
+    package static func install(_ finish: @escaping @Sendable () -> Void) throws(ThreadError) {
         try state.withLock { state throws(ThreadError) in
             guard !state.isInstalled else { return }
             var ends: [Int32] = [-1, -1]
@@ -30,14 +31,9 @@ enum TerminationSignal {
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             let readEnd = ends[0]
             state.thread = try WorkerThread(name: "ckpt-signal") {
-                // Programs that start trainers may have blocked the signal in all threads.
-                var signals = sigset_t()
-                unsafe sigemptyset(&signals)
-                unsafe sigaddset(&signals, SIGTERM)
-                unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-                var byte: UInt8 = 0
-                while unsafe read(readEnd, &byte, 1) < 0, errno == EINTR {}
+                wait(readEnd)
                 finish()
+                pass()
             }
             writeEnd.store(ends[1], ordering: .relaxed)
             var action = sigaction()
@@ -52,9 +48,18 @@ enum TerminationSignal {
         }
     }
 
-    /// Finishes the saves in flight, then lets the signal take the course that it had before.
-    private static func finish() {
-        OpenCheckpointers.shared.drain { $0.terminationDeadline }
+    private static func wait(_ readEnd: Int32) {
+        // Programs that start trainers may have blocked the signal in all threads.
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe sigaddset(&signals, SIGTERM)
+        unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+        var byte: UInt8 = 0
+        while unsafe read(readEnd, &byte, 1) < 0, errno == EINTR {}
+    }
+
+    /// Restores the earlier action, and sends the signal again.
+    private static func pass() {
         var earlier = state.withLock { $0.earlier }
         unsafe sigaction(SIGTERM, &earlier, nil)
         kill(getpid(), SIGTERM)
