@@ -24,9 +24,13 @@ struct StoreOpeningTests {
         }
     }
 
-    @Test func missing() throws {
+    @Test("a store that is missing is made with its parents, but not for reading")
+    func missing() throws {
         #expect(code(try path("absent"), for: .reading) == .notFound)
-        #expect(code(try path("absent/below")) == .notFound)
+        #expect(code(try path("absent/below"), for: .maintaining) == .notFound)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path("")).isEmpty)
+        #expect(code(try path("absent/below/it")) == nil)
+        #expect(code(try path("absent/below/it"), for: .reading) == nil)
     }
 
     @Test func aFile() throws {

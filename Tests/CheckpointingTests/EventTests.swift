@@ -141,10 +141,10 @@ struct EventTests {
         isBroken.value = true
         #expect(throws: CheckpointError.self) { try checkpointer.save(step: 2).wait() }
         #expect(throws: CheckpointError.self) { try checkpointer.close() }
-        #expect(lines.value.filter { $0.step == "1" }.map(\.level) == [.debug, .debug, .debug, .info])
-        #expect(lines.value.filter { $0.step == "2" }.map(\.level) == [.debug, .debug, .error])
+        #expect(lines.value.filter { $0.step == "1" }.map(\.level) == [.trace, .trace, .trace, .debug])
+        #expect(lines.value.filter { $0.step == "2" }.map(\.level) == [.trace, .trace, .error])
         #expect(Set(lines.value.map { $0.metadata["checkpoint"] }).count == 2)
-        let committed = try #require(lines.value.first { $0.level == .info })
+        let committed = try #require(lines.value.first { $0.level == .debug })
         let keys: Set = ["step", "checkpoint", "bytes", "stored_bytes", "ratio", "seconds", "gb_per_s", "stall_seconds"]
         #expect(Set(committed.metadata.keys) == keys)
         #expect(committed.metadata["bytes"] == "64")

@@ -120,6 +120,17 @@ extension CheckpointReference: ExpressibleByArgument {
 extension CheckpointStore {
     /// The manifest that is meant; damaged ones that `latest` passed over are told of.
     func find(_ reference: CheckpointReference) throws -> (manifest: Manifest, skipped: [CheckpointError]) {
-        try load(reference) { Output.warn("passed over: \($0)") }
+        let found = try load(reference) { Output.warn("passed over: \($0)") }
+        if reference == .latest { tellRun(of: found.manifest) }
+        return found
+    }
+
+    /// Says whose checkpoint `latest` is, where the newest ones are of several runs.
+    private func tellRun(of manifest: Manifest) {
+        // The list is only for this line.
+        let newest = ((try? newest(64)) ?? []).compactMap { try? $0.get() }
+        let names = Set(newest.map(\.runName))
+        guard names.count > 1, let run = newest.first(where: { $0.id == manifest.id })?.runName else { return }
+        Output.warn("latest is step \(manifest.step) of run \(run), one of \(names.count) runs; RUN:latest names another")
     }
 }

@@ -84,9 +84,16 @@ public struct CheckpointerOptions: Sendable {
     public var segmentBytes = Limits.segmentBytesDefault
     /// Receives events, on the engine's threads; must return quickly.
     public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
-    /// Receives failures (error), warnings (warning), skipped and cancelled saves (notice), commits
-    /// (info) and earlier events of a save (debug), with metadata.
-    public var logger = Logger(label: "ckpt")
+    /// Receives failures (error), warnings (warning), resumes, skipped and cancelled saves (notice),
+    /// commits (debug) and the stages of a save (trace), with metadata. The default logger writes
+    /// warnings and errors.
+    public var logger = CheckpointerOptions.defaultLogger
+
+    private static var defaultLogger: Logger {
+        var logger = Logger(label: "ckpt")
+        logger.logLevel = .warning
+        return logger
+    }
     /// Receives counters, timers and gauges, once for each save: `ckpt_saves_total`,
     /// `ckpt_logical_bytes_total`, `ckpt_stored_bytes_total`, `ckpt_save_duration`,
     /// `ckpt_stall_duration`, `ckpt_arena_high_water_bytes`, `ckpt_saves_in_flight`.

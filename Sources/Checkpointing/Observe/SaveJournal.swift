@@ -3,22 +3,25 @@ internal import CheckpointStorage
 internal import Foundation
 internal import Logging
 
-/// Writes the progress of saves to the log. Every line has the metadata `step`; lines of a save
-/// also have `checkpoint`, the id if it commits.
+/// Writes the progress of saves to the log: one line for each save at level debug, its stages at
+/// level trace. Every line has the metadata `step`; lines of a save also have `checkpoint`, the id
+/// if it commits.
 struct SaveJournal: Sendable {
     let logger: Logger
 
     func started(_ task: SaveTask) {
-        logger.debug(
-            "save started", metadata: label(task.ticket, ["bytes": "\(task.plan.totalBytes)"]))
+        logger.trace(
+            "step \(task.ticket.step) started", metadata: label(task.ticket, ["bytes": "\(task.plan.totalBytes)"]))
     }
 
-    func captured(_ task: SaveTask) { logger.debug("save captured", metadata: timed(task)) }
+    func captured(_ task: SaveTask) { logger.trace("step \(task.ticket.step) captured", metadata: timed(task)) }
 
-    func durable(_ task: SaveTask) { logger.debug("save durable", metadata: timed(task)) }
+    func durable(_ task: SaveTask) { logger.trace("step \(task.ticket.step) durable", metadata: timed(task)) }
 
     func committed(_ report: SaveReport) {
-        logger.info("save committed", metadata: Self.metadata(report))
+        let milliseconds = Int((report.timeToCommitted / .milliseconds(1)).rounded())
+        logger.debug(
+            "step \(report.step) committed in \(milliseconds) ms", metadata: Self.metadata(report))
     }
 
     /// Logs a failure. A save that was skipped or cancelled is not an error.

@@ -15,9 +15,9 @@ struct ReportData {
     /// The metric that says for how many seconds saves held the trainer since the checkpoint before (Formats/manifest.md, Metrics).
     static let stallMetric = "stall_s"
 
-    /// In the order of their time.
+    /// Runs across their restarts, and branches of runs, in the order of their time.
     var runs: [(id: RunID, name: String, checkpoints: [CheckpointSummary])] {
-        Dictionary(grouping: checkpoints, by: \.run).sorted { $0.key < $1.key }.map { run, members in
+        Dictionary(grouping: checkpoints, by: \.origin.branch).sorted { $0.key < $1.key }.map { run, members in
             (run, members.first?.runName ?? "", members.sorted { $0.step < $1.step })
         }
     }
@@ -40,7 +40,7 @@ struct ReportData {
 
     private static func json(_ summary: CheckpointSummary) -> JSONValue {
         .object([
-            .init("id", .hex(summary.id)), .init("run", .hex(summary.run)), .init("step", .count(summary.step)),
+            .init("id", .hex(summary.id)), .init("run", .hex(summary.origin.branch)), .init("step", .count(summary.step)),
             .init("created_ms", .count(Int(exactly: (summary.created.timeIntervalSince1970 * 1000).rounded()) ?? 0)),
             .init("parent", summary.parent.map { .hex($0) } ?? .null),
             .init("metrics", .metrics(summary.metrics.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
