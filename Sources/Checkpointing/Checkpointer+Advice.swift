@@ -33,6 +33,7 @@ extension Checkpointer {
         guard let group, state.withLock({ $0.isNewUnknown(group) }) else { return }
         let known = state.withLock { $0.groups ?? [] }.sorted().prefix(8).joined(separator: ", ")
         observers.warn(
-            "no tensor is in a group \(group), so mutate waits for all of the state; the groups are \(known)")
+            "no tensor is in a group \(group), so mutate waits for all of the state; the groups are \(known)"
+        )
     }
 }

@@ -71,7 +71,8 @@ extension Checkpointer {
         guard permits == 0 else {
             throw CheckpointError(
                 .misuse, "save of step \(step) while a mutation permit is held",
-                remedy: "End the permit before saving: the state must not change while it is captured"
+                remedy:
+                    "End the permit before saving: the state must not change while it is captured"
             )
         }
     }

@@ -7,10 +7,11 @@ internal import Foundation
 final class OpenCheckpointers: Sendable {
     static let shared = OpenCheckpointers()
 
-    /// One checkpointer. Its pipeline outlives it until the saves in flight have ended.
+    /// One checkpointer. Its threads keep the pipeline alive while saves are in flight, also if the
+    /// checkpointer itself has been dropped.
     struct Entry {
-        let pipeline: SavePipeline
-        let crew: ThreadCrew
+        weak let pipeline: SavePipeline?
+        weak let crew: ThreadCrew?
         let store: String
         /// Time that the end of the process may be delayed.
         let exitDeadline: Duration
@@ -32,10 +33,13 @@ final class OpenCheckpointers: Sendable {
     /// - Throws: `ThreadError` if SIGTERM is to be handled and its thread cannot be started.
     func add(_ entry: Entry) throws(ThreadError) {
         if entry.terminationDeadline != nil {
-            try TerminationSignal.install { OpenCheckpointers.shared.drain { $0.terminationDeadline } }
+            try TerminationSignal.install {
+                OpenCheckpointers.shared.drain { $0.terminationDeadline }
+            }
         }
         let isFirst = entries.withLock { entries in
-            entries.all[ObjectIdentifier(entry.pipeline)] = entry
+            entries.all = entries.all.filter { $0.value.pipeline != nil }
+            if let pipeline = entry.pipeline { entries.all[ObjectIdentifier(pipeline)] = entry }
             defer { entries.isInstalled = true }
             return !entries.isInstalled
         }
@@ -55,10 +59,10 @@ final class OpenCheckpointers: Sendable {
         let entries = entries.withLock { Array($0.all.values) }.filter { $0.process == process }
         let started = ContinuousClock.now
         for entry in entries {
-            guard let deadline = deadline(entry) else { continue }
-            entry.crew.setUrgent(true)
+            guard let pipeline = entry.pipeline, let deadline = deadline(entry) else { continue }
+            entry.crew?.setUrgent(true)
             let rest = max(deadline - (.now - started), .zero)
-            let lost = entry.pipeline.stepsInFlight(after: rest)
+            let lost = pipeline.stepsInFlight(after: rest)
             guard !lost.isEmpty else { continue }
             let steps = lost.map(String.init).joined(separator: ", ")
             let text =

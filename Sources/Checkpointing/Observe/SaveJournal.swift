@@ -11,12 +11,17 @@ struct SaveJournal: Sendable {
 
     func started(_ task: SaveTask) {
         logger.trace(
-            "step \(task.ticket.step) started", metadata: label(task.ticket, ["bytes": "\(task.plan.totalBytes)"]))
+            "step \(task.ticket.step) started",
+            metadata: label(task.ticket, ["bytes": "\(task.plan.totalBytes)"]))
     }
 
-    func captured(_ task: SaveTask) { logger.trace("step \(task.ticket.step) captured", metadata: timed(task)) }
+    func captured(_ task: SaveTask) {
+        logger.trace("step \(task.ticket.step) captured", metadata: timed(task))
+    }
 
-    func durable(_ task: SaveTask) { logger.trace("step \(task.ticket.step) durable", metadata: timed(task)) }
+    func durable(_ task: SaveTask) {
+        logger.trace("step \(task.ticket.step) durable", metadata: timed(task))
+    }
 
     func committed(_ report: SaveReport) {
         let milliseconds = Int((report.timeToCommitted / .milliseconds(1)).rounded())

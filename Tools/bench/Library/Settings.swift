@@ -88,7 +88,7 @@ package struct Settings: Sendable {
         options.mechanisms = mechanisms
         options.tracePath = trace
         // Standard output is reserved for the report.
-        options.logger.logLevel = .warning
+        options.logger.logLevel = .error
         return options
     }
 
