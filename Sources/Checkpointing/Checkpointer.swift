@@ -14,10 +14,13 @@ internal import SystemPackage
 ///
 ///     let checkpointer = try Checkpointer(store: store, state: state)
 ///     try checkpointer.resume()
-///     for step in 1... {
-///         let loss = forwardBackward()
-///         checkpointer.mutate { optimizer.update() }
-///         if step % 100 == 0 { try checkpointer.save(step: step, metrics: ["loss": loss]) }
+///     while trainer.step < 10_000 {
+///         let loss = trainer.forwardBackward()
+///         checkpointer.mutate { trainer.update() }
+///         trainer.step += 1
+///         if trainer.step % 100 == 0 {
+///             try checkpointer.save(step: trainer.step, metrics: ["loss": loss])
+///         }
 ///     }
 ///     try checkpointer.close()
 ///
