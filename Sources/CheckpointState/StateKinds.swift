@@ -20,8 +20,12 @@ public struct CompositeState: StateProvider {
     ///   - name: prefix of the children's names, joined with a dot; an empty name adds nothing.
     ///   - group: mutation group of all tensors inside that do not name a group.
     ///   - children: the providers, in the order in which they are described.
-    public init(_ name: String = "", group: String? = nil, @StateBuilder _ children: () -> [any StateProvider]) {
-        self.init(name, group: group, children: children())
+    /// - Throws: rethrows the error of `children`.
+    public init(
+        _ name: String = "", group: String? = nil,
+        @StateBuilder _ children: () throws -> [any StateProvider]
+    ) rethrows {
+        self.init(name, group: group, children: try children())
     }
 
     /// Groups the providers of a list.

@@ -7,7 +7,9 @@ internal import SystemPackage
 
 extension Checkpointer {
     /// True after the process has received SIGTERM, if `options.onTermination` has it handled.
-    /// A loop may look at it to save once more and end.
+    ///
+    /// The process ends when the saves in flight are committed. A loop may look at this to stop
+    /// computing; a save that it asks for now may be lost.
     public var isTerminating: Bool { TerminationSignal.isReceived }
 
     /// Has the saves in flight finished if the process ends without `close`.
