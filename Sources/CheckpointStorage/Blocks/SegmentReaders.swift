@@ -7,11 +7,14 @@ internal import SystemPackage
 final class SegmentReaders: Sendable {
     private let store: CheckpointStore
     private let segments: [SegmentReference]
+    /// Path of each segment: an error of any of its blocks names it.
+    private let paths: [FilePath]
     private let readers = Monitor<[Int: BlockReader]>([:])
 
     init(store: CheckpointStore, segments: [SegmentReference]) {
         self.store = store
         self.segments = segments
+        paths = segments.map { store.directories.path(of: $0.name) }
     }
 
     /// Returns the reader of the segment in row `segment` of the manifest. Any thread.
@@ -31,7 +34,7 @@ final class SegmentReaders: Sendable {
         }
     }
 
-    func path(of segment: Int) -> FilePath { store.directories.path(of: segments[segment].name) }
+    func path(of segment: Int) -> FilePath { paths[segment] }
 
     private func open(_ segment: SegmentReference) throws(SegmentError) -> BlockReader {
         do throws(SegmentError) {
