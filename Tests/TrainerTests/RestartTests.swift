@@ -41,9 +41,9 @@ struct RestartTests {
             trainer=$!
             for i in $(seq 600); do grep -q finished '\(directory.appending("log"))' && break; sleep 0.05; done
             kill -TERM $trainer
-            ( sleep 120; kill -KILL $trainer ) > /dev/null 2>&1 & watchdog=$!
+            for i in $(seq 1200); do kill -0 $trainer 2> /dev/null || break; sleep 0.1; done
+            kill -KILL $trainer 2> /dev/null
             wait $trainer; echo "status $?"
-            kill $watchdog 2> /dev/null
             """
         let outcome = try runProcess("/bin/bash", ["-c", script])
         #expect(outcome.output.hasSuffix("status 143\n"), "\(outcome.output)")
