@@ -33,8 +33,8 @@ extension CheckpointStore {
     private func candidates(run: String) throws(CheckpointError) -> [ManifestName] {
         let names = try newestFirst()
         let meant = members(names, run)
-        // The newest run, if several have the name; those trained here before copies. Nothing else is
-        // walked back to.
+        // The newest run, if several have the name; those trained here before copies. Nothing else
+        // is walked back to.
         let own = meant.first { $0.origin.kind == .training && $0.origin.store == id }
         guard let newest = (own ?? meant.first)?.origin else { return [] }
         return meant.filter { $0.origin.run == newest.run }.map(\.name)
