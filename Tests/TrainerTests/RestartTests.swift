@@ -65,7 +65,9 @@ struct RestartTests {
             train() { '\(trainer)' --store "$DISK/store" \(arguments) "$@"; }
             # However loaded the machine is, some of the first nine saves are committed.
             train --kill-during-save 20 > log
-            '\(ckpt)' prune "$DISK/store" --keep-last 1 > log; '\(ckpt)' clean "$DISK/store" > log; size=$(du -s --block-size=1k "$DISK" | cut -f1)
+            '\(ckpt)' prune "$DISK/store" --keep-last 1 > log
+            '\(ckpt)' clean "$DISK/store" > log
+            size=$(du -s --block-size=1k "$DISK" | cut -f1)
             mount -o remount,size=$((size * 4))k "$DISK"
             for life in $(seq 50); do
               train --kill-during-save $((life * 4 + 20)) > log
