@@ -122,6 +122,9 @@ struct RunHistoryTests {
         // Restart 3 is a branch from step 10.
         let branched = back + [member(3, 11, branch: 3, parent: (1, 10))]
         #expect(line(history(branched)) == ["3:11", "1:10"])
+        // The branch that restart 3 began was damaged altogether, so restart 4 went on from where it began.
+        let lost = branched + [member(4, 12, branch: 3, parent: (1, 10))]
+        #expect(line(history(lost)) == ["4:12", "1:10"])
         // A run that starts from scratch is a branch with nothing before it.
         #expect(line(history(back + [member(3, 5, branch: 3)])) == ["3:5"])
     }

@@ -70,7 +70,7 @@ struct CheckpointRemoval {
             try store.fileSystem.syncDirectory(store.directories.manifests)  // P3
         }
         store.catalog.remove(gone)  // P4
-        try addNew(gone)
+        try addNew()
         let orphans = orphans(of: gone)
         try translating("removing segments") {
             for segment in orphans {
@@ -100,7 +100,7 @@ struct CheckpointRemoval {
     /// P5: reads manifests that were published since. A save that reused blocks of a removed
     /// checkpoint has ended before P2: its manifest is published now, and names the segments that
     /// it reuses.
-    private mutating func addNew(_ gone: [ManifestName]) throws(CheckpointError) {
+    private mutating func addNew() throws(CheckpointError) {
         for name in try store.files.names() where segments[name] == nil {
             do throws(CheckpointError) { try load(name) } catch {
                 // Gone again: it names nothing.

@@ -163,10 +163,7 @@ package final class CatalogIndex: Sendable {
     package func members(_ names: [ManifestName]) -> [Result<RunMember, CheckpointError>] {
         // If the catalog fails the query, the manifests are read instead.
         let known = (try? current?.members()) ?? [:]
-        return names.map { name in
-            if let member = known[name] { return .success(member) }
-            do throws(CheckpointError) { return .success(RunMember(try files.load(name).manifest)) } catch { return .failure(error) }
-        }
+        return names.map { name in known[name].map { .success($0) } ?? files.member(name) }
     }
 
     /// Returns those of `names` whose id has a prefix. A manifest that cannot be read has no id.

@@ -17,22 +17,30 @@ package struct LockHolder: Sendable, Equatable, CustomStringConvertible {
     /// This process, now.
     package static var current: LockHolder {
         LockHolder(
-            process: Int(ProcessInfo.processInfo.processIdentifier), host: ProcessInfo.processInfo.hostName,
+            process: Int(ProcessInfo.processInfo.processIdentifier), host: hostName,
             command: commandLine, since: Clock.milliseconds, machine: Machine.identity)
     }
 
     private static let commandBytesMax = 200
 
-    private static var commandLine: String {
+    private static let hostName = ProcessInfo.processInfo.hostName
+
+    private static let commandLine: String = {
         let line = CommandLine.arguments.joined(separator: " ")
         let visible = line.unicodeScalars.map {
             $0.properties.generalCategory == .control ? " " : Character($0)
         }
         return String(String(visible).prefix(commandBytesMax))
-    }
+    }()
 
     /// True if the holder is this process.
     package var isThisProcess: Bool { process == Int(ProcessInfo.processInfo.processIdentifier) && machine == Machine.identity }
+
+    /// True if the process is known to have ended: it was killed, and the record is out of date.
+    var hasEnded: Bool {
+        machine == Machine.identity && machine != 0
+            && !FileManager.default.fileExists(atPath: "/proc/\(process)")
+    }
 
     package var description: String {
         let date = Date(timeIntervalSince1970: Double(since) / 1000).formatted(.iso8601)
@@ -90,8 +98,9 @@ extension FileSystem {
     /// Returns the holder of a lock, as part of a message.
     ///
     /// - Parameter path: the lock file.
-    /// - Returns: nil if it has not recorded itself.
+    /// - Returns: nil if it has not recorded itself, or if the record is of a process that has ended.
     package func holder(ofLock path: FilePath) -> LockHolder? {
-        record(inLock: path).flatMap { LockHolder(decoding: $0) }
+        let holder = record(inLock: path).flatMap { LockHolder(decoding: $0) }
+        return holder?.hasEnded == true ? nil : holder
     }
 }

@@ -11,19 +11,32 @@ package final class MaintenanceLock: Sendable {
     private let fileSystem: any FileSystem
     private let directories: StoreDirectories
     private let lock: any FileLock
+    private let isRecorded: Bool
 
     /// Takes the lock without waiting.
     ///
     /// - Parameters:
     ///   - fileSystem: the file system.
     ///   - directories: paths of the store.
+    ///   - isRecorded: whether this process is recorded as the holder while it has the lock. Not
+    ///     worth it for the moments that a save takes it.
     /// - Returns: nil if another process, or another object of this one, has the lock.
     /// - Throws: the error of the system call.
-    package init?(_ fileSystem: any FileSystem, _ directories: StoreDirectories) throws(FileSystemError) {
-        guard let lock = try fileSystem.lockAndRecord(directories.maintenanceLock) else { return nil }
+    package init?(
+        _ fileSystem: any FileSystem, _ directories: StoreDirectories, isRecorded: Bool = false
+    ) throws(FileSystemError) {
+        let path = directories.maintenanceLock
+        let lock = isRecorded ? try fileSystem.lockAndRecord(path) : try fileSystem.lock(path)
+        guard let lock else { return nil }
         self.lock = lock
+        self.isRecorded = isRecorded
         self.fileSystem = fileSystem
         self.directories = directories
+    }
+
+    deinit {
+        // A later holder may not record itself, and must not be taken for this one.
+        if isRecorded { try? lock.record([]) }
     }
 
     /// The content of `generation` in a new store.
@@ -44,8 +57,7 @@ package final class MaintenanceLock: Sendable {
     /// Writes a new random line into `generation`. Call it before the first change: it makes the
     /// writer read the manifests again before it removes anything.
     ///
-    /// Written over in place, because that needs no free space. It need not be durable: after a
-    /// crash there is no writer that knows the old line.
+    /// Written over in place, because that needs no free space.
     package func changeGeneration() throws(FileSystemError) {
         if try overwriteGeneration() { return }
         let staged = directories.staging.appending("\(CheckpointID.random()).generation")
@@ -60,6 +72,7 @@ package final class MaintenanceLock: Sendable {
         else { return false }
         defer { file.close() }
         try file.write(Array("\(CheckpointID.random())\n".utf8), at: 0)
+        try file.sync()
         return true
     }
 }

@@ -1,4 +1,5 @@
 internal import CheckpointCodecs
+package import CheckpointCatalog
 package import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
@@ -94,6 +95,16 @@ package struct ManifestFiles: Sendable {
             // first try.
             guard let newer = try? load(name), newer.hash != loaded.hash else { throw error }
             return try body(newer.manifest)
+        }
+    }
+
+    /// Returns what a checkpoint is in its run, as its manifest says.
+    ///
+    /// - Parameter name: name of the checkpoint.
+    /// - Returns: an error if the manifest cannot be read.
+    package func member(_ name: ManifestName) -> Result<RunMember, CheckpointError> {
+        do throws(CheckpointError) { return .success(RunMember(try load(name).manifest)) } catch {
+            return .failure(error)
         }
     }
 

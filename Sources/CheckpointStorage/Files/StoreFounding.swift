@@ -29,16 +29,17 @@ package struct StoreFounding {
         try attempt { () throws(FileSystemError) in try makeDirectory(directories.root) }
     }
 
+    /// Creates a directory with its parents. The names of the parents are durable; that of the
+    /// directory itself is made durable with the store's identity.
     private func makeDirectory(_ path: FilePath) throws(FileSystemError) {
         guard try fileSystem.kind(of: path) == nil else { return }
-        do throws(FileSystemError) { try fileSystem.makeDirectory(path) } catch {
-            guard error.errno == .noSuchFileOrDirectory, let parent = path.lexicallyNormalized().parent,
-                parent != path
-            else { throw error }
+        if let parent = path.lexicallyNormalized().parent, parent != path,
+            try fileSystem.kind(of: parent) == nil
+        {
             try makeDirectory(parent)
-            try fileSystem.makeDirectory(path)
-            try fileSystem.syncDirectory(parent)
+            if let above = parent.parent { try fileSystem.syncDirectory(above) }
         }
+        try fileSystem.makeDirectory(path)
     }
 
     /// Checks that the store's root is a directory.
@@ -87,7 +88,7 @@ package struct StoreFounding {
     ///   (checkpoints without `store.json`), `io`, `readOnly`.
     package func takeMaintenance() throws(CheckpointError) -> MaintenanceLock {
         guard try kindOfIdentity() == .file else { return try notAStore() }
-        let maintenance = try attempt { () throws(FileSystemError) in try MaintenanceLock(fileSystem, directories) }
+        let maintenance = try attempt { () throws(FileSystemError) in try MaintenanceLock(fileSystem, directories, isRecorded: true) }
         if let maintenance { return maintenance }
         throw busy(
             directories.maintenanceLock, "removing or repacking checkpoints of \(directories.root)",

@@ -32,20 +32,19 @@ package struct BranchLine {
     ///   - limit: members with a greater name are not on the line; nil for no limit.
     package init(_ members: [Member], limit: ManifestName? = nil) {
         self.limit = limit
-        var restart: RunID?
-        var parent: ManifestName?
+        /// The restart that the line passes through, and its parent.
+        var current: (restart: RunID, parent: ManifestName?)?
         for index in members.indices.reversed() {
             let member = members[index]
-            if let restart, restart != member.name.run {
-                leave(parent)
-                parent = nil
+            if let passed = current, passed.restart != member.name.run {
+                leave(passed.parent)
+                current = nil
             }
-            restart = member.name.run
             if let limit = self.limit, member.name > limit { continue }
             indices.append(index)
-            parent = parent ?? member.parent
+            current = (member.name.run, current?.parent ?? member.parent)
         }
-        leave(parent)
+        if let current { leave(current.parent) }
     }
 
     /// Applies the parent of a restart: older restarts count up to that checkpoint.

@@ -12,7 +12,13 @@ extension CheckpointStore {
         return name.isEmpty || name == "/" ? "run" : name
     }
 
+    /// Number of the newest checkpoints for which a history does not rely on the catalog.
+    private static let verifiedMax = 16
+
     /// Reads which checkpoint belongs to which run.
+    ///
+    /// The newest checkpoints are read from their manifests, so that a damaged row of the catalog
+    /// hides none of them from a run that is resumed; the others come from the catalog.
     ///
     /// - Returns: the history; what the catalog says in it must be compared with a manifest before
     ///   it decides what is restored.
@@ -21,7 +27,9 @@ extension CheckpointStore {
         let names = try files.names()
         var members: [RunMember] = []
         var unreadable: [ManifestName] = []
-        for (name, member) in zip(names, catalog.members(names)) {
+        let (older, newest) = (names.dropLast(Self.verifiedMax), names.suffix(Self.verifiedMax))
+        let entries = catalog.members(Array(older)) + newest.map { files.member($0) }
+        for (name, member) in zip(names, entries) {
             // A later read of the checkpoint reports the reason.
             do throws(CheckpointError) { members.append(try member.get()) } catch {
                 unreadable.append(name)

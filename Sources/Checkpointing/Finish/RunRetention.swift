@@ -44,11 +44,22 @@ final class RunRetention: Sendable {
     /// A checkpoint was committed.
     func committed(_ manifest: Manifest) {
         expiry.committed(manifest)
+        guard keepLast != nil else { return }
         branch.withLock { $0[manifest.name] = RetentionItem(manifest) }
     }
 
     /// A commit failed, and its manifest may exist all the same.
     func invalidateCounts() { expiry.committedOrNot() }
+
+    /// Returns the branch's checkpoints that exist, in order of name, and forgets the others.
+    private func present() throws(CheckpointError) -> [RetentionItem] {
+        // Before the listing, which has all of these that still exist; another save may commit now.
+        let known = branch.withLock { $0 }
+        let items = try store.files.names().compactMap { known[$0] }
+        let gone = Set(known.keys).subtracting(items.map(\.name))
+        branch.withLock { branch in for name in gone { branch[name] = nil } }
+        return items
+    }
 
     /// Removes the checkpoints that the run no longer keeps.
     ///
@@ -57,10 +68,9 @@ final class RunRetention: Sendable {
     func removeExpired(segmentCount: Int) throws(CheckpointError) {
         guard let keepLast else { return }
         try removing.withLock { _ throws(CheckpointError) in
-            let known = branch.withLock { $0 }
             var policy = RetentionPolicy()
             policy.keepLast = keepLast
-            let items = try store.files.names().compactMap { known[$0] }
+            let items = try present()
             var expired = RetentionPlan(items, policy, now: 0).removed
             guard !expired.isEmpty else { return }
             let protected = try MarkFiles(store.files).protected()
