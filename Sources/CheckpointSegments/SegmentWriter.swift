@@ -94,9 +94,10 @@ package final class SegmentWriter: Sendable {
     ) throws(SegmentError) -> any WritableFile {
         try state.withLock { state throws(SegmentError) in
             guard state.phase == .open else { throw .poisoned }
-            if number < state.segments.count, let open = state.segments[number] {
+            // The file alone: a copy of the segment would make the append copy its index.
+            if number < state.segments.count, let file = state.segments[number]?.file {
                 state.segments[number]?.blocks.append(block)
-                return open.file
+                return file
             }
             do throws(FileSystemError) {
                 let path = directories.staging.appending(name(number).description)
