@@ -1,5 +1,6 @@
 internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointState
 
 /// Mistakes of a training loop that cost work later, each reported once.
 extension Checkpointer {
@@ -26,6 +27,18 @@ extension Checkpointer {
                 "save(step: \(task.ticket.step)), but the state says that \(item.name) is \(step): "
                     + "a resumed run would go on from there. Count the updates in the loop")
         }
+    }
+
+    /// The memory of a tensor has another address than at the last save, as that of a Swift array
+    /// that was copied. Looked for in checked mode only.
+    func adviseOnMovedMemory(_ task: SaveTask) {
+        guard options.capture == .checked else { return }
+        let moved = state.withLock { $0.newlyMoved(task.inventory.tensors) }
+        guard let first = moved.first else { return }
+        let others = moved.count > 1 ? " and \(moved.count - 1) more" : ""
+        observers.warn(
+            "the memory of \(first)\(others) has moved since the last save. If it is lent from a "
+                + "Swift array, saves read memory that has been freed: lend an OwnedTensor instead")
     }
 
     /// A permit is asked for by the name of a group that no tensor is in.

@@ -47,7 +47,8 @@ extension Checkpointer {
     /// Restores a checkpoint that need not be this run's, and continues from it.
     ///
     /// Unless it is the newest of this run, the saves that follow begin a branch, whose parent it
-    /// is.
+    /// is. After a loss spike, this goes back to an earlier checkpoint within one process: steps
+    /// that were saved since may be saved again.
     ///
     /// - Parameters:
     ///   - source: the checkpoint.
@@ -101,7 +102,15 @@ extension Checkpointer {
 
     /// Continues from a restored checkpoint, and logs it.
     private func adopt(_ report: RestoreReport) throws(CheckpointError) {
-        let branch = report.continuedBranch ?? run
+        let newest = try store.files.names().last?.run
+        let parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
+        let (restart, branch) = state.withLock { state in
+            let next = RunID.next(
+                clockMilliseconds: UInt64(Clock.milliseconds), after: max(newest ?? state.restart, state.restart))
+            state.continues(from: parent, branch: report.continuedBranch, next: next)
+            return (state.restart, state.place.branch)
+        }
+        observers.begins(restart: restart)
         completion.continues(try store.runHistory().items(ofBranch: branch, in: runName))
         for skipped in report.skipped { observers.warn("not resumed from: \(skipped)") }
         var text = "run \(runName) resumed from step \(report.step)"
@@ -115,10 +124,5 @@ extension Checkpointer {
             text += "; newer, but not of this run's line: \(shown)\(more)"
         }
         observers.note(text)
-        state.withLock {
-            $0.parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
-            $0.place.branch = branch
-            $0.isUnresumed = false
-        }
     }
 }

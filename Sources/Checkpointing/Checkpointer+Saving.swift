@@ -36,9 +36,11 @@ extension Checkpointer {
             }
             let started = ContinuousClock.now
             let task = try prepare(ticket, metrics, started: started)
+            state.withLock { $0.hasSaved = true }
             task.timing.withLock { $0.stall.begin(submitted: started, called: called) }
             adviseOnResuming()
             adviseOnSteps(task)
+            adviseOnMovedMemory(task)
             observers.notify(.started(task))
             try begin(task)
             task.timing.withLock { $0.stall.end(at: .now) }

@@ -28,8 +28,9 @@ internal import SystemPackage
 public final class Checkpointer: Sendable {
     /// The store that checkpoints are saved to.
     public let store: CheckpointStore
-    /// Id of this restart: one life of a process of the run.
-    public let run: RunID
+    /// Id of the restart that saves belong to now: one life of a process of the run, or the part of
+    /// it since an earlier checkpoint was restored.
+    public var run: RunID { state.withLock { $0.restart } }
     /// Name of the run that the saves belong to.
     public let runName: String
     let options: CheckpointerOptions
@@ -80,11 +81,10 @@ public final class Checkpointer: Sendable {
         self.options = options
         let (name, place, isUnresumed) = try Self.place(options, store, names)
         runName = name
-        run = place.branch
         state = Monitor(RunState(place: place, isUnresumed: isUnresumed), rank: .trainer)
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
         trainer = trace?.trainer ?? .none
-        observers = SaveObservers(options, store: store, run: run, stall: account)
+        observers = SaveObservers(options, store: store, restart: place.branch, stall: account)
         reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
         history = Monitor(SaveHistory(workers: options.workers), rank: .history)
         let pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
@@ -98,9 +98,8 @@ public final class Checkpointer: Sendable {
         pipeline = try Self.pipeline(options, trainer, completion)
         protection = try Self.protection(options, checker, pipeline, account)
         preparation = SavePreparation(
-            store: store, trained: trained, options: options, run: run, runName: runName,
-            pool: pool, reuse: reuse,
-            guarding: protection.guarding, state: state, history: history,
+            store: store, trained: trained, options: options, runName: runName,
+            pool: pool, reuse: reuse, guarding: protection.guarding, state: state, history: history,
             plans: CapturePlanCache(options))
         do {
             crew = try ThreadCrew(pipeline, niceness: options.workerNiceness)

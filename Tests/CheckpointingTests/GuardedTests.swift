@@ -182,11 +182,7 @@ struct GuardedTests {
     @Test("state that moves between saves is guarded where it is")
     func movingState() throws {
         let current = Box(TestTensors(sizes: [100_000]))
-        struct Moving: StateProvider {
-            let current: Box<TestTensors>
-            func describe(to inventory: inout StateInventory) throws { try current.value.describe(to: &inventory) }
-        }
-        let checkpointer = try Checkpointer(store: openStore(slowDisk(0.1)), state: Moving(current: current), options: options())
+        let checkpointer = try Checkpointer(store: openStore(slowDisk(0.1)), state: MovingState(current: current), options: options())
         for step in 1...4 {
             if step % 2 == 0 { current.value = TestTensors(sizes: [100_000]) }
             current.value.fill(UInt64(step))
@@ -254,6 +250,30 @@ struct CheckedTests {
         #expect(try steps(of: checkpointer.store).count == 20)
     }
 
+    @Test("memory that moves between saves is named once, as a mistake")
+    func movedMemory() throws {
+        let current = Box(TestTensors(sizes: [100_000, 200_000]))
+        let warnings = Box<[String]>([])
+        var options = smallOptions()
+        options.capture = .checked
+        options.arenaBytes = 1 << 20
+        options.onEvent = { if case .warning(let text) = $0 { warnings.withLock { $0.append(text) } } }
+        let checkpointer = try Checkpointer(
+            store: openStore(memory), state: MovingState(current: current), options: options)
+        let first = current.value
+        for step in 1...4 {
+            checkpointer.mutate {
+                if step == 3 { current.value = TestTensors(sizes: [100_000, 200_000]) }
+                if step == 4 { current.value = first }
+                current.value.fill(UInt64(step))
+            }
+            try checkpointer.save(step: step).wait()
+            #expect(warnings.value.count == (step < 3 ? 0 : 1), "step \(step): \(warnings.value)")
+        }
+        #expect(warnings.value.first?.contains("tensor.0 and 1 more has moved") == true)
+        try checkpointer.close()
+    }
+
     @Test("a tensor changed without a permit while it is captured is named, and the save fails", arguments: 0..<6)
     func culprit(tensor: Int) throws {
         let tensors = TestTensors(sizes: sizes, groups: ["a", "b", "c"])
@@ -303,5 +323,13 @@ struct CheckedTests {
         try checkpointer.save(step: 2).wait()
         #expect(warnings.value.count == 2 && warnings.value[1].contains("tensor.1"))
         try checkpointer.close()
+    }
+}
+
+/// A state whose tensors a test replaces.
+private struct MovingState: StateProvider {
+    let current: Box<TestTensors>
+    func describe(to inventory: inout StateInventory) throws {
+        try current.value.describe(to: &inventory)
     }
 }

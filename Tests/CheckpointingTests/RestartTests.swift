@@ -83,6 +83,44 @@ struct RestartTests {
         #expect(Set(try summaries().map(\.origin.run)).count == 1)
     }
 
+    @Test("one process goes back to an earlier step, and saves the steps after it again")
+    func rollback() throws {
+        let tensors = TestTensors(sizes: [8000])
+        var options = smallOptions()
+        (options.run, options.keepLast) = ("mine", 2)
+        let store = try openStore(memory)
+        let checkpointer = try Checkpointer(store: store, state: tensors, options: options)
+        func train(to step: Int, _ value: UInt64) throws {
+            checkpointer.mutate { tensors.fill(value) }
+            try checkpointer.save(step: step).wait()
+        }
+        for step in [10, 20, 30] { try train(to: step, UInt64(step)) }
+        let first = checkpointer.run
+        // Without a save in between, a second restore is no new restart.
+        try checkpointer.restore(.step(20))
+        let second = checkpointer.run
+        try checkpointer.restore(.step(20))
+        #expect(second > first && checkpointer.run == second)
+        try train(to: 30, 99)
+        #expect(try checkpointer.resume()?.step == 30)
+        try train(to: 40, 100)
+        try train(to: 50, 101)
+        let bytes = tensors.bytes
+        try checkpointer.close()
+        let all = try summaries()
+        // keepLast counts each branch.
+        #expect(all.map(\.step) == [50, 40, 30, 20])
+        #expect(all.map(\.origin.restart) == [2, 2, 0, 0])
+        #expect(Set(all.map(\.origin.run)).count == 1 && Set(all.map(\.origin.branch)).count == 2)
+        #expect(all[1].parent != nil && all[0].origin.branch == second)
+        try store.close()
+        tensors.fill(0)
+        let next = try Checkpointer(store: openStore(memory), state: tensors, options: options)
+        #expect(try next.resume()?.step == 50)
+        #expect(tensors.bytes == bytes)
+        try next.close()
+    }
+
     @Test("after a damaged checkpoint the run goes on in its branch", arguments: ["segment", "manifest"])
     func damaged(_ file: String) throws {
         try live(saving: [10, 20, 30])

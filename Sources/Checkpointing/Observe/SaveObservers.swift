@@ -16,12 +16,12 @@ final class SaveObservers: Sendable {
     private let stall: StallAccount
 
     init(
-        _ options: CheckpointerOptions, store: CheckpointStore, run: RunID, stall: StallAccount
+        _ options: CheckpointerOptions, store: CheckpointStore, restart: RunID, stall: StallAccount
     ) {
         onEvent = options.onEvent
         journal = SaveJournal(logger: options.logger)
         metrics = SaveMetrics(options.metrics)
-        status = store.catalog.isEnabled ? StatusFile(store.directories, run: run) : nil
+        status = store.catalog.isEnabled ? StatusFile(store.directories, run: restart) : nil
         self.stall = stall
     }
 
@@ -63,6 +63,9 @@ final class SaveObservers: Sendable {
         streams.publish(event)
         status?.observe(event) { stall.report }
     }
+
+    /// The saves that follow belong to another restart. No save is in flight.
+    func begins(restart: RunID) { status?.begins(restart: restart) }
 
     /// Removes the status file. Streams stay open.
     func endStatus() { status?.close() }

@@ -57,6 +57,9 @@ final class StatusFile: Sendable {
         try? POSIXFileSystem().remove(path)  // or the next recovery does
     }
 
+    /// Names the restart of the saves that follow.
+    func begins(restart: RunID) { state.withLock { $0.status.run = restart } }
+
     /// Records an event, and writes the file if it is due.
     ///
     /// - Parameters:

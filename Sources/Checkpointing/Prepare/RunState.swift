@@ -1,7 +1,12 @@
 internal import CheckpointFormat
+internal import CheckpointState
 
 /// The state of a run between saves, as the trainer's thread changes it.
 struct RunState {
+    /// Id of the restart that saves belong to, part of their names.
+    private(set) var restart: RunID
+    /// True once a save of this restart has begun.
+    var hasSaved = false
     /// The checkpoint that this restart was resumed from.
     var parent: Manifest.Parent?
     /// Place of the checkpoints that are saved from now on.
@@ -16,10 +21,25 @@ struct RunState {
     var isUnresumed: Bool
 
     /// A mistake of the training loop that is reported the first time.
-    enum Mistake: Hashable { case notResumed, stepsDiffer, unknownGroup(String) }
+    enum Mistake: Hashable { case notResumed, stepsDiffer, unknownGroup(String), moved(tensor: String) }
+
+    /// Addresses of the tensors' memory at the last save, in checked mode.
+    private var addresses: [String: Range<UInt>] = [:]
 
     /// Returns true the first time that a mistake is reported.
     mutating func isNew(_ mistake: Mistake) -> Bool { reported.insert(mistake).inserted }
+
+    /// Returns the tensors whose memory is elsewhere than at the last save, each name once.
+    mutating func newlyMoved(_ tensors: [TensorItem]) -> [String] {
+        let last = addresses
+        addresses = Dictionary(
+            tensors.compactMap { item in item.view.addresses.map { (item.name, $0) } },
+            uniquingKeysWith: { first, _ in first })
+        return tensors.map(\.name).filter { name in
+            guard let before = last[name], let now = addresses[name] else { return false }
+            return before.lowerBound != now.lowerBound && isNew(.moved(tensor: name))
+        }
+    }
 
     /// Returns true the first time that a group is named that no tensor is in.
     mutating func isNewUnknown(_ group: String?) -> Bool {
@@ -28,6 +48,25 @@ struct RunState {
     }
 
     init(place: CheckpointOrigin, isUnresumed: Bool) {
-        (self.place, self.isUnresumed) = (place, isUnresumed)
+        (restart, self.place, self.isUnresumed) = (place.branch, place, isUnresumed)
+    }
+
+    /// Continues from a restored checkpoint.
+    ///
+    /// A restart that has saved ends here, and the next one begins: steps may be saved again.
+    ///
+    /// - Parameters:
+    ///   - parent: the checkpoint.
+    ///   - branch: the branch that goes on; nil if a new one begins.
+    ///   - next: id of the next restart.
+    mutating func continues(from parent: Manifest.Parent, branch: RunID?, next: RunID) {
+        if hasSaved {
+            restart = next
+            place.restart = place.restart == .max ? .max : place.restart + 1
+            hasSaved = false
+        }
+        self.parent = parent
+        place.branch = branch ?? restart
+        isUnresumed = false
     }
 }

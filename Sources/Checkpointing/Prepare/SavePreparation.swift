@@ -12,7 +12,6 @@ struct SavePreparation {
     let store: CheckpointStore
     let trained: TrainerState
     let options: CheckpointerOptions
-    let run: RunID
     let runName: String
     /// Segments of expired checkpoints, to be written over.
     let pool: SegmentPool
@@ -63,21 +62,21 @@ struct SavePreparation {
     private func header(
         _ ticket: SaveTicket, _ metrics: [String: Double], _ plan: CapturePlan
     ) -> Manifest {
-        var header = Manifest(
-            id: ticket.id, store: store.id, run: run, runName: runName, step: ticket.step,
-            created: Clock.milliseconds, writer: LibraryVersion.writer)
         state.withLock { state in
+            var header = Manifest(
+                id: ticket.id, store: store.id, run: state.restart, runName: runName,
+                step: ticket.step, created: Clock.milliseconds, writer: LibraryVersion.writer)
             header.parent = state.parent
             header.recordedOrigin = state.place
             state.groups = state.groups ?? Set(plan.groups)
             header.groups = plan.groups.map {
                 Manifest.Group(name: $0, epoch: state.epochs.epoch(of: $0))
             }
+            header.metrics = metrics.sorted { $0.key < $1.key }.map {
+                Manifest.Metric(name: $0.key, value: $0.value)
+            }
+            return header
         }
-        header.metrics = metrics.sorted { $0.key < $1.key }.map {
-            Manifest.Metric(name: $0.key, value: $0.value)
-        }
-        return header
     }
 
     /// Refuses a save that cannot fit, before it costs anything.
