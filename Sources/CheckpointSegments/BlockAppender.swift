@@ -31,8 +31,7 @@ package final class BlockAppender: Sendable {
     ) throws(SegmentError) -> PlacedBlock {
         let place = place(block)
         guard let writer else { return PlacedBlock(block, at: place) }
-        return PlacedBlock(
-            segment: place.segment, location: try writer.write(region, block: block, at: place))
+        return try writer.write(region, block: block, at: place)
     }
 
     /// Appends a block whose stored bytes are not followed by zeros.

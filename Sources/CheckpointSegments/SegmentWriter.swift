@@ -69,21 +69,21 @@ package final class SegmentWriter: Sendable {
     ///   - region: Memory that begins with the stored bytes, followed by zeros up to a whole page.
     ///   - block: The encoded block.
     ///   - place: The place that `SegmentLayout` has assigned to the block.
-    /// - Returns: The location of the block, for the manifest.
+    /// - Returns: The block with its place, for the manifest.
     /// - Throws: `.io`, which poisons the writer; `.poisoned` after an earlier failure.
     package func write(
         _ region: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
-    ) throws(SegmentError) -> SegmentBlock {
+    ) throws(SegmentError) -> PlacedBlock {
         let padded = region.prefix(roundedUpToPage(block.storedBytes))
-        let location = PlacedBlock(block, at: place).location
-        let file = try file(ofSegment: place.segment, for: location)
+        let placed = PlacedBlock(block, at: place)
+        let file = try file(ofSegment: place.segment, for: placed.location)
         do {
             unsafe try file.write(padded.bytes, at: place.offset)
         } catch {
             state.withLock { $0.phase = .failed }
             throw .io(error)
         }
-        return location
+        return placed
     }
 
     /// Returns the open file of a segment, and enters a block in its index. If the write of the

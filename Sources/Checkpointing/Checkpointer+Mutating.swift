@@ -14,7 +14,7 @@ extension Checkpointer {
         adviseOnGroup(group)
         let began = ContinuousClock.now
         let backpressure = pipeline.passFence(group, options.backpressure) { crew.setUrgent($0) }
-        account.add(wait: .now - began, backpressure: backpressure)
+        stalls.withLock { $0.add(wait: .now - began, backpressure: backpressure) }
         state.withLock { $0.epochs.granted(group) }
         check("a permit was asked for") { try protection.permit(group) }
         return MutationPermit { [self] in

@@ -37,14 +37,14 @@ extension Checkpointer {
             let started = ContinuousClock.now
             let task = try prepare(ticket, metrics, started: started)
             state.withLock { $0.hasSaved = true }
-            task.timing.withLock { $0.stall.begin(submitted: started, called: called) }
+            task.timing.withLock { $0.begin(submitted: started, called: called) }
             adviseOnResuming()
             adviseOnSteps(task)
             adviseOnMovedMemory(task)
             observers.notify(.started(task))
             try begin(task)
-            task.timing.withLock { $0.stall.end(at: .now) }
-            account.add(submit: .now - started, backpressure: started - called)
+            task.timing.withLock { $0.end(at: .now) }
+            stalls.withLock { $0.add(submit: .now - started, backpressure: started - called) }
         } catch {
             observers.notify(.failed(ticket, error))
         }

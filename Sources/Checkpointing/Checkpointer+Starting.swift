@@ -37,13 +37,13 @@ extension Checkpointer {
 
     static func protection(
         _ options: CheckpointerOptions, _ checker: MutationChecker?, _ pipeline: SavePipeline,
-        _ account: StallAccount
+        _ stalls: Monitor<StallReport>
     ) throws(CheckpointError) -> any StateProtection {
         if let checker { return checker }
         guard options.capture == .guarded else { return FencedCapture() }
         return try translating("watching the state") {
-            try GuardedCapture(pipeline, beforeRelease: options.beforeRelease) {
-                account.add(wait: $0, backpressure: $1)
+            try GuardedCapture(pipeline, beforeRelease: options.beforeRelease) { time, waited in
+                stalls.withLock { $0.add(wait: time, backpressure: waited) }
             }
         }
     }
@@ -63,8 +63,7 @@ extension Checkpointer {
             // Without the thread, less is reused.
             reuse.finishHistory()
             observers.warn(
-                "earlier checkpoints are not looked through for what need not be written again: "
-                    + "\(error)")
+                "deduplication against earlier checkpoints is disabled: \(error)")
             return nil
         }
     }

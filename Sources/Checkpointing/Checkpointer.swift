@@ -43,7 +43,8 @@ public final class Checkpointer: Sendable {
     private let trained: TrainerState
     var provider: any StateProvider { trained.provider }
     let state: Monitor<RunState>
-    let account = StallAccount()
+    /// The time that the trainer has been held up by all saves.
+    let stalls = Monitor(StallReport())
     let history: Monitor<SaveHistory>
     let preparation: SavePreparation
     let completion: SaveCompletion
@@ -84,7 +85,7 @@ public final class Checkpointer: Sendable {
         state = Monitor(RunState(place: place, isUnresumed: isUnresumed), rank: .trainer)
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
         trainer = trace?.trainer ?? .none
-        observers = SaveObservers(options, store: store, restart: place.branch, stall: account)
+        observers = SaveObservers(options, store: store, restart: place.branch, stall: stalls)
         reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
         history = Monitor(SaveHistory(workers: options.workers), rank: .history)
         let pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
@@ -96,7 +97,7 @@ public final class Checkpointer: Sendable {
             retention: RunRetention(store, options, pool: pool, reuse: reuse),
             reuse: reuse, checker: checker)
         pipeline = try Self.pipeline(options, trainer, completion)
-        protection = try Self.protection(options, checker, pipeline, account)
+        protection = try Self.protection(options, checker, pipeline, stalls)
         preparation = SavePreparation(
             store: store, trained: trained, options: options, runName: runName,
             pool: pool, reuse: reuse, guarding: protection.guarding, state: state, history: history,
@@ -140,7 +141,7 @@ public final class Checkpointer: Sendable {
 
     /// Time that the trainer has been held up so far.
     public var stall: StallReport {
-        var stall = account.report
+        var stall = stalls.withLock { $0 }
         stall.arenaHighWaterBytes = pipeline.arenaHighWaterBytes
         return stall
     }

@@ -60,6 +60,11 @@ struct WatchTests {
         // The manifest is there, though the record has not been written since.
         #expect(tracker.observe(.init(status: status(4, .captured, written: 10), names: [name(2), name(4)])) == [.committed(name(4), nil)])
         #expect(tracker.observe(.init(status: nil, names: [name(2), name(4)])) == [.writerGone(process: 42)])
+        // Another restart goes on.
+        let (fifth, sixth) = (ManifestName(run: RunID(rawValue: 4 << 80), step: 5), ManifestName(run: RunID(rawValue: 4 << 80), step: 6))
+        #expect(
+            tracker.observe(.init(status: nil, names: [name(2), name(4), fifth, sixth]))
+                == [.restarted(fifth), .committed(fifth, nil), .committed(sixth, nil)])
     }
 
     @Test("events make a record, and those of an earlier save do not spoil that of a later one")

@@ -55,6 +55,6 @@ func write(
     let spare = encoder.needsSpare ? try OwnedBytes([UInt8](repeating: 0xEE, count: memory.region.count)).region : nil
     let (block, isInSpare) = encoder.encode(memory.region, rawBytes: raw.count, spare: spare)
     let place = place(block.storedBytes)
-    let location = try writer.write(isInSpare ? spare ?? memory.region : memory.region, block: block, at: place)
+    let location = try writer.write(isInSpare ? spare ?? memory.region : memory.region, block: block, at: place).location
     return Written.Entry(raw: raw, segment: place.segment, location: location)
 }

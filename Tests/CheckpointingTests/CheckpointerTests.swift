@@ -153,6 +153,36 @@ struct CheckpointerTests {
         try checkpointer.close()
     }
 
+    @Test("a save that was waited for does not stand in the way of the next")
+    func skipAfterWaiting() throws {
+        var options = smallOptions()
+        options.backpressure = .skip
+        // The observers are slower than the trainer.
+        options.onEvent = { if case .committed = $0 { sleepMilliseconds(20) } }
+        let checkpointer = try Checkpointer(
+            store: openStore(memory), state: TestTensors(sizes: [8000]), options: options)
+        for step in 1...5 { try checkpointer.save(step: step).wait() }
+        try checkpointer.close()
+        #expect(try steps(of: checkpointer.store) == [5, 4, 3, 2, 1])
+    }
+
+    @Test("a ticket that is kept does not keep the arena")
+    func keptTicket() throws {
+        weak var pipeline: SavePipeline?
+        let tickets: [SaveTicket]
+        do {
+            let checkpointer = try Checkpointer(
+                store: openStore(memory), state: TestTensors(sizes: [8000]),
+                options: smallOptions())
+            pipeline = checkpointer.pipeline
+            tickets = try [checkpointer.save(step: 1), checkpointer.save(step: 1)]
+            #expect(throws: CheckpointError.self) { try checkpointer.close() }
+        }
+        #expect(pipeline == nil)
+        #expect(tickets[0].report != nil && tickets[1].failure != nil)
+        tickets[0].cancel()
+    }
+
     @Test("metrics, step and objects are those of the moment of the call")
     func frozenAtCall() throws {
         let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in

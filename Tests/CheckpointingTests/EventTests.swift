@@ -106,21 +106,21 @@ struct EventTests {
     }
 
     @Test("a wait is charged as what it was, as far as it has come")
-    func stallMeter() {
+    func timing() {
         let start = ContinuousClock.now
         func at(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
-        var meter = StallMeter()
-        meter.begin(submitted: at(7), called: at(0))
-        meter.begin(.fence, at: at(8))
-        meter.move(toBackpressure: .milliseconds(1))
-        meter.end(at: at(9))
-        #expect(meter.report(at: at(10)).submit == .milliseconds(3))
-        meter.end(at: at(12))
-        meter.begin(.fence, at: at(20))
-        meter.move(toBackpressure: .milliseconds(4))
-        #expect(meter.report(at: at(26)).fence == .milliseconds(2))
-        meter.end(at: at(30))
-        let report = meter.report(at: at(99))
+        var timing = SaveTiming()
+        timing.begin(submitted: at(7), called: at(0))
+        timing.begin(.fence, at: at(8))
+        timing.move(toBackpressure: .milliseconds(1))
+        timing.end(at: at(9))
+        #expect(timing.stall(at: at(10)).submit == .milliseconds(3))
+        timing.end(at: at(12))
+        timing.begin(.fence, at: at(20))
+        timing.move(toBackpressure: .milliseconds(4))
+        #expect(timing.stall(at: at(26)).fence == .milliseconds(2))
+        timing.end(at: at(30))
+        let report = timing.stall(at: at(99))
         #expect(report.submit == .milliseconds(5))
         #expect(report.fence == .milliseconds(6))
         #expect(report.backpressure == .milliseconds(11))

@@ -114,9 +114,11 @@ private struct Simulation {
         case .commit(let flight):
             committed.append(flight)
             self[flight].end = .commit(flight)
+            machine.settled(flight)
             machine.ended(flight)
         case .abandon(let flight):
             self[flight].end = .abandon(flight)
+            machine.settled(flight)
             machine.ended(flight)
         case .stop: break
         }

@@ -63,9 +63,23 @@ struct Stats: Verb {
         let parts = [
             "\(Output.size(statistics.segmentBytes)) in \(Output.count(statistics.segmentCount, "segment"))",
             "\(Output.size(statistics.manifestBytes)) of manifests", "\(Output.size(statistics.catalogBytes)) of catalog",
-            "\(Output.size(statistics.otherBytes)) else",
-        ]
+        ] + extra(statistics)
         Output.line("on disk  \(Output.size(statistics.diskBytes)): \(parts.joined(separator: ", "))")
+    }
+
+    /// Files that belong to no checkpoint, if there are any.
+    private func extra(_ statistics: StoreStatistics) -> [String] {
+        let leavings = statistics.leavings
+        var parts: [String] = []
+        if leavings.count > 0 {
+            parts.append(
+                "\(Output.size(leavings.bytes)) in \(Output.count(leavings.count, "file")) of no checkpoint "
+                    + "(of a save in flight, or left by a killed writer: ckpt clean deletes them)")
+        }
+        if statistics.quarantineBytes > 0 {
+            parts.append("\(Output.size(statistics.quarantineBytes)) in quarantine")
+        }
+        return parts
     }
 
     private func amounts(_ title: String, _ amounts: [String: StoreStatistics.Amount]) {
@@ -93,6 +107,9 @@ struct Stats: Verb {
                 .init("disk_bytes", .count(statistics.diskBytes)), .init("segment_bytes", .count(statistics.segmentBytes)),
                 .init("segments", .count(statistics.segmentCount)), .init("manifest_bytes", .count(statistics.manifestBytes)),
                 .init("catalog_bytes", .count(statistics.catalogBytes)), .init("other_bytes", .count(statistics.otherBytes)),
+                .init("leftover_files", .count(statistics.leavings.count)),
+                .init("leftover_bytes", .count(statistics.leavings.bytes)),
+                .init("quarantine_bytes", .count(statistics.quarantineBytes)),
                 .init("classes", json(statistics.classes)), .init("types", json(statistics.types)),
                 .init("codecs", json(statistics.codecs)), .init("growth", .array(statistics.growth.map(json))),
                 .init("damaged", .array(damaged.map { .error($0) })),

@@ -39,7 +39,7 @@ struct Watch: Verb {
         var sample = first
         while true {
             let events = tracker.observe(sample)
-            for event in events { try show(event) }
+            for event in events { try show(event, in: store) }
             try Output.flush()
             if once || isReached(events, first) || end.map({ ContinuousClock.now >= $0 }) ?? false { break }
             usleep(100_000)
@@ -72,11 +72,32 @@ struct Watch: Verb {
         }
     }
 
-    private func show(_ event: WatchEvent) throws {
+    private func show(_ event: WatchEvent, in store: CheckpointStore) throws {
+        if case .restarted(let name) = event {
+            guard let restart = store.restart(of: name) else { return }
+            if common.json { return Output.json(restart.json(name)) }
+            ProgressLine.clear()
+            return Output.line(restart.text)
+        }
         if common.json { return Output.json(event.json) }
         if case .progress = event, ProgressLine.isShown { return ProgressLine.tell(event.text) }
         ProgressLine.clear()
         Output.line(event.text)
+    }
+}
+
+extension RestartLabel {
+    fileprivate var text: String {
+        let begins = number == 0 ? "run \(runName) began" : "run \(runName): restart \(number)"
+        return begins + (parentStep.map { ", resumed from step \($0)" } ?? "")
+    }
+
+    fileprivate func json(_ name: ManifestName) -> JSONValue {
+        .object([
+            .init("event", .string("restarted")), .init("run", .hex(name.run)),
+            .init("run_name", .string(runName)), .init("restart", .count(number)),
+            .init("parent_step", parentStep.map { .count($0) } ?? .null),
+        ])
     }
 }
 
@@ -88,6 +109,7 @@ extension WatchEvent {
         case .started(let step): "step \(step): save started"
         case .progress(let progress): Self.text(progress)
         case .committed(let name, let took): "step \(name.step): committed" + (took.map(Self.text) ?? "")
+        case .restarted(let name): "restart \(name.run)"
         case .removed(let name): "step \(name.step): removed"
         case .failed(let step): "step \(step): save FAILED"
         }
@@ -113,6 +135,7 @@ extension WatchEvent {
         case .writerGone(let process): return event("writer_gone", [.init("process", .count(process))])
         case .started(let step): return event("started", [.init("step", .count(step))])
         case .failed(let step): return event("failed", [.init("step", .count(step))])
+        case .restarted(let name): return event("restarted", [.init("run", .hex(name.run))])
         case .removed(let name): return event("removed", [.init("run", .hex(name.run)), .init("step", .count(name.step))])
         case .progress(let progress):
             return event(

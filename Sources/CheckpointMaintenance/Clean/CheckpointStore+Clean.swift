@@ -1,4 +1,8 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
 public import CheckpointStorage
+internal import SystemPackage
 
 extension CheckpointStore {
     /// Removes what a killed or interrupted writer left behind: files of unfinished saves, and
@@ -19,4 +23,48 @@ extension CheckpointStore {
         _ = try open(path)
         return try open(path, for: .writing, onWarning: onWarning).recovered
     }
+
+    /// Finds the files that belong to no checkpoint, without removing any: those of a save in
+    /// flight, and those that `clean` would remove.
+    ///
+    /// Reads every manifest.
+    ///
+    /// - Returns: their number and size. Incomplete if a manifest cannot be read: segments of
+    ///   unknown use are not counted.
+    /// - Throws: codes `io`, `readOnly`.
+    public func leavings() throws(CheckpointError) -> Leavings {
+        var named: Set<SegmentName> = []
+        var isComplete = true
+        for name in try files.names() {
+            do throws(CheckpointError) {
+                named.formUnion(try files.load(name).manifest.segments.map(\.name))
+            } catch { if error.code != .notFound { isComplete = false } }
+        }
+        var leavings = try leavings { !isComplete || named.contains($0) }
+        leavings.isComplete = isComplete
+        return leavings
+    }
+
+    /// Counts the files in `staging/`, and the segments that no manifest names.
+    func leavings(isNamed: (SegmentName) -> Bool) throws(CheckpointError) -> Leavings {
+        var leavings = Leavings()
+        try translating("listing") {
+            // A copy may leave out empty directories.
+            let staged = try fileSystem.listIfThere(directories.staging)
+            // The status file of a writer that runs is in use.
+            for name in staged where !name.hasSuffix(".status") {
+                leavings.count += 1
+                leavings.bytes += size(of: directories.staging.appending(name))
+            }
+            for text in try fileSystem.listIfThere(directories.segments) {
+                guard let segment = SegmentName(text), !isNamed(segment) else { continue }
+                leavings.count += 1
+                leavings.bytes += size(of: directories.path(of: segment))
+            }
+        }
+        return leavings
+    }
+
+    /// Returns the size of a file that may be removed at any moment; 0 then.
+    func size(of path: FilePath) -> Int { (try? fileSystem.open(path).size) ?? 0 }
 }

@@ -90,6 +90,7 @@ private struct IdentityRepair {
                 .busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it",
                 path: directories.maintenanceLock.string)
         }
+        defer { withExtendedLifetime(maintenance) {} }
         let quarantine = Quarantine(fileSystem: fileSystem, directories: directories)
         let staged = directories.staging.appending("\(CheckpointID.random()).json")
         try translating("making store.json anew") {

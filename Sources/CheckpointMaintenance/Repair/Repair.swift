@@ -216,17 +216,16 @@ private struct Repair {
             tags: tags[manifest.name] ?? [])
     }
 
+    /// Q4: publishes what is left of a checkpoint. Segments that were copied for it stay if that
+    /// fails: other checkpoints may name them.
     private func publish(_ manifest: Manifest) throws(CheckpointError) {
-        let bytes = manifest.encoded(digest: Hashing.digest)
-        let (staged, final) = (store.directories.staging.appending("\(manifest.id).manifest"), store.directories.path(of: manifest.name))
-        try translating("publishing \(final)") {
-            _ = try Manifest(decoding: bytes[...], digest: Hashing.digest)
-            try store.fileSystem.createDurably(staged, bytes)
-            try store.fileSystem.link(staged, to: final)
-            try store.fileSystem.syncDirectory(store.directories.manifests)
-            try store.fileSystem.remove(staged)
+        // What a repair writes must be readable, whatever it was made from.
+        try translating("salvaging \(manifest.name)") {
+            _ = try Manifest(decoding: manifest.encoded(digest: Hashing.digest)[...], digest: Hashing.digest)
         }
-        store.catalog.add(.init(manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count))
+        try CommitProtocol(
+            fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog
+        ).publish(manifest, nil)
     }
 
     /// Q5: moves a manifest to quarantine, unless another process has it locked.

@@ -62,8 +62,13 @@ public struct StoreStatistics: Sendable {
     public fileprivate(set) var manifestBytes = 0
     /// Size of the catalog.
     public fileprivate(set) var catalogBytes = 0
-    /// Of segments that no checkpoint names, and of saves in flight.
-    public fileprivate(set) var otherBytes = 0
+    /// Files that belong to no checkpoint: of a save in flight, or left by a killed writer.
+    public fileprivate(set) var leavings = Leavings()
+    /// Sizes of the damaged files that a repair has moved to `quarantine/`.
+    public fileprivate(set) var quarantineBytes = 0
+
+    /// Sizes of all files that belong to no checkpoint.
+    public var otherBytes: Int { leavings.bytes + quarantineBytes }
 
     /// All blocks, each counted once.
     public var blocks: Blocks {
@@ -168,19 +173,12 @@ extension CheckpointStore {
             } catch { if error.code != .notFound { damaged.append(error) } }  // gone since it was listed
         }
         statistics.catalogBytes = size(of: directories.catalog)
-        // A copy may leave out empty directories.
-        for text in try translating("listing", { try fileSystem.listIfThere(directories.segments) }) {
-            guard let segment = SegmentName(text), !statistics.knows(segment) else { continue }
-            statistics.otherBytes += size(of: directories.path(of: segment))
-        }
-        for directory in [directories.staging, directories.quarantine] {
-            for name in try translating("listing", { try fileSystem.listIfThere(directory) }) {
-                statistics.otherBytes += size(of: directory.appending(name))
-            }
+        statistics.leavings = try leavings(isNamed: statistics.knows)
+        statistics.leavings.isComplete = damaged.isEmpty
+        // A store that was never repaired has no such directory.
+        for name in try translating("listing", { try fileSystem.listIfThere(directories.quarantine) }) {
+            statistics.quarantineBytes += size(of: directories.quarantine.appending(name))
         }
         return (statistics, damaged)
     }
-
-    /// Of a file that may go at any moment.
-    private func size(of path: FilePath) -> Int { (try? fileSystem.open(path).size) ?? 0 }
 }

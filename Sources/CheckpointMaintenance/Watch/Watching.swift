@@ -25,6 +25,8 @@ package enum WatchEvent: Sendable, Equatable {
     case progress(Progress)
     /// A checkpoint was committed. Its cost is known only for the writer's last one.
     case committed(ManifestName, Took?)
+    /// The next checkpoint is the first of another restart.
+    case restarted(ManifestName)
     case removed(ManifestName)
     case failed(step: Int)
 
@@ -61,13 +63,17 @@ package struct WatchTracker: Sendable {
     /// Returns the changes since the previous observation.
     ///
     /// - Parameter next: the new observation.
-    /// - Returns: events: the writer, commits, removals, then the save in flight.
+    /// - Returns: events: the writer, restarts and commits, removals, then the save in flight.
     package mutating func observe(_ next: WatchSample) -> [WatchEvent] {
         defer { last = next }
         let old = Set(last.names)
         let new = Set(next.names)
         var events = writerEvents(next)
-        events += next.names.filter { !old.contains($0) }.map { .committed($0, Self.took($0, next.status)) }
+        var restarts = Set(last.names.map(\.run))
+        for name in next.names where !old.contains(name) {
+            if restarts.insert(name.run).inserted { events.append(.restarted(name)) }
+            events.append(.committed(name, Self.took(name, next.status)))
+        }
         events += last.names.filter { !new.contains($0) }.map { .removed($0) }
         guard let status = next.status else { return events }
         let before = last.status?.run == status.run ? last.status : nil
@@ -106,7 +112,26 @@ package struct WatchTracker: Sendable {
     }
 }
 
+/// A restart as it is shown to a person.
+package struct RestartLabel: Sendable, Equatable {
+    /// Name of the run.
+    package var runName: String
+    /// Number of the restart in the run; 0 is the first life of the process.
+    package var number: Int
+    /// Step of the checkpoint that it was resumed from; nil if it began without one.
+    package var parentStep: Int?
+}
+
 extension CheckpointStore {
+    /// Returns the restart that saved a checkpoint; nil if the checkpoint is gone or damaged.
+    package func restart(of name: ManifestName) -> RestartLabel? {
+        // What cannot be read is shown without a name; `verify` reports it.
+        guard let manifest = try? files.load(name).manifest else { return nil }
+        return RestartLabel(
+            runName: manifest.runName.isEmpty ? defaultRunName : manifest.runName,
+            number: manifest.origin.restart, parentStep: manifest.parent?.step)
+    }
+
     /// Observes the store and its writer now.
     ///
     /// - Throws: code `io` (the store cannot be listed).

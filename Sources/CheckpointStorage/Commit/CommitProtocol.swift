@@ -5,8 +5,9 @@ package import CheckpointIO
 package import CheckpointSegments
 internal import SystemPackage
 
-/// The only code that enforces the order "segments durable, manifest published, row indexed": steps
-/// W2 to W10 of Formats/durability.md, referred to by their numbers.
+/// The only code that publishes or replaces manifests. It enforces the order "segments durable,
+/// manifest published, row indexed": steps W2 to W10, M2 to M5 and Q4 of Formats/durability.md,
+/// referred to by their numbers.
 package struct CommitProtocol {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories
@@ -46,12 +47,7 @@ package struct CommitProtocol {
         }
         durable()
         let manifest = manifest(segments)
-        let bytes = manifest.encoded(digest: Hashing.digest)
-        try publish(manifest, bytes, writer)
-        let loaded = ManifestFiles.Loaded(
-            manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
-        catalog.add(loaded)  // W10
-        return (manifest, loaded.hash)
+        return (manifest, try publish(manifest, writer))
     }
 
     /// Replaces a manifest by one that describes the same checkpoint with other segments: steps M2
@@ -94,23 +90,41 @@ package struct CommitProtocol {
         }
     }
 
-    private func publish(_ manifest: Manifest, _ bytes: [UInt8], _ writer: SegmentWriter) throws(CheckpointError) {
+    /// Publishes a manifest whose segments are durable: steps W6 to W10, and Q4 of a repair.
+    ///
+    /// The caller holds the writer lock or the maintenance lock.
+    ///
+    /// - Parameters:
+    ///   - manifest: the manifest.
+    ///   - writer: the writer of its segments, whose files are removed if the manifest is known not
+    ///     to be published; nil keeps them.
+    /// - Returns: the hash of the encoded manifest.
+    /// - Throws: codes `exists`, `noSpace`, `readOnly`, `io`.
+    @discardableResult
+    package func publish(
+        _ manifest: Manifest, _ writer: SegmentWriter?
+    ) throws(CheckpointError) -> Hash128 {
+        let bytes = manifest.encoded(digest: Hashing.digest)
         let staged = directories.staging.appending("\(manifest.id).manifest")
         let final = directories.path(of: manifest.name)
         do {
             try fileSystem.createDurably(staged, bytes)  // W6
         } catch {
-            writer.abandon()
+            writer?.abandon()
             throw CheckpointError(error)
         }
         do {
             try fileSystem.link(staged, to: final)  // W7, the commit point
             try fileSystem.syncDirectory(directories.manifests)  // W8
         } catch {
-            try settle(error, final, bytes, writer)
+            try readBackOutcome(error, final, bytes, writer)
         }
         // W9. If this fails, the next recovery removes the name in staging/.
         try? fileSystem.remove(staged)
+        let loaded = ManifestFiles.Loaded(
+            manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
+        catalog.add(loaded)  // W10
+        return loaded.hash
     }
 
     /// Finds out whether the checkpoint is committed after W7 or W8 failed, by reading the disk;
@@ -125,14 +139,14 @@ package struct CommitProtocol {
     ///   - bytes: the encoded manifest of this attempt.
     ///   - writer: writer of this attempt's segments.
     /// - Throws: if the checkpoint is not known to be committed.
-    private func settle(
-        _ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8], _ writer: SegmentWriter
+    private func readBackOutcome(
+        _ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8], _ writer: SegmentWriter?
     ) throws(CheckpointError) {
         // If the manifest cannot be read, its owner is unknown: the segments stay, and the save
         // fails.
         let found = try? fileSystem.contents(of: final, atMost: Limits.manifestBytesMax)
         guard let found, found == bytes else {
-            if found != nil { writer.abandon() }
+            if found != nil { writer?.abandon() }
             throw error.errno == .fileExists
                 ? CheckpointError(
                     .exists, "\(final) is already committed", remedy: "A committed step is never overwritten; save another step",

@@ -55,7 +55,7 @@ package final class CatalogIndex: Sendable {
             warn("the catalog was not brought up to date: \(error)")
             return nil
         } catch {
-            warn("the catalog is set aside and built again from the manifests: \(error)")
+            warn("the catalog cannot be used and is rebuilt from the manifests: \(error)")
             return replace()
         }
     }

@@ -23,6 +23,7 @@ package struct Recovery {
             // Nil: another process is working in staging/ and segments/. Leftovers stay until the
             // next opening.
             let maintenance = try MaintenanceLock(files.fileSystem, files.directories)
+            defer { withExtendedLifetime(maintenance) {} }
             if maintenance != nil { try clearStaging(&removed) } else { removed.isComplete = false }
             let names = try files.names()
             for (name, error) in catalog.synchronize(with: names) { warn("checkpoint \(name) is damaged: \(error)") }

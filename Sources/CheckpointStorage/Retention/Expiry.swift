@@ -91,6 +91,7 @@ package final class Expiry: Sendable {
             throw CheckpointError(
                 .busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
         }
+        defer { withExtendedLifetime(maintenance) {} }
         // Marks are written under the same lock, and may be newer than the choice of names.
         let protected = try MarkFiles(files).protected()
         let names = names.filter { !protected.contains($0) }

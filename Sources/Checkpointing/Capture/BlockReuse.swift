@@ -3,11 +3,13 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 
-/// The chunks of the store's committed checkpoints, by hash, which saves reference instead of writing them again.
+/// The chunks of the store's committed checkpoints by hash, which saves reference instead of
+/// writing them again.
 ///
-/// Only blocks of published manifests are reused, and only while their checkpoint is held: a held checkpoint is
-/// not removed (Formats/durability.md, Reusing). The hash is 128 bits of XXH3, not a cryptographic one: it distinguishes
-/// the content that training makes, not content made by an attacker.
+/// Only blocks of published manifests are reused, and only while their checkpoint is held: a held
+/// checkpoint is not removed (Formats/durability.md, Reusing). The hash is 128 bits of XXH3, not a
+/// cryptographic one: it distinguishes the content that training makes, not content made by an
+/// attacker.
 final class BlockReuse: Sendable {
     /// A committed checkpoint whose blocks may be reused.
     private struct Source {
@@ -75,8 +77,8 @@ final class BlockReuse: Sendable {
         }
     }
 
-    /// Reads the manifests of earlier checkpoints, newest first, as far as the index goes. One that cannot be read is of no use, and of
-    /// no harm.
+    /// Reads the manifests of earlier checkpoints, newest first, until the index is full. Unreadable
+    /// manifests are skipped.
     func readHistory(_ names: some BidirectionalCollection<ManifestName>) {
         for name in names.reversed() {
             let isEnough = state.withLock { $0.isClosed || $0.index.count >= chunksMax }
@@ -94,43 +96,30 @@ final class BlockReuse: Sendable {
 
     // MARK: Reusing
 
-    /// The location of a chunk in the store, if its checkpoint can be held for as long as `holds` lasts.
-    func find(_ hash: Hash128, bytes: Int, _ holds: HeldSources) -> StoredChunk? {
-        guard let chunk = state.withLock({ $0.index.find(hash, bytes: bytes) }), hold(Int(chunk.source), holds) else { return nil }
-        return chunk
+    /// Returns the location of a chunk in the store. Its checkpoint must be held before it is used.
+    func find(_ hash: Hash128, bytes: Int) -> StoredChunk? {
+        state.withLock { $0.index.find(hash, bytes: bytes) }
     }
 
-    /// Keeps others from removing a checkpoint.
+    /// Keeps others from removing a checkpoint, until `release`.
     ///
-    /// A manifest is opened outside the lock, so that other capturing threads do not wait for it.
-    /// If two threads open one at once, the first result counts for both.
-    private func hold(_ number: Int, _ holds: HeldSources) -> Bool {
-        if let known = holds.state.withLock({ $0[number] }) { return known.isHeld }
-        let result = hold(number)
-        let (kept, isFirst) = holds.state.withLock { held in
-            if let first = held[number] { return (first, false) }
-            held[number] = result
-            return (result, true)
-        }
-        if !isFirst, result.isHeld { release(number) }
-        return kept.isHeld
-    }
-
-    private func hold(_ number: Int) -> HeldSources.Held {
+    /// - Parameter number: number of the checkpoint.
+    /// - Returns: its manifest, open; nil if it is gone or was changed.
+    func hold(_ number: Int) -> (any ReadableFile)? {
         // Before the file is looked at, so that this process's own `retire` sees it.
         let source = state.withLock { state -> Source? in
             guard let source = state.sources[number], !source.isRetired else { return nil }
             state.sources[number]?.holders += 1
             return source
         }
-        guard let source else { return .gone }
-        if let file = openIfSame(source) { return .held(file) }
+        guard let source else { return nil }
+        if let file = openIfSame(source) { return file }
         release(number)
-        return .gone
+        return nil
     }
 
-    /// The manifest, open and thereby locked against removal, if it is still there and still the one that was read: both are looked up
-    /// again after the lock is had.
+    /// Returns the manifest, open and thereby locked against removal, if it still exists and is
+    /// still the one that was read: both are checked after the lock is taken.
     private func openIfSame(_ source: Source) -> (any ReadableFile)? {
         let path = files.directories.path(of: source.name)
         // A manifest that is gone or changed is no source; that is all there is to know.
@@ -139,16 +128,8 @@ final class BlockReuse: Sendable {
         return file
     }
 
-    private func release(_ number: Int) { state.withLock { $0.sources[number]?.holders -= 1 } }
-
-    /// Lets go of what a save held.
-    fileprivate func release(_ holds: HeldSources) {
-        let held = holds.state.withLock { held in
-            defer { held = [:] }
-            return held
-        }
-        for case (let number, .held) in held { release(number) }
-    }
+    /// Ends a hold.
+    func release(_ number: Int) { state.withLock { $0.sources[number]?.holders -= 1 } }
 
     /// A block of a checkpoint that is held.
     func block(_ chunk: StoredChunk) -> (segment: SegmentReference, location: SegmentBlock) {
@@ -173,25 +154,4 @@ final class BlockReuse: Sendable {
             return free
         }
     }
-}
-
-/// The checkpoints that one save reuses something of.
-final class HeldSources: Sendable {
-    fileprivate enum Held {
-        case held(any ReadableFile)
-        case gone
-
-        var isHeld: Bool { if case .held = self { true } else { false } }
-    }
-
-    /// By number; each is opened once.
-    fileprivate let state = Monitor<[Int: Held]>([:])
-    private let reuse: BlockReuse
-
-    init(_ reuse: BlockReuse) { self.reuse = reuse }
-
-    /// Lets go of them.
-    func end() { reuse.release(self) }
-
-    deinit { reuse.release(self) }
 }

@@ -47,7 +47,7 @@ struct CapturedChunks {
     }
 
     /// All chunks of a block are captured: decides which of them it has to store, and where.
-    mutating func settle(_ block: BlockIndex) {
+    mutating func chooseStoredChunks(of block: BlockIndex) {
         let rows = plan[block: block].chunks
         if isReusing { reuse(rows) }
         var end = 0

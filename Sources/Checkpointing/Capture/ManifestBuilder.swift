@@ -1,5 +1,6 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
+internal import CheckpointIO
 internal import CheckpointState
 internal import CheckpointStorage
 
@@ -17,15 +18,11 @@ struct ManifestBuilder {
 
     /// - Parameters:
     ///   - progress: results of `task`, which no thread changes any more.
-    ///   - captured: its chunks.
     ///   - segments: the sealed segments of the save.
-    init(
-        _ task: SaveTask, _ progress: SaveProgress, _ captured: CapturedChunks,
-        _ segments: [SegmentReference]
-    ) {
+    init(_ task: SaveTask, _ progress: SaveProgress, _ segments: [SegmentReference]) {
         self.task = task
         self.progress = progress
-        self.captured = captured
+        captured = task.chunks.withLock { $0 }
         var table = BlockTable(segments)
         rows = progress.blocks.map { block in block.map { table.add($0) } }
         objectRows = progress.objects.blocks.map { table.add($0) }
@@ -79,7 +76,7 @@ struct ManifestBuilder {
             }
             return (block, offset)
         case .stored(let stored):
-            guard let block = task.dedup?.reuse.block(stored) else {
+            guard let block = task.reuse?.block(stored) else {
                 preconditionFailure("nothing is reused")
             }
             return (table.add(block.location, of: block.segment), Int(stored.offset))

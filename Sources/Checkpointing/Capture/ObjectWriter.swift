@@ -61,10 +61,8 @@ struct ObjectWriter {
             let part = bytes[start..<min(start + chunkBytes, bytes.count)]
             region.store(part)
             let (block, isInSpare) = task.encoder.encode(region, rawBytes: part.count, spare: spare)
-            let place = place(block.storedBytes)
-            let location = try task.writer.write(
-                isInSpare ? spare ?? region : region, block: block, at: place)
-            return PlacedBlock(segment: place.segment, location: location)
+            return try task.writer.write(
+                isInSpare ? spare ?? region : region, block: block, at: place(block.storedBytes))
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import CheckpointStorage
 internal import CheckpointCodecs
+internal import CheckpointIO
 internal import CheckpointState
 
 /// All that stays the same from one save to the next while names, types and shapes do.
@@ -10,7 +11,8 @@ struct PlannedState: Sendable {
     let runs: [[ElementRun]]
     /// What may be stored as a cast.
     let castSources: CastSources
-    let memories: CodecMemories
+    /// The findings of a codec's trials for each block, kept from save to save.
+    private let codecMemories: Monitor<[CodecMemory]>
 
     init(key: PlanKey, plan: CapturePlan, castSources: CastSources, _ inventory: StateInventory) {
         self.castSources = castSources
@@ -22,6 +24,15 @@ struct PlannedState: Sendable {
                 return ElementRun(chunk.range, of: view.type, shape: view.shape)
             }
         }
-        memories = CodecMemories(blocks: plan.blocks.count)
+        codecMemories = Monitor([CodecMemory](repeating: CodecMemory(), count: plan.blocks.count))
+    }
+
+    /// Gives `body` a block's memory. If two saves use one at once, only what the last one has
+    /// found is kept, which costs a trial.
+    func withCodecMemory<R>(_ block: BlockIndex, _ body: (inout CodecMemory) -> R) -> R {
+        var memory = codecMemories.withLock { $0[block.rawValue] }
+        let result = body(&memory)
+        codecMemories.withLock { $0[block.rawValue] = memory }
+        return result
     }
 }

@@ -21,6 +21,8 @@ struct SaveProgress {
     private(set) var objects = StoredObjects()
     private(set) var bytes = Bytes()
     private(set) var observation: EncodingObservation
+    /// The most arena memory in use since the start of the process, set at the end.
+    var arenaHighWaterBytes = 0
 
     init(_ task: SaveTask) {
         blocks = .init(repeating: nil, count: task.plan.blocks.count)

@@ -28,21 +28,7 @@ final class SaveTask: Sendable {
         /// The reason for the encoder's level, if the engine chose it.
         var levelReason: String?
         /// Nil if every chunk is written.
-        var dedup: Dedup?
-    }
-
-    /// The blocks of earlier checkpoints that the save may reuse.
-    struct Dedup {
-        var reuse: BlockReuse
-        var holds: HeldSources
-        /// Chunks that the last save of the same plan found in the store; empty if unknown.
-        var likelyStored: [Bool]
-
-        init(_ reuse: BlockReuse, likelyStored: [Bool]) {
-            self.reuse = reuse
-            self.likelyStored = likelyStored
-            holds = HeldSources(reuse)
-        }
+        var reuse: SaveReuse?
     }
 
     let content: Content
@@ -61,7 +47,7 @@ final class SaveTask: Sendable {
     var guarding: (any PageGuarding)? { content.guarding }
     var writer: SegmentWriter { output.writer }
     var encoder: BlockEncoder { output.encoder }
-    var dedup: Dedup? { output.dedup }
+    var reuse: SaveReuse? { output.reuse }
 
     init(
         _ content: Content, to output: Output, ticket: SaveTicket,
@@ -72,11 +58,8 @@ final class SaveTask: Sendable {
         self.ticket = ticket
         self.started = started
         chunks = Monitor(
-            CapturedChunks(content.planned.plan, isReusing: output.dedup != nil), rank: .save)
+            CapturedChunks(content.planned.plan, isReusing: output.reuse != nil), rank: .save)
     }
-
-    /// Ends the hold on blocks of earlier checkpoints: retention may remove them again.
-    func endDedup() { dedup?.holds.end() }
 
     var age: Duration { .now - started }
 
@@ -104,7 +87,7 @@ final class SaveTask: Sendable {
         guarding?.captured(index)
         let (captured, moves) = chunks.withLock { chunks in
             if let last { chunks.captured(last.row, last.hash, last.content) }
-            chunks.settle(index)
+            chunks.chooseStoredChunks(of: index)
             return (chunks.captured(index, planned), chunks.moves(in: index))
         }
         for (from, to) in moves { slot.move(from, to: to) }
@@ -117,21 +100,17 @@ final class SaveTask: Sendable {
         let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
         var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
         if let guarding, guarding.restoreFrozen(row, in: region) { hash = region.hash128 }
-        let stored = dedup.flatMap { $0.reuse.find(hash, bytes: region.count, $0.holds) }
+        let stored = reuse?.find(hash, bytes: region.count)
         return Found(row: row, hash: hash, content: stored.map { .stored($0) })
-    }
-
-    private func isLikelyStored(_ row: Int) -> Bool {
-        guard let likely = dedup?.likelyStored, row < likely.count else { return false }
-        return likely[row]
     }
 
     /// Looks a chunk up by the hash of the trainer's memory, which saves the copy.
     private func findUncopied(_ row: Int) -> Found? {
         let chunk = plan.chunks[row]
-        guard isLikelyStored(row), let dedup, chunk.range.count >= CapturedChunks.reusedBytesMin,
+        guard let reuse, reuse.isLikelyStored(row),
+            chunk.range.count >= CapturedChunks.reusedBytesMin,
             let hash = inventory.tensors[chunk.tensor].view.hash(chunk.range),
-            let stored = dedup.reuse.find(hash, bytes: chunk.range.count, dedup.holds)
+            let stored = reuse.find(hash, bytes: chunk.range.count)
         else { return nil }
         return Found(row: row, hash: hash, content: .stored(stored))
     }
@@ -170,7 +149,7 @@ final class SaveTask: Sendable {
         spare: MemoryRegion?
     ) -> (block: EncodedBlock, isInSpare: Bool) {
         let runs = captured.runs ?? planned.runs[index.rawValue]
-        return planned.memories.use(index.rawValue) { memory in
+        return planned.withCodecMemory(index) { memory in
             encoder.encode(
                 slot, rawBytes: captured.rawBytes, runs: runs, memory: &memory,
                 contentHash: captured.contentHash, spare: spare)
@@ -183,7 +162,6 @@ final class SaveTask: Sendable {
     func write(
         _ block: EncodedBlock, at place: SegmentLayout.Place, from slot: MemoryRegion
     ) throws(SegmentError) -> PlacedBlock {
-        let location = try writer.write(slot, block: block, at: place)
-        return PlacedBlock(segment: place.segment, location: location)
+        try writer.write(slot, block: block, at: place)
     }
 }

@@ -7,7 +7,8 @@ internal import CheckpointStorage
 ///
 /// It counts the checkpoints of one branch, across the restarts of the run.
 ///
-/// Runs on the committing thread, one at a time.
+/// Runs on the worker that has committed a save, or on the trainer's thread if a save finds no room;
+/// one removal at a time.
 final class RunRetention: Sendable {
     private let store: CheckpointStore
     private let keepLast: Int?

@@ -54,15 +54,19 @@ final class SaveCompletion: SaveLifecycle {
         } catch { return error }
     }
 
-    func commit(_ save: WrittenSave) throws(CheckpointError) {
-        let task = save.task
+    func commit(
+        _ task: SaveTask, _ progress: SaveProgress
+    ) throws(CheckpointError) -> SaveReport {
         // No worker has captured the last block of a state without tensors.
         if task.plan.blocks.isEmpty { captured(task) }
-        let (manifest, hash) = try publish(save)
+        let (manifest, hash) = try publish(task, progress)
         retention.committed(manifest)
         reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)
-        task.endDedup()
-        let report = history.withLock { $0.remember(manifest, save) }
+        task.reuse?.end()
+        return history.withLock { $0.remember(manifest, task, progress) }
+    }
+
+    func committed(_ task: SaveTask, _ report: SaveReport) {
         if report.isUnchanged {
             observers.warn(
                 "step \(report.step) has the same tensors as the checkpoint before it: "
@@ -72,15 +76,21 @@ final class SaveCompletion: SaveLifecycle {
     }
 
     private func publish(
-        _ save: WrittenSave
+        _ task: SaveTask, _ progress: SaveProgress
     ) throws(CheckpointError) -> (manifest: Manifest, hash: Hash128) {
         let commit = CommitProtocol(
             fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
         do throws(CheckpointError) {
-            return try commit.commit(save.task.writer, manifest: save.manifest) {
-                save.task.timing.withLock { $0.toDurable = save.task.age }
-                observers.notify(.durable(save.task))
-            }
+            return try commit.commit(
+                task.writer,
+                manifest: { segments in
+                    var builder = ManifestBuilder(task, progress, segments)
+                    return builder.manifest()
+                },
+                durable: {
+                    task.timing.withLock { $0.toDurable = task.age }
+                    observers.notify(.durable(task))
+                })
         } catch {
             retention.invalidateCounts()
             throw error
@@ -88,7 +98,7 @@ final class SaveCompletion: SaveLifecycle {
     }
 
     func failed(_ task: SaveTask, _ error: CheckpointError) {
-        task.endDedup()
+        task.reuse?.end()
         observers.notify(.failed(task.ticket, error))
     }
 

@@ -84,4 +84,18 @@ public struct StallReport: Sendable {
     public var backpressure: Duration = .zero
     /// Maximum arena memory ever in use, in bytes.
     public var arenaHighWaterBytes = 0
+
+    /// Adds a submission: `waited` until the save could begin, and `submit` to begin it.
+    mutating func add(submit: Duration, backpressure waited: Duration) {
+        self.submit += submit
+        backpressure += waited
+    }
+
+    /// Adds a wait of `time` for a fence or a delayed write.
+    ///
+    /// - Parameter waited: the part of it that was spent waiting for the disk.
+    mutating func add(wait time: Duration, backpressure waited: Duration) {
+        backpressure += waited
+        fence += time - waited
+    }
 }

@@ -21,6 +21,8 @@ public final class SaveTicket: Sendable {
         var progress = Progress.submitted
         var failure: CheckpointError?
         var report: SaveReport?
+        /// Cancels the save; nil once it has ended, so that a ticket that is kept keeps nothing else.
+        var onCancel: (@Sendable (SaveTicket) -> Void)?
         /// Tasks that wait, by number.
         var waiters: [Int: Waiter] = [:]
         var nextWaiter = 0
@@ -53,14 +55,16 @@ public final class SaveTicket: Sendable {
     public let id: CheckpointID
     /// The failure of the save before this one, if it failed and has not been reported yet.
     public let earlierFailure: CheckpointError?
-    private let state = Monitor(State())
-    private let onCancel: @Sendable (SaveTicket) -> Void
+    private let state: Monitor<State>
 
-    init(step: Int, earlierFailure: CheckpointError?, onCancel: @escaping @Sendable (SaveTicket) -> Void) {
+    init(
+        step: Int, earlierFailure: CheckpointError?,
+        onCancel: @escaping @Sendable (SaveTicket) -> Void
+    ) {
         self.step = step
         id = .random()
         self.earlierFailure = earlierFailure
-        self.onCancel = onCancel
+        state = Monitor(State(onCancel: onCancel))
     }
 
     /// The state that the save has reached.
@@ -88,7 +92,7 @@ public final class SaveTicket: Sendable {
     }
 
     /// Cancels the save. It fails with code `cancelled`, unless it is already being committed.
-    public func cancel() { onCancel(self) }
+    public func cancel() { state.withLock { $0.onCancel }?(self) }
 
     // MARK: Waiting without a thread
 
@@ -140,10 +144,10 @@ public final class SaveTicket: Sendable {
     }
 
     func commit(_ report: SaveReport) {
-        change { ($0.report, $0.progress) = (report, .committed) }
+        change { ($0.report, $0.progress, $0.onCancel) = (report, .committed, nil) }
     }
 
-    func fail(_ error: CheckpointError) { change { $0.failure = error } }
+    func fail(_ error: CheckpointError) { change { ($0.failure, $0.onCancel) = (error, nil) } }
 
     private func change(_ body: (inout State) -> Void) {
         let done = state.withLock { state in

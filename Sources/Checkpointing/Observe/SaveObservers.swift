@@ -1,4 +1,5 @@
 internal import CheckpointFormat
+internal import CheckpointIO
 internal import CheckpointStorage
 
 /// The observers of a checkpointer's saves: log, metrics, ticket, sticky failure, event streams and
@@ -13,10 +14,10 @@ final class SaveObservers: Sendable {
     private let metrics: SaveMetrics
     /// Nil where no other process can look.
     private let status: StatusFile?
-    private let stall: StallAccount
+    private let stall: Monitor<StallReport>
 
     init(
-        _ options: CheckpointerOptions, store: CheckpointStore, restart: RunID, stall: StallAccount
+        _ options: CheckpointerOptions, store: CheckpointStore, restart: RunID, stall: Monitor<StallReport>
     ) {
         onEvent = options.onEvent
         journal = SaveJournal(logger: options.logger)
@@ -61,7 +62,7 @@ final class SaveObservers: Sendable {
     private func publish(_ event: CheckpointEvent) {
         onEvent?(event)
         streams.publish(event)
-        status?.observe(event) { stall.report }
+        status?.observe(event) { stall.withLock { $0 } }
     }
 
     /// The saves that follow belong to another restart. No save is in flight.

@@ -61,6 +61,8 @@ struct Flight {
         case failed(busy: Int)
         case committing
         case abandoning
+        /// The result is certain; only its observers do not know it yet.
+        case settled
     }
 
     /// A block whose place depends on earlier blocks.
@@ -104,7 +106,7 @@ struct Flight {
     private var remaining: Remaining? {
         switch phase {
         case .waiting(let remaining), .running(let remaining): remaining
-        case .failed, .committing, .abandoning: nil
+        case .failed, .committing, .abandoning, .settled: nil
         }
     }
 
@@ -121,9 +123,11 @@ struct Flight {
     var isEnding: Bool {
         switch phase {
         case .committing, .abandoning: true
-        case .waiting, .running, .failed: false
+        case .waiting, .running, .failed, .settled: false
         }
     }
+    /// True if the result of the save is certain.
+    var isSettled: Bool { if case .settled = phase { true } else { false } }
 
     mutating func beginCommit() {
         precondition(isWritten, "\(id) is not written")
@@ -135,6 +139,11 @@ struct Flight {
         phase = .abandoning
     }
 
+    mutating func settle() {
+        precondition(isEnding, "\(id) is not ending")
+        phase = .settled
+    }
+
     /// Changes what is left, unless the save has failed.
     private mutating func change(_ body: (inout Remaining) -> Void) {
         switch phase {
@@ -144,7 +153,7 @@ struct Flight {
         case .running(var remaining):
             body(&remaining)
             phase = .running(remaining)
-        case .failed, .committing, .abandoning: break
+        case .failed, .committing, .abandoning, .settled: break
         }
     }
 

@@ -230,10 +230,13 @@ struct PipelineStateMachine {
         for slot in flights[index].fail() { slots.giveBack(slot) }
     }
 
-    /// Removes a save that was committed or abandoned.
+    /// Records that a save was committed or abandoned: it no longer stands in the way of another.
+    mutating func settled(_ flight: FlightID) { flights[index(of: flight)].settle() }
+
+    /// Removes a settled save, of which the observers know now.
     mutating func ended(_ flight: FlightID) {
         let index = index(of: flight)
-        precondition(flights[index].isEnding)
+        precondition(flights[index].isSettled, "\(flight) is not settled")
         flights.remove(at: index)
     }
 
@@ -253,10 +256,12 @@ struct PipelineStateMachine {
     /// Decides on admission of another save. Under policy `block` at most two are in flight: one
     /// that is being written, and one that is being captured.
     func admission(_ policy: CheckpointerOptions.Backpressure) -> Admission {
-        switch policy {
-        case .block: flights.count < 2 ? .begin(instead: []) : .wait
-        case .skip: flights.isEmpty ? .begin(instead: []) : .refuse
-        case .replacePending: flights.count - unstarted.count < 3 ? .begin(instead: unstarted) : .refuse
+        let count = flights.count { !$0.isSettled }
+        return switch policy {
+        case .block: count < 2 ? .begin(instead: []) : .wait
+        case .skip: count == 0 ? .begin(instead: []) : .refuse
+        case .replacePending:
+            count - unstarted.count < 3 ? .begin(instead: unstarted) : .refuse
         }
     }
 

@@ -15,11 +15,14 @@ protocol SaveLifecycle: AnyObject, Sendable {
     func violation(before task: SaveTask) -> CheckpointError?
 
     /// Publishes the save.
-    func commit(_ save: WrittenSave) throws(CheckpointError)
+    func commit(_ task: SaveTask, _ progress: SaveProgress) throws(CheckpointError) -> SaveReport
 
-    /// The save has failed, and nothing of it is in use any more.
+    /// The save is committed, and the next may begin.
+    func committed(_ task: SaveTask, _ report: SaveReport)
+
+    /// The save has failed, nothing of it is in use any more, and the next may begin.
     func failed(_ task: SaveTask, _ error: CheckpointError)
 
-    /// A save was committed, and the next may be under way.
+    /// A committed save is no longer in flight.
     func ended()
 }

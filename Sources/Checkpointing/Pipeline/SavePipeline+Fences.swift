@@ -26,10 +26,10 @@ extension SavePipeline {
         }
         guard let (fence, charged) = fence else { return .zero }
         let began = configuration.trainer.begin()
-        charged.timing.withLock { $0.stall.begin(.fence, at: .now) }
+        charged.timing.withLock { $0.begin(.fence, at: .now) }
         defer {
             state.withLock { $0.machine.endFence(fence) }
-            charged.timing.withLock { $0.stall.end(at: .now) }
+            charged.timing.withLock { $0.end(at: .now) }
             configuration.trainer.end("fence", since: began, step: charged.ticket.step)
         }
         var backpressure = Duration.zero
@@ -61,7 +61,7 @@ extension SavePipeline {
         }
         let backpressure = wasFull ? .now - began : Duration.zero
         if let (job, task, arena) = turn.work { capture(job, task, arena, track, isFenced: true) }
-        charged?.timing.withLock { $0.stall.add(fence: .now - began - backpressure, backpressure: backpressure) }
+        charged?.timing.withLock { $0.add(fence: .now - began - backpressure, backpressure: backpressure) }
         return backpressure
     }
 
@@ -80,7 +80,7 @@ extension SavePipeline {
         if wasFull {
             let waited = ContinuousClock.now - began
             backpressure += waited
-            charged.timing.withLock { $0.stall.move(toBackpressure: waited) }
+            charged.timing.withLock { $0.move(toBackpressure: waited) }
             configuration.trainer.end("backpressure", since: began, step: charged.ticket.step)
         }
         return turn.work

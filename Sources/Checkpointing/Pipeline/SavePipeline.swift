@@ -315,29 +315,40 @@ final class SavePipeline: Sendable {
     }
 
     private func commit(_ task: SaveTask, _ flight: FlightID) {
-        let (progress, slots) = state.withLock { ($0[flight].progress, $0.machine.slots.highWaterMark) }
-        let save = WrittenSave(
-            task: task, progress: progress,
-            arenaHighWaterBytes: slots * configuration.chunkBytes)
+        let progress = state.withLock { state in
+            var progress = state[flight].progress
+            progress.arenaHighWaterBytes =
+                state.machine.slots.highWaterMark * configuration.chunkBytes
+            return progress
+        }
         if let reason = lifecycle.violation(before: task) {
             failAll(reason)
             task.writer.abandon()
-            lifecycle.failed(task, reason)
-            return end(flight)
+            return failed(flight, task, reason)
         }
-        let failure = Self.failure("commit of step \(task.ticket.step)") {
-            try lifecycle.commit(save)
+        do throws(CheckpointError) {
+            let report = try lifecycle.commit(task, progress)
+            // Before the trainer learns of it: its next save must not be refused for this one.
+            state.withLock { $0.machine.settled(flight) }
+            lifecycle.committed(task, report)
+            end(flight)
+            lifecycle.ended()
+        } catch {
+            // The commit protocol removes segments or keeps them: it alone knows whether a manifest
+            // may name them.
+            failed(flight, task, error)
         }
-        // The commit protocol removes segments or keeps them: it alone knows whether a manifest may name them.
-        if let failure { lifecycle.failed(task, failure) }
-        end(flight)
-        if failure == nil { lifecycle.ended() }
     }
 
     private func abandon(_ task: SaveTask, _ flight: FlightID) {
         task.writer.abandon()
         let failure = state.withLock { $0[flight].failure }
-        lifecycle.failed(task, failure ?? CheckpointError(.io, "the save failed"))
+        failed(flight, task, failure ?? CheckpointError(.io, "the save failed"))
+    }
+
+    private func failed(_ flight: FlightID, _ task: SaveTask, _ error: CheckpointError) {
+        state.withLock { $0.machine.settled(flight) }
+        lifecycle.failed(task, error)
         end(flight)
     }
 

@@ -5,7 +5,7 @@ internal import CheckpointSegments
 internal import CheckpointState
 internal import CheckpointStorage
 
-/// The results of earlier saves that the next one builds on. A plain value; sizes in bytes.
+/// The results of earlier saves that the next one builds on. Sizes in bytes.
 struct SaveHistory {
     /// The chunks of a save that were found in the store.
     private struct StoredChunks {
@@ -59,19 +59,22 @@ struct SaveHistory {
     }
 
     /// Remembers a committed save, and returns its report.
-    mutating func remember(_ manifest: Manifest, _ save: WrittenSave) -> SaveReport {
-        let task = save.task
+    mutating func remember(
+        _ manifest: Manifest, _ task: SaveTask, _ progress: SaveProgress
+    ) -> SaveReport {
         let hashes = manifest.chunks.prefix(task.plan.chunks.count).map(\.hash)
         let isUnchanged = !hashes.isEmpty && hashes == self.hashes
         self.hashes = hashes
         storedBytes = manifest.storedBytes
         segmentCount = manifest.segments.count { $0.name.attempt == manifest.id }
-        let report = save.report(manifest, isUnchanged: isUnchanged)
+        let report = SaveReport(manifest, task, progress, isUnchanged: isUnchanged)
         newBytes = report.newBytes
         reusedBytes = report.reusedBytes + report.derivedBytes
-        levels.observe(save.progress.observation)
-        storedChunks = task.dedup.map { _ in
-            StoredChunks(plan: task.plan, groups: task.header.groups, areStored: task.chunks.withLock { $0.areStored })
+        levels.observe(progress.observation)
+        storedChunks = task.reuse.map { _ in
+            StoredChunks(
+                plan: task.plan, groups: task.header.groups,
+                areStored: task.chunks.withLock { $0.areStored })
         }
         return report
     }

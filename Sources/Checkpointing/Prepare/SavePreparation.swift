@@ -46,16 +46,15 @@ struct SavePreparation {
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id,
             attempt: ticket.id, rank: 0, blockCount: plan.blocks.count, pool: pool)
-        let dedup = reuse.map { reuse in
-            SaveTask.Dedup(
-                reuse,
-                likelyStored: history.withLock { $0.likelyStored(plan, header.groups) })
+        let reuse = reuse.map { reuse in
+            SaveReuse(
+                reuse, likelyStored: history.withLock { $0.likelyStored(plan, header.groups) })
         }
         return SaveTask(
             .init(
                 header: header, planned: planned, inventory: inventory, frozenObjects: objects,
                 guarding: guarding),
-            to: .init(writer: writer, encoder: encoder, levelReason: reason, dedup: dedup),
+            to: .init(writer: writer, encoder: encoder, levelReason: reason, reuse: reuse),
             ticket: ticket, started: started)
     }
 

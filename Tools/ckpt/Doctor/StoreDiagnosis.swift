@@ -64,6 +64,7 @@ struct StoreDiagnosis {
             } ?? "It holds no checkpoint.")
         try checkManifests(store, names.count, &diagnosis)
         try checkCatalog(store, &diagnosis)
+        try lookForLeftovers(store, names.count, &diagnosis)
         lookAround(&diagnosis)
         if diagnosis.problems.isEmpty {
             diagnosis.advice.append(names.isEmpty ? "Nothing is to be done; a trainer can save here." : "ckpt ls \(path)")
@@ -80,8 +81,6 @@ struct StoreDiagnosis {
         let bad = report.findings.filter { $0.kind == .damage || $0.kind == .unchecked }
         for finding in bad.prefix(10) { diagnosis.problems.append("\(finding.kind.rawValue): \(finding.message)") }
         if bad.count > 10 { diagnosis.problems.append("\(bad.count - 10) more of the kind.") }
-        let strangers = report.findings.count { $0.kind == .note }
-        if strangers > 0 { diagnosis.facts.append("\(Output.count(strangers, "file")) in it belongs to no checkpoint; writers clear up.") }
         if !bad.isEmpty { diagnosis.advice += ["ckpt verify \(path)", "ckpt repair \(path) --dry-run"] }
     }
 
@@ -102,12 +101,25 @@ struct StoreDiagnosis {
         diagnosis.advice.append(advice)
     }
 
-    private func lookAround(_ diagnosis: inout Diagnosis) {
-        if let staging = place.inside("staging"), !staging.names.isEmpty {
+    /// Files of no checkpoint. Every manifest is read for that, so not if there are many.
+    private func lookForLeftovers(
+        _ store: CheckpointStore, _ count: Int, _ diagnosis: inout Diagnosis
+    ) throws(CheckpointError) {
+        guard count <= Self.manifestsMax else { return }
+        let leavings = try store.leavings()
+        guard leavings.count > 0 else { return }
+        let files = "\(Output.count(leavings.count, "file")) (\(Output.size(leavings.bytes)))"
+        if let status = try store.look().status {
             diagnosis.facts.append(
-                "staging/ holds \(Output.count(staging.names.count, "file")): of a save in flight, or left by one that was cut off, "
-                    + "in which case the next writer removes them.")
+                "\(files) belong to no checkpoint yet: process \(status.process) is saving.")
+        } else {
+            diagnosis.facts.append(
+                "\(files) belong to no checkpoint: a killed writer left them. The next writer deletes them.")
+            diagnosis.advice.append("ckpt clean \(path), which deletes them now")
         }
+    }
+
+    private func lookAround(_ diagnosis: inout Diagnosis) {
         if let quarantine = place.inside("quarantine"), !quarantine.names.isEmpty {
             diagnosis.facts.append("quarantine/ holds \(Output.count(quarantine.names.count, "damaged file")), which only you remove.")
         }
