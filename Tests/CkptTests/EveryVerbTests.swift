@@ -7,6 +7,7 @@ import Testing
     /// Of each verb one line of arguments that a sample takes; `<folder>` stands for its folder.
     static let lines: [[String]] = [
         ["ls", "<store>"], ["log", "<store>", "--graph"], ["stats", "<store>"], ["inspect", "<store>", "--stats"],
+        ["cat", "<store>", "10", "cursor"], ["find", "<store>", "model.*"],
         ["diff", "<store>", "10", "20"], ["verify", "<store>"], ["restore", "<store>", "10", "-o", "<folder>/restored"],
         ["export", "<store>", "10", "-o", "<folder>/model.safetensors"],
         ["import", "<store>", "<folder>/array.npy", "--step", "1"], ["tag", "<store>", "10", "first"],
@@ -19,7 +20,7 @@ import Testing
     ]
 
     /// They say nothing of how far they have come: what they do takes no time, or is not counted in bytes.
-    static let silent: Set = ["ls", "log", "tag", "pin", "unpin", "rm", "clean", "doctor", "watch"]
+    static let silent: Set = ["ls", "log", "cat", "tag", "pin", "unpin", "rm", "clean", "doctor", "watch"]
 
     private func sample(_ line: [String]) throws -> (sample: Sample, arguments: [String]) {
         let sample = try Sample()

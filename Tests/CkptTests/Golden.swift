@@ -50,7 +50,7 @@ final class Golden {
             if number == ids.count { ids.append(short) }
             return "<id \(number + 1)>"
         }
-        text = replace(text, #"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"#) { _ in "<time>" }
+        text = replace(text, #"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?"#) { _ in "<time>" }
         text = replace(text, #"(?<!\d)1[6-9]\d{11}(?!\d)"#) { _ in "<ms>" }
         text = text.replacingOccurrences(of: LibraryVersion.writer, with: "ckpt <version>")
         text = replace(text, #"offset"?[ :]\d+"#) { $0.prefix { !$0.isNumber } + "<offset>" }

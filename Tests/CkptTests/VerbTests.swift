@@ -68,10 +68,10 @@ import Testing
 
     @Test func verifyCallsTheGoldenStoreWhole() throws {
         let run = try ckpt("verify", Self.first)
-        #expect(run.status == 0 && run.output.hasPrefix("whole: 2 checkpoints, 2 segments"))
+        #expect(run.status == 0 && run.output.hasPrefix("OK: 2 checkpoints, 2 segments"))
         // What was not read is not called whole.
         let quick = try ckpt("verify", Self.first, "--quick")
-        #expect(quick.status == 0 && quick.output.hasPrefix("nothing wrong in the structure: 2 checkpoints, 2 segments"))
+        #expect(quick.status == 0 && quick.output.hasPrefix("OK (structure only): 2 checkpoints, 2 segments"))
     }
 
     @Test func restoreWritesWhatWasSaved() throws {

@@ -32,14 +32,14 @@ import Testing
         var record = [UInt8](repeating: 0, count: SaveStatus.bytes)
         status.encode(into: &record, digest: Hashing.digest)
         try sample.folder.write(record, to: "store/staging/\(name)")
-        #expect(try ckpt("watch", sample.store, "--once").output.contains("process \(1 << 30) writes run") != isGone)
+        #expect(try ckpt("watch", sample.store, "--once").output.contains("process \(1 << 30) is writing") != isGone)
     }
 
     @Test func aWriterIsSeen() throws {
         let sample = try Sample()
         let checkpointer = try Checkpointer(store: openSoon(sample.store, for: .writing), state: Trainer().state())
         let run = try ckpt("watch", sample.store, "--once")
-        #expect(run.status == 0 && run.output.contains("process \(ProcessInfo.processInfo.processIdentifier) writes run"))
+        #expect(run.status == 0 && run.output.contains("process \(ProcessInfo.processInfo.processIdentifier) is writing"))
         try checkpointer.close()
     }
 }

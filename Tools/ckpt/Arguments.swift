@@ -43,16 +43,17 @@ extension CompletionKind {
 }
 
 extension CommonArguments {
-    /// What stands for STORE where that is left out.
+    /// The store of a command line that names none: from the environment, or else from the
+    /// person's configuration.
     static var defaultStore: String? {
         let value = ProcessInfo.processInfo.environment["CKPT_STORE"]
-        return value?.isEmpty == false ? value : nil
+        return value?.isEmpty == false ? value : UserConfiguration.current.store
     }
 
     /// Refuses a text in the place of STORE that cannot be meant for it, so that `CKPT_STORE` is put before it.
     static func check(_ text: String) throws {
         guard let store = defaultStore, store != text, !looksLikeStore(text) else { return }
-        throw ValidationError("\(text) is neither a directory nor a path, so CKPT_STORE is the store.")
+        throw ValidationError("\(text) is neither a directory nor a path; the default store is used.")
     }
 
     /// Whether an argument is taken for STORE where `CKPT_STORE` may stand for it: a directory, or a path that is no file.

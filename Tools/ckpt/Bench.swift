@@ -8,6 +8,7 @@ import Foundation
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures what saving costs a training loop; or a codec.",
+        usage: "ckpt bench [loop | codec] --store DIR [options]",
         discussion: """
             Example: ckpt bench --store runs/bench --state gpt2 --steps 20
 

@@ -8,14 +8,22 @@ import Foundation
 struct Ckpt: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ckpt",
-        abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints; and measures saving.",
+        abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints.",
         discussion: """
-            STORE is the directory of a store. It may be left out where CKPT_STORE is set: the first argument is then taken for STORE \
-            only if it is a directory, or a path (with a /) that is no file. REF is latest, a step (1000, step-1000, step_001000; the \
-            newest of several runs), RUN:STEP, RUN:latest, a tag, the first 4 or more digits of a checkpoint's id, or best:METRIC, \
-            the checkpoint with the smallest value (best:METRIC:max, the largest). Only these write to a store: import and copy add \
-            checkpoints; tag, pin and unpin mark them; rm and prune delete them; clean deletes what a killed writer left; repack \
-            shrinks older ones; repair puts damage aside; bench makes a store of its own.
+            STORE is the directory of a store. If CKPT_STORE is set, or the file ~/.config/ckpt/config has a line 'store = DIR', \
+            STORE may be omitted; a first argument that is a directory, or a path with a / that is no file, still overrides it.
+
+            REF selects a checkpoint:
+              latest         the newest intact one
+              1000           a step (also step-1000, step_001000)
+              RUN:1000       a step of the run with this name
+              RUN:latest     the newest of this run
+              TAG            the checkpoint with this tag
+              9f3a           the first 4 or more digits of its id
+              best:loss      the smallest value of a metric (best:acc:max: the largest)
+
+            These commands write to a store: import and copy add checkpoints; tag, pin and unpin mark them; rm and prune delete \
+            them; clean deletes what a killed writer left; repack shrinks older ones; repair salvages damaged ones.
 
             Example: ckpt ls runs/first
 
@@ -24,8 +32,10 @@ struct Ckpt: ParsableCommand {
             """,
         version: LibraryVersion.number,
         subcommands: [
-            Ls.self, Inspect.self, Verify.self, Restore.self, Diff.self, Report.self, Doctor.self, Import.self, Export.self,
-            Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Rm.self, Prune.self, Clean.self, Repack.self, Repair.self,
+            Ls.self, Inspect.self, Cat.self, Find.self, Verify.self, Restore.self, Diff.self,
+            Report.self, Doctor.self,
+            Import.self, Export.self, Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Rm.self,
+            Prune.self, Clean.self, Repack.self, Repair.self,
             Copy.self, Watch.self, Bench.self,
         ])
 
@@ -36,7 +46,10 @@ struct Ckpt: ParsableCommand {
     }
 
     private static func run(_ arguments: [String]) -> ExitCode {
+        let began = ContinuousClock.now
         let code = execute(arguments)
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        Output.detail("took \(Output.figure(seconds)) s")
         do { try Output.flush() } catch {
             Output.complain("standard output cannot be written: \(error.localizedDescription)")
             return .inputOutput
@@ -51,18 +64,31 @@ struct Ckpt: ParsableCommand {
                 try command.run()
                 return .fine
             }
+            if let common = (verb as? any StoreVerb)?.common { Output.settings = common.settings }
             return try verb.execute()
         } catch let error as CheckpointError {
             Output.drop()
-            return report(error)
+            return report(error, asJSON: wantsJSON(arguments))
         } catch {
-            return report(parsing: error)
+            return report(parsing: error, of: arguments)
         }
+    }
+
+    /// Of `bench`, the option has a file.
+    private static func wantsJSON(_ arguments: [String]) -> Bool {
+        arguments.contains("--json") && arguments.first != Bench.configuration.commandName
+    }
+
+    /// Names of the commands.
+    private static var verbs: [String] {
+        configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
     }
 
     /// With `CKPT_STORE` set, a line that does not begin with STORE is read as if the variable's value stood there.
     private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
-        guard let store = CommonArguments.defaultStore, let verb = arguments.first, verb != Bench.configuration.commandName else {
+        guard let store = CommonArguments.defaultStore, let verb = arguments.first,
+            verb != Bench.configuration.commandName
+        else {
             return try parseAsRoot(arguments)
         }
         do { return try parseAsRoot(arguments) } catch {
@@ -71,20 +97,39 @@ struct Ckpt: ParsableCommand {
         }
     }
 
-    private static func report(_ error: CheckpointError) -> ExitCode {
+    private static func report(_ error: CheckpointError, asJSON: Bool) -> ExitCode {
+        if asJSON { Output.json(.object([.init("error", .error(error))])) }
         Output.complain(error.description)
+        if let cause = error.cause { Output.detail("caused by: \(cause)") }
         return ExitCode(error.code)
     }
 
     /// `--help` and `--version` end here too.
-    private static func report(parsing error: any Error) -> ExitCode {
-        let message = fullMessage(for: error)
+    private static func report(parsing error: any Error, of arguments: [String]) -> ExitCode {
+        var message = fullMessage(for: error)
         guard exitCode(for: error).isSuccess else {
+            if let verb = arguments.first, !verb.hasPrefix("-"), !verbs.contains(verb) {
+                message = unknownVerb(verb)
+            }
+            if wantsJSON(arguments) {
+                let error = [
+                    JSONValue.Member("code", .string("usage")), .init("message", .string(message)),
+                ]
+                Output.json(.object([.init("error", .object(error))]))
+            }
             Output.tell(Output.visible(message, lineFeeds: true) + "\n")
             return .usage
         }
         print(message)
         return .fine
+    }
+
+    private static func unknownVerb(_ verb: String) -> String {
+        let near = Nearest.byDistance(verb, verbs, atMost: 1).filter {
+            Nearest.distance(Array(verb.utf8), Array($0.utf8)) <= max(2, verb.utf8.count / 3)
+        }
+        let guess = near.first.map { " Did you mean ckpt \($0)?" } ?? ""
+        return "ckpt: there is no command \(verb).\(guess) ckpt --help lists the commands."
     }
 }
 
@@ -97,17 +142,39 @@ extension Verb {
     func run() throws {}
 }
 
-/// What every verb has.
+/// A verb that works on a store.
+protocol StoreVerb: Verb {
+    var common: CommonArguments { get }
+}
+
+/// What every verb on a store has.
 struct CommonArguments: ParsableArguments {
-    @Argument(help: "The store's directory; CKPT_STORE may stand for it.", completion: .directory)
+    @Argument(help: "Directory of the store (default: CKPT_STORE).", completion: .directory)
     var store: String
 
-    @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
+    @Flag(help: "Prints one JSON object (see Formats/cli-json.md).")
     var json = false
+
+    @Flag(name: [.short, .long], help: "Prints errors only: no warnings, no progress.")
+    var quiet = false
+
+    @Flag(name: [.short, .long], help: "Prints full ids, causes of errors, and the time taken.")
+    var verbose = false
+
+    @Flag(help: "Prints times in UTC (default: local time).")
+    var utc = false
+
+    var settings: OutputSettings {
+        let chosen = UserConfiguration.current
+        return OutputSettings(
+            isQuiet: quiet || chosen.isQuiet, isVerbose: verbose, usesUTC: utc || chosen.usesUTC)
+    }
 
     func validate() throws { try Self.check(store) }
 
-    func open() throws -> CheckpointStore { try CheckpointStore.open(store, for: .reading) { Output.warn($0) } }
+    func open() throws -> CheckpointStore {
+        try CheckpointStore.open(store, for: .reading) { Output.warn($0) }
+    }
 }
 
 extension CheckpointReference: ExpressibleByArgument {
@@ -118,9 +185,11 @@ extension CheckpointReference: ExpressibleByArgument {
 }
 
 extension CheckpointStore {
-    /// The manifest that is meant; damaged ones that `latest` passed over are told of.
-    func find(_ reference: CheckpointReference) throws -> (manifest: Manifest, skipped: [CheckpointError]) {
-        let found = try load(reference) { Output.warn("passed over: \($0)") }
+    /// The manifest that is meant; warns of damaged ones that `latest` skipped.
+    func find(_ reference: CheckpointReference) throws -> (
+        manifest: Manifest, skipped: [CheckpointError]
+    ) {
+        let found = try load(reference) { Output.warn("skipped: \($0)") }
         if reference == .latest { tellRun(of: found.manifest) }
         return found
     }
@@ -130,7 +199,10 @@ extension CheckpointStore {
         // The list is only for this line.
         let newest = ((try? newest(64)) ?? []).compactMap { try? $0.get() }
         let names = Set(newest.map(\.runName))
-        guard names.count > 1, let run = newest.first(where: { $0.id == manifest.id })?.runName else { return }
-        Output.warn("latest is step \(manifest.step) of run \(run), one of \(names.count) runs; RUN:latest names another")
+        guard names.count > 1, let run = newest.first(where: { $0.id == manifest.id })?.runName
+        else { return }
+        Output.warn(
+            "latest is step \(manifest.step) of run \(run), one of \(names.count) runs; use RUN:latest to choose another"
+        )
     }
 }

@@ -3,9 +3,10 @@ internal import CheckpointMaintenance
 import ArgumentParser
 import Checkpointing
 
-struct Clean: Verb {
+struct Clean: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "clean", abstract: "Deletes what a killed writer left behind.",
+        usage: "ckpt clean STORE [options]",
         discussion: """
             Example: ckpt clean runs/first
 

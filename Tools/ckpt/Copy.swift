@@ -6,26 +6,27 @@ import CheckpointIO
 import Checkpointing
 import SystemPackage
 
-struct Copy: Verb {
+struct Copy: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "copy", abstract: "Copies checkpoints to another store.",
+        usage: "ckpt copy STORE DST [REF...] [options]",
         discussion: """
             Example: ckpt copy runs/first /archive/first latest best:loss
 
-            Without REF all are copied, the newest first. DST is made if it is missing. Ids, runs, parents, metrics, tags and pins are \
-            kept; what DST holds already is not written again; every chunk is compared with the hash taken at capture on its way. Run it \
-            again after an interruption, and it goes on. Exit code 1 means that some checkpoints are damaged and were left out.
+            Copies all checkpoints if no REF is given, newest first. Creates DST if it does not exist. Keeps ids, runs, parents, \
+            metrics, tags and pins; does not write chunks that DST already has; checks every chunk against its hash. After an \
+            interruption, run it again: it continues. Exit code 1 means that damaged checkpoints were left out.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The store to copy to.", valueName: "dst"), completion: .directory)
+    @Argument(help: ArgumentHelp("Directory of the store to copy to.", valueName: "dst"), completion: .directory)
     var target: String
 
-    @Argument(help: ArgumentHelp("Which checkpoints.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoints (default: all).", valueName: "ref"))
     var references: [CheckpointReference] = []
 
-    @Flag(help: "Says what would be copied, and writes nothing.")
+    @Flag(help: "Shows what would be copied without writing anything.")
     var dryRun = false
 
     func execute() throws -> ExitCode {
@@ -33,11 +34,11 @@ struct Copy: Verb {
         // Before a store is made for what is not there.
         for reference in references { _ = try source.load(reference) }
         let report = try source.copy(references, to: try destination(), isDryRun: dryRun) {
-            ProgressLine.tell("copying \($0) of \($1) ...")
+            ProgressLine.tell("copying checkpoint \($0) of \($1)")
         }
         ProgressLine.clear()
         for error in report.unreadableTags { Output.warn("not copied: \(error)") }
-        for tag in report.takenTags { Output.warn("the tag \(tag) is another checkpoint's in \(target), and stays there") }
+        for tag in report.takenTags { Output.warn("tag \(tag) was not copied: another checkpoint in \(target) has it") }
         if common.json { printJSON(report) } else { printText(report) }
         return report.checkpoints.contains { $0.outcome == .failed } ? .difference : .fine
     }
@@ -49,7 +50,7 @@ struct Copy: Verb {
     }
 
     private func printText(_ report: CopyReport) {
-        var table = Table(["STEP", "ID", "RUN", "SIZE", "WRITTEN", "OUTCOME"])
+        var table = Table(["STEP", .init("ID", rank: 1), .init("RUN", rank: 2), "SIZE", "WRITTEN", .init("OUTCOME", shortest: 12)])
         for row in report.checkpoints {
             table.add([
                 String(row.step), row.id.map { Output.short($0) } ?? "?", Output.short(row.run), Output.size(row.logicalBytes),

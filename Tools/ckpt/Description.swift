@@ -6,6 +6,7 @@ extension JSONValue {
     static func error(_ error: CheckpointError) -> JSONValue {
         .object([
             .init("code", .string(error.code.rawValue)), .init("message", .string(error.message)),
+            .init("remedy", error.remedy.map { .string($0) } ?? .null),
             .init("path", error.path.map { .string($0) } ?? .null),
             .init("offset", error.offset.map { .count($0) } ?? .null),
         ])

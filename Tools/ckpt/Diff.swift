@@ -9,38 +9,43 @@ import CheckpointState
 import Checkpointing
 import SystemPackage
 
-struct Diff: Verb {
+struct Diff: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "diff", abstract: "Compares two checkpoints, or a checkpoint and a safetensors file.",
+        usage: "ckpt diff STORE A B [options]",
         discussion: """
             Example: ckpt diff runs/first 1000 2000 --tensor 'model.*'
             Example: ckpt diff runs/first latest weights.safetensors --epsilon 1e-6
 
-            Chunks that are equal are not read; the L2 norm in proportion and the cosine are those of the chunks that were, or with \
-            --whole of every tensor that has changed. Objects are compared as values; a file has none. Exit code 0 means equal, 1 different.
+            Reads only chunks that differ. The relative L2 norm and the cosine cover those chunks, or with --whole the complete tensors. \
+            CHANGED is the share of elements that differ; NONFINITE counts pairs with NaN or infinity. Objects are compared as \
+            values; a file has none. Exit code 0 means equal, 1 different.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The first: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "a"))
+    @Argument(help: ArgumentHelp("The first checkpoint; see ckpt --help.", valueName: "a"))
     var before: CheckpointReference
 
     @Argument(
         help: ArgumentHelp(
-            "The second, named likewise; or a .safetensors file, a .safetensors.index.json, or a directory with a / in its name.",
+            "The second checkpoint, or a safetensors file, index or directory.",
             valueName: "b"))
     var after: Counterpart
 
-    @Option(help: ArgumentHelp("The store of the second checkpoint, if it is another.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Store of the second checkpoint (default: STORE).", valueName: "dir"))
     var otherStore: String?
 
-    @Option(help: ArgumentHelp("Elements that are no further apart than this count as equal.", valueName: "distance"))
+    @Option(help: ArgumentHelp("Treats elements this close to each other as equal.", valueName: "distance"))
     var epsilon: Double?
 
-    @Flag(help: "Reads tensors that have changed whole.")
+    @Flag(help: "Reads changed tensors completely, to compute exact norms.")
     var whole = false
 
-    @Option(help: ArgumentHelp("Compares only tensors of this name, and no objects; * and ? are wild; may be repeated.", valueName: "glob"))
+    @Flag(help: "Prints one line, for logs.")
+    var summary = false
+
+    @Option(help: ArgumentHelp("Compares only tensors that match (* and ?); repeatable.", valueName: "glob"))
     var tensor: [String] = []
 
     func validate() throws {
@@ -81,22 +86,47 @@ struct Diff: Verb {
     }
 
     private func printText(_ result: CheckpointComparison, _ old: Manifest, _ name: String) {
-        var table = Table(["TENSOR", "CHANGE", "BEFORE", "AFTER", "CHANGED", "LARGEST", "L2", "RELATIVE", "COSINE"])
-        for tensor in result.tensors where tensor.change != .equal {
-            let change = result.isEqual(tensor) ? "within" : tensor.change.rawValue
-            table.add([tensor.name, change, text(tensor.before), text(tensor.after)] + figures(tensor))
-        }
-        table.print()
-        var objects = Table(["OBJECT", "CHANGE"])
-        for object in result.objects where object.change != .equal { objects.add([object.name, object.change.rawValue]) }
-        objects.print()
+        if !summary { printTables(result) }
+        let before = "step \(old.step) (\(Output.short(old.id)))"
         let (tensors, things) = (result.tensors, result.objects)
         let within = epsilon.map { " within \(Output.figure($0))" } ?? ""
-        Output.line(
-            "\(result.isEqual ? "equal" : "DIFFERENT"): step \(old.step) (\(Output.short(old.id))) and \(name): "
-                + "equal\(within) are \(tensors.count { result.isEqual($0) }) of \(Output.count(tensors.count, "tensor")), "
-                + "\(things.count { $0.change == .equal }) of \(Output.count(things.count, "object")); "
-                + "\(Output.size(result.readBytes)) read")
+        let read = "\(Output.size(result.readBytes)) read"
+        if result.isEqual {
+            let counts = "\(Output.count(tensors.count, "tensor")), \(Output.count(things.count, "object"))"
+            return Output.line("\(before) and \(name) are equal\(within): \(counts) (\(read))")
+        }
+        let changed = tensors.filter { !result.isEqual($0) }
+        var text = "\(before) and \(name) DIFFER\(within) in \(changed.count) of \(Output.count(tensors.count, "tensor")) and "
+            + "\(things.count { $0.change != .equal }) of \(Output.count(things.count, "object"))"
+        if let largest = changed.compactMap({ $0.difference?.largest }).max() { text += "; largest difference \(Output.figure(largest))" }
+        let strange = changed.reduce(0) { $0 + ($1.difference?.nonFinite ?? 0) }
+        if strange > 0 { text += "; \(Output.count(strange, "pair")) of elements with NaN or infinity" }
+        Output.line("\(text) (\(read))")
+    }
+
+    private func printTables(_ result: CheckpointComparison) {
+        let showsNonFinite = result.tensors.contains { ($0.difference?.nonFinite ?? 0) > 0 }
+        var columns: [Column] = [
+            .init("TENSOR", shortest: 16), "CHANGE", .init("BEFORE", rank: 5, shortest: 10), .init("AFTER", rank: 4, shortest: 10),
+            "CHANGED", "LARGEST", .init("L2", rank: 3), .init("RELATIVE", rank: 1), .init("COSINE", rank: 2),
+        ]
+        if showsNonFinite { columns.append("NONFINITE") }
+        var table = Table(columns)
+        for tensor in result.tensors where tensor.change != .equal {
+            let change = result.isEqual(tensor) ? "within" : tensor.change.rawValue
+            let nonFinite = showsNonFinite ? [tensor.difference.map { String($0.nonFinite) } ?? "-"] : []
+            table.add([tensor.name, change, text(tensor.before), text(tensor.after)] + figures(tensor) + nonFinite)
+        }
+        table.print()
+        var objects = Table([.init("OBJECT", shortest: 16), "CHANGE"])
+        for object in result.objects where object.change != .equal { objects.add([object.name, object.change.rawValue]) }
+        objects.print()
+    }
+
+    /// How many elements changed: in percent, or if that would read as 0, their number.
+    private func share(_ tensor: CheckpointComparison.Tensor, _ difference: ElementDifference) -> String {
+        if difference.changed > 0, tensor.changedFraction < 0.001 { return "\(difference.changed) of \(tensor.elementCount)" }
+        return Output.figure(tensor.changedFraction * 100) + " %"
     }
 
     private func text(_ form: CheckpointComparison.Form?) -> String {
@@ -106,7 +136,7 @@ struct Diff: Verb {
     private func figures(_ tensor: CheckpointComparison.Tensor) -> [String] {
         guard let difference = tensor.difference else { return ["-", "-", "-", "-", "-"] }
         return [
-            Output.figure(tensor.changedFraction * 100) + " %", Output.figure(difference.largest), Output.figure(difference.norm),
+            share(tensor, difference), Output.figure(difference.largest), Output.figure(difference.norm),
             difference.relativeNorm.map { Output.figure($0) } ?? "-", difference.cosine.map { Output.figure($0) } ?? "-",
         ]
     }

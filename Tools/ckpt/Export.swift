@@ -3,9 +3,10 @@ import CheckpointFormat
 import CheckpointInterchange
 import CheckpointStorage
 
-struct Export: Verb {
+struct Export: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Writes a checkpoint in a format that other programs read.",
+        usage: "ckpt export STORE [REF] -o OUT [options]",
         discussion: """
             Example: ckpt export runs/first 1000 -o weights.safetensors --tensor 'model.*' --rename model.=
 
@@ -75,7 +76,7 @@ extension CheckpointStore {
         defer { ProgressLine.clear() }
         return try Interruption.takingBack { announce in
             options.onTemporary = announce
-            return try export(reference, to: path, options: options) { Output.warn("passed over: \($0)") }
+            return try export(reference, to: path, options: options) { Output.warn("skipped: \($0)") }
         }
     }
 }

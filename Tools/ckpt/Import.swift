@@ -8,6 +8,7 @@ import SystemPackage
 struct Import: Verb {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Makes a checkpoint of files that other programs have written.",
+        usage: "ckpt import STORE FILE... [options]",
         discussion: """
             Example: ckpt import runs/first model.safetensors --step 0 --run pretrained --compression zstd
 

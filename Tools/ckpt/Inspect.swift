@@ -7,28 +7,29 @@ import CheckpointState
 import Checkpointing
 import Foundation
 
-struct Inspect: Verb {
+struct Inspect: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Shows what is in a checkpoint.",
+        commandName: "inspect", abstract: "Shows the tensors, objects and metadata of a checkpoint.",
+        usage: "ckpt inspect STORE [REF] [options]",
         discussion: """
             Example: ckpt inspect runs/first step-1000 --tensor '*.weight' --stats
 
-            Objects are read, and tensors too with --digests or --stats; what is read is checked. Statistics are those of the finite \
-            elements, a few at a time, so that memory does not grow with the tensors; each is read twice.
+            Reads the objects, and with --digests or --stats the tensors; checks all that it reads. Statistics cover the finite \
+            elements. Memory use is independent of tensor size; --stats reads each tensor twice.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint (default: latest); see ckpt --help.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(help: ArgumentHelp("Shows only tensors of this name; * and ? are wild; may be repeated.", valueName: "glob"))
+    @Option(help: ArgumentHelp("Shows only tensors that match (* and ?); repeatable.", valueName: "glob"))
     var tensor: [String] = []
 
-    @Flag(help: "Adds minimum, maximum, mean, standard deviation, norm, counts of nan, infinities and zeros, and a histogram.")
+    @Flag(help: "Adds min, max, mean, std, norm, NaN count and a histogram.")
     var stats = false
 
-    @Flag(help: "Adds the XXH3-128 of every tensor's row-major bytes and of every object's bytes.")
+    @Flag(help: "Adds the XXH3-128 of each tensor and object.")
     var digests = false
 
     func execute() throws -> ExitCode {
@@ -130,8 +131,11 @@ struct Inspect: Verb {
     }
 
     private func printTensors(_ tensors: [Row]) {
-        let titles = ["NAME", "TYPE", "SHAPE", "ROLE", "SIZE", "CHUNKS", "CODEC", "RATIO"]
-        var table = Table(titles + (digests ? ["DIGEST"] : []))
+        let columns: [Column] = [
+            .init("NAME", shortest: 16), "TYPE", .init("SHAPE", shortest: 10), .init("ROLE", rank: 3), "SIZE",
+            .init("CHUNKS", rank: 4), .init("CODEC", rank: 2), .init("RATIO", rank: 1),
+        ]
+        var table = Table(columns + (digests ? ["DIGEST"] : []))
         for row in tensors {
             let (record, storage) = (row.record, row.storage)
             table.add(
@@ -144,7 +148,7 @@ struct Inspect: Verb {
         Output.line()
         table.print()
         guard stats else { return }
-        var figures = Table(TensorFigures.titles)
+        var figures = Table(TensorFigures.columns)
         for row in tensors { if let cells = row.figures?.cells(row.record.name) { figures.add(cells) } }
         Output.line()
         figures.print()

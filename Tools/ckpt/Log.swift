@@ -4,19 +4,20 @@ import ArgumentParser
 import CheckpointFormat
 import Checkpointing
 
-struct Log: Verb {
+struct Log: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "log", abstract: "Shows runs, and what each was resumed from.",
+        commandName: "log", abstract: "Shows the runs of a store, and what each was resumed from.",
+        usage: "ckpt log STORE [--graph] [options]",
         discussion: """
             Example: ckpt log runs/first --graph
 
-            One checkpoint a line, newest first; with --graph its lines lead to what it came from: the checkpoint before it in its run, \
-            or, for the first of a run, the one that the run was resumed from.
+            Lists one checkpoint per line, newest first. --graph draws a line from each checkpoint to the one before it in its run, or \
+            to the one that the run was resumed from.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Flag(help: "Draws the lines.")
+    @Flag(help: "Draws how checkpoints descend from each other.")
     var graph = false
 
     func execute() throws -> ExitCode {
@@ -32,7 +33,8 @@ struct Log: Verb {
                 if graph { Output.line(line.graph) }
                 continue
             }
-            Output.line((graph ? line.graph + "  " : "") + text(checkpoints, index, lineage))
+            let text = (graph ? line.graph + "  " : "") + text(checkpoints, index, lineage)
+            Output.line(Terminal.width.map { DisplayWidth.shortened(text, to: $0) } ?? text)
         }
         for error in damaged { Output.line("\(error.code.rawValue): \(error)") }
         if checkpoints.isEmpty, damaged.isEmpty { Output.line("no checkpoints") }

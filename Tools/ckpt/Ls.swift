@@ -4,29 +4,29 @@ import CheckpointFormat
 public import Checkpointing
 import Foundation
 
-struct Ls: Verb {
+struct Ls: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "ls", abstract: "Lists the checkpoints of a store, newest first.",
+        usage: "ckpt ls STORE [options]",
         discussion: """
             Example: ckpt ls runs/first --where 'step>1000 and loss<2.1' --sort loss --limit 10
 
             A condition compares step, created (2026-01-31T12:00), age (7d), run, id, parent, tag, size (1.5GB), stored, ratio, tensors, \
-            objects, pinned (0 or 1) or a metric by its name, with < <= > >= = !=; and, or, not and parentheses join them. Texts are \
-            compared with patterns: * and ? are wild. What the catalog knows is shown without opening the manifests; `ckpt \
-            verify` finds all damage.
+            objects, pinned (0 or 1) or a metric by its name, with < <= > >= = !=; combine with and, or, not and parentheses. * and ? \
+            in a text match any characters. Reads the catalog only; ckpt verify finds damage.
             """)
 
     @OptionGroup var common: CommonArguments
     @OptionGroup var selection: Selection
 
     @Option(
-        help: ArgumentHelp("Sorts by this, the smallest first; with :desc, the largest first.", valueName: "key"),
+        help: ArgumentHelp("Sorts by this key, smallest first; KEY:desc: largest first.", valueName: "key"),
         completion: .list([
             "step", "created", "age", "run", "id", "parent", "tag", "size", "stored", "ratio", "tensors", "objects", "pinned",
         ]))
     var sort: CheckpointOrder?
 
-    @Option(help: ArgumentHelp("Shows only the first.", valueName: "n"))
+    @Option(help: ArgumentHelp("Lists at most N checkpoints.", valueName: "n"))
     var limit: Int?
 
     func validate() throws {
@@ -61,7 +61,9 @@ struct Ls: Verb {
 
     private func printTable(_ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError]) {
         var table = Table([
-            "STEP", "ID", "RUN", "CREATED", "METRICS", "TENSORS", "SIZE", "STORED", "RATIO", "PARENT", "TAGS",
+            "STEP", .init("ID", rank: 1), .init("RUN", shortest: 8), .init("CREATED", rank: 3), .init("METRICS", shortest: 12),
+            .init("TENSORS", rank: 7), "SIZE", .init("STORED", rank: 4), .init("RATIO", rank: 5), .init("PARENT", rank: 6),
+            .init("TAGS", shortest: 6),
         ])
         for checkpoint in checkpoints { table.add(cells(checkpoint)) }
         for error in damaged { table.add(line: "\(error.code.rawValue): \(error)") }
@@ -88,10 +90,10 @@ struct Ls: Verb {
 
 /// Which checkpoints a verb is about.
 struct Selection: ParsableArguments {
-    @Option(name: .customLong("where"), help: ArgumentHelp("Only those of which this is true.", valueName: "condition"))
+    @Option(name: .customLong("where"), help: ArgumentHelp("Lists only checkpoints that match this condition.", valueName: "condition"))
     var condition: String?
 
-    @Option(help: ArgumentHelp("Only those of this run: the first digits of its id, or its name; * and ? are wild.", valueName: "run"))
+    @Option(help: ArgumentHelp("Lists only this run: its name (* and ?), or 4 digits of its id.", valueName: "run"))
     var run: String?
 
     var isEmpty: Bool { condition == nil && run == nil }

@@ -3,13 +3,14 @@ import ArgumentParser
 import CheckpointFormat
 import Checkpointing
 
-struct Pin: Verb {
+struct Pin: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "pin", abstract: "Keeps a checkpoint from being removed by retention.",
+        commandName: "pin", abstract: "Protects a checkpoint from deletion.",
+        usage: "ckpt pin STORE REF [options]",
         discussion: """
             Example: ckpt pin runs/first 1000
 
-            Neither prune nor a trainer's own retention removes a checkpoint that is pinned. Safe beside a trainer.
+            Neither prune nor a trainer's retention deletes a pinned checkpoint. Safe while a trainer is running.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -24,13 +25,14 @@ struct Pin: Verb {
     }
 }
 
-struct Unpin: Verb {
+struct Unpin: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "unpin", abstract: "Undoes pin.",
+        commandName: "unpin", abstract: "Removes the protection of a pinned checkpoint.",
+        usage: "ckpt unpin STORE REF [options]",
         discussion: """
             Example: ckpt unpin runs/first 1000
 
-            Removes nothing: retention may, from now on, unless the checkpoint has a tag.
+            Deletes nothing itself. Afterwards prune and a trainer's retention may delete the checkpoint, unless it has a tag.
             """)
 
     @OptionGroup var common: CommonArguments

@@ -1,12 +1,13 @@
-internal import CheckpointInterchange
-internal import CheckpointMaintenance
 public import ArgumentParser
 import CheckpointFormat
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
 public import Checkpointing
 
-struct Prune: Verb {
+struct Prune: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "prune", abstract: "Deletes checkpoints that no --keep rule selects.",
+        usage: "ckpt prune STORE --keep-... [options]",
         discussion: """
             Example: ckpt prune runs/first --keep-last 5 --keep-every 1000 --keep-best loss:3 --dry-run
 
@@ -25,22 +26,36 @@ struct Prune: Verb {
     @Option(help: ArgumentHelp("Keeps the first checkpoint of every K steps.", valueName: "k"))
     var keepEvery: Int?
 
-    @Option(help: ArgumentHelp("Keeps checkpoints at most this much older than the newest (7d, 36h, 2w).", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "Keeps checkpoints at most this much older than the newest (7d, 36h, 2w).",
+            valueName: "duration"))
     var keepWithin: String?
 
-    @Option(help: ArgumentHelp("Keeps the N smallest values (metric:n), or the largest (metric:n:max).", valueName: "best"))
+    @Option(
+        help: ArgumentHelp(
+            "Keeps the N smallest values (metric:n), or the largest (metric:n:max).",
+            valueName: "best"))
     var keepBest: [RetentionPolicy.Best] = []
 
-    @Option(help: ArgumentHelp("Keeps checkpoints with this tag; * and ? are wild.", valueName: "tag"))
+    @Option(
+        help: ArgumentHelp("Keeps checkpoints with this tag; * and ? are wild.", valueName: "tag"))
     var keepTag: [String] = []
 
-    @Option(help: ArgumentHelp("Keeps the N runs saved to last; deletes the others.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Keeps the N runs saved to last; deletes the others.", valueName: "n"))
     var keepRuns: Int?
 
-    @Option(help: ArgumentHelp("Keeps runs saved to within this time (7d); deletes the others.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "Keeps runs saved to within this time (7d); deletes the others.", valueName: "duration")
+    )
     var keepRunsWithin: String?
 
-    @Option(help: ArgumentHelp("Only of this run: its name (* and ? are wild), or 4 digits of an id.", valueName: "run"))
+    @Option(
+        help: ArgumentHelp(
+            "Only of this run: its name (* and ? are wild), or 4 digits of an id.", valueName: "run"
+        ))
     var run: String?
 
     @Flag(help: "Shows what would be deleted without deleting anything.")
@@ -49,12 +64,18 @@ struct Prune: Verb {
     func validate() throws {
         if policy.isEmpty {
             throw ValidationError(
-                "Say what to keep: --keep-last, --keep-every, --keep-within, --keep-best, --keep-tag, --keep-runs, --keep-runs-within.")
+                "Give at least one rule: --keep-last, --keep-every, --keep-within, --keep-best, --keep-tag, "
+                    + "--keep-runs, --keep-runs-within."
+            )
         }
-        for (name, value) in [("--keep-last", keepLast), ("--keep-every", keepEvery), ("--keep-runs", keepRuns)] where value ?? 1 < 1 {
+        for (name, value) in [
+            ("--keep-last", keepLast), ("--keep-every", keepEvery), ("--keep-runs", keepRuns),
+        ] where value ?? 1 < 1 {
             throw ValidationError("\(name) must be at least 1.")
         }
-        if keepWithin != nil, policy.keepWithin == nil { throw ValidationError("--keep-within takes 90s, 15m, 36h, 7d or 2w.") }
+        if keepWithin != nil, policy.keepWithin == nil {
+            throw ValidationError("--keep-within takes 90s, 15m, 36h, 7d or 2w.")
+        }
         if keepRunsWithin != nil, policy.keepRunsWithin == nil {
             throw ValidationError("--keep-runs-within takes 90s, 15m, 36h, 7d or 2w.")
         }
@@ -73,8 +94,10 @@ struct Prune: Verb {
     func execute() throws -> ExitCode {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
         try checkMetrics(of: store)
-        let report = try store.prune(policy, runs: try run.map { try runs(named: $0, in: store) }, isDryRun: dryRun) {
-            if $0 % 100 == 0 { ProgressLine.tell("reading \($0) of \($1) ...") }
+        let report = try store.prune(
+            policy, runs: try run.map { try runs(named: $0, in: store) }, isDryRun: dryRun
+        ) {
+            if $0 % 100 == 0 { ProgressLine.tell("reading checkpoint \($0) of \($1)") }
         }
         ProgressLine.clear()
         if common.json { printJSON(report) } else { printText(report) }
@@ -86,47 +109,66 @@ struct Prune: Verb {
         guard !keepBest.isEmpty else { return }
         let known = Set(try store.checkpoints().separated.checkpoints.flatMap(\.metrics.keys))
         guard let unknown = keepBest.first(where: { !known.contains($0.metric) }) else { return }
-        let there = known.isEmpty ? "there are no metrics" : "there are \(known.sorted().prefix(8).joined(separator: ", "))"
-        throw CheckpointError(.notFound, "no checkpoint has a metric \(unknown.metric); \(there)", remedy: "Name another with --keep-best")
+        let there =
+            known.isEmpty
+            ? "there are no metrics"
+            : "there are \(known.sorted().prefix(8).joined(separator: ", "))"
+        throw CheckpointError(
+            .notFound, "no checkpoint has a metric \(unknown.metric); \(there)",
+            remedy: "Name another with --keep-best")
     }
 
     private func runs(named name: String, in store: CheckpointStore) throws -> Set<RunID> {
-        let runs = Set(try store.checkpoints().separated.checkpoints.filter { $0.isOf(run: name) }.map(\.run))
-        guard !runs.isEmpty else { throw CheckpointError(.notFound, "no run is called \(name)", remedy: "ckpt log shows them all") }
+        let runs = Set(
+            try store.checkpoints().separated.checkpoints.filter { $0.isOf(run: name) }.map(\.run))
+        guard !runs.isEmpty else {
+            throw CheckpointError(
+                .notFound, "no run is called \(name)", remedy: "ckpt log shows them all")
+        }
         return runs
     }
 
     private func printText(_ report: PruneReport) {
-        var table = Table(["STEP", "ID", "RUN", "ACTION", "WHY"])
+        var table = Table([
+            "STEP", .init("ID", rank: 1), .init("RUN", shortest: 8), "ACTION",
+            .init("WHY", shortest: 12),
+        ])
         for checkpoint in report.checkpoints {
             table.add([
-                String(checkpoint.step), Output.short(checkpoint.id), checkpoint.runName, action(checkpoint),
-                checkpoint.isInUse ? "a save in flight uses it" : checkpoint.reasons.joined(separator: ", "),
+                String(checkpoint.step), Output.short(checkpoint.id), checkpoint.runName,
+                action(checkpoint),
+                checkpoint.isInUse
+                    ? "a save in flight uses it" : checkpoint.reasons.joined(separator: ", "),
             ])
         }
         table.print()
         let removed = Output.count(report.removedCount, "checkpoint")
-        let freed = "\(Output.size(report.freedBytes)) in \(Output.count(report.segmentCount, "segment"))"
+        let freed =
+            "\(Output.size(report.freedBytes)) in \(Output.count(report.segmentCount, "segment"))"
         Output.line(
-            dryRun ? "would remove \(removed) and free \(freed); nothing was removed" : "removed \(removed) and freed \(freed)")
+            dryRun
+                ? "would delete \(removed) and free \(freed); nothing was deleted"
+                : "deleted \(removed) and freed \(freed)")
     }
 
     private func action(_ checkpoint: PruneReport.Checkpoint) -> String {
-        checkpoint.isRemoved ? "remove" : "keep"
+        checkpoint.isRemoved ? "delete" : "keep"
     }
 
     private func printJSON(_ report: PruneReport) {
         let checkpoints = report.checkpoints.map { checkpoint in
             JSONValue.label(checkpoint.id, checkpoint.run, checkpoint.step).adding([
                 .init("run_name", .string(checkpoint.runName)),
-                .init("removed", .bool(checkpoint.isRemoved)), .init("in_use", .bool(checkpoint.isInUse)),
+                .init("removed", .bool(checkpoint.isRemoved)),
+                .init("in_use", .bool(checkpoint.isInUse)),
                 .init("reasons", .strings(checkpoint.reasons)),
             ])
         }
         Output.json(
             .object([
                 .init("dry_run", .bool(dryRun)), .init("removed", .count(report.removedCount)),
-                .init("freed_bytes", .count(report.freedBytes)), .init("segments", .count(report.segmentCount)),
+                .init("freed_bytes", .count(report.freedBytes)),
+                .init("segments", .count(report.segmentCount)),
                 .init("checkpoints", .array(checkpoints)),
             ]))
     }

@@ -1,11 +1,13 @@
-internal import CheckpointMaintenance
 import ArgumentParser
 import CheckpointFormat
+internal import CheckpointMaintenance
 import Checkpointing
 
-struct Repack: Verb {
+struct Repack: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "repack", abstract: "Makes history smaller: stores older checkpoints as deltas of newer ones.",
+        commandName: "repack",
+        abstract: "Makes history smaller: stores older checkpoints as deltas of newer ones.",
+        usage: "ckpt repack STORE [options]",
         discussion: """
             Example: ckpt repack runs/first --dry-run
 
@@ -18,33 +20,47 @@ struct Repack: Verb {
     @Flag(help: "Encodes, tells what would be saved, and writes nothing.")
     var dryRun = false
 
-    @Option(help: "Blocks to be read before one can be decoded, at most; 1 to 8. Longer chains are smaller and slower to restore.")
+    @Option(
+        help:
+            "Blocks to be read before one can be decoded, at most; 1 to 8. Longer chains are smaller and slower to restore."
+    )
     var chain = RepackOptions().chainMax
 
     @Option(help: "Threads that encode.")
     var threads = RepackOptions().threads
 
     func validate() throws {
-        guard (1...8).contains(chain) else { throw ValidationError("--chain is \(chain), not from 1 to 8") }
-        guard (1...64).contains(threads) else { throw ValidationError("--threads is \(threads), not from 1 to 64") }
+        guard (1...8).contains(chain) else {
+            throw ValidationError("--chain is \(chain), not from 1 to 8")
+        }
+        guard (1...64).contains(threads) else {
+            throw ValidationError("--threads is \(threads), not from 1 to 64")
+        }
     }
 
     func execute() throws -> ExitCode {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
         var options = RepackOptions()
         (options.chainMax, options.threads, options.isDryRun) = (chain, threads, dryRun)
-        let report = try store.repack(options) { ProgressLine.tell("repacking \($0) of \($1) ...") }
+        let report = try store.repack(options) {
+            ProgressLine.tell("repacking checkpoint \($0) of \($1)")
+        }
         ProgressLine.clear()
         if common.json { printJSON(report) } else { printText(report) }
         return .fine
     }
 
     private func printText(_ report: RepackReport) {
-        var table = Table(["STEP", "RUN", "BLOCKS", "DELTAS", "BEFORE", "AFTER", "NOTE"])
+        var table = Table([
+            "STEP", .init("RUN", rank: 1), .init("BLOCKS", rank: 3), .init("DELTAS", rank: 2),
+            "BEFORE", "AFTER", .init("NOTE", shortest: 12),
+        ])
         for checkpoint in report.checkpoints {
             table.add([
-                String(checkpoint.step), Output.short(checkpoint.run), String(checkpoint.blockCount), String(checkpoint.deltaCount),
-                Output.size(checkpoint.bytesBefore), Output.size(checkpoint.bytesAfter), checkpoint.skipped ?? "",
+                String(checkpoint.step), Output.short(checkpoint.run),
+                String(checkpoint.blockCount), String(checkpoint.deltaCount),
+                Output.size(checkpoint.bytesBefore), Output.size(checkpoint.bytesAfter),
+                checkpoint.skipped ?? "",
             ])
         }
         table.print()
@@ -55,9 +71,12 @@ struct Repack: Verb {
     private func printJSON(_ report: RepackReport) {
         let checkpoints = report.checkpoints.map { checkpoint in
             JSONValue.object([
-                .init("run", .string(checkpoint.run.description)), .init("step", .count(checkpoint.step)),
-                .init("blocks", .count(checkpoint.blockCount)), .init("deltas", .count(checkpoint.deltaCount)),
-                .init("bytes_before", .count(checkpoint.bytesBefore)), .init("bytes_after", .count(checkpoint.bytesAfter)),
+                .init("run", .string(checkpoint.run.description)),
+                .init("step", .count(checkpoint.step)),
+                .init("blocks", .count(checkpoint.blockCount)),
+                .init("deltas", .count(checkpoint.deltaCount)),
+                .init("bytes_before", .count(checkpoint.bytesBefore)),
+                .init("bytes_after", .count(checkpoint.bytesAfter)),
                 .init("skipped", checkpoint.skipped.map { .string($0) } ?? .null),
             ])
         }

@@ -4,9 +4,10 @@ import ArgumentParser
 import CheckpointFormat
 import Checkpointing
 
-struct Repair: Verb {
+struct Repair: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "repair", abstract: "Puts a damaged store in order, and saves what can be saved.",
+        usage: "ckpt repair STORE [--dry-run] [options]",
         discussion: """
             Example: ckpt repair runs/first --dry-run
 

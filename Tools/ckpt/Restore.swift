@@ -3,53 +3,68 @@ import CheckpointFormat
 import CheckpointInterchange
 import CheckpointStorage
 
-struct Restore: Verb {
+struct Restore: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "restore", abstract: "Writes the tensors of a checkpoint to plain files.",
+        usage: "ckpt restore STORE [REF] -o OUT [options]",
         discussion: """
             Example: ckpt restore runs/first 1000 -o weights --tensor 'model.*'
+            Example: ckpt restore runs/first latest -o arrays --format npy
 
-            Each tensor becomes one raw little-endian, row-major file, 00000.bin and so on; index.json says which is \
-            which, holds the objects, and is written last: a directory without it is not complete. With --format safetensors \
-            the same tensors go to one file, or to a directory of shards. Every byte is checked on its way, and latest goes back \
-            to the newest checkpoint that is whole.
+            Writes one file for each tensor: 00000.bin with little-endian, row-major elements, or 00000.npy. index.json lists \
+            names, types, shapes and files, and holds the objects. It is written last: a directory without it is incomplete. \
+            With --format safetensors, or an OUT that ends in .safetensors, writes one file or a directory of shards. Every byte \
+            is checked against its hash. latest skips damaged checkpoints.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint (default: latest); see ckpt --help.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
     @Option(
-        name: [.short, .long], help: ArgumentHelp("A new or empty directory; for safetensors a new file or directory.", valueName: "out"))
+        name: [.short, .long], help: ArgumentHelp("New or empty directory, or a new .safetensors file.", valueName: "out"))
     var output: String
 
-    @Option(help: "raw or safetensors.")
-    var format = Format.raw
+    @Option(help: "Format of the files: raw, npy or safetensors (default: raw).")
+    var format: Format?
 
-    enum Format: String, ExpressibleByArgument, CaseIterable { case raw, safetensors }
+    enum Format: String, ExpressibleByArgument, CaseIterable { case raw, npy, safetensors }
 
-    @Flag(help: "Raw files: equal tensors, as tied weights are, share one file.")
+    @Flag(help: "Writes equal tensors, such as tied weights, to one file.")
     var aliases = false
 
-    @Option(help: ArgumentHelp("Restores only tensors of this name; * and ? are wild; may be repeated.", valueName: "glob"))
+    @Option(help: ArgumentHelp("Restores only tensors that match (* and ?); repeatable.", valueName: "glob"))
     var tensor: [String] = []
+
+    func validate() throws {
+        let suffix = output.split(separator: "/").last?.split(separator: ".").dropFirst().last.map(String.init)
+        guard format == nil, let suffix, Self.foreignSuffixes.contains(suffix) else { return }
+        throw ValidationError(
+            "restore cannot write a .\(suffix) file. Use a .safetensors file, or a directory with --format raw or npy.")
+    }
+
+    /// Files that a person may expect, and that this program does not write.
+    private static let foreignSuffixes: Set = [
+        "pt", "pth", "bin", "npy", "npz", "h5", "hdf5", "ckpt", "gguf", "onnx", "msgpack", "pkl", "json", "keras",
+    ]
 
     func execute() throws -> ExitCode {
         let store = try common.open()
         let patterns = tensor.map { NamePattern($0) }
-        switch format {
-        case .raw: try restoreRaw(store, patterns)
+        switch format ?? (output.hasSuffix(".safetensors") ? .safetensors : .raw) {
+        case .raw: try restoreFiles(store, patterns, as: .raw)
+        case .npy: try restoreFiles(store, patterns, as: .npy)
         case .safetensors: try restoreSafetensors(store, patterns)
         }
         return .fine
     }
 
-    private func restoreRaw(_ store: CheckpointStore, _ patterns: [NamePattern]) throws {
+    private func restoreFiles(_ store: CheckpointStore, _ patterns: [NamePattern], as format: RawFormat) throws {
         let progress = ProgressLine("restoring")
         let report = try store.exportRaw(
-            reference, to: output, tensors: patterns, sharesFiles: aliases,
-            onSkip: { Output.warn("passed over: \($0)") }, onProgress: { progress.show($0, of: $1) })
+            reference, to: output, as: format, tensors: patterns, sharesFiles: aliases,
+            onSkip: { Output.warn("skipped: \($0)") }, onProgress: { progress.show($0, of: $1) })
         ProgressLine.clear()
         if common.json { Output.json(report.index) } else { printText(report) }
     }

@@ -4,9 +4,10 @@ import ArgumentParser
 import CheckpointFormat
 import Checkpointing
 
-struct Rm: Verb {
+struct Rm: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "rm", abstract: "Deletes the checkpoints that are named.",
+        usage: "ckpt rm STORE REF... [options]",
         discussion: """
             Example: ckpt rm runs/first 1000 weights:latest
 

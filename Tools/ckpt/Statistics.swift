@@ -15,7 +15,10 @@ struct TensorFigures {
         histogram = try stream.histogram(of: record, statistics, bins: Self.bins)
     }
 
-    static let titles = ["NAME", "MIN", "MAX", "MEAN", "STD", "NORM", "NAN", "INF", "ZERO", "HISTOGRAM"]
+    static let columns: [Column] = [
+        .init("NAME", shortest: 16), "MIN", "MAX", .init("MEAN", rank: 3), .init("STD", rank: 4), .init("NORM", rank: 5), "NAN", "INF",
+        .init("ZERO", rank: 2), .init("HISTOGRAM", rank: 6),
+    ]
 
     func cells(_ name: String) -> [String] {
         func figure(_ value: Double?) -> String { value.map { Output.figure($0) } ?? "-" }

@@ -4,14 +4,15 @@ import ArgumentParser
 import CheckpointFormat
 import Checkpointing
 
-struct Stats: Verb {
+struct Stats: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "stats", abstract: "Says what takes the space in a store, and what sharing and compression save.",
+        commandName: "stats", abstract: "Shows space used, and what deduplication and compression save.",
+        usage: "ckpt stats STORE [options]",
         discussion: """
             Example: ckpt stats runs/first
 
-            Reads every manifest and no segment. LOGICAL is what all checkpoints hold together, UNIQUE the same with shared chunks counted \
-            once, STORED what that takes in its blocks.
+            Reads every manifest, and no tensor data. LOGICAL is the size of all checkpoints before compression, UNIQUE the same with \
+            shared chunks counted once, STORED the size after compression.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -22,7 +23,7 @@ struct Stats: Verb {
     func execute() throws -> ExitCode {
         let store = try common.open()
         let (statistics, damaged) = try store.statistics {
-            if $0 % 100 == 0 { ProgressLine.tell("reading \($0) of \($1) ...") }
+            if $0 % 100 == 0 { ProgressLine.tell("reading checkpoint \($0) of \($1)") }
         }
         ProgressLine.clear()
         if common.json { printJSON(statistics, damaged) } else { printText(statistics, damaged) }
@@ -42,7 +43,7 @@ struct Stats: Verb {
         }
         Output.line()
         codecs.print()
-        var growth = Table(["STEP", "ID", "RUN", "LOGICAL", "NEW"])
+        var growth = Table(["STEP", .init("ID", rank: 1), .init("RUN", rank: 2), "LOGICAL", "NEW"])
         for row in statistics.growth.suffix(Self.shown).reversed() {
             growth.add([String(row.step), Output.short(row.id), Output.short(row.run), Output.size(row.logical), Output.size(row.new)])
         }
@@ -58,7 +59,7 @@ struct Stats: Verb {
         let runs = Set(statistics.growth.map(\.run)).count
         Output.line("\(Output.count(statistics.growth.count, "checkpoint")) of \(Output.count(runs, "run"))")
         Output.line("logical  \(Output.size(total.logical))")
-        Output.line("unique   \(Output.size(total.unique)), \(Output.ratio(total.logical, total.unique)) by sharing")
+        Output.line("unique   \(Output.size(total.unique)), \(Output.ratio(total.logical, total.unique)) by deduplication")
         Output.line("stored   \(Output.size(blocks.stored)), \(Output.ratio(blocks.raw, blocks.stored)) by compression")
         let parts = [
             "\(Output.size(statistics.segmentBytes)) in \(Output.count(statistics.segmentCount, "segment"))",
@@ -83,7 +84,7 @@ struct Stats: Verb {
     }
 
     private func amounts(_ title: String, _ amounts: [String: StoreStatistics.Amount]) {
-        var table = Table([title, "LOGICAL", "UNIQUE", "STORED", "SHARING", "COMPRESSION"])
+        var table = Table([Column(title), "LOGICAL", "UNIQUE", "STORED", .init("SHARING", rank: 1), .init("COMPRESSION", rank: 2)])
         for (name, amount) in amounts.sorted(by: { ($1.value.logical, $0.key) < ($0.value.logical, $1.key) }) {
             table.add([
                 name, Output.size(amount.logical), Output.size(amount.unique), Output.size(amount.storedBytes),

@@ -3,54 +3,82 @@ public import ArgumentParser
 public import CheckpointFormat
 import Checkpointing
 
-struct Tag: Verb {
+struct Tag: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "tag", abstract: "Names checkpoints, or lists the names.",
+        commandName: "tag", abstract: "Names checkpoints with tags, or lists the tags.",
+        usage: "ckpt tag STORE [TAG... [REF]] [options]",
         discussion: """
-            Example: ckpt tag runs/first best:loss release-1
+            Example: ckpt tag runs/first release-1 best:loss
+            Example: ckpt tag runs/first stable paper-v2 1000
 
-            A tag names one checkpoint, everywhere where REF stands, and keeps it from being removed by prune and by a trainer's own \
-            retention. Without arguments all tags are listed; ckpt tag STORE --delete TAG takes one away. A tag has 1 to 128 \
-            letters, digits, dots, - and _, and must not read as a step, as the digits of an id, or as latest. Safe beside a trainer.
+            Gives the tags to the checkpoint REF, which comes last; a single tag goes to the newest checkpoint. Without tags, lists \
+            all. A tagged checkpoint is protected: neither prune nor a trainer's retention deletes it. A tag has 1 to 128 letters, \
+            digits, dots, - and _, and must not look like a step, an id or latest. Safe while a trainer is running.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
-    var reference: CheckpointReference?
+    @Argument(help: ArgumentHelp("The tags, then the checkpoint.", valueName: "tag> ... <ref"), completion: .references)
+    var arguments: [String] = []
 
-    @Argument(help: ArgumentHelp("Its tag.", valueName: "name"))
-    var name: TagName?
+    @Option(help: ArgumentHelp("Deletes this tag, not its checkpoint; repeatable.", valueName: "tag"), completion: .tags)
+    var delete: [TagName] = []
 
-    @Option(help: ArgumentHelp("Takes this tag away.", valueName: "tag"), completion: .tags)
-    var delete: TagName?
-
-    @Flag(help: "Moves the tag, if another checkpoint has it.")
+    @Flag(help: "Moves tags that another checkpoint has.")
     var force = false
 
     func validate() throws {
-        guard (reference == nil) == (name == nil) else { throw ValidationError("Give REF and NAME, or neither to list the tags.") }
-        guard delete == nil || reference == nil else { throw ValidationError("--delete takes the tag alone.") }
+        guard delete.isEmpty || arguments.isEmpty else { throw ValidationError("--delete does not go with TAG or REF.") }
+        if !arguments.isEmpty { _ = try request }
+    }
+
+    /// The tags and their checkpoint, as the arguments name them.
+    private var request: (tags: [TagName], reference: CheckpointReference) {
+        get throws {
+            var names = arguments
+            // REF before TAG, as in version 0.1, if only that makes sense.
+            if names.count == 2, TagName(names[0]) == nil, TagName(names[1]) != nil { names.swapAt(0, 1) }
+            var reference = CheckpointReference.latest
+            if names.count > 1 {
+                let last = names.removeLast()
+                guard let named = CheckpointReference(last) else {
+                    throw ValidationError("\(last) is no checkpoint: REF comes last; see ckpt --help.")
+                }
+                reference = named
+            }
+            let tags = try names.map { name in
+                guard let tag = TagName(name) else { throw ValidationError("\(name) cannot be a tag; see ckpt tag --help.") }
+                return tag
+            }
+            return (tags, reference)
+        }
     }
 
     func execute() throws -> ExitCode {
-        if let delete { return try remove(delete) }
-        guard let reference, let name else { return try list() }
-        let (tag, isChanged) = try common.openForMaintaining().tag(reference, name, force: force)
-        if common.json {
-            Output.json(tag.json.adding([.init("changed", .bool(isChanged))]))
-        } else {
-            Output.line("\(tag.tag) \(isChanged ? "is now" : "was already") step \(tag.step) (\(Output.short(tag.id)))")
+        if !delete.isEmpty { return try remove() }
+        guard !arguments.isEmpty else { return try list() }
+        let (tags, reference) = try request
+        let store = try common.openForMaintaining()
+        for name in tags {
+            let (tag, isChanged) = try store.tag(reference, name, force: force)
+            if common.json {
+                Output.json(tag.json.adding([.init("changed", .bool(isChanged))]))
+            } else {
+                Output.line("\(tag.tag) \(isChanged ? "is now" : "was already") step \(tag.step) (\(Output.short(tag.id)))")
+            }
         }
         return .fine
     }
 
-    private func remove(_ tag: TagName) throws -> ExitCode {
-        try common.openForMaintaining().removeTag(tag)
-        if common.json {
-            Output.json(.object([.init("tag", .string(tag.description)), .init("deleted", .bool(true))]))
-        } else {
-            Output.line("\(tag) is gone; the checkpoint is still there")
+    private func remove() throws -> ExitCode {
+        let store = try common.openForMaintaining()
+        for tag in delete {
+            try store.removeTag(tag)
+            if common.json {
+                Output.json(.object([.init("tag", .string(tag.description)), .init("deleted", .bool(true))]))
+            } else {
+                Output.line("deleted tag \(tag); its checkpoint stays")
+            }
         }
         return .fine
     }
@@ -60,9 +88,9 @@ struct Tag: Verb {
         if common.json {
             Output.json(.object([.init("tags", .array(tags.map(\.json)))]))
         } else {
-            var table = Table(["TAG", "STEP", "ID", "RUN", "NOTE"])
+            var table = Table(["TAG", "STEP", .init("ID", rank: 2), .init("RUN", rank: 1), .init("NOTE", shortest: 10)])
             for tag in tags {
-                let note = tag.isDangling ? "its checkpoint is there no more" : ""
+                let note = tag.isDangling ? "its checkpoint was deleted" : ""
                 table.add([tag.tag.description, String(tag.step), Output.short(tag.id), Output.short(tag.run), note])
             }
             table.print()

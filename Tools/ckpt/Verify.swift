@@ -4,33 +4,34 @@ import ArgumentParser
 import CheckpointFormat
 import Checkpointing
 
-struct Verify: Verb {
+struct Verify: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Reads everything and says what is damaged, and what that costs.",
+        commandName: "verify", abstract: "Checks every block against its hash, and lists what is damaged.",
+        usage: "ckpt verify STORE [REF] [options]",
         discussion: """
             Example: ckpt verify runs/first latest
             Example: ckpt verify runs/first --all --sample 10%
 
-            Without REF the whole store is verified, and what lies in it besides. Exit code 1 means damage, or a file that could not \
-            be judged. What was not read is never called whole: a sample says how much it has read, and the seed that reads \
-            the same blocks again.
+            Checks the whole store if no REF is given, and lists files that belong to no checkpoint. Damage is listed with the tensors \
+            that it affects. Exit code 1 means damage, or a file that could not be read. --sample prints how much was read, and \
+            the seed that selects the same blocks again.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("One checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("One checkpoint (default: the whole store).", valueName: "ref"))
     var reference: CheckpointReference?
 
-    @Flag(help: "Verifies the whole store, as without REF.")
+    @Flag(help: "Checks the whole store.")
     var all = false
 
-    @Flag(help: "Checks manifests and the structure of segments, and leaves the blocks unread.")
+    @Flag(help: "Checks manifests and segment structure only, no tensor data.")
     var quick = false
 
-    @Option(help: ArgumentHelp("Reads this much of the blocks only, chosen at random.", valueName: "percent"))
+    @Option(help: ArgumentHelp("Reads only this share of the blocks, chosen at random.", valueName: "percent"))
     var sample: Percentage?
 
-    @Option(help: "Chooses the sample; a random one is told.")
+    @Option(help: "Seed of the sample (default: random).")
     var seed: UInt64?
 
     func validate() throws {
@@ -57,11 +58,11 @@ struct Verify: Verb {
 
     private func printText(_ report: VerificationReport, _ sample: VerificationSample?) {
         for finding in report.findings { Output.line(text(finding)) }
-        var depth = quick ? "structure only" : "\(Output.size(report.checkedBytes)) of blocks read"
+        var depth = quick ? "no tensor data read" : "\(Output.size(report.checkedBytes)) verified"
         if let sample {
             depth += ", \(Output.figure(report.checkedFraction * 100)) % of \(Output.size(report.blockBytes)) (seed \(sample.seed))"
         }
-        let verdict = verdict(report).map { $0 ? "whole" : "NOT WHOLE" } ?? "nothing wrong in the \(quick ? "structure" : "sample")"
+        let verdict = verdict(report).map { $0 ? "OK" : "DAMAGED" } ?? "OK (\(quick ? "structure only" : "sample only"))"
         let checkpoints = Output.count(report.checkpointCount, "checkpoint")
         Output.line("\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
     }
@@ -70,7 +71,7 @@ struct Verify: Verb {
         let place = finding.message.hasPrefix(finding.path) ? "" : "\(finding.path): "
         let steps = finding.checkpoints.map { "step \($0.step) (\(Output.short($0.id)))" }
         var text = "\(finding.kind.rawValue): \(place)\(finding.message)"
-        if !steps.isEmpty { text += "; named by \(some(steps))" }
+        if !steps.isEmpty { text += "; affects \(some(steps))" }
         let lost = finding.tensors.map { "tensor \($0)" } + finding.objects.map { "object \($0)" }
         if !lost.isEmpty { text += "; lost: \(some(lost))" }
         return text

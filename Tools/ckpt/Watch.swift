@@ -4,26 +4,27 @@ import CheckpointFormat
 import Checkpointing
 import Foundation
 
-struct Watch: Verb {
+struct Watch: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Shows the saves of a running trainer as they happen.",
+        usage: "ckpt watch STORE [options]",
         discussion: """
             Example: ckpt watch runs/first
 
-            On a terminal one line lives at the bottom: bytes written, speed, time left, how long training has been held up so far. In a \
-            pipe each event is a line, with --json an object. Ends with Control-C, after --timeout, or at once with --once. Reads files \
-            that the trainer writes anyway, and one small one that it writes over at most four times a second.
+            On a terminal the last line shows bytes written, speed, time left, and how long saves have blocked training. In a pipe each \
+            event is a line; with --json it is an object. Ends with Control-C, after --timeout, or immediately with --once. Does not \
+            slow the trainer down.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Flag(help: "Shows what there is now, and ends.")
+    @Flag(help: "Prints the current state and exits.")
     var once = false
 
-    @Option(help: ArgumentHelp("Ends after so many seconds.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Exits after this many seconds.", valueName: "seconds"))
     var timeout: Double?
 
-    @Option(help: ArgumentHelp("Ends when a checkpoint of this step, or a later one, has been committed.", valueName: "step"))
+    @Option(help: ArgumentHelp("Exits when this step, or a later one, is committed.", valueName: "step"))
     var until: Int?
 
     func validate() throws {
@@ -104,7 +105,7 @@ extension RestartLabel {
 extension WatchEvent {
     fileprivate var text: String {
         switch self {
-        case .writer(let process, let run): "process \(process) writes run \(Output.short(run))"
+        case .writer(let process, let run): "process \(process) is writing (restart \(Output.short(run)))"
         case .writerGone(let process): "process \(process) has ended"
         case .started(let step): "step \(step): save started"
         case .progress(let progress): Self.text(progress)

@@ -42,6 +42,7 @@ extension CheckpointStore {
     /// - Parameters:
     ///   - reference: the checkpoint to export.
     ///   - path: a new or empty directory, outside the store.
+    ///   - format: format of the tensors' files.
     ///   - tensors: patterns of names; all tensors if there is none.
     ///   - sharesFiles: whether tensors of equal content, as tied weights are, share one file.
     ///   - onSkip: called with the damage of each checkpoint that is skipped.
@@ -51,7 +52,7 @@ extension CheckpointStore {
     ///   inside the store), `noSpace`, `readOnly`, `io`.
     @discardableResult
     public func exportRaw(
-        _ reference: CheckpointReference = .latest, to path: String,
+        _ reference: CheckpointReference = .latest, to path: String, as format: RawFormat = .raw,
         tensors: [NamePattern] = [], sharesFiles: Bool = false,
         onSkip: (CheckpointError) -> Void = { _ in },
         onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
@@ -61,7 +62,8 @@ extension CheckpointStore {
             checkpoint throws(CheckpointError) in
             let records = try checkpoint.manifest.tensors(matching: tensors)
             var export = try RawExport(
-                of: checkpoint, to: path, sharesFiles: sharesFiles, onProgress: onProgress)
+                of: checkpoint, to: path, as: format, sharesFiles: sharesFiles,
+                onProgress: onProgress)
             return try translating("exporting") {
                 do { return try export.write(records) } catch {
                     export.undo()

@@ -19,16 +19,18 @@ struct RawExport {
     private var tensors: [JSONValue] = []
     private var tensorBytes = 0
     private var totalBytes = 0
+    private let format: RawFormat
     private let onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     private var objects: [JSONValue] = []
     /// Files of the tensors written so far, by name, if equal tensors are to share one.
     private var fileOfTensor: [[UInt8]: (name: String, digest: Hash128)]?
 
     init(
-        of checkpoint: Checkpoint, to path: String, sharesFiles: Bool,
+        of checkpoint: Checkpoint, to path: String, as format: RawFormat, sharesFiles: Bool,
         onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     ) throws(CheckpointError) {
         self.checkpoint = checkpoint
+        self.format = format
         let manifest = checkpoint.manifest
         store = checkpoint.store
         self.onProgress = onProgress
@@ -45,7 +47,8 @@ struct RawExport {
             }
             guard try kind == .directory && files.list(directory).isEmpty else {
                 throw CheckpointError(
-                    .misuse, "\(path) is not an empty directory", remedy: "Name a new directory with -o", path: path)
+                    .misuse, "\(path) is not an empty directory",
+                    remedy: "Name a new directory with -o", path: path)
             }
             return false
         }
@@ -53,7 +56,9 @@ struct RawExport {
 
     /// The index of the directory (Formats/cli-json.md, Restore).
     private var index: JSONValue {
-        manifest.description.adding([.init("tensors", .array(tensors)), .init("objects", .array(objects))])
+        manifest.description.adding([
+            .init("tensors", .array(tensors)), .init("objects", .array(objects)),
+        ])
     }
 
     mutating func write(
@@ -62,9 +67,11 @@ struct RawExport {
         totalBytes = records.reduce(0) { $0 + $1.record.bytes }
         let aliases = fileOfTensor == nil ? [:] : manifest.aliases
         for (number, record) in records {
-            var name = Self.number(number) + ".bin"
+            var name = Self.number(number) + format.suffix
             let digest: Hash128
-            if let first = aliases[Array(record.name.utf8)], let shared = fileOfTensor?[Array(first.utf8)] {
+            if let first = aliases[Array(record.name.utf8)],
+                let shared = fileOfTensor?[Array(first.utf8)]
+            {
                 name = shared.name
                 digest = shared.digest
             } else {
@@ -72,23 +79,33 @@ struct RawExport {
             }
             fileOfTensor?[Array(record.name.utf8)] = (name, digest)
             let storage = manifest.storage(of: record.shards.map(\.chunks))
-            tensors.append(record.description(storage, digest).adding([.init("file", .string(name))]))
+            tensors.append(
+                record.description(storage, digest).adding([.init("file", .string(name))]))
             tensorBytes += record.bytes
         }
-        for (number, record) in manifest.objects.enumerated() { try write(ObjectContent(record, reader), number) }
+        for (number, record) in manifest.objects.enumerated() {
+            try write(ObjectContent(record, reader), number)
+        }
         let index = index
         try publish(Array((index.safeText + "\n").utf8))
         return RawExportReport(
-            checkpoint: checkpoint, tensorCount: tensors.count, tensorBytes: tensorBytes, index: index)
+            checkpoint: checkpoint, tensorCount: tensors.count, tensorBytes: tensorBytes,
+            index: index)
     }
 
     /// From the store to the file a window at a time, so that memory does not grow with the tensor.
     private mutating func write(_ record: TensorRecord, to name: String) throws -> Hash128 {
         let (stream, before, total, onProgress) = (stream, tensorBytes, totalBytes, onProgress)
+        let header = try format == .npy ? checkpoint.numpyHeader(ofTensor: record.name) : []
         return try create(name) { file in
+            if !header.isEmpty {
+                try translating("writing \(name)") { try file.write(header, at: 0) }
+            }
             var offset = 0
             return try stream.readInOrder(record) { region throws(CheckpointError) in
-                try translating("writing \(name)") { try file.write(region, at: offset) }
+                try translating("writing \(name)") {
+                    try file.write(region, at: header.count + offset)
+                }
                 offset += region.count
                 onProgress?(before + offset, total)
             }
@@ -97,7 +114,9 @@ struct RawExport {
 
     /// The index gets its name when everything else, and it, is on the disk.
     private mutating func publish(_ index: [UInt8]) throws {
-        let (temporary, path) = (directory.appending("index.json.part"), directory.appending("index.json"))
+        let (temporary, path) = (
+            directory.appending("index.json.part"), directory.appending("index.json")
+        )
         try write(index, to: "index.json.part")
         try translating("writing index.json") {
             try store.fileSystem.link(temporary, to: path)
@@ -121,7 +140,9 @@ struct RawExport {
     }
 
     /// Makes a file that `body` fills, and waits until it is on the disk.
-    private mutating func create<R>(_ name: String, _ body: (any WritableFile) throws -> R) throws -> R {
+    private mutating func create<R>(_ name: String, _ body: (any WritableFile) throws -> R) throws
+        -> R
+    {
         let path = directory.appending(name)
         let file = try translating("creating \(name)") { try store.fileSystem.create(path) }
         files.append(path)
@@ -132,7 +153,9 @@ struct RawExport {
     }
 
     private mutating func write(_ bytes: [UInt8], to name: String) throws {
-        try create(name) { file in try translating("writing \(name)") { try file.write(bytes, at: 0) } }
+        try create(name) { file in
+            try translating("writing \(name)") { try file.write(bytes, at: 0) }
+        }
     }
 
     private static func number(_ number: Int) -> String {

@@ -1,7 +1,7 @@
-public import CheckpointStorage
 public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+public import CheckpointStorage
 internal import SystemPackage
 
 /// The space that a store uses, by role, type and codec, and the savings of deduplication and
@@ -112,10 +112,15 @@ public struct StoreStatistics: Sendable {
             new += block.storedBytes
         }
         for tensor in manifest.tensors {
-            for shard in tensor.shards { add(manifest, shard.chunks, tensor.role.rawValue, tensor.type.rawValue) }
+            for shard in tensor.shards {
+                add(manifest, shard.chunks, tensor.role.rawValue, tensor.type.rawValue)
+            }
         }
         for object in manifest.objects { add(manifest, object.chunks, "objects", "objects") }
-        growth.append(Growth(id: manifest.id, run: manifest.run, step: manifest.step, logical: manifest.logicalBytes, new: new))
+        growth.append(
+            Growth(
+                id: manifest.id, run: manifest.run, step: manifest.step,
+                logical: manifest.logicalBytes, new: new))
     }
 
     private mutating func see(_ manifest: Manifest, _ block: BlockRecord, _ offset: Int) -> Bool {
@@ -127,13 +132,16 @@ public struct StoreStatistics: Sendable {
         return seen.insert(Counted(block: id, offset: offset, cast: block.location)).inserted
     }
 
-    private mutating func add(_ manifest: Manifest, _ rows: Range<Int>, _ role: String, _ type: String) {
+    private mutating func add(
+        _ manifest: Manifest, _ rows: Range<Int>, _ role: String, _ type: String
+    ) {
         for chunk in manifest.chunks[rows] {
             let block = manifest.blocks[chunk.block]
             var amount = Amount(logical: chunk.bytes)
             if see(manifest, block, chunk.offset) {
                 amount.unique = chunk.bytes
-                amount.stored = Double(block.storedBytes) * Double(chunk.bytes) / Double(block.rawBytes)
+                amount.stored =
+                    Double(block.storedBytes) * Double(chunk.bytes) / Double(block.rawBytes)
             }
             total.add(amount)
             classes[role, default: Amount()].add(amount)
@@ -176,7 +184,9 @@ extension CheckpointStore {
         statistics.leavings = try leavings(isNamed: statistics.knows)
         statistics.leavings.isComplete = damaged.isEmpty
         // A store that was never repaired has no such directory.
-        for name in try translating("listing", { try fileSystem.listIfThere(directories.quarantine) }) {
+        for name in try translating(
+            "listing", { try fileSystem.listIfThere(directories.quarantine) })
+        {
             statistics.quarantineBytes += size(of: directories.quarantine.appending(name))
         }
         return (statistics, damaged)

@@ -1,8 +1,8 @@
-package import CheckpointStorage
 internal import CheckpointCodecs
 package import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+package import CheckpointStorage
 internal import SystemPackage
 
 /// One observation of a store and its writer.
@@ -12,7 +12,9 @@ package struct WatchSample: Sendable {
     /// Names of all checkpoints, oldest first.
     package var names: [ManifestName]
 
-    package init(status: SaveStatus?, names: [ManifestName]) { (self.status, self.names) = (status, names) }
+    package init(status: SaveStatus?, names: [ManifestName]) {
+        (self.status, self.names) = (status, names)
+    }
 }
 
 /// A change between two observations. Sizes in bytes, times in seconds.
@@ -83,9 +85,13 @@ package struct WatchTracker: Sendable {
         let isThere = new.contains(ManifestName(run: status.run, step: status.step))
         if status.isSaving, !isThere {
             if isNew { events.append(.started(step: status.step)) }
-            if isNew || before?.written != status.written { events += Self.progress(status).map { [.progress($0)] } ?? [] }
+            if isNew || before?.written != status.written {
+                events += Self.progress(status).map { [.progress($0)] } ?? []
+            }
         }
-        if status.phase == .failed, isNew || before?.phase != .failed { events.append(.failed(step: status.step)) }
+        if status.phase == .failed, isNew || before?.phase != .failed {
+            events.append(.failed(step: status.step))
+        }
         return events
     }
 
@@ -101,13 +107,17 @@ package struct WatchTracker: Sendable {
         let speed = Double(status.written) / seconds
         return WatchEvent.Progress(
             step: status.step, written: status.written, total: status.total, speed: speed,
-            remaining: speed > 0 ? Double(max(status.total - status.written, 0)) / speed : nil, stall: Double(status.stall) / 1e6)
+            remaining: speed > 0 ? Double(max(status.total - status.written, 0)) / speed : nil,
+            stall: Double(status.stall) / 1e6)
     }
 
     private static func took(_ name: ManifestName, _ status: SaveStatus?) -> WatchEvent.Took? {
-        guard let status, status.run == name.run, status.lastStep == name.step, status.committedCount > 0 else { return nil }
+        guard let status, status.run == name.run, status.lastStep == name.step,
+            status.committedCount > 0
+        else { return nil }
         return WatchEvent.Took(
-            seconds: Double(status.lastDuration) / 1e6, stall: Double(status.lastStall) / 1e6, bytes: status.lastBytes,
+            seconds: Double(status.lastDuration) / 1e6, stall: Double(status.lastStall) / 1e6,
+            bytes: status.lastBytes,
             newBytes: status.lastNewBytes)
     }
 }
@@ -146,7 +156,9 @@ extension CheckpointStore {
     /// machine are ignored.
     private func status() -> SaveStatus? {
         let found = (try? fileSystem.list(directories.staging)) ?? []  // a copy may lack staging/
-        let records = found.filter { $0.hasSuffix(".status") }.compactMap { read(directories.staging.appending($0)) }
+        let records = found.filter { $0.hasSuffix(".status") }.compactMap {
+            read(directories.staging.appending($0))
+        }
         return records.filter { !Machine.hasEnded($0) }.max { $0.updated < $1.updated }
     }
 
@@ -154,7 +166,9 @@ extension CheckpointStore {
     private func read(_ path: FilePath) -> SaveStatus? {
         for _ in 0..<10 {
             // A file that cannot be read was removed since it was listed.
-            guard let bytes = try? fileSystem.contents(of: path, atMost: SaveStatus.bytes) else { return nil }
+            guard let bytes = try? fileSystem.contents(of: path, atMost: SaveStatus.bytes) else {
+                return nil
+            }
             if let status = SaveStatus(decoding: bytes, digest: Hashing.digest) { return status }
         }
         return nil

@@ -7,6 +7,7 @@ import SystemPackage
 struct Doctor: Verb {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "Explains any directory: what it is, what is wrong with it, and what to type.",
+        usage: "ckpt doctor PATH [options]",
         discussion: """
             Example: ckpt doctor runs/first
 
@@ -31,7 +32,7 @@ struct Doctor: Verb {
         Output.line("\(path): \(diagnosis.what)")
         for fact in diagnosis.facts { Output.line("  \(fact)") }
         if !diagnosis.children.isEmpty {
-            var table = Table(["NAME", "KIND", "WRONG"])
+            var table = Table([.init("NAME", shortest: 16), "KIND", "WRONG"])
             for child in diagnosis.children {
                 table.add([child.name, child.diagnosis.kind.name, child.diagnosis.problems.first ?? "-"])
             }

@@ -111,10 +111,10 @@ struct StoreDiagnosis {
         let files = "\(Output.count(leavings.count, "file")) (\(Output.size(leavings.bytes)))"
         if let status = try store.look().status {
             diagnosis.facts.append(
-                "\(files) belong to no checkpoint yet: process \(status.process) is saving.")
+                "Process \(status.process) is saving: \(files) not part of a checkpoint yet.")
         } else {
             diagnosis.facts.append(
-                "\(files) belong to no checkpoint: a killed writer left them. The next writer deletes them.")
+                "A killed writer left \(files) behind. The next writer deletes such files.")
             diagnosis.advice.append("ckpt clean \(path), which deletes them now")
         }
     }

@@ -8,9 +8,10 @@ import CheckpointIO
 import Checkpointing
 import SystemPackage
 
-struct Report: Verb {
+struct Report: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "report", abstract: "Writes a page that shows checkpoints over time, their lineage, and how the model evolved.",
+        usage: "ckpt report STORE -o FILE [options]",
         discussion: """
             Example: ckpt report runs/first -o report.html --tensor '*.attention.*'
 

@@ -2,7 +2,7 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// Takes back what a verb has half written when it is told to end: by Control-C, by whoever manages it, by a terminal that is closed
+/// Takes back what a verb has half written when it is told to end: by Control-C, by a process manager, by a terminal that is closed
 /// (signal(7)). Then it ends as it would have ended without.
 enum Interruption {
     private static let unfinished = Mutex<Set<String>>([])
@@ -23,12 +23,14 @@ enum Interruption {
         }
     }
 
-    /// Whether whoever started the program wants the signal ignored, as nohup(1) does (proc_pid_status(5), SigIgn).
+    /// Whether the parent process wants the signal ignored, as nohup(1) does (proc_pid_status(5), SigIgn).
     private static func isIgnored(_ number: Int32) -> Bool {
         // A system that does not say ignores nothing.
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("SigIgn:") }
-        let mask = line.flatMap { UInt64($0.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16) } ?? 0
+        let mask =
+            line.flatMap { UInt64($0.dropFirst(7).trimmingCharacters(in: .whitespaces), radix: 16) }
+            ?? 0
         return mask >> UInt64(number - 1) & 1 == 1
     }
 
@@ -49,7 +51,7 @@ enum Interruption {
         }
         signal(number, SIG_DFL)
         kill(getpid(), number)
-        // Where whoever started the program has the signal blocked: what a shell would report.
+        // Where the parent process has the signal blocked: what a shell would report.
         _exit(128 + number)
     }
 }

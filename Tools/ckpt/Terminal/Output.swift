@@ -1,7 +1,7 @@
-internal import CheckpointStorage
-internal import CheckpointMaintenance
-internal import CheckpointInterchange
 import CheckpointFormat
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
+internal import CheckpointStorage
 import Checkpointing
 import Foundation
 import Synchronization
@@ -11,6 +11,13 @@ import Synchronization
 enum Output {
     /// Held back until the verb has ended, so that an error leaves nothing half printed.
     private static let held = Mutex("")
+    private static let chosen = Mutex(OutputSettings())
+
+    /// How much is printed, and how.
+    static var settings: OutputSettings {
+        get { chosen.withLock { $0 } }
+        set { chosen.withLock { $0 = newValue } }
+    }
 
     /// Prints a line of text.
     static func line(_ text: String = "") { raw(visible(text)) }
@@ -35,7 +42,19 @@ enum Output {
     /// One line of JSON in which nothing can move a cursor.
     static func encoded(_ value: JSONValue) -> String { value.safeText }
 
-    static func warn(_ message: String) { complain("warning: \(message)") }
+    static func warn(_ message: String) {
+        if !settings.isQuiet { complain("warning: \(message)") }
+    }
+
+    /// Prints a detail that few want to know.
+    static func detail(_ message: String) {
+        if settings.isVerbose { complain(message) }
+    }
+
+    /// Writes bytes to standard output as they are.
+    static func write(_ bytes: some Sequence<UInt8>) throws {
+        try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+    }
 
     static func complain(_ message: String) {
         ProgressLine.clear()
@@ -43,12 +62,15 @@ enum Output {
     }
 
     /// Writes to standard error. Where that cannot be written, nobody can be told so; the exit code says what it says.
-    static func tell(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
+    static func tell(_ text: String) {
+        try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    }
 
     /// Text with every character that is not seen as itself written as `\u{...}`.
     static func visible(_ text: String, lineFeeds: Bool = false) -> String {
         SafeText.escape(text) { scalar in
-            lineFeeds && scalar == "\n" ? "\n" : "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+            lineFeeds && scalar == "\n"
+                ? "\n" : "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
         }
     }
 
@@ -62,7 +84,9 @@ enum Output {
         return "\(rounded(value, 1)) PiB"
     }
 
-    static func count(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
+    static func count(_ count: Int, _ thing: String) -> String {
+        "\(count) \(thing)\(count == 1 ? "" : "s")"
+    }
 
     /// How many times smaller than its content something is stored.
     static func ratio(_ logical: Int, _ stored: Int) -> String {
@@ -72,14 +96,29 @@ enum Output {
     /// A number with few digits, as people compare them.
     static func figure(_ value: Double) -> String { String(format: "%.4g", value) }
 
-    private static func rounded(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
-
-    /// A time in UTC; a manifest may hold any number.
-    static func time(_ date: Date) -> String {
-        (0..<253_402_300_800).contains(date.timeIntervalSince1970) ? date.ISO8601Format() : "?"
+    private static func rounded(_ value: Double, _ digits: Int) -> String {
+        String(format: "%.\(digits)f", value)
     }
 
-    static func short(_ identifier: some Identifier) -> String { String(identifier.description.prefix(12)) }
+    /// A time in the local time zone, or with `--utc` in UTC; a manifest may hold any number.
+    static func time(_ date: Date) -> String {
+        guard (0..<253_402_300_800).contains(date.timeIntervalSince1970) else { return "?" }
+        let isUTC = settings.usesUTC
+        let style = Date.VerbatimFormatStyle(
+            format: """
+                \(year: .padded(4))-\(month: .twoDigits)-\(day: .twoDigits) \
+                \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits):\
+                \(second: .twoDigits)
+                """,
+            timeZone: isUTC ? .gmt : .current, calendar: Calendar(identifier: .gregorian))
+        return date.formatted(style) + (isUTC ? "Z" : "")
+    }
 
-    static func shape(_ shape: [Int]) -> String { "[\(shape.map(String.init).joined(separator: ", "))]" }
+    static func short(_ identifier: some Identifier) -> String {
+        settings.isVerbose ? identifier.description : String(identifier.description.prefix(12))
+    }
+
+    static func shape(_ shape: [Int]) -> String {
+        "[\(shape.map(String.init).joined(separator: ", "))]"
+    }
 }

@@ -1,0 +1,61 @@
+/// Rows in columns, as wide as the terminal at most. A row of one line stands between the others as
+/// it is.
+struct Table {
+    private enum Row {
+        case cells([String])
+        case line(String)
+    }
+
+    private let columns: [Column]
+    private var rows: [Row] = []
+
+    init(_ columns: [Column]) { self.columns = columns }
+
+    mutating func add(_ cells: [String]) { rows.append(.cells(cells.map { Output.visible($0) })) }
+    mutating func add(line: String) { rows.append(.line(line)) }
+
+    /// Prints the table; nothing if it is empty.
+    func print() {
+        for line in lines(width: Terminal.width) { Output.line(line) }
+    }
+
+    /// Returns the lines of the table; none if it is empty.
+    ///
+    /// - Parameter width: number of characters in a line; nil: as many as needed.
+    func lines(width: Int?) -> [String] {
+        guard !rows.isEmpty else { return [] }
+        let natural = columns.indices.map { column in
+            rows.reduce(columns[column].title.count) { widest, row in
+                if case .cells(let cells) = row {
+                    max(widest, DisplayWidth.of(cells[column]))
+                } else {
+                    widest
+                }
+            }
+        }
+        let layout = TableLayout(columns, natural: natural, available: width)
+        var lines = [aligned(columns.map(\.title), layout)]
+        for row in rows {
+            switch row {
+            case .cells(let cells): lines.append(aligned(cells, layout))
+            case .line(let line): lines.append(line)
+            }
+        }
+        let hidden = columns.indices.filter { layout.widths[$0] == nil }.map { columns[$0].title }
+        if !hidden.isEmpty {
+            lines.append("(too narrow for \(hidden.joined(separator: ", ")))")
+        }
+        return lines
+    }
+
+    private func aligned(_ cells: [String], _ layout: TableLayout) -> String {
+        let shown = zip(cells, layout.widths).compactMap { cell, width -> String? in
+            guard let width else { return nil }
+            let text = DisplayWidth.shortened(cell, to: width)
+            return text + String(repeating: " ", count: max(width - DisplayWidth.of(text), 0))
+        }
+        var line = shown.joined(separator: String(repeating: " ", count: TableLayout.gap))[...]
+        while line.last == " " { line.removeLast() }
+        return String(line)
+    }
+}
