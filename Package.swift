@@ -157,8 +157,9 @@ let package = Package(
             name: "CkptTests",
             dependencies: [
                 "ckpt", "ReferenceTrainer",
-                "CheckpointBench", "Checkpointing", "CheckpointMaintenance", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs",
-                "CheckpointState", "CheckpointCatalog", "CheckpointIO", "CheckpointTestSupport", system,
+                "CheckpointBench", "Checkpointing", "CheckpointMaintenance", "CheckpointInterchange", "CheckpointExchange",
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointCatalog", "CheckpointIO",
+                "CheckpointTestSupport", system,
             ],
             exclude: ["Golden", "torch_files.py"], swiftSettings: strict),
         .target(name: "TidyRules", path: "Tools/tidy/Rules", swiftSettings: strict),

@@ -16,6 +16,7 @@ names the page that it follows. Every length that comes from a file is compared 
 import argparse
 import itertools
 import json
+import math
 import mmap
 import os
 import re
@@ -53,12 +54,16 @@ SUB_BLOCK_BYTES_MAX = 524288  # codecs.md
 VERSION = 1
 CODECS = {0: "raw", 1: "lz4", 2: "zstd", 3: "planes", 4: "delta", 5: "cast-bf16", 6: "cast-f16"}
 CASTS = (5, 6)
-FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias"}  # known by name
-IMPLEMENTED = 1 << 1 | 1 << 2  # delta and cast
+FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias", 5: "types"}  # known by name
+IMPLEMENTED = 1 << 1 | 1 << 2 | 1 << 5  # delta, cast and types
 DELTA_CHAIN_MAX = 8
 NO_BASE = 0xFFFFFFFF
-WIDTHS = {"f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1, "f8e5m2": 1, "i64": 8, "i32": 4, "i16": 2, "i8": 1,
-          "u64": 8, "u32": 4, "u16": 2, "u8": 1, "bool": 1}
+BITS = {"f64": 64, "f32": 32, "f16": 16, "bf16": 16, "f8e4m3": 8, "f8e5m2": 8, "i64": 64, "i32": 32, "i16": 16, "i8": 8,
+        "u64": 64, "u32": 32, "u16": 16, "u8": 8, "bool": 8}
+TYPES_OF_FEATURE = {"c128": 128, "c64": 64, "c32": 32, "bc32": 32, "f8e8m0": 8, "f8e4m3fnuz": 8, "f8e5m2fnuz": 8,
+                    "f8e4m3b11fnuz": 8, "f8e4m3ieee": 8, "f8e3m4": 8, "f6e2m3": 6, "f6e3m2": 6, "f4e2m1": 4, "i4": 4,
+                    "u4": 4, "i2": 2, "u2": 2, "i1": 1, "u1": 1}  # with the feature `types`
+BITS.update(TYPES_OF_FEATURE)
 TENSOR_ROLES = {"parameter", "optimizer", "buffer", "other"}
 OBJECT_ROLES = {"rng", "data", "schedule", "optimizer", "config", "other"}
 
@@ -597,7 +602,8 @@ def parse_manifest(data):
     for n in range(block_count):
         blocks.append(parse_block_row(data, blocks_at + 40 * n, segments, blocks, required))
     chunks = [parse_chunk_row(data, chunks_at + 32 * n, blocks) for n in range(chunk_count)]
-    manifest.update(check_manifest_json(parse_json(data[64:64 + json_bytes], "manifest"), kind, chunks))
+    manifest.update(check_manifest_json(parse_json(data[64:64 + json_bytes], "manifest"), kind, chunks,
+                                        required))
     manifest.update(segments=segments, blocks=blocks, chunks=chunks)
     return manifest
 
@@ -653,7 +659,7 @@ def parse_chunk_row(data, at, blocks):
     return {"hash": data[at:at + 16].hex(), "block": block, "offset": offset, "bytes": count, "epoch": epoch}
 
 
-def check_manifest_json(text, kind, chunks):
+def check_manifest_json(text, kind, chunks, required):
     what = "manifest"
     for key in ("id", "store", "run"):
         get_id(text, key, what)
@@ -686,7 +692,7 @@ def check_manifest_json(text, kind, chunks):
     tensors = get(text, "tensors", list, what)
     need(len(tensors) <= TENSORS_PER_MANIFEST_MAX, None, "too many tensors")
     seen = set()
-    tensors = [check_tensor(tensor, groups, chunks, seen, world_size) for tensor in tensors]
+    tensors = [check_tensor(tensor, groups, chunks, seen, world_size, required) for tensor in tensors]
     seen = set()
     objects = get(text, "objects", list, what)
     need(len(objects) <= TENSORS_PER_MANIFEST_MAX, None, "too many objects")
@@ -711,16 +717,19 @@ def chunk_range(where, chunks, what):
     return range(first, first + count)
 
 
-def check_tensor(tensor, groups, chunks, seen, world_size):
+def check_tensor(tensor, groups, chunks, seen, world_size, required):
     name = get_name(tensor, "tensor")
     what = f"tensor {name!r:.80}"
     need(name not in seen, None, f"{what}: duplicate name")
     seen.add(name)
     kind, role = get(tensor, "type", str, what), get(tensor, "role", str, what)
-    need(kind in WIDTHS, None, f"{what}: element type {kind!r:.40}")
+    need(kind in BITS, None, f"{what}: element type {kind!r:.40}")
+    need(kind not in TYPES_OF_FEATURE or required >> 5 & 1, None, f"{what}: type {kind}, without the feature `types`")
     shape, group = get_sizes(tensor, "shape", what), get_count(tensor, "group", what)
     need(group < len(groups), None, f"{what}: group {group} of {len(groups)}")
-    need(product(shape) * WIDTHS[kind] < 2**63, None, f"{what}: shape too large")
+    need(product(shape) * BITS[kind] < 2**66, None, f"{what}: shape too large")
+    need(product(shape) * BITS[kind] % 8 == 0, None, f"{what}: the last byte is not full")
+    unit = math.lcm(BITS[kind], 8) // BITS[kind]  # elements in the fewest whole bytes
     need("cast_of" not in tensor and "alias_of" not in tensor, None, f"{what}: `cast_of`, or alias without its feature")
     shards = []
     for shard in get(tensor, "shards", list, what):
@@ -728,7 +737,9 @@ def check_tensor(tensor, groups, chunks, seen, world_size):
         need(len(offset) == len(extent) == len(shape), None, f"{what}: shard of another rank than its tensor")
         need(all(o + e <= s for o, e, s in zip(offset, extent, shape)), None, f"{what}: shard outside the shape")
         rows = chunk_range(shard, chunks, what)
-        need(sum(chunks[n]["bytes"] for n in rows) == product(extent) * WIDTHS[kind], None,
+        need(unit == 1 or extent == shape or all(n % unit == 0 for n in (shape[-1], offset[-1], extent[-1])), None,
+             f"{what}: a shard that cuts a byte")
+        need(sum(chunks[n]["bytes"] for n in rows) * 8 == product(extent) * BITS[kind], None,
              f"{what}: chunks do not add up to the shard")
         epoch = groups[group]["epoch"] & 0xFFFFFFFF
         need(all(chunks[n]["epoch"] == epoch for n in rows), None, f"{what}: chunk of another epoch than its group's")
@@ -880,14 +891,14 @@ class Content:
         if len(tensor["shards"]) == 1:
             yield from self.pieces(tensor["shards"][0])
             return
-        shape, width = tensor["shape"], WIDTHS[tensor["type"]]
-        strides = [product(shape[n + 1:]) * width for n in range(len(shape))]
-        whole = bytearray(product(shape) * width)
+        shape, bits = tensor["shape"], BITS[tensor["type"]]
+        strides = [product(shape[n + 1:]) * bits for n in range(len(shape))]
+        whole = bytearray(product(shape) * bits // 8)
         for shard in tensor["shards"]:
             data, offset, extent = b"".join(self.pieces(shard)), shard["offset"], shard["extent"]
-            run, at = extent[-1] * width, 0
+            run, at = extent[-1] * bits // 8, 0
             for index in itertools.product(*map(range, extent[:-1])) if data else ():
-                start = sum((o + i) * s for o, i, s in zip(offset, (*index, 0), strides))
+                start = sum((o + i) * s for o, i, s in zip(offset, (*index, 0), strides)) // 8
                 whole[start:start + run] = data[at:at + run]
                 at += run
         yield bytes(whole)

@@ -712,6 +712,34 @@ NAMES = ["../../etc/passwd", "/absolute", "line\nbreak", "nul\0inside", 'quote"s
          "CON", "%s%n", "ﬁ", "fi", "\ufeff"]
 
 
+TYPES_OF_FEATURE = {"c128": 128, "c64": 64, "c32": 32, "bc32": 32, "f8e8m0": 8, "f8e4m3fnuz": 8, "f8e5m2fnuz": 8,
+                    "f8e4m3b11fnuz": 8, "f8e4m3ieee": 8, "f8e3m4": 8, "f6e2m3": 6, "f6e3m2": 6, "f4e2m1": 4, "i4": 4,
+                    "u4": 4, "i2": 2, "u2": 2, "i1": 1, "u1": 1}
+
+
+def types_manifest():
+    """Every element type of feature `types`; and packed ones of an odd row, without elements, and in two shards."""
+    m = Manifest()
+    m.required = 1 << 5
+    block = Block(RAW, noise(1024, "types"))
+    m.add_segment(segment([block]))
+    row, at = m.add_block(block), 0
+
+    def chunk(size):
+        nonlocal at
+        at += size
+        return m.add_chunk(block.raw[at - size:at], row, at - size)
+
+    for kind, bits in TYPES_OF_FEATURE.items():
+        m.add_tensor("tensor of " + kind, kind, [2, 8], chunk(2 * bits), 1)
+    m.add_tensor("odd rows", "f4e2m1", [2, 3], chunk(3), 1)
+    m.add_tensor("empty", "u1", [3, 0], 0, 0)["shards"] = []
+    m.add_tensor("two shards", "f6e3m2", [3, 12], 0, 0)["shards"] = [
+        {"offset": [0, 0], "extent": [3, 8], "first": chunk(18), "count": 1},
+        {"offset": [0, 8], "extent": [3, 4], "first": chunk(9), "count": 1}]
+    return m
+
+
 def make_valid_manifests():
     put_valid = lambda name, m: valid(name, "manifest", m.data(), m.expect())
     put_valid("manifest-minimal", Manifest(groups=[]))
@@ -737,6 +765,7 @@ def make_valid_manifests():
         if len(name) < 1000:
             m.add_object(name, "other", "bytes", 4, other, 1)
     put_valid("manifest-names", m)
+    put_valid("manifest-types", types_manifest())
     m.text["tensors"] = [tensor for tensor in m.text["tensors"] if len(tensor["name"]) < 1000]
     m.raw_text = json.dumps(m.text, ensure_ascii=True, indent=2).replace("/", "\\/").encode()
     put_valid("manifest-names-escaped", m)
@@ -879,6 +908,30 @@ def without_object(m):
     """Takes the object out of the small manifest, so that its chunk is free for a tensor."""
     m.text["objects"] = []
     m.chunks[1] = (*m.chunks[1][:4], 7)
+
+
+def make_invalid_types():
+    def bad(name, why, kind, shape, shards, required=1 << 5):
+        m = Manifest()
+        m.required = required
+        block = Block(RAW, noise(64, "bad types"))
+        m.add_segment(segment([block]))
+        row, at = m.add_block(block), 0
+        tensor = m.add_tensor("w", kind, shape, 0, 0)
+        tensor["shards"] = []
+        for offset, extent, size in shards:
+            first = m.add_chunk(block.raw[at:at + size], row, at)
+            at += size
+            tensor["shards"].append({"offset": offset, "extent": extent, "first": first, "count": 1})
+        damage("manifest-types-" + name, "manifest", m.data(), None, why + "; the hash is right")
+
+    bad("without-feature", "a type of the feature, without it", "c64", [2], [([0], [2], 16)], 0)
+    bad("half-byte", "three elements of four bits", "f4e2m1", [3], [([0], [3], 2)])
+    bad("six-bits", "two elements of six bits", "f6e2m3", [2], [([0], [2], 2)])
+    bad("as-bytes", "a byte for each element of four bits", "i4", [4], [([0], [4], 4)])
+    bad("shard-cuts", "shards that cut a byte", "u4", [6], [([0], [3], 2), ([3], [3], 2)])
+    bad("rows-cut", "shards of rows that do not end between bytes", "u4", [4, 3],
+        [([0, 0], [2, 3], 3), ([2, 0], [2, 3], 3)])
 
 
 def make_invalid_headers():
@@ -1257,6 +1310,7 @@ def main():
     make_more_valid_manifests()
     make_origins()
     make_invalid_headers()
+    make_invalid_types()
     make_invalid_rows()
     make_invalid_casts()
     make_invalid_json()

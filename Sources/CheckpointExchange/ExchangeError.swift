@@ -12,6 +12,8 @@ package struct ExchangeError: Error, CustomStringConvertible {
         case refused
         /// The output path already exists, or is not suitable.
         case inUse
+        /// The bytes are compressed, and there is no place to inflate them.
+        case notInflated
         /// A file system call failed.
         case file(FileSystemError)
     }
@@ -43,8 +45,13 @@ package struct ExchangeError: Error, CustomStringConvertible {
     /// - Parameters:
     ///   - path: the file.
     ///   - message: the violation and its place.
+    ///   - remedy: an imperative sentence; nil if no remedy is known.
     /// - Returns: an error of kind `damage`.
-    package static func damage(_ path: String, _ message: String) -> ExchangeError { ExchangeError(.damage, path, message) }
+    package static func damage(_ path: String, _ message: String, remedy: String? = nil)
+        -> ExchangeError
+    {
+        ExchangeError(.damage, path, message, remedy: remedy)
+    }
 
     /// Creates an error for a file that is not supported.
     ///
@@ -53,9 +60,13 @@ package struct ExchangeError: Error, CustomStringConvertible {
     ///   - message: the reason.
     ///   - remedy: an imperative sentence; nil if no remedy is known.
     /// - Returns: an error of kind `refused`.
-    package static func refused(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
-        ExchangeError(.refused, path, "refused: " + message, remedy: remedy)
+    package static func refused(_ path: String, _ message: String, remedy: String? = nil)
+        -> ExchangeError
+    {
+        ExchangeError(.refused, path, refusedPrefix + message, remedy: remedy)
     }
+
+    static let refusedPrefix = "refused: "
 
     static func inUse(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
         ExchangeError(.inUse, path, message, remedy: remedy)
@@ -67,7 +78,11 @@ package struct ExchangeError: Error, CustomStringConvertible {
 
     /// True if the file does not exist, or is a directory or a device.
     var isMissingFile: Bool {
-        if case .file(let cause) = kind { [.noSuchFileOrDirectory, .notSupported].contains(cause.errno) } else { false }
+        if case .file(let cause) = kind {
+            [.noSuchFileOrDirectory, .notSupported].contains(cause.errno)
+        } else {
+            false
+        }
     }
 
     init(_ error: FormatError, _ path: String) { self.init(.damage, path, error.description) }

@@ -17,9 +17,12 @@ package struct ForeignTensor: Sendable {
     ///   a NUL.
     init(_ name: String, _ view: TensorView, in path: String) throws(ExchangeError) {
         guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
-            throw .refused(path, "tensor \(quoted(name)): a name has 1 to \(Limits.nameBytesMax) bytes")
+            throw .refused(
+                path, "tensor \(quoted(name)): a name has 1 to \(Limits.nameBytesMax) bytes")
         }
-        guard !name.utf8.contains(0) else { throw .refused(path, "tensor \(quoted(name)): a name with a NUL in it") }
+        guard !name.utf8.contains(0) else {
+            throw .refused(path, "tensor \(quoted(name)): a name with a NUL in it")
+        }
         self.name = name
         self.view = view
     }
@@ -37,25 +40,57 @@ package struct ForeignTensor: Sendable {
     /// - Throws: `ExchangeError` if the name, the shape or the strides are invalid, or an element
     ///   would be outside `memory`.
     init(
-        _ name: String, _ type: ElementType, _ shape: [Int], strides: [Int]? = nil, byteOffset: Int = 0, in memory: FileMemory
+        _ name: String, _ type: ElementType, _ shape: [Int], strides: [Int]? = nil,
+        byteOffset: Int = 0, in memory: FileMemory
     ) throws(ExchangeError) {
         let path = memory.file.path.string
         guard shape.count <= Limits.rankOfTensorMax else {
-            throw .refused(path, "tensor \(quoted(name)): \(shape.count) dimensions, more than \(Limits.rankOfTensorMax)")
+            throw .refused(
+                path,
+                "tensor \(quoted(name)): \(shape.count) dimensions, more than \(Limits.rankOfTensorMax)"
+            )
         }
         guard strides?.count ?? shape.count == shape.count else {
-            throw .damage(path, "tensor \(quoted(name)): shape \(shown(shape)) with strides \(shown(strides ?? []))")
+            throw .damage(
+                path,
+                "tensor \(quoted(name)): shape \(shown(shape)) with strides \(shown(strides ?? []))"
+            )
         }
         let view: TensorView
         do throws(StateError) {
             let strides = strides ?? TensorShape.rowMajorStrides(shape)
-            let direct = try TensorView(memory.memory, type: type, shape: shape, strides: strides, byteOffset: byteOffset)
+            let direct = try TensorView(
+                memory.memory, type: type, shape: shape, strides: strides, byteOffset: byteOffset)
             let layout = StridedLayout(type, shape, strides: strides, byteOffset: byteOffset)
-            view = try layout.map { layout throws(StateError) in try StridedFile(memory, layout).lend() } ?? direct
+            view =
+                try layout.map { layout throws(StateError) in try StridedFile(memory, layout).lend()
+                } ?? direct
         } catch {
             throw .damage(path, "tensor \(quoted(name)): \(error)")
         }
         try self.init(name, view, in: path)
+    }
+}
+
+/// A part of a foreign file that an import leaves out.
+package struct LeftOut: Sendable, Equatable {
+    /// The keys that lead to it, joined by dots, or its file.
+    package let name: String
+    /// What it is: the class of an object, or a reason.
+    package let what: String
+
+    init(name: String, what: String) {
+        self.name = name
+        self.what = what
+    }
+
+    /// Describes what would have been refused.
+    ///
+    /// - Parameters:
+    ///   - name: the keys that lead to it, joined by dots.
+    ///   - error: the reason to refuse it.
+    init(name: String, _ error: ExchangeError) {
+        self.init(name: name, what: error.message.replacing(ExchangeError.refusedPrefix, with: ""))
     }
 }
 
@@ -76,6 +111,10 @@ package struct ForeignCheckpoint: Sendable {
     package internal(set) var format: ForeignFormat
     package internal(set) var tensors: [ForeignTensor] = []
     package internal(set) var objects: [ForeignObject] = []
+    /// What was found and is not in `tensors` and `objects`.
+    package internal(set) var leftOut: [LeftOut] = []
+    /// Decisions of the reader that the user should know of, as sentences.
+    package internal(set) var notes: [String] = []
 
     init(_ format: ForeignFormat) { self.format = format }
 
@@ -87,23 +126,72 @@ package struct ForeignCheckpoint: Sendable {
     /// - Throws: `ExchangeError` if two tensors have the same name.
     package init(joining parts: [ForeignCheckpoint], of paths: [String]) throws(ExchangeError) {
         self.init(parts.first?.format ?? .raw)
-        for (part, path) in zip(parts, paths) {
-            add(part)
-            if parts.count > 1 { try checkNames(path) }
+        for part in parts { add(part) }
+        if parts.count > 1 { try Self.checkNames(Array(zip(paths, parts))) }
+    }
+
+    /// Checks that no two files have a tensor of the same name.
+    ///
+    /// - Parameter parts: the files.
+    /// - Throws: `ExchangeError` that names the tensor and both files.
+    static func checkNames(_ parts: [(path: String, checkpoint: ForeignCheckpoint)])
+        throws(ExchangeError)
+    {
+        var pathOfName: [[UInt8]: String] = [:]
+        for (path, checkpoint) in parts {
+            for tensor in checkpoint.tensors {
+                guard let other = pathOfName.updateValue(path, forKey: Array(tensor.name.utf8))
+                else { continue }
+                throw .damage(
+                    path,
+                    "tensor \(quoted(tensor.name)) is in \(other) too: two tensors have the name",
+                    remedy:
+                        "Import one of the two files; other precisions or copies go into checkpoints of their own"
+                )
+            }
         }
+    }
+
+    /// Name of the object that lists what was left out.
+    package static let leftOutName = "left_out"
+
+    /// Adds an object that lists what was left out, if anything was.
+    package mutating func recordLeftOut() {
+        guard !leftOut.isEmpty else { return }
+        let entries = leftOut.map {
+            JSONValue.object([.init("name", .string($0.name)), .init("what", .string($0.what))])
+        }
+        objects.append(ForeignObject(Self.leftOutName, .array(entries)))
     }
 
     /// Total size of all tensors in bytes.
     package var bytes: Int { tensors.reduce(0) { $0 + $1.view.byteCount } }
 
-    /// Adds the contents of another file. An object whose name is taken gets a number.
+    /// Adds the contents of another file.
     mutating func add(_ other: ForeignCheckpoint) {
         tensors += other.tensors
-        for var object in other.objects {
-            let taken = objects.count { $0.name == object.name || $0.name.hasPrefix(object.name + ".") }
-            if taken > 0 { object.name += ".\(taken + 1)" }
-            objects.append(object)
+        leftOut += other.leftOut
+        notes += other.notes.filter { !notes.contains($0) }
+        for object in other.objects { add(object) }
+    }
+
+    /// Adds an object, unless an equal one is there. If its name is taken it gets a number; only the
+    /// types of tensors are joined, because each is about its own tensor.
+    mutating func add(_ object: ForeignObject) {
+        let same = objects.indices.filter {
+            objects[$0].name == object.name || objects[$0].name.hasPrefix(object.name + ".")
         }
+        guard let first = same.first else { return objects.append(object) }
+        if same.contains(where: { objects[$0].value.hasMembers(of: object.value) }) { return }
+        if object.name == SafetensorsReader.typesName, case .object(let own) = objects[first].value,
+            case .object(let more) = object.value
+        {
+            objects[first].value = .object(own + more)
+            return
+        }
+        var object = object
+        object.name += ".\(same.count + 1)"
+        objects.append(object)
     }
 
     /// Checks that the tensors are not far larger than their files, which is possible for tensors
@@ -124,13 +212,18 @@ package struct ForeignCheckpoint: Sendable {
     ///   - stored: total size of the files in bytes.
     ///   - path: the file, for messages.
     /// - Throws: `ExchangeError` beyond `ExchangeLimits.expansionMax`.
-    static func checkExpansion(_ sizes: [Int], _ stored: Int, _ path: String) throws(ExchangeError) {
-        let limit = max(stored, 1 << 20).multipliedReportingOverflow(by: ExchangeLimits.expansionMax)
+    static func checkExpansion(_ sizes: [Int], _ stored: Int, _ path: String) throws(ExchangeError)
+    {
+        let limit = max(stored, 1 << 20).multipliedReportingOverflow(
+            by: ExchangeLimits.expansionMax)
         var bytes = 0
         for size in sizes {
             let (sum, isTooLarge) = bytes.addingReportingOverflow(size)
             guard !isTooLarge, limit.overflow || sum <= limit.partialValue else {
-                throw .refused(path, "tensors of more than \(ExchangeLimits.expansionMax) times the bytes they are stored in")
+                throw .refused(
+                    path,
+                    "tensors of more than \(ExchangeLimits.expansionMax) times the bytes they are stored in"
+                )
             }
             bytes = sum
         }
@@ -147,6 +240,20 @@ package struct ForeignCheckpoint: Sendable {
         for tensor in tensors where !seen.insert(Array(tensor.name.utf8)).inserted {
             throw .damage(path, "two tensors have the name \(quoted(tensor.name))")
         }
+    }
+}
+
+extension JSONValue {
+    /// Returns whether two values are equal, regardless of the order of an object's keys, which the
+    /// safetensors library leaves to chance.
+    fileprivate func hasMembers(of other: JSONValue) -> Bool {
+        guard case .object(let own) = self, case .object(let others) = other else {
+            return self == other
+        }
+        func sorted(_ members: [Member]) -> [Member] {
+            members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        }
+        return sorted(own) == sorted(others)
     }
 }
 

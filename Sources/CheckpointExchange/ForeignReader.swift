@@ -8,15 +8,21 @@ package struct ForeignReader {
     private let files: any FileSystem
     private let opened: OpenFiles
     private let spill: Spill
+    private let options: ReadingOptions
 
     /// Creates a reader.
     ///
     /// - Parameters:
     ///   - files: the file system.
     ///   - spillDirectory: directory for the unnamed file that compressed tensors are inflated
-    ///     into.
-    package init(_ files: any FileSystem, spillDirectory: FilePath) {
+    ///     into; nil if nothing may be written.
+    ///   - options: how files are read.
+    package init(
+        _ files: any FileSystem, spillDirectory: FilePath?,
+        options: ReadingOptions = ReadingOptions()
+    ) {
         self.files = files
+        self.options = options
         opened = OpenFiles(files)
         spill = Spill(in: spillDirectory, files)
     }
@@ -48,18 +54,24 @@ package struct ForeignReader {
     /// - Returns: the tensors and objects, with names checked.
     /// - Throws: `ExchangeError` if the file is missing, damaged, not supported, or of another
     ///   format.
-    package func read(_ path: FilePath, as format: ForeignFormat? = nil) throws(ExchangeError) -> ForeignCheckpoint {
+    package func read(_ path: FilePath, as format: ForeignFormat? = nil) throws(ExchangeError)
+        -> ForeignCheckpoint
+    {
         let kind = try kind(of: path)
-        let checkpoint = kind == .directory ? try readDirectory(path, format) : try readFile(path, format)
+        let checkpoint =
+            kind == .directory ? try readDirectory(path, format) : try readFile(path, format)
         if let format, checkpoint.format != format {
-            throw .refused(path.string, "it is \(checkpoint.format.rawValue), not \(format.rawValue)")
+            throw .refused(
+                path.string, "it is \(checkpoint.format.rawValue), not \(format.rawValue)")
         }
         try checkpoint.checkNames(path.string)
         return checkpoint
     }
 
     private func kind(of path: FilePath) throws(ExchangeError) -> FileKind {
-        if let kind = try exchanging({ () throws(FileSystemError) in try files.kind(of: path) }) { return kind }
+        if let kind = try exchanging({ () throws(FileSystemError) in try files.kind(of: path) }) {
+            return kind
+        }
         var error = ExchangeError(FileSystemError("stat(2)", path, .noSuchFileOrDirectory))
         error.message = "\(path): there is no such file or directory"
         throw error
@@ -75,62 +87,119 @@ package struct ForeignReader {
     package func readRaw(_ path: FilePath, _ raw: Raw) throws(ExchangeError) -> ForeignCheckpoint {
         let file = try ForeignFile(path, in: opened)
         guard let bytes = TensorShape.byteCount(raw.shape, raw.type), bytes == file.size else {
-            throw .damage(path.string, "it has \(file.size) bytes, which is not the size of \(shown(raw.shape)) of \(raw.type)")
+            throw .damage(
+                path.string,
+                "it has \(file.size) bytes, which is not the size of \(shown(raw.shape)) of \(raw.type)"
+            )
         }
         var checkpoint = ForeignCheckpoint(.raw)
-        checkpoint.tensors = [try ForeignTensor(raw.name, raw.type, raw.shape, in: file.lend(0..<file.size))]
+        checkpoint.tensors = [
+            try ForeignTensor(raw.name, raw.type, raw.shape, in: file.lend(0..<file.size))
+        ]
         return checkpoint
     }
 
-    private func readFile(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
+    private func readFile(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError)
+        -> ForeignCheckpoint
+    {
         let file = try ForeignFile(path, in: opened)
-        return ShardIndex.isIndex(path) ? try readIndex(file, format) : try readTensors(file, format)
+        return ShardIndex.isIndex(path)
+            ? try readIndex(file, format) : try readTensors(file, format)
     }
 
-    private func readTensors(_ file: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
+    private func readTensors(_ file: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError)
+        -> ForeignCheckpoint
+    {
         let path = file.path
-        let magic = try file.read(count: min(file.size, 9), at: 0)
-        if magic.starts(with: NumpyHeader.magic) { return try NumpyReader.read(file) }
-        if magic.starts(with: [0x50, 0x4B, 3, 4]) { return try readArchive(ZipArchive(file, 0..<file.size)) }
+        let beginning = try file.read(count: min(file.size, KnownFile.beginningBytes), at: 0)
+        if beginning.starts(with: NumpyHeader.magic) {
+            return try NumpyReader(options: options).read(file)
+        }
+        if beginning.starts(with: [0x50, 0x4B, 3, 4]) || beginning.starts(with: [0x50, 0x4B, 5, 6])
+        {
+            return try readArchive(ZipArchive(file, 0..<file.size))
+        }
+        // An empty file without an extension may be anything.
+        let isNothing = beginning.isEmpty && path.extension == nil
+        if !isNothing, let known = KnownFile.recognise(beginning) {
+            let message = "it is \(known.what)"
+            throw known.isStandIn
+                ? .damage(path.string, message, remedy: known.remedy)
+                : .refused(path.string, message, remedy: known.remedy)
+        }
+        if TorchLegacyFile.isLegacy(beginning) {
+            return try TorchReader.read(
+                TorchArchive(TorchLegacyFile(file), file, spill), file, options)
+        }
         let isNamedSo = format == .safetensors || path.extension == "safetensors"
-        if isNamedSo || magic.count == 9 && magic[8] == UInt8(ascii: "{") { return try SafetensorsReader.read(file) }
-        throw unknown(path, magic)
+        if isNamedSo || beginning.count >= 9 && beginning[8] == UInt8(ascii: "{") {
+            return try SafetensorsReader.read(file)
+        }
+        throw unknown(path, beginning)
     }
 
-    private func unknown(_ path: FilePath, _ magic: [UInt8]) -> ExchangeError {
+    private func unknown(_ path: FilePath, _ beginning: [UInt8]) -> ExchangeError {
         // A pickle of protocol 2 or later, without an archive around it.
-        if magic.first == 0x80 {
+        if beginning.first == 0x80 {
             return .refused(
-                path.string, "it is a bare pickle, as torch.save wrote before PyTorch 1.6", remedy: "Save it again with torch.save")
+                path.string, "it is a bare pickle, not a file of torch.save",
+                remedy:
+                    "Load it only if you trust it, save its tensors with torch.save, and import that"
+            )
         }
-        return .refused(path.string, "its content is of no format that is known here", remedy: "Give --format raw for plain elements")
+        return .refused(
+            path.string, "its content is of no format that is known here",
+            remedy: "Give --format raw for plain elements")
     }
 
     private func readArchive(_ archive: ZipArchive) throws(ExchangeError) -> ForeignCheckpoint {
-        TorchArchive.isArchive(archive) ? try TorchReader.read(archive, spill) : try NumpyReader.readArchive(archive, spill)
+        guard TorchArchive.isArchive(archive) else {
+            return try NumpyReader(options: options).readArchive(archive, spill)
+        }
+        return try TorchReader.read(TorchArchive(archive, spill), archive.file, options)
     }
 
-    private func readIndex(_ index: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
+    private func readIndex(_ index: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError)
+        -> ForeignCheckpoint
+    {
         try ShardIndex(index).read(index.path) { path throws(ExchangeError) in
             try readTensors(ForeignFile(path, in: opened), format)
         }
     }
 
-    private func readDirectory(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError) -> ForeignCheckpoint {
-        let names = try exchanging { () throws(FileSystemError) in try files.list(path) }.sorted()
-        if names.contains(DistributedReader.metadataName) { return try DistributedReader.read(path, opened, spill) }
-        let indices = names.filter { $0.hasSuffix(".index.json") }
-        if indices.count > 1 {
-            let remedy = "Name one of \(indices.joined(separator: ", "))"
-            throw .refused(path.string, "it has \(indices.count) indices of shards", remedy: remedy)
+    private func readDirectory(_ path: FilePath, _ format: ForeignFormat?) throws(ExchangeError)
+        -> ForeignCheckpoint
+    {
+        let all = try exchanging { () throws(FileSystemError) in try files.list(path) }.sorted()
+        if all.contains(DistributedReader.metadataName) {
+            return try DistributedReader.read(path, opened, spill, options)
         }
-        if let index = indices.first { return try readFile(path.appending(index), format) }
-        let shards = names.filter { $0.hasSuffix(".safetensors") }
-        guard let first = shards.first, shards.count <= ExchangeLimits.filesMax else {
-            throw .refused(path.string, "it has neither .metadata, nor an index of shards, nor safetensors files")
+        let directory = ForeignDirectory(path, all)
+        var checkpoint: ForeignCheckpoint
+        if let index = try directory.index() {
+            let file = try ForeignFile(path.appending(index), in: opened)
+            let listed = try ShardIndex(file)
+            checkpoint = try readIndex(file, format)
+            for name in directory.weights(like: index) where !listed.fileNames.contains(name) {
+                checkpoint.leftOut.append(
+                    LeftOut(name: name, what: "a file that \(index) does not list"))
+            }
+        } else {
+            let names = try directory.files()
+            var parts: [(path: String, checkpoint: ForeignCheckpoint)] = []
+            for name in names {
+                parts.append(
+                    (path.appending(name).string, try readFile(path.appending(name), format)))
+            }
+            try ForeignCheckpoint.checkNames(parts)
+            checkpoint = parts[0].checkpoint
+            for part in parts.dropFirst() { checkpoint.add(part.checkpoint) }
         }
-        var checkpoint = try readFile(path.appending(first), format)
-        for shard in shards.dropFirst() { checkpoint.add(try readFile(path.appending(shard), format)) }
+        if let first = directory.hidden.first {
+            checkpoint.notes.append(
+                "\(path): \(directory.hidden.count) names that begin with a dot are passed over, such as \(quoted(first))"
+            )
+        }
         return checkpoint
     }
 }

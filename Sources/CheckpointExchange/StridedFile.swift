@@ -23,26 +23,34 @@ final class StridedFile: FileDevice {
 
     var name: String { memory.file.name }
 
-    func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer) throws(DeviceError) -> DeviceCopy {
+    func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer)
+        throws(DeviceError) -> DeviceCopy
+    {
         let width = layout.type.width
         let start = Int(address.rawValue)
         // Chunks begin and end at element boundaries, because their size is a multiple of every
         // width.
         precondition(start % width == 0 && destination.count % width == 0)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: StridedLayout.windowBytesMax, alignment: 16)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: StridedLayout.windowBytesMax, alignment: 16)
         defer { unsafe buffer.deallocate() }
         let elements = start / width..<(start + destination.count) / width
         try layout.forEachWindow(in: elements) { window throws(DeviceError) in
             let place = memory.range.lowerBound + layout.byteOffset + window.source * width
-            let source = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<(window.span * width)])
-            _ = unsafe try memory.file.startCopy(from: DeviceAddress(rawValue: UInt64(place)), to: source)
-            let output = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[((window.output - elements.lowerBound) * width)...])
+            let source = unsafe UnsafeMutableRawBufferPointer(
+                rebasing: buffer[..<(window.span * width)])
+            _ = unsafe try memory.file.startCopy(
+                from: DeviceAddress(rawValue: UInt64(place)), to: source)
+            let output = unsafe UnsafeMutableRawBufferPointer(
+                rebasing: destination[((window.output - elements.lowerBound) * width)...])
             unsafe Gather(UnsafeRawBufferPointer(source), output).copy(window.dimensions, width)
         }
         return DeviceCopy(id: 0)
     }
 
-    func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {
+    func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress)
+        throws(DeviceError) -> DeviceCopy
+    {
         throw DeviceError("\(name) is open for reading only")
     }
 }
@@ -70,7 +78,8 @@ private struct Gather {
         case 1: copy(sorted[...], 0, 0, UInt8.self)
         case 2: copy(sorted[...], 0, 0, UInt16.self)
         case 4: copy(sorted[...], 0, 0, UInt32.self)
-        default: copy(sorted[...], 0, 0, UInt64.self)
+        case 8: copy(sorted[...], 0, 0, UInt64.self)
+        default: copy(sorted[...], 0, 0, UInt128.self)
         }
     }
 
@@ -78,9 +87,13 @@ private struct Gather {
         _ dimensions: ArraySlice<StridedLayout.Dimension>, _ from: Int, _ to: Int, _: T.Type
     ) {
         guard let first = dimensions.first else { return run(1, from, 0, to, 0, T.self) }
-        if dimensions.count == 1 { return run(first.count, from, first.sourceStride, to, first.outputStride, T.self) }
+        if dimensions.count == 1 {
+            return run(first.count, from, first.sourceStride, to, first.outputStride, T.self)
+        }
         for index in 0..<first.count {
-            copy(dimensions.dropFirst(), from + index * first.sourceStride, to + index * first.outputStride, T.self)
+            copy(
+                dimensions.dropFirst(), from + index * first.sourceStride,
+                to + index * first.outputStride, T.self)
         }
     }
 

@@ -4,13 +4,15 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
     case delta = 1
     case cast = 2
     case alias = 3
+    // Bit 4 is never assigned: a golden vector refuses it.
+    case types = 5
 
     package var name: String { String(describing: self) }
     package var bit: UInt32 { 1 << rawValue }
 
     /// The features that this software can restore. A file that needs any other feature is refused,
     /// and the error names the feature.
-    package static let implemented: [RequiredFeature] = [.delta, .cast]
+    package static let implemented: [RequiredFeature] = [.delta, .cast, .types]
 
     /// Decodes the required-features bits of a manifest header.
     ///

@@ -48,7 +48,9 @@ extension Manifest {
     ///   - kind: The kind in the header.
     ///   - chunks: The chunk table, for checks.
     /// - Throws: Damage if a rule of Formats/manifest.md is broken.
-    init(directory: JSONValue, kind: Kind, chunks: [ChunkRecord]) throws(FormatError) {
+    init(
+        directory: JSONValue, kind: Kind, features: Set<RequiredFeature>, chunks: [ChunkRecord]
+    ) throws(FormatError) {
         let offset = ManifestHeader.bytes
         let fields = try JSONFields(directory, "manifest", offset: offset)
         self.init(
@@ -80,7 +82,8 @@ extension Manifest {
         {
             tensors.append(
                 try TensorRecord(
-                    value, index: index, groups: groups, chunks: chunks, offset: offset))
+                    value, index: index, groups: groups, features: features, chunks: chunks,
+                    offset: offset))
         }
         for (index, value) in try fields.array("objects", atMost: Limits.tensorsPerManifestMax)
             .enumerated()
@@ -181,7 +184,8 @@ extension TensorRecord {
     }
 
     init(
-        _ value: JSONValue, index: Int, groups: [Manifest.Group], chunks: [ChunkRecord], offset: Int
+        _ value: JSONValue, index: Int, groups: [Manifest.Group], features: Set<RequiredFeature>,
+        chunks: [ChunkRecord], offset: Int
     ) throws(FormatError) {
         let fields = try JSONFields(value, "tensor \(index)", offset: offset)
         for key in ["cast_of", "alias_of"] where fields.has(key) {
@@ -192,10 +196,13 @@ extension TensorRecord {
         guard let type = ElementType(rawValue: typeName) else {
             throw fields.error("unknown type \(typeName)")
         }
+        guard !type.needsFeature || features.contains(.types) else {
+            throw fields.error("type \(typeName) without feature types")
+        }
         self.type = type
         shape = try fields.counts("shape", atMost: Limits.rankOfTensorMax)
         guard TensorShape.byteCount(shape, type) != nil else {
-            throw fields.error("shape \(shape) is too large")
+            throw fields.error("shape \(shape) is too large, or not of whole bytes of \(type)")
         }
         role = TensorRole(rawValue: try fields.string("role")) ?? .other
         group = try fields.count("group")
@@ -216,6 +223,9 @@ extension TensorRecord {
         for (index, shard) in shards.enumerated() {
             guard shard.descriptor.lies(inside: shape) else {
                 throw fields.error("shard \(index) lies outside \(shape)")
+            }
+            guard TensorShape.isWholeBytes(shard.descriptor, of: shape, type) else {
+                throw fields.error("shard \(index) of \(shape) cuts a byte of \(type)")
             }
             guard !shards[..<index].contains(where: { $0.descriptor.overlaps(shard.descriptor) })
             else {

@@ -111,6 +111,7 @@ extension Manifest {
         var features: Set<RequiredFeature> = []
         if blocks.contains(where: { $0.codec == .delta }) { features.insert(.delta) }
         if blocks.contains(where: \.codec.isCast) { features.insert(.cast) }
+        if tensors.contains(where: \.type.needsFeature) { features.insert(.types) }
         return features
     }
 
@@ -123,7 +124,7 @@ extension Manifest {
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
         let (header, json, tables) = try Tables.decode(bytes, digest: digest)
         let directory = try JSONParser.parse(json, origin: ManifestHeader.bytes)
-        try self.init(directory: directory, kind: header.kind, chunks: tables.chunks)
+        try self.init(directory: directory, kind: header.kind, features: header.features, chunks: tables.chunks)
         segments = tables.segments
         blocks = tables.blocks
         chunks = tables.chunks

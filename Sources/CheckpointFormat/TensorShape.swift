@@ -7,7 +7,9 @@ package enum TensorShape {
     /// - Returns: Nil if an extent is negative, there are more than `rankOfTensorMax` dimensions,
     ///   or the product overflows.
     package static func elementCount(_ shape: [Int]) -> Int? {
-        guard shape.count <= Limits.rankOfTensorMax, shape.allSatisfy({ $0 >= 0 }) else { return nil }
+        guard shape.count <= Limits.rankOfTensorMax, shape.allSatisfy({ $0 >= 0 }) else {
+            return nil
+        }
         if shape.contains(0) { return 0 }
         var count = 1
         for extent in shape {
@@ -23,11 +25,30 @@ package enum TensorShape {
     /// - Parameters:
     ///   - shape: Extents, in elements.
     ///   - type: Type of the elements.
-    /// - Returns: Nil if the shape is invalid (see `elementCount`) or the product overflows.
+    /// - Returns: Nil if the shape is invalid (see `elementCount`), the product overflows, or
+    ///   packed elements do not fill the last byte.
     package static func byteCount(_ shape: [Int], _ type: ElementType) -> Int? {
-        guard let count = elementCount(shape) else { return nil }
-        let (bytes, overflow) = count.multipliedReportingOverflow(by: type.width)
+        guard let count = elementCount(shape), count % type.elementsPerUnit == 0 else { return nil }
+        let (bytes, overflow) = (count / type.elementsPerUnit).multipliedReportingOverflow(
+            by: type.width)
         return overflow ? nil : bytes
+    }
+
+    /// Returns true if a shard begins and ends between bytes wherever it departs from the order of
+    /// its tensor. This concerns packed types only.
+    ///
+    /// - Parameters:
+    ///   - shard: A shard that lies inside `shape`.
+    ///   - shape: Extents of the tensor, in elements.
+    ///   - type: Type of the elements.
+    package static func isWholeBytes(_ shard: ShardDescriptor, of shape: [Int], _ type: ElementType)
+        -> Bool
+    {
+        let unit = type.elementsPerUnit
+        if unit == 1 || shard.extent == shape { return true }
+        return [shape.last, shard.offset.last, shard.extent.last].allSatisfy {
+            ($0 ?? 1) % unit == 0
+        }
     }
 
     /// Returns the strides of a row-major tensor, in elements.
@@ -68,7 +89,8 @@ package struct ShardDescriptor: Hashable, Sendable {
     package func lies(inside shape: [Int]) -> Bool {
         guard offset.count == shape.count, extent.count == shape.count else { return false }
         return shape.indices.allSatisfy {
-            offset[$0] >= 0 && extent[$0] >= 0 && offset[$0] <= shape[$0] && extent[$0] <= shape[$0] - offset[$0]
+            offset[$0] >= 0 && extent[$0] >= 0 && offset[$0] <= shape[$0]
+                && extent[$0] <= shape[$0] - offset[$0]
         }
     }
 
@@ -76,7 +98,8 @@ package struct ShardDescriptor: Hashable, Sendable {
     /// dimensions.
     package func overlaps(_ other: ShardDescriptor) -> Bool {
         offset.indices.allSatisfy {
-            offset[$0] < other.offset[$0] + other.extent[$0] && other.offset[$0] < offset[$0] + extent[$0]
+            offset[$0] < other.offset[$0] + other.extent[$0]
+                && other.offset[$0] < offset[$0] + extent[$0]
         } && !extent.contains(0) && !other.extent.contains(0)
     }
 }

@@ -53,8 +53,6 @@ public struct ElementDifference: Equatable, Sendable {
         case .f32: floats(before, after, UInt32.self) { Double(Float(bitPattern: $0)) }
         case .f16: floats(before, after, UInt16.self, ElementValues.half)
         case .bf16: floats(before, after, UInt16.self, ElementValues.brain)
-        case .f8e4m3: floats(before, after, UInt8.self) { ElementValues.e4m3[Int($0)] }
-        case .f8e5m2: floats(before, after, UInt8.self) { ElementValues.half(UInt16($0) << 8) }
         case .bool: floats(before, after, UInt8.self) { $0 == 0 ? 0 : 1 }
         case .i64: integers(before, after, Int64.self)
         case .i32: integers(before, after, Int32.self)
@@ -64,7 +62,73 @@ public struct ElementDifference: Equatable, Sendable {
         case .u32: integers(before, after, UInt32.self)
         case .u16: integers(before, after, UInt16.self)
         case .u8: integers(before, after, UInt8.self)
+        case .c128, .c64, .c32, .bc32: complex(before, after, type)
+        case .f8e4m3, .f8e5m2, .f8e8m0, .f8e4m3fnuz, .f8e5m2fnuz, .f8e4m3b11fnuz, .f8e4m3ieee,
+            .f8e3m4,
+            .f6e2m3, .f6e3m2, .f4e2m1, .i4, .u4, .i2, .u2, .i1, .u1:
+            small(before, after, type)
         }
+    }
+
+    /// Compares elements of a type of at most 8 bits.
+    private mutating func small(_ before: MemoryRegion, _ after: MemoryRegion, _ type: ElementType)
+    {
+        guard let values = SmallFloat.values(type) else {
+            preconditionFailure("a small type has a table")
+        }
+        guard type.bits < 8 else { return floats(before, after, UInt8.self) { values[Int($0)] } }
+        precondition(before.count == after.count)
+        var old: [UInt8] = []
+        old.reserveCapacity(before.count / type.width * type.elementsPerUnit)
+        ElementValues.forEachPattern(before, type) { old.append(UInt8($0)) }
+        var (total, index) = (self, 0)
+        ElementValues.forEachPattern(after, type) { pattern in
+            let (a, b) = (values[Int(old[index])], values[pattern])
+            if Int(old[index]) == pattern {
+                total.addEqual(a)
+            } else {
+                total.add(distance: abs(a - b), a, b)
+            }
+            index += 1
+        }
+        total.compared += index
+        self = total
+    }
+
+    /// Compares complex numbers: the distance of two is the magnitude of their difference.
+    private mutating func complex(
+        _ before: MemoryRegion, _ after: MemoryRegion, _ type: ElementType
+    ) {
+        precondition(before.count == after.count)
+        var old: [SIMD2<Double>] = []
+        old.reserveCapacity(before.count / type.width)
+        ElementValues.complex(before, type) { old.append($0) }
+        var (total, index) = (self, 0)
+        ElementValues.complex(after, type) { new in
+            let bytes = index * type.width..<(index + 1) * type.width
+            total.add(
+                old[index], new,
+                isChanged: unsafe !before[bytes].bytes.elementsEqual(after[bytes].bytes))
+            index += 1
+        }
+        total.compared += index
+        self = total
+    }
+
+    private mutating func add(_ old: SIMD2<Double>, _ new: SIMD2<Double>, isChanged: Bool) {
+        let difference = old - new
+        let distance = (difference * difference).sum().squareRoot()
+        if isChanged { changed += 1 }
+        if isChanged, !(distance <= epsilon) { beyond += 1 }
+        guard (old * old).sum().isFinite, (new * new).sum().isFinite else {
+            if isChanged { nonFinite += 1 }
+            return
+        }
+        largest = max(largest, distance)
+        squares += distance * distance
+        squaresBefore += (old * old).sum()
+        squaresAfter += (new * new).sum()
+        product += (old * new).sum()
     }
 
     @inline(__always)
@@ -72,7 +136,9 @@ public struct ElementDifference: Equatable, Sendable {
         _ before: MemoryRegion, _ after: MemoryRegion, _: Bits.Type, _ value: (Bits) -> Double
     ) {
         precondition(before.count == after.count)
-        let (a, b) = unsafe (before.bytes.bindMemory(to: Bits.self), after.bytes.bindMemory(to: Bits.self))
+        let (a, b) = unsafe (
+            before.bytes.bindMemory(to: Bits.self), after.bytes.bindMemory(to: Bits.self)
+        )
         // Local variables stay in registers. Equal elements take the same path as others, because a
         // branch would cost more.
         var (changed, beyond, largest) = (0, 0, 0.0)
@@ -117,14 +183,16 @@ public struct ElementDifference: Equatable, Sendable {
     ) {
         forEachPair(before, after, Value.self) { total, a, b in
             guard a != b else { return total.addEqual(Double(a)) }
-            let distance = UInt64(truncatingIfNeeded: max(a, b)) &- UInt64(truncatingIfNeeded: min(a, b))
+            let distance =
+                UInt64(truncatingIfNeeded: max(a, b)) &- UInt64(truncatingIfNeeded: min(a, b))
             total.add(distance: Double(distance), Double(a), Double(b))
         }
     }
 
     @inline(__always)
     private mutating func forEachPair<Value: BitwiseCopyable>(
-        _ before: MemoryRegion, _ after: MemoryRegion, _: Value.Type, _ body: (inout ElementDifference, Value, Value) -> Void
+        _ before: MemoryRegion, _ after: MemoryRegion, _: Value.Type,
+        _ body: (inout ElementDifference, Value, Value) -> Void
     ) {
         precondition(before.count == after.count)
         let a = unsafe before.bytes.bindMemory(to: Value.self)
@@ -147,7 +215,10 @@ public struct ElementDifference: Equatable, Sendable {
     private mutating func add(distance: Double, _ old: Double, _ new: Double) {
         changed += 1
         if !(distance <= epsilon) { beyond += 1 }
-        guard old.isFinite, new.isFinite else { return nonFinite += 1 }
+        guard old.isFinite, new.isFinite else {
+            nonFinite += 1
+            return
+        }
         largest = max(largest, distance)
         squares += distance * distance
         squaresBefore += old * old

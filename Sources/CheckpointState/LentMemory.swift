@@ -51,6 +51,11 @@ public struct LentMemory: @unchecked Sendable {
         if case .device(let device, _) = place { device } else { nil }
     }
 
+    /// Address of the first byte on the device; nil for the process's own memory.
+    package var deviceAddress: DeviceAddress? {
+        if case .device(_, let address) = place { address } else { nil }
+    }
+
     /// The lane that captures the memory.
     package var lane: CaptureLane { device == nil ? .host : .device }
 

@@ -17,7 +17,7 @@ public struct TensorView: Sendable {
     public let strides: [Int]
     /// Offset of element (0, ..., 0) in `memory`, in bytes.
     public let byteOffset: Int
-    /// Size of the row-major tensor in bytes: product(shape) times the element width.
+    /// Size of the row-major tensor in bytes.
     public let byteCount: Int
     /// Size in bytes of the longest trailing part of the shape that is row-major in memory: all of
     /// a contiguous tensor, one row of a column view.
@@ -31,7 +31,9 @@ public struct TensorView: Sendable {
     ///   - shape: extents in elements, slowest dimension first; `[]` is a scalar.
     /// - Throws: `StateError` if the shape is negative, overflows, or does not fit.
     public init(_ memory: LentMemory, type: ElementType, shape: [Int]) throws(StateError) {
-        try self.init(memory, type: type, shape: shape, strides: TensorShape.rowMajorStrides(shape), byteOffset: 0)
+        try self.init(
+            memory, type: type, shape: shape, strides: TensorShape.rowMajorStrides(shape),
+            byteOffset: 0)
     }
 
     /// Views a tensor with any strides.
@@ -44,12 +46,13 @@ public struct TensorView: Sendable {
     ///     zero.
     ///   - byteOffset: offset of element (0, ..., 0) in `memory`, in bytes.
     /// - Throws: `StateError` if the shape is negative, overflows, or an element would be outside
-    ///   `memory`.
+    ///   `memory`; of a packed type also if the strides cut a byte.
     public init(
         _ memory: LentMemory, type: ElementType, shape: [Int], strides: [Int], byteOffset: Int
     ) throws(StateError) {
-        guard let byteCount = TensorShape.byteCount(shape, type), strides.count == shape.count else {
-            throw StateError("shape \(shape) with strides \(strides) is not a tensor")
+        guard let byteCount = TensorShape.byteCount(shape, type), strides.count == shape.count
+        else {
+            throw StateError("shape \(shape) with strides \(strides) is not a tensor of \(type)")
         }
         self.memory = memory
         self.type = type
@@ -57,33 +60,54 @@ public struct TensorView: Sendable {
         self.strides = strides
         self.byteOffset = byteOffset
         self.byteCount = byteCount
-        self.runBytes = Self.runBytes(type, shape, strides)
+        let run = Self.runElements(shape, strides)
+        guard run.elements % type.elementsPerUnit == 0,
+            shape.indices.prefix(run.firstDimension).allSatisfy({
+                strides[$0] % type.elementsPerUnit == 0
+            })
+        else { throw StateError("strides \(strides) of shape \(shape) cut a byte of \(type)") }
+        runBytes = type.bytes(ofElements: run.elements)
         guard byteCount == 0 || elementsLieInside() else {
-            throw StateError("a tensor of shape \(shape), strides \(strides) does not lie in \(memory.byteCount) bytes")
+            throw StateError(
+                "a tensor of shape \(shape), strides \(strides) does not lie in \(memory.byteCount) bytes"
+            )
         }
     }
 
-    private static func runBytes(_ type: ElementType, _ shape: [Int], _ strides: [Int]) -> Int {
-        guard !shape.contains(0) else { return 0 }
-        var run = 1
+    /// Returns the number of elements in the longest trailing part of the shape that is row-major
+    /// in memory, and the first dimension of that part.
+    private static func runElements(_ shape: [Int], _ strides: [Int]) -> (
+        elements: Int, firstDimension: Int
+    ) {
+        guard !shape.contains(0) else { return (0, 0) }
+        var run = (elements: 1, firstDimension: shape.count)
         for dimension in shape.indices.reversed() {
-            guard shape[dimension] == 1 || strides[dimension] == run else { break }
-            run *= shape[dimension]
+            guard shape[dimension] == 1 || strides[dimension] == run.elements else { break }
+            run = (run.elements * shape[dimension], dimension)
         }
-        return run * type.width
+        return run
     }
 
     private func elementsLieInside() -> Bool {
-        var lowest = byteOffset
-        var highest = byteOffset
+        var (lowest, highest) = (0, 0)
         for (extent, stride) in zip(shape, strides) where extent > 1 {
-            let (step, isStepHuge) = stride.multipliedReportingOverflow(by: type.width)
-            let (reach, isReachHuge) = step.multipliedReportingOverflow(by: extent - 1)
+            let (reach, isReachHuge) = stride.multipliedReportingOverflow(by: extent - 1)
             let (end, isEndHuge) = (reach < 0 ? lowest : highest).addingReportingOverflow(reach)
-            if isStepHuge || isReachHuge || isEndHuge { return false }
+            if isReachHuge || isEndHuge { return false }
             if reach < 0 { lowest = end } else { highest = end }
         }
-        return lowest >= 0 && highest <= memory.byteCount - type.width
+        guard let first = offset(ofElement: lowest), let last = offset(ofElement: highest) else {
+            return false
+        }
+        return first >= 0 && last <= memory.byteCount - type.width
+    }
+
+    /// Returns the offset in memory of the unit that holds an element; nil if it overflows.
+    private func offset(ofElement element: Int) -> Int? {
+        let (bytes, isProductHuge) = (element / type.elementsPerUnit).multipliedReportingOverflow(
+            by: type.width)
+        let (offset, isSumHuge) = byteOffset.addingReportingOverflow(bytes)
+        return isProductHuge || isSumHuge ? nil : offset
     }
 
     /// Views a shard of this tensor, without copying.
@@ -92,11 +116,19 @@ public struct TensorView: Sendable {
     /// - Returns: a view of the same memory.
     /// - Throws: `StateError` if the shard is not inside the tensor's shape.
     package func part(_ shard: ShardDescriptor) throws(StateError) -> TensorView {
-        guard shard.lies(inside: shape) else { throw StateError("a shard at \(shard.offset) lies outside \(shape)") }
+        guard shard.lies(inside: shape) else {
+            throw StateError("a shard at \(shard.offset) lies outside \(shape)")
+        }
         var first = 0
-        if !shard.extent.contains(0) { first = zip(shard.offset, strides).reduce(0) { $0 + $1.0 * $1.1 } }
+        if !shard.extent.contains(0) {
+            first = zip(shard.offset, strides).reduce(0) { $0 + $1.0 * $1.1 }
+        }
+        guard first % type.elementsPerUnit == 0 else {
+            throw StateError("a shard at \(shard.offset) cuts a byte of \(type)")
+        }
         return try TensorView(
-            memory, type: type, shape: shard.extent, strides: strides, byteOffset: byteOffset + first * type.width)
+            memory, type: type, shape: shard.extent, strides: strides,
+            byteOffset: byteOffset + type.bytes(ofElements: first))
     }
 
     /// Copies row-major bytes to the start of `destination` and hashes them. Waits for the copies
@@ -107,12 +139,16 @@ public struct TensorView: Sendable {
     ///   - destination: memory of the process, at least as large as `range`.
     /// - Returns: the 128-bit hash of the bytes.
     /// - Throws: `DeviceError` if a copy failed; no copy is in flight then.
-    package func capture(_ range: Range<Int>, to destination: MemoryRegion) throws(DeviceError) -> Hash128 {
+    package func capture(_ range: Range<Int>, to destination: MemoryRegion) throws(DeviceError)
+        -> Hash128
+    {
         precondition(range.upperBound <= byteCount && range.count <= destination.count)
         if range.isEmpty { return destination.prefix(0).hash128 }
         if runBytes == byteCount, memory.device == nil {
-            let source = unsafe memory.bytes(byteOffset + range.lowerBound..<byteOffset + range.upperBound)
-            return unsafe Hashing.copyAndHash128(from: UnsafeRawBufferPointer(source), to: destination.mutableBytes)
+            let source = unsafe memory.bytes(
+                byteOffset + range.lowerBound..<byteOffset + range.upperBound)
+            return unsafe Hashing.copyAndHash128(
+                from: UnsafeRawBufferPointer(source), to: destination.mutableBytes)
         }
         try transfer(range) { memoryRange, offset throws(DeviceError) in
             try memory.startCopy(memoryRange, to: destination[offset..<offset + memoryRange.count])
@@ -135,7 +171,8 @@ public struct TensorView: Sendable {
     package func restore(_ source: MemoryRegion, at offset: Int) throws(DeviceError) {
         precondition(offset >= 0 && source.count <= byteCount - offset)
         try transfer(offset..<offset + source.count) { memoryRange, position throws(DeviceError) in
-            try memory.startFill(at: memoryRange.lowerBound, from: source[position..<position + memoryRange.count])
+            try memory.startFill(
+                at: memoryRange.lowerBound, from: source[position..<position + memoryRange.count])
         }
     }
 
@@ -146,7 +183,9 @@ public struct TensorView: Sendable {
     ) throws(DeviceError) {
         var window = CopyWindow(memory.device)
         do throws(DeviceError) {
-            try forEachRun(in: range) { memoryRange, offset throws(DeviceError) in try window.add(start(memoryRange, offset)) }
+            try forEachRun(in: range) { memoryRange, offset throws(DeviceError) in
+                try window.add(start(memoryRange, offset))
+            }
         } catch {
             // The first failure is the cause; later ones are dropped.
             try? window.finish()
@@ -168,8 +207,10 @@ public struct TensorView: Sendable {
     /// - Returns: the region; nil if the tensor is not contiguous, is on a device, or is smaller
     ///   than `range`.
     package func contiguousRegion(_ range: Range<Int>) -> MemoryRegion? {
-        guard runBytes == byteCount, let start = unsafe memory.start, range.upperBound <= byteCount else { return nil }
-        return unsafe MemoryRegion(start: start + byteOffset + range.lowerBound, count: range.count, owner: nil)
+        guard runBytes == byteCount, let start = unsafe memory.start, range.upperBound <= byteCount
+        else { return nil }
+        return unsafe MemoryRegion(
+            start: start + byteOffset + range.lowerBound, count: range.count, owner: nil)
     }
 
     /// Calls `body` with each contiguous run of memory in row-major bytes `range`, and with its
@@ -190,13 +231,13 @@ public struct TensorView: Sendable {
     /// Returns the offset in memory, in bytes, of a run. Runs are numbered through the outer
     /// dimensions in row-major order.
     private func memoryOffset(ofRun run: Int) -> Int {
-        var elements = run * (runBytes / type.width)
+        var elements = run * (runBytes / type.width * type.elementsPerUnit)
         var offset = 0
         for dimension in shape.indices.reversed() {
             offset += elements % shape[dimension] * strides[dimension]
             elements /= shape[dimension]
         }
-        return byteOffset + offset * type.width
+        return byteOffset + type.bytes(ofElements: offset)
     }
 }
 

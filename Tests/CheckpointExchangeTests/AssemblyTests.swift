@@ -50,7 +50,8 @@ import Testing
                 let content = [9, 9, 9] + bytes(shard, of: whole, shape, type.width)
                 try files.createDurably(path, content)
                 let file = try ForeignFile(path, in: files)
-                pieces.append(Assembly.Piece(shard: shard, memory: file.lend(3..<content.count)))
+                let memory = file.lend(3..<content.count).memory
+                pieces.append(Assembly.Piece(shard: shard, view: try TensorView(memory, type: type, shape: shard.extent)))
             }
             tensors.append(Assembly.Tensor(name: "t\(number)", type: type, shape: shape, pieces: pieces))
             contents.append(whole)

@@ -38,7 +38,9 @@ struct NaiveTensor {
 
     /// A permutation of a padded row-major tensor, each dimension perhaps reversed: no two elements share a place.
     static func random(_ random: inout SeededGenerator) -> NaiveTensor {
-        let type = ElementType.allCases[random.below(ElementType.allCases.count)]
+        // Packed types have no address for each element; PackedTensorTests has them.
+        let types = ElementType.allCases.filter { $0.elementsPerUnit == 1 }
+        let type = types[random.below(types.count)]
         let rank = random.below(5)
         let shape = (0..<rank).map { _ in random.below(10) == 0 ? 0 : 1 + random.below(5) }
         var strides = [Int](repeating: 0, count: rank)

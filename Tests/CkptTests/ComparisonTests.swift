@@ -157,7 +157,7 @@ import Testing
 
 extension TensorBuffer {
     /// Compares with a tensor of the same type and shape.
-    fileprivate func difference(to after: TensorBuffer, epsilon: Double = 0) -> ElementDifference {
+    func difference(to after: TensorBuffer, epsilon: Double = 0) -> ElementDifference {
         precondition(type == after.type && shape == after.shape)
         var difference = ElementDifference(epsilon: epsilon)
         difference.add(region, after.region, of: type)

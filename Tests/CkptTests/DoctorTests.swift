@@ -27,7 +27,10 @@ import Testing
         return json
     }
 
-    private static let weights = "\u{8}\0\0\0\0\0\0\0{\"a\":{}}"
+    private static let weights: String = {
+        let header = "{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}"
+        return "\(Unicode.Scalar(UInt8(header.utf8.count)))\0\0\0\0\0\0\0\(header)x"
+    }()
 
     // MARK: Of others
 
@@ -108,7 +111,8 @@ import Testing
         for (name, content, kind) in kinds {
             let json = try examine([name: content], in: "/" + name)
             #expect(json.text("kind") == kind, "\(name)")
-            #expect(json.flag("fine") == !content.isEmpty)
+            // An import of what begins like an archive, and ends there, would fail.
+            #expect(json.flag("fine") == !(content.isEmpty || content.hasPrefix("PK")))
         }
         let folder = try TemporaryDirectory()
         try folder.write([0x80, 2], to: "p")

@@ -40,7 +40,7 @@ import Testing
             assert a.keys() == b.keys()
             for k in a: assert a[k].dtype == b[k].dtype and a[k].shape == b[k].shape and a[k].tobytes() == b[k].tobytes(), k
             m = safe_open(sys.argv[2], 'np').metadata()
-            print(m['who'], m['step'], m['format'])
+            print(m['who'], m['ckpt.step'], m['format'])
             data = lambda p: (lambda t: t[8 + int.from_bytes(t[:8], 'little'):])(open(p, 'rb').read())
             print(data(sys.argv[1]) == data(sys.argv[2]))
             """, folder.path + "/a.safetensors", folder.path + "/b.safetensors")
@@ -93,7 +93,7 @@ import Testing
         let expected = """
             "parent":null,"metrics":{},"bytes":4,"stored_bytes":4,"new_bytes":4,"format":"raw",\
             "tensors":[{"name":"x\\u000a","type":"f32","shape":[],\
-            "role":"parameter","bytes":4}],"objects":[]}
+            "role":"parameter","bytes":4}],"objects":[],"left_out":[],"notes":[]}
 
             """
         #expect(scalar.output.hasSuffix(expected), "\(scalar.output)")

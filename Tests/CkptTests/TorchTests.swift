@@ -14,6 +14,7 @@ import Testing
 
     @Test(arguments: [
         ("state.pt", "expected", 20), ("deflated.pt", "expected", 20), ("dcp", "expected-dcp", 3), ("composed.pt", "expected-composed", 2),
+        ("admitted.pt", "expected-admitted", 7), ("legacy.pt", "expected-legacy", 4), ("dcp-strided", "expected-strided", 2),
     ])
     func tensorsAreThoseThatNumpySees(_ file: String, _ expected: String, _ count: Int) throws {
         let folder = try Self.makeFiles()
@@ -42,6 +43,52 @@ import Testing
         #expect(optimizer.object("state").object("0").integer("step") == 7)
         #expect(optimizer.list("param_groups").first?.members["betas"] as? [Double] == [0.9, 0.999])
         #expect(inspected.element("tensors", named: "optimizer.state.0.exp_avg")?.text("role") == "optimizer")
+    }
+
+    /// What PyTorch admits with `weights_only=True` is read, each thing as what it is.
+    @Test func whatPyTorchAdmitsIsRead() throws {
+        let folder = try Self.makeFiles()
+        #expect(try ckpt("import", folder.path + "/s", folder.path + "/admitted.pt").status == 0)
+        let objects = try ckpt("inspect", folder.path + "/s", "--json").json()
+        let extra = try #require(objects.element("objects", named: "extra")).object("value")
+        #expect(extra.object("count").integer("a") == 2 && extra.object("count").integer("5") == 1)
+        #expect(extra.object("default").members["k"] as? [Int] == [1] && extra.object("array").text("bytes") == "6162ff")
+        #expect(extra.object("number").members["complex"] as? [Double] == [1, -2])
+        #expect(extra.number("scalar") == 2.5 && extra.integer("integer") == -3)
+        let rng = extra.object("rng").object("numpy")
+        #expect(rng.text("dtype") == "<u4" && rng.members["shape"] as? [Int] == [3] && rng.text("bytes") == "000000000100000002000000")
+        #expect((extra.object("meta").members["meta"] as? [Any])?.count == 2)
+        #expect(extra.object("sparse").object("sparse").members["size"] as? [Int] == [5, 6])
+        let attributes = try #require(objects.element("objects", named: "tensor_attributes")).object("value")
+        #expect(attributes.object("parameter").flag("tensor_model_parallel") == true && attributes.object("tensor").text("tag") == "x")
+        #expect((attributes.object("quantized").members["quantization"] as? [Any])?.first as? String == "torch.per_tensor_affine")
+    }
+
+    @Test func whatIsNoDataIsNamedOrLeftOut() throws {
+        let folder = try Self.makeFiles()
+        let store = folder.path + "/s"
+        let refused = try ckpt("import", store, folder.path + "/foreign.pt")
+        #expect(refused.status == 6 && refused.errors.contains("entry \"args\": the pickle calls argparse.Namespace, which is not data"))
+        #expect(refused.errors.contains("--skip-objects") && !FileManager.default.fileExists(atPath: store))
+        let run = try ckpt("import", store, folder.path + "/foreign.pt", "--skip-objects", "--json")
+        #expect(run.status == 0, "\(run.errors)")
+        let leftOut = try run.json().list("left_out").map { [$0.text("name"), $0.text("what")] }
+        #expect(leftOut == [
+            ["args", "argparse.Namespace"], ["model.extra", "_io.BytesIO"], ["list.0", "fractions.Fraction"],
+            ["(a key)", "fractions.Fraction"], ["kind", "argparse.Namespace"],
+            ["objects", "a numpy array of element type \"|O8\" is no plain value"],
+        ])
+        #expect(try ckpt("import", store, folder.path + "/expected-foreign.safetensors", "--step", "1").status == 0)
+        let diff = try ckpt("diff", store, "0", "1", "--json").json()
+        #expect(diff.list("tensors").count == 2 && diff.list("tensors").allSatisfy { $0.text("change") == "equal" })
+        let recorded = try ckpt("inspect", store, "0", "--json").json().element("objects", named: "left_out")
+        #expect((recorded?.members["value"] as? [Any])?.count == 6)
+        let nothing = try ckpt("import", store, folder.path + "/hostile/module.pt", "--skip-objects", "--step", "2")
+        #expect(nothing.status == 6 && nothing.errors.contains("nothing is left of it: torch.nn.modules.linear.Linear"))
+        let hostile = try ckpt("import", store, folder.path + "/hostile/system.pt", "--skip-objects", "--step", "2")
+        #expect(hostile.status == 6 && !FileManager.default.fileExists(atPath: "/tmp/ckpt-was-here"))
+        let cut = try ckpt("import", store, folder.path + "/legacy-cut.pt", "--step", "2")
+        #expect(cut.status == 1 && cut.errors.contains("the file is cut short in storage \"1\""))
     }
 
     @Test func shardsOfPyTorchAreReadByTheirIndex() throws {
@@ -83,11 +130,11 @@ import Testing
             "short-storage.pt": (1, "has 12 bytes"),
             "beyond.pt": (1, "does not lie in 16 bytes"), "negative-offset.pt": (1, "begins at -1"), "negative-size.pt": (1, "[-1]"),
             "huge-stride.pt": (1, "does not lie in"), "huge-offset.pt": (1, "begins at"), "big-endian.pt": (6, "big-endian"),
-            "script.pt": (6, "TorchScript"), "legacy.pt": (6, "before PyTorch 1.6"), "nul.pt": (6, "a name with a NUL"),
+            "script.pt": (6, "TorchScript"), "legacy.pt": (1, "pickle: truncated"), "nul.pt": (6, "a name with a NUL"),
             "long.pt": (6, "1 to 4096 bytes"), "twice.pt": (6, "two tensors would have the name"), "keys.pt": (6, "two keys read"),
             "items.pt": (6, "more values than"), "surrogate.pt": (6, "lone surrogate"),
             "interrupted.pt": (1, "data.pkl is missing"), "dimensions.pt": (6, "33 dimensions"),
-            "counter.pt": (6, "calls collections.Counter, which is not data\n"), "module.pt": (6, "save its state_dict()"),
+            "counter.pt": (1, "a Counter is made of something else"), "module.pt": (6, "save its state_dict()"),
             "dcp-values": (6, "one thing many times"), "dcp-again": (6, "1024 times"), "dcp-missing": (1, "\"none\" is missing"),
             "repeated.pt": (6, "1024 times"), "dcp-overlap": (1, "overlap"), "dcp-hole": (1, "6 of its 12"),
             "dcp-outside": (1, "stored nowhere"), "dcp-path": (6, "files lie beside"), "dcp-range": (1, "a piece ends at"),

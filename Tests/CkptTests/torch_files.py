@@ -3,6 +3,7 @@
 usage: torch_files.py FOLDER makes FOLDER/state.pt, deflated.pt, dcp/, expected.safetensors, and FOLDER/hostile/ with files to refuse.
 """
 import collections
+import enum
 import io
 import os
 import pathlib
@@ -36,7 +37,7 @@ def named(thing, place, name=None):
 
 
 for each in ["torch", "torch._utils", "torch.serialization", "torch.storage", "torch.distributed.checkpoint.metadata",
-             "torch.distributed.checkpoint.filesystem"]:
+             "torch.distributed.checkpoint.filesystem", "torch._tensor"]:
     module(each)
 
 
@@ -198,11 +199,14 @@ class Layout:
 named(TensorProperties, "torch.distributed.checkpoint.metadata")
 
 
+MemoryFormat = named(enum.Enum("_MEM_FORMAT_ENCODING", ["TORCH_CONTIGUOUS_FORMAT"]), "torch.distributed.checkpoint.metadata")
+
+
 def properties(dtype):
-    return TensorProperties(dtype, Layout(), False, None, False)
+    return TensorProperties(dtype, Layout(), False, MemoryFormat.TORCH_CONTIGUOUS_FORMAT, False)
 
 
-def make_distributed(folder, tensors):
+def make_distributed(folder, tensors, store_as=lambda part: whole(part)):
     """tensors: name -> (array, dtype, list of (offset, extent))."""
     os.makedirs(folder)
     files = collections.defaultdict(io.BytesIO)
@@ -221,7 +225,7 @@ def make_distributed(folder, tensors):
         chunks = []
         for rank, (offset, extent) in enumerate(pieces):
             part = array[tuple(slice(o, o + e) for o, e in zip(offset, extent))]
-            store(name, Size(offset), whole(part), rank)
+            store(name, Size(offset), store_as(part), rank)
             chunks.append(instance("ChunkStorageMetadata", offsets=Size(offset), sizes=Size(extent)))
         described[name] = instance("TensorStorageMetadata", properties=properties(dtype), size=Size(array.shape), chunks=chunks)
     store("epoch", None, 3, 0)
@@ -254,6 +258,102 @@ def make_composed(folder):
         for name, key in keys.items():
             archive.writestr("archive/data/" + key, arrays[name].tobytes())
     save_file(arrays, folder + "/expected-composed.safetensors")
+
+
+def make_admitted(folder):
+    """What PyTorch admits with weights_only=True besides; and numpy's values, as in the state of its random generator."""
+    with_state = function("torch._utils", "_rebuild_parameter_with_state")
+    from_type = function("torch._tensor", "_rebuild_from_type_v2")
+    qtensor = function("torch._utils", "_rebuild_qtensor")
+    sparse = function("torch._utils", "_rebuild_sparse_tensor")
+    meta = function("torch._utils", "_rebuild_meta_tensor_no_storage")
+    old = function("torch._utils", "_rebuild_tensor")
+    tensor_class = named(type("Tensor", (), {}), "torch")
+    quantized = named(type("QInt8Storage", (), {}), "torch")
+    complex_storage = named(type("ComplexFloatStorage", (), {}), "torch")
+
+    class Call:
+        def __init__(self, function, *arguments):
+            self.what = (function, arguments)
+
+        def __reduce__(self):
+            return self.what
+
+    data, small = np.arange(6, dtype="f4").reshape(2, 3), np.arange(4, dtype="i1")
+    waves = (np.arange(3) + 1j).astype("c8")
+    storage = Storage(data, STORAGES["f4"])
+    plain = lambda: Tensor(storage, (2, 3), (3, 1))
+    hooks = collections.OrderedDict()
+    state = {
+        "parameter": Call(with_state, plain(), True, hooks, {"tensor_model_parallel": True, "partition_dim": 0}),
+        "tensor": Call(from_type, v2, tensor_class, (storage, 0, (2, 3), (3, 1), False, hooks), {"tag": "x"}),
+        "old": Call(old, storage, 0, (2, 3), (3, 1)),
+        "quantized": Call(qtensor, Storage(small, quantized), 0, (4,), (1,), (DType("per_tensor_affine"), 0.5, 3), False, hooks),
+        "sparse": Call(sparse, Layout(), (whole(np.arange(4).reshape(2, 2)), plain(), Size((5, 6)), True)),
+        "meta": Call(meta, DTYPES["f4"], (7, 8), (8, 1), False),
+        "complex": Tensor(Storage(waves, complex_storage), (3,), (1,)),
+        "count": collections.Counter({"a": 2, 5: 1}), "default": collections.defaultdict(list, {"k": [1]}), "array": bytearray(b"ab\xff"),
+        "number": 1 - 2j, "scalar": np.float64(2.5), "integer": np.int16(-3), "rng": np.arange(3, dtype="u4"),
+    }
+    save(state, folder + "/admitted.pt")
+    save_file({"parameter": data, "tensor": data, "old": data, "quantized": small, "sparse.indices": np.arange(4).reshape(2, 2),
+               "sparse.values": data, "complex": waves.view("f4").reshape(3, 2)}, folder + "/expected-admitted.safetensors")
+    text = open(folder + "/expected-admitted.safetensors", "rb").read()
+    text = text.replace(b'"dtype":"F32","shape":[3,2]', b'"dtype":"C64","shape":[3]  ')
+    open(folder + "/expected-admitted.safetensors", "wb").write(text)
+
+
+def make_legacy(folder):
+    """A file as torch.save wrote it before PyTorch 1.6, with one storage that is a part of another."""
+    base, other = np.arange(12, dtype="f4"), np.arange(5, dtype="i8")
+    keys = {"0": base, "1": other}
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing):
+            if not isinstance(thing, Storage):
+                return None
+            part = ("0-view", 4, 3) if thing.array is None else None
+            key = "1" if thing.array is other else "0"
+            return ("storage", thing.kind, key, "cpu", len(keys[key]), part)
+
+    state = collections.OrderedDict(
+        w=Tensor(Storage(base, STORAGES["f4"]), (3, 4), (4, 1)), t=Tensor(Storage(base, STORAGES["f4"]), (4, 3), (1, 4)),
+        n=Tensor(Storage(other, STORAGES["i8"]), (5,), (1,)), part=Tensor(Storage(None, STORAGES["f4"]), (3,), (1,)))
+    with open(folder + "/legacy.pt", "wb") as file:
+        for value in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}):
+            pickle.dump(value, file, 2)
+        Pickler(file, 2).dump({"model": state, "epoch": 3})
+        pickle.dump(["0", "1"], file, 2)
+        for array in keys.values():
+            file.write(struct.pack("<q", array.size) + array.tobytes())
+    with open(folder + "/legacy.pt", "rb") as file:
+        text = file.read()
+    with open(folder + "/legacy-cut.pt", "wb") as file:
+        file.write(text[:-1])
+    save_file({"model.w": base.reshape(3, 4), "model.t": np.ascontiguousarray(base.reshape(3, 4).T), "model.n": other,
+               "model.part": base[4:7]}, folder + "/expected-legacy.safetensors")
+
+
+def make_foreign(folder):
+    """Tensors beside things that only their own program can make."""
+    import argparse
+    import fractions
+
+    tensor = whole(np.arange(4, dtype="f4"))
+    save({"args": argparse.Namespace(layers=2), "model": {"w": tensor, "extra": io.BytesIO(b"x")}, "list": [fractions.Fraction(1, 2), tensor, 7],
+          fractions.Fraction(1, 3): 1, "kind": argparse.Namespace, "objects": np.array([{}], dtype=object)}, folder + "/foreign.pt")
+    save_file({"model.w": np.arange(4, dtype="f4"), "list.1": np.arange(4, dtype="f4")}, folder + "/expected-foreign.safetensors")
+
+
+def make_strided_pieces(folder):
+    """A distributed tensor, the pieces of which are stored by columns, and its memory formats as Python 3.11 pickles them."""
+    array = np.arange(24, dtype="f4").reshape(4, 6)
+
+    make_distributed(folder + "/dcp-strided", {
+        "w": (np.asfortranarray(array), DTYPES["f4"], [((0, 0), (2, 6)), ((2, 0), (1, 6)), ((3, 0), (1, 6))]),
+        "across": (np.asfortranarray(array), DTYPES["f4"], [((0, 0), (4, 2)), ((0, 2), (4, 4))]),
+    }, store_as=lambda part: Tensor(Storage(np.asfortranarray(part).T.copy(), STORAGES["f4"]), part.shape, (1, part.shape[0])))
+    save_file({"w": array, "across": array}, folder + "/expected-strided.safetensors")
 
 
 def make_hostile(folder):
@@ -297,7 +397,7 @@ def make_hostile(folder):
         archive.writestr("archive/version", "3\n")
     raw("dimensions", head + b"K\x00(" + b"K\x01" * 33 + b"t(" + b"K\x01" * 33 + b"t" + tail, data)
     raw("surrogate", b"\x80\x02X\x03\x00\x00\x00\xed\xa0\x80.")
-    raw("counter", b"\x80\x02ccollections\nCounter\n}\x85R.")
+    raw("counter", b"\x80\x02ccollections\nCounter\n]\x85R.")
     raw("module", b"\x80\x02ctorch.nn.modules.linear\nLinear\n)\x81.")
     raw("empty", b"")
     raw("cut", b"\x80\x02X\xff\xff\xff\x7fabc.")
@@ -384,6 +484,10 @@ def main(folder):
     make_hostile_distributed(folder + "/hostile")
     make_repeating_distributed(folder + "/hostile")
     make_composed(folder)
+    make_admitted(folder)
+    make_legacy(folder)
+    make_foreign(folder)
+    make_strided_pieces(folder)
 
 
 main(sys.argv[1])

@@ -3,7 +3,6 @@ import CheckpointCodecs
 import CheckpointFormat
 import CheckpointInterchange
 import CheckpointStorage
-import SystemPackage
 
 struct Import: Verb {
     static let configuration = CommandConfiguration(
@@ -13,8 +12,8 @@ struct Import: Verb {
             Example: ckpt import runs/first model.safetensors --step 0 --run pretrained --compression zstd
 
             FILE is safetensors (a file, a directory, or an index of shards), .npy, .npz, a PyTorch .pt, .pth or .bin, a directory of \
-            torch.distributed.checkpoint, or raw elements. Pickles are read as data: what calls anything is refused. The store is \
-            made if it is missing; the checkpoint is a run of its own.
+            torch.distributed.checkpoint, or raw elements. Pickles are read as data: what calls anything is refused, or left out with \
+            --skip-objects. The store is made if it is missing; the checkpoint is a run of its own.
             """)
 
     @Argument(help: "The store's directory.")
@@ -45,6 +44,12 @@ struct Import: Verb {
     @Option(help: "auto, safetensors, npy, npz, pt, dcp or raw.")
     var format = "auto"
 
+    @Flag(help: "Leaves out what is neither a tensor nor a plain value, and lists it.")
+    var skipObjects = false
+
+    @Option(help: ArgumentHelp("Element type of NumPy arrays of ml_dtypes, such as f8e4m3.", valueName: "type"))
+    var numpyType: String?
+
     @Option(help: ArgumentHelp("Element type of a raw file, such as f32.", valueName: "type"))
     var dtype: String?
 
@@ -60,6 +65,7 @@ struct Import: Verb {
         _ = try metrics()
         _ = try roles()
         _ = try importFormat()
+        _ = try elementType("--numpy-type", numpyType)
     }
 
     func execute() throws -> ExitCode {
@@ -67,21 +73,17 @@ struct Import: Verb {
         (options.step, options.metrics) = (step, try metrics())
         options.run = run.flatMap { $0.isEmpty ? nil : $0 }
         (options.compression, options.roles, options.format) = (compression, try roles(), try importFormat())
+        (options.skipsObjects, options.numpyElementType) = (skipObjects, try elementType("--numpy-type", numpyType))
         let progress = ProgressLine("importing")
         options.onProgress = { progress.show($0, of: $1) }
         // Read first: files that cannot be read make no store.
-        let foreign = try ForeignFiles(files, format: options.format, spillDirectory: spillDirectory)
-        let store = try CheckpointStore.open(store, for: .writing) { Output.warn($0) }
+        let foreign = try ForeignFiles(files, options: options, spillDirectory: CheckpointStore.spillDirectory(of: self.store))
+        for note in foreign.notes { Output.warn(note) }
+        let store = try CheckpointStore.open(self.store, for: .writing) { Output.warn($0) }
         let report = try store.importCheckpoint(from: foreign, options: options)
         ProgressLine.clear()
         if json { printJSON(report) } else { printText(report) }
         return .fine
-    }
-
-    /// The directory that holds the store, which has to have room for the import anyway.
-    private var spillDirectory: String {
-        let parent = FilePath(store).removingLastComponent()
-        return parent.isEmpty ? "." : parent.string
     }
 
     private func printText(_ report: ImportReport) {
@@ -90,6 +92,7 @@ struct Import: Verb {
             "imported \(Output.count(summary.tensorCount, "tensor")) (\(Output.size(report.tensorBytes))) and "
                 + "\(Output.count(summary.objectCount, "object")) from \(report.format) as step \(summary.step) "
                 + "(\(Output.short(summary.id))), \(Output.size(report.newBytes)) written")
+        for part in report.leftOut { Output.line("left out: \(part.name): \(part.what)") }
     }
 
     private func printJSON(_ report: ImportReport) {
@@ -105,6 +108,10 @@ struct Import: Verb {
                     ])
                 })),
                 .init("objects", .strings(checkpoint.objects.map(\.name))),
+                .init("left_out", .array(report.leftOut.map { part in
+                    .object([.init("name", .string(part.name)), .init("what", .string(part.what))])
+                })),
+                .init("notes", .strings(report.notes)),
             ]))
     }
 
@@ -139,12 +146,17 @@ struct Import: Verb {
     }
 
     private func rawFormat() throws -> ImportOptions.Format {
-        guard let dtype, let shape, let name, files.count == 1 else {
+        guard let type = try elementType("--dtype", dtype), let shape, let name, files.count == 1 else {
             throw ValidationError("--format raw needs --dtype, --shape and --name, and one file.")
         }
-        guard let type = ElementType(rawValue: dtype) else { throw ValidationError("--dtype \(dtype) is not known.") }
         let extents = shape.split(separator: ",").map { Int($0) }
         guard extents.allSatisfy({ $0 ?? -1 >= 0 }) else { throw ValidationError("--shape \(shape) is no shape.") }
         return .raw(name: name, type: type, shape: extents.compactMap { $0 })
+    }
+
+    private func elementType(_ option: String, _ name: String?) throws -> ElementType? {
+        guard let name else { return nil }
+        guard let type = ElementType(rawValue: name) else { throw ValidationError("\(option) \(name) is not known.") }
+        return type
     }
 }

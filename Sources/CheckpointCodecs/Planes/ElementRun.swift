@@ -15,10 +15,11 @@ package struct ElementRun: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - bytes: Size in bytes.
-    ///   - type: Type of the elements; nil if unknown.
+    ///   - type: Type of the elements; nil if unknown. Complex numbers count as two elements, and
+    ///     packed elements as bytes.
     package init(bytes: Int, type: ElementType?) {
         self.bytes = bytes
-        self.type = type
+        self.type = type.map { $0.elementsPerUnit > 1 ? .u8 : $0.complexPart ?? $0 }
     }
 
     /// Creates a run that is a part of a tensor.
@@ -29,8 +30,9 @@ package struct ElementRun: Sendable, Equatable {
     ///   - shape: Shape of the tensor, in elements.
     package init(_ range: Range<Int>, of type: ElementType, shape: [Int]) {
         self.init(bytes: range.count, type: type)
-        columns = Self.columns(of: shape)
-        if columns > 0 { first = range.lowerBound / type.width % columns }
+        guard type.elementsPerUnit == 1 else { return }
+        columns = Self.columns(of: type.complexPart == nil ? shape : shape + [2])
+        if columns > 0, let type = self.type { first = range.lowerBound / type.width % columns }
     }
 
     /// Returns the number of elements in a row. A row spans the trailing dimensions that together
@@ -72,7 +74,8 @@ struct SubBlockSlice: Equatable {
     /// - Parameter width: Size of an element in bytes.
     func grid(_ width: Int) -> SubBlockGrid? {
         guard let run, run.columns > 0 else { return nil }
-        return SubBlockGrid(columns: run.columns, first: (run.first + runOffset / width) % run.columns)
+        return SubBlockGrid(
+            columns: run.columns, first: (run.first + runOffset / width) % run.columns)
     }
 }
 
@@ -111,11 +114,14 @@ struct SubBlockSlices: Sequence, IteratorProtocol {
             offset += bytes
             left -= bytes
         }
-        return SubBlockSlice(offset: offset, bytes: bytes, type: type, run: run, runOffset: offset - runStart)
+        return SubBlockSlice(
+            offset: offset, bytes: bytes, type: type, run: run, runOffset: offset - runStart)
     }
 
     private func canJoin(_ next: ElementRun) -> Bool {
-        next.bytes == 0 || next.type == type && next.bytes < aloneMin && (run.map { $0.bytes < aloneMin } ?? true)
+        next.bytes == 0
+            || next.type == type && next.bytes < aloneMin
+                && (run.map { $0.bytes < aloneMin } ?? true)
     }
 
     private mutating func join(_ next: ElementRun) {

@@ -25,7 +25,10 @@ struct PlaneTrial {
     ///   - effort: The effort to spend.
     ///   - raw: The bytes of the sub-block.
     ///   - base: The base's bytes, of the same length, or nil.
-    init(_ scratch: PlaneScratch, _ effort: PlaneEffort, raw: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?) {
+    init(
+        _ scratch: PlaneScratch, _ effort: PlaneEffort, raw: UnsafeRawBufferPointer,
+        base: UnsafeRawBufferPointer?
+    ) {
         (self.scratch, self.effort) = (scratch, effort)
         unsafe self.raw = Self.sample(of: raw, in: scratch.sampleRoom)
         unsafe self.base = base.map { unsafe Self.sample(of: $0, in: scratch.baseSampleRoom) }
@@ -40,8 +43,10 @@ struct PlaneTrial {
         let piece = sampleBytes / pieces
         let stride = (bytes.count - piece) / (pieces - 1) / 8 * 8
         for index in 0..<pieces {
-            let from = unsafe UnsafeRawBufferPointer(rebasing: bytes[index * stride..<index * stride + piece])
-            unsafe UnsafeMutableRawBufferPointer(rebasing: room[(index * piece)...]).copyMemory(from: from)
+            let from = unsafe UnsafeRawBufferPointer(
+                rebasing: bytes[index * stride..<index * stride + piece])
+            unsafe UnsafeMutableRawBufferPointer(rebasing: room[(index * piece)...]).copyMemory(
+                from: from)
         }
         return unsafe UnsafeRawBufferPointer(rebasing: room[..<sampleBytes])
     }
@@ -60,7 +65,9 @@ struct PlaneTrial {
         }
         // Floats that are mostly noise seldom repeat as complete elements, so repetition is tested
         // only if there is a sign of it.
-        if isFloat, unsafe base == nil, effort == .balanced, best.cost > 0.97 || best.plan.hasMatches {
+        if isFloat, unsafe base == nil, effort == .balanced,
+            best.cost > 0.97 || best.plan.hasMatches
+        {
             let whole = estimate(PlaneTransform(width: 1), isFloat: isFloat)
             if whole.cost < best.cost { best = whole }
         }
@@ -77,7 +84,9 @@ struct PlaneTrial {
         } else if width > 1 {
             found.add(PlaneTransform(width: width))
         }
-        if width == 1 || effort == .max || type?.isFloat == false { found.add(PlaneTransform(width: 1)) }
+        if width == 1 || effort == .max || type?.isFloat == false {
+            found.add(PlaneTransform(width: 1))
+        }
         if type == nil, unsafe raw.count >= 4096 {
             found.add(PlaneTransform(width: 2, rotation: hasBothSigns(2) ? 1 : 0))
             found.add(PlaneTransform(width: 4, rotation: hasBothSigns(4) ? 1 : 0))
@@ -89,7 +98,8 @@ struct PlaneTrial {
     private func addResiduals(_ type: ElementType?, to found: inout Candidates) {
         let width = type?.width ?? 1
         found.add(PlaneTransform(width: width, residual: .xor))
-        found.add(PlaneTransform(width: width, residual: type?.isFloat ?? false ? .ordered : .difference))
+        found.add(
+            PlaneTransform(width: width, residual: type?.isFloat ?? false ? .ordered : .difference))
         if type == nil, unsafe raw.count >= 4096 {
             found.add(PlaneTransform(width: 2, residual: .ordered))
             found.add(PlaneTransform(width: 4, residual: .ordered))
@@ -131,7 +141,8 @@ struct PlaneTrial {
             split(candidate, count)
             var entropy = 0.0
             for index in 0..<transform.width {
-                unsafe entropy += ByteStatistics.entropy(of: UnsafeRawBufferPointer(scratch.plane(index, planeBytes: count)))
+                unsafe entropy += ByteStatistics.entropy(
+                    of: UnsafeRawBufferPointer(scratch.plane(index, planeBytes: count)))
             }
             if entropy < best.entropy { best = (candidate, entropy) }
         }
@@ -145,11 +156,14 @@ struct PlaneTrial {
         for index in 0..<transform.width {
             unsafe planes[index] = scratch.plane(index, planeBytes: count).baseAddress
         }
-        unsafe PlaneKernels.best.split(elements, base: base?.baseAddress, count: count, transform, into: planes)
+        unsafe PlaneKernels.best.split(
+            elements, base: base?.baseAddress, count: count, transform, into: planes)
     }
 
     /// Returns the best methods for a layout, and the size relative to raw.
-    private func estimate(_ transform: PlaneTransform, isFloat: Bool) -> (plan: PlanePlan, cost: Double) {
+    private func estimate(_ transform: PlaneTransform, isFloat: Bool) -> (
+        plan: PlanePlan, cost: Double
+    ) {
         var plan = PlanePlan(transform)
         let count = unsafe raw.count / transform.width
         guard count > 0 else { return (.raw, 1) }
@@ -176,20 +190,30 @@ struct PlaneTrial {
         guard effort != .fast else {
             consider(.top, statistics.top.cost)
             // Tokens and texts are few compared with floats, and only matches make them smaller.
-            if mayRepeat, !isFloat { unsafe consider(.matches, cost(of: plane, .matches), factor: 0.75) }
+            if mayRepeat, !isFloat {
+                unsafe consider(.matches, cost(of: plane, .matches), factor: 0.75)
+            }
             return best
         }
-        if statistics.entropy < Self.entropyMax { unsafe consider(.huffman, cost(of: plane, .huffman)) }
-        if mayRepeat { unsafe consider(.matches, cost(of: plane, .matches), factor: Self.matchesMax) }
+        if statistics.entropy < Self.entropyMax {
+            unsafe consider(.huffman, cost(of: plane, .huffman))
+        }
+        if mayRepeat {
+            unsafe consider(.matches, cost(of: plane, .matches), factor: Self.matchesMax)
+        }
         // If a quick search finds no matches, a long one seldom does.
-        if effort == .max, best.method == .matches { unsafe consider(.search, cost(of: plane, .search)) }
+        if effort == .max, best.method == .matches {
+            unsafe consider(.search, cost(of: plane, .search))
+        }
         // With this effort the encoder compares the methods itself.
         if effort == .max, best.method != .raw { best.method = .search }
         return best
     }
 
     private func cost(of plane: UnsafeRawBufferPointer, _ method: PlaneMethod) -> Double {
-        guard let bytes = unsafe scratch.frame(plane, method, into: scratch.trialRoom) else { return 1 }
+        guard let bytes = unsafe scratch.frame(plane, method, into: scratch.trialRoom) else {
+            return 1
+        }
         return Double(bytes) / Double(plane.count)
     }
 }
@@ -215,8 +239,13 @@ private struct Candidates: Sequence, IteratorProtocol {
 extension ElementType {
     var isFloat: Bool {
         switch self {
-        case .f64, .f32, .f16, .bf16, .f8e4m3, .f8e5m2: true
-        case .i64, .i32, .i16, .i8, .u64, .u32, .u16, .u8, .bool: false
+        case .f64, .f32, .f16, .bf16, .f8e4m3, .f8e5m2, .f8e4m3fnuz, .f8e5m2fnuz, .f8e4m3b11fnuz,
+            .f8e4m3ieee, .f8e3m4:
+            true
+        case .i64, .i32, .i16, .i8, .u64, .u32, .u16, .u8, .bool, .f8e8m0: false
+        // Runs count these as other elements.
+        case .c128, .c64, .c32, .bc32, .f6e2m3, .f6e3m2, .f4e2m1, .i4, .u4, .i2, .u2, .i1, .u1:
+            false
         }
     }
 }

@@ -6,8 +6,8 @@ internal import CheckpointState
 final class Assembly: TensorDevice {
     struct Piece: Sendable {
         var shard: ShardDescriptor
-        /// The piece's elements, row-major.
-        var memory: FileMemory
+        /// The piece's elements, row-major, whatever their order in the file.
+        var view: TensorView
     }
 
     struct Tensor: Sendable {
@@ -41,9 +41,13 @@ final class Assembly: TensorDevice {
     func lend(_ path: String) throws(ExchangeError) -> [ForeignTensor] {
         var lent: [ForeignTensor] = []
         for (start, tensor) in zip(starts, tensors) {
-            let memory = LentMemory(device: self, address: DeviceAddress(rawValue: UInt64(start)), byteCount: tensor.bytes)
+            let memory = LentMemory(
+                device: self, address: DeviceAddress(rawValue: UInt64(start)),
+                byteCount: tensor.bytes)
             let view: TensorView
-            do throws(StateError) { view = try TensorView(memory, type: tensor.type, shape: tensor.shape) } catch {
+            do throws(StateError) {
+                view = try TensorView(memory, type: tensor.type, shape: tensor.shape)
+            } catch {
                 throw .damage(path, "tensor \(quoted(tensor.name)): \(error)")
             }
             lent.append(try ForeignTensor(tensor.name, view, in: path))
@@ -77,9 +81,13 @@ final class Assembly: TensorDevice {
             rest /= shape[dimension]
         }
         func holds(_ piece: Piece) -> Bool {
-            shape.indices.allSatisfy { (piece.shard.offset[$0]..<piece.shard.offset[$0] + piece.shard.extent[$0]).contains(index[$0]) }
+            shape.indices.allSatisfy {
+                (piece.shard.offset[$0]..<piece.shard.offset[$0] + piece.shard.extent[$0]).contains(
+                    index[$0])
+            }
         }
-        let number = holds(tensor.pieces[hint]) ? hint : tensor.pieces.firstIndex(where: holds) ?? hint
+        let number =
+            holds(tensor.pieces[hint]) ? hint : tensor.pieces.firstIndex(where: holds) ?? hint
         let shard = tensor.pieces[number].shard
         // Counts the elements of the piece before this one, and those from this one up to the point
         // at which the piece departs from the tensor's order.
@@ -87,11 +95,15 @@ final class Assembly: TensorDevice {
         for dimension in shape.indices.reversed() {
             let inside = index[dimension] - shard.offset[dimension]
             before += inside * stride
-            if isWhole { run = (shard.extent[dimension] - inside) * stride - (before - inside * stride) }
+            if isWhole {
+                run = (shard.extent[dimension] - inside) * stride - (before - inside * stride)
+            }
             stride *= shard.extent[dimension]
             isWhole = isWhole && shard.extent[dimension] == shape[dimension]
         }
-        return Run(piece: number, offset: before * width + inElement, bytes: min(run * width - inElement, limit))
+        return Run(
+            piece: number, offset: before * width + inElement,
+            bytes: min(run * width - inElement, limit))
     }
 
     // MARK: TensorDevice
@@ -102,7 +114,9 @@ final class Assembly: TensorDevice {
     func orderCopiesAfterTrainer() {}
     func finish(_ copy: DeviceCopy) {}
 
-    func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer) throws(DeviceError) -> DeviceCopy {
+    func startCopy(from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer)
+        throws(DeviceError) -> DeviceCopy
+    {
         let position = Int(address.rawValue)
         // Searches for the last tensor that begins at or before the position. Empty tensors have no
         // bytes that could be requested.
@@ -114,16 +128,26 @@ final class Assembly: TensorDevice {
         let tensor = tensors[low]
         var (done, hint) = (0, 0)
         while done < destination.count {
-            let run = Self.run(tensor, at: position - starts[low] + done, atMost: destination.count - done, hint: hint)
-            let memory = tensor.pieces[run.piece].memory
-            let part = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[done..<done + run.bytes])
-            _ = unsafe try memory.file.startCopy(from: DeviceAddress(rawValue: UInt64(memory.range.lowerBound + run.offset)), to: part)
+            let run = Self.run(
+                tensor, at: position - starts[low] + done, atMost: destination.count - done,
+                hint: hint)
+            let view = tensor.pieces[run.piece].view
+            let part = unsafe UnsafeMutableRawBufferPointer(
+                rebasing: destination[done..<done + run.bytes])
+            guard let file = view.memory.device, let start = view.memory.deviceAddress else {
+                preconditionFailure("pieces lie in files")
+            }
+            // Files complete a copy before they return.
+            _ = unsafe try file.startCopy(
+                from: start.advanced(by: view.byteOffset + run.offset), to: part)
             (done, hint) = (done + run.bytes, run.piece)
         }
         return DeviceCopy(id: 0)
     }
 
-    func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {
+    func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress)
+        throws(DeviceError) -> DeviceCopy
+    {
         throw DeviceError("\(name) are open for reading only")
     }
 }

@@ -11,6 +11,7 @@ struct DistributedReader {
     private let directory: FilePath
     private let files: OpenFiles
     private let spill: Spill
+    private let options: ReadingOptions
     /// Open files, by the bytes of their names.
     private var opened: [[UInt8]: ForeignFile] = [:]
 
@@ -20,23 +21,31 @@ struct DistributedReader {
     ///   - directory: the directory that contains `.metadata`.
     ///   - files: opens the files.
     ///   - spill: file for compressed tensors.
+    ///   - options: how values are read.
     /// - Returns: the tensors, and one object that holds all other values.
     /// - Throws: `ExchangeError` if a file is missing, damaged or not supported.
-    static func read(_ directory: FilePath, _ files: OpenFiles, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
-        var reader = DistributedReader(directory: directory, files: files, spill: spill)
+    static func read(
+        _ directory: FilePath, _ files: OpenFiles, _ spill: Spill, _ options: ReadingOptions
+    ) throws(ExchangeError) -> ForeignCheckpoint {
+        var reader = DistributedReader(
+            directory: directory, files: files, spill: spill, options: options)
         return try reader.read()
     }
 
-    private init(directory: FilePath, files: OpenFiles, spill: Spill) {
+    private init(directory: FilePath, files: OpenFiles, spill: Spill, options: ReadingOptions) {
         self.directory = directory
         self.files = files
         self.spill = spill
+        self.options = options
     }
 
     private mutating func read() throws(ExchangeError) -> ForeignCheckpoint {
         let file = try ForeignFile(directory.appending(Self.metadataName), in: files)
-        guard file.size <= ExchangeLimits.pickleBytesMax else { throw .refused(file.path.string, "a pickle of \(file.size) bytes") }
-        let metadata = try DistributedMetadata(Unpickler.read(file.read(count: file.size, at: 0), file.path.string))
+        guard file.size <= ExchangeLimits.pickleBytesMax else {
+            throw .refused(file.path.string, "a pickle of \(file.size) bytes")
+        }
+        let metadata = try DistributedMetadata(
+            Unpickler.read(file.read(count: file.size, at: 0), file.path.string))
         try checkExpansion(metadata)
         var checkpoint = ForeignCheckpoint(.dcp)
         var scattered: [Assembly.Tensor] = []
@@ -55,26 +64,36 @@ struct DistributedReader {
 
     /// Checks the total size of the tensors before anything is inflated.
     private mutating func checkExpansion(_ metadata: DistributedMetadata) throws(ExchangeError) {
-        for tensor in metadata.tensors { for piece in tensor.pieces { _ = try open(piece.place.fileName) } }
+        for tensor in metadata.tensors {
+            for piece in tensor.pieces { _ = try open(piece.place.fileName) }
+        }
         let bytes = metadata.tensors.map { TensorShape.byteCount($0.shape, $0.type) ?? 0 }
-        try ForeignCheckpoint.checkExpansion(bytes, opened.values.reduce(0) { $0 + $1.size }, directory.string)
+        try ForeignCheckpoint.checkExpansion(
+            bytes, opened.values.reduce(0) { $0 + $1.size }, directory.string)
     }
 
     private mutating func open(_ name: String) throws(ExchangeError) -> ForeignFile {
         if let file = opened[Array(name.utf8)] { return file }
         let file: ForeignFile
-        do throws(ExchangeError) { file = try ForeignFile(directory.appending(name), in: files) } catch {
+        do throws(ExchangeError) {
+            file = try ForeignFile(directory.appending(name), in: files)
+        } catch {
             let metadata = directory.appending(Self.metadataName).string
-            throw error.isMissingFile ? .damage(metadata, "\(quoted(name)) is missing, or is no file") : error
+            throw error.isMissingFile
+                ? .damage(metadata, "\(quoted(name)) is missing, or is no file") : error
         }
         opened[Array(name.utf8)] = file
         return file
     }
 
-    private mutating func archive(_ place: DistributedMetadata.Place) throws(ExchangeError) -> TorchArchive {
+    private mutating func archive(_ place: DistributedMetadata.Place) throws(ExchangeError)
+        -> TorchArchive
+    {
         let file = try open(place.fileName)
         guard place.range.upperBound <= file.size else {
-            throw .damage(file.path.string, "a piece ends at byte \(place.range.upperBound), and the file at \(file.size)")
+            throw .damage(
+                file.path.string,
+                "a piece ends at byte \(place.range.upperBound), and the file at \(file.size)")
         }
         return try TorchArchive(ZipArchive(file, place.range), spill)
     }
@@ -85,39 +104,53 @@ struct DistributedReader {
     ) throws(ExchangeError) -> ForeignTensor {
         let archive = try archive(piece.place)
         let path = directory.appending(piece.place.fileName).string
-        guard archive.isTensor(archive.pickle.root) else { throw .damage(path, "a piece of tensor \(quoted(tensor.name)) is no tensor") }
+        guard archive.isTensor(archive.pickle.root) else {
+            throw .damage(path, "a piece of tensor \(quoted(tensor.name)) is no tensor")
+        }
         let found = try archive.tensor(tensor.name, archive.pickle.root)
         guard found.view.type == tensor.type, found.view.shape == piece.shard.extent else {
             throw .damage(
-                path, "a piece of tensor \(quoted(tensor.name)) is \(found.view.type) \(shown(found.view.shape)), "
+                path,
+                "a piece of tensor \(quoted(tensor.name)) is \(found.view.type) \(shown(found.view.shape)), "
                     + "not \(tensor.type) \(shown(piece.shard.extent))")
         }
         return found
     }
 
-    private mutating func gathered(_ tensor: DistributedMetadata.Tensor) throws(ExchangeError) -> Assembly.Tensor {
+    private mutating func gathered(_ tensor: DistributedMetadata.Tensor) throws(ExchangeError)
+        -> Assembly.Tensor
+    {
         var pieces: [Assembly.Piece] = []
         for piece in tensor.pieces where !piece.shard.extent.contains(0) {
-            let archive = try archive(piece.place)
-            _ = try self.tensor(tensor, piece)
-            guard let memory = try archive.rowMajorMemory(tensor.name, archive.pickle.root) else {
-                throw .refused(directory.string, "a piece of tensor \(quoted(tensor.name)) is not stored row by row")
-            }
-            pieces.append(Assembly.Piece(shard: piece.shard, memory: memory))
+            pieces.append(
+                Assembly.Piece(shard: piece.shard, view: try self.tensor(tensor, piece).view))
         }
-        return Assembly.Tensor(name: tensor.name, type: tensor.type, shape: tensor.shape, pieces: pieces)
+        return Assembly.Tensor(
+            name: tensor.name, type: tensor.type, shape: tensor.shape, pieces: pieces)
     }
 
     /// Reads all values into one object, by name.
-    private mutating func readValues(_ metadata: DistributedMetadata, _ checkpoint: inout ForeignCheckpoint) throws(ExchangeError) {
-        var members: [JSONValue.Member] = []
+    private mutating func readValues(
+        _ metadata: DistributedMetadata, _ checkpoint: inout ForeignCheckpoint
+    ) throws(ExchangeError) {
+        var (members, attributes) = ([JSONValue.Member](), [JSONValue.Member]())
         var amount = TorchState.Amount()
         for (name, place) in metadata.values {
-            var state = TorchState(try archive(place), under: [name], after: amount)
+            var state = TorchState(
+                try archive(place), under: [name], after: amount, skipsObjects: options.skipsObjects
+            )
             defer { amount = state.amount }
             if let value = try state.readRoot() { members.append(.init(name, value)) }
             checkpoint.tensors += state.tensors
+            checkpoint.leftOut += state.leftOut
+            attributes += state.attributes
         }
-        if !members.isEmpty { checkpoint.objects.append(ForeignObject(TorchReader.extraName, .object(members))) }
+        if !members.isEmpty {
+            checkpoint.objects.append(ForeignObject(TorchReader.extraName, .object(members)))
+        }
+        if !attributes.isEmpty {
+            checkpoint.objects.append(
+                ForeignObject(TorchReader.attributesName, .object(attributes)))
+        }
     }
 }

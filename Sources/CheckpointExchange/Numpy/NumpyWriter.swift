@@ -39,8 +39,12 @@ package enum NumpyWriter {
         case .u16: "<u2"
         case .u8: "|u1"
         case .bool: "|b1"
+        case .c64: "<c8"
+        case .c128: "<c16"
         case .bf16: "<V2"
-        case .f8e4m3, .f8e5m2: "|V1"
+        case .f8e5m2: "<f1"
+        case .f8e4m3, .f8e8m0, .f8e4m3fnuz, .f8e5m2fnuz, .f8e4m3b11fnuz, .f8e4m3ieee, .f8e3m4: "|V1"
+        case .c32, .bc32, .f6e2m3, .f6e3m2, .f4e2m1, .i4, .u4, .i2, .u2, .i1, .u1: nil
         }
     }
 }

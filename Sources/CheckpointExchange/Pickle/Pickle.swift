@@ -34,6 +34,17 @@ struct Pickle: Sendable {
     let root: Value
     /// The file, for messages.
     let path: String
+    /// The first foreign name in the pickle, whether or not a value is made with it.
+    let foreign: String?
+
+    /// Returns the reason for which a value made with a foreign name is refused.
+    ///
+    /// - Parameter name: module and name, untrusted.
+    static func refusal(_ name: String) -> String {
+        let called = String(quoted(name).dropFirst().dropLast())
+        let remedy = name.hasPrefix("torch.nn") ? ": of a model, save its state_dict()" : ""
+        return "the pickle calls \(called), which is not data" + remedy
+    }
 
     func error(_ message: String) -> ExchangeError { .damage(path, "pickle: " + message) }
 
@@ -48,9 +59,15 @@ struct Pickle: Sendable {
     ///   - what: its name in error messages.
     /// - Returns: the pairs, in order.
     /// - Throws: `ExchangeError` if the value is not a dictionary.
-    func members(_ value: Value?, _ what: String) throws(ExchangeError) -> [(key: Value, value: Value)] {
-        guard let node = node(value), node.kind == .dictionary else { throw error("\(what) is no dictionary") }
-        return stride(from: 0, to: node.items.count, by: 2).map { (node.items[$0], node.items[$0 + 1]) }
+    func members(_ value: Value?, _ what: String) throws(ExchangeError) -> [(
+        key: Value, value: Value
+    )] {
+        guard let node = node(value), node.kind == .dictionary else {
+            throw error("\(what) is no dictionary")
+        }
+        return stride(from: 0, to: node.items.count, by: 2).map {
+            (node.items[$0], node.items[$0 + 1])
+        }
     }
 
     func string(_ value: Value?, _ what: String) throws(ExchangeError) -> String {
@@ -90,7 +107,9 @@ struct Pickle: Sendable {
     func attributes(
         _ value: Value?, _ kind: PickleGlobal.Distributed
     ) throws(ExchangeError) -> [String: Value] {
-        guard let node = node(value), node.kind == .call(.distributed(kind)) else { throw error("there is no \(kind.rawValue)") }
+        guard let node = node(value), node.kind == .call(.distributed(kind)) else {
+            throw error("there is no \(kind.rawValue)")
+        }
         var attributes: [String: Value] = [:]
         for (key, value) in try members(node.state, "the state of \(kind.rawValue)") {
             attributes[try string(key, "an attribute of \(kind.rawValue)")] = value

@@ -1,4 +1,4 @@
-package import CheckpointFormat
+internal import CheckpointFormat
 
 /// The header of a safetensors file as a value. The file is a little-endian u64 length, JSON of
 /// that length, and the tensors' bytes without gaps (github.com/huggingface/safetensors, README,
@@ -6,7 +6,8 @@ package import CheckpointFormat
 package struct SafetensorsHeader: Sendable {
     package struct Entry: Sendable {
         package var name: String
-        package var type: ElementType
+        /// Name of the element type, which may be unknown here.
+        package var type: String
         package var shape: [Int]
         /// Byte range of the tensor, counted from the end of the header.
         package var range: Range<Int>
@@ -27,8 +28,15 @@ package struct SafetensorsHeader: Sendable {
     /// - Throws: `FormatError` if the length exceeds the file or the limit.
     static func jsonBytes(_ prefix: [UInt8], fileBytes: Int) throws(FormatError) -> Int {
         var reader = ByteReader(prefix[...])
-        let count = try reader.count(UInt64.self, atMost: fileBytes - 8, "length of the header")
-        guard count <= ExchangeLimits.safetensorsHeaderBytesMax else { throw .unsupported(at: 0, "a header of \(count) bytes") }
+        let count: Int
+        do throws(FormatError) {
+            count = try reader.count(UInt64.self, atMost: fileBytes - 8, "length of the header")
+        } catch {
+            throw .damage(at: 0, "it is no safetensors file, or it is cut short: \(error.message)")
+        }
+        guard count <= ExchangeLimits.safetensorsHeaderBytesMax else {
+            throw .unsupported(at: 0, "a header of \(count) bytes")
+        }
         return count
     }
 
@@ -43,7 +51,9 @@ package struct SafetensorsHeader: Sendable {
         metadata = []
         entries = []
         try checkValues(json, at: 8)
-        guard json.first == UInt8(ascii: "{"), case .object(let members) = try JSONParser.parse(json[...], origin: 8) else {
+        guard json.first == UInt8(ascii: "{"),
+            case .object(let members) = try JSONParser.parse(json[...], origin: 8)
+        else {
             throw .damage(at: 8, "the header is not a JSON object")
         }
         for member in members {
@@ -58,10 +68,14 @@ package struct SafetensorsHeader: Sendable {
 
     private static func metadata(_ value: JSONValue) throws(FormatError) -> [(String, String)] {
         if value == .null { return [] }
-        guard case .object(let members) = value else { throw .damage(at: 8, "__metadata__ is not an object") }
+        guard case .object(let members) = value else {
+            throw .damage(at: 8, "__metadata__ is not an object")
+        }
         var pairs: [(String, String)] = []
         for member in members {
-            guard case .string(let text) = member.value else { throw .damage(at: 8, "__metadata__ holds more than strings") }
+            guard case .string(let text) = member.value else {
+                throw .damage(at: 8, "__metadata__ holds more than strings")
+            }
             pairs.append((member.key, text))
         }
         return pairs
@@ -70,32 +84,52 @@ package struct SafetensorsHeader: Sendable {
     private static func entry(_ member: JSONValue.Member) throws(FormatError) -> Entry {
         let fields = try JSONFields(member.value, "tensor \(quoted(member.key))", offset: 8)
         let typeName = try fields.string("dtype")
-        guard let type = ElementType(safetensorsName: typeName) else {
-            throw .unsupported(at: 8, "tensor \(quoted(member.key)): element type \(quoted(typeName)) is not known here")
-        }
+        let type = ElementType(safetensorsName: typeName)
         let shape = try fields.counts("shape", atMost: ExchangeLimits.jsonValuesMax)
-        try checkShape(shape, type, "tensor \(quoted(member.key))")
+        // The bytes of an unknown type cannot be compared with its shape.
+        try checkShape(shape, type ?? .u8, "tensor \(quoted(member.key))")
         let offsets = try fields.counts("data_offsets", atMost: 2)
-        guard offsets.count == 2, offsets[0] <= offsets[1] else { throw fields.error("data_offsets is no range") }
-        guard TensorShape.byteCount(shape, type) == offsets[1] - offsets[0] else {
-            throw fields.error("\(shown(shape)) of \(typeName) is not \(offsets[1] - offsets[0]) bytes")
+        guard offsets.count == 2, offsets[0] <= offsets[1] else {
+            throw fields.error("data_offsets is no range")
         }
-        return Entry(name: member.key, type: type, shape: shape, range: offsets[0]..<offsets[1])
+        if let type, TensorShape.byteCount(shape, type) != offsets[1] - offsets[0] {
+            throw fields.error(
+                "\(shown(shape)) of \(typeName) is not \(offsets[1] - offsets[0]) bytes")
+        }
+        return Entry(name: member.key, type: typeName, shape: shape, range: offsets[0]..<offsets[1])
     }
 
     /// Checks that tensors are adjacent from the first byte to the last: nothing overlaps, and
     /// nothing is hidden between them.
     private mutating func checkLayout(_ dataBytes: Int) throws(FormatError) {
-        entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
+        entries.sort {
+            ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+        }
         var end = 0
         for entry in entries {
             guard entry.range.lowerBound == end else {
-                let what = entry.range.lowerBound < end ? "overlaps the one before" : "leaves a hole before it"
-                throw .damage(at: 8, "tensor \(quoted(entry.name)) \(what): it begins at \(entry.range.lowerBound), not at \(end)")
+                let what =
+                    entry.range.lowerBound < end
+                    ? "overlaps the one before" : "leaves a hole before it"
+                throw .damage(
+                    at: 8,
+                    "tensor \(quoted(entry.name)) \(what): it begins at \(entry.range.lowerBound), not at \(end)"
+                )
             }
             end = entry.range.upperBound
         }
-        guard end == dataBytes else { throw .damage(at: 8, "tensors take \(end) bytes, and the file has \(dataBytes) for them") }
+        guard end <= dataBytes else {
+            throw .damage(
+                at: 8,
+                "the file is cut short: tensors take \(end) bytes, and the file has \(dataBytes) for them"
+            )
+        }
+        guard end == dataBytes else {
+            throw .damage(
+                at: 8,
+                "tensors take \(end) bytes, and the file has \(dataBytes) for them: \(dataBytes - end) follow the last one"
+            )
+        }
     }
 
     // MARK: Writing
@@ -104,21 +138,25 @@ package struct SafetensorsHeader: Sendable {
     /// orders them, so that each begins at a multiple of its element's width.
     ///
     /// - Parameters:
-    ///   - tensors: name, type and shape of each tensor, in any order.
+    ///   - tensors: the tensors, in any order.
     ///   - metadata: pairs for `__metadata__`; empty leaves it out.
-    package init(of tensors: [(name: String, type: ElementType, shape: [Int])], metadata: [(name: String, value: String)]) {
+    package init(of tensors: [SafetensorsTensor], metadata: [(name: String, value: String)]) {
         self.metadata = metadata
         entries = []
         dataOffset = 0
         let sorted = tensors.sorted {
             $0.type == $1.type
-                ? $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) : $0.type.safetensorsRank < $1.type.safetensorsRank
+                ? $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+                : (SafetensorsType.rank($0.type), $0.type) < (
+                    SafetensorsType.rank($1.type), $1.type
+                )
         }
         var end = 0
         for tensor in sorted {
-            let bytes = TensorShape.byteCount(tensor.shape, tensor.type) ?? 0
-            entries.append(Entry(name: tensor.name, type: tensor.type, shape: tensor.shape, range: end..<end + bytes))
-            end += bytes
+            let range = end..<end + tensor.byteCount
+            entries.append(
+                Entry(name: tensor.name, type: tensor.type, shape: tensor.shape, range: range))
+            end = range.upperBound
         }
         dataOffset = encoded.count
     }
@@ -129,12 +167,15 @@ package struct SafetensorsHeader: Sendable {
             JSONValue.Member(
                 entry.name,
                 .object([
-                    .init("dtype", .string(entry.type.safetensorsName)), .init("shape", .counts(entry.shape)),
-                    .init("data_offsets", .counts([entry.range.lowerBound, entry.range.upperBound])),
+                    .init("dtype", .string(entry.type)), .init("shape", .counts(entry.shape)),
+                    .init(
+                        "data_offsets", .counts([entry.range.lowerBound, entry.range.upperBound])),
                 ]))
         }
         if !metadata.isEmpty {
-            members.insert(.init("__metadata__", .object(metadata.map { .init($0.name, .string($0.value)) })), at: 0)
+            members.insert(
+                .init("__metadata__", .object(metadata.map { .init($0.name, .string($0.value)) })),
+                at: 0)
         }
         var json = JSONValue.object(members).text
         json += [UInt8](repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
@@ -146,5 +187,7 @@ package struct SafetensorsHeader: Sendable {
 /// first of its container follows one.
 func checkValues(_ json: [UInt8], at offset: Int) throws(FormatError) {
     let commas = json.count { $0 == UInt8(ascii: ",") }
-    guard commas < ExchangeLimits.jsonValuesMax else { throw .unsupported(at: offset, "JSON with \(commas) commas") }
+    guard commas < ExchangeLimits.jsonValuesMax else {
+        throw .unsupported(at: offset, "JSON with \(commas) commas")
+    }
 }

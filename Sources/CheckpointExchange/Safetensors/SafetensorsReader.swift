@@ -3,34 +3,104 @@ internal import CheckpointIO
 internal import SystemPackage
 
 /// Reader of one safetensors file. `ShardIndex` reads the files that an index names.
-struct SafetensorsReader {
+package enum SafetensorsReader {
     /// Name of the object that holds `__metadata__`.
-    static let metadataName = "safetensors_metadata"
+    package static let metadataName = "safetensors_metadata"
+    /// Name of the object that holds element types and shapes of tensors whose type is unknown here.
+    package static let typesName = "safetensors_types"
+    /// Name of the object that holds the `metadata` of an index of shards.
+    package static let indexMetadataName = "safetensors_index_metadata"
+    /// Key of `__metadata__` under which an export keeps the types that safetensors does not have.
+    package static let ownTypesKey = "ckpt.types"
 
     static func read(_ file: ForeignFile) throws(ExchangeError) -> ForeignCheckpoint {
         let header = try header(of: file)
+        let own = OwnTypes(header.metadata.first { $0.name == ownTypesKey }?.value)
         var checkpoint = ForeignCheckpoint(.safetensors)
+        var unknown: [JSONValue.Member] = []
         for entry in header.entries {
-            let range = header.dataOffset + entry.range.lowerBound..<header.dataOffset + entry.range.upperBound
-            checkpoint.tensors.append(try ForeignTensor(entry.name, entry.type, entry.shape, in: file.lend(range)))
+            let range =
+                header.dataOffset + entry.range.lowerBound..<header.dataOffset
+                + entry.range.upperBound
+            var (type, shape) = (ElementType(safetensorsName: entry.type), entry.shape)
+            if let known = own.form(of: entry) { (type, shape) = known }
+            if type == nil {
+                unknown.append(
+                    .init(
+                        entry.name,
+                        .object([
+                            .init("dtype", .string(entry.type)), .init("shape", .counts(shape)),
+                        ])))
+                shape = [range.count]
+            }
+            checkpoint.tensors.append(
+                try ForeignTensor(entry.name, type ?? .u8, shape, in: file.lend(range)))
         }
-        if !header.metadata.isEmpty {
-            let members = header.metadata.map { JSONValue.Member($0.name, .string($0.value)) }
+        if let first = unknown.first {
+            checkpoint.notes.append(
+                "\(file.path): \(unknown.count) of \(header.entries.count) tensors have element types that are not known here, such as "
+                    + "\(quoted(first.key)); they are kept as bytes, and exported as they were")
+            checkpoint.objects.append(ForeignObject(typesName, .object(unknown)))
+        }
+        let members = header.metadata.filter { $0.name != ownTypesKey }.map {
+            JSONValue.Member($0.name, .string($0.value))
+        }
+        if !members.isEmpty {
             checkpoint.objects.append(ForeignObject(metadataName, .object(members)))
         }
         return checkpoint
     }
 
+    /// Types and shapes that an export has noted, because safetensors does not have the types.
+    private struct OwnTypes {
+        private var forms: [[UInt8]: (ElementType, [Int])] = [:]
+
+        init(_ text: String?) {
+            guard let text else { return }
+            // Anything else under the key is not from an export of this program, and says nothing.
+            let value = try? JSONParser.parse(Array(text.utf8)[...])
+            guard case .object(let members)? = value else { return }
+            for member in members {
+                // Likewise.
+                if let form = try? Self.form(member.value) { forms[Array(member.key.utf8)] = form }
+            }
+        }
+
+        private static func form(_ value: JSONValue) throws(FormatError) -> (ElementType, [Int])? {
+            let fields = try JSONFields(value, "type", offset: 0)
+            let shape = try fields.counts("shape", atMost: Limits.rankOfTensorMax)
+            return ElementType(rawValue: try fields.string("type")).map { ($0, shape) }
+        }
+
+        func form(of entry: SafetensorsHeader.Entry) -> (ElementType, [Int])? {
+            guard let (type, shape) = forms[Array(entry.name.utf8)],
+                TensorShape.byteCount(shape, type) == entry.range.count,
+                let written = Optional(SafetensorsTensor(entry.name, type, shape)), written.isBytes,
+                written.type == entry.type, written.shape == entry.shape
+            else { return nil }
+            return (type, shape)
+        }
+    }
+
     static func header(of file: ForeignFile) throws(ExchangeError) -> SafetensorsHeader {
-        guard file.size > 8 else { throw .damage(file.path.string, "\(file.size) bytes are too short for a safetensors file") }
+        guard file.size > 8 else {
+            throw .damage(
+                file.path.string, "\(file.size) bytes are too short for a safetensors file")
+        }
         do throws(FormatError) {
-            let prefix = try orFormatError(file) { () throws(ExchangeError) in try file.read(count: 8, at: 0) }
+            let prefix = try orFormatError(file) { () throws(ExchangeError) in
+                try file.read(count: 8, at: 0)
+            }
             let count = try SafetensorsHeader.jsonBytes(prefix, fileBytes: file.size)
-            let json = try orFormatError(file) { () throws(ExchangeError) in try file.read(count: count, at: 8) }
+            let json = try orFormatError(file) { () throws(ExchangeError) in
+                try file.read(count: count, at: 8)
+            }
             return try SafetensorsHeader(json: json, dataBytes: file.size - 8 - count)
         } catch {
-            throw error.kind == .unsupported
-                ? .refused(file.path.string, error.message) : ExchangeError(error, file.path.string)
+            if error.kind == .unsupported { throw .refused(file.path.string, error.message) }
+            throw ExchangeError(
+                .damage, file.path.string, error.description,
+                remedy: "If it was copied or downloaded, do so again")
         }
     }
 
@@ -39,107 +109,4 @@ struct SafetensorsReader {
     ) throws(FormatError) -> [UInt8] {
         do throws(ExchangeError) { return try body() } catch { throw .damage(at: 0, error.message) }
     }
-}
-
-/// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as the transformers
-/// library writes it in the directory of safetensors and PyTorch files.
-struct ShardIndex {
-    static func isIndex(_ path: FilePath) -> Bool { path.extension == "json" }
-
-    /// File of each tensor, in the order of the index.
-    let files: [(tensor: String, file: String)]
-    /// True if the index lists no tensors and declares 0 bytes, as the export of a checkpoint
-    /// without tensors does.
-    private let isEmpty: Bool
-
-    init(_ file: ForeignFile) throws(ExchangeError) {
-        let path = file.path.string
-        guard file.size <= ExchangeLimits.indexBytesMax else { throw .refused(path, "an index of \(file.size) bytes") }
-        let text = try file.read(count: file.size, at: 0)
-        var files: [(String, String)] = []
-        do throws(FormatError) {
-            try checkValues(text, at: 0)
-            let index = try JSONFields(JSONParser.parse(text[...]), "the index", offset: 0)
-            let map = try index.value("weight_map")
-            let metadata = index.has("metadata") ? try index.value("metadata") : .null
-            isEmpty = map == .object([]) && Self.saysNoBytes(metadata)
-            guard case .object(let members) = map else { throw .damage(at: 0, "weight_map is not an object") }
-            for member in members {
-                guard case .string(let name) = member.value else { throw .damage(at: 0, "weight_map holds more than file names") }
-                files.append((member.key, name))
-            }
-        } catch {
-            throw error.kind == .unsupported ? .refused(path, error.message) : ExchangeError(error, path)
-        }
-        self.files = files
-        try checkNames(path)
-    }
-
-    private static func saysNoBytes(_ metadata: JSONValue) -> Bool {
-        guard case .object(let members) = metadata else { return false }
-        return members.contains { $0.key == "total_size" && $0.value == .count(0) }
-    }
-
-    private func checkNames(_ path: String) throws(ExchangeError) {
-        for (_, name) in files where !isPlainFileName(name) {
-            throw .refused(path, "shard \(quoted(name)): shards lie beside their index")
-        }
-        if let index = fileNames.first(where: { Self.isIndex(FilePath($0)) }) {
-            throw .damage(path, "shard \(quoted(index)) is no file of tensors: its name is that of an index")
-        }
-        guard fileNames.count <= ExchangeLimits.filesMax else { throw .refused(path, "\(fileNames.count) shards") }
-    }
-
-    /// File names without duplicates. They are compared as bytes: Swift treats strings as equal if
-    /// they differ only in how an accented letter is composed.
-    private var fileNames: [String] {
-        Set(files.map { Array($0.file.utf8) }).sorted { $0.lexicographicallyPrecedes($1) }.map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    /// Reads the shards, and compares their tensors with the index.
-    ///
-    /// - Parameters:
-    ///   - path: the index.
-    ///   - readShard: reads one shard.
-    /// - Returns: the tensors and objects of all shards.
-    /// - Throws: `ExchangeError` if a shard is missing or does not match the index.
-    func read(
-        _ path: FilePath, _ readShard: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
-    ) throws(ExchangeError) -> ForeignCheckpoint {
-        var whole: ForeignCheckpoint?
-        var place: [[UInt8]: [UInt8]] = [:]
-        for (tensor, file) in files { place[Array(tensor.utf8)] = Array(file.utf8) }
-        for name in fileNames {
-            let shard = try shard(name, of: path, readShard)
-            for tensor in shard.tensors {
-                guard place.removeValue(forKey: Array(tensor.name.utf8)) == Array(name.utf8) else {
-                    throw .damage(path.string, "\(quoted(name)) holds tensor \(quoted(tensor.name)), which the index does not say")
-                }
-            }
-            if whole == nil { whole = shard } else { whole?.add(shard) }
-        }
-        if let missing = files.first(where: { place[Array($0.tensor.utf8)] != nil }) {
-            throw .damage(path.string, "tensor \(quoted(missing.tensor)) is not in \(quoted(missing.file))")
-        }
-        if isEmpty { return ForeignCheckpoint(.safetensors) }
-        guard let whole else { throw .damage(path.string, "an index without tensors") }
-        return whole
-    }
-
-    private func shard(
-        _ name: String, of index: FilePath, _ read: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
-    ) throws(ExchangeError) -> ForeignCheckpoint {
-        do throws(ExchangeError) { return try read(index.removingLastComponent().appending(name)) } catch {
-            throw error.isMissingFile ? .damage(index.string, "shard \(quoted(name)) is missing, or is no file") : error
-        }
-    }
-}
-
-/// Returns whether a name from a file can only refer to a file directly in the directory that is
-/// searched.
-///
-/// - Parameter name: untrusted name.
-/// - Returns: true if it is 1 to 255 bytes long, is not "." or "..", and has no slash or NUL.
-func isPlainFileName(_ name: String) -> Bool {
-    (1...255).contains(name.utf8.count) && name != "." && name != ".." && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "/") }
 }

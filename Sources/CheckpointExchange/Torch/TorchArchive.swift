@@ -2,21 +2,37 @@ internal import CheckpointFormat
 internal import CheckpointState
 internal import SystemPackage
 
-/// A file of `torch.save` (torch/serialization.py): a zip archive of a pickle and one entry for
-/// each storage, which several tensors may share.
+/// A file of `torch.save` (torch/serialization.py): a pickle, and storages, which several tensors
+/// may share. Since PyTorch 1.6 they are the entries of a zip archive; before, they followed each
+/// other in the file.
 final class TorchArchive {
+    /// Place of the bytes of a storage.
+    private enum Place {
+        case entry(ZipArchive.Entry)
+        case range(Range<Int>)
+
+        var byteCount: Int {
+            switch self {
+            case .entry(let entry): entry.size
+            case .range(let range): range.count
+            }
+        }
+    }
+
     let pickle: Pickle
     private let file: ForeignFile
     private let spill: Spill
     /// Storages by the bytes of their keys: Swift treats strings as equal if they differ only in
     /// how an accented letter is composed.
-    private let storages: [[UInt8]: ZipArchive.Entry]
+    private let storages: [[UInt8]: Place]
 
     /// Returns whether an archive was written by `torch.save`, complete or not. `data.pkl`
     /// identifies it; the other names are accepted because they are stored with it, and an
     /// interrupted save may lack `data.pkl`.
     static func isArchive(_ archive: ZipArchive) -> Bool {
-        archive.entries.contains { entry in ["data.pkl", "byteorder", "version"].contains { isInFolder(entry.name, $0) } }
+        archive.entries.contains { entry in
+            ["data.pkl", "byteorder", "version"].contains { isInFolder(entry.name, $0) }
+        }
     }
 
     /// Returns whether a name is that of a file in the archive's single folder.
@@ -30,30 +46,60 @@ final class TorchArchive {
         let path = file.path.string
         let roots = archive.entries.filter { Self.isInFolder($0.name, "data.pkl") }
         if roots.isEmpty { throw .damage(path, "torch.save was interrupted: data.pkl is missing") }
-        guard let root = roots.first, roots.count == 1 else { throw .damage(path, "it holds \(roots.count) pickles, not one") }
-        let folder = Array(root.name.utf8.dropLast("data.pkl".utf8.count))
-        let entries = Dictionary(archive.entries.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
-        if entries[folder + "constants.pkl".utf8] != nil {
-            throw .refused(path, "it is a TorchScript program", remedy: "Save its state_dict()")
+        guard let root = roots.first, roots.count == 1 else {
+            throw .damage(path, "it holds \(roots.count) pickles, not one")
         }
-        if let order = entries[folder + "byteorder".utf8], try Self.bytes(order, file, atMost: 16) != Array("little".utf8) {
+        let folder = Array(root.name.utf8.dropLast("data.pkl".utf8.count))
+        let entries = Dictionary(
+            archive.entries.map { (Array($0.name.utf8), $0) },
+            uniquingKeysWith: { first, _ in first })
+        if entries[folder + "constants.pkl".utf8] != nil {
+            throw .refused(
+                path, "it is a TorchScript program",
+                remedy: "Save its state_dict() with torch.save, and import that")
+        }
+        if let order = entries[folder + "byteorder".utf8],
+            try Self.bytes(order, file, atMost: 16) != Array("little".utf8)
+        {
             throw .refused(path, "its elements are big-endian")
         }
-        pickle = try Unpickler.read(Self.bytes(root, file, atMost: ExchangeLimits.pickleBytesMax), path)
+        let text = try Self.bytes(root, file, atMost: ExchangeLimits.pickleBytesMax)
+        pickle = try Unpickler.read(text, path, keepsForeign: true)
         let data = folder + "data/".utf8
         let stored = entries.filter { $0.key.starts(with: data) }
-        storages = Dictionary(uniqueKeysWithValues: stored.map { (Array($0.key.dropFirst(data.count)), $0.value) })
+        storages = Dictionary(
+            uniqueKeysWithValues: stored.map {
+                (Array($0.key.dropFirst(data.count)), .entry($0.value))
+            })
+    }
+
+    /// Opens a file of `torch.save` from before PyTorch 1.6.
+    ///
+    /// - Parameters:
+    ///   - legacy: the pickles and the places of the storages.
+    ///   - file: the file.
+    ///   - spill: not used, because nothing is compressed.
+    init(_ legacy: TorchLegacyFile, _ file: ForeignFile, _ spill: Spill) {
+        self.file = file
+        self.spill = spill
+        pickle = legacy.pickle
+        storages = legacy.storages.mapValues { .range($0) }
     }
 
     private static func bytes(
         _ entry: ZipArchive.Entry, _ file: ForeignFile, atMost limit: Int
     ) throws(ExchangeError) -> [UInt8] {
-        guard entry.size <= limit else { throw .refused(file.path.string, "entry \(quoted(entry.name)) of \(entry.size) bytes") }
-        guard entry.isDeflated else { return try file.read(count: entry.range.count, at: entry.range.lowerBound) }
+        guard entry.size <= limit else {
+            throw .refused(file.path.string, "entry \(quoted(entry.name)) of \(entry.size) bytes")
+        }
+        guard entry.isDeflated else {
+            return try file.read(count: entry.range.count, at: entry.range.lowerBound)
+        }
         let inflater = try Inflater(entry, of: file)
         var bytes: [UInt8] = []
         // The declared size is not trusted.
-        bytes.reserveCapacity(min(entry.size, (min(entry.range.count, limit) + 64) * ExchangeLimits.deflateRatioMax))
+        bytes.reserveCapacity(
+            min(entry.size, (min(entry.range.count, limit) + 64) * ExchangeLimits.deflateRatioMax))
         while true {
             let next = try inflater.next(1 << 20)
             if next.isEmpty { return bytes }
@@ -61,12 +107,60 @@ final class TorchArchive {
         }
     }
 
-    /// Returns whether a value is a tensor, or a parameter, which wraps a tensor.
+    /// Returns whether a value is a tensor, or wraps a tensor, as a parameter does.
     func isTensor(_ value: Pickle.Value) -> Bool {
-        switch pickle.node(value)?.kind {
-        case .call(.tensor), .call(.tensorOfType), .call(.parameter): true
-        default: false
+        guard case .call(let global)? = pickle.node(value)?.kind else { return false }
+        return global.makesTensor
+    }
+
+    /// Returns the tensor that a value wraps, through any number of wrappers, and the attributes
+    /// that the wrappers add.
+    ///
+    /// - Parameters:
+    ///   - name: name of the tensor, for messages.
+    ///   - value: a value for which `isTensor` is true.
+    /// - Returns: the call that makes the tensor, and dictionaries of attributes.
+    /// - Throws: `ExchangeError` if nothing or something else is wrapped.
+    func unwrapped(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> (
+        tensor: Pickle.Node, attributes: [Pickle.Value]
+    ) {
+        var (value, attributes) = (value, [Pickle.Value]())
+        for _ in 0..<8 {
+            guard let node = pickle.node(value), case .call(let global) = node.kind,
+                global.makesTensor
+            else {
+                throw pickle.error("tensor \(quoted(name)) wraps no tensor")
+            }
+            guard global.wrapsTensor else { return (node, attributes) }
+            if global == .tensorWithState {
+                // The function and the arguments that make the tensor, and its class between them.
+                guard node.items.count == 4, case .global(let function) = node.items[0],
+                    function.makesTensor,
+                    let arguments = pickle.node(node.items[2]), arguments.kind == .tuple
+                else {
+                    throw pickle.error(
+                        "tensor \(quoted(name)) is made of something else than a tensor")
+                }
+                attributes.append(node.items[3])
+                guard function.wrapsTensor else {
+                    return (Pickle.Node(kind: .call(function), items: arguments.items), attributes)
+                }
+                guard let inner = arguments.items.first else {
+                    throw pickle.error("tensor \(quoted(name)) wraps no tensor")
+                }
+                value = inner
+            } else {
+                guard let inner = node.items.first else {
+                    throw pickle.error("parameter \(quoted(name)) is no tensor")
+                }
+                if global == .parameterWithState, let state = node.items.last, node.items.count == 4
+                {
+                    attributes.append(state)
+                }
+                value = inner
+            }
         }
+        throw pickle.error("tensor \(quoted(name)) is wrapped too often")
     }
 
     /// A tensor with its type, shape and strides, as the file stores it.
@@ -88,46 +182,57 @@ final class TorchArchive {
     func tensor(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> ForeignTensor {
         let found = try strided(name, value)
         return try ForeignTensor(
-            name, found.type, found.shape, strides: found.strides, byteOffset: found.byteOffset, in: found.memory)
-    }
-
-    /// Returns the bytes of a tensor that is row-major and without gaps.
-    ///
-    /// - Parameters:
-    ///   - name: name of the tensor, for messages.
-    ///   - value: a value for which `isTensor` is true.
-    /// - Returns: the byte range of the file; nil if the tensor has another layout.
-    /// - Throws: `ExchangeError` if the tensor is damaged or not supported.
-    func rowMajorMemory(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> FileMemory? {
-        // Also checks that the elements are inside the storage.
-        let bytes = try tensor(name, value).view.byteCount
-        let found = try strided(name, value)
-        let rows = TensorShape.rowMajorStrides(found.shape)
-        let isRowMajor = found.shape.indices.allSatisfy { found.shape[$0] == 1 || found.strides[$0] == rows[$0] }
-        guard isRowMajor else { return nil }
-        let start = found.memory.range.lowerBound + found.byteOffset
-        return found.memory.file.lend(start..<start + bytes)
+            name, found.type, found.shape, strides: found.strides, byteOffset: found.byteOffset,
+            in: found.memory)
     }
 
     private func strided(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> Strided {
-        guard let node = pickle.node(value) else { throw pickle.error("tensor \(quoted(name)) is none") }
-        if node.kind == .call(.parameter) {
-            guard let data = node.items.first, pickle.node(data)?.kind != .call(.parameter), isTensor(data) else {
-                throw pickle.error("parameter \(quoted(name)) is no tensor")
+        let node = try unwrapped(name, value).tensor
+        // Behind offset, size and strides: of old tensors nothing; of others whether a gradient is
+        // required, and hooks; then the element type, if the storage has none, and marks.
+        let (counts, hasType): (ClosedRange<Int>, Bool) =
+            switch node.kind {
+            case .call(.oldTensor): (4...4, false)
+            case .call(.tensorOfType): (7...8, true)
+            case .call(.quantizedTensor): (7...7, false)
+            default: (6...7, false)
             }
-            return try strided(name, data)
+        guard counts.contains(node.items.count) else {
+            throw pickle.error("tensor \(quoted(name)) has too few parts")
         }
-        let hasType = node.kind == .call(.tensorOfType)
-        guard (hasType ? 7...8 : 6...7).contains(node.items.count) else { throw pickle.error("tensor \(quoted(name)) has too few parts") }
         let type = hasType ? try type(node.items[6], name) : nil
-        try checkMetadata(node.items.dropFirst(hasType ? 7 : 6).first, name)
+        if node.kind != .call(.quantizedTensor) {
+            try checkMetadata(node.items.dropFirst(hasType ? 7 : 6).first, name)
+        }
         let (memory, elementType) = try storage(node.items[0], type, name)
-        let shape = try pickle.integers(node.items[2], "the size of tensor \(quoted(name))")
+        var shape = try pickle.integers(node.items[2], "the size of tensor \(quoted(name))")
         let offset = try pickle.integer(node.items[1], "the offset of tensor \(quoted(name))")
         let (byteOffset, isHuge) = offset.multipliedReportingOverflow(by: elementType.width)
-        guard offset >= 0, !isHuge else { throw pickle.error("tensor \(quoted(name)) begins at \(offset)") }
-        let strides = try pickle.integers(node.items[3], "the strides of tensor \(quoted(name))")
-        return Strided(type: elementType, shape: shape, strides: strides, byteOffset: byteOffset, memory: memory)
+        guard offset >= 0, !isHuge else {
+            throw pickle.error("tensor \(quoted(name)) begins at \(offset)")
+        }
+        var strides = try pickle.integers(node.items[3], "the strides of tensor \(quoted(name))")
+        if elementType.elementsPerUnit > 1 { try unpack(&shape, &strides, elementType, name) }
+        return Strided(
+            type: elementType, shape: shape, strides: strides, byteOffset: byteOffset,
+            memory: memory)
+    }
+
+    /// Converts sizes and strides of bytes to those of the elements packed in them. PyTorch counts
+    /// a byte of two 4-bit numbers as one element.
+    private func unpack(
+        _ shape: inout [Int], _ strides: inout [Int], _ type: ElementType, _ name: String
+    ) throws(ExchangeError) {
+        guard strides == TensorShape.rowMajorStrides(shape), let last = shape.indices.last,
+            case (let extent, false) = shape[last].multipliedReportingOverflow(
+                by: type.elementsPerUnit)
+        else {
+            throw .refused(
+                file.path.string, "tensor \(quoted(name)) of \(type) is not stored row by row",
+                remedy: "Save it contiguous")
+        }
+        shape[last] = extent
+        strides = TensorShape.rowMajorStrides(shape)
     }
 
     /// Refuses marks on a tensor that change the meaning of its bytes.
@@ -135,8 +240,12 @@ final class TorchArchive {
         switch metadata {
         case nil, .some(.none): return
         default:
-            if let node = pickle.node(metadata), node.kind == .dictionary, node.items.isEmpty { return }
-            throw .refused(file.path.string, "tensor \(quoted(name)) is a view that negates or conjugates", remedy: "Save it resolved")
+            if let node = pickle.node(metadata), node.kind == .dictionary, node.items.isEmpty {
+                return
+            }
+            throw .refused(
+                file.path.string, "tensor \(quoted(name)) is a view that negates or conjugates",
+                remedy: "Save it resolved")
         }
     }
 
@@ -144,7 +253,9 @@ final class TorchArchive {
         switch value {
         case .global(.dtype(let type)), .global(.storage(let type)): return type
         case .global(let global):
-            throw .refused(file.path.string, "tensor \(quoted(name)): element type \(global.name) is not known here")
+            throw .refused(
+                file.path.string,
+                "tensor \(quoted(name)): element type \(global.name) is not known here")
         default: throw pickle.error("tensor \(quoted(name)) has no element type")
         }
     }
@@ -153,24 +264,49 @@ final class TorchArchive {
     private func storage(
         _ value: Pickle.Value, _ given: ElementType?, _ name: String
     ) throws(ExchangeError) -> (FileMemory, ElementType) {
-        guard let node = pickle.node(value), node.kind == .persistent, let parts = pickle.node(node.items.first), parts.kind == .tuple,
-            parts.items.count == 5, try pickle.string(parts.items[0], "a kind of reference") == "storage"
+        guard let node = pickle.node(value), node.kind == .persistent,
+            let parts = pickle.node(node.items.first), parts.kind == .tuple,
+            (5...6).contains(parts.items.count),
+            try pickle.string(parts.items[0], "a kind of reference") == "storage"
         else { throw pickle.error("tensor \(quoted(name)) has no storage") }
         var isUntyped = false
         if case .global(.untypedStorage) = parts.items[1] { isUntyped = true }
         let stored = isUntyped ? .u8 : try type(parts.items[1], name)
-        guard let type = given ?? (isUntyped ? nil : stored) else { throw pickle.error("tensor \(quoted(name)) has no element type") }
+        guard let type = given ?? (isUntyped ? nil : stored) else {
+            throw pickle.error("tensor \(quoted(name)) has no element type")
+        }
         let key = try pickle.string(parts.items[2], "the key of a storage")
         let count = try pickle.integer(parts.items[4], "the size of a storage")
-        guard let bytes = TensorShape.byteCount([count], stored) else { throw pickle.error("storage \(quoted(key)) has \(count) elements") }
-        return (try memory(key, bytes), type)
+        guard let bytes = TensorShape.byteCount([count], stored) else {
+            throw pickle.error("storage \(quoted(key)) has \(count) elements")
+        }
+        let memory = try memory(key, bytes)
+        // Before PyTorch 1.6 a storage could be a part of another one.
+        guard let part = pickle.node(parts.items.dropFirst(5).first) else { return (memory, type) }
+        guard part.items.count == 3,
+            let start = TensorShape.byteCount(
+                [try pickle.integer(part.items[1], "the offset of a storage")], stored),
+            let length = TensorShape.byteCount(
+                [try pickle.integer(part.items[2], "the size of a storage")], stored),
+            start <= bytes, length <= bytes - start
+        else { throw pickle.error("a part of storage \(quoted(key)) does not lie in it") }
+        let first = memory.range.lowerBound + start
+        return (memory.file.lend(first..<first + length), type)
     }
 
     private func memory(_ key: String, _ bytes: Int) throws(ExchangeError) -> FileMemory {
-        guard let entry = storages[Array(key.utf8)] else { throw .damage(file.path.string, "storage \(quoted(key)) is missing") }
-        guard entry.size == bytes else {
-            throw .damage(file.path.string, "storage \(quoted(key)) has \(entry.size) bytes, and the pickle says \(bytes)")
+        guard let place = storages[Array(key.utf8)] else {
+            throw .damage(file.path.string, "storage \(quoted(key)) is missing")
         }
-        return entry.isDeflated ? try spill.inflate(entry, of: file) : file.lend(entry.range)
+        guard place.byteCount == bytes else {
+            throw .damage(
+                file.path.string,
+                "storage \(quoted(key)) has \(place.byteCount) bytes, and the pickle says \(bytes)")
+        }
+        switch place {
+        case .range(let range): return file.lend(range)
+        case .entry(let entry):
+            return entry.isDeflated ? try spill.inflate(entry, of: file) : file.lend(entry.range)
+        }
     }
 }

@@ -13,7 +13,11 @@ struct TorchState {
     }
 
     private(set) var tensors: [ForeignTensor] = []
+    /// Attributes of tensors, by the name of the tensor.
+    private(set) var attributes: [JSONValue.Member] = []
+    private(set) var leftOut: [LeftOut] = []
     private(set) var amount: Amount
+    private let skipsObjects: Bool
     private var names = Set<[UInt8]>()
     private let archive: TorchArchive
     private var keys: [String]
@@ -24,8 +28,13 @@ struct TorchState {
     ///   - archive: the file of `torch.save`.
     ///   - name: keys put before all others; they name values that have no key.
     ///   - amount: amount read before, which counts towards the same limits.
-    init(_ archive: TorchArchive, under name: [String] = [], after amount: Amount = Amount()) {
+    ///   - skipsObjects: whether what is neither a tensor nor a plain value is left out.
+    init(
+        _ archive: TorchArchive, under name: [String] = [], after amount: Amount = Amount(),
+        skipsObjects: Bool
+    ) {
         self.archive = archive
+        self.skipsObjects = skipsObjects
         self.amount = amount
         keys = name
     }
@@ -36,17 +45,44 @@ struct TorchState {
     ///
     /// - Returns: everything that is not a tensor; nil if there is nothing else.
     /// - Throws: `ExchangeError` if the pickle is damaged, not supported, or exceeds a limit.
-    mutating func readRoot() throws(ExchangeError) -> JSONValue? { try read(pickle.root) }
+    mutating func readRoot() throws(ExchangeError) -> JSONValue? {
+        let value = try read(pickle.root)
+        // A foreign name that made no value is refused too: it may have changed one.
+        if let name = pickle.foreign, !skipsObjects {
+            throw .refused(pickle.path, Pickle.refusal(name), remedy: Self.skipRemedy)
+        }
+        return value
+    }
+
+    static let skipRemedy = "Give --skip-objects to import the other entries"
+
+    /// Leaves out the value at the current keys, or refuses it.
+    ///
+    /// - Parameters:
+    ///   - what: its class, or what is wrong with it.
+    ///   - reason: the reason to refuse it.
+    private mutating func leaveOut(_ what: String, _ reason: String) throws(ExchangeError) {
+        let entry = keys.joined(separator: ".")
+        guard skipsObjects else {
+            throw .refused(
+                pickle.path, (keys.isEmpty ? "" : "entry \(quoted(entry)): ") + reason,
+                remedy: Self.skipRemedy)
+        }
+        leftOut.append(LeftOut(name: keys.isEmpty ? "(all)" : entry, what: what))
+    }
+
+    private mutating func leaveOut(foreign name: String) throws(ExchangeError) {
+        try leaveOut(name, Pickle.refusal(name))
+    }
 
     private mutating func read(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue? {
         try count(0)
         if archive.isTensor(value) {
-            let name = try name()
-            guard names.insert(Array(name.utf8)).inserted else {
-                throw .refused(pickle.path, "two tensors would have the name \(quoted(name))")
-            }
-            amount.tensors += 1
-            tensors.append(try archive.tensor(name, value))
+            try readTensor(value)
+            return nil
+        }
+        if case .global(.foreign(let name)) = value {
+            try leaveOut(foreign: name)
             return nil
         }
         guard case .node(let index) = value else { return try scalar(value) }
@@ -60,32 +96,117 @@ struct TorchState {
             return .counts(extents)
         case .call(.device), .call(.layout): return try joined(node.items, by: ":")
         case .call(.path): return try joined(node.items, by: "/")
-        case .call(let global): throw pickle.error("\(global.name) where a value belongs")
+        case .call(.complex): return .object([.init("complex", try list(node.items) ?? .array([]))])
+        case .call(.sparseTensor): return try sparse(node)
+        case .call(.metaTensor):
+            return .object([.init("meta", try list(Array(node.items.prefix(2))) ?? .null)])
+        case .call(.numpyArray), .call(.numpyScalar): return try numpy(node)
+        case .call(.numpyType): return .string(try NumpyPickle(pickle).description(value))
+        case .call(let global):
+            try leaveOut(foreign: global.name)
+            return nil
         case .persistent: throw .refused(pickle.path, "a storage that is no tensor's")
+        }
+    }
+
+    private mutating func readTensor(_ value: Pickle.Value) throws(ExchangeError) {
+        let name = try name()
+        do throws(ExchangeError) {
+            let tensor = try archive.tensor(name, value)
+            guard names.insert(Array(name.utf8)).inserted else {
+                throw .refused(pickle.path, "two tensors would have the name \(quoted(name))")
+            }
+            amount.tensors += 1
+            tensors.append(tensor)
+        } catch {
+            guard case .refused = error.kind else { throw error }
+            guard skipsObjects else {
+                throw ExchangeError(
+                    error.kind, error.path, error.message, remedy: error.remedy ?? Self.skipRemedy)
+            }
+            return leftOut.append(LeftOut(name: name, error))
+        }
+        let (node, states) = try archive.unwrapped(name, value)
+        var found: [JSONValue.Member] = []
+        for state in states {
+            // Attributes, or a pair of those in a dictionary and those in slots.
+            let parts =
+                pickle.node(state)?.kind == .tuple ? pickle.node(state)?.items ?? [] : [state]
+            for part in parts where pickle.node(part)?.kind == .dictionary {
+                if case .object(let members)? = try dictionary(part) { found += members }
+            }
+        }
+        if node.kind == .call(.quantizedTensor),
+            let scheme = try read(node.items[4], at: "quantization")
+        {
+            found.append(.init("quantization", scheme))
+        }
+        if !found.isEmpty { attributes.append(.init(name, .object(found))) }
+    }
+
+    /// Reads a sparse tensor as the tensors that it consists of.
+    private mutating func sparse(_ node: Pickle.Node) throws(ExchangeError) -> JSONValue? {
+        guard node.items.count == 2, let data = pickle.node(node.items[1]), data.kind == .tuple
+        else {
+            throw pickle.error("a sparse tensor without its parts")
+        }
+        let isCoordinates = data.items.count < 4 || !archive.isTensor(data.items[2])
+        let names =
+            isCoordinates
+            ? ["indices", "values"] : ["compressed_indices", "plain_indices", "values"]
+        var members = [JSONValue.Member("layout", try read(node.items[0], at: "layout") ?? .null)]
+        for (index, item) in data.items.enumerated() {
+            let key =
+                index < names.count ? names[index] : index == names.count ? "size" : "is_coalesced"
+            if let value = try read(item, at: key) { members.append(.init(key, value)) }
+        }
+        return .object([.init("sparse", .object(members))])
+    }
+
+    /// Reads a numpy array or scalar.
+    private mutating func numpy(_ node: Pickle.Node) throws(ExchangeError) -> JSONValue? {
+        let reader = NumpyPickle(pickle)
+        do throws(ExchangeError) {
+            let value =
+                node.kind == .call(.numpyScalar) ? try reader.scalar(node) : try reader.array(node)
+            try count(value.textBytes)
+            return value.json
+        } catch {
+            guard case .refused = error.kind else { throw error }
+            let left = LeftOut(name: "", error)
+            try leaveOut(left.what, left.what)
+            return nil
         }
     }
 
     private mutating func count(_ bytes: Int) throws(ExchangeError) {
         amount.values += 1
         amount.textBytes += bytes
-        guard amount.values <= ExchangeLimits.objectValuesMax, amount.tensors <= ExchangeLimits.pickleTensorsMax,
+        guard amount.values <= ExchangeLimits.objectValuesMax,
+            amount.tensors <= ExchangeLimits.pickleTensorsMax,
             amount.textBytes <= ExchangeLimits.objectBytesMax
         else {
-            throw .refused(pickle.path, "more values than tensors need: a pickle may say one thing many times")
+            throw .refused(
+                pickle.path, "more values than tensors need: a pickle may say one thing many times")
         }
         guard keys.count <= ExchangeLimits.pickleDepthMax else {
-            throw .refused(pickle.path, "containers nest more than \(ExchangeLimits.pickleDepthMax) deep")
+            throw .refused(
+                pickle.path, "containers nest more than \(ExchangeLimits.pickleDepthMax) deep")
         }
     }
 
     private func name() throws(ExchangeError) -> String {
         guard keys.reduce(0, { $0 + $1.utf8.count + 1 }) <= Limits.nameBytesMax + 1 else {
-            throw .refused(pickle.path, "tensor \(quoted(keys.last ?? "")): a name has 1 to \(Limits.nameBytesMax) bytes")
+            throw .refused(
+                pickle.path,
+                "tensor \(quoted(keys.last ?? "")): a name has 1 to \(Limits.nameBytesMax) bytes")
         }
         return keys.isEmpty ? "tensor" : keys.joined(separator: ".")
     }
 
-    private mutating func read(_ value: Pickle.Value, at key: String) throws(ExchangeError) -> JSONValue? {
+    private mutating func read(_ value: Pickle.Value, at key: String) throws(ExchangeError)
+        -> JSONValue?
+    {
         keys.append(key)
         defer { keys.removeLast() }
         return try read(value)
@@ -96,12 +217,27 @@ struct TorchState {
         var seen = Set<[UInt8]>()
         let pairs = try pickle.members(value, "a dictionary")
         for pair in pairs {
+            if let name = foreignName(pair.key) {
+                keys.append("(a key)")
+                defer { keys.removeLast() }
+                try leaveOut(foreign: name)
+                continue
+            }
             let key = try text(ofKey: pair.key)
             try count(key.utf8.count)
-            guard seen.insert(Array(key.utf8)).inserted else { throw .refused(pickle.path, "two keys read \(quoted(key))") }
+            guard seen.insert(Array(key.utf8)).inserted else {
+                throw .refused(pickle.path, "two keys read \(quoted(key))")
+            }
             if let value = try read(pair.value, at: key) { members.append(.init(key, value)) }
         }
         return members.isEmpty && !pairs.isEmpty ? nil : .object(members)
+    }
+
+    /// Returns the name that a foreign value was made with; nil for any other value.
+    private func foreignName(_ value: Pickle.Value) -> String? {
+        if case .global(.foreign(let name)) = value { return name }
+        if case .call(.foreign(let name))? = pickle.node(value)?.kind { return name }
+        return nil
     }
 
     /// Converts a key to text, because the keys of JSON are strings.
@@ -109,7 +245,9 @@ struct TorchState {
         switch key {
         case .string(let text): return text
         case .node:
-            guard pickle.node(key)?.kind == .tuple, let value = try read(key, at: "") else { throw pickle.error("a key that is no value") }
+            guard pickle.node(key)?.kind == .tuple, let value = try read(key, at: "") else {
+                throw pickle.error("a key that is no value")
+            }
             return String(decoding: value.text, as: UTF8.self)
         default: return String(decoding: try scalar(key).text, as: UTF8.self)
         }
@@ -129,7 +267,9 @@ struct TorchState {
     }
 
     /// Joins the parts of a device or a path to its text.
-    private mutating func joined(_ items: [Pickle.Value], by separator: String) throws(ExchangeError) -> JSONValue {
+    private mutating func joined(_ items: [Pickle.Value], by separator: String)
+        throws(ExchangeError) -> JSONValue
+    {
         var parts: [String] = []
         for item in items {
             guard case .string(let text) = item else {
@@ -156,25 +296,13 @@ struct TorchState {
             return .string(text)
         case .bytes(let bytes):
             try count(bytes.count * 2)
-            let digits = bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+            let digits = bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }
+                .joined()
             return .object([.init("bytes", .string(digits))])
+        case .global(.foreign(let name)):
+            throw .refused(pickle.path, Pickle.refusal(name), remedy: Self.skipRemedy)
         case .global(let global): return .string(global.name)
         case .node: throw pickle.error("a container where a value belongs")
         }
-    }
-}
-
-/// Reader of files of `torch.save`.
-enum TorchReader {
-    /// Name of the object that holds everything that is not a tensor.
-    static let extraName = "extra"
-
-    static func read(_ archive: ZipArchive, _ spill: Spill) throws(ExchangeError) -> ForeignCheckpoint {
-        var state = TorchState(try TorchArchive(archive, spill))
-        var checkpoint = ForeignCheckpoint(.pt)
-        if let extra = try state.readRoot() { checkpoint.objects = [ForeignObject(extraName, extra)] }
-        checkpoint.tensors = state.tensors
-        try checkpoint.checkExpansion(archive.file.size, archive.file.path.string)
-        return checkpoint
     }
 }

@@ -6,7 +6,8 @@ extension ExchangeError: CheckpointErrorConvertible {
     package func checkpointError(during action: String) -> CheckpointError {
         switch kind {
         case .damage: CheckpointError(.damaged, description, remedy: remedy, path: path)
-        case .refused: CheckpointError(.unsupported, description, remedy: remedy, path: path)
+        case .refused, .notInflated:
+            CheckpointError(.unsupported, description, remedy: remedy, path: path)
         case .inUse: CheckpointError(.exists, description, remedy: remedy, path: path)
         case .file(let cause): CheckpointError(renamed: cause, message)
         }

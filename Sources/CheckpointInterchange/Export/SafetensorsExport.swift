@@ -26,12 +26,15 @@ struct SafetensorsExport {
         return try exchanging("exporting") { try write(records, of: checkpoint) }
     }
 
-    private func write(_ records: [TensorRecord], of checkpoint: Checkpoint) throws -> ExportReport {
+    private func write(_ records: [TensorRecord], of checkpoint: Checkpoint) throws -> ExportReport
+    {
         let manifest = checkpoint.manifest
         let reader = ContentReader(store: checkpoint.store, manifest: manifest)
         let objects =
-            options.includesObjects ? try manifest.objects.map { try ObjectContent($0, reader) } : []
-        let layout = try layout(records, try metadata(manifest, reader))
+            options.includesObjects
+            ? try manifest.objects.map { try ObjectContent($0, reader) } : []
+        let kept = try KeptMetadata(manifest, reader)
+        let layout = try layout(records, kept, of: manifest)
         let output = try output(path, isDirectory: !isSingle)
         // Objects of a single file have a file of their own beside it.
         let beside =
@@ -42,7 +45,9 @@ struct SafetensorsExport {
             let list = JSONValue.object([.init("objects", .array(objects.map(Self.json)))])
             files.append(try write(list, Self.objectsName, beside ?? output))
         }
-        if !isSingle { files.append(try write(layout.index, SafetensorsLayout.indexName, output)) }
+        if !isSingle {
+            files.append(try write(layout.index(kept.index), SafetensorsLayout.indexName, output))
+        }
         try beside?.publish()
         try output.publish()
         return ExportReport(
@@ -58,57 +63,66 @@ struct SafetensorsExport {
     }
 
     private func layout(
-        _ records: [TensorRecord], _ metadata: [(name: String, value: String)]
+        _ records: [TensorRecord], _ kept: KeptMetadata, of manifest: Manifest
     ) throws -> SafetensorsLayout {
         var seen: [[UInt8]: String] = [:]
+        var bytes: [JSONValue.Member] = []
         let tensors = try records.map { record in
             let name = options.renaming.name(of: record.name)
             if name.isEmpty || name == "__metadata__" {
-                throw CheckpointError(.misuse, "tensor \(record.name) cannot be called \(name) in a safetensors file", names: [record.name])
+                throw CheckpointError(
+                    .misuse, "tensor \(record.name) cannot be called \(name) in a safetensors file",
+                    names: [record.name])
             }
             if let other = seen.updateValue(record.name, forKey: Array(name.utf8)) {
-                throw CheckpointError(.misuse, "tensors \(other) and \(record.name) would both be called \(name)", names: [record.name])
+                throw CheckpointError(
+                    .misuse, "tensors \(other) and \(record.name) would both be called \(name)",
+                    names: [record.name])
             }
-            return (name: name, type: record.type, shape: record.shape)
+            if let known = kept.form(of: record) {
+                return SafetensorsTensor(
+                    name, named: known.type, known.shape, byteCount: record.bytes)
+            }
+            let tensor = SafetensorsTensor(name, record.type, record.shape)
+            if tensor.isBytes {
+                bytes.append(
+                    .init(
+                        name,
+                        .object([
+                            .init("type", .string(record.type.rawValue)),
+                            .init("shape", .counts(record.shape)),
+                        ])))
+            }
+            return tensor
         }
+        let metadata = kept.pairs(of: manifest, bytes)
         return isSingle
-            ? SafetensorsLayout(file: FilePath(path).lastComponent?.string ?? path, tensors, metadata: metadata)
+            ? SafetensorsLayout(
+                file: FilePath(path).lastComponent?.string ?? path, tensors, metadata: metadata)
             : SafetensorsLayout(tensors, shardBytesMax: options.shardBytes, metadata: metadata)
     }
 
-    /// What `__metadata__` says: where the tensors come from, and what an import found there.
-    private func metadata(_ manifest: Manifest, _ reader: ContentReader) throws -> [(name: String, value: String)] {
-        // Transformers refuses a file that does not name the framework its tensors are laid out for.
-        var pairs = [("format", "pt")]
-        if let record = manifest.objects.first(where: { $0.name == "safetensors_metadata" && $0.encoding == .json }),
-            case .object(let members)? = try ObjectContent(record, reader).value
-        {
-            for member in members where member.key != "format" {
-                if case .string(let text) = member.value { pairs.append((member.key, text)) }
-            }
-        }
-        let own = [
-            ("checkpoint", manifest.id.description), ("run", manifest.run.description), ("run_name", manifest.runName),
-            ("step", String(manifest.step)),
-        ] + manifest.metrics.map { ("metric.\($0.name)", String(describing: $0.value)) }
-        let names = Set(own.map(\.0))
-        return (pairs.filter { !names.contains($0.0) } + own).map { (name: $0.0, value: $0.1) }
-    }
-
     private func write(
-        _ layout: SafetensorsLayout, _ records: [TensorRecord], _ reader: ContentReader, _ output: AtomicOutput
+        _ layout: SafetensorsLayout, _ records: [TensorRecord], _ reader: ContentReader,
+        _ output: AtomicOutput
     ) throws -> [ExportReport.File] {
         let original = Dictionary(
-            records.map { (Array(options.renaming.name(of: $0.name).utf8), $0.name) }, uniquingKeysWith: { first, _ in first })
+            records.map { (Array(options.renaming.name(of: $0.name).utf8), $0) },
+            uniquingKeysWith: { first, _ in first })
         var written: [ExportReport.File] = []
         var places: [any StateProvider] = []
         for shard in layout.shards {
             let file = try output.create(shard.fileName)
             try file.write(shard.header.encoded, at: 0)
             for entry in shard.header.entries {
-                let range = shard.header.dataOffset + entry.range.lowerBound..<shard.header.dataOffset + entry.range.upperBound
-                let name = original[Array(entry.name.utf8), default: entry.name]
-                places.append(TensorState(name, try file.place(entry.type, entry.shape, at: range)))
+                let range =
+                    shard.header.dataOffset + entry.range.lowerBound..<shard.header.dataOffset
+                    + entry.range.upperBound
+                guard let record = original[Array(entry.name.utf8)] else {
+                    preconditionFailure("a layout has the tensors it was made of")
+                }
+                places.append(
+                    TensorState(record.name, try file.place(record.type, record.shape, at: range)))
             }
             let size = shard.header.entries.last?.range.upperBound ?? 0
             written.append(.init(name: shard.fileName, byteCount: shard.header.dataOffset + size))
@@ -124,7 +138,9 @@ struct SafetensorsExport {
         return written
     }
 
-    private func write(_ value: JSONValue, _ name: String, _ output: AtomicOutput) throws -> ExportReport.File {
+    private func write(_ value: JSONValue, _ name: String, _ output: AtomicOutput) throws
+        -> ExportReport.File
+    {
         let text = Array((value.safeText + "\n").utf8)
         try output.create(name).write(text, at: 0)
         let own = FilePath(path).lastComponent?.string ?? ""
@@ -134,7 +150,9 @@ struct SafetensorsExport {
     private static func json(_ object: ObjectContent) -> JSONValue {
         let description = object.description(withDigest: true)
         guard object.record.encoding == .bytes else { return description }
-        return description.adding([.init("base64", .string(Data(object.bytes).base64EncodedString()))])
+        return description.adding([
+            .init("base64", .string(Data(object.bytes).base64EncodedString()))
+        ])
     }
 
     private func tensors(

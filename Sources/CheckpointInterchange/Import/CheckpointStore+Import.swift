@@ -1,6 +1,7 @@
+internal import CheckpointIO
 internal import CheckpointSegments
-internal import Checkpointing
 public import CheckpointStorage
+internal import Checkpointing
 internal import Logging
 internal import SystemPackage
 
@@ -29,7 +30,8 @@ extension CheckpointStore {
         let report = try exchanging("importing") { try save(state, options) }
         return ImportReport(
             checkpoint: try checkpoint(.id(prefix: report.id.description)),
-            tensorBytes: files.tensorBytes, newBytes: report.newBytes, format: files.format)
+            tensorBytes: files.tensorBytes, newBytes: report.newBytes, format: files.format,
+            leftOut: files.leftOut, notes: files.notes)
     }
 
     /// Opens files of other programs, and makes a checkpoint of them.
@@ -43,11 +45,28 @@ extension CheckpointStore {
     public func importCheckpoint(
         from files: [String], options: ImportOptions = ImportOptions()
     ) throws(CheckpointError) -> ImportReport {
-        // The store's directory needs room for the import anyway.
-        let parent = directories.root.removingLastComponent()
         let files = try ForeignFiles(
-            files, format: options.format, spillDirectory: parent.isEmpty ? "." : parent.string)
+            files, options: options,
+            spillDirectory: Self.spillDirectory(of: directories.root.string))
         return try importCheckpoint(from: files, options: options)
+    }
+
+    /// Returns the directory in which an import into a store unpacks what is compressed, in a file
+    /// without a name.
+    ///
+    /// It is the store's `staging/`, which needs room for the import anyway; or, before the store
+    /// is made, the directory in which it will be.
+    ///
+    /// - Parameter store: path of the store, which need not exist.
+    /// - Returns: an existing directory, if the store's parent exists.
+    package static func spillDirectory(of store: String) -> String {
+        let (files, store) = (POSIXFileSystem(usesDirectIO: false), FilePath(store))
+        let parent = store.removingLastComponent()
+        for directory in [StoreDirectories(root: store).staging, store] {
+            // A directory that cannot be looked at gives an error when it is used.
+            if (try? files.kind(of: directory)) == .directory { return directory.string }
+        }
+        return parent.isEmpty ? "." : parent.string
     }
 
     private func save(_ state: ForeignState, _ options: ImportOptions) throws -> SaveReport {

@@ -13,21 +13,27 @@ public struct ForeignFiles: Sendable {
 
     /// Opens files, whose tensors together make one checkpoint.
     ///
-    /// Pickles are read as data: a file that would call anything is refused.
+    /// Pickles are read as data. A file that would call anything is refused, unless the options
+    /// say that such entries are left out; nothing is called then either.
     ///
     /// - Parameters:
     ///   - files: paths of files and directories.
-    ///   - format: their format.
+    ///   - options: their format, and what is left out.
     ///   - spillDirectory: a directory with room for what has to be unpacked.
     /// - Throws: codes `misuse` (no file, or several for a raw tensor), `notFound`, `damaged`,
     ///   `unsupported`, `io`.
     public init(
-        _ files: [String], format: ImportOptions.Format = .auto, spillDirectory: String
+        _ files: [String], options: ImportOptions = ImportOptions(), spillDirectory: String
     ) throws(CheckpointError) {
         name = Self.name(of: files.first)
-        checkpoint = try exchanging("importing") {
+        let format = options.format
+        var checkpoint = try exchanging("importing") {
+            var reading = ReadingOptions()
+            reading.skipsObjects = options.skipsObjects
+            reading.voidType = options.numpyElementType
             let reader = ForeignReader(
-                POSIXFileSystem(usesDirectIO: false), spillDirectory: FilePath(spillDirectory))
+                POSIXFileSystem(usesDirectIO: false), spillDirectory: FilePath(spillDirectory),
+                options: reading)
             if case .raw(let name, let type, let shape) = format {
                 guard files.count == 1 else {
                     throw CheckpointError(.misuse, "a raw tensor is one file (got \(files.count))")
@@ -39,6 +45,8 @@ public struct ForeignFiles: Sendable {
             let parts = try files.map { try reader.read(FilePath($0), as: format.foreign) }
             return try ForeignCheckpoint(joining: parts, of: files)
         }
+        checkpoint.recordLeftOut()
+        self.checkpoint = checkpoint
     }
 
     private static func name(of file: String?) -> String {
@@ -54,4 +62,10 @@ public struct ForeignFiles: Sendable {
     public var format: String { checkpoint.format.rawValue }
     /// Bytes of all tensors.
     public var tensorBytes: Int { checkpoint.bytes }
+    /// What was found in the files and is not imported.
+    public var leftOut: [ImportReport.LeftOut] {
+        checkpoint.leftOut.map { .init(name: $0.name, what: $0.what) }
+    }
+    /// What the reader assumed or passed over, as sentences.
+    public var notes: [String] { checkpoint.notes }
 }

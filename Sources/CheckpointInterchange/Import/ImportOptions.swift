@@ -37,6 +37,12 @@ public struct ImportOptions: Sendable {
     public var roles: [(pattern: NamePattern, role: TensorRole)] = []
     /// The format of the files.
     public var format = Format.auto
+    /// Whether entries that are neither tensors nor plain values are left out; otherwise a file that
+    /// has one is refused. Nothing is called in either case.
+    public var skipsObjects = false
+    /// Type of the elements of NumPy arrays whose file does not say it, as ml_dtypes writes them;
+    /// nil means `bf16` for 2 bytes and `u8` for 1.
+    public var numpyElementType: ElementType?
     /// Called with the bytes written so far and their total, on the engine's threads.
     public var onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 

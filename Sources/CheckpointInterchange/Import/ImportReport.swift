@@ -2,6 +2,14 @@ public import CheckpointStorage
 
 /// The result of an import. Sizes in bytes.
 public struct ImportReport: Sendable {
+    /// A part of the files that was left out.
+    public struct LeftOut: Sendable, Equatable {
+        /// The keys that lead to it in its file, joined by dots; or the name of a file.
+        public let name: String
+        /// What it is: a class, or a reason.
+        public let what: String
+    }
+
     /// The checkpoint that was made.
     public let checkpoint: Checkpoint
     /// Bytes of the tensors in the files.
@@ -10,4 +18,8 @@ public struct ImportReport: Sendable {
     public let newBytes: Int
     /// Name of the files' format: `safetensors`, `npy`, `npz`, `pt`, `dcp`, `raw`, or `mixed`.
     public let format: String
+    /// What was left out. The checkpoint records it in the object `left_out`.
+    public let leftOut: [LeftOut]
+    /// What the reader assumed or passed over, as sentences.
+    public let notes: [String]
 }

@@ -97,7 +97,8 @@ struct Comparer: ~Copyable {
             if let overlap = pair.overlap {
                 try add(overlap, old, pair, to: &difference)
             } else {
-                for window in ChunkGrid.windows(readsAll ? [0..<pair.before.byteCount] : ranges, of: Self.windowBytes) {
+                let ranges = readsAll ? [0..<pair.before.byteCount] : ranges
+                for window in ChunkGrid.windows(ranges, of: Self.windowBytes, width: old.form.type.width) {
                     try add(window, window, old, pair, to: &difference)
                 }
             }
@@ -126,10 +127,12 @@ struct Comparer: ~Copyable {
     private mutating func add(
         _ overlap: ShardOverlap, _ tensor: ComparedTensor, _ pair: ComparedPair, to difference: inout ElementDifference
     ) throws(CheckpointError) {
-        let width = tensor.form.type.width
+        let type = tensor.form.type
+        let run = 0..<type.bytes(ofElements: overlap.runElements)
         try overlap.forEachRun { (a, b) throws(CheckpointError) in
-            for part in ChunkGrid.windows([0..<overlap.runElements * width], of: Self.windowBytes) {
-                let (old, new) = (a * width + part.lowerBound, b * width + part.lowerBound)
+            for part in ChunkGrid.windows([run], of: Self.windowBytes, width: type.width) {
+                let old = type.bytes(ofElements: a) + part.lowerBound
+                let new = type.bytes(ofElements: b) + part.lowerBound
                 try add(old..<old + part.count, new..<new + part.count, tensor, pair, to: &difference)
             }
         }

@@ -44,9 +44,13 @@ package enum ChunkGrid {
     /// - Parameters:
     ///   - ranges: byte ranges.
     ///   - bytes: maximum size of a window.
+    ///   - width: bytes of an element; each window holds whole elements if each range does.
     /// - Returns: windows that together cover `ranges`, in the same order.
-    package static func windows(_ ranges: [Range<Int>], of bytes: Int) -> [Range<Int>] {
-        ranges.flatMap { range in
+    package static func windows(
+        _ ranges: [Range<Int>], of bytes: Int, width: Int = 1
+    ) -> [Range<Int>] {
+        let bytes = bytes / width * width
+        return ranges.flatMap { range in
             stride(from: range.lowerBound, to: range.upperBound, by: bytes).map { $0..<min($0 + bytes, range.upperBound) }
         }
     }

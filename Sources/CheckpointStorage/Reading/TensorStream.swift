@@ -32,7 +32,8 @@ package final class TensorStream {
         try content.checkShards(record)
         for shard in record.shards {
             let extents = manifest.extents(shard.chunks)
-            for range in ChunkGrid.windows([0..<(extents.last?.range.upperBound ?? 0)], of: Self.windowBytes) {
+            let whole = 0..<(extents.last?.range.upperBound ?? 0)
+            for range in ChunkGrid.windows([whole], of: Self.windowBytes, width: record.type.width) {
                 let region = try translating("tensor \(record.name)") { try window.region(atLeast: Self.windowBytes).prefix(range.count) }
                 try reader.read(range, of: extents, name: record.name, into: region)
                 try body(region)

@@ -6,7 +6,7 @@ struct Diagnosis {
     enum Kind: String, CaseIterable {
         case store, storeOfTheFuture, damagedStore, interruptedStore
         case distributed, deepSpeed, megatron, huggingFace, huggingFaceTrainer, lightning, orbax
-        case safetensors, torchFile, numpy, pickle, hdf5, gguf, storeFile
+        case safetensors, torchFile, numpy, pickle, hdf5, gguf, storeFile, standIn
         case collection, empty, missing, unreadable, unknownFile, unknownDirectory
 
         /// For `--json`.
@@ -30,6 +30,7 @@ struct Diagnosis {
             case .hdf5: "hdf5"
             case .gguf: "gguf"
             case .storeFile: "ckpt-file"
+            case .standIn: "stand-in"
             case .collection: "collection"
             case .empty: "empty"
             case .missing: "missing"

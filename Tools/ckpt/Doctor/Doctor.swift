@@ -116,7 +116,8 @@ struct Examination {
         }
         for name in names.prefix(Self.childrenMax) where !place.isDirectory(name) {
             // One that cannot be read is not known.
-            guard let found = try? FileDiagnosis(path: place.place(name), files: files).run(), found.kind != .unknownFile else { continue }
+            let file = FileDiagnosis(path: place.place(name), files: files, isThorough: false)
+            guard let found = try? file.run(), found.kind != .unknownFile else { continue }
             children.append(.init(name: name, diagnosis: found))
         }
         let limit = looked == Self.childrenMax ? ["No more than \(looked) directories were looked into."] : []

@@ -1,10 +1,13 @@
+internal import CheckpointInterchange
 import CheckpointIO
 import SystemPackage
 
-/// Recognises a file by how it begins.
+/// Recognises a file by how it begins, and checks of files to import what an import checks.
 struct FileDiagnosis {
     let path: FilePath
     let files: POSIXFileSystem
+    /// False where there are many files: only the beginning is read then.
+    var isThorough = true
 
     func run() throws(FileSystemError) -> Diagnosis {
         let file = try files.open(path)
@@ -14,8 +17,26 @@ struct FileDiagnosis {
         diagnosis.facts.append("It has \(Output.size(file.size)).")
         if file.size == 0 {
             diagnosis.problems.append("It is empty: what should have written it was cut off.")
+        } else if isThorough, [.safetensors, .torchFile, .numpy, .unknownFile].contains(diagnosis.kind) {
+            examine(&diagnosis)
         }
         return diagnosis
+    }
+
+    private func examine(_ diagnosis: inout Diagnosis) {
+        let found = ForeignExamination(path.string)
+        if let standIn = found.standIn {
+            diagnosis.kind = .standIn
+            diagnosis.what = "It is \(standIn)."
+        } else if diagnosis.kind == .unknownFile, path.extension != "safetensors" {
+            return
+        }
+        diagnosis.facts += found.notes
+        guard let problem = found.problem else { return }
+        if found.standIn == nil { diagnosis.problems.append("An import would fail: \(problem).") } else {
+            diagnosis.problems.append("There are no weights in it.")
+        }
+        diagnosis.advice = found.remedy.map { [$0 + "."] } ?? []
     }
 
     private func recognise(_ head: [UInt8], _ place: String) -> Diagnosis {
@@ -43,9 +64,12 @@ struct FileDiagnosis {
         }
         if head.count > 8, head[8] == UInt8(ascii: "{") { return Diagnosis(.safetensors, "A safetensors file.", advice: advice) }
         if head.first == 0x80 {
+            if head.starts(with: [0x80, 2, 0x8A, 10, 0x6C, 0xFC]) {
+                return Diagnosis(.torchFile, "A file of torch.save from before PyTorch 1.6.", advice: advice)
+            }
             return Diagnosis(
-                .pickle, "A bare pickle, as torch.save wrote before PyTorch 1.6.",
-                advice: ["Load it only if you trust it, save it again with torch.save, and import that."])
+                .pickle, "A bare pickle, which is not a file of torch.save.",
+                advice: ["Load it only if you trust it, save its tensors with torch.save, and import that."])
         }
         return Diagnosis(.unknownFile, "A file of a kind that is not known here.")
     }

@@ -1,3 +1,4 @@
+internal import CheckpointInterchange
 import CheckpointFormat
 import SystemPackage
 
@@ -180,7 +181,20 @@ struct ForeignDiagnosis {
             diagnosis.advice.append("git lfs pull")
         }
         guard diagnosis.problems.isEmpty else { return }
-        diagnosis.advice.append(importAdvice(indices.isEmpty && weights.count == 1 ? quoted(place.path.string + "/" + weights[0]) : path))
+        let target = indices.isEmpty && weights.count == 1 ? place.path.string + "/" + weights[0] : place.path.string
+        examine(target, &diagnosis)
+        if diagnosis.problems.isEmpty { diagnosis.advice.append(importAdvice(quoted(target))) }
+    }
+
+    /// Checks what an import checks.
+    private func examine(_ path: String, _ diagnosis: inout Diagnosis) {
+        let found = ForeignExamination(path)
+        diagnosis.facts += found.notes
+        diagnosis.problems += found.leftOut
+        if !found.leftOut.isEmpty { diagnosis.advice.append("If they belong to the checkpoint, name the files themselves in the import.") }
+        guard let problem = found.problem else { return }
+        diagnosis.problems.append("An import would fail: \(problem).")
+        if let remedy = found.remedy { diagnosis.advice.append(remedy + ".") }
     }
 
     private static func shards(_ text: String) -> [String]? {

@@ -22,7 +22,9 @@ struct Surroundings {
     }
 
     func has(_ name: String) -> Bool { names.contains(name) }
-    func names(endingIn suffix: String) -> [String] { names.filter { $0.hasSuffix(suffix) }.sorted() }
+    /// Names with that ending. Those that begin with a dot are passed over, as an import passes over
+    /// them.
+    func names(endingIn suffix: String) -> [String] { names.filter { $0.hasSuffix(suffix) && !$0.hasPrefix(".") }.sorted() }
 
     /// Names are joined as text of one component: no name is ever split.
     func place(_ name: String) -> FilePath { path.appending(name) }

@@ -1,0 +1,146 @@
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import SystemPackage
+
+/// An index of shards: `{"metadata": {...}, "weight_map": {"name": "file"}}`, as the transformers
+/// library writes it in the directory of safetensors and PyTorch files.
+struct ShardIndex {
+    static func isIndex(_ path: FilePath) -> Bool { path.extension == "json" }
+
+    /// File of each tensor, in the order of the index.
+    let files: [(tensor: String, file: String)]
+    /// Members of the index's `metadata`, without the total size.
+    private let metadata: [JSONValue.Member]
+    /// True if the index lists no tensors and declares 0 bytes, as the export of a checkpoint
+    /// without tensors does.
+    private let isEmpty: Bool
+
+    init(_ file: ForeignFile) throws(ExchangeError) {
+        let path = file.path.string
+        guard file.size <= ExchangeLimits.indexBytesMax else {
+            throw .refused(path, "an index of \(file.size) bytes")
+        }
+        let text = try file.read(count: file.size, at: 0)
+        var files: [(String, String)] = []
+        do throws(FormatError) {
+            try checkValues(text, at: 0)
+            let index = try JSONFields(JSONParser.parse(text[...]), "the index", offset: 0)
+            let map = try index.value("weight_map")
+            let metadata = index.has("metadata") ? try index.value("metadata") : .null
+            isEmpty = map == .object([]) && Self.saysNoBytes(metadata)
+            if case .object(let members) = metadata {
+                self.metadata = members.filter { $0.key != "total_size" }
+            } else {
+                self.metadata = []
+            }
+            guard case .object(let members) = map else {
+                throw .damage(at: 0, "weight_map is not an object")
+            }
+            for member in members {
+                guard case .string(let name) = member.value else {
+                    throw .damage(at: 0, "weight_map holds more than file names")
+                }
+                files.append((member.key, name))
+            }
+        } catch {
+            throw error.kind == .unsupported
+                ? .refused(path, error.message) : ExchangeError(error, path)
+        }
+        self.files = files
+        try checkNames(path)
+    }
+
+    private static func saysNoBytes(_ metadata: JSONValue) -> Bool {
+        guard case .object(let members) = metadata else { return false }
+        return members.contains { $0.key == "total_size" && $0.value == .count(0) }
+    }
+
+    private func checkNames(_ path: String) throws(ExchangeError) {
+        for (_, name) in files where !isPlainFileName(name) {
+            throw .refused(path, "shard \(quoted(name)): shards lie beside their index")
+        }
+        if let index = fileNames.first(where: { Self.isIndex(FilePath($0)) }) {
+            throw .damage(
+                path, "shard \(quoted(index)) is no file of tensors: its name is that of an index")
+        }
+        guard fileNames.count <= ExchangeLimits.filesMax else {
+            throw .refused(path, "\(fileNames.count) shards")
+        }
+    }
+
+    /// File names without duplicates. They are compared as bytes: Swift treats strings as equal if
+    /// they differ only in how an accented letter is composed.
+    var fileNames: [String] {
+        Set(files.map { Array($0.file.utf8) }).sorted { $0.lexicographicallyPrecedes($1) }.map {
+            String(decoding: $0, as: UTF8.self)
+        }
+    }
+
+    /// Reads the shards, and compares their tensors with the index.
+    ///
+    /// - Parameters:
+    ///   - path: the index.
+    ///   - readShard: reads one shard.
+    /// - Returns: the tensors and objects of all shards.
+    /// - Throws: `ExchangeError` if a shard is missing or does not match the index.
+    func read(
+        _ path: FilePath, _ readShard: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
+    ) throws(ExchangeError) -> ForeignCheckpoint {
+        var whole: ForeignCheckpoint?
+        var place: [[UInt8]: [UInt8]] = [:]
+        for (tensor, file) in files { place[Array(tensor.utf8)] = Array(file.utf8) }
+        for name in fileNames {
+            let shard = try shard(name, of: path, readShard)
+            for tensor in shard.tensors {
+                guard place.removeValue(forKey: Array(tensor.name.utf8)) == Array(name.utf8) else {
+                    throw .damage(
+                        path.string,
+                        "\(quoted(name)) holds tensor \(quoted(tensor.name)), which the index does not say",
+                        remedy:
+                            "Get index and shards from one save, or import the shards by their names, without the index"
+                    )
+                }
+            }
+            if whole == nil { whole = shard } else { whole?.add(shard) }
+        }
+        if let missing = files.first(where: { place[Array($0.tensor.utf8)] != nil }) {
+            throw .damage(
+                path.string, "tensor \(quoted(missing.tensor)) is not in \(quoted(missing.file))",
+                remedy:
+                    "Get index and shards from one save, or import the shards by their names, without the index"
+            )
+        }
+        if isEmpty { return ForeignCheckpoint(.safetensors) }
+        guard var whole else { throw .damage(path.string, "an index without tensors") }
+        if !metadata.isEmpty {
+            whole.add(ForeignObject(SafetensorsReader.indexMetadataName, .object(metadata)))
+        }
+        return whole
+    }
+
+    private func shard(
+        _ name: String, of index: FilePath,
+        _ read: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
+    ) throws(ExchangeError) -> ForeignCheckpoint {
+        do throws(ExchangeError) {
+            return try read(index.removingLastComponent().appending(name))
+        } catch {
+            guard error.isMissingFile else { throw error }
+            throw .damage(
+                index.string, "shard \(quoted(name)) is missing, or is no file",
+                remedy:
+                    "Copy or download the shards that the index names, or import the files that are there by their names"
+            )
+        }
+    }
+}
+
+/// Returns whether a name from a file can only refer to a file directly in the directory that is
+/// searched.
+///
+/// - Parameter name: untrusted name.
+/// - Returns: true if it is 1 to 255 bytes long, is not "." or "..", and has no slash or NUL.
+func isPlainFileName(_ name: String) -> Bool {
+    (1...255).contains(name.utf8.count) && name != "." && name != ".."
+        && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "/") }
+}
