@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -53,4 +54,8 @@ uint32_t cp_locks_held(void) { return held.ranks; }
 
 uint64_t cp_locks_taken(uint8_t rank) {
   return atomic_load_explicit(&taken[rank], memory_order_relaxed);
+}
+
+int cp_rename_new(const char *from, const char *to) {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }

@@ -1,3 +1,4 @@
+internal import CPlatform
 internal import Glibc
 package import SystemPackage
 
@@ -29,6 +30,36 @@ extension POSIXFileSystem {
         _ = try SystemCall.check("rename", new) {
             unsafe old.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }
         }
+    }
+
+    /// Renames a file, unless the new name exists (renameat2(2), RENAME_NOREPLACE).
+    ///
+    /// On a file system that cannot do that in one step, the file is linked; on one that has no hard
+    /// links either, the new name is looked for first, and another process that makes it at the same
+    /// moment loses its file.
+    ///
+    /// - Parameters:
+    ///   - old: The present name.
+    ///   - new: The new name.
+    /// - Throws: `.fileExists` if the new name exists; otherwise the error of the system call.
+    package func renameToNew(_ old: FilePath, to new: FilePath) throws(FileSystemError) {
+        let result = unsafe old.withPlatformString { from in
+            unsafe new.withPlatformString { unsafe cp_rename_new(from, $0) }
+        }
+        if result == 0 { return }
+        let failure = Errno(rawValue: errno)
+        guard failure == .invalidArgument || failure == .noFunction else {
+            throw FileSystemError("renameat2(2)", new, failure)
+        }
+        do throws(FileSystemError) {
+            try link(old, to: new)
+            return try remove(old)
+        } catch {
+            guard [.notPermitted, .noFunction, .notSupported, .notSupportedOnSocket].contains(error.errno)
+            else { throw error }
+        }
+        guard try kind(of: new) == nil else { throw FileSystemError("rename(2)", new, .fileExists) }
+        try rename(old, to: new)
     }
 
     /// Removes an empty directory (rmdir(2)).

@@ -120,7 +120,7 @@ package struct POSIXFileSystem: FileSystem {
 
     package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
         do {
-            _ = try SystemCall.check("mkdir", path) { unsafe path.withPlatformString { unsafe mkdir($0, 0o755) } }
+            _ = try SystemCall.check("mkdir", path) { unsafe path.withPlatformString { unsafe mkdir($0, 0o777) } }
         } catch {
             guard error.errno == .fileExists, try kind(of: path) == .directory else { throw error }
         }
@@ -208,6 +208,9 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
+        guard !FileSizeLimit.forbids(writingTo: offset + bytes.count) else {
+            throw FileSystemError("pwrite(2)", path, .fileTooLarge)
+        }
         var done = unsafe writeDirectly(bytes, at: offset)
         while done < bytes.count {
             // A short write is not an error. The next call writes the rest, or fails with the
@@ -245,6 +248,9 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
     }
 
     func truncate(to count: Int) throws(FileSystemError) {
+        guard !FileSizeLimit.forbids(writingTo: count) else {
+            throw FileSystemError("ftruncate(2)", path, .fileTooLarge)
+        }
         _ = try SystemCall.check("ftruncate", path) { ftruncate(descriptor, off_t(count)) }
     }
 

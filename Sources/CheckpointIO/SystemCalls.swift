@@ -32,7 +32,7 @@ enum SystemCall {
         }
     }
 
-    static func open(_ path: FilePath, _ flags: Int32, mode: mode_t = 0o644) throws(FileSystemError) -> Int32 {
+    static func open(_ path: FilePath, _ flags: Int32, mode: mode_t = 0o666) throws(FileSystemError) -> Int32 {
         try check("open", path) { unsafe path.withPlatformString { unsafe Glibc.open($0, flags | O_CLOEXEC, mode) } }
     }
 

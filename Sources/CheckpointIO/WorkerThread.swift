@@ -2,7 +2,7 @@ internal import CPlatform
 internal import Glibc
 internal import Synchronization
 
-/// A dedicated thread for blocking work. File writes and compression would starve Swift's
+/// A dedicated thread for blocking work, which receives no signals. File writes and compression would starve Swift's
 /// cooperative pool, which has only one thread per core.
 package final class WorkerThread: @unchecked Sendable {
     private var thread = pthread_t()
@@ -25,6 +25,11 @@ package final class WorkerThread: @unchecked Sendable {
         self.niceness = niceness
         start = Start(name: String(name.prefix(15)), niceness: niceness, body: body)
         let argument = unsafe Unmanaged.passRetained(start)
+        // The new thread inherits the mask: signals are for the threads of the program.
+        var (all, own) = (sigset_t(), sigset_t())
+        unsafe sigfillset(&all)
+        unsafe pthread_sigmask(SIG_SETMASK, &all, &own)
+        defer { unsafe pthread_sigmask(SIG_SETMASK, &own, nil) }
         let result = unsafe pthread_create(
             &thread, nil,
             { argument in

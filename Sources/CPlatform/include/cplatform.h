@@ -24,6 +24,10 @@ void cp_thread_set_background(int id, int niceness);
  * Errors are ignored. */
 void cp_thread_set_foreground(int id);
 
+/* Renames a file unless the new name exists (renameat2(2), RENAME_NOREPLACE). Returns 0, or -1 with
+ * errno set: EINVAL or ENOSYS if the file system or the kernel cannot do that. */
+int cp_rename_new(const char *from, const char *to);
+
 /* The locks that threads hold, for checks in debug builds. A rank is less than 32. */
 
 /* Records that the calling thread takes a lock. */

@@ -115,8 +115,7 @@ package final class AtomicOutput {
         guard isDirectory else {
             if replacement != nil { return try files.rename(temporary, to: path) }
             // Fails if another process has created the file in the meantime.
-            try files.link(temporary, to: path)
-            return try files.remove(temporary)
+            return try files.renameToNew(temporary, to: path)
         }
         guard try files.kind(of: path) != nil else { return try files.rename(temporary, to: path) }
         let old = FilePath(temporary.string + "-old")

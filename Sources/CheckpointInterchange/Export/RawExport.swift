@@ -119,9 +119,9 @@ struct RawExport {
         )
         try write(index, to: "index.json.part")
         try translating("writing index.json") {
-            try store.fileSystem.link(temporary, to: path)
+            // The directory was empty, so nothing is replaced.
+            try store.fileSystem.replace(path, with: temporary)
             files.append(path)
-            try store.fileSystem.remove(temporary)
             try store.fileSystem.syncDirectory(directory)
             let parent = directory.removingLastComponent()
             if isNewDirectory { try store.fileSystem.syncDirectory(parent.isEmpty ? "." : parent) }

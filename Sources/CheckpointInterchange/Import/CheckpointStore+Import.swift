@@ -82,9 +82,10 @@ extension CheckpointStore {
             if case .progress(_, let written, let total) = event { onProgress?(written, total) }
         }
         let checkpointer = try Checkpointer(store: self, state: state, options: saving)
+        // A failed save must not leave the files of one in flight. Its own error is reported.
+        defer { try? checkpointer.close() }
         let ticket = try checkpointer.save(step: options.step, metrics: options.metrics)
         try ticket.wait()
-        try checkpointer.close()
         guard let report = ticket.report else {
             preconditionFailure("a committed save has no report")
         }

@@ -129,6 +129,11 @@ extension CheckpointError {
         case .noSpace, .diskQuotaExceeded: (.noSpace, "Free some space, or prune old checkpoints")
         case .readOnlyFileSystem, .permissionDenied, .notPermitted: (.readOnly, "Check permissions and mount options")
         case .noSuchFileOrDirectory: (.notFound, nil)
+        case .fileTooLarge:
+            (
+                .noSpace,
+                "The process may not write files of this size: raise the limit (ulimit -f unlimited)"
+            )
         case .outOfRange: (.damaged, "The file is shorter than it should be")
         default: (.io, nil)
         }

@@ -47,6 +47,7 @@ package final class CatalogIndex: Sendable {
         do {
             let kind = try files.fileSystem.kind(of: files.directories.catalog)
             guard kind == nil || kind == .file else { throw CatalogError("it is no file") }
+            if kind == nil { createFile() }
             let catalog = try Catalog(path: files.directories.catalog, access: .writing)
             if isSmall { try catalog.checkIntegrity() }
             return catalog
@@ -74,10 +75,18 @@ package final class CatalogIndex: Sendable {
             // fail.
             try? files.fileSystem.remove(FilePath(files.directories.catalog.string + suffix))
         }
+        createFile()
         do { return try Catalog(path: files.directories.catalog, access: .writing) } catch {
             warn("no catalog can be written: \(error); lists will be slower")
             return nil
         }
+    }
+
+    /// Creates an empty file, with the permissions that the umask allows. SQLite would allow writing
+    /// to the owner alone, whatever the umask.
+    private func createFile() {
+        // SQLite reports what is wrong.
+        if let file = try? files.fileSystem.create(files.directories.catalog) { file.close() }
     }
 
     /// Adds a row for one committed checkpoint (W10).

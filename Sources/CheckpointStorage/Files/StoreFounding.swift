@@ -63,7 +63,10 @@ package struct StoreFounding {
     ///   files), `damaged` (checkpoints without `store.json`), `io`, `readOnly`.
     package func takeLock() throws(CheckpointError) -> any FileLock {
         if try kindOfIdentity() == nil { try requireEmptyOrInterrupted() }
-        let lock = try attempt { () throws(FileSystemError) in try fileSystem.lockAndRecord(directories.lock) }
+        let lock: (any FileLock)?
+        do throws(FileSystemError) { lock = try fileSystem.lockAndRecord(directories.lock) } catch {
+            throw lockError(error)
+        }
         if let lock { return lock }
         throw busy(
             directories.lock, "writing to \(directories.root)",
@@ -156,6 +159,7 @@ package struct StoreFounding {
     ///
     /// - Throws: codes `io`, `readOnly`, `noSpace`.
     package func createIfNew() throws(CheckpointError) {
+        if try kindOfIdentity() == nil { try requireLinks() }
         try attempt { () throws(FileSystemError) in
             for directory in [directories.manifests, directories.segments, directories.staging] {
                 try fileSystem.makeDirectory(directory)
@@ -179,6 +183,40 @@ package struct StoreFounding {
 }
 
 extension StoreFounding {
+    /// Checks that the file system has hard links, before anything is made that would stay.
+    ///
+    /// - Throws: code `unsupported` if it has none; `io`, `readOnly`, `noSpace`.
+    private func requireLinks() throws(CheckpointError) {
+        let probe = directories.root.appending("probe-\(CheckpointID.random())")
+        let other = FilePath(probe.string + "-link")
+        // What cannot be removed is ignored by readers and writers of a store.
+        defer { for path in [probe, other] { try? fileSystem.remove(path) } }
+        try attempt { () throws(FileSystemError) in try fileSystem.create(probe).close() }
+        do throws(FileSystemError) { try fileSystem.link(probe, to: other) } catch {
+            guard Self.missingOperation.contains(error.errno) else { throw CheckpointError(error) }
+            throw CheckpointError(
+                .unsupported,
+                "the file system of \(directories.root) has no hard links (\(error.errno)), with which a store publishes checkpoints",
+                remedy: "Put the store on another file system, such as ext4, XFS or NFS; export to this one",
+                path: directories.root.string)
+        }
+    }
+
+    /// What a file system answers that lacks an operation.
+    private static let missingOperation: Set<Errno> = [
+        .notPermitted, .noFunction, .notSupported, .notSupportedOnSocket, .noLocks,
+    ]
+
+    /// Says that locks are missing, rather than that one call failed.
+    private func lockError(_ error: FileSystemError) -> CheckpointError {
+        guard Self.missingOperation.contains(error.errno) else { return CheckpointError(error) }
+        return CheckpointError(
+            .unsupported,
+            "the file system of \(directories.root) has no locks (\(error)), which keep two writers apart",
+            remedy: "Mount it with locks (Lustre: -o flock; NFS: without nolock), or put the store elsewhere",
+            path: directories.root.string)
+    }
+
     /// Creates the files that removing checkpoints needs, so that it needs no space later.
     private func prepareMaintenance() {
         // On a full disk they are created later, when there is room.

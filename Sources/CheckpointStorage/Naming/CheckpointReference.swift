@@ -24,8 +24,8 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
     ///
     /// Accepted are `latest`, a step (`1000`, `step-1000`, `step_001000`), `RUN:STEP`, `RUN:latest`,
     /// `best:METRIC` (the smallest value; also `best:METRIC:min`), `best:METRIC:max` (the largest),
-    /// an id prefix, and a tag. A number of up to 11 digits is a step; one of 12 is an id prefix,
-    /// since tables show 12 digits of an id.
+    /// an id prefix, and a tag. A number of up to 11 digits is a step; a longer one is a step or
+    /// an id prefix, whichever exists: tables show 12 digits of an id.
     ///
     /// - Parameter text: the reference.
     /// - Returns: nil if the text is none of these.

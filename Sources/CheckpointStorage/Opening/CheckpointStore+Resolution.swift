@@ -62,7 +62,16 @@ extension CheckpointStore {
     }
 
     private func candidates(prefix: String) throws(CheckpointError) -> [ManifestName] {
-        let matches = catalog.names(idPrefix: prefix, among: try newestFirst())
+        let names = try newestFirst()
+        let matches = catalog.names(idPrefix: prefix, among: names)
+        // Digits alone may be a step as well, such as a number of tokens.
+        let step = Int(prefix).flatMap { step in names.first { $0.step == step } }
+        if let step, matches.isEmpty || matches == [step] { return [step] }
+        guard step == nil else {
+            throw CheckpointError(
+                .notFound, "\(prefix) is a step, and the beginning of the id of another checkpoint",
+                remedy: "Write step-\(prefix) for the step, or more digits of the id")
+        }
         guard matches.count <= 1 else {
             throw CheckpointError(
                 .notFound, "id prefix \(prefix) means \(matches.count) checkpoints",
