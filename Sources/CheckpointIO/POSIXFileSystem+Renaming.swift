@@ -12,9 +12,13 @@ extension POSIXFileSystem {
     package func isLink(_ path: FilePath) throws(FileSystemError) -> Bool {
         var status = stat()
         do {
-            _ = try SystemCall.check("lstat", path) { unsafe path.withPlatformString { unsafe lstat($0, &status) } }
+            _ = try SystemCall.check("lstat", path) {
+                unsafe path.withPlatformString { unsafe lstat($0, &status) }
+            }
         } catch {
-            guard error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory else { throw error }
+            guard error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory else {
+                throw error
+            }
             return false
         }
         return status.st_mode & S_IFMT == S_IFLNK
@@ -28,7 +32,9 @@ extension POSIXFileSystem {
     /// - Throws: The error of the system call.
     package func rename(_ old: FilePath, to new: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("rename", new) {
-            unsafe old.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }
+            unsafe old.withPlatformString { from in
+                unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) }
+            }
         }
     }
 
@@ -55,7 +61,9 @@ extension POSIXFileSystem {
             try link(old, to: new)
             return try remove(old)
         } catch {
-            guard [.notPermitted, .noFunction, .notSupported, .notSupportedOnSocket].contains(error.errno)
+            guard
+                [.notPermitted, .noFunction, .notSupported, .notSupportedOnSocket].contains(
+                    error.errno)
             else { throw error }
         }
         guard try kind(of: new) == nil else { throw FileSystemError("rename(2)", new, .fileExists) }
@@ -67,6 +75,8 @@ extension POSIXFileSystem {
     /// - Parameter path: The directory.
     /// - Throws: `.directoryNotEmpty` if it is not empty; otherwise the error of the system call.
     package func removeDirectory(_ path: FilePath) throws(FileSystemError) {
-        _ = try SystemCall.check("rmdir", path) { unsafe path.withPlatformString { unsafe rmdir($0) } }
+        _ = try SystemCall.check("rmdir", path) {
+            unsafe path.withPlatformString { unsafe rmdir($0) }
+        }
     }
 }

@@ -15,7 +15,8 @@ package struct POSIXFileSystem: FileSystem {
     package init(usesDirectIO: Bool = true) { self.usesDirectIO = usesDirectIO }
 
     package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
-        let file = POSIXFile(descriptor: try SystemCall.open(path, O_RDWR | O_CREAT | O_EXCL), path: path, size: 0)
+        let file = POSIXFile(
+            descriptor: try SystemCall.open(path, O_RDWR | O_CREAT | O_EXCL), path: path, size: 0)
         if usesDirectIO { file.openDirectly() }
         return file
     }
@@ -25,7 +26,9 @@ package struct POSIXFileSystem: FileSystem {
         let descriptor = try SystemCall.open(path, O_RDONLY | O_NONBLOCK)
         let file = POSIXFile(descriptor: descriptor, path: path, size: 0)
         let status = try SystemCall.status(descriptor, path)
-        guard status.st_mode & S_IFMT == S_IFREG else { throw FileSystemError("open(2)", path, .notSupported) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw FileSystemError("open(2)", path, .notSupported)
+        }
         // If flock(2) does not work, `reopen` never succeeds, and no file is overwritten.
         if flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK {
             throw FileSystemError("flock(2)", path, .noSuchFileOrDirectory)
@@ -56,7 +59,9 @@ package struct POSIXFileSystem: FileSystem {
         var part = [UInt8](repeating: 0, count: 4096)
         while bytes.count < limit {
             let count = try SystemCall.checkCount("read", path) {
-                unsafe part.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+                unsafe part.withUnsafeMutableBytes {
+                    unsafe read(descriptor, $0.baseAddress, $0.count)
+                }
             }
             if count == 0 { break }
             bytes += part[..<count]
@@ -64,7 +69,9 @@ package struct POSIXFileSystem: FileSystem {
         return bytes
     }
 
-    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] { try list(directory, atMost: .max) }
+    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
+        try list(directory, atMost: .max)
+    }
 
     /// Returns the first names of a directory, in the order of readdir(3).
     ///
@@ -73,7 +80,8 @@ package struct POSIXFileSystem: FileSystem {
     ///   - limit: Maximum number of names. It bounds the cost for a huge directory.
     /// - Returns: Names without `.` and `..`.
     /// - Throws: The error of the system call.
-    package func list(_ directory: FilePath, atMost limit: Int) throws(FileSystemError) -> [String] {
+    package func list(_ directory: FilePath, atMost limit: Int) throws(FileSystemError) -> [String]
+    {
         guard let stream = unsafe directory.withPlatformString({ unsafe opendir($0) }) else {
             throw FileSystemError("opendir(3)", directory, Errno(rawValue: errno))
         }
@@ -88,25 +96,33 @@ package struct POSIXFileSystem: FileSystem {
             }
             if name != ".", name != ".." { names.append(name) }
         }
-        guard errno == 0 else { throw FileSystemError("readdir(3)", directory, Errno(rawValue: errno)) }
+        guard errno == 0 else {
+            throw FileSystemError("readdir(3)", directory, Errno(rawValue: errno))
+        }
         return names
     }
 
     package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? {
         var status = stat()
         do {
-            _ = try SystemCall.check("lstat", path) { unsafe path.withPlatformString { unsafe lstat($0, &status) } }
+            _ = try SystemCall.check("lstat", path) {
+                unsafe path.withPlatformString { unsafe lstat($0, &status) }
+            }
         } catch {
             if error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory { return nil }
             throw error
         }
-        return FileIdentity(device: UInt64(status.st_dev), number: UInt64(status.st_ino), names: Int(status.st_nlink))
+        return FileIdentity(
+            device: UInt64(status.st_dev), number: UInt64(status.st_ino),
+            names: Int(status.st_nlink))
     }
 
     package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
         var status = stat()
         do {
-            _ = try SystemCall.check("stat", path) { unsafe path.withPlatformString { unsafe stat($0, &status) } }
+            _ = try SystemCall.check("stat", path) {
+                unsafe path.withPlatformString { unsafe stat($0, &status) }
+            }
         } catch {
             if error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory { return nil }
             throw error
@@ -120,7 +136,9 @@ package struct POSIXFileSystem: FileSystem {
 
     package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
         do {
-            _ = try SystemCall.check("mkdir", path) { unsafe path.withPlatformString { unsafe mkdir($0, 0o777) } }
+            _ = try SystemCall.check("mkdir", path) {
+                unsafe path.withPlatformString { unsafe mkdir($0, 0o777) }
+            }
         } catch {
             guard error.errno == .fileExists, try kind(of: path) == .directory else { throw error }
         }
@@ -128,18 +146,24 @@ package struct POSIXFileSystem: FileSystem {
 
     package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("link", new) {
-            unsafe existing.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.link(from, $0) } }
+            unsafe existing.withPlatformString { from in
+                unsafe new.withPlatformString { unsafe Glibc.link(from, $0) }
+            }
         }
     }
 
     package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("rename", new) {
-            unsafe existing.withPlatformString { from in unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) } }
+            unsafe existing.withPlatformString { from in
+                unsafe new.withPlatformString { unsafe Glibc.rename(from, $0) }
+            }
         }
     }
 
     package func remove(_ path: FilePath) throws(FileSystemError) {
-        _ = try SystemCall.check("unlink", path) { unsafe path.withPlatformString { unsafe unlink($0) } }
+        _ = try SystemCall.check("unlink", path) {
+            unsafe path.withPlatformString { unsafe unlink($0) }
+        }
     }
 
     package func syncDirectory(_ path: FilePath) throws(FileSystemError) {
@@ -173,8 +197,11 @@ package struct POSIXFileSystem: FileSystem {
 
     package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int {
         var status = statvfs()
-        _ = try SystemCall.check("statvfs", path) { unsafe path.withPlatformString { unsafe statvfs($0, &status) } }
-        return Int(clamping: UInt64(status.f_bavail).multipliedFullWidth(by: UInt64(status.f_frsize)).low)
+        _ = try SystemCall.check("statvfs", path) {
+            unsafe path.withPlatformString { unsafe statvfs($0, &status) }
+        }
+        return Int(
+            clamping: UInt64(status.f_bavail).multipliedFullWidth(by: UInt64(status.f_frsize)).low)
     }
 }
 
@@ -216,7 +243,8 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
             // A short write is not an error. The next call writes the rest, or fails with the
             // cause.
             let count = try SystemCall.checkCount("pwrite", path) {
-                unsafe pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+                unsafe pwrite(
+                    descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
             }
             guard count > 0 else { throw FileSystemError("pwrite(2)", path, .ioError) }
             done += count
@@ -240,9 +268,12 @@ final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable
         var done = 0
         while done < bytes.count {
             let count = try SystemCall.checkCount("pread", path) {
-                unsafe pread(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+                unsafe pread(
+                    descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
             }
-            guard count > 0 else { throw FileSystemError("pread(2) past the end", path, .outOfRange) }
+            guard count > 0 else {
+                throw FileSystemError("pread(2) past the end", path, .outOfRange)
+            }
             done += count
         }
     }

@@ -23,7 +23,10 @@ package final class CatalogIndex: Sendable {
     ///   - access: reading or writing.
     ///   - isEnabled: false for file systems that SQLite cannot see.
     ///   - warn: called with each problem, from any thread.
-    package init(files: ManifestFiles, access: Catalog.Access, isEnabled: Bool, warn: @escaping @Sendable (String) -> Void) {
+    package init(
+        files: ManifestFiles, access: Catalog.Access, isEnabled: Bool,
+        warn: @escaping @Sendable (String) -> Void
+    ) {
         self.files = files
         self.access = access
         self.isEnabled = isEnabled
@@ -38,7 +41,9 @@ package final class CatalogIndex: Sendable {
     private func openForReading() -> Catalog? {
         // Opening a FIFO would block until another process opens its other end.
         // A path of unknown kind is not opened either.
-        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else { return nil }
+        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else {
+            return nil
+        }
         // Without a usable catalog a reader reads the manifests.
         return try? Catalog(path: files.directories.catalog, access: .reading)
     }
@@ -112,7 +117,7 @@ package final class CatalogIndex: Sendable {
         guard access == .writing, let catalog = current else { return [:] }
         do {
             return try synchronize(catalog, with: names)
-        } catch where error.isTransient {
+        } catch  where error.isTransient {
             warn("the catalog was not brought up to date: \(error)")
             return [:]
         } catch {
@@ -156,10 +161,13 @@ package final class CatalogIndex: Sendable {
     ///   read.
     package func entries(_ names: [ManifestName]) -> [Result<CatalogEntry, CheckpointError>] {
         let known = knownEntries(names)
-        let byName = Dictionary(known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let byName = Dictionary(
+            known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return names.map { name in
             if let entry = byName[name] { return .success(entry) }
-            do throws(CheckpointError) { return .success(Self.entry(try files.load(name))) } catch { return .failure(error) }
+            do throws(CheckpointError) { return .success(Self.entry(try files.load(name))) } catch {
+                return .failure(error)
+            }
         }
     }
 
@@ -182,7 +190,9 @@ package final class CatalogIndex: Sendable {
     ///   - names: the checkpoints to search.
     package func names(idPrefix prefix: String, among names: [ManifestName]) -> [ManifestName] {
         // If the catalog fails a query, the manifests are read instead.
-        let found = try? current.map { (names: Set(try $0.names(idPrefix: prefix)), known: try $0.names()) }
+        let found = try? current.map {
+            (names: Set(try $0.names(idPrefix: prefix)), known: try $0.names())
+        }
         return names.filter { name in
             if let found, found.known.contains(name) { return found.names.contains(name) }
             // A manifest that cannot be read has no id.
@@ -197,13 +207,19 @@ package final class CatalogIndex: Sendable {
     ///   - names: the checkpoints to search.
     /// - Returns: name and value of each checkpoint that has the metric, in the order of `names`. A
     ///   manifest that cannot be read has no metrics.
-    package func values(of metric: String, among names: [ManifestName]) -> [(name: ManifestName, value: Double)] {
+    package func values(of metric: String, among names: [ManifestName]) -> [(
+        name: ManifestName, value: Double
+    )] {
         // If the catalog fails a query, the manifests are read instead.
         let found = try? current.map { (values: try $0.values(of: metric), known: try $0.names()) }
         return names.compactMap { name in
-            if let found, found.known.contains(name) { return found.values[name].map { (name, $0) } }
+            if let found, found.known.contains(name) {
+                return found.values[name].map { (name, $0) }
+            }
             // A manifest that cannot be read has no metrics.
-            return (try? files.load(name)).flatMap { Self.entry($0).metrics[metric] }.map { (name, $0) }
+            return (try? files.load(name)).flatMap { Self.entry($0).metrics[metric] }.map {
+                (name, $0)
+            }
         }
     }
 
@@ -219,7 +235,8 @@ package final class CatalogIndex: Sendable {
     private func knownEntries(_ names: [ManifestName]) -> [CatalogEntry] {
         guard let catalog = current else { return [] }
         do {
-            return names.count > 256 ? try catalog.entries() : try names.compactMap { try catalog.entry(named: $0) }
+            return names.count > 256
+                ? try catalog.entries() : try names.compactMap { try catalog.entry(named: $0) }
         } catch { return [] }
     }
 
@@ -242,7 +259,8 @@ package final class CatalogIndex: Sendable {
         guard let catalog = current else { return nil }
         do {
             guard let entry = try catalog.entry(named: loaded.manifest.name) else { return nil }
-            return entry.isSame(as: Self.entry(loaded)) ? nil : "the catalog's row for \(entry.name) is not what the manifest says"
+            return entry.isSame(as: Self.entry(loaded))
+                ? nil : "the catalog's row for \(entry.name) is not what the manifest says"
         } catch { return "\(error)" }
     }
 

@@ -47,12 +47,15 @@ package struct StoreFounding {
     /// - Throws: codes `notFound`, `notAStore`, `io`.
     package func requireDirectory() throws(CheckpointError) {
         let root = directories.root.string
-        switch try attempt({ () throws(FileSystemError) in try fileSystem.kind(of: directories.root) }) {
+        switch try attempt({ () throws(FileSystemError) in try fileSystem.kind(of: directories.root)
+            })
+        {
         case .directory: return
         case nil: throw CheckpointError(.notFound, "there is no store at \(root)", path: root)
         default:
             throw CheckpointError(
-                .notAStore, "\(root) is a file, not a store", remedy: "Give the path of a directory", path: root)
+                .notAStore, "\(root) is a file, not a store",
+                remedy: "Give the path of a directory", path: root)
         }
     }
 
@@ -76,11 +79,14 @@ package struct StoreFounding {
     /// Returns the error for a lock that is held.
     private func busy(_ lock: FilePath, _ action: String, remedy: String) -> CheckpointError {
         guard let holder = fileSystem.holder(ofLock: lock) else {
-            return CheckpointError(.busy, "another process is \(action)", remedy: remedy, path: lock.string)
+            return CheckpointError(
+                .busy, "another process is \(action)", remedy: remedy, path: lock.string)
         }
         return CheckpointError(
-            .busy, "\(holder.isThisProcess ? "this process is" : "another process is") \(action) already: \(holder)",
-            remedy: holder.isThisProcess ? "Call close() on the CheckpointStore that is open" : remedy,
+            .busy,
+            "\(holder.isThisProcess ? "this process is" : "another process is") \(action) already: \(holder)",
+            remedy: holder.isThisProcess
+                ? "Call close() on the CheckpointStore that is open" : remedy,
             path: lock.string)
     }
 
@@ -91,7 +97,9 @@ package struct StoreFounding {
     ///   (checkpoints without `store.json`), `io`, `readOnly`.
     package func takeMaintenance() throws(CheckpointError) -> MaintenanceLock {
         guard try kindOfIdentity() == .file else { return try notAStore() }
-        let maintenance = try attempt { () throws(FileSystemError) in try MaintenanceLock(fileSystem, directories, isRecorded: true) }
+        let maintenance = try attempt { () throws(FileSystemError) in
+            try MaintenanceLock(fileSystem, directories, isRecorded: true)
+        }
         if let maintenance { return maintenance }
         throw busy(
             directories.maintenanceLock, "removing or repacking checkpoints of \(directories.root)",
@@ -103,11 +111,13 @@ package struct StoreFounding {
     private func notAStore<R>() throws(CheckpointError) -> R {
         if try holdsCheckpoints() {
             throw CheckpointError(
-                .damaged, "\(directories.root) holds checkpoints, but no store.json", remedy: Self.remedy,
+                .damaged, "\(directories.root) holds checkpoints, but no store.json",
+                remedy: Self.remedy,
                 path: directories.identity.string)
         }
         throw CheckpointError(
-            .notAStore, "\(directories.root) is not a store: it has no store.json", path: directories.root.string)
+            .notAStore, "\(directories.root) is not a store: it has no store.json",
+            path: directories.root.string)
     }
 
     /// Reads `store.json`.
@@ -119,7 +129,10 @@ package struct StoreFounding {
         let bytes = try attempt { () throws(FileSystemError) in
             try fileSystem.contents(of: path, atMost: Limits.storeJSONBytesMax)
         }
-        guard let bytes else { throw CheckpointError(.damaged, "\(path) is too large", remedy: Self.remedy, path: path.string) }
+        guard let bytes else {
+            throw CheckpointError(
+                .damaged, "\(path) is too large", remedy: Self.remedy, path: path.string)
+        }
         do { return try StoreIdentity(decoding: bytes[...], digest: Hashing.digest) } catch {
             var failure = CheckpointError(error, path: path.string)
             if failure.code == .damaged { failure.remedy = Self.remedy }
@@ -137,7 +150,9 @@ package struct StoreFounding {
         let ours: Set = [
             "manifests", "segments", "staging", "writer.lock", "maintenance.lock", "generation",
         ]
-        let names = try attempt { () throws(FileSystemError) in try fileSystem.list(directories.root) }
+        let names = try attempt { () throws(FileSystemError) in
+            try fileSystem.list(directories.root)
+        }
         if try holdsCheckpoints() { return try notAStore() }
         guard let foreign = names.sorted().first(where: { !ours.contains($0) }) else { return }
         throw CheckpointError(
@@ -197,7 +212,8 @@ extension StoreFounding {
             throw CheckpointError(
                 .unsupported,
                 "the file system of \(directories.root) has no hard links (\(error.errno)), with which a store publishes checkpoints",
-                remedy: "Put the store on another file system, such as ext4, XFS or NFS; export to this one",
+                remedy:
+                    "Put the store on another file system, such as ext4, XFS or NFS; export to this one",
                 path: directories.root.string)
         }
     }
@@ -213,7 +229,8 @@ extension StoreFounding {
         return CheckpointError(
             .unsupported,
             "the file system of \(directories.root) has no locks (\(error)), which keep two writers apart",
-            remedy: "Mount it with locks (Lustre: -o flock; NFS: without nolock), or put the store elsewhere",
+            remedy:
+                "Mount it with locks (Lustre: -o flock; NFS: without nolock), or put the store elsewhere",
             path: directories.root.string)
     }
 
