@@ -40,6 +40,7 @@ let package = Package(
         .target(name: "CPlatform"),
         .target(name: "CGuard"),
         .target(name: "CheckpointFormat", swiftSettings: strict),
+        .target(name: "CheckpointSharding", dependencies: ["CheckpointFormat"], swiftSettings: strict),
         .target(
             name: "CheckpointCodecs",
             dependencies: ["CheckpointFormat", "CKernels", "CLZ4", "CZstd"], swiftSettings: strict),
@@ -96,6 +97,9 @@ let package = Package(
         // Tests of the layers, from the bottom up.
         .testTarget(
             name: "CheckpointFormatTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointTestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointShardingTests", dependencies: ["CheckpointSharding", "CheckpointFormat", "CheckpointTestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "CheckpointCodecsTests", dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointTestSupport"],

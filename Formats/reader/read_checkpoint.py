@@ -45,6 +45,8 @@ JSON_DEPTH_MAX = 64
 NAME_BYTES_MAX = 4096
 RANK_OF_TENSOR_MAX = 32
 TENSORS_PER_MANIFEST_MAX = 16777216
+PIECES_PER_SHARD_MAX = 65536
+RUNS_PER_TENSOR_MAX = 4194304
 METRICS_MAX = 4096
 GROUPS_MAX = 65536
 FEATURE_NAMES_MAX = 64
@@ -54,8 +56,9 @@ SUB_BLOCK_BYTES_MAX = 524288  # codecs.md
 VERSION = 1
 CODECS = {0: "raw", 1: "lz4", 2: "zstd", 3: "planes", 4: "delta", 5: "cast-bf16", 6: "cast-f16"}
 CASTS = (5, 6)
-FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias", 5: "types"}  # known by name
-IMPLEMENTED = 1 << 1 | 1 << 2 | 1 << 5  # delta, cast and types
+FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias", 5: "types", 6: "pieces"}  # known by name
+PIECES = 1 << 6
+IMPLEMENTED = 1 << 1 | 1 << 2 | 1 << 5 | PIECES  # delta, cast, types and pieces
 DELTA_CHAIN_MAX = 8
 NO_BASE = 0xFFFFFFFF
 BITS = {"f64": 64, "f32": 32, "f16": 16, "bf16": 16, "f8e4m3": 8, "f8e5m2": 8, "i64": 64, "i32": 32, "i16": 16, "i8": 8,
@@ -602,8 +605,7 @@ def parse_manifest(data):
     for n in range(block_count):
         blocks.append(parse_block_row(data, blocks_at + 40 * n, segments, blocks, required))
     chunks = [parse_chunk_row(data, chunks_at + 32 * n, blocks) for n in range(chunk_count)]
-    manifest.update(check_manifest_json(parse_json(data[64:64 + json_bytes], "manifest"), kind, chunks,
-                                        required))
+    manifest.update(check_manifest_json(parse_json(data[64:64 + json_bytes], "manifest"), kind, chunks, required))
     manifest.update(segments=segments, blocks=blocks, chunks=chunks)
     return manifest
 
@@ -659,7 +661,7 @@ def parse_chunk_row(data, at, blocks):
     return {"hash": data[at:at + 16].hex(), "block": block, "offset": offset, "bytes": count, "epoch": epoch}
 
 
-def check_manifest_json(text, kind, chunks, required):
+def check_manifest_json(text, kind, chunks, features):
     what = "manifest"
     for key in ("id", "store", "run"):
         get_id(text, key, what)
@@ -692,7 +694,8 @@ def check_manifest_json(text, kind, chunks, required):
     tensors = get(text, "tensors", list, what)
     need(len(tensors) <= TENSORS_PER_MANIFEST_MAX, None, "too many tensors")
     seen = set()
-    tensors = [check_tensor(tensor, groups, chunks, seen, world_size, required) for tensor in tensors]
+    head = {"features": features, "world_size": world_size, "rank": text["rank"]}
+    tensors = [check_tensor(tensor, groups, chunks, seen, head) for tensor in tensors]
     seen = set()
     objects = get(text, "objects", list, what)
     need(len(objects) <= TENSORS_PER_MANIFEST_MAX, None, "too many objects")
@@ -717,40 +720,139 @@ def chunk_range(where, chunks, what):
     return range(first, first + count)
 
 
-def check_tensor(tensor, groups, chunks, seen, world_size, required):
+def check_tensor(tensor, groups, chunks, seen, head):
     name = get_name(tensor, "tensor")
     what = f"tensor {name!r:.80}"
     need(name not in seen, None, f"{what}: duplicate name")
     seen.add(name)
     kind, role = get(tensor, "type", str, what), get(tensor, "role", str, what)
     need(kind in BITS, None, f"{what}: element type {kind!r:.40}")
-    need(kind not in TYPES_OF_FEATURE or required >> 5 & 1, None, f"{what}: type {kind}, without the feature `types`")
+    need(kind not in TYPES_OF_FEATURE or head["features"] >> 5 & 1, None, f"{what}: type {kind}, without the feature `types`")
     shape, group = get_sizes(tensor, "shape", what), get_count(tensor, "group", what)
     need(group < len(groups), None, f"{what}: group {group} of {len(groups)}")
     need(product(shape) * BITS[kind] < 2**66, None, f"{what}: shape too large")
     need(product(shape) * BITS[kind] % 8 == 0, None, f"{what}: the last byte is not full")
     unit = math.lcm(BITS[kind], 8) // BITS[kind]  # elements in the fewest whole bytes
     need("cast_of" not in tensor and "alias_of" not in tensor, None, f"{what}: `cast_of`, or alias without its feature")
-    shards = []
-    for shard in get(tensor, "shards", list, what):
+    shards = [check_shard(shard, shape, BITS[kind], unit, chunks, head, what) for shard in get(tensor, "shards", list, what)]
+    epoch = groups[group]["epoch"] & 0xFFFFFFFF
+    need(all(chunks[n]["epoch"] == epoch for s in shards for n in range(s["first"], s["first"] + s["count"])), None,
+         f"{what}: chunk of another epoch than its group's")
+    need(len(shards) <= WORLD_SIZE_MAX, None, f"{what}: too many shards")
+    need(len(shards) <= 1 or 0 not in shape, None, f"{what}: several shards of an empty tensor")
+    if any("pieces" in s for s in shards):
+        pieces = [piece for s in shards for piece in shard_pieces(s, shape)]
+        need(sum(run_count(piece) for piece in pieces) <= RUNS_PER_TENSOR_MAX, None, f"{what}: too many runs")
+        check_once((run for piece in pieces for run in runs(piece)), f"{what}: shards overlap")
+    else:
+        check_disjoint(shards, what)
+    if head["world_size"] == 1:
+        need(sum(elements_of(s) for s in shards) == product(shape), None, f"{what}: shards do not cover the shape")
+    return {"name": name, "type": kind, "shape": shape, "role": role if role in TENSOR_ROLES else "other",
+            "group": group, "shards": shards}
+
+
+def check_shard(shard, shape, bits, unit, chunks, head, what):
+    rows = chunk_range(shard, chunks, what)
+    found = {"first": rows.start, "count": len(rows)}
+    if "pieces" in shard:
+        need(head["features"] & PIECES, None, f"{what}: pieces without feature `pieces`")
+        need("offset" not in shard and "extent" not in shard, None, f"{what}: a shard with both pieces and a box")
+        found["pieces"] = check_pieces(get(shard, "pieces", list, what), shape, what)
+        need(unit == 1, None, f"{what}: a shard of a packed type that is not a box")
+        need(all(chunks[n]["bytes"] * 8 % bits == 0 for n in rows), None, f"{what}: a chunk ends inside an element")
+    else:
         offset, extent = get_sizes(shard, "offset", what), get_sizes(shard, "extent", what)
         need(len(offset) == len(extent) == len(shape), None, f"{what}: shard of another rank than its tensor")
         need(all(o + e <= s for o, e, s in zip(offset, extent, shape)), None, f"{what}: shard outside the shape")
-        rows = chunk_range(shard, chunks, what)
         need(unit == 1 or extent == shape or all(n % unit == 0 for n in (shape[-1], offset[-1], extent[-1])), None,
              f"{what}: a shard that cuts a byte")
-        need(sum(chunks[n]["bytes"] for n in rows) * 8 == product(extent) * BITS[kind], None,
-             f"{what}: chunks do not add up to the shard")
-        epoch = groups[group]["epoch"] & 0xFFFFFFFF
-        need(all(chunks[n]["epoch"] == epoch for n in rows), None, f"{what}: chunk of another epoch than its group's")
-        shards.append({"offset": offset, "extent": extent, "first": rows.start, "count": len(rows)})
-    need(len(shards) <= WORLD_SIZE_MAX, None, f"{what}: too many shards")
-    need(len(shards) <= 1 or 0 not in shape, None, f"{what}: several shards of an empty tensor")
-    check_disjoint(shards, what)
-    if world_size == 1:
-        need(sum(product(s["extent"]) for s in shards) == product(shape), None, f"{what}: shards do not cover the shape")
-    return {"name": name, "type": kind, "shape": shape, "role": role if role in TENSOR_ROLES else "other",
-            "group": group, "shards": shards}
+        found.update(offset=offset, extent=extent)
+    if "replicas" in shard:
+        replicas = found["replicas"] = get(shard, "replicas", list, what)
+        need(all(type(r) is int and 0 <= r < head["world_size"] and r != head["rank"] for r in replicas), None,
+             f"{what}: replicas are not other ranks")
+        need(all(a < b for a, b in zip(replicas, replicas[1:])), None, f"{what}: replicas are not ascending")
+    need(sum(chunks[n]["bytes"] for n in rows) == elements_of(found) * bits // 8, None,
+         f"{what}: chunks do not add up to the shard")
+    return found
+
+
+def check_pieces(pieces, shape, what):
+    """Pieces as tuples: shape, and per side (tensor, shard) its offset and strides."""
+    need(1 <= len(pieces) <= PIECES_PER_SHARD_MAX, None, f"{what}: {len(pieces)} pieces")
+    found, end = [], 0
+    for piece in pieces:
+        extents, offset, strides = get_sizes(piece, "shape", what), get_count(piece, "offset", what), get_sizes(piece, "strides", what)
+        local_offset = get_count(piece, "local_offset", what) if "local_offset" in piece else end
+        local_strides = get_sizes(piece, "local_strides", what) if "local_strides" in piece else row_major(extents)
+        need(len(strides) == len(local_strides) == len(extents) and 0 not in extents, None, f"{what}: a piece's dimensions")
+        found.append((extents, (offset, strides), (local_offset, local_strides)))
+        end += product(extents)
+    for extents, place, local in found:
+        need(nests(extents, place, product(shape)), None, f"{what}: a piece outside its tensor, or that overlaps itself")
+        need(nests(extents, local, end), None, f"{what}: a piece outside its shard, or that overlaps itself")
+    need(sum(map(run_count, found)) <= RUNS_PER_TENSOR_MAX, None, f"{what}: too many runs")
+    # they are as large as the shard together: so they fill it if they do not overlap
+    check_once((run for extents, _, local in found for run in runs((extents, local))), f"{what}: pieces overlap in the shard")
+    return found
+
+
+def row_major(extents):
+    return [product(extents[n + 1:]) for n in range(len(extents))]
+
+
+def nests(extents, side, bound):
+    reach = 0
+    for stride, extent in sorted((s, e) for s, e in zip(side[1], extents) if e > 1):
+        if stride <= reach:
+            return False
+        reach += stride * (extent - 1)
+    return side[0] + reach < bound
+
+
+def joined(piece):
+    """A piece's dimensions on the side of the tensor: (stride, extent), greatest stride first, as few as possible."""
+    found = []
+    for stride, extent in sorted(((s, e) for s, e in zip(piece[1][1], piece[0]) if e > 1), reverse=True):
+        if found and found[-1][0] == stride * extent:
+            found[-1] = (stride, found[-1][1] * extent)
+        else:
+            found.append((stride, extent))
+    return found
+
+
+def run_count(piece):
+    return product([extent for stride, extent in joined(piece) if stride != 1])
+
+
+def runs(piece):
+    """(first element, number of elements) of each run."""
+    dimensions = joined(piece)
+    length = dimensions.pop()[1] if dimensions and dimensions[-1][0] == 1 else 1
+    for index in itertools.product(*(range(0, stride * extent, stride) for stride, extent in dimensions)):
+        yield piece[1][0] + sum(index), length
+
+
+def check_once(found, message):
+    end = 0
+    for start, length in sorted(found):
+        need(start >= end, None, message)
+        end = start + length
+
+
+def shard_pieces(shard, shape):
+    if "pieces" in shard:
+        return shard["pieces"]
+    if 0 in shard["extent"]:
+        return []
+    strides = row_major(shape)
+    first = sum(o * s for o, s in zip(shard["offset"], strides))
+    return [(shard["extent"], (first, strides), (0, row_major(shard["extent"])))]
+
+
+def elements_of(shard):
+    return sum(product(p[0]) for p in shard["pieces"]) if "pieces" in shard else product(shard["extent"])
 
 
 def check_disjoint(shards, what):
@@ -887,20 +989,23 @@ class Content:
             yield self.chunk(number)
 
     def tensor(self, tensor):
-        """The tensor's row-major bytes, piece by piece; assembled in memory only if it is made of several shards."""
-        if len(tensor["shards"]) == 1:
+        """The tensor's row-major bytes, piece by piece; assembled in memory if it is not one box."""
+        if len(tensor["shards"]) == 1 and "pieces" not in tensor["shards"][0]:
             yield from self.pieces(tensor["shards"][0])
             return
         shape, bits = tensor["shape"], BITS[tensor["type"]]
-        strides = [product(shape[n + 1:]) * bits for n in range(len(shape))]
         whole = bytearray(product(shape) * bits // 8)
         for shard in tensor["shards"]:
-            data, offset, extent = b"".join(self.pieces(shard)), shard["offset"], shard["extent"]
-            run, at = extent[-1] * bits // 8, 0
-            for index in itertools.product(*map(range, extent[:-1])) if data else ():
-                start = sum((o + i) * s for o, i, s in zip(offset, (*index, 0), strides)) // 8
-                whole[start:start + run] = data[at:at + run]
-                at += run
+            data = b"".join(self.pieces(shard))
+            for extents, (offset, strides), (local, steps) in shard_pieces(shard, shape):
+                is_row = bool(extents) and strides[-1] == steps[-1] == 1
+                run = extents[-1] if is_row else 1
+                outer = extents[:-1] if is_row else extents
+                for index in itertools.product(*map(range, outer)):
+                    to = (offset + sum(i * s for i, s in zip(index, strides))) * bits // 8
+                    at = (local + sum(i * s for i, s in zip(index, steps))) * bits // 8
+                    size = run * bits // 8
+                    whole[to:to + size] = data[at:at + size]
         yield bytes(whole)
 
     def object(self, thing):

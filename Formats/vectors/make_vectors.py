@@ -1176,6 +1176,166 @@ def make_invalid_json():
            lambda m: m.text["objects"].append(dict(m.text["objects"][0])))
 
 
+# ---- pieces ---------------------------------------------------------------------------------------------------------
+
+
+PIECES = 1 << 6
+
+
+def place_pieces(raw, whole, width, pieces):
+    """Puts a shard's bytes into its tensor, element by element, as the definition says."""
+    end = 0
+    for piece in pieces:
+        steps, extents, indices = piece.get("local_strides"), piece["shape"], [[]]
+        for extent in extents:
+            indices = [index + [n] for index in indices for n in range(extent)]
+        for number, index in enumerate(indices):
+            to = piece["offset"] + sum(i * s for i, s in zip(index, piece["strides"]))
+            at = piece.get("local_offset", end) + (number if steps is None else sum(i * s for i, s in zip(index, steps)))
+            whole[to * width:(to + 1) * width] = raw[at * width:(at + 1) * width]
+        end += len(indices)
+
+
+def piece_lists():
+    """(name, element type, width, shape, the pieces of each shard) of some tensors."""
+    irregular = [{"shape": [3], "offset": 0, "strides": [7]}, {"shape": [3], "offset": 1, "strides": [11]}]
+    taken = {piece["offset"] + n * piece["strides"][0] for piece in irregular for n in range(3)}
+    return [
+        ("interleaved", "f32", 4, [12, 8], [
+            [{"shape": [3, 2, 8], "offset": 0, "strides": [32, 8, 1], "local_strides": [8, 24, 1]}],
+            [{"shape": [3, 16], "offset": 16, "strides": [32, 1]}]]),
+        ("flat ranges", "bf16", 2, [5, 7], [
+            [{"shape": [11], "offset": 0, "strides": [1]}], [{"shape": [24], "offset": 11, "strides": [1]}]]),
+        ("transposed", "u8", 1, [6, 8], [[{"shape": [6, 8], "offset": 0, "strides": [8, 1], "local_strides": [1, 6]}]]),
+        ("places changed", "i64", 8, [4], [[
+            {"shape": [2], "offset": 2, "strides": [1], "local_offset": 2},
+            {"shape": [1], "offset": 1, "strides": [0], "local_offset": 0},
+            {"shape": [], "offset": 0, "strides": [], "local_offset": 1}]]),
+        ("7 and 11", "u8", 1, [40], [
+            irregular, [{"shape": [], "offset": n, "strides": []} for n in range(40) if n not in taken]]),
+    ]
+
+
+def pieces_manifest(attempt=ATTEMPT, **changes):
+    """The manifest, its segment, and the digest of each tensor."""
+    m, digests = Manifest(id=attempt.hex(), **changes), []
+    m.required = PIECES
+    raws = [noise(product(shape) * width, "pieces " + name) for name, _, width, shape, _ in piece_lists()]
+    block = Block(RAW, b"".join(raws))
+    data = segment([block], 0, 0, attempt)
+    m.add_segment(data, attempt)
+    m.add_block(block)
+    at = 0
+    for (name, kind, width, shape, shards), raw in zip(piece_lists(), raws):
+        tensor, whole, start = m.add_tensor(name, kind, shape, 0, 0), bytearray(len(raw)), 0
+        tensor["shards"] = []
+        for pieces in shards:
+            size = width * sum(product(piece["shape"]) for piece in pieces)
+            part = raw[start:start + size]
+            tensor["shards"].append({"pieces": pieces, "first": m.add_chunk(part, 0, at + start), "count": 1})
+            place_pieces(part, whole, width, pieces)
+            start += size
+        at += len(raw)
+        digests.append(hash128(bytes(whole)).hex())
+    return m, data, digests
+
+
+def product(sizes):
+    count = 1
+    for size in sizes:
+        count *= size
+    return count
+
+
+def make_pieces():
+    m, _, _ = pieces_manifest()
+    valid("manifest-pieces", "manifest", m.data(), m.expect())
+    part, _, _ = pieces_manifest(world_size=8, rank=3)
+    part.kind = 1
+    part.text["tensors"] = part.text["tensors"][:2]
+    for tensor in part.text["tensors"]:
+        tensor["shards"] = tensor["shards"][:1]
+    part.text["tensors"][0]["shards"][0]["replicas"] = [0, 1, 7]
+    part.text["tensors"].append({"name": "box", "type": "u8", "shape": [6, 8], "role": "other", "group": 0, "shards": [
+        {"offset": [2, 0], "extent": [6, 8], "first": 0, "count": 0, "replicas": [0]}]})
+    part.text["tensors"][2]["shards"][0].update(offset=[0, 0], extent=[0, 8])
+    valid("manifest-pieces-part", "manifest", part.data(), part.expect())
+    m = Manifest()
+    m.required = PIECES  # a feature that is allowed and not made use of
+    valid("manifest-feature-pieces", "manifest", m.data(), m.expect())
+
+    def bad(name, why, edit, tensor=0, **changes):
+        m, _, _ = pieces_manifest(**changes)
+        edit(m.text["tensors"][tensor]["shards"][0], m)
+        damage("manifest-pieces-" + name, "manifest", m.data(), None, why + "; the hash is right")
+
+    def piece(name, why, tensor=0, /, **fields):
+        bad(name, why, lambda shard, m: shard["pieces"][0].update(fields), tensor)
+
+    bad("without-feature", "pieces without the feature", lambda shard, m: setattr(m, "required", 0))
+    bad("and-box", "a shard with pieces and a box", lambda shard, m: shard.update(offset=[0, 0], extent=[6, 8]))
+    bad("and-offset", "a shard with pieces and an offset", lambda shard, m: shard.update(offset=[0, 0]))
+    bad("none", "an empty list of pieces", lambda shard, m: shard.update(pieces=[]))
+    bad("object", "pieces is an object", lambda shard, m: shard.update(pieces={}))
+    bad("many", "more pieces than piecesPerShardMax", lambda shard, m: shard.update(pieces=[{}] * 65537))
+    for key in ("shape", "offset", "strides"):
+        bad("without-" + key, f"a piece with no {key}", lambda shard, m, k=key: shard["pieces"][0].pop(k))
+    piece("extent-0", "an extent of 0", shape=[3, 0, 8])
+    piece("dimensions", "a dimension without a stride", strides=[32, 8])
+    piece("local-dimensions", "a dimension without a local stride", local_strides=[8, 24])
+    piece("offset-negative", "a negative offset", offset=-1)
+    piece("stride-negative", "a negative stride", strides=[32, 8, -1])
+    piece("offset-huge", "an offset that overflows", offset=2**63 - 1)
+    piece("stride-huge", "a stride that overflows", strides=[2**62, 8, 1])
+    piece("extent-huge", "an extent that overflows", shape=[2**62, 2, 8])
+    piece("outside", "its last element is the first after the tensor", offset=17)
+    piece("stride-0", "an element twice", strides=[0, 8, 1])
+    piece("crossed", "strides that do not nest", strides=[32, 7, 1])
+    piece("local-outside", "its last element is the first after the shard", local_offset=1)
+    piece("local-crossed", "local strides that do not nest", local_strides=[7, 24, 1])
+    piece("local-hole", "a shard that is not filled, and overlaps", 3, local_offset=1)
+    piece("overlap", "an element that another shard has", offset=8)
+    piece("range-overlap", "two ranges that share an element", 1, offset=1)
+    piece("size", "pieces smaller than their chunks", 1, shape=[10])
+    bad("hole", "an element that no shard has", lambda shard, m: (
+        shard.update(pieces=[{"shape": [10], "offset": 0, "strides": [1]}]),
+        m.chunks.__setitem__(shard["first"], (*m.chunks[shard["first"]][:3], 20, 7))), 1)
+
+    def cut(shard, m):
+        first = shard["first"]
+        row = m.chunks[first]
+        m.chunks[first:first + 1] = [(row[0], row[1], row[2], 3, 7), (row[0], row[1], row[2] + 3, row[3] - 3, 7)]
+        for tensor in m.text["tensors"]:
+            for other in tensor["shards"]:
+                other["first"] += other["first"] > first
+        shard["count"] = 2
+    bad("cut", "a chunk of pieces that ends inside an element", cut)
+    runs = Manifest()
+    runs.required = PIECES
+    runs.add_tensor("runs", "u8", [2**23 + 2], 0, 0)["shards"] = [
+        {"pieces": [{"shape": [2**22 + 1], "offset": n, "strides": [2]}], "first": 0, "count": 0} for n in (0, 1)]
+    damage("manifest-pieces-runs", "manifest", runs.data(), None, "more runs than runsPerTensorMax; the hash is right")
+    for name, why, replicas in (("order", "not ascending", [1, 0]), ("twice", "a rank twice", [1, 1]), ("self", "its own rank", [1, 3]),
+                                ("rank", "a rank beyond the world", [8]), ("string", "no numbers", ["1"])):
+        def change(shard, m):
+            m.kind = 1
+            shard["replicas"] = replicas
+        bad("replicas-" + name, "replicas: " + why, change, world_size=8, rank=3)
+
+
+def make_pieces_store():
+    """One checkpoint whose tensors are given as pieces."""
+    base, attempt = "stores/pieces", make_id("pieces")
+    put(f"{base}/store.json", store_json())
+    m, data, digests = pieces_manifest(attempt, run_name="pieces", step=7)
+    put(f"{base}/segments/{segment_name(attempt)}", data)
+    put(f"{base}/manifests/{RUN.hex()}-{7:020}.manifest", m.data())
+    tensors = [{**{key: t[key] for key in ("name", "type", "shape", "role")}, "digest": digest}
+               for t, digest in zip(m.text["tensors"], digests)]
+    put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": [
+        {"id": attempt.hex(), "run": RUN.hex(), "step": 7, "metrics": {}, "tensors": tensors, "objects": []}]})
+
+
 # ---- stores/first ---------------------------------------------------------------------------------------------------
 
 
@@ -1318,6 +1478,8 @@ def main():
     make_objects_store()
     make_repacked_store()
     make_restarts_store()
+    make_pieces()
+    make_pieces_store()
     new = different = 0
     for path, data in FILES.items():
         target = os.path.join(HERE, path)

@@ -6,13 +6,14 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
     case alias = 3
     // Bit 4 is never assigned: a golden vector refuses it.
     case types = 5
+    case pieces = 6
 
     package var name: String { String(describing: self) }
     package var bit: UInt32 { 1 << rawValue }
 
     /// The features that this software can restore. A file that needs any other feature is refused,
     /// and the error names the feature.
-    package static let implemented: [RequiredFeature] = [.delta, .cast, .types]
+    package static let implemented: [RequiredFeature] = [.delta, .cast, .types, .pieces]
 
     /// Decodes the required-features bits of a manifest header.
     ///

@@ -19,6 +19,8 @@ package enum Limits {
     package static let nameBytesMax = 4096
     package static let rankOfTensorMax = 32
     package static let tensorsPerManifestMax = 16 << 20
+    package static let piecesPerShardMax = 65536
+    package static let runsPerTensorMax = 4 << 20
     package static let metricsMax = 4096
     package static let groupsMax = 65536
     package static let deltaChainMax = 8
@@ -35,6 +37,7 @@ package enum Limits {
         ("manifestJSONBytesMax", manifestJSONBytesMax), ("manifestBytesMax", manifestBytesMax),
         ("storeJSONBytesMax", storeJSONBytesMax), ("jsonDepthMax", jsonDepthMax), ("nameBytesMax", nameBytesMax),
         ("rankOfTensorMax", rankOfTensorMax), ("tensorsPerManifestMax", tensorsPerManifestMax),
+        ("piecesPerShardMax", piecesPerShardMax), ("runsPerTensorMax", runsPerTensorMax),
         ("metricsMax", metricsMax), ("groupsMax", groupsMax), ("deltaChainMax", deltaChainMax),
         ("featureNamesMax", featureNamesMax), ("tagBytesMax", tagBytesMax),
     ]

@@ -138,18 +138,10 @@ package struct TensorRecord: Equatable, Sendable {
     /// Size of the full tensor in bytes. The shape is valid, because it was checked when the record
     /// was made or decoded.
     package var bytes: Int { TensorShape.byteCount(shape, type) ?? 0 }
-}
 
-/// A shard of a tensor and its chunks.
-package struct ShardRecord: Equatable, Sendable {
-    package var descriptor: ShardDescriptor
-    /// Rows of the chunk table that hold the shard, in order.
-    package var chunks: Range<Int>
-
-    package init(descriptor: ShardDescriptor, chunks: Range<Int>) {
-        self.descriptor = descriptor
-        self.chunks = chunks
-    }
+    /// True if the chunks of the tensor are its row-major bytes: it has one shard, which is a box,
+    /// or none.
+    package var isInOrder: Bool { shards.count <= 1 && shards.allSatisfy { $0.region.box != nil } }
 }
 
 /// An object in a manifest: state that is not a tensor.

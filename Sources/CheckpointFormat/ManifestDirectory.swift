@@ -45,12 +45,10 @@ extension Manifest {
     ///
     /// - Parameters:
     ///   - directory: The parsed JSON part.
-    ///   - kind: The kind in the header.
+    ///   - header: The header.
     ///   - chunks: The chunk table, for checks.
     /// - Throws: Damage if a rule of Formats/manifest.md is broken.
-    init(
-        directory: JSONValue, kind: Kind, features: Set<RequiredFeature>, chunks: [ChunkRecord]
-    ) throws(FormatError) {
+    init(directory: JSONValue, header: ManifestHeader, chunks: [ChunkRecord]) throws(FormatError) {
         let offset = ManifestHeader.bytes
         let fields = try JSONFields(directory, "manifest", offset: offset)
         self.init(
@@ -58,7 +56,7 @@ extension Manifest {
             run: try fields.identifier("run"),
             runName: try fields.string("run_name"), step: try fields.count("step"),
             created: try fields.count("created_ms"), writer: try fields.string("writer"))
-        self.kind = kind
+        kind = header.kind
         parent = try fields.nullable("parent").map { value throws(FormatError) in
             try Parent(value, offset: offset)
         }
@@ -77,12 +75,13 @@ extension Manifest {
         for value in try fields.array("groups", atMost: Limits.groupsMax) {
             groups.append(try Group(value, offset: offset))
         }
+        let head = ManifestHead(features: header.features, worldSize: worldSize, rank: rank)
         for (index, value) in try fields.array("tensors", atMost: Limits.tensorsPerManifestMax)
             .enumerated()
         {
             tensors.append(
                 try TensorRecord(
-                    value, index: index, groups: groups, features: features, chunks: chunks,
+                    value, index: index, groups: groups, chunks: chunks, head: head,
                     offset: offset))
         }
         for (index, value) in try fields.array("objects", atMost: Limits.tensorsPerManifestMax)
@@ -94,7 +93,6 @@ extension Manifest {
             throw fields.error("parts without feature parts")
         }
         try checkNames(fields)
-        if worldSize == 1 { try checkCoverage(fields) }
     }
 
     private func checkNames(_ fields: JSONFields) throws(FormatError) {
@@ -103,19 +101,6 @@ extension Manifest {
         }
         guard Set(objects.map { Array($0.name.utf8) }).count == objects.count else {
             throw fields.error("two objects have one name")
-        }
-    }
-
-    /// Checks that the shards of every tensor hold all of its elements. Applies to a checkpoint of
-    /// one rank; shards do not overlap, so it is enough to count.
-    private func checkCoverage(_ fields: JSONFields) throws(FormatError) {
-        for tensor in tensors {
-            let held = tensor.shards.reduce(0) {
-                $0 + (TensorShape.elementCount($1.descriptor.extent) ?? 0)
-            }
-            guard held == TensorShape.elementCount(tensor.shape) else {
-                throw fields.error("the shards of \(tensor.name) hold \(held) of its elements")
-            }
         }
     }
 
@@ -184,8 +169,8 @@ extension TensorRecord {
     }
 
     init(
-        _ value: JSONValue, index: Int, groups: [Manifest.Group], features: Set<RequiredFeature>,
-        chunks: [ChunkRecord], offset: Int
+        _ value: JSONValue, index: Int, groups: [Manifest.Group], chunks: [ChunkRecord],
+        head: ManifestHead, offset: Int
     ) throws(FormatError) {
         let fields = try JSONFields(value, "tensor \(index)", offset: offset)
         for key in ["cast_of", "alias_of"] where fields.has(key) {
@@ -196,7 +181,7 @@ extension TensorRecord {
         guard let type = ElementType(rawValue: typeName) else {
             throw fields.error("unknown type \(typeName)")
         }
-        guard !type.needsFeature || features.contains(.types) else {
+        guard !type.needsFeature || head.features.contains(.types) else {
             throw fields.error("type \(typeName) without feature types")
         }
         self.type = type
@@ -211,57 +196,63 @@ extension TensorRecord {
         for value in try fields.array("shards", atMost: Limits.worldSizeMax) {
             let epoch = groups[group].epoch
             shards.append(
-                try ShardRecord(value, type: type, epoch: epoch, chunks: chunks, offset: offset))
+                try ShardRecord(
+                    value, of: self, epoch: epoch, chunks: chunks, head: head, offset: offset))
         }
-        try checkShards(fields)
+        try checkShards(fields, isComplete: head.worldSize == 1)
     }
 
-    private func checkShards(_ fields: JSONFields) throws(FormatError) {
+    /// Checks that the shards lie in the tensor and do not overlap and, if the manifest is of the
+    /// only rank, that they hold every element.
+    private func checkShards(_ fields: JSONFields, isComplete: Bool) throws(FormatError) {
         guard shards.count <= 1 || !shape.contains(0) else {
             throw fields.error("several shards of an empty tensor")
         }
         for (index, shard) in shards.enumerated() {
-            guard shard.descriptor.lies(inside: shape) else {
+            guard shard.region.box?.lies(inside: shape) ?? true else {
                 throw fields.error("shard \(index) lies outside \(shape)")
             }
-            guard TensorShape.isWholeBytes(shard.descriptor, of: shape, type) else {
+            guard let box = shard.region.box else {
+                guard type.elementsPerUnit == 1 else {
+                    throw fields.error("shard \(index) of packed \(type) is not a box")
+                }
+                continue
+            }
+            guard TensorShape.isWholeBytes(box, of: shape, type) else {
                 throw fields.error("shard \(index) of \(shape) cuts a byte of \(type)")
             }
-            guard !shards[..<index].contains(where: { $0.descriptor.overlaps(shard.descriptor) })
-            else {
-                throw fields.error("shard \(index) overlaps another")
+        }
+        // Most tensors are one shard.
+        if shards.count == 1, shards[0].region.box?.extent == shape { return }
+        var (sets, shardOfSet) = ([StridedElements](), [Int]())
+        for (index, shard) in shards.enumerated() {
+            for piece in shard.region.pieces(in: shape) {
+                sets.append(piece.elements)
+                shardOfSet.append(index)
             }
         }
-    }
-}
-
-extension ShardRecord {
-    var json: JSONValue {
-        .object([
-            .init("offset", .counts(descriptor.offset)),
-            .init("extent", .counts(descriptor.extent)),
-            .init("first", .count(chunks.lowerBound)), .init("count", .count(chunks.count)),
-        ])
-    }
-
-    init(
-        _ value: JSONValue, type: ElementType, epoch: UInt32, chunks table: [ChunkRecord],
-        offset: Int
-    ) throws(FormatError) {
-        let fields = try JSONFields(value, "shard", offset: offset)
-        descriptor = ShardDescriptor(
-            offset: try fields.counts("offset", atMost: Limits.rankOfTensorMax),
-            extent: try fields.counts("extent", atMost: Limits.rankOfTensorMax))
-        chunks = try fields.chunkRange(in: table)
-        guard let bytes = TensorShape.byteCount(descriptor.extent, type),
-            bytes == table[chunks].totalBytes
-        else {
+        try checkRuns(sets, fields)
+        switch ElementCover.fault(sets, in: shape, allowsHoles: !isComplete) {
+        case nil: return
+        case .overlap(let elements, let a, let b):
             throw fields.error(
-                "extent \(descriptor.extent) does not have the \(table[chunks].totalBytes) bytes of its chunks"
-            )
+                "shards \(shardOfSet[a]) and \(shardOfSet[b]) both hold \(elements.text(in: shape))")
+        case .hole(let elements):
+            throw fields.error("no shard of \(name) holds \(elements.text(in: shape))")
+        case .irregular: throw fields.error("its pieces have too many runs")
         }
-        guard table[chunks].allSatisfy({ $0.epoch == epoch }) else {
-            throw fields.error("a chunk does not have its group's epoch \(epoch)")
+    }
+
+    /// Checks that the shards of a tensor with pieces have at most `runsPerTensorMax` runs.
+    private func checkRuns(_ sets: [StridedElements], _ fields: JSONFields) throws(FormatError) {
+        guard shards.contains(where: { $0.region.box == nil }) else { return }
+        var runs = 0
+        for set in sets {
+            // The sum of two counts of elements of one tensor does not overflow.
+            runs = min(runs, Limits.runsPerTensorMax) + set.runCount
+        }
+        guard runs <= Limits.runsPerTensorMax else {
+            throw fields.error("its shards have more than \(Limits.runsPerTensorMax) runs")
         }
     }
 }
@@ -301,12 +292,12 @@ extension JSONFields {
     /// Reads `first` and `count` as a range of rows of the chunk table.
     ///
     /// - Throws: Damage if the rows are outside the table.
-    fileprivate func chunkRange(in table: [ChunkRecord]) throws(FormatError) -> Range<Int> {
+    func chunkRange(in table: [ChunkRecord]) throws(FormatError) -> Range<Int> {
         let first = try count("first", atMost: table.count)
         return first..<first + (try count("count", atMost: table.count - first))
     }
 }
 
 extension ArraySlice<ChunkRecord> {
-    fileprivate var totalBytes: Int { reduce(0) { $0 + $1.bytes } }
+    var totalBytes: Int { reduce(0) { $0 + $1.bytes } }
 }

@@ -112,6 +112,9 @@ extension Manifest {
         if blocks.contains(where: { $0.codec == .delta }) { features.insert(.delta) }
         if blocks.contains(where: \.codec.isCast) { features.insert(.cast) }
         if tensors.contains(where: \.type.needsFeature) { features.insert(.types) }
+        if tensors.contains(where: { $0.shards.contains { $0.region.box == nil } }) {
+            features.insert(.pieces)
+        }
         return features
     }
 
@@ -124,7 +127,7 @@ extension Manifest {
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
         let (header, json, tables) = try Tables.decode(bytes, digest: digest)
         let directory = try JSONParser.parse(json, origin: ManifestHeader.bytes)
-        try self.init(directory: directory, kind: header.kind, features: header.features, chunks: tables.chunks)
+        try self.init(directory: directory, header: header, chunks: tables.chunks)
         segments = tables.segments
         blocks = tables.blocks
         chunks = tables.chunks

@@ -176,6 +176,24 @@ public struct TensorView: Sendable {
         }
     }
 
+    /// Copies elements of `source` into the tensor. Waits for the copies of a device.
+    ///
+    /// - Parameters:
+    ///   - source: whole elements.
+    ///   - copies: copies from the elements of `source` to the row-major elements of the tensor.
+    /// - Throws: `DeviceError` if a copy failed; no copy is in flight then.
+    package func restore(
+        _ source: MemoryRegion, _ copies: [StridedCopy]
+    ) throws(DeviceError) {
+        let width = type.width
+        for copy in copies {
+            try copy.forEachRun { run throws(DeviceError) in
+                let bytes = run.source * width..<(run.source + run.count) * width
+                try restore(source[bytes], at: run.destination * width)
+            }
+        }
+    }
+
     /// Starts a copy for each contiguous run of memory in row-major bytes `range`, and waits for
     /// all of them.
     private func transfer(

@@ -105,6 +105,31 @@ struct RandomManifest {
                     shards: [ShardRecord(descriptor: ShardDescriptor(whole: shape), chunks: rows)]))
         }
         if Bool.random(using: &random) { addSplitTensor() }
+        if random.below(3) == 0 { addPieces() }
+    }
+
+    /// A transposed matrix after a row of two elements that follows it in the tensor.
+    private mutating func addPieces() {
+        let extents = (1 + random.below(3), 1 + random.below(3))
+        let count = extents.0 * extents.1
+        let pieces = [
+            ShardPiece(shape: [2], offset: count, strides: [1]),
+            ShardPiece(
+                shape: [extents.0, extents.1], offset: 0, strides: [extents.1, 1], localOffset: 2,
+                localStrides: [1, extents.0]),
+        ]
+        let first = manifest.chunks.count
+        guard let block = manifest.blocks.indices.first(where: { manifest.blocks[$0].rawBytes >= count + 2 })
+        else { return }
+        manifest.chunks.append(
+            ChunkRecord(
+                hash: Hash128(rawValue: random.identifier()), block: block, offset: 0, bytes: count + 2,
+                epoch: manifest.groups[0].epoch))
+        let replicas = (0..<min(manifest.worldSize, 4)).filter { $0 != manifest.rank }
+        manifest.tensors.append(
+            TensorRecord(
+                name: "pieces", type: .u8, shape: [count + 2], role: .buffer, group: 0,
+                shards: [ShardRecord(region: .pieces(pieces), chunks: first..<first + 1, replicas: replicas)]))
     }
 
     /// Rows of two bytes, one in each of two shards.

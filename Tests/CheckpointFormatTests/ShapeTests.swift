@@ -40,8 +40,11 @@ struct ShapeTests {
         var expected: [[Int]: [Int]] = [:]
         for (place, index) in inA where inB[place] != nil { expected[place] = [index, inB[place] ?? -1] }
         var found: [[Int]] = []
-        if let overlap = ShardOverlap(a, b) {
-            overlap.forEachRun { x, y in found += (0..<overlap.runElements).map { [x + $0, y + $0] } }
+        let pieces = [a, b].map { ShardPiece($0, in: shape) }
+        for copy in PieceIntersection.copies(from: pieces[0], to: pieces[1]) {
+            copy.forEachRun { run in
+                found += (0..<run.count).map { [run.source + $0, run.destination + $0] }
+            }
         }
         #expect(found.sorted { $0[0] < $1[0] } == expected.values.sorted { $0[0] < $1[0] })
         #expect(found.map { $0[0] } == found.map { $0[0] }.sorted() && found.map { $0[1] } == found.map { $0[1] }.sorted())

@@ -146,7 +146,7 @@ import Testing
 
     @Test func anotherShapeIsAnotherForm() throws {
         let sample = try Sample()
-        try sample.forge { $0.tensors[0].shape = [4096]; $0.tensors[0].shards[0].descriptor = .init(whole: [4096]) }
+        try sample.forge { $0.tensors[0].shape = [4096]; $0.tensors[0].shards[0].region = .box(.init(whole: [4096])) }
         let json = try ckpt("diff", sample.store, "20", "30", "--json").json()
         let weight = try #require(json.element("tensors", named: "model.weight"))
         #expect(weight.text("change") == "form")

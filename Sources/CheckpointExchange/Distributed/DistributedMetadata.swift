@@ -132,23 +132,15 @@ struct DistributedMetadata {
         guard covered == elements else {
             throw pickle.error("the pieces of tensor \(quoted(name)) hold \(covered) of its \(elements) elements")
         }
-        if hasOverlap(shards) { throw pickle.error("the pieces of tensor \(quoted(name)) overlap") }
+        let sets = shards.filter { !$0.extent.contains(0) }.map { StridedElements($0, in: shape) }
+        if case .overlap(let elements, _, _) = ElementCover.fault(sets, in: shape) {
+            throw pickle.error(
+                "the pieces of tensor \(quoted(name)) overlap at \(elements.text(in: shape))")
+        }
     }
 
     private func clamped(_ a: Int, _ b: Int) -> Int {
         let (sum, isTooLarge) = a.addingReportingOverflow(b)
         return isTooLarge ? .max : sum
-    }
-
-    private func hasOverlap(_ shards: [ShardDescriptor]) -> Bool {
-        let sorted = shards.sorted { $0.offset.first ?? 0 < $1.offset.first ?? 0 }
-        for (index, shard) in sorted.enumerated() {
-            let end = (shard.offset.first ?? 0) + (shard.extent.first ?? 1)
-            for other in sorted[(index + 1)...] {
-                if other.offset.first ?? 0 >= end { break }
-                if shard.overlaps(other) { return true }
-            }
-        }
-        return false
     }
 }

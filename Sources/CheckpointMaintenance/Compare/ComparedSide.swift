@@ -6,7 +6,7 @@ internal import CheckpointState
 /// A tensor to compare, in a checkpoint or in lent memory.
 struct ComparedTensor {
     enum Content {
-        case shards([(descriptor: ShardDescriptor, extents: [ChunkExtent])])
+        case shards([(region: ShardRegion, extents: [ChunkExtent])])
         case view(TensorView)
     }
 
@@ -25,22 +25,40 @@ struct ComparedTensor {
         guard case .shards(let own) = content else { preconditionFailure("lent tensors are the second side") }
         switch other.content {
         case .shards(let others):
-            guard own.map(\.descriptor) != others.map(\.descriptor) else {
-                return zip(own, others).map { ComparedPair(before: .chunks($0.extents), after: .chunks($1.extents), overlap: nil) }
+            guard own.map(\.region) != others.map(\.region) else {
+                return zip(own, others).map {
+                    ComparedPair(
+                        before: .chunks($0.extents), after: .chunks($1.extents), overlap: nil)
+                }
             }
             return own.flatMap { old in
-                others.compactMap { new in
-                    ShardOverlap(old.descriptor, new.descriptor).map {
-                        ComparedPair(before: .chunks(old.extents), after: .chunks(new.extents), overlap: $0)
-                    }
+                others.compactMap { new -> ComparedPair? in
+                    let overlap = overlap(old.region, new.region)
+                    guard !overlap.isEmpty else { return nil }
+                    return ComparedPair(
+                        before: .chunks(old.extents), after: .chunks(new.extents), overlap: overlap)
                 }
             }
         case .view(let view):
             return own.map { shard in
+                guard let box = shard.region.box else {
+                    let overlap = overlap(shard.region, .box(ShardDescriptor(whole: form.shape)))
+                    return ComparedPair(
+                        before: .chunks(shard.extents), after: .view(view), overlap: overlap)
+                }
                 // It throws only for a part outside of the tensor.
-                guard let part = try? view.part(shard.descriptor) else { preconditionFailure("a shard of a manifest lies in its tensor") }
+                guard let part = try? view.part(box) else {
+                    preconditionFailure("a shard of a manifest lies in its tensor")
+                }
                 return ComparedPair(before: .chunks(shard.extents), after: .view(part), overlap: nil)
             }
+        }
+    }
+
+    private func overlap(_ old: ShardRegion, _ new: ShardRegion) -> [StridedCopy] {
+        let others = new.pieces(in: form.shape)
+        return old.pieces(in: form.shape).flatMap { piece in
+            others.flatMap { PieceIntersection.copies(from: piece, to: $0) }
         }
     }
 }
@@ -50,7 +68,7 @@ struct ComparedPair {
     let before: ComparedShard
     let after: ComparedShard
     /// Elements that both shards hold; nil if they are the same shard.
-    let overlap: ShardOverlap?
+    let overlap: [StridedCopy]?
 }
 
 /// Elements in chunks with known hashes, or in lent memory.
@@ -85,7 +103,7 @@ struct ComparedSide {
         reader = ChunkReader(store: store, manifest: manifest)
         objects = manifest.objects
         tensors = manifest.tensors.map { record in
-            let shards = record.shards.map { ($0.descriptor, manifest.extents($0.chunks)) }
+            let shards = record.shards.map { ($0.region, manifest.extents($0.chunks)) }
             return ComparedTensor(
                 name: record.name, form: .init(type: record.type, shape: record.shape), content: .shards(shards))
         }

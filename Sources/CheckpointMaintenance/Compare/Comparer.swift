@@ -95,7 +95,7 @@ struct Comparer: ~Copyable {
         let readsAll = options.readsChangedWhole && !unproven.allSatisfy(\.isEmpty)
         for (pair, ranges) in zip(pairs, unproven) {
             if let overlap = pair.overlap {
-                try add(overlap, old, pair, to: &difference)
+                for copy in overlap { try add(copy, old, pair, to: &difference) }
             } else {
                 let ranges = readsAll ? [0..<pair.before.byteCount] : ranges
                 for window in ChunkGrid.windows(ranges, of: Self.windowBytes, width: old.form.type.width) {
@@ -122,17 +122,18 @@ struct Comparer: ~Copyable {
         }
     }
 
-    /// Compares the overlap of two shards. Its runs are in ascending order in both shards, so no
-    /// block is decoded twice for one pair.
+    /// Compares elements that two shards hold. Of two boxes the runs are in ascending order in both,
+    /// so no block is decoded twice for one pair.
     private mutating func add(
-        _ overlap: ShardOverlap, _ tensor: ComparedTensor, _ pair: ComparedPair, to difference: inout ElementDifference
+        _ overlap: StridedCopy, _ tensor: ComparedTensor, _ pair: ComparedPair,
+        to difference: inout ElementDifference
     ) throws(CheckpointError) {
         let type = tensor.form.type
-        let run = 0..<type.bytes(ofElements: overlap.runElements)
-        try overlap.forEachRun { (a, b) throws(CheckpointError) in
-            for part in ChunkGrid.windows([run], of: Self.windowBytes, width: type.width) {
-                let old = type.bytes(ofElements: a) + part.lowerBound
-                let new = type.bytes(ofElements: b) + part.lowerBound
+        try overlap.forEachRun { run throws(CheckpointError) in
+            let bytes = 0..<type.bytes(ofElements: run.count)
+            for part in ChunkGrid.windows([bytes], of: Self.windowBytes, width: type.width) {
+                let old = type.bytes(ofElements: run.source) + part.lowerBound
+                let new = type.bytes(ofElements: run.destination) + part.lowerBound
                 try add(old..<old + part.count, new..<new + part.count, tensor, pair, to: &difference)
             }
         }

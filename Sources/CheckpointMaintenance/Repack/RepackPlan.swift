@@ -102,7 +102,8 @@ struct BlockPairing {
         var start = 0
         for row in shard.chunks {
             let end = start + older.chunks[row].bytes
-            runOfChunk[row] = ElementRun(start..<end, of: type, shape: shard.descriptor.extent)
+            let shape = shard.region.box?.extent ?? [shard.region.elementCount]
+            runOfChunk[row] = ElementRun(start..<end, of: type, shape: shape)
             start = end
         }
     }

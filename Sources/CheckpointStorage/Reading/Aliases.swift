@@ -15,7 +15,7 @@ extension Manifest {
         }
         var first: [Content: String] = [:]
         var aliases: [[UInt8]: String] = [:]
-        for tensor in tensors where tensor.bytes > 0 && tensor.shards.count == 1 {
+        for tensor in tensors where tensor.bytes > 0 && tensor.isInOrder {
             let rows = tensor.shards.flatMap { chunks[$0.chunks] }
             let content = Content(type: tensor.type, shape: tensor.shape, chunks: rows.map(\.hash), sizes: rows.map(\.bytes))
             // Keyed by bytes: two spellings of one accented letter are two names.

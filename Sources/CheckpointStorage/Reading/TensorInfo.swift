@@ -2,7 +2,8 @@ public import CheckpointFormat
 
 /// One tensor of a checkpoint, as its manifest describes it. A plain value; sizes in bytes.
 public struct TensorInfo: Sendable {
-    /// A rectangular part of the tensor, held by one rank.
+    /// A rectangular part of the tensor, held by one rank. A rank that holds an irregular part has
+    /// several of them.
     public struct Shard: Sendable, Equatable {
         /// First index held, per dimension, in elements.
         public let offset: [Int]
@@ -46,8 +47,10 @@ extension TensorInfo {
         self.init(
             name: record.name, type: record.type, shape: record.shape, role: record.role,
             group: manifest.groups[record.group].name, byteCount: record.bytes,
-            shards: record.shards.map {
-                Shard(offset: $0.descriptor.offset, extent: $0.descriptor.extent)
+            shards: record.shards.flatMap { shard in
+                shard.region.boxes(in: record.shape).map {
+                    Shard(offset: $0.offset, extent: $0.extent)
+                }
             },
             storage: manifest.storage(of: record.shards.map(\.chunks)))
     }

@@ -26,7 +26,8 @@ package final class TensorStream {
     ///
     /// - Parameters:
     ///   - record: the tensor.
-    ///   - body: called with at most 1 MiB at a time; shard by shard, row-major in each shard.
+    ///   - body: called with at most 1 MiB at a time; shard by shard, in the order of
+    ///     each shard.
     /// - Throws: codes `damaged`, `io`, `outOfMemory`, and the error of `body`.
     package func forEachPart(of record: TensorRecord, _ body: (MemoryRegion) throws(CheckpointError) -> Void) throws(CheckpointError) {
         try content.checkShards(record)
@@ -43,7 +44,7 @@ package final class TensorStream {
 
     /// Calls `body` with the row-major bytes of a tensor, in parts, and hashes them.
     ///
-    /// A tensor of several shards is held in memory completely during the call.
+    /// A tensor of several shards or of pieces is held in memory completely during the call.
     ///
     /// - Parameters:
     ///   - record: the tensor.
@@ -58,7 +59,7 @@ package final class TensorStream {
             hash.append(region)
             try body(region)
         }
-        if record.shards.count > 1 {
+        if !record.isInOrder {
             let tensor = try content.tensor(record)
             for range in ChunkGrid.windows([0..<record.bytes], of: Self.windowBytes) { try take(tensor.region[range]) }
         } else {
@@ -67,7 +68,8 @@ package final class TensorStream {
         return hash.value
     }
 
-    /// Reads a range of a tensor's row-major bytes. A tensor of several shards is read completely.
+    /// Reads a range of a tensor's row-major bytes. A tensor of several shards or of pieces
+    /// is read completely.
     ///
     /// - Parameters:
     ///   - record: the tensor.
@@ -77,7 +79,7 @@ package final class TensorStream {
         of record: TensorRecord, _ range: Range<Int>
     ) throws(CheckpointError) -> [UInt8] {
         try content.checkShards(record)
-        guard record.shards.count == 1 else {
+        guard record.isInOrder, record.shards.count == 1 else {
             return try content.tensor(record).region[range].array
         }
         let extents = manifest.extents(record.shards[0].chunks)

@@ -84,16 +84,26 @@ package struct RestoreOperation {
         let isHome = home(of: read) != nil
         for piece in read.pieces {
             let chunk = try checked(piece, block)
-            if !isHome { try piece.view.restore(chunk, at: piece.offset) }
+            if !isHome { try copy(chunk, to: piece) }
+        }
+    }
+
+    private static func copy(
+        _ chunk: MemoryRegion, to piece: RestorePlan.Piece
+    ) throws(DeviceError) {
+        switch piece.place {
+        case .contiguous(let offset): try piece.view.restore(chunk, at: offset)
+        case .scattered(let copies): try piece.view.restore(chunk, copies)
         }
     }
 
     /// Returns the destination in the trainer's memory, if the block is one chunk that is
     /// contiguous there; nil otherwise.
     private static func home(of read: RestorePlan.Read) -> MemoryRegion? {
-        guard let piece = read.pieces.first, read.pieces.count == 1, piece.chunk.offset == 0, piece.chunk.bytes == read.block.rawBytes
+        guard let piece = read.pieces.first, read.pieces.count == 1, piece.chunk.offset == 0,
+            piece.chunk.bytes == read.block.rawBytes, case .contiguous(let offset) = piece.place
         else { return nil }
-        return piece.view.contiguousRegion(piece.offset..<piece.offset + piece.chunk.bytes)
+        return piece.view.contiguousRegion(offset..<offset + piece.chunk.bytes)
     }
 
     private static func checked(

@@ -7,11 +7,18 @@ package struct RestorePlan {
     /// One chunk and its destination.
     package struct Piece {
         package var chunk: ChunkRecord
-        /// View of the part of the tensor that the chunk's shard covers.
+        /// View of the memory that the chunk is copied to.
         package var view: TensorView
-        /// Offset of the chunk in that part's row-major bytes.
-        package var offset: Int
+        package var place: Place
         package var tensor: String
+    }
+
+    /// The bytes of a view that a chunk is copied to.
+    package enum Place {
+        /// Row-major bytes from this offset on.
+        case contiguous(Int)
+        /// Elements of the chunk, to row-major elements of the view.
+        case scattered([StridedCopy])
     }
 
     /// A block to read, with the chunks that are needed from it.
@@ -81,15 +88,45 @@ package struct RestorePlan {
     ) throws(CheckpointError) -> [Piece] {
         var pieces: [Piece] = []
         for shard in record.shards {
+            let chunks = manifest.chunks[shard.chunks]
+            guard let box = shard.region.box else {
+                let whole = ShardPiece(ShardDescriptor(whole: record.shape), in: record.shape)
+                let copies = shard.region.pieces(in: record.shape).flatMap {
+                    PieceIntersection.copies(from: $0, to: whole)
+                }
+                pieces += Self.scatter(chunks, copies, to: view, of: record)
+                continue
+            }
             let part: TensorView
-            do { part = try view.part(shard.descriptor) } catch {
-                throw CheckpointError(.mismatch, "tensor \(record.name): \(error)", names: [record.name])
+            do { part = try view.part(box) } catch {
+                throw CheckpointError(
+                    .mismatch, "tensor \(record.name): \(error)", names: [record.name])
             }
             var offset = 0
-            for chunk in manifest.chunks[shard.chunks] {
-                pieces.append(Piece(chunk: chunk, view: part, offset: offset, tensor: record.name))
+            for chunk in chunks {
+                pieces.append(
+                    Piece(chunk: chunk, view: part, place: .contiguous(offset), tensor: record.name)
+                )
                 offset += chunk.bytes
             }
+        }
+        return pieces
+    }
+
+    /// Returns the chunks of a shard that copies read, each with its part of the copies.
+    private static func scatter(
+        _ chunks: ArraySlice<ChunkRecord>, _ copies: [StridedCopy], to view: TensorView,
+        of record: TensorRecord
+    ) -> [Piece] {
+        var (pieces, start) = ([Piece](), 0)
+        for chunk in chunks {
+            let end = start + chunk.bytes / record.type.width
+            let parts = copies.flatMap { $0.part(reading: start..<end) }
+            if !parts.isEmpty {
+                pieces.append(
+                    Piece(chunk: chunk, view: view, place: .scattered(parts), tensor: record.name))
+            }
+            start = end
         }
         return pieces
     }

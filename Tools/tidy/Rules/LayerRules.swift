@@ -14,6 +14,9 @@ public let layers: [Layer] = [
         target: "CheckpointFormat", imports: [],
         reason: "the format is a pure function of bytes, and does no I/O"),
     Layer(
+        target: "CheckpointSharding", imports: ["CheckpointFormat"],
+        reason: "a sharding is arithmetic on shapes, and knows neither memory nor files"),
+    Layer(
         target: "CheckpointCodecs",
         imports: ["CheckpointFormat", "CKernels", "CLZ4", "CZstd", "Glibc"],
         reason: "codecs turn bytes into bytes, and know no files"),

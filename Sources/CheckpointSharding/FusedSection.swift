@@ -1,0 +1,36 @@
+/// One of the matrices that are stored as one parameter, such as the queries of a fused QKV
+/// projection: a number of units, such as heads, that are not split.
+package struct FusedSection: Hashable, Sendable {
+    /// Number of units.
+    package var units: Int
+    /// Number of indices of each unit along the fused dimension, such as the size of a head.
+    package var unitExtent: Int
+
+    package init(units: Int, of unitExtent: Int) {
+        self.units = units
+        self.unitExtent = unitExtent
+    }
+
+    /// Number of indices along the fused dimension; nil if a number is invalid.
+    var extent: Int? {
+        let (extent, isHuge) = units.multipliedReportingOverflow(by: unitExtent)
+        return units >= 1 && unitExtent >= 0 && !isHuge ? extent : nil
+    }
+
+    /// Returns the units of one part. If there are fewer units than parts, neighbouring parts share
+    /// a unit: they are replicas.
+    func part(_ index: Int, of count: Int) throws(ShardingError) -> Range<Int> {
+        guard units < count else { return try SplitRule.balanced.part(index, of: count, in: units) }
+        let unit = index * units / count
+        return unit..<unit + 1
+    }
+}
+
+/// The order of the sections in a rank's memory. In the tensor they follow each other.
+package enum FusedOrder: Hashable, Sendable {
+    /// One section after the other.
+    case blocked
+    /// The first unit of every section, then the second of every section, and so on; all sections
+    /// have the same number of units.
+    case interleaved
+}

@@ -1,0 +1,46 @@
+internal import CheckpointFormat
+
+/// The tensors of all ranks: which rank holds which part of each, and which one saves it. It does
+/// not depend on the order in which the ranks report.
+package struct TensorIndex: Hashable, Sendable {
+    /// The tensors, by the bytes of their names.
+    package private(set) var tensors: [ShardedTensor]
+
+    /// Joins the claims of all ranks, and chooses the owner of each region so that ranks save
+    /// about equally many bytes.
+    ///
+    /// - Parameter claims: The claims, in any order.
+    /// - Throws: `ShardingError`; the tensor and the ranks are named.
+    package init(_ claims: [TensorClaim]) throws(ShardingError) {
+        // Names are compared as bytes: Swift treats strings as equal that spell an accented letter
+        // in different ways.
+        let groups = Dictionary(grouping: claims) { Array($0.name.utf8) }
+        let names = groups.keys.sorted { $0.lexicographicallyPrecedes($1) }
+        tensors = []
+        for name in names {
+            let group = (groups[name] ?? []).sorted { $0.rank < $1.rank }
+            tensors.append(try ShardedTensor(group))
+        }
+        var balance = OwnerBalance()
+        balance.assign(&tensors)
+    }
+
+    /// Returns the number of bytes that each rank saves.
+    package var savedBytes: [Int: Int] {
+        var bytes: [Int: Int] = [:]
+        for tensor in tensors {
+            for region in tensor.regions {
+                bytes[region.owner.rank, default: 0] += tensor.bytes(of: region)
+            }
+        }
+        return bytes
+    }
+}
+
+extension ShardedTensor {
+    /// Returns the size of a region.
+    func bytes(of region: Region) -> Int {
+        // The tensor is larger, and its size does not overflow.
+        TensorShape.byteCount([region.elements.count], type) ?? 0
+    }
+}

@@ -1,0 +1,232 @@
+import CheckpointSharding
+import Testing
+
+/// One sharding of a tensor and the ranks that it is for.
+struct NamedStage: Sendable {
+    let axes: KeyValuePairs<String, Int>
+    let sharding: TensorSharding
+
+    init(_ axes: KeyValuePairs<String, Int>, _ sharding: TensorSharding) {
+        (self.axes, self.sharding) = (axes, sharding)
+    }
+
+    func simulation() throws -> Simulation { try Simulation(sharding, RankMesh(axes)) }
+}
+
+/// Shardings of one tensor that a checkpoint moves through, from the test tables of the frameworks.
+struct NamedCase: Sendable, CustomTestStringConvertible {
+    let name: String
+    let stages: [NamedStage]
+
+    var testDescription: String { name }
+
+    init(_ name: String, _ stages: [NamedStage]) { (self.name, self.stages) = (name, stages) }
+
+    static let all: [NamedCase] = megatron + torch + fused + flat
+
+    /// The vocabulary padded to a multiple of 128 per rank, as Megatron does.
+    private static func vocabulary(_ size: Int) -> NamedCase {
+        func stage(_ tp: Int) -> NamedStage {
+            let multiple = 128 * tp
+            let padded = (size + multiple - 1) / multiple * multiple
+            let sharding = TensorSharding([size, 2]).padded(0, to: padded)
+            return NamedStage(["dp": 2, "tp": tp], sharding.split(0, over: "tp", .even))
+        }
+        return NamedCase("Megatron: vocabulary of \(size)", [1, 2, 8, 1].map(stage))
+    }
+
+    private static let pipeline = TensorSharding([16, 6])
+    private static let layers = TensorSharding([12, 4, 6])
+    private static let experts = TensorSharding([8, 12, 4]).split(0, over: "ep").split(
+        1, over: "etp")
+    private static let rows33 = TensorSharding([33, 2])
+    private static let gateUp = TensorSharding([48, 4]).fused(
+        0, [FusedSection(units: 24, of: 1), FusedSection(units: 24, of: 1)], over: "tp")
+
+    private static let megatron: [NamedCase] = [
+        vocabulary(128), vocabulary(17), vocabulary(127), vocabulary(31123),
+        NamedCase(
+            "Megatron: TP and PP (2,4), (4,2), (1,8), (8,1), and another order of ranks",
+            [
+                NamedStage(["pp": 4, "tp": 2], pipeline.only("pp", at: 2).split(0, over: "tp")),
+                NamedStage(["pp": 2, "tp": 4], pipeline.only("pp", at: 0).split(0, over: "tp")),
+                NamedStage(["pp": 8, "tp": 1], pipeline.only("pp", at: 5).split(0, over: "tp")),
+                NamedStage(["pp": 1, "tp": 8], pipeline.only("pp", at: 0).split(0, over: "tp")),
+                NamedStage(
+                    ["pp": 2, "dp": 2, "tp": 2], pipeline.only("pp", at: 1).split(0, over: "tp")),
+                NamedStage(
+                    ["dp": 2, "pp": 2, "tp": 2], pipeline.only("pp", at: 1).split(1, over: "tp")),
+            ]),
+        NamedCase(
+            "Megatron: stacked layers, split among stages",
+            [
+                NamedStage(["pp": 4, "tp": 2], layers.split(0, over: "pp").split(1, over: "tp")),
+                NamedStage(["pp": 2], layers.split(0, over: "pp")),
+                NamedStage(["pp": 5, "tp": 3], layers.split(0, over: "pp").split(2, over: "tp")),
+            ]),
+        NamedCase(
+            "Megatron: GLU MLP (2,2), (4,2), (1,1), (8,1), (1,8)",
+            [
+                NamedStage(["pp": 2, "tp": 2], gateUp.only("pp", at: 1)),
+                NamedStage(["pp": 2, "tp": 4], gateUp.only("pp", at: 0)),
+                NamedStage(["tp": 1], gateUp), NamedStage(["tp": 8], gateUp),
+                NamedStage(["pp": 8, "tp": 1], gateUp.only("pp", at: 7)),
+            ]),
+        NamedCase(
+            "Megatron#2769: fused SwiGLU split by TP, then by FSDP2 across its halves",
+            [
+                NamedStage(["dp": 3, "tp": 2], gateUp.split(0, over: "dp")),
+                NamedStage(["dp": 5, "tp": 4], gateUp.split(0, over: "dp")),
+                NamedStage(["tp": 1], gateUp),
+            ]),
+        NamedCase(
+            "Megatron: MoE (ep, etp) (2,2), (1,4), (4,1), (3,5)",
+            [
+                NamedStage(["ep": 2, "etp": 2], experts), NamedStage(["ep": 1, "etp": 4], experts),
+                NamedStage(["ep": 4, "etp": 1], experts),
+                NamedStage(["dp": 2, "ep": 3, "etp": 5], experts),
+            ]),
+        NamedCase(
+            "Megatron: parts of sizes 1, 5, 7, 3, 6, 2, 5, 4, and all in one",
+            [
+                NamedStage(
+                    ["dp": 8], rows33.split(0, over: "dp", .sizes([1, 5, 7, 3, 6, 2, 5, 4]))),
+                NamedStage(["dp": 4], rows33.split(0, over: "dp", .sizes([0, 33, 0, 0]))),
+                NamedStage(["dp": 7], rows33.split(0, over: "dp", .balanced)),
+            ]),
+    ]
+
+    private static let six = TensorSharding([6, 3])
+    private static let sixteen = TensorSharding([16, 3])
+    private static let seven = TensorSharding([7, 5])
+
+    private static let torch: [NamedCase] = [
+        NamedCase(
+            "pytorch#108869, #150862, #110762: parts 2, 2, 2, 0; more ranks than rows",
+            [
+                NamedStage(["dp": 4], six.split(0, over: "dp", .sizes([2, 2, 2, 0]))),
+                NamedStage(["dp": 4], six.split(0, over: "dp")),
+                NamedStage(["dp": 11], six.split(0, over: "dp")),
+                NamedStage(["dp": 5], six.split(1, over: "dp")),
+            ]),
+        NamedCase(
+            "pytorch#131976: a scalar, replicated and in a buffer",
+            [
+                NamedStage(["dp": 4], TensorSharding([])),
+                NamedStage(["dp": 4], TensorSharding([]).flat(at: 5, of: 9, over: "dp")),
+                NamedStage(["tp": 3], TensorSharding([])),
+            ]),
+        NamedCase(
+            "pytorch#150490: FSDP over TP as strided shards, even and uneven",
+            [
+                NamedStage(
+                    ["dp": 2, "tp": 4],
+                    sixteen.stridedSplit(0, over: "dp", factor: 4).split(0, over: "tp")),
+                NamedStage(["dp": 2, "tp": 4], sixteen.split(0, over: "tp").split(0, over: "dp")),
+                NamedStage(["dp": 3], sixteen.stridedSplit(0, over: "dp", factor: 5)),
+                NamedStage(["dp": 2], sixteen.stridedSplit(0, over: "dp", factor: 16)),
+            ]),
+        NamedCase(
+            "torchtitan#4593: composed uneven shards on up to three axes, HSDP",
+            [
+                NamedStage(
+                    ["r": 2, "dp": 3, "tp": 2], seven.split(0, over: "dp").split(1, over: "tp")),
+                NamedStage(
+                    ["r": 2, "dp": 3, "tp": 2], seven.split(0, over: "tp").split(0, over: "dp")),
+                NamedStage(
+                    ["a": 2, "b": 2, "c": 2],
+                    seven.split(0, over: "a").split(0, over: "b").split(0, over: "c")),
+                NamedStage(["cp": 4], seven),
+            ]),
+        NamedCase(
+            "Empty tensors",
+            [
+                NamedStage(["dp": 3], TensorSharding([0, 4]).split(1, over: "dp")),
+                NamedStage(["dp": 2], TensorSharding([0, 4]).split(0, over: "dp")),
+            ]),
+    ]
+
+    private static func qkv(_ heads: Int, _ keyHeads: Int, _ order: FusedOrder) -> TensorSharding {
+        let queries =
+            order == .blocked
+            ? FusedSection(units: heads, of: 2)
+            : FusedSection(units: keyHeads, of: heads / keyHeads * 2)
+        let keys = FusedSection(units: keyHeads, of: 2)
+        return TensorSharding([(heads + 2 * keyHeads) * 2, 3]).fused(
+            0, [queries, keys, keys], order, over: "tp")
+    }
+
+    private static let twelve = [FusedSection](repeating: FusedSection(units: 8, of: 1), count: 12)
+    private static let codeGen = TensorSharding([96, 2])
+
+    private static let fused: [NamedCase] = [
+        NamedCase(
+            "QKV with fewer key heads than ranks, interleaved and blocked",
+            [
+                NamedStage(["tp": 8], qkv(8, 2, .blocked)),
+                NamedStage(["tp": 2], qkv(8, 2, .interleaved)),
+                NamedStage(["tp": 4], qkv(8, 2, .interleaved)),
+                NamedStage(["tp": 3], qkv(8, 2, .blocked)),
+                NamedStage(["dp": 3, "tp": 2], qkv(8, 2, .blocked).split(0, over: "dp")),
+                NamedStage(["tp": 1], qkv(8, 2, .interleaved)),
+            ]),
+        NamedCase(
+            "GPTBigCode: one key head, replicated inside a fused parameter",
+            [
+                NamedStage(["tp": 4], qkv(8, 1, .blocked)),
+                NamedStage(["tp": 1], qkv(8, 1, .blocked)),
+                NamedStage(["tp": 8], qkv(8, 1, .blocked)),
+            ]),
+        NamedCase(
+            "CodeGen: many fused sections",
+            [
+                NamedStage(["tp": 3], codeGen.fused(0, twelve, over: "tp")),
+                NamedStage(["tp": 8], codeGen.fused(0, twelve, .interleaved, over: "tp")),
+                NamedStage(["tp": 1], codeGen.permuted([1, 0])),
+            ]),
+    ]
+
+    /// A tensor among others in a buffer.
+    private static func zero(_ dp: Int, alignment: Int, multiple: Int) -> NamedStage {
+        do {
+            let buffer = try FlatBuffer(
+                [[7], [5, 5], [3]], alignment: alignment, multiple: multiple)
+            let sharding = TensorSharding([5, 5])
+            return NamedStage(
+                ["dp": dp], sharding.flat(at: buffer.offsets[1], of: buffer.count, over: "dp"))
+        } catch { fatalError("\(error)") }
+    }
+
+    private static let transposed = TensorSharding([6, 8]).permuted([1, 0])
+    private static let hundred = TensorSharding([10, 10])
+
+    private static let flat: [NamedCase] = [
+        NamedCase(
+            "Megatron#5077, ZeRO 1 to 3, FSDP1: flat ranges of padded buffers",
+            [
+                zero(4, alignment: 1, multiple: 1), zero(3, alignment: 8, multiple: 24),
+                zero(16, alignment: 4, multiple: 128),
+                NamedStage(["dp": 2], TensorSharding([5, 5]).split(0, over: "dp")),
+                zero(1, alignment: 1, multiple: 64),
+            ]),
+        NamedCase(
+            "FSDP1 over TP: a flat range of a column part, transposed",
+            [
+                NamedStage(
+                    ["dp": 3, "tp": 2],
+                    TensorSharding([6, 8]).split(1, over: "tp").flat(at: 3, of: 30, over: "dp")),
+                NamedStage(
+                    ["dp": 2, "tp": 2],
+                    transposed.split(0, over: "tp").flat(at: 0, of: 24, over: "dp")),
+                NamedStage(["tp": 8], TensorSharding([6, 8]).split(1, over: "tp")),
+            ]),
+        NamedCase(
+            "World sizes that do not divide: 7, 3, 5, 13",
+            [
+                NamedStage(["dp": 7], hundred.split(0, over: "dp")),
+                NamedStage(["dp": 3], hundred.split(1, over: "dp", .balanced)),
+                NamedStage(["dp": 5], hundred.flat(at: 0, of: 100, over: "dp")),
+                NamedStage(["dp": 13], hundred.flat(at: 1, of: 102, over: "dp")),
+            ]),
+    ]
+}

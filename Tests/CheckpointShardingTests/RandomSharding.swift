@@ -1,0 +1,92 @@
+import CheckpointFormat
+import CheckpointSharding
+import CheckpointTestSupport
+
+/// Random shardings of every kind.
+struct RandomSharding {
+    private var random: SeededGenerator
+
+    init(_ seed: UInt64) { random = SeededGenerator(seed) }
+
+    /// A shape of up to three dimensions and at most a few hundred elements; sometimes empty.
+    mutating func shape() -> [Int] {
+        (0..<random.below(4)).map { _ in random.below(30) == 0 ? 0 : 1 + random.below(9) }
+    }
+
+    /// A tensor of this shape on up to 24 ranks.
+    mutating func sharding(_ shape: [Int]) throws -> (TensorSharding, RankMesh) {
+        let mesh = try RankMesh([
+            "pp": 1 + random.below(2), "dp": 1 + random.below(4), "tp": 1 + random.below(3),
+        ])
+        var sharding = TensorSharding(shape)
+        var axes = ["dp", "tp"].shuffled(using: &random)
+        if random.below(4) == 0 {
+            sharding = sharding.only("pp", at: random.below(mesh.counts[0]))
+        }
+        for _ in 0..<random.below(5) where !shape.isEmpty {
+            let axis = random.below(2) == 0 ? axes.last : nil
+            let next = axis.map { split(sharding, shape, mesh, $0) } ?? layout(sharding, shape)
+            // Some steps do not fit what is left of a dimension.
+            guard (try? Simulation(next, mesh)) != nil else { continue }
+            sharding = next
+            if axis != nil { axes.removeLast() }
+        }
+        if random.below(3) == 0, let axis = axes.popLast() {
+            let size = try Simulation(sharding, mesh).locals.compactMap { $0?.count }.max() ?? 0
+            let before = random.below(20)
+            sharding = sharding.flat(
+                at: before, of: before + size + random.below(20), over: axis,
+                random.below(2) == 0 ? .chunks : .balanced)
+        }
+        return (sharding, mesh)
+    }
+
+    /// Adds a step that splits nothing.
+    private mutating func layout(_ sharding: TensorSharding, _ shape: [Int]) -> TensorSharding {
+        let dimension = random.below(shape.count)
+        return random.below(2) == 0
+            ? sharding.permuted(Array(shape.indices).shuffled(using: &random))
+            : sharding.padded(dimension, to: shape[dimension] + random.below(4))
+    }
+
+    private mutating func split(
+        _ sharding: TensorSharding, _ shape: [Int], _ mesh: RankMesh, _ axis: String
+    ) -> TensorSharding {
+        let dimension = random.below(shape.count)
+        let extent = shape[dimension]
+        switch random.below(7) {
+        case 0: return sharding.split(dimension, over: axis, .balanced)
+        case 1: return sharding.split(dimension, over: axis, .even)
+        case 2:
+            let count = mesh.counts[mesh.names.firstIndex(of: axis) ?? 0]
+            var sizes = (1..<count).map { _ in random.below(extent / count + 1) }
+            sizes.append(extent - sizes.reduce(0, +))
+            return sharding.split(dimension, over: axis, .sizes(sizes.shuffled(using: &random)))
+        case 3:
+            return sharding.stridedSplit(dimension, over: axis, factor: 1 + random.below(4))
+        case 4: return sharding.heads(dimension, divisor(of: extent), over: axis)
+        case 5:
+            return sharding.fused(
+                dimension, sections(extent), random.below(2) == 0 ? .blocked : .interleaved,
+                over: axis)
+        default: return sharding.split(dimension, over: axis)
+        }
+    }
+
+    private mutating func divisor(of extent: Int) -> Int {
+        let divisors = (1...max(extent, 1)).filter { extent % $0 == 0 }
+        return divisors[random.below(divisors.count)]
+    }
+
+    /// Sections with the same number of units that add up to an extent.
+    private mutating func sections(_ extent: Int) -> [FusedSection] {
+        let count = divisor(of: extent)
+        var (sections, rest) = ([FusedSection](), extent / count)
+        repeat {
+            let size = rest == 0 ? 0 : 1 + random.below(rest)
+            sections.append(FusedSection(units: count, of: size))
+            rest -= size
+        } while rest > 0
+        return sections
+    }
+}
