@@ -28,7 +28,7 @@ extension Checkpointer {
 
     private func check(_ occasion: String, _ body: () throws -> [String]) {
         do { report(try body(), occasion) } catch {
-            observers.warn("changes of the state are no longer found: \(error)")
+            observers.warn("checked capture is off: \(error)")
         }
     }
 

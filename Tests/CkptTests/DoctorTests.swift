@@ -150,7 +150,7 @@ import Testing
         let json = try ckpt("doctor", folder.path, "--json").json()
         #expect(json.text("kind") == "directory")
         // It looks at no more names than these; a time would say more of the machine.
-        #expect(json.texts("facts").contains { $0.contains("more than 20000 names") })
+        #expect(json.texts("facts").contains { $0.contains("more than 20000 entries") })
     }
 
     @Test func hostileNamesArePrintedHarmlessly() throws {
@@ -185,7 +185,7 @@ import Testing
         #expect(try problems(sample).texts("facts").contains { $0.hasPrefix("A killed writer left 1 file (1 B) behind.") })
         #expect(try problems(sample).texts("advice").contains { $0.hasPrefix("ckpt clean ") })
         try sample.folder.write([UInt8](repeating: 1, count: 9000), to: "store/catalog.sqlite")
-        #expect(try problems(sample).texts("problems").contains { $0.contains("catalog cannot be used") })
+        #expect(try problems(sample).texts("problems").contains { $0.contains("catalog cannot be read") })
         let manifest = try #require(try sample.folder.names(in: "store/manifests").first)
         try sample.folder.damage("store/manifests/" + manifest, at: 120)
         let damaged = try problems(sample)
@@ -197,7 +197,7 @@ import Testing
     @Test func aStaleCatalogIsTold() throws {
         let sample = try Sample()
         try sample.forge { _ in }
-        #expect(try problems(sample).texts("problems").first?.contains("does not know 1 checkpoint") == true)
+        #expect(try problems(sample).texts("problems").first?.contains("1 checkpoint missing") == true)
     }
 
     @Test func storesThatCannotBeOpened() throws {

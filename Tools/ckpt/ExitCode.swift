@@ -13,14 +13,14 @@ enum ExitCode: Int32, CaseIterable {
 
     var meaning: String {
         switch self {
-        case .fine: "fine; checkpoints are whole, or equal"
-        case .difference: "a difference or damage was found, in a store or in a file to import"
-        case .usage: "the command line was not understood"
-        case .notFound: "there is no such store, checkpoint or tensor"
+        case .fine: "success; checkpoints are intact, or equal"
+        case .difference: "differences or damage found, in a store or in a file to import"
+        case .usage: "wrong usage"
+        case .notFound: "no such store, checkpoint or tensor"
         case .busy: "another process is writing to the store"
-        case .inputOutput: "reading or writing failed: an error of the disk, no space, no permission"
-        case .unsupported: "the store needs a newer version of ckpt, or a file to import is of a kind that is not taken"
-        case .other: "anything else: a directory that is in use, state that does not fit, no memory"
+        case .inputOutput: "reading or writing failed: disk error, no space, no permission"
+        case .unsupported: "the store needs a newer ckpt, or this file type or file system is not supported"
+        case .other: "any other error, such as an output that exists, or out of memory"
         }
     }
 

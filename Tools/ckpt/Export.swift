@@ -5,7 +5,7 @@ import CheckpointStorage
 
 struct Export: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "export", abstract: "Writes a checkpoint in a format that other programs read.",
+        commandName: "export", abstract: "Exports a checkpoint as safetensors.",
         usage: "ckpt export STORE [REF] -o OUT [options]",
         discussion: """
             Example: ckpt export runs/first 1000 -o weights.safetensors --tensor 'model.*' --rename model.=
@@ -19,31 +19,31 @@ struct Export: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint: latest, a step, a tag, best:METRIC, or the first digits of an id.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint (default: latest); see ckpt --help.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
-    @Option(help: "The format: safetensors.")
+    @Option(help: "Format: safetensors.")
     var format = Format.safetensors
 
-    @Option(name: [.short, .long], help: ArgumentHelp("A file that ends in .safetensors, or a directory.", valueName: "out"))
+    @Option(name: [.short, .long], help: ArgumentHelp("A .safetensors file, or a directory of shards.", valueName: "out"))
     var output: String
 
-    @Option(help: ArgumentHelp("Tensor bytes in a file of a directory: bytes, or with KB, MB, GB, KiB, MiB, GiB.", valueName: "size"))
+    @Option(help: ArgumentHelp("Maximum size of a shard, such as 5GB or 500MiB.", valueName: "size"))
     var maxShardSize = ByteSize(5_000_000_000, "5GB")
 
-    @Option(help: ArgumentHelp("Exports only tensors of this name; * and ? are wild; may be repeated.", valueName: "glob"))
+    @Option(help: ArgumentHelp("Exports only tensors that match (* and ?); repeatable.", valueName: "glob"))
     var tensor: [String] = []
 
-    @Option(help: ArgumentHelp("Writes another beginning of names; may be repeated.", valueName: "from=to"))
+    @Option(help: ArgumentHelp("Replaces a prefix of tensor names; repeatable.", valueName: "from=to"))
     var rename: [Assignment] = []
 
-    @Option(help: ArgumentHelp("A JSON object of whole names, {\"from\": \"to\"}; goes before --rename.", valueName: "file"))
+    @Option(help: ArgumentHelp("JSON file of full names, {\"from\": \"to\"}; applied first.", valueName: "file"))
     var names: String?
 
-    @Flag(help: "Writes objects too: objects.json in the directory, OUT.objects.json beside a file.")
+    @Flag(help: "Also writes objects.json, or OUT.objects.json.")
     var objects = false
 
-    @Flag(help: "Replaces an OUT that is there: a file, or a directory of an earlier export.")
+    @Flag(help: "Replaces OUT if it exists.")
     var force = false
 
     func execute() throws -> ExitCode {

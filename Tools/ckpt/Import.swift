@@ -6,7 +6,7 @@ import CheckpointStorage
 
 struct Import: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Makes a checkpoint of files that other programs have written.",
+        commandName: "import", abstract: "Imports files of other programs as a checkpoint.",
         usage: "ckpt import STORE FILE... [options]",
         discussion: """
             Example: ckpt import runs/first model.safetensors --step 0 --run pretrained --compression zstd
@@ -16,44 +16,53 @@ struct Import: Verb {
             --skip-objects. The store is made if it is missing; the checkpoint is a run of its own.
             """)
 
-    @Argument(help: "The store's directory.")
+    @Argument(help: "Directory of the store; created if missing.")
     var store: String
 
-    @Argument(help: ArgumentHelp("Files or directories; their tensors make one checkpoint.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp(
+            "Files or directories; all tensors go to one checkpoint.", valueName: "file"))
     var files: [String]
 
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
     var json = false
 
-    @Option(help: "The checkpoint's step.")
+    @Option(help: "Step of the checkpoint.")
     var step = 0
 
-    @Option(help: ArgumentHelp("Name of the run (default: the name of the first file).", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Name of the run (default: the name of the first file).", valueName: "name"))
     var run: String?
 
-    @Option(help: ArgumentHelp("A metric of the checkpoint; may be repeated.", valueName: "name=value"))
+    @Option(help: ArgumentHelp("A metric of the checkpoint; repeatable.", valueName: "name=value"))
     var metric: [Assignment] = []
 
     @Option(help: "\(Compression.forms).")
     var compression = Compression.none
 
     @Option(
-        help: ArgumentHelp("parameter, optimizer, buffer or other, for tensors of this name; the first that fits.", valueName: "glob=role"))
+        help: ArgumentHelp(
+            "Role of matching tensors: parameter, optimizer, buffer, other.", valueName: "glob=role"
+        ))
     var role: [Assignment] = []
 
-    @Option(help: "auto, safetensors, npy, npz, pt, dcp or raw.")
+    @Option(help: "Format: auto, safetensors, npy, npz, pt, dcp or raw.")
     var format = "auto"
 
-    @Flag(help: "Leaves out what is neither a tensor nor a plain value, and lists it.")
+    @Flag(help: "Skips and lists what is neither a tensor nor a plain value.")
     var skipObjects = false
 
-    @Option(help: ArgumentHelp("Element type of NumPy arrays of ml_dtypes, such as f8e4m3.", valueName: "type"))
+    @Option(
+        help: ArgumentHelp(
+            "Element type of NumPy arrays of ml_dtypes, such as f8e4m3.", valueName: "type"))
     var numpyType: String?
 
     @Option(help: ArgumentHelp("Element type of a raw file, such as f32.", valueName: "type"))
     var dtype: String?
 
-    @Option(help: ArgumentHelp("Shape of a raw file: 3,4; empty for a scalar.", valueName: "extents"))
+    @Option(
+        help: ArgumentHelp("Shape of a raw file: 3,4; empty for a scalar.", valueName: "extents"))
     var shape: String?
 
     @Option(help: ArgumentHelp("Name of a raw file's tensor.", valueName: "name"))
@@ -72,12 +81,17 @@ struct Import: Verb {
         var options = ImportOptions()
         (options.step, options.metrics) = (step, try metrics())
         options.run = run.flatMap { $0.isEmpty ? nil : $0 }
-        (options.compression, options.roles, options.format) = (compression, try roles(), try importFormat())
-        (options.skipsObjects, options.numpyElementType) = (skipObjects, try elementType("--numpy-type", numpyType))
+        (options.compression, options.roles, options.format) = (
+            compression, try roles(), try importFormat()
+        )
+        (options.skipsObjects, options.numpyElementType) = (
+            skipObjects, try elementType("--numpy-type", numpyType)
+        )
         let progress = ProgressLine("importing")
         options.onProgress = { progress.show($0, of: $1) }
         // Read first: files that cannot be read make no store.
-        let foreign = try ForeignFiles(files, options: options, spillDirectory: CheckpointStore.spillDirectory(of: self.store))
+        let foreign = try ForeignFiles(
+            files, options: options, spillDirectory: CheckpointStore.spillDirectory(of: self.store))
         for note in foreign.notes { Output.warn(note) }
         let store = try CheckpointStore.open(self.store, for: .writing) { Output.warn($0) }
         let report = try store.importCheckpoint(from: foreign, options: options)
@@ -99,18 +113,30 @@ struct Import: Verb {
         let checkpoint = report.checkpoint
         Output.json(
             checkpoint.manifest.description.adding([
-                .init("new_bytes", .count(report.newBytes)), .init("format", .string(report.format)),
-                .init("tensors", .array(checkpoint.tensors.map { tensor in
-                    .object([
-                        .init("name", .string(tensor.name)), .init("type", .string(tensor.type.rawValue)),
-                        .init("shape", .counts(tensor.shape)), .init("role", .string(tensor.role.rawValue)),
-                        .init("bytes", .count(tensor.byteCount)),
-                    ])
-                })),
+                .init("new_bytes", .count(report.newBytes)),
+                .init("format", .string(report.format)),
+                .init(
+                    "tensors",
+                    .array(
+                        checkpoint.tensors.map { tensor in
+                            .object([
+                                .init("name", .string(tensor.name)),
+                                .init("type", .string(tensor.type.rawValue)),
+                                .init("shape", .counts(tensor.shape)),
+                                .init("role", .string(tensor.role.rawValue)),
+                                .init("bytes", .count(tensor.byteCount)),
+                            ])
+                        })),
                 .init("objects", .strings(checkpoint.objects.map(\.name))),
-                .init("left_out", .array(report.leftOut.map { part in
-                    .object([.init("name", .string(part.name)), .init("what", .string(part.what))])
-                })),
+                .init(
+                    "left_out",
+                    .array(
+                        report.leftOut.map { part in
+                            .object([
+                                .init("name", .string(part.name)),
+                                .init("what", .string(part.what)),
+                            ])
+                        })),
                 .init("notes", .strings(report.notes)),
             ]))
     }
@@ -120,7 +146,10 @@ struct Import: Verb {
     private func metrics() throws -> [String: Double] {
         var metrics: [String: Double] = [:]
         for metric in metric {
-            guard let value = Double(metric.value) else { throw ValidationError("--metric \(metric.key) is no number.") }
+            guard let value = Double(metric.value) else {
+                throw ValidationError(
+                    "--metric \(metric.key)=\(metric.value): the value is not a number.")
+            }
             metrics[metric.key] = value
         }
         return metrics
@@ -129,7 +158,9 @@ struct Import: Verb {
     private func roles() throws -> [(pattern: NamePattern, role: TensorRole)] {
         try role.map { assignment in
             guard let role = TensorRole(rawValue: assignment.value) else {
-                throw ValidationError("--role \(assignment.value) is not known.")
+                throw ValidationError(
+                    "--role \(assignment.value) is unknown; use parameter, optimizer, buffer or other."
+                )
             }
             return (NamePattern(assignment.key), role)
         }
@@ -137,26 +168,37 @@ struct Import: Verb {
 
     private func importFormat() throws -> ImportOptions.Format {
         if format == "raw" { return try rawFormat() }
-        if dtype != nil || shape != nil || name != nil { throw ValidationError("--dtype, --shape and --name go with --format raw.") }
+        if dtype != nil || shape != nil || name != nil {
+            throw ValidationError("--dtype, --shape and --name go with --format raw.")
+        }
         let formats: [String: ImportOptions.Format] = [
-            "auto": .auto, "safetensors": .safetensors, "npy": .npy, "npz": .npz, "pt": .pt, "dcp": .dcp,
+            "auto": .auto, "safetensors": .safetensors, "npy": .npy, "npz": .npz, "pt": .pt,
+            "dcp": .dcp,
         ]
-        guard let known = formats[format] else { throw ValidationError("--format \(format) is not known.") }
+        guard let known = formats[format] else {
+            throw ValidationError(
+                "--format \(format) is unknown; use auto, safetensors, npy, npz, pt, dcp or raw.")
+        }
         return known
     }
 
     private func rawFormat() throws -> ImportOptions.Format {
-        guard let type = try elementType("--dtype", dtype), let shape, let name, files.count == 1 else {
+        guard let type = try elementType("--dtype", dtype), let shape, let name, files.count == 1
+        else {
             throw ValidationError("--format raw needs --dtype, --shape and --name, and one file.")
         }
         let extents = shape.split(separator: ",").map { Int($0) }
-        guard extents.allSatisfy({ $0 ?? -1 >= 0 }) else { throw ValidationError("--shape \(shape) is no shape.") }
+        guard extents.allSatisfy({ $0 ?? -1 >= 0 }) else {
+            throw ValidationError("--shape \(shape) is not a shape; write 3,4.")
+        }
         return .raw(name: name, type: type, shape: extents.compactMap { $0 })
     }
 
     private func elementType(_ option: String, _ name: String?) throws -> ElementType? {
         guard let name else { return nil }
-        guard let type = ElementType(rawValue: name) else { throw ValidationError("\(option) \(name) is not known.") }
+        guard let type = ElementType(rawValue: name) else {
+            throw ValidationError("\(option) \(name) is not known.")
+        }
         return type
     }
 }

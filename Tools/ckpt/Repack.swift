@@ -6,7 +6,7 @@ import Checkpointing
 struct Repack: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "repack",
-        abstract: "Makes history smaller: stores older checkpoints as deltas of newer ones.",
+        abstract: "Shrinks a store by storing older checkpoints as deltas against newer ones.",
         usage: "ckpt repack STORE [options]",
         discussion: """
             Example: ckpt repack runs/first --dry-run
@@ -17,16 +17,16 @@ struct Repack: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Flag(help: "Encodes, tells what would be saved, and writes nothing.")
+    @Flag(help: "Shows how much would be saved without writing anything.")
     var dryRun = false
 
     @Option(
         help:
-            "Blocks to be read before one can be decoded, at most; 1 to 8. Longer chains are smaller and slower to restore."
+            "Maximum length of a chain of deltas, 1 to 8; longer is smaller, but slower to restore."
     )
     var chain = RepackOptions().chainMax
 
-    @Option(help: "Threads that encode.")
+    @Option(help: "Number of encoding threads.")
     var threads = RepackOptions().threads
 
     func validate() throws {

@@ -1,12 +1,12 @@
-internal import CheckpointInterchange
-internal import CheckpointMaintenance
 import ArgumentParser
 import CheckpointFormat
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
 import Checkpointing
 
 struct Repair: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "repair", abstract: "Puts a damaged store in order, and saves what can be saved.",
+        commandName: "repair", abstract: "Repairs a damaged store, and salvages intact tensors.",
         usage: "ckpt repair STORE [--dry-run] [options]",
         discussion: """
             Example: ckpt repair runs/first --dry-run
@@ -20,7 +20,7 @@ struct Repair: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Flag(help: "Reads everything, tells what would be done, and writes nothing.")
+    @Flag(help: "Shows what would be repaired without writing anything.")
     var dryRun = false
 
     func execute() throws -> ExitCode {
@@ -41,63 +41,94 @@ struct Repair: StoreVerb {
 
     private func printText(_ report: RepairReport) {
         if let identity = report.identity {
-            let what = dryRun ? "would be made anew, and everything else looked at" : "was made anew"
-            let source = "as \(Output.count(identity.checkpointCount, "checkpoint")) that can be read say"
-            Output.line("store.json: \(what), \(source) (store \(Output.short(identity.id))): \(identity.fault.message)")
+            let what = dryRun ? "would be rebuilt, and everything else checked" : "was rebuilt"
+            let source = "from \(Output.count(identity.checkpointCount, "readable checkpoint"))"
+            Output.line(
+                "store.json: \(what), \(source) (store \(Output.short(identity.id))): \(identity.fault.message)"
+            )
         }
         for error in report.unreadable { Output.line("unreadable: \(error)") }
-        for error in report.unreadableTags { Output.line("unreadable tag, left as it is: \(error)") }
+        for error in report.unreadableTags { Output.line("unreadable tag, not changed: \(error)") }
         for loss in report.losses { printLoss(loss) }
         for label in report.moved {
-            let place = dryRun ? "a damaged file, and would name copies" : "copies of what is in a damaged file"
-            Output.line("whole: \(text(label)) names \(place)")
+            let place =
+                dryRun
+                ? "is intact, but uses a damaged file; its blocks would be copied"
+                : "is intact; its blocks were copied out of a damaged file"
+            Output.line("\(text(label)) \(place)")
         }
-        for text in report.inUse { Output.line("left as it is: \(text)") }
-        for name in report.quarantined { Output.line("\(dryRun ? "would put" : "put") aside: \(name)") }
+        for text in report.inUse { Output.line("not changed: \(text)") }
+        for name in report.quarantined {
+            Output.line("\(dryRun ? "would move" : "moved") to quarantine: \(name)")
+        }
         if report.catalogRows > 0 {
-            Output.line("catalog: \(Output.count(report.catalogRows, "row")) \(dryRun ? "would be" : "was") written anew")
+            Output.line(
+                "catalog: \(Output.count(report.catalogRows, "row")) \(dryRun ? "would be" : "were") corrected"
+            )
         }
         Output.line(verdict(report))
     }
 
     private func printLoss(_ loss: RepairReport.Loss) {
         let lost = loss.lostTensors.map { "tensor \($0)" } + loss.lostObjects.map { "object \($0)" }
-        let some = lost.prefix(8).joined(separator: ", ") + (lost.count > 8 ? " and \(lost.count - 8) more" : "")
-        let rest = "\(Output.count(loss.intact.tensors, "tensor")) and \(Output.count(loss.intact.objects, "object")) are intact"
-        let new = loss.salvaged.map { ", now in \(text($0)) of run \(Output.short($0.run))" } ?? ""
-        Output.line("damaged: \(text(loss.damaged)) has lost \(some); \(rest)\(new)")
+        let some =
+            lost.prefix(8).joined(separator: ", ")
+            + (lost.count > 8 ? " and \(lost.count - 8) more" : "")
+        let rest =
+            "\(Output.count(loss.intact.tensors, "tensor")) and \(Output.count(loss.intact.objects, "object")) are intact"
+        let new =
+            loss.salvaged.map { ", salvaged as \(text($0)) of run \(Output.short($0.run))" } ?? ""
+        Output.line("damaged: \(text(loss.damaged)) lost \(some); \(rest)\(new)")
         if !loss.tags.isEmpty {
-            let verb = dryRun ? "would be" : "are"
-            Output.line("  its tags \(verb) those of nothing: \(loss.tags.joined(separator: ", ")); ckpt tag --force moves one")
+            Output.line(
+                "  its tags have no checkpoint now: \(loss.tags.joined(separator: ", ")); move them with ckpt tag --force"
+            )
         }
     }
 
-    private func text(_ label: VerificationReport.Label) -> String { "step \(label.step) (\(Output.short(label.id)))" }
+    private func text(_ label: VerificationReport.Label) -> String {
+        "step \(label.step) (\(Output.short(label.id)))"
+    }
 
     private func verdict(_ report: RepairReport) -> String {
         if report.isWithoutLoss {
-            if report.identity != nil { return dryRun ? "nothing was written; run it without --dry-run" : "repaired: nothing is lost" }
-            return report.quarantined.isEmpty ? "nothing is damaged" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
+            if report.identity != nil {
+                return dryRun
+                    ? "nothing was written; run it again without --dry-run"
+                    : "repaired: nothing is lost"
+            }
+            return report.quarantined.isEmpty
+                ? "no damage found" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
         }
-        if report.losses.isEmpty, report.unreadable.isEmpty, report.inUse.isEmpty { return "no checkpoint is damaged, but a tag is" }
-        if dryRun { return "nothing was written; run it without --dry-run" }
-        return report.inUse.isEmpty ? "repaired: what is lost stands above" : "NOT REPAIRED: try again when nobody writes to the store"
+        if report.losses.isEmpty, report.unreadable.isEmpty, report.inUse.isEmpty {
+            return "no checkpoint is damaged, but a tag is"
+        }
+        if dryRun { return "nothing was written; run it again without --dry-run" }
+        return report.inUse.isEmpty
+            ? "repaired, with the losses listed above"
+            : "NOT REPAIRED: try again when no process writes to the store"
     }
 
     private func json(_ identity: RebuiltIdentity) -> JSONValue {
         .object([
-            .init("store", .hex(identity.id)), .init("checkpoints", .count(identity.checkpointCount)),
+            .init("store", .hex(identity.id)),
+            .init("checkpoints", .count(identity.checkpointCount)),
             .init("fault", .error(identity.fault)),
         ])
     }
 
     private func printJSON(_ report: RepairReport) {
-        func label(_ label: VerificationReport.Label) -> JSONValue { .label(label.id, label.run, label.step) }
+        func label(_ label: VerificationReport.Label) -> JSONValue {
+            .label(label.id, label.run, label.step)
+        }
         let losses = report.losses.map { loss in
             JSONValue.object([
-                .init("damaged", label(loss.damaged)), .init("salvaged", loss.salvaged.map(label) ?? .null),
-                .init("lost_tensors", .strings(loss.lostTensors)), .init("lost_objects", .strings(loss.lostObjects)),
-                .init("intact_tensors", .count(loss.intact.tensors)), .init("intact_objects", .count(loss.intact.objects)),
+                .init("damaged", label(loss.damaged)),
+                .init("salvaged", loss.salvaged.map(label) ?? .null),
+                .init("lost_tensors", .strings(loss.lostTensors)),
+                .init("lost_objects", .strings(loss.lostObjects)),
+                .init("intact_tensors", .count(loss.intact.tensors)),
+                .init("intact_objects", .count(loss.intact.objects)),
                 .init("tags", .strings(loss.tags)),
             ])
         }
@@ -109,7 +140,8 @@ struct Repair: StoreVerb {
                 .init("unreadable", .array(report.unreadable.map { .error($0) })),
                 .init("unreadable_tags", .array(report.unreadableTags.map { .error($0) })),
                 .init("quarantined", .strings(report.quarantined)),
-                .init("in_use", .strings(report.inUse)), .init("copied_bytes", .count(report.copiedBytes)),
+                .init("in_use", .strings(report.inUse)),
+                .init("copied_bytes", .count(report.copiedBytes)),
                 .init("catalog_rows", .count(report.catalogRows)),
             ]))
     }

@@ -6,7 +6,7 @@ import Checkpointing
 
 struct Rm: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "rm", abstract: "Deletes the checkpoints that are named.",
+        commandName: "rm", abstract: "Deletes checkpoints.",
         usage: "ckpt rm STORE REF... [options]",
         discussion: """
             Example: ckpt rm runs/first 1000 weights:latest
@@ -18,7 +18,7 @@ struct Rm: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoints.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoints; see ckpt --help.", valueName: "ref"))
     var references: [CheckpointReference]
 
     @Flag(help: "Deletes protected checkpoints too, with their pins and tags.")
@@ -46,7 +46,7 @@ struct Rm: StoreVerb {
         let segments = Output.count(report.segmentCount, "segment")
         Output.line("\(dryRun ? "would free" : "freed") \(Output.size(report.freedBytes)) in \(segments)")
         guard report.leavesSegments else { return }
-        Output.warn("a manifest cannot be read, so some segments stay; when nobody writes, run ckpt clean \(common.store)")
+        Output.warn("some files were kept, because a manifest cannot be read; run ckpt clean \(common.store) when no process writes")
     }
 
     private func printJSON(_ report: RemoveReport) {

@@ -117,10 +117,10 @@ private struct Verifier {
             report.findings.append(.init(kind: .damage, path: error.path ?? "", message: error.message + advice))
         }
         for (tag, mark) in marks.tags.sorted(by: { $0.key < $1.key }) where !names.contains(mark.name) {
-            note(store.directories.tags, tag.description, "the checkpoint with this tag, step \(mark.name.step), is there no more")
+            note(store.directories.tags, tag.description, "the checkpoint with this tag, step \(mark.name.step), was deleted")
         }
         for pin in marks.pins.subtracting(names).sorted() {
-            note(store.directories.pins, pin.description, "the checkpoint that was pinned, step \(pin.step), is there no more")
+            note(store.directories.pins, pin.description, "the pinned checkpoint, step \(pin.step), was deleted")
         }
     }
 

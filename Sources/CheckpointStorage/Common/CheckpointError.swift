@@ -126,7 +126,7 @@ extension CheckpointError {
 
     private static func classify(_ errno: Errno) -> (Code, String?) {
         switch errno {
-        case .noSpace, .diskQuotaExceeded: (.noSpace, "Free some space, or prune old checkpoints")
+        case .noSpace, .diskQuotaExceeded: (.noSpace, "Free space, or run ckpt prune")
         case .readOnlyFileSystem, .permissionDenied, .notPermitted: (.readOnly, "Check permissions and mount options")
         case .noSuchFileOrDirectory: (.notFound, nil)
         case .fileTooLarge:

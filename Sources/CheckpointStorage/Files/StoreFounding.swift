@@ -106,7 +106,7 @@ package struct StoreFounding {
             remedy: "Wait for it")
     }
 
-    private static let remedy = "ckpt repair makes it anew from what the checkpoints say"
+    private static let remedy = "Run ckpt repair: it rebuilds store.json from the checkpoints"
 
     private func notAStore<R>() throws(CheckpointError) -> R {
         if try holdsCheckpoints() {

@@ -90,7 +90,7 @@ extension CheckpointStore {
         }
         throw CheckpointError(
             .notFound,
-            "the tag \(tag) is that of step \(mark.name.step) of run \(mark.name.run) (\(mark.id)), which is there no more",
+            "the tag \(tag) names step \(mark.name.step) of run \(mark.name.run) (\(mark.id)), which was deleted",
             remedy: "Remove the tag with ckpt tag --delete, or move it with --force")
     }
 
@@ -213,7 +213,7 @@ extension CheckpointStore {
         if let first = skipped.first {
             return CheckpointError(
                 .damaged,
-                "none of the \(skipped.count) checkpoints in \(directories.root) is whole; the newest: \(first)",
+                "all \(skipped.count) checkpoints in \(directories.root) are damaged; the newest: \(first)",
                 remedy: "Run ckpt verify to see all of the damage", path: first.path)
         }
         let names = try newestFirst()

@@ -161,13 +161,13 @@ final class SavePipeline: Sendable {
             }
         }
         guard isAdmitted else {
-            throw CheckpointError(.skipped, "step \(step) is not saved: an earlier save is still being written")
+            throw CheckpointError(.skipped, "step \(step) was not saved: an earlier save is still being written")
         }
     }
 
     func giveUp(_ state: inout State, _ flight: FlightID, for successor: String) {
         let step = state[flight].task.ticket.step
-        fail(&state, flight, CheckpointError(.skipped, "step \(step) is not saved: the disk was busy, and it gave way to \(successor)"))
+        fail(&state, flight, CheckpointError(.skipped, "step \(step) was not saved: the disk was busy, and \(successor) replaced it"))
     }
 
     func close() { state.withLock { $0.machine.close() } }

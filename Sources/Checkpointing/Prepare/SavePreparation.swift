@@ -38,7 +38,7 @@ struct SavePreparation {
             try plans.plan(for: inventory, fenceOrder: fenceOrder)
         }
         let plan = planned.plan
-        try checkSpace(plan.totalBytes)
+        try checkSpace(plan.totalBytes, step: ticket.step)
         let header = header(ticket, metrics, plan)
         let (encoder, reason) = history.withLock {
             $0.encoder(options.compression, bytes: plan.totalBytes)
@@ -79,7 +79,7 @@ struct SavePreparation {
     }
 
     /// Refuses a save that cannot fit, before it costs anything.
-    private func checkSpace(_ bytes: Int) throws(CheckpointError) {
+    private func checkSpace(_ bytes: Int, step: Int) throws(CheckpointError) {
         let needed = history.withLock {
             $0.neededBytes(bytes, options.compression, deduplicates: reuse != nil)
         }
@@ -89,8 +89,9 @@ struct SavePreparation {
         }
         guard available >= needed - pool.bytes else {
             throw CheckpointError(
-                .noSpace, "a save needs \(needed) bytes and \(root) has \(available)",
-                remedy: "Free some space, or prune old checkpoints", path: root.string)
+                .noSpace,
+                "not enough space for step \(step): \(SizeText.of(needed)) needed, \(SizeText.of(available)) free on \(root)",
+                remedy: "Free space, or run ckpt prune", path: root.string)
         }
     }
 }

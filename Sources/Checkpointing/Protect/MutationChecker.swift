@@ -90,8 +90,8 @@ final class MutationChecker: StateProtection {
     static func violation(_ names: [String], _ occasion: String) -> CheckpointError? {
         guard !names.isEmpty else { return nil }
         return CheckpointError(
-            .misuse, "tensors were changed without a permit before \(occasion)",
-            remedy: "Change them inside mutate, or while holding permit()", names: names)
+            .misuse, "tensors were modified outside a mutation permit, before \(occasion)",
+            remedy: "Modify them inside mutate, or while holding permit()", names: names)
     }
 
     private func watch(_ state: State, where isWanted: (Int) -> Bool) throws {

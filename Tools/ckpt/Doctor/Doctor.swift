@@ -6,7 +6,8 @@ import SystemPackage
 
 struct Doctor: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Explains any directory: what it is, what is wrong with it, and what to type.",
+        commandName: "doctor",
+        abstract: "Diagnoses a file or directory, and suggests what to do next.",
         usage: "ckpt doctor PATH [options]",
         discussion: """
             Example: ckpt doctor runs/first
@@ -16,7 +17,7 @@ struct Doctor: Verb {
             nothing is there.
             """)
 
-    @Argument(help: ArgumentHelp("Any directory, or a file.", valueName: "dir"))
+    @Argument(help: ArgumentHelp("Any file or directory.", valueName: "path"))
     var path: String
 
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
@@ -34,16 +35,18 @@ struct Doctor: Verb {
         if !diagnosis.children.isEmpty {
             var table = Table([.init("NAME", shortest: 16), "KIND", "WRONG"])
             for child in diagnosis.children {
-                table.add([child.name, child.diagnosis.kind.name, child.diagnosis.problems.first ?? "-"])
+                table.add([
+                    child.name, child.diagnosis.kind.name, child.diagnosis.problems.first ?? "-",
+                ])
             }
             Output.line()
             table.print()
         }
-        list("What is wrong:", diagnosis.problems)
+        list("Problems:", diagnosis.problems)
         list("What to do:", diagnosis.advice)
         guard diagnosis.isFine else { return }
         Output.line()
-        Output.line("Nothing wrong was seen.")
+        Output.line("No problems found.")
     }
 
     private func list(_ title: String, _ lines: [String]) {
@@ -54,11 +57,15 @@ struct Doctor: Verb {
     }
 
     private func printJSON(_ diagnosis: Diagnosis) {
-        let children = diagnosis.children.map { JSONValue.object([.init("name", .string($0.name))] + $0.diagnosis.members) }
+        let children = diagnosis.children.map {
+            JSONValue.object([.init("name", .string($0.name))] + $0.diagnosis.members)
+        }
         Output.json(
-            .object([.init("path", .string(path)), .init("fine", .bool(diagnosis.isFine))] + diagnosis.members + [
-                .init("children", .array(children))
-            ]))
+            .object(
+                [.init("path", .string(path)), .init("fine", .bool(diagnosis.isFine))]
+                    + diagnosis.members + [
+                        .init("children", .array(children))
+                    ]))
     }
 }
 
@@ -71,25 +78,32 @@ struct Examination {
     func look(at path: FilePath) -> Diagnosis {
         do throws(FileSystemError) {
             switch try files.kind(of: path) {
-            case nil: return Diagnosis(.missing, "There is nothing of this name.", problems: ["It is not there."])
+            case nil:
+                return Diagnosis(
+                    .missing, "It does not exist.",
+                    problems: ["There is no file or directory of this name."])
             case .directory: return try directory(path)
             case .file: return try FileDiagnosis(path: path, files: files).run()
             case .other: return Diagnosis(.unknownFile, "Neither a file nor a directory.")
             }
         } catch {
             return Diagnosis(
-                .unreadable, "It cannot be looked at.", problems: [error.description], advice: ["Check its permissions, and the disk."])
+                .unreadable, "It cannot be read.", problems: [error.description],
+                advice: ["Check its permissions, and the disk."])
         }
     }
 
     private func directory(_ path: FilePath) throws(FileSystemError) -> Diagnosis {
         let place = try Surroundings(path, files)
         if place.names.isEmpty {
-            return Diagnosis(.empty, "An empty directory.", advice: ["A trainer, or ckpt import, can make a store of it."])
+            return Diagnosis(
+                .empty, "An empty directory.",
+                advice: ["A trainer, or ckpt import, can make a store of it."])
         }
         var diagnosis = StoreDiagnosis(place: place).run() ?? foreign(place) ?? collection(place)
         if !place.isComplete {
-            diagnosis.facts.append("It holds more than \(Surroundings.namesMax) names, of which no more were looked at.")
+            diagnosis.facts.append(
+                "It has more than \(Surroundings.namesMax) entries; only these were examined.")
         }
         return diagnosis
     }
@@ -110,7 +124,9 @@ struct Examination {
         for name in names where looked < Self.childrenMax && place.isDirectory(name) {
             looked += 1
             guard let inner = place.inside(name) else { continue }
-            if let found = StoreDiagnosis(place: inner).run() ?? ForeignDiagnosis(place: inner).run() {
+            if let found = StoreDiagnosis(place: inner).run()
+                ?? ForeignDiagnosis(place: inner).run()
+            {
                 children.append(.init(name: name, diagnosis: found))
             }
         }
@@ -120,15 +136,23 @@ struct Examination {
             guard let found = try? file.run(), found.kind != .unknownFile else { continue }
             children.append(.init(name: name, diagnosis: found))
         }
-        let limit = looked == Self.childrenMax ? ["No more than \(looked) directories were looked into."] : []
+        let limit = looked == Self.childrenMax ? ["Only \(looked) directories were examined."] : []
         guard !children.isEmpty else {
             return Diagnosis(
-                .unknownDirectory, "A directory that holds no checkpoint that is known here.",
-                facts: ["\(Output.count(names.count, "name")), such as \(names.prefix(3).joined(separator: ", "))."] + limit)
+                .unknownDirectory, "A directory without checkpoints of a known format.",
+                facts: [
+                    "\(names.count == 1 ? "1 entry" : "\(names.count) entries"), such as \(names.prefix(3).joined(separator: ", "))."
+                ] + limit)
         }
-        var diagnosis = Diagnosis(.collection, "A directory of checkpoints.", facts: ["\(children.count) things are known in it."] + limit)
+        var diagnosis = Diagnosis(
+            .collection, "A directory of checkpoints.",
+            facts: [
+                "It contains \(children.count) checkpoint \(children.count == 1 ? "file or directory" : "files or directories")."
+            ] + limit)
         diagnosis.children = children.sorted { $0.name < $1.name }
-        diagnosis.advice.append("ckpt doctor \(quoted(place.path.string + "/" + (diagnosis.children.first?.name ?? "")))")
+        diagnosis.advice.append(
+            "ckpt doctor \(quoted(place.path.string + "/" + (diagnosis.children.first?.name ?? "")))"
+        )
         return diagnosis
     }
 }

@@ -16,7 +16,7 @@ struct FileDiagnosis {
         var diagnosis = recognise(head, place)
         diagnosis.facts.append("It has \(Output.size(file.size)).")
         if file.size == 0 {
-            diagnosis.problems.append("It is empty: what should have written it was cut off.")
+            diagnosis.problems.append("It is empty: the program that wrote it was interrupted.")
         } else if isThorough, [.safetensors, .torchFile, .numpy, .unknownFile].contains(diagnosis.kind) {
             examine(&diagnosis)
         }
@@ -47,11 +47,11 @@ struct FileDiagnosis {
             return Diagnosis(.storeFile, "A file of a store of ckpt, which is two directories up.", advice: ["ckpt doctor \(store)"])
         }
         if head.starts(with: [0x93]), head.dropFirst().starts(with: Array("NUMPY".utf8)) {
-            return Diagnosis(.numpy, "An array of numpy.", advice: advice)
+            return Diagnosis(.numpy, "A NumPy array.", advice: advice)
         }
         if head.starts(with: [0x50, 0x4B, 3, 4]) {
             let isNumpy = path.extension == "npz"
-            let what = isNumpy ? "Arrays of numpy." : "A zip archive, as torch.save writes, and Lightning under the name .ckpt."
+            let what = isNumpy ? "NumPy arrays." : "A zip archive, as torch.save writes, and Lightning under the name .ckpt."
             return Diagnosis(isNumpy ? .numpy : .torchFile, what, advice: advice)
         }
         if head.starts(with: [0x89]), head.dropFirst().starts(with: Array("HDF".utf8)) {
@@ -71,6 +71,6 @@ struct FileDiagnosis {
                 .pickle, "A bare pickle, which is not a file of torch.save.",
                 advice: ["Load it only if you trust it, save its tensors with torch.save, and import that."])
         }
-        return Diagnosis(.unknownFile, "A file of a kind that is not known here.")
+        return Diagnosis(.unknownFile, "A file of an unknown format.")
     }
 }

@@ -1,5 +1,5 @@
-internal import CheckpointMaintenance
 import CheckpointFormat
+internal import CheckpointMaintenance
 import Checkpointing
 import SystemPackage
 
@@ -20,84 +20,112 @@ struct StoreDiagnosis {
             switch error.code {
             case .unsupported:
                 return Diagnosis(
-                    .storeOfTheFuture, "A store of a newer version of ckpt.", problems: [error.description],
-                    advice: ["Use a version of ckpt that is as new as the one that wrote it."])
+                    .storeOfTheFuture, "A ckpt store, written by a newer version of ckpt.",
+                    problems: [error.description],
+                    advice: ["Update ckpt: the store was written by a newer version."])
             // Some other program's store.json.
             case .damaged where !isOurs: return nil
             case .damaged where error.path?.hasSuffix("store.json") == true:
                 return Diagnosis(
-                    .damagedStore, "A store of ckpt that cannot be opened.", problems: [error.description],
-                    advice: ["ckpt repair \(path), which makes it anew: every checkpoint says which store it belongs to."])
+                    .damagedStore, "A ckpt store that cannot be opened.",
+                    problems: [error.description],
+                    advice: ["ckpt repair \(path)      # rebuilds store.json from the checkpoints"])
             default:
                 return Diagnosis(
-                    .damagedStore, "A store of ckpt that cannot be looked into.", problems: [error.description],
-                    advice: ["Look for a disk that is not mounted, or a lack of permission; nothing is to be repaired before."])
+                    .damagedStore, "A ckpt store that cannot be read.",
+                    problems: [error.description],
+                    advice: [
+                        "Check that the disk is mounted, and the permissions, before you repair anything."
+                    ])
             }
         }
     }
 
-    private var isOurs: Bool { place.text("store.json", atMost: 65536)?.contains("ckpt-store") == true || hasParts }
+    private var isOurs: Bool {
+        place.text("store.json", atMost: 65536)?.contains("ckpt-store") == true || hasParts
+    }
     private var hasParts: Bool { place.isDirectory("manifests") && place.isDirectory("segments") }
 
     /// The directories are made before `store.json`.
     private var interrupted: Diagnosis? {
-        guard place.names.isSuperset(of: ["manifests"]), hasParts || place.has("writer.lock") else { return nil }
+        guard place.names.isSuperset(of: ["manifests"]), hasParts || place.has("writer.lock") else {
+            return nil
+        }
         let manifests = place.inside("manifests")?.names.count ?? 0
         if manifests == 0, place.names.isSubset(of: Self.parts.union(["writer.lock"])) {
             return Diagnosis(
-                .interruptedStore, "A store of ckpt, the making of which was interrupted. It holds nothing yet.",
-                advice: ["Start the trainer again: the next writer completes it."])
+                .interruptedStore, "A ckpt store whose creation was interrupted. It is empty.",
+                advice: ["Start the trainer again: it completes the store."])
         }
         return Diagnosis(
-            .damagedStore, "What looks like a store of ckpt, but has no store.json.", facts: ["It has \(manifests) manifests."],
-            problems: ["store.json is missing: nothing can be opened."],
-            advice: ["ckpt repair \(path), which makes it anew: every checkpoint says which store it belongs to."])
+            .damagedStore, "It looks like a ckpt store, but has no store.json.",
+            facts: ["It has \(Output.count(manifests, "manifest"))."],
+            problems: ["store.json is missing: the store cannot be opened."],
+            advice: ["ckpt repair \(path)      # rebuilds store.json from the checkpoints"])
     }
 
     private func look(_ store: CheckpointStore) throws(CheckpointError) -> Diagnosis {
-        var diagnosis = Diagnosis(.store, "A store of ckpt, in a format that this version knows.")
+        var diagnosis = Diagnosis(.store, "A ckpt store.")
         let names = try store.files.names()
         let runs = Set(names.map(\.run)).count
         diagnosis.facts.append(
             names.last.map { newest in
-                "\(Output.count(names.count, "checkpoint")) of \(Output.count(runs, "run")); the newest is of step \(newest.step)."
-            } ?? "It holds no checkpoint.")
+                "\(Output.count(names.count, "checkpoint")) of \(Output.count(runs, "run")); the newest is step \(newest.step)."
+            } ?? "It has no checkpoints.")
         try checkManifests(store, names.count, &diagnosis)
         try checkCatalog(store, &diagnosis)
         try lookForLeftovers(store, names.count, &diagnosis)
         lookAround(&diagnosis)
         if diagnosis.problems.isEmpty {
-            diagnosis.advice.append(names.isEmpty ? "Nothing is to be done; a trainer can save here." : "ckpt ls \(path)")
-            if !names.isEmpty { diagnosis.advice.append("ckpt verify \(path), which reads every block; the doctor has not") }
+            diagnosis.advice.append(names.isEmpty ? "A trainer can save here." : "ckpt ls \(path)")
+            if !names.isEmpty {
+                diagnosis.advice.append(
+                    "ckpt verify \(path)      # checks every block; doctor does not")
+            }
         }
         return diagnosis
     }
 
-    private func checkManifests(_ store: CheckpointStore, _ count: Int, _ diagnosis: inout Diagnosis) throws(CheckpointError) {
+    private func checkManifests(
+        _ store: CheckpointStore, _ count: Int, _ diagnosis: inout Diagnosis
+    ) throws(CheckpointError) {
         guard count > 0 else { return }
         let isMany = count > Self.manifestsMax
-        if isMany { diagnosis.facts.append("Of so many only the newest was looked into.") }
+        if isMany {
+            diagnosis.facts.append(
+                "Only the newest checkpoint was examined, because there are many.")
+        }
         let report = try store.verify(isMany ? .latest : nil, quick: true)
         let bad = report.findings.filter { $0.kind == .damage || $0.kind == .unchecked }
-        for finding in bad.prefix(10) { diagnosis.problems.append("\(finding.kind.rawValue): \(finding.message)") }
-        if bad.count > 10 { diagnosis.problems.append("\(bad.count - 10) more of the kind.") }
-        if !bad.isEmpty { diagnosis.advice += ["ckpt verify \(path)", "ckpt repair \(path) --dry-run"] }
+        for finding in bad.prefix(10) {
+            diagnosis.problems.append("\(finding.kind.rawValue): \(finding.message)")
+        }
+        if bad.count > 10 {
+            diagnosis.problems.append("\(bad.count - 10) more problems of these kinds.")
+        }
+        if !bad.isEmpty {
+            diagnosis.advice += ["ckpt verify \(path)", "ckpt repair \(path) --dry-run"]
+        }
     }
 
-    private func checkCatalog(_ store: CheckpointStore, _ diagnosis: inout Diagnosis) throws(CheckpointError) {
-        let advice = "ckpt repair \(path), or start a trainer: either brings the catalog into step"
+    private func checkCatalog(_ store: CheckpointStore, _ diagnosis: inout Diagnosis)
+        throws(CheckpointError)
+    {
+        let advice = "ckpt repair \(path)      # or start a trainer: both update the catalog"
         guard place.has("catalog.sqlite") else {
-            diagnosis.facts.append("It has no catalog; the next writer makes one, and until then lists are slower.")
+            diagnosis.facts.append(
+                "It has no catalog. The next writer creates one; until then, lists are slower.")
             return
         }
         guard let gap = try store.catalogGap() else {
-            diagnosis.problems.append("The catalog cannot be used. No checkpoint is touched by that, but lists are slower.")
+            diagnosis.problems.append(
+                "The catalog cannot be read. Checkpoints are not affected, but lists are slower.")
             return diagnosis.advice.append(advice)
         }
         guard gap != (0, 0) else { return }
         diagnosis.problems.append(
-            "The catalog is stale: it does not know \(Output.count(gap.unknown, "checkpoint")), and knows \(gap.gone) that are gone. "
-                + "No checkpoint is touched by that.")
+            "The catalog is out of date: \(Output.count(gap.unknown, "checkpoint")) missing, \(gap.gone) deleted. "
+                + "Checkpoints are not affected.")
         diagnosis.advice.append(advice)
     }
 
@@ -115,16 +143,20 @@ struct StoreDiagnosis {
         } else {
             diagnosis.facts.append(
                 "A killed writer left \(files) behind. The next writer deletes such files.")
-            diagnosis.advice.append("ckpt clean \(path), which deletes them now")
+            diagnosis.advice.append("ckpt clean \(path)      # deletes them now")
         }
     }
 
     private func lookAround(_ diagnosis: inout Diagnosis) {
         if let quarantine = place.inside("quarantine"), !quarantine.names.isEmpty {
-            diagnosis.facts.append("quarantine/ holds \(Output.count(quarantine.names.count, "damaged file")), which only you remove.")
+            diagnosis.facts.append(
+                "quarantine/ has \(Output.count(quarantine.names.count, "damaged file")) that repair moved there. Delete them when you no longer need them."
+            )
         }
         for part in ["manifests", "segments", "staging"] where !place.isDirectory(part) {
-            diagnosis.facts.append("\(part)/ is missing, as after a copy that leaves out empty directories; a writer makes it again.")
+            diagnosis.facts.append(
+                "\(part)/ is missing, as after a copy without empty directories. The next writer creates it."
+            )
         }
     }
 }

@@ -10,7 +10,7 @@ import SystemPackage
 
 struct Report: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "report", abstract: "Writes a page that shows checkpoints over time, their lineage, and how the model evolved.",
+        commandName: "report", abstract: "Writes an HTML report of the checkpoints and how the model evolved.",
         usage: "ckpt report STORE -o FILE [options]",
         discussion: """
             Example: ckpt report runs/first -o report.html --tensor '*.attention.*'
@@ -22,7 +22,7 @@ struct Report: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Option(name: [.short, .long], help: ArgumentHelp("The page, a new file.", valueName: "file"))
+    @Option(name: [.short, .long], help: ArgumentHelp("The HTML file; it must not exist.", valueName: "file"))
     var output: String
 
     @Option(help: ArgumentHelp("Shows histograms of tensors of this name; * and ? are wild; may repeat.", valueName: "glob"))

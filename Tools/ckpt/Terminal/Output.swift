@@ -75,14 +75,7 @@ enum Output {
     }
 
     /// A size in binary units: `4.0 KiB`.
-    static func size(_ bytes: Int) -> String {
-        var value = Double(bytes)
-        for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
-            if value < 1024 { return unit == "B" ? "\(bytes) B" : "\(rounded(value, 1)) \(unit)" }
-            value /= 1024
-        }
-        return "\(rounded(value, 1)) PiB"
-    }
+    static func size(_ bytes: Int) -> String { SizeText.of(bytes) }
 
     static func count(_ count: Int, _ thing: String) -> String {
         "\(count) \(thing)\(count == 1 ? "" : "s")"
