@@ -83,12 +83,14 @@ class Storage:
 class Tensor:
     """A view of a storage: an array, sizes, strides and an offset in elements."""
 
-    def __init__(self, storage, size, strides, offset=0, dtype=None):
+    def __init__(self, storage, size, strides, offset=0, dtype=None, marks=None):
         self.storage, self.size, self.strides, self.offset, self.dtype = storage, size, strides, offset, dtype
+        self.marks = marks
 
     def __reduce__(self):
         common = (self.storage, self.offset, tuple(self.size), tuple(self.strides), False, collections.OrderedDict())
-        return (v3, common + (self.dtype,)) if self.dtype else (v2, common)
+        marks = (self.marks,) if self.marks else ()
+        return (v3, common + (self.dtype,) + marks) if self.dtype else (v2, common + marks)
 
 
 class Parameter:
@@ -292,14 +294,19 @@ def make_admitted(folder):
         "sparse": Call(sparse, Layout(), (whole(np.arange(4).reshape(2, 2)), plain(), Size((5, 6)), True)),
         "meta": Call(meta, DTYPES["f4"], (7, 8), (8, 1), False),
         "complex": Tensor(Storage(waves, complex_storage), (3,), (1,)),
+        "conjugate": Tensor(Storage(waves, complex_storage), (3,), (1,), marks={"conj": True, "neg": False}),
+        "both": Tensor(Storage(waves, complex_storage), (3,), (1,), marks={"conj": True, "neg": True}),
+        "negative": Tensor(storage, (3, 2), (1, 3), marks={"neg": True}),
         "count": collections.Counter({"a": 2, 5: 1}), "default": collections.defaultdict(list, {"k": [1]}), "array": bytearray(b"ab\xff"),
         "number": 1 - 2j, "scalar": np.float64(2.5), "integer": np.int16(-3), "rng": np.arange(3, dtype="u4"),
     }
     save(state, folder + "/admitted.pt")
     save_file({"parameter": data, "tensor": data, "old": data, "quantized": small, "sparse.indices": np.arange(4).reshape(2, 2),
-               "sparse.values": data, "complex": waves.view("f4").reshape(3, 2)}, folder + "/expected-admitted.safetensors")
+               "sparse.values": data, "negative": -np.ascontiguousarray(data.T),
+               "complex": waves.view("f4").reshape(3, 2, 1), "conjugate": waves.conj().view("f4").reshape(3, 2, 1),
+               "both": (-waves.conj()).view("f4").reshape(3, 2, 1)}, folder + "/expected-admitted.safetensors")
     text = open(folder + "/expected-admitted.safetensors", "rb").read()
-    text = text.replace(b'"dtype":"F32","shape":[3,2]', b'"dtype":"C64","shape":[3]  ')
+    text = text.replace(b'"dtype":"F32","shape":[3,2,1]', b'"dtype":"C64","shape":[3]    ')
     open(folder + "/expected-admitted.safetensors", "wb").write(text)
 
 

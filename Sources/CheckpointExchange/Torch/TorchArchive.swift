@@ -170,6 +170,7 @@ final class TorchArchive {
         var strides: [Int]
         var byteOffset: Int
         var memory: FileMemory
+        var marks: SignedFile.Marks
     }
 
     /// Returns a tensor of the pickle.
@@ -181,9 +182,20 @@ final class TorchArchive {
     /// - Throws: `ExchangeError` if the tensor is damaged or not supported.
     func tensor(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> ForeignTensor {
         let found = try strided(name, value)
-        return try ForeignTensor(
+        let tensor = try ForeignTensor(
             name, found.type, found.shape, strides: found.strides, byteOffset: found.byteOffset,
             in: found.memory)
+        if found.marks == SignedFile.Marks() { return tensor }
+        let path = file.path.string
+        guard let signed = SignedFile(tensor.view, found.marks) else {
+            throw .damage(
+                path, "tensor \(quoted(name)) of \(found.type) is marked as conjugated or negated")
+        }
+        let view: TensorView
+        do throws(StateError) { view = try signed.lend() } catch {
+            throw .damage(path, "tensor \(quoted(name)): \(error)")
+        }
+        return try ForeignTensor(name, view, in: path)
     }
 
     private func strided(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> Strided {
@@ -201,9 +213,8 @@ final class TorchArchive {
             throw pickle.error("tensor \(quoted(name)) has too few parts")
         }
         let type = hasType ? try type(node.items[6], name) : nil
-        if node.kind != .call(.quantizedTensor) {
-            try checkMetadata(node.items.dropFirst(hasType ? 7 : 6).first, name)
-        }
+        let isQuantized = node.kind == .call(.quantizedTensor)
+        let marks = try marks(isQuantized ? nil : node.items.dropFirst(hasType ? 7 : 6).first, name)
         let (memory, elementType) = try storage(node.items[0], type, name)
         var shape = try pickle.integers(node.items[2], "the size of tensor \(quoted(name))")
         let offset = try pickle.integer(node.items[1], "the offset of tensor \(quoted(name))")
@@ -215,7 +226,7 @@ final class TorchArchive {
         if elementType.elementsPerUnit > 1 { try unpack(&shape, &strides, elementType, name) }
         return Strided(
             type: elementType, shape: shape, strides: strides, byteOffset: byteOffset,
-            memory: memory)
+            memory: memory, marks: marks)
     }
 
     /// Converts sizes and strides of bytes to those of the elements packed in them. PyTorch counts
@@ -235,18 +246,25 @@ final class TorchArchive {
         strides = TensorShape.rowMajorStrides(shape)
     }
 
-    /// Refuses marks on a tensor that change the meaning of its bytes.
-    private func checkMetadata(_ metadata: Pickle.Value?, _ name: String) throws(ExchangeError) {
-        switch metadata {
-        case nil, .some(.none): return
-        default:
-            if let node = pickle.node(metadata), node.kind == .dictionary, node.items.isEmpty {
-                return
+    /// Returns the marks on a tensor that change the meaning of its bytes.
+    private func marks(
+        _ metadata: Pickle.Value?, _ name: String
+    ) throws(ExchangeError) -> SignedFile.Marks {
+        var marks = SignedFile.Marks()
+        guard let metadata, pickle.node(metadata) != nil else { return marks }
+        let members = try pickle.members(metadata, "the metadata of tensor \(quoted(name))")
+        for (key, value) in members {
+            switch (key, value) {
+            case (_, .bool(false)): break
+            case (.string("conj"), .bool(true)): marks.isConjugate = true
+            case (.string("neg"), .bool(true)): marks.isNegative = true
+            default:
+                throw .refused(
+                    file.path.string, "tensor \(quoted(name)) has a mark that is not known here",
+                    remedy: "Save it resolved, with .resolve_conj().resolve_neg()")
             }
-            throw .refused(
-                file.path.string, "tensor \(quoted(name)) is a view that negates or conjugates",
-                remedy: "Save it resolved")
         }
+        return marks
     }
 
     private func type(_ value: Pickle.Value, _ name: String) throws(ExchangeError) -> ElementType {
