@@ -57,7 +57,9 @@ struct DistributedMetadata {
             let index = try pickle.attributes(key, .index)
             let name = try pickle.string(index["fqn"], "the name of a piece")
             var offset: [Int]?
-            if case .node? = index["offset"] { offset = try pickle.integers(index["offset"], "the offset of a piece") }
+            if case .node? = index["offset"] {
+                offset = try pickle.integers(index["offset"], "the offset of a piece")
+            }
             let info = try pickle.attributes(value, .storageInfo)
             if let steps = pickle.node(info["transform_descriptors"]), !steps.items.isEmpty {
                 throw .refused(pickle.path, "tensor \(quoted(name)) is stored transformed")
@@ -66,19 +68,27 @@ struct DistributedMetadata {
         }
     }
 
-    private func place(_ info: [String: Pickle.Value], _ name: String) throws(ExchangeError) -> Place {
+    private func place(_ info: [String: Pickle.Value], _ name: String) throws(ExchangeError)
+        -> Place
+    {
         let fileName = try pickle.string(info["relative_path"], "the file of a piece")
         guard isPlainFileName(fileName) else {
-            throw .refused(pickle.path, "tensor \(quoted(name)) lies in \(quoted(fileName)): files lie beside .metadata")
+            throw .refused(
+                pickle.path,
+                "tensor \(quoted(name)) lies in \(quoted(fileName)): files lie beside .metadata")
         }
         let start = try pickle.integer(info["offset"], "the place of a piece")
         let count = try pickle.integer(info["length"], "the size of a piece")
-        guard start >= 0, count >= 0, count <= .max - start else { throw pickle.error("a piece of \(count) bytes at offset \(start)") }
+        guard start >= 0, count >= 0, count <= .max - start else {
+            throw pickle.error("a piece of \(count) bytes at offset \(start)")
+        }
         return Place(fileName: fileName, range: start..<start + count)
     }
 
     private func place(_ key: Key, _ name: String) throws(ExchangeError) -> Place {
-        guard let place = places[key] else { throw pickle.error("a piece of \(quoted(name)) is stored nowhere") }
+        guard let place = places[key] else {
+            throw pickle.error("a piece of \(quoted(name)) is stored nowhere")
+        }
         return place
     }
 
@@ -87,7 +97,10 @@ struct DistributedMetadata {
         let shape = try pickle.integers(attributes["size"], "the size of tensor \(quoted(name))")
         let type = try type(attributes["properties"], name)
         guard shape.count <= Limits.rankOfTensorMax else {
-            throw .refused(pickle.path, "tensor \(quoted(name)): \(shape.count) dimensions, more than \(Limits.rankOfTensorMax)")
+            throw .refused(
+                pickle.path,
+                "tensor \(quoted(name)): \(shape.count) dimensions, more than \(Limits.rankOfTensorMax)"
+            )
         }
         guard let bytes = TensorShape.byteCount(shape, type) else {
             throw pickle.error("tensor \(quoted(name)): \(shown(shape)) is no shape")
@@ -104,19 +117,26 @@ struct DistributedMetadata {
             let offset = try pickle.integers(parts["offsets"], "the offset of a piece")
             let extent = try pickle.integers(parts["sizes"], "the size of a piece")
             let place = try place(Key(name: Array(name.utf8), offset: offset), name)
-            pieces.append(Piece(shard: ShardDescriptor(offset: offset, extent: extent), place: place))
+            pieces.append(
+                Piece(shard: ShardDescriptor(offset: offset, extent: extent), place: place))
         }
         try checkCover(pieces.map(\.shard), shape, bytes / type.width, name)
         return Tensor(name: name, type: type, shape: shape, pieces: pieces)
     }
 
-    private func type(_ properties: Pickle.Value?, _ name: String) throws(ExchangeError) -> ElementType {
-        guard let node = pickle.node(properties), node.kind == .call(.distributed(.properties)) else {
+    private func type(_ properties: Pickle.Value?, _ name: String) throws(ExchangeError)
+        -> ElementType
+    {
+        guard let node = pickle.node(properties), node.kind == .call(.distributed(.properties))
+        else {
             throw pickle.error("tensor \(quoted(name)) has no properties")
         }
         switch pickle.node(node.state)?.items.first {
         case .global(.dtype(let type)): return type
-        case .global(let global): throw .refused(pickle.path, "tensor \(quoted(name)): element type \(global.name) is not known here")
+        case .global(let global):
+            throw .refused(
+                pickle.path, "tensor \(quoted(name)): element type \(global.name) is not known here"
+            )
         default: throw pickle.error("tensor \(quoted(name)) has no element type")
         }
     }
@@ -126,14 +146,22 @@ struct DistributedMetadata {
         _ shards: [ShardDescriptor], _ shape: [Int], _ elements: Int, _ name: String
     ) throws(ExchangeError) {
         if let outside = shards.first(where: { !$0.lies(inside: shape) }) {
-            throw pickle.error("a piece of tensor \(quoted(name)) at \(shown(outside.offset)) lies outside of \(shown(shape))")
+            throw pickle.error(
+                "a piece of tensor \(quoted(name)) at \(shown(outside.offset)) lies outside of \(shown(shape))"
+            )
         }
         let covered = shards.reduce(0) { clamped($0, TensorShape.elementCount($1.extent) ?? .max) }
         guard covered == elements else {
-            throw pickle.error("the pieces of tensor \(quoted(name)) hold \(covered) of its \(elements) elements")
+            throw pickle.error(
+                "the pieces of tensor \(quoted(name)) hold \(covered) of its \(elements) elements")
         }
         let sets = shards.filter { !$0.extent.contains(0) }.map { StridedElements($0, in: shape) }
-        if case .overlap(let elements, _, _) = ElementCover.fault(sets, in: shape) {
+        // As many elements as the tensor has, and none twice, leave no hole; with an overlap, the
+        // first fault could be the hole that it leaves elsewhere.
+        if let fault = ElementCover.fault(sets, in: shape, allowsHoles: true) {
+            guard case .overlap(let elements, _, _) = fault else {
+                throw pickle.error("the pieces of tensor \(quoted(name)) do not make it up")
+            }
             throw pickle.error(
                 "the pieces of tensor \(quoted(name)) overlap at \(elements.text(in: shape))")
         }
