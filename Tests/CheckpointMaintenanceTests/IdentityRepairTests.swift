@@ -55,7 +55,7 @@ struct IdentityRepairTests {
         let damaged = memory.files
         for access in [CheckpointStore.Access.reading, .writing, .maintaining] {
             let error = #expect(throws: CheckpointError.self) { _ = try openStore(memory, for: access) }
-            #expect(error?.code == .damaged && error?.description.contains("ckpt repair makes it anew") == true)
+            #expect(error?.code == .damaged && error?.description.contains("Run ckpt repair: it rebuilds store.json") == true)
         }
         #expect(memory.files == damaged || fault == 0)
         let dry = try #require(try repair(memory, isDryRun: true))

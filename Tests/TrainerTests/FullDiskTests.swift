@@ -37,7 +37,7 @@ struct FullDiskTests {
         try #require(parts.count == 3, "\(outcome.output)")
         let first = TrainerReport(parts[0].split(separator: "\n").map(String.init))
         #expect(!first.committed.isEmpty && first.committed.count < 6, "\(outcome.output)")
-        #expect(parts[0].contains("prune old checkpoints") && parts[0].contains("Free some space"), "\(outcome.output)")
+        #expect(parts[0].contains("ckpt prune") && parts[0].contains("Free space"), "\(outcome.output)")
         #expect(parts[0].contains("finished at step 30"))
         #expect(parts[1].contains("resumed from step \(first.committed.max() ?? 0)"), "\(outcome.output)")
         #expect(parts[2].contains("committed step 40"), "\(outcome.output)")

@@ -31,7 +31,9 @@ final class BlockReuse: Sendable {
         var isClosed = false
         var isHistoryRead = false
 
-        private func isUsable(_ chunk: StoredChunk) -> Bool { sources[Int(chunk.source)]?.isRetired == false }
+        private func isUsable(_ chunk: StoredChunk) -> Bool {
+            sources[Int(chunk.source)]?.isRetired == false
+        }
 
         /// Makes room in the index; the oldest checkpoints give way when it would grow out of bounds.
         mutating func makeRoom(for chunks: Int, _ chunksMax: Int) {

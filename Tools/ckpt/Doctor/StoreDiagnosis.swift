@@ -150,7 +150,8 @@ struct StoreDiagnosis {
     private func lookAround(_ diagnosis: inout Diagnosis) {
         if let quarantine = place.inside("quarantine"), !quarantine.names.isEmpty {
             diagnosis.facts.append(
-                "quarantine/ has \(Output.count(quarantine.names.count, "damaged file")) that repair moved there. Delete them when you no longer need them."
+                "quarantine/ has \(Output.count(quarantine.names.count, "damaged file")) that repair moved there. "
+                    + "Delete them when you no longer need them."
             )
         }
         for part in ["manifests", "segments", "staging"] where !place.isDirectory(part) {
