@@ -56,8 +56,10 @@ extension CheckpointStore {
                         kind: content.key.kind,
                         bytes: content.bytes, change: content.change(from: before[content.key])))
             }
-            report.occurrences.insert(contentsOf: found, at: 0)
+            // Newest last until the end, where all are turned round.
+            report.occurrences += found.reversed()
         }
+        report.occurrences.reverse()
         if report.occurrences.isEmpty {
             report.nearest = Nearest.byDistance(pattern.description, names.sorted())
         }

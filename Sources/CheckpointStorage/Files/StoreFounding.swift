@@ -48,7 +48,7 @@ package struct StoreFounding {
     package func requireDirectory() throws(CheckpointError) {
         let root = directories.root.string
         switch try attempt({ () throws(FileSystemError) in try fileSystem.kind(of: directories.root)
-            })
+        })
         {
         case .directory: return
         case nil: throw CheckpointError(.notFound, "there is no store at \(root)", path: root)
@@ -154,7 +154,11 @@ package struct StoreFounding {
             try fileSystem.list(directories.root)
         }
         if try holdsCheckpoints() { return try notAStore() }
-        guard let foreign = names.sorted().first(where: { !ours.contains($0) }) else { return }
+        guard
+            let foreign = names.sorted().first(where: {
+                !ours.contains($0) && !$0.hasPrefix(Self.probePrefix)
+            })
+        else { return }
         throw CheckpointError(
             .notAStore, "\(directories.root) is not a store, and not empty: it holds \(foreign)",
             remedy: "Give an empty or new directory", path: directories.root.string)
@@ -202,7 +206,14 @@ extension StoreFounding {
     ///
     /// - Throws: code `unsupported` if it has none; `io`, `readOnly`, `noSpace`.
     private func requireLinks() throws(CheckpointError) {
-        let probe = directories.root.appending("probe-\(CheckpointID.random())")
+        // Left by a process that was killed here.
+        let names = try attempt { () throws(FileSystemError) in
+            try fileSystem.list(directories.root)
+        }
+        for name in names where name.hasPrefix(Self.probePrefix) {
+            try? fileSystem.remove(directories.root.appending(name))  // readers ignore it
+        }
+        let probe = directories.root.appending("\(Self.probePrefix)\(CheckpointID.random())")
         let other = FilePath(probe.string + "-link")
         // What cannot be removed is ignored by readers and writers of a store.
         defer { for path in [probe, other] { try? fileSystem.remove(path) } }
@@ -217,6 +228,9 @@ extension StoreFounding {
                 path: directories.root.string)
         }
     }
+
+    /// Beginning of the names of files that are made and removed to try the file system.
+    private static let probePrefix = "probe-"
 
     /// What a file system answers that lacks an operation.
     private static let missingOperation: Set<Errno> = [
