@@ -108,7 +108,7 @@ extension Catalog {
                 sql: """
                     SELECT name, id, run, run_name, step, created_ms, parent_id, parent_run, parent_step,
                       origin_kind, origin_store, origin_run, branch, restart, world_size,
-                      tensor_count, object_count, bytes_logical, bytes_stored, manifest_bytes, manifest_hash
+                      tensor_count, object_count, bytes_logical, bytes_stored, bytes_bases, manifest_bytes, manifest_hash
                     FROM checkpoint WHERE \(condition) ORDER BY name DESC LIMIT \(limit ?? -1)
                     """, arguments: arguments)
             let metrics = rows.count > 64 ? try Self.allMetrics(database) : nil
@@ -140,7 +140,8 @@ extension Catalog {
             parent: parent(row), origin: try origin(row),
             worldSize: try count("world_size"), tensorCount: try count("tensor_count"),
             objectCount: try count("object_count"), logicalBytes: try count("bytes_logical"),
-            storedBytes: try count("bytes_stored"), manifestBytes: try count("manifest_bytes"),
+            storedBytes: try count("bytes_stored"), baseBytes: try count("bytes_bases"),
+            manifestBytes: try count("manifest_bytes"),
             manifestHash: hash,
             metrics: [:])
     }

@@ -48,8 +48,8 @@ extension Catalog {
             sql: """
                 INSERT OR REPLACE INTO checkpoint (name, id, run, run_name, step, created_ms, parent_id, parent_run, parent_step,
                   origin_kind, origin_store, origin_run, branch, restart, world_size,
-                  layout, tensor_count, object_count, bytes_logical, bytes_stored, manifest_bytes, manifest_hash)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  layout, tensor_count, object_count, bytes_logical, bytes_stored, bytes_bases, manifest_bytes, manifest_hash)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 entry.name.description, entry.id.description, entry.name.run.description,
@@ -59,7 +59,7 @@ extension Catalog {
                 entry.parent?.step, entry.origin.kind.rawValue, entry.origin.store.description,
                 entry.origin.run.description, entry.origin.branch.description, entry.origin.restart,
                 entry.worldSize, layout, entry.tensorCount, entry.objectCount,
-                entry.logicalBytes, entry.storedBytes, entry.manifestBytes,
+                entry.logicalBytes, entry.storedBytes, entry.baseBytes, entry.manifestBytes,
                 entry.manifestHash.description,
             ])
     }

@@ -17,6 +17,8 @@ package struct CatalogEntry: Sendable, Equatable {
     package var objectCount: Int
     package var logicalBytes: Int
     package var storedBytes: Int
+    /// The part of `storedBytes` that only deltas need.
+    package var baseBytes: Int
     package var manifestBytes: Int
     package var manifestHash: Hash128
     /// The metrics by name. NaN is a valid value, so `==` is false for two entries with NaN
@@ -26,7 +28,7 @@ package struct CatalogEntry: Sendable, Equatable {
     package init(
         name: ManifestName, id: CheckpointID, runName: String, created: Int,
         parent: Manifest.Parent?, origin: CheckpointOrigin, worldSize: Int, tensorCount: Int,
-        objectCount: Int, logicalBytes: Int, storedBytes: Int, manifestBytes: Int,
+        objectCount: Int, logicalBytes: Int, storedBytes: Int, baseBytes: Int, manifestBytes: Int,
         manifestHash: Hash128, metrics: [String: Double]
     ) {
         self.name = name
@@ -40,6 +42,7 @@ package struct CatalogEntry: Sendable, Equatable {
         self.objectCount = objectCount
         self.logicalBytes = logicalBytes
         self.storedBytes = storedBytes
+        self.baseBytes = baseBytes
         self.manifestBytes = manifestBytes
         self.manifestHash = manifestHash
         self.metrics = metrics
@@ -58,7 +61,8 @@ package struct CatalogEntry: Sendable, Equatable {
             parent: manifest.parent, origin: manifest.origin, worldSize: manifest.worldSize,
             tensorCount: manifest.tensors.count,
             objectCount: manifest.objects.count, logicalBytes: manifest.logicalBytes,
-            storedBytes: manifest.storedBytes, manifestBytes: manifestBytes,
+            storedBytes: manifest.storedBytes, baseBytes: manifest.baseBytes,
+            manifestBytes: manifestBytes,
             manifestHash: manifestHash,
             metrics: Dictionary(
                 manifest.metrics.map { ($0.name, $0.value) },

@@ -1,6 +1,6 @@
 /// The tables of the catalog, as in Formats/catalog/schema.sql. A test compares the two.
 enum CatalogSchema {
-    static let version = 2
+    static let version = 3
     /// "ckpt" in ASCII.
     static let applicationID = 0x636B_7074
 
@@ -27,6 +27,7 @@ enum CatalogSchema {
           object_count    INTEGER NOT NULL,
           bytes_logical   INTEGER NOT NULL,
           bytes_stored    INTEGER NOT NULL,
+          bytes_bases     INTEGER NOT NULL,
           manifest_bytes  INTEGER NOT NULL,
           manifest_hash   TEXT    NOT NULL
         ) STRICT

@@ -164,6 +164,11 @@ package struct ForeignCheckpoint: Sendable {
         objects.append(ForeignObject(Self.leftOutName, .array(entries)))
     }
 
+    /// Adds an object about the files. If its name is taken it gets a number.
+    package mutating func record(_ value: JSONValue, as name: String) {
+        add(ForeignObject(name, value))
+    }
+
     /// Total size of all tensors in bytes.
     package var bytes: Int { tensors.reduce(0) { $0 + $1.view.byteCount } }
 

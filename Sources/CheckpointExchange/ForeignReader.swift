@@ -27,6 +27,9 @@ package struct ForeignReader {
         spill = Spill(in: spillDirectory, files)
     }
 
+    /// The files that were read so far, with their sizes, in that order.
+    package var known: [(path: FilePath, size: Int)] { opened.known }
+
     /// Contents of a file that holds only elements.
     package struct Raw: Sendable {
         package var name: String

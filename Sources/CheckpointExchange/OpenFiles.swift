@@ -9,6 +9,9 @@ final class OpenFiles: Sendable {
 
     private struct State {
         var count = 0
+        /// All files that were opened, in that order, each once.
+        var known: [(path: FilePath, size: Int)] = []
+        var names: Set<FilePath> = []
         /// Open files with the time of their last use, by number.
         var open: [Int: (file: any ReadableFile, lastUse: Int)] = [:]
         var time = 0
@@ -37,10 +40,14 @@ final class OpenFiles: Sendable {
         let file = try files.open(path)
         return state.withLock { state in
             state.count += 1
+            if state.names.insert(path).inserted { state.known.append((path, file.size)) }
             Self.keep(file, state.count, &state)
             return Entry(path: path, size: file.size, number: state.count, identity: identity)
         }
     }
+
+    /// All files that were opened, with their sizes, in that order, each once.
+    var known: [(path: FilePath, size: Int)] { state.withLock(\.known) }
 
     /// Returns the open file, and reopens it if necessary.
     ///

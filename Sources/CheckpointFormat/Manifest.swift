@@ -39,7 +39,8 @@ package struct Manifest: Equatable, Sendable {
     ///   - created: Time of creation, in milliseconds since 1970.
     ///   - writer: Name and version of the software that wrote it.
     package init(
-        id: CheckpointID, store: StoreID, run: RunID, runName: String, step: Int, created: Int, writer: String
+        id: CheckpointID, store: StoreID, run: RunID, runName: String, step: Int, created: Int,
+        writer: String
     ) {
         self.id = id
         self.store = store
@@ -60,6 +61,19 @@ package struct Manifest: Equatable, Sendable {
     package var logicalBytes: Int { chunks.reduce(0) { $0 + $1.bytes } }
     /// Size of all blocks that the manifest references, as stored, in bytes.
     package var storedBytes: Int { blocks.reduce(0) { $0 + $1.storedBytes } }
+
+    /// Size of the blocks, as stored, that hold nothing of the checkpoint, and that its deltas need.
+    package var baseBytes: Int {
+        let content = contentRows
+        return blocks.indices.reduce(0) { content.contains($1) ? $0 : $0 + blocks[$1].storedBytes }
+    }
+
+    /// Rows of the blocks that hold chunks of the checkpoint, or that casts which hold some are
+    /// made of.
+    package var contentRows: Set<Int> {
+        let named = Set(chunks.map(\.block))
+        return named.union(named.compactMap { blocks[$0].codec.isCast ? blocks[$0].base : nil })
+    }
 
     /// True if some blocks are deltas or casts of other blocks.
     package var hasBases: Bool { blocks.contains { $0.base != nil } }
@@ -126,7 +140,10 @@ package struct TensorRecord: Equatable, Sendable {
     package var group: Int
     package var shards: [ShardRecord]
 
-    package init(name: String, type: ElementType, shape: [Int], role: TensorRole, group: Int, shards: [ShardRecord]) {
+    package init(
+        name: String, type: ElementType, shape: [Int], role: TensorRole, group: Int,
+        shards: [ShardRecord]
+    ) {
         self.name = name
         self.type = type
         self.shape = shape
@@ -153,7 +170,9 @@ package struct ObjectRecord: Equatable, Sendable {
     /// Rows of the chunk table that hold the object, in order.
     package var chunks: Range<Int>
 
-    package init(name: String, role: ObjectRole, encoding: ObjectEncoding, bytes: Int, chunks: Range<Int>) {
+    package init(
+        name: String, role: ObjectRole, encoding: ObjectEncoding, bytes: Int, chunks: Range<Int>
+    ) {
         self.name = name
         self.role = role
         self.encoding = encoding

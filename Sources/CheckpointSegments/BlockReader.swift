@@ -70,6 +70,21 @@ package struct BlockReader: Sendable {
         }
     }
 
+    /// Reads a block without decoding it, and without comparing its stored bytes with their hash:
+    /// for raw blocks whose chunks are compared with theirs.
+    ///
+    /// - Parameters:
+    ///   - block: Location of the block.
+    ///   - region: Memory for the stored bytes; exactly `block.storedBytes` bytes.
+    /// - Throws: `.io`.
+    package func readUnchecked(
+        _ block: SegmentBlock, into region: MemoryRegion
+    ) throws(SegmentError) {
+        try wrappingIO { () throws(FileSystemError) in
+            unsafe try file.read(into: region.mutableBytes, at: block.offset)
+        }
+    }
+
     /// Reads a block without decoding it.
     ///
     /// - Parameters:
@@ -77,9 +92,7 @@ package struct BlockReader: Sendable {
     ///   - region: Memory for the stored bytes; exactly `block.storedBytes` bytes.
     /// - Throws: `.io`, or `.format` if the stored bytes do not match their hash.
     package func readStored(_ block: SegmentBlock, into region: MemoryRegion) throws(SegmentError) {
-        try wrappingIO { () throws(FileSystemError) in
-            unsafe try file.read(into: region.mutableBytes, at: block.offset)
-        }
+        try readUnchecked(block, into: region)
         guard region.hash64 == block.storedHash else {
             throw .format(path, .damage(at: block.offset, "\(block.storedBytes) stored bytes do not have their hash"))
         }

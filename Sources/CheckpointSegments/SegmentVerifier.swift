@@ -36,7 +36,9 @@ package struct SegmentVerifier {
         _ name: SegmentName, progress: (Int) -> Void = { _ in }, found: (SegmentError) -> Void
     ) throws(SegmentError) -> SegmentIndex {
         let index = try structure(of: name)
-        try contents(of: name, blocks: index.blocks, progress: progress, found: { error, _ in found(error) })
+        try contents(
+            of: name, blocks: index.blocks, progress: progress,
+            found: { error, _, _ in found(error) })
         return index
     }
 
@@ -47,25 +49,35 @@ package struct SegmentVerifier {
     ///   - name: The segment.
     ///   - blocks: The blocks to check.
     ///   - progress: Called with the number of bytes read since the last call.
-    ///   - found: Called for every error, with the block that is lost; nil for padding.
-    ///   - whole: Called for every intact block with its stored bytes, which are valid during the
-    ///     call.
+    ///   - found: Called for every error, with the block, or nil if only padding is damaged; and
+    ///     with the block's stored bytes if they could be read, but do not have their hash.
+    ///   - whole: Called for every intact block with its stored bytes, which like those of `found`
+    ///     are valid during the call.
     /// - Throws: `.io` if the file cannot be opened.
     package func contents(
         of name: SegmentName, blocks: [SegmentBlock], progress: (Int) -> Void = { _ in },
-        found: (SegmentError, SegmentBlock?) -> Void, whole: (SegmentBlock, MemoryRegion) -> Void = { _, _ in }
+        found: (SegmentError, SegmentBlock?, _ stored: MemoryRegion?) -> Void,
+        whole: (SegmentBlock, MemoryRegion) -> Void = { _, _ in }
     ) throws(SegmentError) {
         let file = try open(name)
         let path = directories.path(of: name)
         var scratch = ScratchBuffer()
         for block in blocks {
             do {
-                let padded = try read(block, path, file, &scratch)
-                whole(block, padded.prefix(block.storedBytes))
-                if let index = padded[block.storedBytes..<padded.count].firstNonzero {
-                    found(.format(path, .damage(at: block.offset + block.storedBytes + index, "padding is not zero")), nil)
+                let padded = try read(block, file, &scratch)
+                let stored = padded.prefix(block.storedBytes)
+                guard stored.hash64 == block.storedHash else {
+                    let message = "\(block.storedBytes) stored bytes do not have their hash"
+                    found(.format(path, .damage(at: block.offset, message)), block, stored)
+                    progress(padded.count)
+                    continue
                 }
-            } catch { found(error, block) }
+                whole(block, stored)
+                if let index = padded[block.storedBytes..<padded.count].firstNonzero {
+                    let offset = block.offset + block.storedBytes + index
+                    found(.format(path, .damage(at: offset, "padding is not zero")), nil, nil)
+                }
+            } catch { found(error, block, nil) }
             progress(block.paddedEnd - block.offset)
         }
     }
@@ -75,16 +87,24 @@ package struct SegmentVerifier {
     package func fileBytes(of name: SegmentName) throws(SegmentError) -> Int { try open(name).size }
 
     private func open(_ name: SegmentName) throws(SegmentError) -> any ReadableFile {
-        try wrappingIO { () throws(FileSystemError) in try fileSystem.open(directories.path(of: name)) }
+        try wrappingIO { () throws(FileSystemError) in
+            try fileSystem.open(directories.path(of: name))
+        }
     }
 
-    private func structure(of name: SegmentName, file: any ReadableFile) throws(SegmentError) -> SegmentIndex {
+    private func structure(of name: SegmentName, file: any ReadableFile) throws(SegmentError)
+        -> SegmentIndex
+    {
         let path = directories.path(of: name)
         guard file.size >= 2 * Limits.pageBytes, file.size <= Limits.segmentBytesMax else {
-            throw .format(path, .damage(at: file.size, "\(file.size) bytes are no segment: it is truncated or foreign"))
+            throw .format(
+                path,
+                .damage(
+                    at: file.size, "\(file.size) bytes are no segment: it is truncated or foreign"))
         }
         let page = try read(file, Limits.pageBytes, at: 0)
-        let tail = try read(file, SegmentIndex.trailerBytes, at: file.size - SegmentIndex.trailerBytes)
+        let tail = try read(
+            file, SegmentIndex.trailerBytes, at: file.size - SegmentIndex.trailerBytes)
         let header = try wrappingFormat(path) { () throws(FormatError) in
             try SegmentHeader(decoding: page[...], digest: Hashing.digest)
         }
@@ -98,13 +118,15 @@ package struct SegmentVerifier {
         }
     }
 
-    private func read(_ file: any ReadableFile, _ count: Int, at offset: Int) throws(SegmentError) -> [UInt8] {
+    private func read(_ file: any ReadableFile, _ count: Int, at offset: Int) throws(SegmentError)
+        -> [UInt8]
+    {
         try wrappingIO { () throws(FileSystemError) in try file.read(count: count, at: offset) }
     }
 
-    /// Reads a block with its padding and checks the hash of its stored bytes.
+    /// Reads a block with its padding.
     private func read(
-        _ block: SegmentBlock, _ path: FilePath, _ file: any ReadableFile, _ scratch: inout ScratchBuffer
+        _ block: SegmentBlock, _ file: any ReadableFile, _ scratch: inout ScratchBuffer
     ) throws(SegmentError) -> MemoryRegion {
         let padded = block.paddedEnd - block.offset
         // If the file ends inside the padding, the block itself may still be intact.
@@ -117,9 +139,6 @@ package struct SegmentVerifier {
             unsafe try file.read(into: region.prefix(there).mutableBytes, at: block.offset)
         }
         region[there..<padded].fillWithZeros()
-        guard region.prefix(block.storedBytes).hash64 == block.storedHash else {
-            throw .format(path, .damage(at: block.offset, "\(block.storedBytes) stored bytes do not have their hash"))
-        }
         return region
     }
 }

@@ -183,7 +183,8 @@ package final class TestTensors: StateProvider, @unchecked Sendable {
         return ranges.indices.reduce(into: []) { $0 += bytes(of: $1) }
     }
 
-    private func bytes(of tensor: Int) -> [UInt8] {
+    /// The bytes of one tensor.
+    package func bytes(of tensor: Int) -> [UInt8] {
         guard let address = allocations[tensor]?.address, let device else { return unsafe Array(hostBytes(of: tensor)) }
         do { return try device.memory.read(ranges[tensor].count, at: address) } catch { preconditionFailure("\(error)") }
     }

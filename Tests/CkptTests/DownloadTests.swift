@@ -180,7 +180,7 @@ import Testing
             index('m/model.safetensors.index.json', {f'l.{i}': f'{i}.safetensors' for i in range(9)}, merge_version='0.0.4')
             """)
         let run = try ckpt("import", folder.path + "/s", folder.path + "/m", "--json").json()
-        #expect(run.texts("objects") == ["safetensors_metadata", "safetensors_index_metadata"])
+        #expect(run.texts("objects") == ["safetensors_metadata", "safetensors_index_metadata", "import_source"])
         #expect(try ckpt("export", folder.path + "/s", "-o", folder.path + "/out").status == 0)
         let verdict = try Judge.run(
             """

@@ -143,7 +143,8 @@ import Testing
                     assert a == b
                     print(len(b), found['ckpt.step'])
                     """, folder.path + "/a.safetensors", path)
-            #expect(verdict == "24 0\n")
+            // The step that stands in the file's own metadata.
+            #expect(verdict == "24 7\n")
         }
         #expect(try ckpt("verify", folder.path + "/s").status == 0)
     }

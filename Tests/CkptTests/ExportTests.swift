@@ -6,6 +6,39 @@ import Testing
 
 /// What `ckpt export` and `ckpt restore` write.
 @Suite(.timeLimit(.minutes(20))) struct ExportTests {
+    @Test func standardOutputGetsTheSameFile() throws {
+        let sample = try Sample()
+        let (file, stream) = (sample.folder.path + "/a.safetensors", sample.folder.path + "/b.safetensors")
+        #expect(try ckpt("export", sample.store, "20", "-o", file, "--tensor", "model.*").status == 0)
+        let run = try execute(
+            URL(fileURLWithPath: "/bin/sh"),
+            [
+                "-c", "\"$0\" export \"$1\" 20 -o - --tensor 'model.*' > \"$2\"", program.path, sample.store,
+                stream,
+            ])
+        #expect(run.status == 0 && run.errors.isEmpty, "\(run.errors)")
+        #expect(try sample.folder.bytes(of: "a.safetensors") == sample.folder.bytes(of: "b.safetensors"))
+        // What is damaged is not passed on, and the exit code says that the file is cut off.
+        let place = try sample.place(of: "model.weight", step: 20)
+        try sample.folder.damage(place.file, at: place.offset + 5000)
+        let cut = try execute(
+            URL(fileURLWithPath: "/bin/sh"),
+            ["-c", "\"$0\" export \"$1\" 20 -o - > \"$2\"", program.path, sample.store, stream])
+        #expect(cut.status == 1 && cut.errors.contains("model.weight"), "\(cut)")
+        for option in ["--objects", "--force", "--json"] {
+            #expect(try ckpt("export", sample.store, "-o", "-", option).status == 2)
+        }
+    }
+
+    @Test func aNameOfAnotherFormatIsRefused() throws {
+        let sample = try Sample()
+        for name in ["a.pt", "a.GGUF", "dir.v1/a.bin"] {
+            let run = try ckpt("export", sample.store, "-o", sample.folder.path + "/" + name)
+            #expect(run.status == 2 && run.errors.contains("cannot write a ."), "\(run.errors)")
+        }
+        #expect(try ckpt("export", sample.store, "-o", sample.folder.path + "/llama-3.1").status == 0)
+    }
+
     @Test func shardsAndTheirIndexLoadInTheLibrary() throws {
         let sample = try Sample(compression: .lz4)
         let out = sample.folder.path + "/out"

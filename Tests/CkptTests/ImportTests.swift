@@ -1,3 +1,6 @@
+import CheckpointCodecs
+import CheckpointFormat
+import Checkpointing
 import CheckpointTestSupport
 import Foundation
 import Testing
@@ -80,7 +83,13 @@ import Testing
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "2,3",
             "--name", "x\u{1B}[31m")
         let id = try #require(try folder.inspected("s").text("id")?.prefix(12))
-        #expect(run.output == "imported 1 tensor (24 B) and 0 objects from raw as step 5 (\(id)), 24 B written\n")
+        let written = SizeText.of(try #require(folder.inspected("s").integer("stored_bytes")))
+        #expect(
+            run.output == """
+                imported 1 tensor (24 B) and 0 objects from raw as step 5 of run x (\(id)), \(written) written
+                roles: 1 parameter tensor (change them with --role)
+
+                """)
         #expect(run.errors.isEmpty)
         let json = try ckpt(
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "",
@@ -91,12 +100,68 @@ import Testing
             "import", folder.path + "/s", folder.path + "/x.bin", "--step", "5", "--format", "raw", "--dtype", "f32", "--shape", "",
             "--name", "x\n", "--json")
         let expected = """
-            "parent":null,"metrics":{},"bytes":4,"stored_bytes":4,"new_bytes":4,"format":"raw",\
-            "tensors":[{"name":"x\\u000a","type":"f32","shape":[],\
-            "role":"parameter","bytes":4}],"objects":[],"left_out":[],"notes":[]}
-
+            "format":"raw","tensors":[{"name":"x\\u000a","type":"f32","shape":[],"role":"parameter","bytes":4}],\
+            "objects":["import_source"],"left_out":[],"notes":[],"source":{"format":"raw","files":[{"path":"
             """
-        #expect(scalar.output.hasSuffix(expected), "\(scalar.output)")
+        #expect(scalar.output.contains(expected), "\(scalar.output)")
+        #expect(scalar.output.hasSuffix("\"}]},\"earlier\":null}\n"))
+    }
+
+    @Test func theSameFilesAreTold() throws {
+        let folder = try TemporaryDirectory()
+        let bytes = (0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        for name in ["a.bin", "b.bin"] { try folder.write(bytes, to: name) }
+        func imported(_ name: String) throws -> Run {
+            try ckpt(
+                "import", folder.path + "/s", folder.path + "/" + name, "--format", "raw", "--dtype", "u8",
+                "--shape", "4096", "--name", "x")
+        }
+        let first = try imported("a.bin")
+        #expect(first.status == 0 && !first.output.contains("before"))
+        let second = try imported("b.bin")
+        #expect(second.status == 0)
+        #expect(second.output.contains("the same files were imported before, as step 0 of run a ("), "\(second)")
+        let source = try ckpt("cat", folder.path + "/s", "b:latest", "import_source").json()
+        let file = try #require(source.list("files").first)
+        #expect(source.text("format") == "raw" && source.list("files").count == 1)
+        #expect(file.text("path") == folder.path + "/b.bin" && file.integer("bytes") == 4096)
+        #expect(file.text("xxh3_128") == Hashing.digest(bytes[...]).description)
+        try folder.write(bytes + [1], to: "b.bin")
+        let third = try ckpt(
+            "import", folder.path + "/s", folder.path + "/b.bin", "--format", "raw", "--dtype", "u8",
+            "--shape", "4097", "--name", "x", "--json")
+        #expect(try third.json().members["earlier"] is NSNull)
+    }
+
+    /// A step in the files counts, unless another is given; roles are guessed by name.
+    @Test func stepAndRolesComeFromTheFile() throws {
+        let folder = try TemporaryDirectory()
+        _ = try Judge.run(
+            """
+            import sys, numpy, safetensors.numpy as s
+            ones = numpy.ones(4, dtype=numpy.float32)
+            s.save_file({
+                'model.layer.weight': ones, 'bn.running_mean': ones, 'rope.inv_freq': ones,
+                'h.0.attn.bias': numpy.ones((1, 1, 4, 4), dtype=numpy.uint8), 'h.0.mlp.bias': ones,
+                'optimizer.state.0.exp_avg': ones, 'rng_state': numpy.ones(16, dtype=numpy.uint8),
+            }, sys.argv[1], {'global_step': '1200'})
+            """, folder.path + "/a.safetensors")
+        let run = try ckpt("import", folder.path + "/s", folder.path + "/a.safetensors", "--json")
+        #expect(run.status == 0, "\(run.errors)")
+        #expect(try run.json().integer("step") == 1200)
+        let roles = try Dictionary(
+            uniqueKeysWithValues: run.json().list("tensors").map { ($0.text("name") ?? "", $0.text("role") ?? "") })
+        #expect(
+            roles == [
+                "model.layer.weight": "parameter", "bn.running_mean": "buffer", "rope.inv_freq": "buffer",
+                "h.0.attn.bias": "buffer", "h.0.mlp.bias": "parameter", "optimizer.state.0.exp_avg": "optimizer",
+                "rng_state": "other",
+            ])
+        let given = try ckpt("import", folder.path + "/s", folder.path + "/a.safetensors", "--step", "3")
+        #expect(given.output.contains(" as step 3 of run a"))
+        #expect(
+            given.output.contains(
+                "roles: 2 parameter tensors, 1 optimizer tensor, 3 buffer tensors, 1 other tensor"), "\(given)")
     }
 
     @Test(arguments: [

@@ -1,4 +1,6 @@
+import CheckpointFormat
 import CheckpointTestSupport
+import Checkpointing
 import Foundation
 import Testing
 
@@ -27,6 +29,40 @@ import Testing
         #expect(rest.list("tensors").map { $0.text("name") } == ["model.bias", "optimizer.m"])
         #expect(rest.element("objects", named: "salvage")?.object("value").texts("lost_tensors") == ["model.weight"])
         try golden.expect(ckpt("repair", sample.store), "repair-nothing.txt", status: 0)
+    }
+
+    /// A damaged byte among small tensors that share a block costs the tensor that it is in.
+    @Test func oneByteCostsOneOfManySmallTensors() throws {
+        let folder = try TemporaryDirectory()
+        let store = folder.path + "/store"
+        let tensors = TestTensors(sizes: [Int](repeating: 512, count: 100))
+        tensors.fillPattern(7)
+        var options = CheckpointerOptions()
+        options.compression = .none
+        let opened = try CheckpointStore.open(store, for: .writing)
+        let checkpointer = try Checkpointer(store: opened, state: tensors, options: options)
+        try checkpointer.save(step: 1).wait()
+        try checkpointer.close()
+        let manifest = try opened.load(.step(1)).manifest
+        try opened.close()
+        let name = tensors.names[40]
+        let record = try #require(manifest.tensors.first { $0.name == name })
+        let chunk = manifest.chunks[record.shards[0].chunks.lowerBound]
+        let block = manifest.blocks[chunk.block]
+        #expect(manifest.chunks.count { $0.block == chunk.block } > 10, "they do not share a block")
+        let segment = "store/segments/\(manifest.segments[block.segment].name)"
+        try folder.damage(segment, at: block.offset + chunk.offset + 17)
+
+        let verified = try ckpt("verify", store, "--json").json().list("findings")
+        #expect(verified.map { $0.texts("tensors") } == [[name]])
+        #expect(try ckpt("restore", store, "1", "-o", folder.path + "/a").status == 1)
+        #expect(try ckpt("restore", store, "1", "-o", folder.path + "/b", "--tensor", tensors.names[41]).status == 0)
+        let repaired = try ckpt("repair", store, "--json").json().list("losses")
+        #expect(repaired.map { $0.texts("lost_tensors") } == [[name]])
+        #expect(repaired.map { $0.integer("intact_tensors") } == [99])
+        #expect(try ckpt("verify", store).status == 0)
+        #expect(try ckpt("restore", store, "latest", "-o", folder.path + "/c").status == 0)
+        #expect(try folder.bytes(of: "c/00040.bin") == tensors.bytes(of: 41))
     }
 
     @Test func jsonTellsTheSame() throws {

@@ -6,6 +6,37 @@ import Testing
 
 /// `stats` on the real program.
 @Suite(.timeLimit(.minutes(20))) struct StatsTests {
+    /// After a repack an old checkpoint also names the blocks that its deltas are based on; they are
+    /// not what it stores.
+    @Test func basesAreNotCountedAsContent() throws {
+        let folder = try TemporaryDirectory()
+        let store = folder.path + "/store"
+        let tensors = TestTensors(sizes: [1 << 20])
+        let opened = try CheckpointStore.open(store, for: .writing)
+        let checkpointer = try Checkpointer(store: opened, state: tensors)
+        tensors.fillPattern(1)
+        for step in 1...2 {
+            checkpointer.mutate { tensors.write(UInt64(step), atWord: 512 * step) }
+            try checkpointer.save(step: step).wait()
+        }
+        try checkpointer.close()
+        try opened.close()
+        let before = try ckpt("inspect", store, "1", "--json").json()
+        #expect(before.integer("base_bytes") == 0)
+        #expect(try ckpt("repack", store).status == 0)
+        let list = try ckpt("ls", store, "--json").json().list("checkpoints")
+        let old = try #require(list.first { $0.integer("step") == 1 })
+        let (stored, bases) = (try #require(old.integer("stored_bytes")), try #require(old.integer("base_bytes")))
+        #expect(bases > 0 && stored - bases < 1 << 18, "\(stored) \(bases)")
+        let after = try ckpt("inspect", store, "1", "--json").json()
+        let parts = ["own_bytes", "shared_bytes", "base_bytes"].map { after.integer($0) ?? -1 }
+        #expect(parts[2] == bases && parts.reduce(0, +) == stored, "\(parts)")
+        let text = try ckpt("inspect", store, "1").output
+        #expect(text.contains("as bases of its deltas"), "\(text)")
+        // The catalog says what the manifest says.
+        #expect(try ckpt("verify", store).status == 0)
+    }
+
     @Test func saysWhatTakesTheSpace() throws {
         let sample = try Sample()
         let golden = Golden(sample)

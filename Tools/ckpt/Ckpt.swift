@@ -73,7 +73,9 @@ struct Ckpt: ParsableCommand {
             return try verb.execute()
         } catch let error as CheckpointError {
             Output.drop()
-            return report(error, asJSON: wantsJSON(arguments))
+            let code = report(error, asJSON: wantsJSON(arguments))
+            if error.code == .cancelled { Interruption.endIfInterrupted() }
+            return code
         } catch {
             return report(parsing: error, of: arguments)
         }

@@ -17,7 +17,9 @@ struct Clean: StoreVerb {
     @OptionGroup var common: CommonArguments
 
     func execute() throws -> ExitCode {
-        let leavings = try CheckpointStore.clean(common.store) { Output.warn($0) }
+        let leavings = try Interruption.cancelling { _ in
+            try CheckpointStore.clean(common.store) { Output.warn($0) }
+        }
         if common.json {
             Output.json(
                 .object([

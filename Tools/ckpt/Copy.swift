@@ -1,8 +1,8 @@
-internal import CheckpointInterchange
-internal import CheckpointMaintenance
 import ArgumentParser
 import CheckpointFormat
 import CheckpointIO
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
 import Checkpointing
 import SystemPackage
 
@@ -20,7 +20,9 @@ struct Copy: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("Directory of the store to copy to.", valueName: "dst"), completion: .directory)
+    @Argument(
+        help: ArgumentHelp("Directory of the store to copy to.", valueName: "dst"),
+        completion: .directory)
     var target: String
 
     @Argument(help: ArgumentHelp("The checkpoints (default: all).", valueName: "ref"))
@@ -33,51 +35,74 @@ struct Copy: StoreVerb {
         let source = try common.open()
         // Before a store is made for what is not there.
         for reference in references { _ = try source.load(reference) }
-        let report = try source.copy(references, to: try destination(), isDryRun: dryRun) {
-            ProgressLine.tell("copying checkpoint \($0) of \($1)")
+        let report = try Interruption.cancelling { cancellation in
+            try source.copy(
+                references, to: try destination(), isDryRun: dryRun, cancellation: cancellation
+            ) { ProgressLine.tell("copying checkpoint \($0) of \($1)") }
         }
         ProgressLine.clear()
         for error in report.unreadableTags { Output.warn("not copied: \(error)") }
-        for tag in report.takenTags { Output.warn("tag \(tag) was not copied: another checkpoint in \(target) has it") }
+        for tag in report.takenTags {
+            Output.warn("tag \(tag) was not copied: another checkpoint in \(target) has it")
+        }
         if common.json { printJSON(report) } else { printText(report) }
         return report.checkpoints.contains { $0.outcome == .failed } ? .difference : .fine
     }
 
     private func destination() throws -> CheckpointStore? {
-        guard dryRun else { return try CheckpointStore.open(target, for: .writing) { Output.warn($0) } }
-        let isThere = try translating("copy") { try POSIXFileSystem().kind(of: FilePath(target).appending("store.json")) } != nil
+        guard dryRun else {
+            return try CheckpointStore.open(target, for: .writing) { Output.warn($0) }
+        }
+        let isThere =
+            try translating("copy") {
+                try POSIXFileSystem().kind(of: FilePath(target).appending("store.json"))
+            } != nil
         return isThere ? try CheckpointStore.open(target, for: .reading) { Output.warn($0) } : nil
     }
 
     private func printText(_ report: CopyReport) {
-        var table = Table(["STEP", .init("ID", rank: 1), .init("RUN", rank: 2), "SIZE", "WRITTEN", .init("OUTCOME", shortest: 12)])
+        var table = Table([
+            "STEP", .init("ID", rank: 1), .init("RUN", rank: 2), "SIZE", "WRITTEN",
+            .init("OUTCOME", shortest: 12),
+        ])
         for row in report.checkpoints {
             table.add([
-                String(row.step), row.id.map { Output.short($0) } ?? "?", Output.short(row.run), Output.size(row.logicalBytes),
-                Output.size(row.newBytes), row.error.map { "failed: \($0)" } ?? row.outcome.rawValue,
+                String(row.step), row.id.map { Output.short($0) } ?? "?", Output.short(row.run),
+                Output.size(row.logicalBytes),
+                Output.size(row.newBytes),
+                row.error.map { "failed: \($0)" } ?? row.outcome.rawValue,
             ])
         }
         table.print()
         let copied = Output.count(report.checkpoints.count { $0.outcome == .copied }, "checkpoint")
-        let tags = (report.tags.isEmpty ? "" : ", \(Output.count(report.tags.count, "tag"))")
+        let tags =
+            (report.tags.isEmpty ? "" : ", \(Output.count(report.tags.count, "tag"))")
             + (report.pinCount == 0 ? "" : ", \(Output.count(report.pinCount, "pin"))")
         let written = Output.size(report.newBytes)
-        Output.line(dryRun ? "would copy \(copied)\(tags) and write at most \(written)" : "copied \(copied)\(tags), wrote \(written)")
+        Output.line(
+            dryRun
+                ? "would copy \(copied)\(tags) and write at most \(written)"
+                : "copied \(copied)\(tags), wrote \(written)")
     }
 
     private func printJSON(_ report: CopyReport) {
         let rows = report.checkpoints.map { row in
             JSONValue.object([
-                .init("id", row.id.map { .hex($0) } ?? .null), .init("run", .hex(row.run)), .init("step", .count(row.step)),
-                .init("outcome", .string(row.outcome.rawValue)), .init("bytes", .count(row.logicalBytes)),
-                .init("new_bytes", .count(row.newBytes)), .init("reencoded_blocks", .count(row.reencodedCount)),
+                .init("id", row.id.map { .hex($0) } ?? .null), .init("run", .hex(row.run)),
+                .init("step", .count(row.step)),
+                .init("outcome", .string(row.outcome.rawValue)),
+                .init("bytes", .count(row.logicalBytes)),
+                .init("new_bytes", .count(row.newBytes)),
+                .init("reencoded_blocks", .count(row.reencodedCount)),
                 .init("error", row.error.map { .error($0) } ?? .null),
             ])
         }
         Output.json(
             .object([
-                .init("dry_run", .bool(dryRun)), .init("new_bytes", .count(report.newBytes)), .init("checkpoints", .array(rows)),
-                .init("tags", .strings(report.tags.map(\.description))), .init("taken_tags", .strings(report.takenTags.map(\.description))),
+                .init("dry_run", .bool(dryRun)), .init("new_bytes", .count(report.newBytes)),
+                .init("checkpoints", .array(rows)),
+                .init("tags", .strings(report.tags.map(\.description))),
+                .init("taken_tags", .strings(report.takenTags.map(\.description))),
                 .init("pins", .count(report.pinCount)),
             ]))
     }

@@ -27,8 +27,8 @@ struct Import: Verb {
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
     var json = false
 
-    @Option(help: "Step of the checkpoint.")
-    var step = 0
+    @Option(help: "Step of the checkpoint (default: the step in the files, or 0).")
+    var step: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -39,7 +39,7 @@ struct Import: Verb {
     var metric: [Assignment] = []
 
     @Option(help: "\(Compression.forms).")
-    var compression = Compression.none
+    var compression = Compression.auto
 
     @Option(
         help: ArgumentHelp(
@@ -70,7 +70,7 @@ struct Import: Verb {
 
     func validate() throws {
         try CommonArguments.check(store)
-        if step < 0 { throw ValidationError("--step must be at least 0.") }
+        if step ?? 0 < 0 { throw ValidationError("--step must be at least 0.") }
         _ = try metrics()
         _ = try roles()
         _ = try importFormat()
@@ -93,8 +93,11 @@ struct Import: Verb {
         let foreign = try ForeignFiles(
             files, options: options, spillDirectory: CheckpointStore.spillDirectory(of: self.store))
         for note in foreign.notes { Output.warn(note) }
-        let store = try CheckpointStore.open(self.store, for: .writing) { Output.warn($0) }
-        let report = try store.importCheckpoint(from: foreign, options: options)
+        let report = try Interruption.cancelling { cancellation in
+            options.cancellation = cancellation
+            let store = try CheckpointStore.open(self.store, for: .writing) { Output.warn($0) }
+            return try store.importCheckpoint(from: foreign, options: options)
+        }
         ProgressLine.clear()
         if json { printJSON(report) } else { printText(report) }
         return .fine
@@ -104,8 +107,21 @@ struct Import: Verb {
         let summary = report.checkpoint.summary
         Output.line(
             "imported \(Output.count(summary.tensorCount, "tensor")) (\(Output.size(report.tensorBytes))) and "
-                + "\(Output.count(summary.objectCount, "object")) from \(report.format) as step \(summary.step) "
-                + "(\(Output.short(summary.id))), \(Output.size(report.newBytes)) written")
+                + "\(Output.count(report.objectCount, "object")) from \(report.format) as step \(summary.step) "
+                + "of run \(summary.runName) (\(Output.short(summary.id))), \(Output.size(report.newBytes)) written"
+        )
+        let roles = Dictionary(grouping: report.checkpoint.tensors, by: \.role)
+        let counts = TensorRole.allCases.compactMap { role in
+            roles[role].map { Output.count($0.count, "\(role.rawValue) tensor") }
+        }
+        if !counts.isEmpty {
+            Output.line("roles: \(counts.joined(separator: ", ")) (change them with --role)")
+        }
+        if let earlier = report.earlier {
+            Output.line(
+                "the same files were imported before, as step \(earlier.step) of run \(earlier.runName) "
+                    + "(\(Output.short(earlier.id)))")
+        }
         for part in report.leftOut { Output.line("left out: \(part.name): \(part.what)") }
     }
 
@@ -138,6 +154,8 @@ struct Import: Verb {
                             ])
                         })),
                 .init("notes", .strings(report.notes)),
+                .init("source", report.source.json),
+                .init("earlier", report.earlier.map { .hex($0.id) } ?? .null),
             ]))
     }
 

@@ -47,10 +47,11 @@ struct Inspect: StoreVerb {
         }
         ProgressLine.clear()
         let marks = try store.marks()
+        let shares = try store.storedShares(of: Checkpoint(manifest, in: store))
         if common.json {
-            printJSON(manifest, marks, tensors, objects, skipped)
+            printJSON(manifest, shares, marks, tensors, objects, skipped)
         } else {
-            printText(manifest, marks, tensors, objects)
+            printText(manifest, shares, marks, tensors, objects)
         }
         return .fine
     }
@@ -84,12 +85,15 @@ struct Inspect: StoreVerb {
     }
 
     private func printJSON(
-        _ manifest: Manifest, _ marks: Marks, _ tensors: [Row], _ objects: [ObjectContent], _ skipped: [CheckpointError]
+        _ manifest: Manifest, _ shares: StoredShares, _ marks: Marks, _ tensors: [Row], _ objects: [ObjectContent],
+        _ skipped: [CheckpointError]
     ) {
         Output.json(
             manifest.description.adding([
                 .init("tags", .strings(marks.tagsByName()[manifest.name] ?? [])),
                 .init("pinned", .bool(marks.pins.contains(manifest.name))),
+                .init("own_bytes", .count(shares.own)), .init("shared_bytes", .count(shares.shared)),
+                .init("base_bytes", .count(shares.bases)),
                 .init("completeness", Completeness(of: manifest).json),
                 .init("tensors", .array(tensors.map { row in
                     row.record.description(row.storage, row.digest).adding(row.figures.map { [.init("stats", $0.json)] } ?? [])
@@ -99,8 +103,10 @@ struct Inspect: StoreVerb {
             ]))
     }
 
-    private func printText(_ manifest: Manifest, _ marks: Marks, _ tensors: [Row], _ objects: [ObjectContent]) {
-        printHead(manifest)
+    private func printText(
+        _ manifest: Manifest, _ shares: StoredShares, _ marks: Marks, _ tensors: [Row], _ objects: [ObjectContent]
+    ) {
+        printHead(manifest, shares)
         let tags = (marks.tagsByName()[manifest.name] ?? []) + (marks.pins.contains(manifest.name) ? ["(pinned)"] : [])
         if !tags.isEmpty { Output.line("tags        \(tags.joined(separator: " "))") }
         printTensors(tensors)
@@ -115,10 +121,10 @@ struct Inspect: StoreVerb {
         }
     }
 
-    private func printHead(_ manifest: Manifest) {
+    private func printHead(_ manifest: Manifest, _ shares: StoredShares) {
         let parent = manifest.parent.map { "step \($0.step) (\($0.id))" } ?? "none"
         let metrics = manifest.metrics.map { "\($0.name)=\(Output.figure($0.value))" }.joined(separator: " ")
-        let (bytes, stored) = (manifest.logicalBytes, manifest.storedBytes)
+        let (bytes, stored) = (manifest.logicalBytes, shares.own + shares.shared)
         let created = Date(timeIntervalSince1970: Double(manifest.created) / 1000)
         Output.line("checkpoint  \(manifest.id)")
         Output.line("step        \(manifest.step)")
@@ -127,6 +133,9 @@ struct Inspect: StoreVerb {
         Output.line("created     \(Output.time(created)) by \(manifest.writer)")
         Output.line("metrics     \(metrics.isEmpty ? "none" : metrics)")
         Output.line("size        \(Output.size(bytes)), stored \(Output.size(stored)), \(Output.ratio(bytes, stored))")
+        Output.line(
+            "            \(Output.size(shares.own)) its own, \(Output.size(shares.shared)) shared with other checkpoints"
+                + (shares.bases == 0 ? "" : ", and \(Output.size(shares.bases)) as bases of its deltas"))
         Output.line("to resume   \(Completeness(of: manifest).text)")
     }
 

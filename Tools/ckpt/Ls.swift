@@ -74,8 +74,8 @@ struct Ls: StoreVerb {
     private func cells(_ summary: CheckpointSummary) -> [String] {
         [
             String(summary.step), Output.short(summary.id), summary.runText, Output.time(summary.created), summary.metricsText,
-            String(summary.tensorCount), Output.size(summary.logicalBytes), Output.size(summary.storedBytes),
-            Output.ratio(summary.logicalBytes, summary.storedBytes), summary.parent.map { Output.short($0) } ?? "-", summary.marksText,
+            String(summary.tensorCount), Output.size(summary.logicalBytes), Output.size(summary.contentBytes),
+            Output.ratio(summary.logicalBytes, summary.contentBytes), summary.parent.map { Output.short($0) } ?? "-", summary.marksText,
         ]
     }
 
@@ -167,7 +167,7 @@ extension CheckpointSummary {
             .init("parent", parent.map { .hex($0) } ?? .null),
             .init("metrics", .metrics(metrics.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
             .init("tensors", .count(tensorCount)), .init("objects", .count(objectCount)),
-            .init("bytes", .count(logicalBytes)), .init("stored_bytes", .count(storedBytes)),
+            .init("bytes", .count(logicalBytes)), .init("stored_bytes", .count(storedBytes)), .init("base_bytes", .count(baseBytes)),
             .init("tags", .strings(tags)), .init("pinned", .bool(isPinned)),
         ])
     }

@@ -19,7 +19,9 @@ struct Pin: StoreVerb {
     var reference: CheckpointReference
 
     func execute() throws -> ExitCode {
-        let (summary, isChanged) = try common.openForMaintaining().pin(reference)
+        let (summary, isChanged) = try Interruption.cancelling { _ in
+            try common.openForMaintaining().pin(reference)
+        }
         summary.printPinned(isChanged: isChanged, asJSON: common.json)
         return .fine
     }
@@ -41,7 +43,9 @@ struct Unpin: StoreVerb {
     var reference: CheckpointReference
 
     func execute() throws -> ExitCode {
-        let (summary, isChanged) = try common.openForMaintaining().unpin(reference)
+        let (summary, isChanged) = try Interruption.cancelling { _ in
+            try common.openForMaintaining().unpin(reference)
+        }
         summary.printPinned(isChanged: isChanged, asJSON: common.json)
         return .fine
     }

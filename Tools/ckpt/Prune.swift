@@ -94,10 +94,12 @@ struct Prune: StoreVerb {
     func execute() throws -> ExitCode {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
         try checkMetrics(of: store)
-        let report = try store.prune(
-            policy, runs: try run.map { try runs(named: $0, in: store) }, isDryRun: dryRun
-        ) {
-            if $0 % 100 == 0 { ProgressLine.tell("reading checkpoint \($0) of \($1)") }
+        let report = try Interruption.cancelling { _ in
+            try store.prune(
+                policy, runs: try run.map { try runs(named: $0, in: store) }, isDryRun: dryRun
+            ) {
+                if $0 % 100 == 0 { ProgressLine.tell("reading checkpoint \($0) of \($1)") }
+            }
         }
         ProgressLine.clear()
         if common.json { printJSON(report) } else { printText(report) }

@@ -42,8 +42,9 @@ struct Repack: StoreVerb {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
         var options = RepackOptions()
         (options.chainMax, options.threads, options.isDryRun) = (chain, threads, dryRun)
-        let report = try store.repack(options) {
-            ProgressLine.tell("repacking checkpoint \($0) of \($1)")
+        let report = try Interruption.cancelling { cancellation in
+            options.cancellation = cancellation
+            return try store.repack(options) { ProgressLine.tell("repacking checkpoint \($0) of \($1)") }
         }
         ProgressLine.clear()
         if common.json { printJSON(report) } else { printText(report) }

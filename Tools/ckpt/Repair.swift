@@ -36,7 +36,9 @@ struct Repair: StoreVerb {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
         let progress = ProgressLine("checking")
         defer { ProgressLine.clear() }
-        return try store.repair(isDryRun: dryRun) { progress.show($0, of: $1) }
+        return try Interruption.cancelling { cancellation in
+            try store.repair(isDryRun: dryRun, cancellation: cancellation) { progress.show($0, of: $1) }
+        }
     }
 
     private func printText(_ report: RepairReport) {

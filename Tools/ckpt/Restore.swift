@@ -19,11 +19,13 @@ struct Restore: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint (default: latest); see ckpt --help.", valueName: "ref"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint (default: latest); see ckpt --help.", valueName: "ref"))
     var reference = CheckpointReference.latest
 
     @Option(
-        name: [.short, .long], help: ArgumentHelp("New or empty directory, or a new .safetensors file.", valueName: "out"))
+        name: [.short, .long],
+        help: ArgumentHelp("New or empty directory, or a new .safetensors file.", valueName: "out"))
     var output: String
 
     @Option(help: "Format of the files: raw, npy or safetensors (default: raw).")
@@ -34,20 +36,18 @@ struct Restore: StoreVerb {
     @Flag(help: "Writes equal tensors, such as tied weights, to one file.")
     var aliases = false
 
-    @Option(help: ArgumentHelp("Restores only tensors that match (* and ?); repeatable.", valueName: "glob"))
+    @Option(
+        help: ArgumentHelp(
+            "Restores only tensors that match (* and ?); repeatable.", valueName: "glob"))
     var tensor: [String] = []
 
     func validate() throws {
-        let suffix = output.split(separator: "/").last?.split(separator: ".").dropFirst().last.map(String.init)
-        guard format == nil, let suffix, Self.foreignSuffixes.contains(suffix) else { return }
-        throw ValidationError(
-            "restore cannot write a .\(suffix) file. Use a .safetensors file, or a directory with --format raw or npy.")
+        if format == nil {
+            try OutputName.check(
+                output, "restore",
+                "Use a .safetensors file, or a directory with --format raw or npy.")
+        }
     }
-
-    /// Files that a person may expect, and that this program does not write.
-    private static let foreignSuffixes: Set = [
-        "pt", "pth", "bin", "npy", "npz", "h5", "hdf5", "ckpt", "gguf", "onnx", "msgpack", "pkl", "json", "keras",
-    ]
 
     func execute() throws -> ExitCode {
         let store = try common.open()
@@ -60,11 +60,16 @@ struct Restore: StoreVerb {
         return .fine
     }
 
-    private func restoreFiles(_ store: CheckpointStore, _ patterns: [NamePattern], as format: RawFormat) throws {
+    private func restoreFiles(
+        _ store: CheckpointStore, _ patterns: [NamePattern], as format: RawFormat
+    ) throws {
         let progress = ProgressLine("restoring")
-        let report = try store.exportRaw(
-            reference, to: output, as: format, tensors: patterns, sharesFiles: aliases,
-            onSkip: { Output.warn("skipped: \($0)") }, onProgress: { progress.show($0, of: $1) })
+        let report = try Interruption.cancelling { cancellation in
+            try store.exportRaw(
+                reference, to: output, as: format, tensors: patterns, sharesFiles: aliases,
+                onSkip: { Output.warn("skipped: \($0)") }, cancellation: cancellation,
+                onProgress: { progress.show($0, of: $1) })
+        }
         ProgressLine.clear()
         if common.json { Output.json(report.index) } else { printText(report) }
     }
@@ -73,7 +78,11 @@ struct Restore: StoreVerb {
         var options = ExportOptions()
         options.tensors = patterns
         let report = try store.export(reference, to: output, options, "restoring")
-        if common.json { Output.json(report.json) } else { Output.line(report.text("restored", output)) }
+        if common.json {
+            Output.json(report.json)
+        } else {
+            Output.line(report.text("restored", output))
+        }
     }
 
     private func printText(_ report: RawExportReport) {

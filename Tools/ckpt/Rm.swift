@@ -29,7 +29,9 @@ struct Rm: StoreVerb {
 
     func execute() throws -> ExitCode {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
-        let report = try store.remove(references, isForced: force, isDryRun: dryRun)
+        let report = try Interruption.cancelling { _ in
+            try store.remove(references, isForced: force, isDryRun: dryRun)
+        }
         if common.json { printJSON(report) } else { printText(report) }
         return report.checkpoints.contains { $0.outcome == .inUse } ? .difference : .fine
     }

@@ -60,7 +60,9 @@ struct Tag: StoreVerb {
         let (tags, reference) = try request
         let store = try common.openForMaintaining()
         for name in tags {
-            let (tag, isChanged) = try store.tag(reference, name, force: force)
+            let (tag, isChanged) = try Interruption.cancelling { _ in
+                try store.tag(reference, name, force: force)
+            }
             if common.json {
                 Output.json(tag.json.adding([.init("changed", .bool(isChanged))]))
             } else {
@@ -73,7 +75,7 @@ struct Tag: StoreVerb {
     private func remove() throws -> ExitCode {
         let store = try common.openForMaintaining()
         for tag in delete {
-            try store.removeTag(tag)
+            try Interruption.cancelling { _ in try store.removeTag(tag) }
             if common.json {
                 Output.json(.object([.init("tag", .string(tag.description)), .init("deleted", .bool(true))]))
             } else {

@@ -1,12 +1,13 @@
-internal import CheckpointInterchange
-internal import CheckpointMaintenance
 import ArgumentParser
 import CheckpointFormat
+internal import CheckpointInterchange
+internal import CheckpointMaintenance
 import Checkpointing
 
 struct Verify: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Checks every block against its hash, and lists what is damaged.",
+        commandName: "verify",
+        abstract: "Checks every block against its hash, and lists what is damaged.",
         usage: "ckpt verify STORE [REF] [options]",
         discussion: """
             Example: ckpt verify runs/first latest
@@ -28,7 +29,9 @@ struct Verify: StoreVerb {
     @Flag(help: "Checks manifests and segment structure only, no tensor data.")
     var quick = false
 
-    @Option(help: ArgumentHelp("Reads only this share of the blocks, chosen at random.", valueName: "percent"))
+    @Option(
+        help: ArgumentHelp(
+            "Reads only this share of the blocks, chosen at random.", valueName: "percent"))
     var sample: Percentage?
 
     @Option(help: "Seed of the sample (default: random).")
@@ -43,8 +46,12 @@ struct Verify: StoreVerb {
     func execute() throws -> ExitCode {
         let store = try common.open()
         let progress = ProgressLine("verifying")
-        let sample = sample.map { VerificationSample(fraction: $0.fraction, seed: seed ?? .random(in: 0..<1 << 32)) }
-        let report = try store.verify(reference, quick: quick, sample: sample) { progress.show($0, of: $1) }
+        let sample = sample.map {
+            VerificationSample(fraction: $0.fraction, seed: seed ?? .random(in: 0..<1 << 32))
+        }
+        let report = try store.verify(reference, quick: quick, sample: sample) {
+            progress.show($0, of: $1)
+        }
         ProgressLine.clear()
         if common.json { printJSON(report, sample) } else { printText(report, sample) }
         return report.isWhole ? .fine : .difference
@@ -57,14 +64,50 @@ struct Verify: StoreVerb {
     }
 
     private func printText(_ report: VerificationReport, _ sample: VerificationSample?) {
-        for finding in report.findings { Output.line(text(finding)) }
+        let damage = report.findings.filter { $0.kind == .damage }
+        for finding in report.findings where finding.kind != .damage { Output.line(text(finding)) }
+        if !damage.isEmpty { printTable(damage) }
         var depth = quick ? "no tensor data read" : "\(Output.size(report.checkedBytes)) verified"
         if let sample {
-            depth += ", \(Output.figure(report.checkedFraction * 100)) % of \(Output.size(report.blockBytes)) (seed \(sample.seed))"
+            depth +=
+                ", \(Output.figure(report.checkedFraction * 100)) % of \(Output.size(report.blockBytes)) (seed \(sample.seed))"
         }
-        let verdict = verdict(report).map { $0 ? "OK" : "DAMAGED" } ?? "OK (\(quick ? "structure only" : "sample only"))"
+        let verdict =
+            verdict(report).map { $0 ? "OK" : "DAMAGED" }
+            ?? "OK (\(quick ? "structure only" : "sample only"))"
         let checkpoints = Output.count(report.checkpointCount, "checkpoint")
-        Output.line("\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
+        Output.line(
+            "\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
+        if !damage.isEmpty {
+            Output.line("ckpt repair \(common.store) --dry-run shows what can be saved")
+        }
+    }
+
+    private func printTable(_ damage: [VerificationReport.Finding]) {
+        var table = Table([
+            .init("STEP", shortest: 6), .init("LOST", shortest: 14), .init("FILE", rank: 2),
+            .init("OFFSET", rank: 1),
+            .init("DAMAGE", shortest: 20),
+        ])
+        for finding in damage {
+            let steps = finding.checkpoints.map { "\($0.step) (\(Output.short($0.id)))" }
+            let file =
+                finding.path.hasPrefix(common.store + "/")
+                ? String(finding.path.dropFirst(common.store.count + 1)) : finding.path
+            let what =
+                finding.message.hasPrefix(finding.path + ": ")
+                ? String(finding.message.dropFirst(finding.path.count + 2)) : finding.message
+            table.add([
+                steps.isEmpty ? "-" : some(steps),
+                lost(finding).isEmpty ? "-" : some(lost(finding)), file,
+                finding.offset.map(String.init) ?? "-", what,
+            ])
+        }
+        table.print()
+    }
+
+    private func lost(_ finding: VerificationReport.Finding) -> [String] {
+        finding.tensors.map { "tensor \($0)" } + finding.objects.map { "object \($0)" }
     }
 
     private func text(_ finding: VerificationReport.Finding) -> String {
@@ -72,36 +115,46 @@ struct Verify: StoreVerb {
         let steps = finding.checkpoints.map { "step \($0.step) (\(Output.short($0.id)))" }
         var text = "\(finding.kind.rawValue): \(place)\(finding.message)"
         if !steps.isEmpty { text += "; affects \(some(steps))" }
-        let lost = finding.tensors.map { "tensor \($0)" } + finding.objects.map { "object \($0)" }
+        let lost = lost(finding)
         if !lost.isEmpty { text += "; lost: \(some(lost))" }
         return text
     }
 
     private func some(_ names: [String]) -> String {
-        names.prefix(8).joined(separator: ", ") + (names.count > 8 ? " and \(names.count - 8) more" : "")
+        names.prefix(8).joined(separator: ", ")
+            + (names.count > 8 ? " and \(names.count - 8) more" : "")
     }
 
     private func printJSON(_ report: VerificationReport, _ sample: VerificationSample?) {
         Output.json(
             .object([
-                .init("whole", verdict(report).map { .bool($0) } ?? .null), .init("quick", .bool(quick)),
-                .init("sample", sample.map(json) ?? .null), .init("fraction", .metric(report.checkedFraction)),
-                .init("checkpoints", .count(report.checkpointCount)), .init("segments", .count(report.segmentCount)),
-                .init("bytes", .count(report.checkedBytes)), .init("findings", .array(report.findings.map(json))),
+                .init("whole", verdict(report).map { .bool($0) } ?? .null),
+                .init("quick", .bool(quick)),
+                .init("sample", sample.map(json) ?? .null),
+                .init("fraction", .metric(report.checkedFraction)),
+                .init("checkpoints", .count(report.checkpointCount)),
+                .init("segments", .count(report.segmentCount)),
+                .init("bytes", .count(report.checkedBytes)),
+                .init("findings", .array(report.findings.map(json))),
             ]))
     }
 
     private func json(_ sample: VerificationSample) -> JSONValue {
         // As text: not every reader of JSON keeps 64 bits.
-        .object([.init("asked", .metric(sample.fraction)), .init("seed", .string(String(sample.seed)))])
+        .object([
+            .init("asked", .metric(sample.fraction)), .init("seed", .string(String(sample.seed))),
+        ])
     }
 
     private func json(_ finding: VerificationReport.Finding) -> JSONValue {
         .object([
             .init("kind", .string(finding.kind.rawValue)), .init("path", .string(finding.path)),
-            .init("offset", finding.offset.map { .count($0) } ?? .null), .init("message", .string(finding.message)),
-            .init("checkpoints", .array(finding.checkpoints.map { .label($0.id, $0.run, $0.step) })),
-            .init("tensors", .strings(finding.tensors)), .init("objects", .strings(finding.objects)),
+            .init("offset", finding.offset.map { .count($0) } ?? .null),
+            .init("message", .string(finding.message)),
+            .init(
+                "checkpoints", .array(finding.checkpoints.map { .label($0.id, $0.run, $0.step) })),
+            .init("tensors", .strings(finding.tensors)),
+            .init("objects", .strings(finding.objects)),
         ])
     }
 }
@@ -111,7 +164,9 @@ struct Percentage: ExpressibleByArgument {
     let fraction: Double
 
     init?(argument: String) {
-        guard argument.hasSuffix("%"), let percent = Double(argument.dropLast()), percent > 0, percent <= 100 else { return nil }
+        guard argument.hasSuffix("%"), let percent = Double(argument.dropLast()), percent > 0,
+            percent <= 100
+        else { return nil }
         fraction = percent / 100
     }
 }

@@ -32,11 +32,10 @@ package final class AtomicOutput {
     ///   - isDirectory: whether a directory is to be written.
     ///   - replacement: permission to replace the existing output; nil if `path` must not exist.
     ///   - files: the file system.
-    ///   - announce: called with the temporary path before anything is created.
     /// - Throws: `ExchangeError` of kind `inUse` if the path is taken or not suitable, or of kind
     ///   `file`.
     package init(
-        _ path: FilePath, isDirectory: Bool, replacement: Replacement?, in files: POSIXFileSystem, announce: (String) -> Void = { _ in }
+        _ path: FilePath, isDirectory: Bool, replacement: Replacement?, in files: POSIXFileSystem
     ) throws(ExchangeError) {
         self.path = path
         self.isDirectory = isDirectory
@@ -47,7 +46,6 @@ package final class AtomicOutput {
             throw .inUse(path.string, "it is no name for a file", remedy: "Name another with -o")
         }
         try checkPlace()
-        announce(temporary.string)
         if isDirectory { try exchanging { () throws(FileSystemError) in try files.makeDirectory(temporary) } }
     }
 

@@ -18,7 +18,8 @@ extension CheckpointStore {
     ///   - onSkip: called with the damage of each checkpoint that is skipped.
     /// - Returns: the files and tensors written.
     /// - Throws: codes `notFound`, `damaged`, `exists` (the path exists), `misuse` (the path is
-    ///   inside the store; two tensors would get one name), `noSpace`, `readOnly`, `io`.
+    ///   inside the store; two tensors would get one name),
+    ///   `noSpace`, `readOnly`, `io`, `cancelled`.
     @discardableResult
     public func export(
         _ reference: CheckpointReference = .latest, to path: String,
@@ -46,15 +47,16 @@ extension CheckpointStore {
     ///   - tensors: patterns of names; all tensors if there is none.
     ///   - sharesFiles: whether tensors of equal content, as tied weights are, share one file.
     ///   - onSkip: called with the damage of each checkpoint that is skipped.
+    ///   - cancellation: stops the export, which then leaves nothing behind.
     ///   - onProgress: called with the bytes of tensors written so far, and their total.
     /// - Returns: the number and size of the tensors written.
     /// - Throws: codes `notFound`, `damaged`, `misuse` (the path is not an empty directory, or is
-    ///   inside the store), `noSpace`, `readOnly`, `io`.
+    ///   inside the store), `noSpace`, `readOnly`, `io`, `cancelled`.
     @discardableResult
     public func exportRaw(
         _ reference: CheckpointReference = .latest, to path: String, as format: RawFormat = .raw,
         tensors: [NamePattern] = [], sharesFiles: Bool = false,
-        onSkip: (CheckpointError) -> Void = { _ in },
+        onSkip: (CheckpointError) -> Void = { _ in }, cancellation: Cancellation = Cancellation(),
         onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
     ) throws(CheckpointError) -> RawExportReport {
         try requireOutside(path)
@@ -63,7 +65,7 @@ extension CheckpointStore {
             let records = try checkpoint.manifest.tensors(matching: tensors)
             var export = try RawExport(
                 of: checkpoint, to: path, as: format, sharesFiles: sharesFiles,
-                onProgress: onProgress)
+                cancellation: cancellation, onProgress: onProgress)
             return try translating("exporting") {
                 do { return try export.write(records) } catch {
                     export.undo()

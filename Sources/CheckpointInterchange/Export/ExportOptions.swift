@@ -15,9 +15,8 @@ public struct ExportOptions: Sendable {
     public var replacesExisting = false
     /// Called with the bytes of tensors written so far and their total, on reading threads.
     public var onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
-    /// Called with each path that is written under a temporary name, before it is created. If the
-    /// process is to end early, remove these.
-    public var onTemporary: (@Sendable (_ path: String) -> Void)?
+    /// Stops the export, which then leaves nothing behind.
+    public var cancellation = Cancellation()
 
     /// The defaults: all tensors, no objects, nothing replaced.
     public init() {}

@@ -20,6 +20,7 @@ struct RawExport {
     private var tensorBytes = 0
     private var totalBytes = 0
     private let format: RawFormat
+    private let cancellation: Cancellation
     private let onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     private var objects: [JSONValue] = []
     /// Files of the tensors written so far, by name, if equal tensors are to share one.
@@ -27,10 +28,11 @@ struct RawExport {
 
     init(
         of checkpoint: Checkpoint, to path: String, as format: RawFormat, sharesFiles: Bool,
-        onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
+        cancellation: Cancellation, onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     ) throws(CheckpointError) {
         self.checkpoint = checkpoint
         self.format = format
+        self.cancellation = cancellation
         let manifest = checkpoint.manifest
         store = checkpoint.store
         self.onProgress = onProgress
@@ -96,6 +98,7 @@ struct RawExport {
     /// From the store to the file a window at a time, so that memory does not grow with the tensor.
     private mutating func write(_ record: TensorRecord, to name: String) throws -> Hash128 {
         let (stream, before, total, onProgress) = (stream, tensorBytes, totalBytes, onProgress)
+        let cancellation = cancellation
         let header = try format == .npy ? checkpoint.numpyHeader(ofTensor: record.name) : []
         return try create(name) { file in
             if !header.isEmpty {
@@ -103,6 +106,7 @@ struct RawExport {
             }
             var offset = 0
             return try stream.readInOrder(record) { region throws(CheckpointError) in
+                try cancellation.check("the restore of tensor \(record.name)")
                 try translating("writing \(name)") {
                     try file.write(region, at: header.count + offset)
                 }

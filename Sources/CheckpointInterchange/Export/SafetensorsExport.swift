@@ -29,7 +29,8 @@ struct SafetensorsExport {
     private func write(_ records: [TensorRecord], of checkpoint: Checkpoint) throws -> ExportReport
     {
         let manifest = checkpoint.manifest
-        let reader = ContentReader(store: checkpoint.store, manifest: manifest)
+        let reader = ContentReader(
+            store: checkpoint.store, manifest: manifest, cancellation: options.cancellation)
         let objects =
             options.includesObjects
             ? try manifest.objects.map { try ObjectContent($0, reader) } : []
@@ -55,11 +56,52 @@ struct SafetensorsExport {
             tensorBytes: layout.bytes, objectCount: objects.count)
     }
 
+    /// Passes on the bytes of one safetensors file, in order.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the checkpoint to export.
+    ///   - write: called on this thread with the bytes that follow.
+    func stream(
+        _ checkpoint: Checkpoint, _ write: ([UInt8]) throws(CheckpointError) -> Void
+    ) throws(CheckpointError) -> ExportReport {
+        let manifest = checkpoint.manifest
+        let reader = ContentReader(store: checkpoint.store, manifest: manifest)
+        let records = try manifest.tensors(matching: options.tensors).map(\.record)
+        let layout = try exchanging("exporting") { () throws -> SafetensorsLayout in
+            try self.layout(records, KeptMetadata(manifest, reader), of: manifest)
+        }
+        let header = layout.shards[0].header
+        try write(header.encoded)
+        let original = originals(records)
+        var done = 0
+        for entry in header.entries {
+            guard let record = original[Array(entry.name.utf8)] else {
+                preconditionFailure("a layout has the tensors it was made of")
+            }
+            try checkpoint.withBytes(ofTensor: record.name) { bytes throws(CheckpointError) in
+                try options.cancellation.check("the export")
+                try write(bytes)
+                done += bytes.count
+                options.onProgress?(done, layout.bytes)
+            }
+        }
+        let file = ExportReport.File(name: path, byteCount: header.dataOffset + layout.bytes)
+        return ExportReport(
+            checkpoint: checkpoint, files: [file],
+            tensors: tensors(layout, records, manifest), tensorBytes: layout.bytes, objectCount: 0)
+    }
+
+    private func originals(_ records: [TensorRecord]) -> [[UInt8]: TensorRecord] {
+        Dictionary(
+            records.map { (Array(options.renaming.name(of: $0.name).utf8), $0) },
+            uniquingKeysWith: { first, _ in first })
+    }
+
     private func output(_ path: String, isDirectory: Bool) throws -> AtomicOutput {
         try AtomicOutput(
             FilePath(path), isDirectory: isDirectory,
             replacement: options.replacesExisting ? AtomicOutput.Replacement(Self.isOurs) : nil,
-            in: POSIXFileSystem(usesDirectIO: false), announce: { options.onTemporary?($0) })
+            in: POSIXFileSystem(usesDirectIO: false))
     }
 
     private func layout(
@@ -106,9 +148,7 @@ struct SafetensorsExport {
         _ layout: SafetensorsLayout, _ records: [TensorRecord], _ reader: ContentReader,
         _ output: AtomicOutput
     ) throws -> [ExportReport.File] {
-        let original = Dictionary(
-            records.map { (Array(options.renaming.name(of: $0.name).utf8), $0) },
-            uniquingKeysWith: { first, _ in first })
+        let original = originals(records)
         var written: [ExportReport.File] = []
         var places: [any StateProvider] = []
         for shard in layout.shards {

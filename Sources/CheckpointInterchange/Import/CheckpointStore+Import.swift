@@ -16,22 +16,35 @@ extension CheckpointStore {
     ///   - options: step, run, metrics and compression; the format is that of `files`.
     /// - Returns: the checkpoint, and its sizes.
     /// - Throws: codes `misuse` (the store is not open for writing), `busy`, `noSpace`, `damaged`
-    ///   (a file), `io`.
+    ///   (a file), `io`, `cancelled`.
     @discardableResult
     public func importCheckpoint(
         from files: ForeignFiles, options: ImportOptions = ImportOptions()
     ) throws(CheckpointError) -> ImportReport {
+        let progress = ImportProgress(files, options.onProgress)
+        let source = try files.source(options.cancellation, onRead: progress.add)
+        let known = try ImportHistory(of: self)
         let roles = options.roles
         var options = options
         options.run = options.run ?? files.name
-        let state = ForeignState(files.checkpoint) { name in
+        options.step = options.step ?? files.step ?? 0
+        options.onProgress = { done, _ in progress.wrote(done) }
+        let state = ForeignState(files.checkpoint(from: source)) { name in
             roles.first { $0.pattern.matches(name) }?.role
         }
-        let report = try exchanging("importing") { try save(state, options) }
+        let report = try exchanging("importing") {
+            do {
+                return try save(state, options, storedBytes: known.bytes(of: source))
+            } catch let error as CheckpointError where error.code == .cancelled {
+                throw CheckpointError(
+                    .cancelled, "the import was interrupted: no checkpoint was made")
+            }
+        }
         return ImportReport(
             checkpoint: try checkpoint(.id(prefix: report.id.description)),
             tensorBytes: files.tensorBytes, newBytes: report.newBytes, format: files.format,
-            leftOut: files.leftOut, notes: files.notes)
+            source: source, earlier: known.same(as: source), leftOut: files.leftOut,
+            notes: files.notes)
     }
 
     /// Opens files of other programs, and makes a checkpoint of them.
@@ -69,10 +82,13 @@ extension CheckpointStore {
         return parent.isEmpty ? "." : parent.string
     }
 
-    private func save(_ state: ForeignState, _ options: ImportOptions) throws -> SaveReport {
+    private func save(
+        _ state: ForeignState, _ options: ImportOptions, storedBytes: Int
+    ) throws -> SaveReport {
         var saving = CheckpointerOptions()
         saving.run = options.run
         saving.kind = .imported
+        saving.storedBytes = storedBytes
         saving.compression = options.compression
         saving.workerNiceness = 0
         saving.arenaBytes = 64 << 20
@@ -84,8 +100,8 @@ extension CheckpointStore {
         let checkpointer = try Checkpointer(store: self, state: state, options: saving)
         // A failed save must not leave the files of one in flight. Its own error is reported.
         defer { try? checkpointer.close() }
-        let ticket = try checkpointer.save(step: options.step, metrics: options.metrics)
-        try ticket.wait()
+        let ticket = try checkpointer.save(step: options.step ?? 0, metrics: options.metrics)
+        try options.cancellation.withHandler({ ticket.cancel() }) { try ticket.wait() }
         guard let report = ticket.report else {
             preconditionFailure("a committed save has no report")
         }

@@ -1,6 +1,7 @@
 internal import CheckpointExchange
 internal import CheckpointIO
 public import CheckpointStorage
+internal import Foundation
 internal import SystemPackage
 
 /// Files of other programs, opened and understood, ready to be imported.
@@ -10,6 +11,10 @@ public struct ForeignFiles: Sendable {
     let checkpoint: ForeignCheckpoint
     /// Name of the first file without its extension, as the name of a run.
     let name: String
+    /// The files, by their absolute paths.
+    let paths: [FilePath]
+    /// Size of all files.
+    let fileBytes: Int
 
     /// Opens files, whose tensors together make one checkpoint.
     ///
@@ -27,13 +32,13 @@ public struct ForeignFiles: Sendable {
     ) throws(CheckpointError) {
         name = Self.name(of: files.first)
         let format = options.format
+        var reading = ReadingOptions()
+        reading.skipsObjects = options.skipsObjects
+        reading.voidType = options.numpyElementType
+        let reader = ForeignReader(
+            POSIXFileSystem(usesDirectIO: false), spillDirectory: FilePath(spillDirectory),
+            options: reading)
         var checkpoint = try exchanging("importing") {
-            var reading = ReadingOptions()
-            reading.skipsObjects = options.skipsObjects
-            reading.voidType = options.numpyElementType
-            let reader = ForeignReader(
-                POSIXFileSystem(usesDirectIO: false), spillDirectory: FilePath(spillDirectory),
-                options: reading)
             if case .raw(let name, let type, let shape) = format {
                 guard files.count == 1 else {
                     throw CheckpointError(.misuse, "a raw tensor is one file (got \(files.count))")
@@ -46,6 +51,9 @@ public struct ForeignFiles: Sendable {
             return try ForeignCheckpoint(joining: parts, of: files)
         }
         checkpoint.recordLeftOut()
+        let here = FilePath(FileManager.default.currentDirectoryPath)
+        paths = reader.known.map { here.pushing($0.path).lexicallyNormalized() }
+        fileBytes = reader.known.reduce(0) { $0 + $1.size }
         self.checkpoint = checkpoint
     }
 
@@ -60,6 +68,29 @@ public struct ForeignFiles: Sendable {
 
     /// Name of the files' format: `safetensors`, `npy`, `npz`, `pt`, `dcp` or `raw`.
     public var format: String { checkpoint.format.rawValue }
+    /// Reads the files completely, for what the checkpoint records of them.
+    ///
+    /// - Parameters:
+    ///   - cancellation: asked before each read.
+    ///   - onRead: called with the bytes read since the last call.
+    /// - Throws: codes `io`, `notFound` (a file is gone), `cancelled`.
+    func source(
+        _ cancellation: Cancellation, onRead: (Int) -> Void
+    ) throws(CheckpointError) -> ImportSource {
+        try ImportSource(format, paths, cancellation, onRead: onRead)
+    }
+
+    /// Returns the content, with an object that records the files.
+    func checkpoint(from source: ImportSource) -> ForeignCheckpoint {
+        var checkpoint = checkpoint
+        checkpoint.record(source.json, as: ImportSource.objectName)
+        return checkpoint
+    }
+
+    /// The step that the files name: an entry `step`, `global_step` or `iteration`, or the
+    /// `__metadata__` of an export; nil if they name none.
+    public var step: Int? { checkpoint.step }
+
     /// Bytes of all tensors.
     public var tensorBytes: Int { checkpoint.bytes }
     /// What was found in the files and is not imported.

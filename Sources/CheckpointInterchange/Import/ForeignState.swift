@@ -14,7 +14,7 @@ struct ForeignState: StateProvider {
 
     func describe(to inventory: inout StateInventory) {
         for tensor in checkpoint.tensors {
-            let role = role(tensor.name) ?? Self.usualRole(tensor.name)
+            let role = role(tensor.name) ?? UsualRole.of(tensor.name, tensor.view.type)
             inventory.add(tensor: tensor.name, tensor.view, role: role)
         }
         for object in checkpoint.objects {
@@ -23,11 +23,5 @@ struct ForeignState: StateProvider {
                 object: object.name, role: .other, encoding: .json, freeze: { { text } },
                 restore: { _ in })
         }
-    }
-
-    /// PyTorch saves optimizers under these prefixes.
-    private static func usualRole(_ name: String) -> TensorRole {
-        let prefixes = ["optimizer.", "optim.", "optimizer_state_dict."]
-        return prefixes.contains(where: name.hasPrefix) ? .optimizer : .parameter
     }
 }

@@ -23,17 +23,18 @@ public struct ImportOptions: Sendable {
         case raw(name: String, type: ElementType, shape: [Int])
     }
 
-    /// The checkpoint's step.
-    public var step = 0
+    /// The checkpoint's step; nil means the step that the files name, or 0 if they name none.
+    public var step: Int?
     /// Name of the run that the checkpoint is; nil means the name of the first file, without its
     /// extension.
     public var run: String?
     /// The checkpoint's metrics.
     public var metrics: [String: Double] = [:]
     /// How hard to compress.
-    public var compression = Compression.none
-    /// Roles of tensors; the first pattern that matches decides. Names that no pattern matches are
-    /// optimizer state if they begin as PyTorch's do, and parameters otherwise.
+    public var compression = Compression.auto
+    /// Roles of tensors; the first pattern that matches decides. For names that no pattern
+    /// matches, the names decide that PyTorch and others give to optimizer state, buffers and
+    /// the states of random number generators; all others are parameters.
     public var roles: [(pattern: NamePattern, role: TensorRole)] = []
     /// The format of the files.
     public var format = Format.auto
@@ -43,7 +44,10 @@ public struct ImportOptions: Sendable {
     /// Type of the elements of NumPy arrays whose file does not say it, as ml_dtypes writes them;
     /// nil means `bf16` for 2 bytes and `u8` for 1.
     public var numpyElementType: ElementType?
-    /// Called with the bytes written so far and their total, on the engine's threads.
+    /// Stops the import, which then leaves no checkpoint and no file of it.
+    public var cancellation = Cancellation()
+    /// Called with the bytes read and written so far and their total: the files are read once for
+    /// their digests, then their tensors are written. On this thread and the engine's.
     public var onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
 
     /// The defaults.

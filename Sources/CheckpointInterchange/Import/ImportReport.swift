@@ -14,10 +14,16 @@ public struct ImportReport: Sendable {
     public let checkpoint: Checkpoint
     /// Bytes of the tensors in the files.
     public let tensorBytes: Int
+    /// Number of the files' values that became objects. The checkpoint also has `import_source`.
+    public var objectCount: Int { checkpoint.summary.objectCount - 1 }
     /// Bytes that the store did not hold before.
     public let newBytes: Int
     /// Name of the files' format: `safetensors`, `npy`, `npz`, `pt`, `dcp`, `raw`, or `mixed`.
     public let format: String
+    /// The files, as the checkpoint records them in the object `import_source`.
+    public let source: ImportSource
+    /// An earlier import of the same bytes; nil if there is none.
+    public let earlier: CheckpointSummary?
     /// What was left out. The checkpoint records it in the object `left_out`.
     public let leftOut: [LeftOut]
     /// What the reader assumed or passed over, as sentences.

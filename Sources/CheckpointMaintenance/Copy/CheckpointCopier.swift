@@ -1,8 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 
 /// Copies one checkpoint: refers to blocks that the destination holds already, and writes the
 /// others. Every chunk that is written is compared with its hash first.
@@ -12,6 +12,7 @@ struct CheckpointCopier: ~Copyable {
     private let manifest: Manifest
     private let reader: BlockSource
     private let appender: BlockAppender
+    private let cancellation: Cancellation
     private let chunksOfBlock: [Int: [ChunkRecord]]
     /// Rows of the casts of each block, by the block's row.
     private let castsOfBlock: [Int: [Int]]
@@ -37,7 +38,12 @@ struct CheckpointCopier: ~Copyable {
     ///   - destination: the store to write to; nil in a dry run for one that does not exist yet.
     ///   - attempt: id in the names of new segments.
     ///   - isDryRun: counts the bytes, and writes nothing.
-    init(_ manifest: Manifest, from source: CheckpointStore, to destination: CheckpointStore?, attempt: CheckpointID, isDryRun: Bool) {
+    ///   - cancellation: asked before each block.
+    init(
+        _ manifest: Manifest, from source: CheckpointStore, to destination: CheckpointStore?,
+        attempt: CheckpointID, isDryRun: Bool, cancellation: Cancellation
+    ) {
+        self.cancellation = cancellation
         (self.source, self.destination, self.manifest) = (source, destination, manifest)
         reader = BlockSource(store: source, manifest: manifest)
         chunksOfBlock = Dictionary(grouping: manifest.chunks, by: \.block)
@@ -51,24 +57,32 @@ struct CheckpointCopier: ~Copyable {
     ///
     /// - Parameter copied: content of the destination.
     /// - Returns: the manifest for the destination.
-    /// - Throws: codes `damaged`, `io`, `noSpace`, `outOfMemory`.
+    /// - Throws: codes `damaged`, `io`, `noSpace`, `outOfMemory`, `cancelled`.
     mutating func run(_ copied: CopiedBlocks) throws(CheckpointError) -> Manifest {
         var fates: [Int: Fate] = [:]
         do throws(CheckpointError) {
-            for row in manifest.blocks.indices { fates[row] = try fate(row, copied) }
+            for row in manifest.blocks.indices {
+                try cancellation.check(
+                    "the copy of step \(manifest.step)",
+                    remedy: "What was copied before is complete; run it again to continue")
+                fates[row] = try fate(row, copied)
+            }
         } catch {
             appender.abandon()
             throw error
         }
         guard let writer = appender.writer, let destination else { return made(fates, copied, []) }
         let commit = CommitProtocol(
-            fileSystem: destination.fileSystem, directories: destination.directories, catalog: destination.catalog)
-        return try commit.commit(writer, manifest: { made(fates, copied, $0) }, durable: {}).manifest
+            fileSystem: destination.fileSystem, directories: destination.directories,
+            catalog: destination.catalog)
+        return try commit.commit(writer, manifest: { made(fates, copied, $0) }, durable: {})
+            .manifest
     }
 
     /// Decides on a block. Nil if nothing is written for it: only blocks based on it are needed, or
     /// the destination holds its chunks in other blocks.
-    private mutating func fate(_ row: Int, _ copied: CopiedBlocks) throws(CheckpointError) -> Fate? {
+    private mutating func fate(_ row: Int, _ copied: CopiedBlocks) throws(CheckpointError) -> Fate?
+    {
         let chunks = chunksOfBlock[row, default: []]
         let isHeld = chunks.allSatisfy { copied.place(of: $0) != nil }
         if manifest.blocks[row].codec.isCast { return isHeld ? nil : .cast }
@@ -83,23 +97,34 @@ struct CheckpointCopier: ~Copyable {
     private func needsSource(_ row: Int, _ copied: CopiedBlocks) -> Bool {
         castsOfBlock[row, default: []].contains { cast in
             let isHeld = chunksOfBlock[cast, default: []].allSatisfy { copied.place(of: $0) != nil }
-            return !isHeld && source(of: manifest.blocks[cast]).flatMap { copied.place(of: $0) } == nil
+            return !isHeld
+                && source(of: manifest.blocks[cast]).flatMap { copied.place(of: $0) } == nil
         }
     }
 
     /// Returns the chunk that a cast is made from, if it is exactly one chunk.
     private func source(of cast: BlockRecord) -> ChunkRecord? {
         guard let base = cast.base else { return nil }
-        return chunksOfBlock[base]?.first { $0.offset == cast.sourceRange.lowerBound && $0.bytes == cast.sourceRange.count }
+        return chunksOfBlock[base]?.first {
+            $0.offset == cast.sourceRange.lowerBound && $0.bytes == cast.sourceRange.count
+        }
     }
 
-    private mutating func write(_ row: Int, _ chunks: [ChunkRecord], _ copied: CopiedBlocks) throws -> Fate {
+    private mutating func write(_ row: Int, _ chunks: [ChunkRecord], _ copied: CopiedBlocks) throws
+        -> Fate
+    {
         let block = manifest.blocks[row]
         let base = block.base.map { BlockID(manifest.blocks[$0], in: manifest.segments) }
         // A delta stays a delta if its base is in the destination.
         let isCast = block.base.map { manifest.blocks[$0].codec.isCast } ?? false
-        let isVerbatim = !isCast && base.map { copied.blocks[$0] != nil && copied.chainLength($0) < Limits.deltaChainMax } ?? true
-        guard appender.writer != nil else { return plan(block, base: isVerbatim ? base : nil, isVerbatim: isVerbatim) }
+        let isVerbatim =
+            !isCast
+            && base.map {
+                copied.blocks[$0] != nil && copied.chainLength($0) < Limits.deltaChainMax
+            } ?? true
+        guard appender.writer != nil else {
+            return plan(block, base: isVerbatim ? base : nil, isVerbatim: isVerbatim)
+        }
         let raw = try buffers.raw.pages(for: block.rawBytes)
         try reader.block(row, into: raw.prefix(block.rawBytes), &buffers).check(chunks)
         let (encoded, region) = isVerbatim ? try verbatim(row, raw) : try encodedAnew(row, raw)
@@ -108,7 +133,9 @@ struct CheckpointCopier: ~Copyable {
     }
 
     /// Reads the block as it is stored.
-    private mutating func verbatim(_ row: Int, _ raw: MemoryRegion) throws -> (EncodedBlock, MemoryRegion) {
+    private mutating func verbatim(_ row: Int, _ raw: MemoryRegion) throws -> (
+        EncodedBlock, MemoryRegion
+    ) {
         let block = manifest.blocks[row]
         var region = raw
         if block.codec != .raw {
@@ -120,13 +147,16 @@ struct CheckpointCopier: ~Copyable {
     }
 
     /// Encodes the block without its base, since the base is not copied.
-    private mutating func encodedAnew(_ row: Int, _ raw: MemoryRegion) throws -> (EncodedBlock, MemoryRegion) {
+    private mutating func encodedAnew(_ row: Int, _ raw: MemoryRegion) throws -> (
+        EncodedBlock, MemoryRegion
+    ) {
         reencodedCount += 1
         let rawBytes = manifest.blocks[row].rawBytes
         let region = try spare.bytes(raw.count)
         let runs = BlockPairing(manifest, newer: manifest).runs(of: row)
         var memory = CodecMemory()
-        let (block, isInSpare) = BlockEncoder(.max).encode(raw, rawBytes: rawBytes, runs: runs, memory: &memory, spare: region)
+        let (block, isInSpare) = BlockEncoder(.max).encode(
+            raw, rawBytes: rawBytes, runs: runs, memory: &memory, spare: region)
         return (block, isInSpare ? region : raw)
     }
 
@@ -143,7 +173,9 @@ struct CheckpointCopier: ~Copyable {
         return .written(appender.plan(encoded), base: base)
     }
 
-    private func made(_ fates: [Int: Fate], _ copied: CopiedBlocks, _ segments: [SegmentReference]) -> Manifest {
+    private func made(_ fates: [Int: Fate], _ copied: CopiedBlocks, _ segments: [SegmentReference])
+        -> Manifest
+    {
         let segments = segments.isEmpty ? plannedSegments : segments
         var table = BlockTable(segments)
         var rows: [Int: Int] = [:]
@@ -163,8 +195,13 @@ struct CheckpointCopier: ~Copyable {
         made.recordedOrigin = manifest.origin
         for index in made.chunks.indices {
             let chunk = made.chunks[index]
-            if let row = rows[chunk.block] { made.chunks[index].block = row; continue }
-            guard let place = copied.place(of: chunk) else { preconditionFailure("chunk \(index) was not copied") }
+            if let row = rows[chunk.block] {
+                made.chunks[index].block = row
+                continue
+            }
+            guard let place = copied.place(of: chunk) else {
+                preconditionFailure("chunk \(index) was not copied")
+            }
             made.chunks[index].block = table.add(place.block.location, of: place.block.segment)
             made.chunks[index].offset = place.offset
         }
@@ -173,11 +210,16 @@ struct CheckpointCopier: ~Copyable {
     }
 
     /// Returns the row of a cast in the destination, made from the same chunk.
-    private func castRow(_ cast: BlockRecord, _ rows: [Int: Int], _ copied: CopiedBlocks, _ table: inout BlockTable) -> Int {
+    private func castRow(
+        _ cast: BlockRecord, _ rows: [Int: Int], _ copied: CopiedBlocks, _ table: inout BlockTable
+    ) -> Int {
         if let base = cast.base.flatMap({ rows[$0] }) {
-            return table.addCast(cast.codec, rawBytes: cast.rawBytes, of: base, at: cast.sourceRange.lowerBound)
+            return table.addCast(
+                cast.codec, rawBytes: cast.rawBytes, of: base, at: cast.sourceRange.lowerBound)
         }
-        guard let place = source(of: cast).flatMap({ copied.place(of: $0) }) else { preconditionFailure("a cast of what was not copied") }
+        guard let place = source(of: cast).flatMap({ copied.place(of: $0) }) else {
+            preconditionFailure("a cast of what was not copied")
+        }
         let base = table.add(place.block.location, of: place.block.segment)
         return table.addCast(cast.codec, rawBytes: cast.rawBytes, of: base, at: place.offset)
     }
@@ -186,7 +228,8 @@ struct CheckpointCopier: ~Copyable {
     private var plannedSegments: [SegmentReference] {
         (0..<appender.segmentCount).map {
             SegmentReference(
-                name: SegmentName(attempt: manifest.id, rank: 0, number: $0), fileBytes: 2 * Limits.pageBytes,
+                name: SegmentName(attempt: manifest.id, rank: 0, number: $0),
+                fileBytes: 2 * Limits.pageBytes,
                 trailerHash: Hash128(rawValue: 0))
         }
     }
@@ -195,7 +238,9 @@ struct CheckpointCopier: ~Copyable {
 extension BlockTable {
     /// Adds a block of the destination, after all blocks that it is a delta of.
     fileprivate mutating func add(_ id: BlockID, _ copied: CopiedBlocks) -> Int {
-        guard let block = copied.blocks[id] else { preconditionFailure("a block that was not copied") }
+        guard let block = copied.blocks[id] else {
+            preconditionFailure("a block that was not copied")
+        }
         let base = block.base.map { add($0, copied) }
         return add(block.location, of: block.segment, base: base)
     }

@@ -1,7 +1,7 @@
-public import CheckpointStorage
 public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+public import CheckpointStorage
 
 /// Result of a copy. Sizes in bytes.
 public struct CopyReport: Sendable {
@@ -67,21 +67,27 @@ extension CheckpointStore {
     ///   - destination: a store that is open for writing; in a dry run, nil for a store that does
     ///     not exist yet.
     ///   - isDryRun: decides what to copy, and writes nothing.
+    ///   - cancellation: stops the copy; checkpoints that are complete stay.
     ///   - progress: called before each checkpoint with the number done and the total, on this
     ///     thread.
     /// - Returns: the outcome for each checkpoint. A damaged checkpoint is an outcome, not an
     ///   error.
     /// - Throws: codes `notFound`, `exists` (the destination has another checkpoint of the same run
     ///   and step), `busy` (another process removes or repacks in the destination), `damaged` (a
-    ///   tag of the destination cannot be read), `noSpace`, `io`, `misuse`.
+    ///   tag of the destination cannot be read), `noSpace`, `io`, `misuse`, `cancelled`.
     public func copy(
-        _ references: [CheckpointReference] = [], to destination: CheckpointStore?, isDryRun: Bool = false,
+        _ references: [CheckpointReference] = [], to destination: CheckpointStore?,
+        isDryRun: Bool = false,
+        cancellation: Cancellation = Cancellation(),
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> CopyReport {
         guard isDryRun || destination?.access == .writing else {
-            throw CheckpointError(.misuse, "the destination is not open for writing", remedy: "Open it with access .writing")
+            throw CheckpointError(
+                .misuse, "the destination is not open for writing",
+                remedy: "Open it with access .writing")
         }
-        var copy = StoreCopy(source: self, destination: destination, isDryRun: isDryRun)
+        var copy = StoreCopy(
+            source: self, destination: destination, isDryRun: isDryRun, cancellation: cancellation)
         return try copy.run(references, progress)
     }
 }
@@ -91,6 +97,7 @@ private struct StoreCopy {
     let source: CheckpointStore
     let destination: CheckpointStore?
     let isDryRun: Bool
+    let cancellation: Cancellation
     private var copied = CopiedBlocks()
     /// Names of the manifests in the destination.
     private var names: Set<ManifestName> = []
@@ -99,8 +106,12 @@ private struct StoreCopy {
     private var maintenance: MaintenanceLock?
     private var isTold = false
 
-    init(source: CheckpointStore, destination: CheckpointStore?, isDryRun: Bool) {
+    init(
+        source: CheckpointStore, destination: CheckpointStore?, isDryRun: Bool,
+        cancellation: Cancellation
+    ) {
         (self.source, self.destination, self.isDryRun) = (source, destination, isDryRun)
+        self.cancellation = cancellation
     }
 
     mutating func run(
@@ -124,7 +135,9 @@ private struct StoreCopy {
 
     /// Returns the checkpoints to copy, newest first, so that the bases of deltas are copied before
     /// the deltas.
-    private func wanted(_ references: [CheckpointReference]) throws(CheckpointError) -> [ManifestName] {
+    private func wanted(_ references: [CheckpointReference]) throws(CheckpointError)
+        -> [ManifestName]
+    {
         guard !references.isEmpty else { return try source.files.names().reversed() }
         var names: Set<ManifestName> = []
         for reference in references { names.insert(try source.load(reference).manifest.name) }
@@ -133,21 +146,33 @@ private struct StoreCopy {
 
     private func takeMaintenance() throws(CheckpointError) -> MaintenanceLock? {
         guard let destination else { return nil }
-        if let own = try translating("maintenance", { try MaintenanceLock(destination.fileSystem, destination.directories) }) { return own }
+        if let own = try translating(
+            "maintenance", { try MaintenanceLock(destination.fileSystem, destination.directories) })
+        {
+            return own
+        }
         throw CheckpointError(
-            .busy, "another process is removing or repacking checkpoints of \(destination.directories.root)", remedy: "Wait for it")
+            .busy,
+            "another process is removing or repacking checkpoints of \(destination.directories.root)",
+            remedy: "Wait for it")
     }
 
     private mutating func readDestination() throws(CheckpointError) {
         guard let destination else { return }
         names = Set(try destination.files.names())
-        let segments = try translating("listing") { try destination.fileSystem.list(destination.directories.segments) }
+        let segments = try translating("listing") {
+            try destination.fileSystem.list(destination.directories.segments)
+        }
         attempts = Set(segments.compactMap { SegmentName($0)?.attempt })
-        // A manifest that cannot be read cannot provide blocks.
-        for name in names { if let tables = try? destination.files.loadTables(name) { copied.add(tables) } }
+        for name in names {
+            // A manifest that cannot be read cannot provide blocks.
+            if let tables = try? destination.files.loadTables(name) { copied.add(tables) }
+        }
     }
 
-    private mutating func copy(_ name: ManifestName) throws(CheckpointError) -> CopyReport.Checkpoint {
+    private mutating func copy(_ name: ManifestName) throws(CheckpointError)
+        -> CopyReport.Checkpoint
+    {
         var row = CopyReport.Checkpoint(run: name.run, step: name.step, outcome: .copied)
         do throws(CheckpointError) {
             try source.files.reading(name) { manifest throws(CheckpointError) in
@@ -179,14 +204,20 @@ private struct StoreCopy {
         copied.add(manifest, as: other)
     }
 
-    private mutating func copy(_ manifest: Manifest, _ row: inout CopyReport.Checkpoint) throws(CheckpointError) {
+    private mutating func copy(_ manifest: Manifest, _ row: inout CopyReport.Checkpoint)
+        throws(CheckpointError)
+    {
         // A checkpointer of this process has to read manifests that it did not write.
-        if let maintenance, !isTold { try translating("maintenance") { try maintenance.changeGeneration() } }
+        if let maintenance, !isTold {
+            try translating("maintenance") { try maintenance.changeGeneration() }
+        }
         isTold = true
         // Segment names contain the checkpoint's id, as those of a save do, unless segments of an
         // earlier copy with that id are still in use.
         let attempt = attempts.contains(manifest.id) ? CheckpointID.random() : manifest.id
-        var copier = CheckpointCopier(manifest, from: source, to: destination, attempt: attempt, isDryRun: isDryRun)
+        var copier = CheckpointCopier(
+            manifest, from: source, to: destination, attempt: attempt, isDryRun: isDryRun,
+            cancellation: cancellation)
         let made = try copier.run(copied)
         (row.newBytes, row.reencodedCount) = (copier.newBytes, copier.reencodedCount)
         names.insert(manifest.name)
@@ -199,7 +230,8 @@ private struct StoreCopy {
         let (wanted, own) = (try source.marks(), try destination?.marks() ?? Marks())
         report.unreadableTags = wanted.unreadable
         let files = isDryRun ? nil : destination.map { MarkFiles($0.files) }
-        for (tag, mark) in wanted.tags.sorted(by: { $0.key < $1.key }) where there.contains(mark.name) && own.tags[tag] != mark {
+        for (tag, mark) in wanted.tags.sorted(by: { $0.key < $1.key })
+        where there.contains(mark.name) && own.tags[tag] != mark {
             guard own.tags[tag] == nil else {
                 report.takenTags.append(tag)
                 continue
@@ -207,7 +239,10 @@ private struct StoreCopy {
             try files?.set(tag, mark)
             report.tags.append(tag)
         }
-        let ids = Dictionary(uniqueKeysWithValues: report.checkpoints.map { (ManifestName(run: $0.run, step: $0.step), $0.id) })
+        let ids = Dictionary(
+            uniqueKeysWithValues: report.checkpoints.map {
+                (ManifestName(run: $0.run, step: $0.step), $0.id)
+            })
         for pin in wanted.pins.subtracting(own.pins).intersection(there).sorted() {
             guard let id = ids[pin] ?? nil else { continue }
             try files?.pin(Mark(name: pin, id: id))

@@ -42,7 +42,7 @@ struct CheckpointRepacker {
     /// - Parameter uses: uses of all blocks of the store.
     /// - Returns: the manifest that replaced the old one, or nil if it stays, and the result for
     ///   the report.
-    /// - Throws: codes `damaged`, `io`, `noSpace`, `outOfMemory`.
+    /// - Throws: codes `damaged`, `io`, `noSpace`, `outOfMemory`, `cancelled`.
     func run(_ uses: BlockUses) throws(CheckpointError) -> (manifest: Manifest?, report: RepackReport.Checkpoint) {
         let pairing = BlockPairing(manifest, newer: newer)
         let fates = manifest.blocks.indices.map { fate($0, uses, pairing) }
@@ -103,6 +103,8 @@ struct CheckpointRepacker {
                 return rows[state.next]
             }) {
                 do {
+                    try options.cancellation.check(
+                        "the repack of step \(manifest.step)", remedy: "Run it again to continue")
                     try repack(row, fates[row], pairing, &repacker, state, appender)
                 } catch {
                     let error = CheckpointError(any: error, during: "repacking step \(manifest.step)")

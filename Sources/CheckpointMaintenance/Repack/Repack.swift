@@ -15,6 +15,8 @@ public struct RepackOptions: Sendable {
     public var isDryRun = false
     /// Repacks only checkpoints of this run; nil means all runs.
     public var run: RunID?
+    /// Stops the repack; checkpoints that were repacked before stay so.
+    public var cancellation = Cancellation()
 
     /// Creates the default options.
     public init() {}
@@ -65,7 +67,7 @@ extension CheckpointStore {
     ///     thread.
     /// - Returns: the result for each checkpoint.
     /// - Throws: codes `misuse` (the store is not open for maintaining, or an option is out of
-    ///   range), `io`, `noSpace`, `damaged` (every manifest must be readable).
+    ///   range), `io`, `noSpace`, `damaged` (every manifest must be readable), `cancelled`.
     public func repack(
         _ options: RepackOptions = .init(), progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> RepackReport {
@@ -106,6 +108,7 @@ private struct Repack {
         var report = RepackReport()
         for (index, step) in plan.steps.enumerated() {
             progress(index, plan.steps.count)
+            try options.cancellation.check("the repack of step \(step.checkpoint.step)", remedy: "Run it again to continue")
             report.checkpoints.append(try repack(step))
             if (index + 1) % Self.batch == 0 { try removeOrphans() }
         }

@@ -1,8 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 
 /// Copies intact blocks into new segments, as they are stored. Used by one thread.
 struct BlockRescue {
@@ -18,28 +18,39 @@ struct BlockRescue {
         appender = BlockAppender(writer)
     }
 
-    /// Copies blocks of one segment, checking each.
+    /// Copies blocks of one segment. A raw block may be damaged in part: what needs its intact
+    /// chunks needs the copy.
     ///
     /// - Parameters:
     ///   - blocks: the blocks to copy.
     ///   - segment: the segment that holds them.
-    /// - Throws: code `damaged` if a block differs from what the survey read a moment ago; `io`,
+    /// - Throws: code `damaged` if an encoded block differs from what the survey read; `io`,
     ///   `noSpace`.
-    mutating func copy(_ blocks: Set<SegmentBlock>, of segment: SegmentName) throws(CheckpointError) {
+    mutating func copy(_ blocks: Set<SegmentBlock>, of segment: SegmentName) throws(CheckpointError)
+    {
         let verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)
         var (rescue, failure) = (self, CheckpointError?.none)
         var scratch = ScratchBuffer()
+        func add(_ block: SegmentBlock, _ stored: MemoryRegion) {
+            guard failure == nil else { return }
+            do throws(SegmentError) {
+                try rescue.add(block, stored, of: segment, &scratch)
+            } catch { failure = CheckpointError(error) }
+        }
         try translating("reading \(segment)") {
             try verifier.contents(
                 of: segment, blocks: blocks.sorted { $0.offset < $1.offset },
                 // Damaged padding is not copied.
-                found: { error, block in if block != nil { failure = failure ?? CheckpointError(error) } },
-                whole: { block, stored in
-                    guard failure == nil else { return }
-                    do throws(SegmentError) {
-                        try rescue.add(block, stored, of: segment, &scratch)
-                    } catch { failure = CheckpointError(error) }
-                })
+                found: { error, block, stored in
+                    guard let block else { return }
+                    // Of a raw block, the chunks that are intact are rescued.
+                    guard block.codec == .raw, let stored else {
+                        failure = failure ?? CheckpointError(error)
+                        return
+                    }
+                    add(block, stored)
+                },
+                whole: add)
         }
         self = rescue
         if let failure { throw failure }
@@ -50,8 +61,11 @@ struct BlockRescue {
         _ scratch: inout ScratchBuffer
     ) throws(SegmentError) {
         let id = BlockID(segment: segment, offset: block.offset)
-        copies.blocks[id] = try appender.append(
-            EncodedBlock(block), copying: stored, scratch: &scratch)
+        // Of a block that is damaged in part, the copy has a hash of its own.
+        let encoded = EncodedBlock(
+            codec: block.codec, rawBytes: block.rawBytes, storedBytes: block.storedBytes,
+            storedHash: stored.hash64)
+        copies.blocks[id] = try appender.append(encoded, copying: stored, scratch: &scratch)
         copiedBytes += block.storedBytes
     }
 
@@ -80,7 +94,9 @@ struct BlockRescue {
         let verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)
         var failure: SegmentError?
         try translating("reading back copies") {
-            for segment in copies.segments { _ = try verifier.check(segment.name, found: { failure = failure ?? $0 }) }
+            for segment in copies.segments {
+                _ = try verifier.check(segment.name, found: { failure = failure ?? $0 })
+            }
         }
         if let failure { throw CheckpointError(failure) }
         return copies

@@ -66,19 +66,22 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - isDryRun: finds the damage, and changes nothing; the store may then be open for reading.
+    ///   - cancellation: stops the repair while it checks, and while it copies.
     ///   - progress: called with the bytes checked so far and their total, on this thread.
     /// - Returns: the damage found, and the changes made.
     /// - Throws: codes `misuse` (the store is not open for maintaining), `unsupported` (a manifest
-    ///   of a newer version may name any segment), `io`, `noSpace`, `readOnly`, `outOfMemory`.
+    ///   of a newer version may name any segment), `io`, `noSpace`, `readOnly`, `outOfMemory`, `cancelled`.
     public func repair(
-        isDryRun: Bool = false, progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
+        isDryRun: Bool = false, cancellation: Cancellation = Cancellation(),
+        progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> RepairReport {
         guard isDryRun || access == .maintaining else {
             throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
         }
-        var survey = RepairSurvey(store: self)
+        var survey = RepairSurvey(store: self, cancellation: cancellation)
         try survey.run(progress)
-        var repair = Repair(store: self, survey: survey, isDryRun: isDryRun)
+        var repair = Repair(
+            store: self, survey: survey, isDryRun: isDryRun, cancellation: cancellation)
         return try repair.run()
     }
 }
@@ -89,14 +92,18 @@ private struct Repair {
     let store: CheckpointStore
     let survey: RepairSurvey
     let isDryRun: Bool
+    let cancellation: Cancellation
     private var report = RepairReport()
     private var copies = BlockCopies()
     private var tags: [ManifestName: [String]] = [:]
 
-    init(store: CheckpointStore, survey: RepairSurvey, isDryRun: Bool) {
+    init(
+        store: CheckpointStore, survey: RepairSurvey, isDryRun: Bool, cancellation: Cancellation
+    ) {
         self.store = store
         self.survey = survey
         self.isDryRun = isDryRun
+        self.cancellation = cancellation
     }
 
     private var quarantine: Quarantine { Quarantine(fileSystem: store.fileSystem, directories: store.directories) }
@@ -164,6 +171,7 @@ private struct Repair {
         var rescue = BlockRescue(store: store)
         do throws(CheckpointError) {
             for segment in survey.existingBroken {
+                try cancellation.check("the repair", remedy: "Run it again to continue")
                 try rescue.copy(Set(affected.flatMap { $0.survivingBlocks(in: segment) }), of: segment)
             }
             let runs = Salvage.runs(affected)

@@ -1,7 +1,7 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 internal import SystemPackage
 
 /// Finds the damaged files of a store, and the tensors and objects lost by them. Reads everything,
@@ -21,6 +21,7 @@ struct RepairSurvey {
     }
 
     let store: CheckpointStore
+    private let cancellation: Cancellation
     private(set) var unreadable: [(name: ManifestName, error: CheckpointError)] = []
     /// Manifests that differ from their catalog rows.
     private(set) var contradicted: [ManifestName] = []
@@ -33,10 +34,15 @@ struct RepairSurvey {
     private var salvaged = Set<CheckpointID>()
     private var lost = LostBlocks()
 
-    init(store: CheckpointStore) { self.store = store }
+    init(store: CheckpointStore, cancellation: Cancellation = Cancellation()) {
+        self.store = store
+        self.cancellation = cancellation
+    }
 
     /// Segments with faults whose files exist.
-    var existingBroken: [SegmentName] { broken.keys.filter { !missing.contains($0) }.sorted { $0.description < $1.description } }
+    var existingBroken: [SegmentName] {
+        broken.keys.filter { !missing.contains($0) }.sorted { $0.description < $1.description }
+    }
 
     mutating func run(_ progress: (Int, Int) -> Void) throws(CheckpointError) {
         for name in try store.files.names() { try read(name) }
@@ -44,6 +50,7 @@ struct RepairSurvey {
         let total = uses.values.reduce(0) { $0 + $1.fileBytes }
         var done = 0
         for (name, use) in uses.sorted(by: { $0.key.description < $1.key.description }) {
+            try cancellation.check("the repair", remedy: "Run it again to continue")
             var check = SegmentCheck(store: store, name: name, use: use)
             check.structure()
             check.contents(where: { _ in true }) { progress(min(done + $0, total), total) }
@@ -59,7 +66,8 @@ struct RepairSurvey {
         do { _ = try store.fileSystem.list(store.directories.segments) } catch {
             var failure = CheckpointError(error)
             failure.code = .io
-            failure.remedy = "Is a disk not mounted? Bring it back; or, if it is lost for good, make an empty directory in its place"
+            failure.remedy =
+                "Is a disk not mounted? Bring it back; or, if it is lost for good, make an empty directory in its place"
             throw failure
         }
     }
@@ -70,7 +78,9 @@ struct RepairSurvey {
             uses.add(loaded.manifest)
             if loaded.manifest.hasBases { withDeltas.append(name) }
             if store.catalog.contradiction(of: loaded) != nil { contradicted.append(name) }
-            if let parent = loaded.manifest.parent, loaded.manifest.objects.contains(where: { $0.name == Salvage.objectName }) {
+            if let parent = loaded.manifest.parent,
+                loaded.manifest.objects.contains(where: { $0.name == Salvage.objectName })
+            {
                 salvaged.insert(parent.id)
             }
         } catch {
@@ -83,7 +93,9 @@ struct RepairSurvey {
         }
     }
 
-    private mutating func note(_ faults: [SegmentFault], _ name: SegmentName) throws(CheckpointError) {
+    private mutating func note(_ faults: [SegmentFault], _ name: SegmentName)
+        throws(CheckpointError)
+    {
         guard !faults.isEmpty else { return }
         // Bytes that cannot be read just now are not lost, and must not be treated as lost.
         if let other = faults.first(where: { !$0.error.meansLoss }) { throw other.error }
@@ -105,7 +117,9 @@ struct RepairSurvey {
                 let manifest = try store.files.load(name).manifest
                 let losses = try losses(of: manifest)
                 let isTouched = manifest.segments.contains { broken[$0.name] != nil }
-                if isTouched || !losses.isEmpty { affected.append(Affected(manifest: manifest, losses: losses)) }
+                if isTouched || !losses.isEmpty {
+                    affected.append(Affected(manifest: manifest, losses: losses))
+                }
             } catch { if error.code != .notFound { throw error } }  // removed by its owner since
         }
         return affected
@@ -124,7 +138,9 @@ struct RepairSurvey {
             for fault in faults { add(owners.losers(by: fault.loss)) }
         }
         if manifest.hasBases {
-            for fault in DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: nil).faults() {
+            for fault in DeltaCheck(store: store, manifest: manifest, lost: lost, chosen: nil)
+                .faults()
+            {
                 guard fault.error.meansLoss else { throw fault.error }
                 add((fault.finding.tensors, fault.finding.objects))
             }
@@ -138,14 +154,22 @@ struct RepairSurvey {
     /// has lost something, so that the checkpoint can be put back from `quarantine/`; and, if a
     /// manifest cannot be read, all segments that no other manifest names, since that one may.
     func endangered(_ affected: [Affected]) throws(CheckpointError) -> [SegmentName] {
-        let named = affected.filter { !$0.losses.isEmpty }.flatMap { $0.manifest.segments.map(\.name) }
-        let known = Set(named).subtracting(missing).union(existingBroken).sorted { $0.description < $1.description }
+        let named = affected.filter { !$0.losses.isEmpty }.flatMap {
+            $0.manifest.segments.map(\.name)
+        }
+        let known = Set(named).subtracting(missing).union(existingBroken).sorted {
+            $0.description < $1.description
+        }
         return try known + (unreadable.isEmpty ? [] : unnamedSegments())
     }
 
     private func unnamedSegments() throws(CheckpointError) -> [SegmentName] {
-        let names = try translating("listing segments") { try store.fileSystem.list(store.directories.segments) }
-        return names.compactMap { SegmentName($0) }.filter { uses[$0] == nil }.sorted { $0.description < $1.description }
+        let names = try translating("listing segments") {
+            try store.fileSystem.list(store.directories.segments)
+        }
+        return names.compactMap { SegmentName($0) }.filter { uses[$0] == nil }.sorted {
+            $0.description < $1.description
+        }
     }
 }
 
@@ -168,8 +192,11 @@ extension RepairSurvey.Affected {
     /// Returns the blocks of one segment that intact tensors and objects need, including bases of
     /// deltas.
     func survivingBlocks(in segment: SegmentName) -> [SegmentBlock] {
-        let chunks = survivingTensors.flatMap { $0.shards.map(\.chunks) } + survivingObjects.map(\.chunks)
+        let chunks =
+            survivingTensors.flatMap { $0.shards.map(\.chunks) } + survivingObjects.map(\.chunks)
         let rows = Set(chunks.joined().flatMap { manifest.chain(of: manifest.chunks[$0].block) })
-        return rows.map { manifest.blocks[$0] }.filter { !$0.codec.isCast && manifest.segments[$0.segment].name == segment }.map(\.location)
+        return rows.map { manifest.blocks[$0] }.filter {
+            !$0.codec.isCast && manifest.segments[$0.segment].name == segment
+        }.map(\.location)
     }
 }

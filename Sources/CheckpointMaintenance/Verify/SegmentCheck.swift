@@ -1,8 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 internal import SystemPackage
 
 /// Checks one segment against its own hashes, and against the manifests that name it.
@@ -38,7 +38,8 @@ struct SegmentCheck {
         } catch {
             // A damaged structure loses no bytes, since blocks are read through the manifests. A
             // missing file loses all.
-            faults.append(SegmentFault(error: described(error), loss: end == nil ? .everything : .nothing))
+            faults.append(
+                SegmentFault(error: described(error), loss: end == nil ? .everything : .nothing))
         }
     }
 
@@ -53,17 +54,23 @@ struct SegmentCheck {
         self.index = index
         if use.references.contains(where: { $0.trailerHash != index.trailerHash }) {
             fault(
-                "the segment is not the one that was committed: its trailer hash differs", at: index.fileBytes - 16,
+                "the segment is not the one that was committed: its trailer hash differs",
+                at: index.fileBytes - 16,
                 .nothing)
         }
         let rows = Set(index.blocks)
-        for block in use.blocks.keys.filter({ !rows.contains($0) }).sorted(by: { $0.offset < $1.offset }) {
-            fault("the segment's index does not have this block as its manifests do", at: block.offset, .nothing)
+        for block in use.blocks.keys.filter({ !rows.contains($0) }).sorted(by: {
+            $0.offset < $1.offset
+        }) {
+            fault(
+                "the segment's index does not have this block as its manifests do",
+                at: block.offset, .nothing)
         }
     }
 
     private mutating func fault(_ message: String, at offset: Int, _ loss: SegmentFault.Loss) {
-        let error = CheckpointError(.damaged, "\(path): \(message)", path: path.string, offset: offset)
+        let error = CheckpointError(
+            .damaged, "\(path): \(message)", path: path.string, offset: offset)
         faults.append(SegmentFault(error: error, loss: loss))
     }
 
@@ -75,7 +82,9 @@ struct SegmentCheck {
     ///   - progress: called with the bytes read so far.
     mutating func contents(where isChosen: (SegmentBlock) -> Bool, _ progress: (Int) -> Void) {
         guard let end else { return }
-        let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter { $0.offset + $0.storedBytes <= end && isChosen($0) }
+        let blocks = Set(index?.blocks ?? []).union(use.blocks.keys).filter {
+            $0.offset + $0.storedBytes <= end && isChosen($0)
+        }
         var found: [SegmentFault] = []
         var checked = 0
         var scratch = ScratchBuffer()
@@ -86,14 +95,30 @@ struct SegmentCheck {
                     checked += $0
                     progress(checked)
                 },
-                found: { error, block in
+                found: { error, block, stored in
                     let loss = block.map { SegmentFault.Loss.block($0.offset) } ?? .nothing
-                    found.append(SegmentFault(error: CheckpointError(error), loss: loss))
+                    let fault = SegmentFault(error: CheckpointError(error), loss: loss)
+                    found += parts(of: fault, block, stored, &scratch) ?? [fault]
                 },
                 whole: { block, stored in found += chunkFaults(block, stored, &scratch) })
         } catch { found.append(SegmentFault(error: described(error), loss: .everything)) }
         faults += found
         checkedBytes = checked
+    }
+
+    /// Returns the faults of the chunks of a damaged raw block, which do not need each other; nil if
+    /// the block is lost as a whole.
+    private func parts(
+        of fault: SegmentFault, _ block: SegmentBlock?, _ stored: MemoryRegion?,
+        _ scratch: inout ScratchBuffer
+    ) -> [SegmentFault]? {
+        guard let block, let stored, block.codec == .raw, let chunks = use.blocks[block] else {
+            return nil
+        }
+        let faults = chunkFaults(block, stored, &scratch)
+        guard faults.count < chunks.count else { return nil }
+        // The damaged bytes are in no chunk.
+        return faults.isEmpty ? [SegmentFault(error: fault.error, loss: .nothing)] : faults
     }
 
     private func chunkFaults(

@@ -64,7 +64,7 @@ struct SegmentFault {
             case .everything: true
             case .past(let end): block.offset + block.storedBytes > end
             case .block(let offset): block.offset == offset
-            case .chunk(let offset, let lost): block.offset == offset && (range == nil || range == lost)
+            case .chunk(let offset, let lost): block.offset == offset && range?.overlaps(lost) ?? true
             }
         }
     }

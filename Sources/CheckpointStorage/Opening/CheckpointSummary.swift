@@ -28,8 +28,12 @@ public struct CheckpointSummary: Sendable {
     public var objectCount: Int
     /// Size of tensors and objects before encoding.
     public var logicalBytes: Int
-    /// Size of the encoded blocks.
+    /// Size of all blocks that it needs, as stored; other checkpoints may need them too.
     public var storedBytes: Int
+    /// The part of `storedBytes` that holds nothing of it: bases of its deltas, after a repack.
+    public var baseBytes: Int
+    /// Size of the blocks that hold its tensors and objects, as stored.
+    public var contentBytes: Int { storedBytes - baseBytes }
     /// The checkpoint's tags, sorted.
     public var tags: [String]
     /// True if the checkpoint is pinned.
@@ -59,6 +63,7 @@ public struct CheckpointSummary: Sendable {
         objectCount = manifest.objects.count
         logicalBytes = manifest.logicalBytes
         storedBytes = manifest.storedBytes
+        baseBytes = manifest.baseBytes
         name = manifest.name
     }
 
@@ -80,6 +85,7 @@ public struct CheckpointSummary: Sendable {
         objectCount = entry.objectCount
         logicalBytes = entry.logicalBytes
         storedBytes = entry.storedBytes
+        baseBytes = entry.baseBytes
         name = entry.name
     }
 }

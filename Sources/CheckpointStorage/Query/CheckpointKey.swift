@@ -43,8 +43,9 @@ public enum CheckpointKey: Sendable, Hashable {
         case .created: checkpoint.created.timeIntervalSince1970
         case .age: now.timeIntervalSince(checkpoint.created)
         case .size: Double(checkpoint.logicalBytes)
-        case .stored: Double(checkpoint.storedBytes)
-        case .ratio: checkpoint.storedBytes == 0 ? nil : Double(checkpoint.logicalBytes) / Double(checkpoint.storedBytes)
+        case .stored: Double(checkpoint.contentBytes)
+        case .ratio: checkpoint.contentBytes == 0
+                ? nil : Double(checkpoint.logicalBytes) / Double(checkpoint.contentBytes)
         case .tensors: Double(checkpoint.tensorCount)
         case .objects: Double(checkpoint.objectCount)
         case .pinned: checkpoint.isPinned ? 1 : 0

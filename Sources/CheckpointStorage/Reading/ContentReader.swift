@@ -5,7 +5,7 @@ package import CheckpointState
 /// Reads tensors and objects of one checkpoint into memory. Every byte is checked against the hash
 /// taken at capture.
 package struct ContentReader: Sendable {
-    private let operation: RestoreOperation
+    private var operation: RestoreOperation
 
     /// Creates a reader; opens no file yet.
     ///
@@ -13,8 +13,13 @@ package struct ContentReader: Sendable {
     ///   - store: the store that holds the checkpoint.
     ///   - manifest: the checkpoint's manifest.
     ///   - threads: number of reading threads, at least 1.
-    package init(store: CheckpointStore, manifest: Manifest, threads: Int = 2) {
+    ///   - cancellation: asked before each block.
+    package init(
+        store: CheckpointStore, manifest: Manifest, threads: Int = 2,
+        cancellation: Cancellation = Cancellation()
+    ) {
         operation = RestoreOperation(store: store, manifest: manifest, threads: threads)
+        operation.cancellation = cancellation
     }
 
     private var manifest: Manifest { operation.manifest }

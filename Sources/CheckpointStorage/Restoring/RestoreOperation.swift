@@ -11,6 +11,8 @@ package struct RestoreOperation {
     package let threads: Int
     /// Called with the tensor bytes restored since the last call, on the reading threads.
     package var progress: @Sendable (Int) -> Void = { _ in }
+    /// Asked before each block.
+    package var cancellation = Cancellation()
 
     private struct Progress {
         var next = 0
@@ -20,8 +22,8 @@ package struct RestoreOperation {
     /// Reads all blocks of a plan; returns when every thread has ended.
     ///
     /// - Parameter plan: the plan.
-    /// - Throws: the first failure of any thread: codes `damaged`, `io`, `device`, `outOfMemory`.
-    ///   The destination is then partly overwritten.
+    /// - Throws: the first failure of any thread: codes `damaged`, `io`, `device`, `outOfMemory`,
+    ///   `cancelled`. The destination is then partly overwritten.
     package func run(_ plan: RestorePlan) throws(CheckpointError) {
         let source = BlockSource(store: store, manifest: manifest)
         let state = Monitor(Progress())
@@ -29,7 +31,7 @@ package struct RestoreOperation {
         do throws(ThreadError) {
             for index in 0..<min(threads, max(plan.reads.count, 1)) {
                 workers.append(
-                    try WorkerThread(name: "ckpt-restore-\(index)") { Self.work(plan, source, state, progress) })
+                    try WorkerThread(name: "ckpt-restore-\(index)") { [self] in work(plan, source, state) })
             }
         } catch where !workers.isEmpty {
             // If not all threads start, those that did carry on.
@@ -40,9 +42,8 @@ package struct RestoreOperation {
         if let failure = state.withLock({ $0.failure }) { throw failure }
     }
 
-    private static func work(
-        _ plan: RestorePlan, _ source: BlockSource, _ state: Monitor<Progress>,
-        _ progress: @Sendable (Int) -> Void
+    private func work(
+        _ plan: RestorePlan, _ source: BlockSource, _ state: Monitor<Progress>
     ) {
         var buffers = BlockSource.Buffers()
         while true {
@@ -53,7 +54,8 @@ package struct RestoreOperation {
             }
             guard let index else { return }
             do throws(CheckpointError) {
-                try restore(plan.reads[index], source, &buffers)
+                try cancellation.check("reading step \(manifest.step)")
+                try Self.restore(plan.reads[index], source, &buffers)
                 progress(plan.reads[index].pieces.reduce(0) { $0 + $1.chunk.bytes })
             } catch {
                 state.withLock { $0.failure = $0.failure ?? error }

@@ -46,6 +46,9 @@ public struct CheckpointerOptions: Sendable {
     }
     /// How the checkpoints come to be.
     package var kind = CheckpointOrigin.Kind.training
+    /// Bytes of the state that are in the store already, as far as the caller knows: the check of
+    /// free space leaves them out.
+    package var storedBytes = 0
     /// Method that keeps the state from changing while it is captured.
     public var capture = Capture.fenced
     /// Effort spent on compressing blocks.

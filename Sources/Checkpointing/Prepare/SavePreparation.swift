@@ -80,9 +80,10 @@ struct SavePreparation {
 
     /// Refuses a save that cannot fit, before it costs anything.
     private func checkSpace(_ bytes: Int, step: Int) throws(CheckpointError) {
-        let needed = history.withLock {
+        let estimate = history.withLock {
             $0.neededBytes(bytes, options.compression, deduplicates: reuse != nil)
         }
+        let needed = max(estimate - options.storedBytes, 0)
         let root = store.directories.root
         let available = try translating("free space") {
             try store.fileSystem.availableBytes(at: root)

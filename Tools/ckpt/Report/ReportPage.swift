@@ -1,5 +1,6 @@
 import CheckpointFormat
 import Checkpointing
+import Foundation
 
 /// The page of a report: everything in one file, which asks for nothing from anywhere.
 struct ReportPage {
@@ -8,7 +9,8 @@ struct ReportPage {
 
     var text: String {
         var page = "<!DOCTYPE html>\n"
-        HTML.tag("html", ["lang": "en"], [head, .tag("body", [:], [.tag("main", [:], sections)])]).write(to: &page)
+        HTML.tag("html", ["lang": "en"], [head, .tag("body", [:], [.tag("main", [:], sections)])])
+            .write(to: &page)
         return page + "\n"
     }
 
@@ -17,63 +19,104 @@ struct ReportPage {
             "head", [:],
             [
                 .tag("meta", ["charset": "utf-8"]),
-                .tag("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
+                .tag(
+                    "meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
                 // Whatever a page might ask for is refused by the browser.
                 .tag(
                     "meta",
-                    ["http-equiv": "Content-Security-Policy", "content": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"]),
-                .tag("title", [:], "Checkpoints of \(HTML.short(data.path, 80))"), .tag("style", [:], [.own(ReportStyle.sheet)]),
+                    [
+                        "http-equiv": "Content-Security-Policy",
+                        "content": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+                    ]),
+                .tag("title", [:], "Checkpoints of \(HTML.short(data.path, 80))"),
+                .tag("style", [:], [.own(ReportStyle.sheet)]),
             ])
     }
 
     private var sections: [HTML] {
         [
             .tag("h1", [:], "Checkpoints of \(HTML.short(data.path, 120))"),
-            .tag("p", [:], "Store \(data.store), as \(LibraryVersion.writer) saw it."), overview, damage,
-            section("Checkpoints over time", metrics + [sizes, ratios]), section("Stall of each save", [stalls]),
-            section("Lineage", [data.checkpoints.isEmpty ? nothing : LineageGraph(data).html]), section("How the model evolved", evolution),
+            .tag("p", [:], "Store \(data.store), as \(LibraryVersion.writer) saw it."), overview,
+            damage,
+            section("Checkpoints over time", metrics + [sizes, ratios]),
+            section("Time that saves held the training loop", [stalls]),
+            section(
+                "Runs and branches", [data.checkpoints.isEmpty ? nothing : LineageGraph(data).html]),
+            section("How the model evolved", evolution),
             section("Histograms", histograms), section("All checkpoints", [list]),
-            .tag("script", ["type": "application/json", "id": "report-data"], [.embedded(Output.encoded(data.json))]),
+            .tag(
+                "script", ["type": "application/json", "id": "report-data"],
+                [.embedded(Output.encoded(data.json))]),
         ]
     }
 
-    private func section(_ title: String, _ content: [HTML]) -> HTML { .tag("section", [:], [.tag("h2", [:], title)] + content) }
+    private func section(_ title: String, _ content: [HTML]) -> HTML {
+        .tag("section", [:], [.tag("h2", [:], title)] + content)
+    }
 
     private var nothing: HTML { .tag("p", [:], "The store holds no checkpoint.") }
 
     private var overview: HTML {
         let checkpoints = data.checkpoints
-        let (bytes, stored) = checkpoints.reduce((0, 0)) { ($0.0 + $1.logicalBytes, $0.1 + $1.storedBytes) }
+        let (bytes, stored) = checkpoints.reduce((0, 0)) {
+            ($0.0 + $1.logicalBytes, $0.1 + $1.contentBytes)
+        }
         let steps = checkpoints.map(\.step)
         let facts = [
             ("Checkpoints", String(checkpoints.count)), ("Runs", String(data.runs.count)),
-            ("Steps", steps.min().map { "\($0) to \(steps.max() ?? $0)" } ?? "-"), ("Content", Output.size(bytes)),
-            ("Blocks, as named", Output.size(stored)), ("Ratio", Output.ratio(bytes, stored)),
+            ("Steps", steps.min().map { "\($0) to \(steps.max() ?? $0)" } ?? "-"),
+            ("Saved", span(checkpoints.map(\.created))),
+            ("Size", Output.size(bytes)), ("Stored, before sharing", Output.size(stored)),
+            ("Ratio", Output.ratio(bytes, stored)),
         ]
-        return .tag("dl", [:], facts.map { name, value in .tag("div", [:], [.tag("dt", [:], name), .tag("dd", [:], value)]) })
+        return .tag(
+            "dl", [:],
+            facts.map { name, value in
+                .tag("div", [:], [.tag("dt", [:], name), .tag("dd", [:], value)])
+            })
+    }
+
+    private func span(_ dates: [Date]) -> String {
+        guard let first = dates.min(), let last = dates.max() else { return "-" }
+        return "\(Output.time(first)) to \(Output.time(last))"
     }
 
     private var damage: HTML {
         guard !data.damaged.isEmpty else { return .group([]) }
-        let lines = data.damaged.prefix(20).map { HTML.tag("li", [:], HTML.short($0.description, 400)) }
+        let lines = data.damaged.prefix(20).map {
+            HTML.tag("li", [:], HTML.short($0.description, 400))
+        }
         return .tag(
             "div", ["class": "damage", "role": "alert"],
             [
-                .tag("p", [:], "\(Output.count(data.damaged.count, "checkpoint")) could not be read and is left out:"),
+                .tag(
+                    "p", [:],
+                    "\(Output.count(data.damaged.count, "checkpoint")) could not be read and is left out:"
+                ),
                 .tag("ul", [:], lines),
             ])
     }
 
     // MARK: Over time
 
-    /// A line for every run that has the value somewhere.
+    /// A line for every run and branch that has the value somewhere. A branch begins at the checkpoint that it was resumed from.
     private func series(_ value: (CheckpointSummary) -> Double?) -> [LineChart.Series] {
-        data.runs.enumerated().compactMap { index, run in
-            let points = run.checkpoints.compactMap { summary in value(summary).map { (x: Double(summary.step), y: $0) } }
-            let name = run.name.isEmpty ? Output.short(run.id) : "\(HTML.short(run.name, 40)) (\(Output.short(run.id)))"
+        let byID = Dictionary(
+            data.checkpoints.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        return data.runs.enumerated().compactMap { index, run in
+            let start = run.checkpoints.first?.parent.flatMap { byID[$0] }
+            let points = ((start.map { [$0] } ?? []) + run.checkpoints).compactMap { summary in
+                value(summary).map { (x: Double(summary.step), y: $0) }
+            }
+            let name =
+                run.name.isEmpty
+                ? Output.short(run.id) : "\(HTML.short(run.name, 40)) (\(Output.short(run.id)))"
             // The newest runs have colours.
             let place = data.runs.count - 1 - index
-            return points.isEmpty ? nil : LineChart.Series(name: name, points: points, color: place < Self.colors ? place : nil)
+            return points.isEmpty
+                ? nil
+                : LineChart.Series(
+                    name: name, points: points, color: place < Self.colors ? place : nil)
         }
     }
 
@@ -83,38 +126,53 @@ struct ReportPage {
         if names.isEmpty { return [.tag("p", [:], "No metrics were saved.")] }
         let charts = names.prefix(12).map { name in
             LineChart(
-                title: HTML.short(name), caption: "The metric \(HTML.short(name)) of each checkpoint, a line for each run.",
+                title: HTML.short(name),
+                caption: "The metric \(HTML.short(name)) of each checkpoint, a line for each run.",
                 unit: HTML.short(name, 30), series: series { $0.metrics[name] }
             ).html
         }
-        return charts + (names.count > 12 ? [.tag("p", [:], "\(names.count - 12) more metrics are in the data of this page.")] : [])
+        return charts
+            + (names.count > 12
+                ? [.tag("p", [:], "\(names.count - 12) more metrics are in the data of this page.")]
+                : [])
     }
 
     private var sizes: HTML {
         let all = data.checkpoints.sorted { ($0.run, $0.step) < ($1.run, $1.step) }
         guard !all.isEmpty else { return .group([]) }
-        let (name, unit) = Self.unit(all.map { max($0.logicalBytes, $0.storedBytes) }.max() ?? 0)
-        let content = LineChart.Series(name: "content", points: all.map { (Double($0.step), Double($0.logicalBytes) / unit) }, color: 0)
+        let (name, unit) = Self.unit(all.map { max($0.logicalBytes, $0.contentBytes) }.max() ?? 0)
+        let content = LineChart.Series(
+            name: "content", points: all.map { (Double($0.step), Double($0.logicalBytes) / unit) },
+            color: 0)
         let stored = LineChart.Series(
-            name: "blocks, as stored", points: all.map { (Double($0.step), Double($0.storedBytes) / unit) }, color: 1)
+            name: "blocks, as stored",
+            points: all.map { (Double($0.step), Double($0.contentBytes) / unit) }, color: 1)
         return LineChart(
             title: "Size",
-            caption: "Bytes of tensors and objects of each checkpoint, and of the blocks that it names; checkpoints share blocks.",
+            caption:
+                "Bytes of tensors and objects of each checkpoint, and of the blocks that it names; checkpoints share blocks.",
             unit: name, series: [content, stored], isFromZero: true
         ).html
     }
 
     /// The largest binary unit that is no larger than so many bytes.
     private static func unit(_ bytes: Int) -> (name: String, bytes: Double) {
-        let units = ["bytes", "KiB", "MiB", "GiB", "TiB"].enumerated().map { ($1, Double(1 << (10 * $0))) }
+        let units = ["bytes", "KiB", "MiB", "GiB", "TiB"].enumerated().map {
+            ($1, Double(1 << (10 * $0)))
+        }
         return units.last { $0.1 <= Double(bytes) } ?? ("bytes", 1)
     }
 
     private var ratios: HTML {
         guard !data.checkpoints.isEmpty else { return .group([]) }
         return LineChart(
-            title: "Ratio", caption: "Content divided by the blocks that hold it: how much smaller compression makes a checkpoint.",
-            unit: "ratio", series: series { $0.storedBytes > 0 ? Double($0.logicalBytes) / Double($0.storedBytes) : nil }
+            title: "Ratio",
+            caption:
+                "Content divided by the blocks that hold it: how much smaller compression makes a checkpoint.",
+            unit: "ratio",
+            series: series {
+                $0.contentBytes > 0 ? Double($0.logicalBytes) / Double($0.contentBytes) : nil
+            }
         ).html
     }
 
@@ -128,7 +186,8 @@ struct ReportPage {
         }
         return LineChart(
             title: "Stall",
-            caption: "For how long saves held the trainer since the checkpoint before: submitting, waiting at fences and for the disk.",
+            caption:
+                "For how long saves held the trainer since the checkpoint before: submitting, waiting at fences and for the disk.",
             unit: "ms", series: lines, isFromZero: true
         ).html
     }
@@ -137,16 +196,20 @@ struct ReportPage {
 
     private var evolution: [HTML] {
         let evolution = data.evolution
-        guard !evolution.layers.isEmpty else { return [.tag("p", [:], "There are no parameters to follow.")] }
+        guard !evolution.layers.isEmpty else {
+            return [.tag("p", [:], "There are no parameters to follow.")]
+        }
         let steps = evolution.checkpoints.map(\.step)
         let shown = "of \(Output.count(steps.count, "checkpoint")) that lead to the newest"
         let heat = HeatMap(
             title: "Update size, layers by steps",
-            caption: "How far each layer moved since the checkpoint before, divided by its norm there: dark is little, bright is much. "
+            caption:
+                "How far each layer moved since the checkpoint before, divided by its norm there: dark is little, bright is much. "
                 + "Colours are logarithmic; the parameters \(shown).",
             rows: evolution.layers.map(\.name), columns: Array(steps.dropFirst()),
             values: evolution.layers.map { Array($0.relativeUpdates.dropFirst()) })
-        let norms = chart("Norm of each layer", "L2 norm of each layer's parameters.", "L2 norm", \.norms)
+        let norms = chart(
+            "Norm of each layer", "L2 norm of each layer's parameters.", "L2 norm", \.norms)
         let updates = chart(
             "Update of each layer",
             "L2 norm of the change of each layer's parameters since the checkpoint before; the axis is logarithmic.",
@@ -156,7 +219,8 @@ struct ReportPage {
 
     /// The layers that change most have colours.
     private func chart(
-        _ title: String, _ caption: String, _ unit: String, _ values: KeyPath<Evolution.Layer, [Double?]>, isLogarithmic: Bool = false
+        _ title: String, _ caption: String, _ unit: String,
+        _ values: KeyPath<Evolution.Layer, [Double?]>, isLogarithmic: Bool = false
     ) -> HTML {
         let layers = data.evolution.layers
         let steps = data.evolution.checkpoints.map(\.step)
@@ -164,23 +228,34 @@ struct ReportPage {
             let present = layer[keyPath: values].compactMap { $0 }
             return (present.max() ?? 0) - (present.min() ?? 0)
         }
-        let ranked = layers.indices.sorted { (spread(layers[$0]), $1) > (spread(layers[$1]), $0) }.prefix(Self.colors).sorted()
+        let ranked = layers.indices.sorted { (spread(layers[$0]), $1) > (spread(layers[$1]), $0) }
+            .prefix(Self.colors).sorted()
         let series = layers.indices.map { index in
             LineChart.Series(
                 name: layers[index].name,
-                points: zip(steps, layers[index][keyPath: values]).compactMap { step, value in value.map { (Double(step), $0) } },
+                points: zip(steps, layers[index][keyPath: values]).compactMap { step, value in
+                    value.map { (Double(step), $0) }
+                },
                 color: ranked.firstIndex(of: index))
         }
-        let some = layers.count > Self.colors ? " The \(Self.colors) that change most have colours." : ""
-        return LineChart(title: title, caption: caption + some, unit: unit, series: series, isLogarithmic: isLogarithmic).html
+        let some =
+            layers.count > Self.colors ? " The \(Self.colors) that change most have colours." : ""
+        return LineChart(
+            title: title, caption: caption + some, unit: unit, series: series,
+            isLogarithmic: isLogarithmic
+        ).html
     }
 
     private var histograms: [HTML] {
-        if data.evolution.histograms.isEmpty { return [.tag("p", [:], "There is no tensor to show.")] }
+        if data.evolution.histograms.isEmpty {
+            return [.tag("p", [:], "There is no tensor to show.")]
+        }
         return data.evolution.histograms.map { histogram in
             HistogramChart(
                 tensor: histogram.tensor, range: histogram.range,
-                series: histogram.series.map { (data.evolution.checkpoints[$0.checkpoint].step, $0.counts) }
+                series: histogram.series.map {
+                    (data.evolution.checkpoints[$0.checkpoint].step, $0.counts)
+                }
             ).html
         }
     }
@@ -192,18 +267,23 @@ struct ReportPage {
     private var list: HTML {
         let rows = data.checkpoints.suffix(Self.rowsMax).reversed().map { summary in
             [
-                String(summary.step), Output.short(summary.id), Output.short(summary.run), HTML.short(summary.runName, 40),
+                String(summary.step), Output.short(summary.id), Output.short(summary.run),
+                HTML.short(summary.runName, 40),
                 Output.time(summary.created),
-                summary.metrics.sorted { $0.key < $1.key }.prefix(8).map { "\(HTML.short($0.key, 30))=\(Output.figure($0.value))" }
-                    .joined(separator: " "),
-                Output.size(summary.logicalBytes), Output.size(summary.storedBytes),
-                Output.ratio(summary.logicalBytes, summary.storedBytes),
+                summary.metrics.sorted { $0.key < $1.key }.prefix(8).map {
+                    "\(HTML.short($0.key, 30))=\(Output.figure($0.value))"
+                }
+                .joined(separator: " "),
+                Output.size(summary.logicalBytes), Output.size(summary.contentBytes),
+                Output.ratio(summary.logicalBytes, summary.contentBytes),
             ]
         }
         let head = ["step", "id", "run", "name", "created", "metrics", "size", "stored", "ratio"]
         let rest = data.checkpoints.count - rows.count
         return .group([
-            .tag("div", ["class": "picture", "tabindex": "0"], [Figure.table(.init(head: head, rows: rows))]),
+            .tag(
+                "div", ["class": "picture", "tabindex": "0"],
+                [Figure.table(.init(head: head, rows: rows))]),
             rest > 0 ? .tag("p", [:], "\(rest) older ones are left out.") : .group([]),
         ])
     }

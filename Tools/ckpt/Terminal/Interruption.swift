@@ -1,12 +1,35 @@
+import CheckpointStorage
 import Dispatch
 import Foundation
 import Synchronization
 
-/// Takes back what a verb has half written when it is told to end: by Control-C, by a process manager, by a terminal that is closed
-/// (signal(7)). Then it ends as it would have ended without.
+/// Stops a verb that writes when it is told to end: by Control-C, by a process manager, by a terminal that is closed (signal(7)). The
+/// verb takes back what is not complete, and the process then ends as it would have ended without.
 enum Interruption {
-    private static let unfinished = Mutex<Set<String>>([])
+    private struct State {
+        var cancellation: Cancellation?
+        /// The signal that arrived first.
+        var signal: Int32?
+    }
+
+    private static let state = Mutex(State())
     private static let isListening = Mutex(false)
+
+    /// Runs `body`. The first signal cancels; the second ends the process at once.
+    ///
+    /// - Parameter body: what writes. If it cannot be cancelled, it is completed first.
+    static func cancelling<R>(_ body: (Cancellation) throws -> R) rethrows -> R {
+        listen()
+        let cancellation = Cancellation()
+        state.withLock { $0.cancellation = cancellation }
+        defer { state.withLock { $0.cancellation = nil } }
+        return try body(cancellation)
+    }
+
+    /// Ends the process as the signal would have, if one has cancelled the verb.
+    static func endIfInterrupted() {
+        if let number = state.withLock(\.signal) { end(by: number) }
+    }
 
     /// Once, when there is something to take back. The sources live as long as the process: a handler of theirs refers to them.
     private static func listen() {
@@ -18,7 +41,7 @@ enum Interruption {
         for number in [SIGINT, SIGTERM, SIGHUP] where !isIgnored(number) {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { withExtendedLifetime(source) { end(by: number) } }
+            source.setEventHandler { withExtendedLifetime(source) { receive(number) } }
             source.resume()
         }
     }
@@ -34,21 +57,21 @@ enum Interruption {
         return mask >> UInt64(number - 1) & 1 == 1
     }
 
-    /// Runs `body`, which says what it is about to make under names that are not the last, and has made it or taken it back at its end.
-    static func takingBack<R>(
-        _ body: (_ announce: @escaping @Sendable (String) -> Void) throws -> R
-    ) rethrows -> R {
-        listen()
-        defer { unfinished.withLock { $0 = [] } }
-        return try body { path in unfinished.withLock { _ = $0.insert(path) } }
+    private static func receive(_ number: Int32) {
+        let cancellation = state.withLock { state -> Cancellation? in
+            guard state.signal == nil else { return nil }
+            state.signal = number
+            return state.cancellation
+        }
+        // Nothing is being written, or a person does not want to wait.
+        guard let cancellation else { return end(by: number) }
+        ProgressLine.clear()
+        Output.warn("interrupted: stopping. Press Control-C again to stop at once")
+        cancellation.cancel()
     }
 
     private static func end(by number: Int32) {
         ProgressLine.clear()
-        unfinished.withLock { paths in
-            // What cannot be removed now, nobody else removes; the process ends all the same.
-            for path in paths { try? FileManager.default.removeItem(atPath: path) }
-        }
         signal(number, SIG_DFL)
         kill(getpid(), number)
         // Where the parent process has the signal blocked: what a shell would report.
