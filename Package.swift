@@ -21,6 +21,7 @@ let package = Package(
         .library(name: "CheckpointMaintenance", targets: ["CheckpointMaintenance"]),
         .library(name: "CheckpointInterchange", targets: ["CheckpointInterchange"]),
         .library(name: "CheckpointDevices", targets: ["CheckpointDevices"]),
+        .library(name: "checkpoint", type: .dynamic, targets: ["CheckpointCABI"]),
         .executable(name: "ckpt", targets: ["ckpt"]),
     ],
     dependencies: [
@@ -93,6 +94,15 @@ let package = Package(
 
         .target(
             name: "CheckpointDevices", dependencies: ["CheckpointState", "CheckpointIO", "CheckpointCodecs"], swiftSettings: strict),
+        // The C interface. Its header is written by hand; the compiler checks the functions against it.
+        .target(name: "CCheckpoint"),
+        .target(
+            name: "CheckpointCABI",
+            dependencies: [
+                "CCheckpoint", "Checkpointing", "CheckpointStorage", "CheckpointFormat", "CheckpointState", "CheckpointIO",
+                logging,
+            ],
+            swiftSettings: strict),
 
         // Tests of the layers, from the bottom up.
         .testTarget(
@@ -255,6 +265,8 @@ let package = Package(
                 "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport",
             ],
             path: "Tests/AllocationProbe/Program", swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointCABITests", dependencies: ["CheckpointTestSupport"], swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
             dependencies: [

@@ -43,6 +43,21 @@ public struct ObjectItem: @unchecked Sendable {
     package var restore: (_ bytes: [UInt8]) throws -> Void
 }
 
+/// A taker of objects that a state does not describe. Only the thread that restores calls it.
+@safe
+package struct ObjectReceiver: @unchecked Sendable {
+    fileprivate let receive: (String, ObjectRole, ObjectEncoding, [UInt8]) throws -> Void
+
+    /// Returns an item that passes the bytes of an object on.
+    package func item(
+        _ name: String, _ role: ObjectRole, _ encoding: ObjectEncoding
+    ) -> ObjectItem {
+        ObjectItem(
+            name: name, role: role, encoding: encoding, freeze: { { [] } },
+            restore: { [receive] in try receive(name, role, encoding, $0) })
+    }
+}
+
 /// A value that no longer changes, encoded when the pipeline has time for it, on a thread of the
 /// engine.
 ///
@@ -56,6 +71,8 @@ public struct StateInventory: Sendable {
     public private(set) var tensors: [TensorItem] = []
     /// Objects in the order in which they were described.
     public private(set) var objects: [ObjectItem] = []
+    /// Receives the objects of a checkpoint that no item takes.
+    package private(set) var objectReceiver: ObjectReceiver?
     private var prefix = ""
     private var group = defaultGroup
 
@@ -117,6 +134,17 @@ public struct StateInventory: Sendable {
     ) {
         objects.append(
             ObjectItem(name: prefix + name, role: role, encoding: encoding, freeze: freeze, restore: restore))
+    }
+
+    /// Takes all objects of a checkpoint that are not described, so that a restore does not have to
+    /// know their names.
+    ///
+    /// - Parameter receive: called with name, role, encoding and bytes of each, by the thread that
+    ///   restores.
+    package mutating func receiveOtherObjects(
+        _ receive: @escaping (String, ObjectRole, ObjectEncoding, [UInt8]) throws -> Void
+    ) {
+        objectReceiver = ObjectReceiver(receive: receive)
     }
 
     /// Describes a child under a name and in a group.

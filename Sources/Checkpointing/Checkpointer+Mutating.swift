@@ -26,6 +26,16 @@ extension Checkpointer {
         }
     }
 
+    /// As `permit(for:)`, if that needs no wait.
+    ///
+    /// - Parameter group: the group that will change; nil, or a name that no tensor is in, means
+    ///   all of them.
+    /// - Returns: the permit; nil if something of the group is still to be captured.
+    package func permitIfFree(for group: String? = nil) -> MutationPermit? {
+        guard pipeline.isReleased(group) else { return nil }
+        return permit(for: group)
+    }
+
     private func check(_ occasion: String, _ body: () throws -> [String]) {
         do { report(try body(), occasion) } catch {
             observers.warn("checked capture is off: \(error)")

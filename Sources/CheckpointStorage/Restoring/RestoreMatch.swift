@@ -54,10 +54,14 @@ package struct RestoreMatch {
             }
             objects.append((item, record))
         }
-        unexpected += manifest.objects.filter {
+        let others = manifest.objects.filter {
             objectRecords[Name($0.name)] != nil && pattern?.matches($0.name) ?? true
         }
-        .map(\.name)
+        if let receiver = inventory.objectReceiver {
+            objects += others.map { (receiver.item($0.name, $0.role, $0.encoding), $0) }
+        } else {
+            unexpected += others.map(\.name)
+        }
     }
 
     /// Returns the error that lists every difference; nil if the two fit.

@@ -290,6 +290,11 @@ struct PipelineStateMachine {
     /// True if no save in flight needs the trainer's memory any more.
     var isReleased: Bool { flights.allSatisfy { $0.snapshot.isReleased() } }
 
+    /// Returns whether no save in flight needs the memory of a group; nil means every group.
+    func isReleased(_ group: String?) -> Bool {
+        flights.allSatisfy { $0.snapshot.isReleased($0.unit(ofGroup: group)) }
+    }
+
     private func isReleased(_ fence: Fence) -> Bool {
         fence.waitsFor.allSatisfy { flight, unit in
             flights.first { $0.id == flight }?.snapshot.isReleased(unit) ?? true

@@ -47,6 +47,9 @@ extension SavePipeline {
         return backpressure
     }
 
+    /// Returns whether no save in flight needs the memory of a group any more.
+    func isReleased(_ group: String?) -> Bool { state.withLock { $0.machine.isReleased(group) } }
+
     /// Captures a given block on this thread, unless it was captured or another thread is capturing
     /// it.
     ///

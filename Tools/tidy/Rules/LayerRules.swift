@@ -77,6 +77,13 @@ public let layers: [Layer] = [
             "SystemPackage", "Foundation", "Logging",
         ],
         reason: "import and export stand on a store, an engine and the foreign formats"),
+    Layer(
+        target: "CheckpointCABI",
+        imports: [
+            "CCheckpoint", "Checkpointing", "CheckpointStorage", "CheckpointFormat",
+            "CheckpointState", "CheckpointIO", "Foundation", "Logging", "Glibc",
+        ],
+        reason: "the C interface translates arguments and errors, and decides nothing"),
 ]
 
 /// Rules about the direction of imports in Sources.

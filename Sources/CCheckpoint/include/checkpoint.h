@@ -1,0 +1,575 @@
+/* checkpoint.h: asynchronous checkpoints for training loops.
+ *
+ * A program opens a store (a directory), makes a checkpointer in it, describes its tensors, and
+ * calls ckpt_save. The call returns at once. Threads of the library copy the tensors while the
+ * program computes, hash and compress the copies, and publish the checkpoint in one atomic step.
+ * Before the program changes a tensor it calls ckpt_fence, which waits until what is about to
+ * change has been copied.
+ *
+ *     ckpt_store *store;
+ *     ckpt_checkpointer *saver;
+ *     if (ckpt_store_open("runs/first", CKPT_WRITING, &store) != CKPT_OK) fail();
+ *     if (ckpt_checkpointer_open(store, NULL, &saver) != CKPT_OK) fail();
+ *     ckpt_describe(saver, tensors, tensor_count, NULL);
+ *     ckpt_resume(saver, CKPT_STRICT, &report);
+ *     for (step = report.found ? report.step : 0; step < 10000; ) {
+ *         forward_backward();
+ *         ckpt_fence(saver, NULL);
+ *         update();
+ *         ckpt_fence_end(saver, NULL);
+ *         if (++step % 100 == 0) ckpt_save(saver, step, NULL, 0, NULL);
+ *     }
+ *     ckpt_checkpointer_close(saver);
+ *     ckpt_store_close(store);
+ *
+ * Errors.   Functions return CKPT_OK or another status. After a failure, ckpt_last_message says
+ *           what happened, to which file or tensor, and what to do. Each thread has its own text;
+ *           the next failure in the thread replaces it, a success leaves it alone.
+ *           A failure of the disk during a save does not fail ckpt_save: the ticket, the next
+ *           ticket and ckpt_checkpointer_close report it. Results are set only on success, unless
+ *           a function says otherwise.
+ * Handles.  A handle is a number in the form of a pointer; it never points to anything. A NULL
+ *           handle, one that was closed, one of another kind, and any other value give CKPT_MISUSE.
+ *           No handle is given out twice. The functions that close one accept NULL.
+ * Memory.   Strings are UTF-8 and end with a zero byte. What is passed in is copied before the
+ *           function returns, except the tensors themselves: those are lent. Lent memory must stay
+ *           mapped until it is released (see ckpt_describe). Other addresses than NULL are not
+ *           checked. What a function allocates for the caller is freed by ckpt_free.
+ * Threads.  Any function may be called on any thread. Calls on one checkpointer take turns; waits
+ *           for tickets and events do not block other calls. The library calls no function of the
+ *           program, and its threads receive no signals.
+ * Forks.    In a child made by fork(), every function returns CKPT_MISUSE, except those that close
+ *           a handle or free memory, which do nothing. The locks of open stores stay with the
+ *           parent.
+ * Times     are in seconds, sizes in bytes, strides in elements. A negative time counts as 0, a
+ *           huge or infinite one as 100 years; a time that is not a number is misuse.
+ * Versions. Structures begin with their size: set struct_size to sizeof before a call. All other
+ *           fields of a structure may be 0. The library reads and writes no more than that size.
+ */
+#ifndef CHECKPOINT_H
+#define CHECKPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifdef __clang__
+#define CKPT_NULLABLE _Nullable
+#define CKPT_NONNULL _Nonnull
+#else
+#define CKPT_NULLABLE
+#define CKPT_NONNULL
+#endif
+
+/* ------------------------------------------------------------------ version and errors */
+
+/* Version of this interface. It grows when something is added; nothing is taken away. */
+#define CKPT_ABI_VERSION 1
+
+/* The result of a call. The numbers never change. */
+typedef int32_t ckpt_status;
+enum {
+    CKPT_OK = 0,
+    CKPT_NOT_FOUND = 1,      /* the store, checkpoint, tensor or object does not exist */
+    CKPT_NOT_A_STORE = 2,    /* the directory is not a store */
+    CKPT_BUSY = 3,           /* another process or checkpointer writes to the store */
+    CKPT_EXISTS = 4,         /* the step is already committed in this run */
+    CKPT_NO_SPACE = 5,       /* the disk or quota is full */
+    CKPT_READ_ONLY = 6,      /* writing is not permitted */
+    CKPT_IO = 7,             /* the file system failed in another way */
+    CKPT_DAMAGED = 8,        /* bytes on disk differ from those written */
+    CKPT_UNSUPPORTED = 9,    /* a version, feature, codec or kernel that is not supported */
+    CKPT_MISMATCH = 10,      /* the state and the checkpoint do not fit together */
+    CKPT_MISUSE = 11,        /* a bad argument or handle, or a call at the wrong time */
+    CKPT_CANCELLED = 12,     /* the save was cancelled, or the checkpointer is closed */
+    CKPT_SKIPPED = 13,       /* the save was skipped: an earlier one was still being written */
+    CKPT_TIMED_OUT = 14,     /* a wait reached its deadline */
+    CKPT_OUT_OF_MEMORY = 15, /* the system refused memory */
+    CKPT_PROVIDER = 16,      /* the state could not be encoded or decoded */
+    CKPT_DEVICE = 17         /* a device failed to copy */
+};
+
+/* The version of the interface that the library implements: at least CKPT_ABI_VERSION of the
+ * header that a program was compiled with. */
+uint32_t ckpt_abi_version(void);
+
+/* The version of the library, such as "0.2.0". A constant; not to be freed. */
+const char *CKPT_NONNULL ckpt_version(void);
+
+/* A name of a status, such as "CKPT_NO_SPACE"; "CKPT_UNKNOWN" for other numbers. A constant. */
+const char *CKPT_NONNULL ckpt_status_name(ckpt_status status);
+
+/* What the last failure in this thread was: message and remedy, in sentences. Empty if none has
+ * failed. Valid until the next failure in this thread. At most 8 KiB; longer texts are cut. */
+const char *CKPT_NONNULL ckpt_last_message(void);
+
+/* The part of ckpt_last_message that says what to do; empty if nothing is known. */
+const char *CKPT_NONNULL ckpt_last_remedy(void);
+
+/* The path of the file that the last failure in this thread concerns; empty if none. */
+const char *CKPT_NONNULL ckpt_last_path(void);
+
+/* Frees memory that a function of this library returned. NULL, and any address that the library
+ * did not return or that was freed already, is ignored. */
+void ckpt_free(void *CKPT_NULLABLE memory);
+
+/* -------------------------------------------------------------------------- stores */
+
+typedef struct ckpt_store ckpt_store;
+typedef struct ckpt_checkpoint ckpt_checkpoint;
+typedef struct ckpt_checkpointer ckpt_checkpointer;
+typedef struct ckpt_ticket ckpt_ticket;
+
+/* Access to a store. Any number of processes may read; one may write. */
+enum { CKPT_READING = 0, CKPT_WRITING = 1 };
+
+/* Opens the store at a path. For CKPT_WRITING the store is created if the directory is missing or
+ * empty, and the leftovers of a killed writer are removed.
+ * Fails with NOT_FOUND, NOT_A_STORE, BUSY, READ_ONLY, NO_SPACE, UNSUPPORTED, DAMAGED, IO. */
+ckpt_status ckpt_store_open(
+    const char *CKPT_NULLABLE path, uint32_t access, ckpt_store *CKPT_NULLABLE *CKPT_NULLABLE store);
+
+/* Closes a store: other processes may write to it. Open checkpoints stay readable.
+ * Fails with MISUSE while a checkpointer is open in it; the handle stays valid then. */
+ckpt_status ckpt_store_close(ckpt_store *CKPT_NULLABLE store);
+
+/* A checkpoint in a list. */
+typedef struct ckpt_summary {
+    size_t struct_size;
+    int64_t step;
+    int64_t created_ms; /* milliseconds since 1970 */
+    uint64_t tensor_count;
+    uint64_t object_count;
+    uint64_t logical_bytes; /* before compression */
+    uint64_t stored_bytes;
+    uint32_t is_pinned;
+    uint32_t is_copy;   /* copied from another store */
+    char id[40];        /* 32 hexadecimal digits */
+    char restart[40];   /* id of the process that saved it */
+    char run[264];      /* name of the run */
+} ckpt_summary;
+
+/* Lists the newest checkpoints, newest first. Damaged ones are left out.
+ * `summaries` has room for `capacity` entries, each `struct_size` bytes of the first one; NULL with
+ * a capacity of 0 only counts. `count` is the number of all checkpoints.
+ * Fails with IO, MISUSE. */
+ckpt_status ckpt_store_list(
+    ckpt_store *CKPT_NULLABLE store, ckpt_summary *CKPT_NULLABLE summaries, size_t capacity,
+    size_t *CKPT_NULLABLE count);
+
+/* The same list with metrics and tags as JSON text: an array of objects with the keys id, restart,
+ * run, step, created_ms, metrics, tags, pinned, copy, tensors, objects, logical_bytes and
+ * stored_bytes. A damaged checkpoint has one key, error. At most `limit` entries; 0 lists all.
+ * Free `text` with ckpt_free. Fails with IO, OUT_OF_MEMORY. */
+ckpt_status ckpt_store_list_json(
+    ckpt_store *CKPT_NULLABLE store, size_t limit, char *CKPT_NULLABLE *CKPT_NULLABLE text);
+
+/* Sets a tag on a checkpoint, which retention then never removes. `moves` not 0 takes the tag from
+ * another checkpoint. Fails with NOT_FOUND, EXISTS, BUSY, MISUSE (open for reading), IO. */
+ckpt_status ckpt_store_tag(
+    ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference,
+    const char *CKPT_NULLABLE tag, uint32_t moves);
+
+/* Deletes a tag; the checkpoint stays. Fails with NOT_FOUND, BUSY, MISUSE, IO. */
+ckpt_status ckpt_store_untag(ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE tag);
+
+/* Protects a checkpoint from removal by retention, or ends that if `pinned` is 0.
+ * Fails with NOT_FOUND, BUSY, MISUSE, IO. */
+ckpt_status ckpt_store_pin(
+    ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference, uint32_t pinned);
+
+/* --------------------------------------------------------------------- tensors */
+
+/* Types of elements. The numbers are those of the format (Formats/manifest.md). */
+enum {
+    CKPT_F64 = 1, CKPT_F32 = 2, CKPT_F16 = 3, CKPT_BF16 = 4, CKPT_F8E4M3 = 5, CKPT_F8E5M2 = 6,
+    CKPT_I64 = 7, CKPT_I32 = 8, CKPT_I16 = 9, CKPT_I8 = 10,
+    CKPT_U64 = 11, CKPT_U32 = 12, CKPT_U16 = 13, CKPT_U8 = 14, CKPT_BOOL = 15,
+    CKPT_C128 = 16, CKPT_C64 = 17, CKPT_C32 = 18, CKPT_BC32 = 19,
+    CKPT_F8E8M0 = 20, CKPT_F8E4M3FNUZ = 21, CKPT_F8E5M2FNUZ = 22, CKPT_F8E4M3B11FNUZ = 23,
+    CKPT_F8E4M3IEEE = 24, CKPT_F8E3M4 = 25, CKPT_F6E2M3 = 26, CKPT_F6E3M2 = 27, CKPT_F4E2M1 = 28,
+    CKPT_I4 = 29, CKPT_U4 = 30, CKPT_I2 = 31, CKPT_U2 = 32, CKPT_I1 = 33, CKPT_U1 = 34
+};
+
+/* Roles of tensors. */
+enum { CKPT_PARAMETER = 0, CKPT_OPTIMIZER = 1, CKPT_BUFFER = 2, CKPT_OTHER = 3 };
+
+/* A tensor: in the memory of the program, or as a checkpoint describes it. */
+typedef struct ckpt_tensor {
+    size_t struct_size;
+    const char *CKPT_NULLABLE name;  /* 1 to 4096 bytes */
+    const char *CKPT_NULLABLE group; /* what is changed together; NULL: "state" */
+    void *CKPT_NULLABLE data;        /* element (0, ..., 0); NULL only if there is none */
+    const int64_t *CKPT_NULLABLE shape;   /* `rank` extents, slowest first */
+    const int64_t *CKPT_NULLABLE strides; /* `rank` strides in elements; NULL: row-major */
+    uint64_t bytes; /* set by the library; not read */
+    uint32_t rank;  /* at most 32 */
+    uint32_t type;  /* CKPT_F32, ... */
+    uint32_t role;  /* CKPT_PARAMETER, ... */
+    uint32_t reserved;
+} ckpt_tensor;
+
+/* Roles of objects: state that is not a tensor. `ckpt inspect` decides by the roles whether a
+ * checkpoint has all that a resume needs. */
+enum {
+    CKPT_OBJECT_OTHER = 0, CKPT_OBJECT_RNG = 1, CKPT_OBJECT_DATA = 2, CKPT_OBJECT_SCHEDULE = 3,
+    CKPT_OBJECT_OPTIMIZER = 4, CKPT_OBJECT_CONFIG = 5
+};
+
+/* Encodings of objects. */
+enum { CKPT_BYTES = 0, CKPT_JSON = 1 };
+
+/* An object of a checkpoint. */
+typedef struct ckpt_object {
+    size_t struct_size;
+    const char *CKPT_NULLABLE name;
+    uint64_t bytes;
+    uint32_t role;
+    uint32_t encoding;
+} ckpt_object;
+
+/* --------------------------------------------------------------------- checkpoints */
+
+/* Opens a checkpoint for reading. `reference` is "latest" (or NULL), a step ("1000"), "RUN:STEP",
+ * "RUN:latest", a tag, a prefix of an id, "best:METRIC" or "best:METRIC:max".
+ * Every byte that the functions below return has been checked against the hash taken at capture.
+ * Fails with NOT_FOUND, DAMAGED, UNSUPPORTED, IO. */
+ckpt_status ckpt_checkpoint_open(
+    ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference,
+    ckpt_checkpoint *CKPT_NULLABLE *CKPT_NULLABLE checkpoint);
+
+/* Closes a checkpoint. Strings and shapes that were read from it are invalid then. */
+ckpt_status ckpt_checkpoint_close(ckpt_checkpoint *CKPT_NULLABLE checkpoint);
+
+/* Gets step, id, run and sizes. */
+ckpt_status ckpt_checkpoint_summary(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, ckpt_summary *CKPT_NULLABLE summary);
+
+/* Describes a checkpoint as JSON text: the keys of ckpt_store_list_json, with `tensors` as an array
+ * of [name, type, shape, role, group, bytes] and `objects` as one of [name, role, encoding, bytes].
+ * Free `text` with ckpt_free. */
+ckpt_status ckpt_checkpoint_json(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, char *CKPT_NULLABLE *CKPT_NULLABLE text);
+
+/* Gets the number of tensors. */
+ckpt_status ckpt_checkpoint_tensor_count(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, size_t *CKPT_NULLABLE count);
+
+/* Gets a tensor by index, in the order in which the program described them. Name, group and shape
+ * belong to the checkpoint; data and strides are NULL. Fails with NOT_FOUND, MISUSE. */
+ckpt_status ckpt_checkpoint_tensor(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, size_t index, ckpt_tensor *CKPT_NULLABLE tensor);
+
+/* Finds a tensor by name. Fails with NOT_FOUND, and names the nearest. */
+ckpt_status ckpt_checkpoint_find(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, const char *CKPT_NULLABLE name,
+    size_t *CKPT_NULLABLE index);
+
+/* Gets the number of objects. */
+ckpt_status ckpt_checkpoint_object_count(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, size_t *CKPT_NULLABLE count);
+
+/* Gets an object by index. The name belongs to the checkpoint. Fails with NOT_FOUND, MISUSE. */
+ckpt_status ckpt_checkpoint_object(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, size_t index, ckpt_object *CKPT_NULLABLE object);
+
+/* Reads tensors into memory of the program. Each needs the type and shape that the checkpoint has;
+ * strides may be any. After a failure other than MISMATCH, NOT_FOUND and MISUSE the memory is partly
+ * overwritten. Fails with NOT_FOUND, MISMATCH, MISUSE, DAMAGED, IO, OUT_OF_MEMORY. */
+ckpt_status ckpt_read_tensors(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, const ckpt_tensor *CKPT_NULLABLE tensors,
+    size_t count);
+
+/* Reads `length` row-major bytes of a tensor, from `offset`. Reads only the blocks that overlap.
+ * Fails with NOT_FOUND, MISUSE (outside the tensor), DAMAGED, IO, OUT_OF_MEMORY. */
+ckpt_status ckpt_read_range(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, const char *CKPT_NULLABLE name, uint64_t offset,
+    uint64_t length, void *CKPT_NULLABLE destination);
+
+/* Reads an object. Free `data` with ckpt_free; one zero byte that `length` does not count follows
+ * it. Fails with NOT_FOUND, DAMAGED, IO, OUT_OF_MEMORY. */
+ckpt_status ckpt_read_object(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, const char *CKPT_NULLABLE name,
+    void *CKPT_NULLABLE *CKPT_NULLABLE data, size_t *CKPT_NULLABLE length);
+
+/* Reads every byte of a checkpoint and checks it. Fails with DAMAGED, IO, OUT_OF_MEMORY. */
+ckpt_status ckpt_checkpoint_verify(ckpt_checkpoint *CKPT_NULLABLE checkpoint);
+
+/* -------------------------------------------------------------------- checkpointers */
+
+/* Methods that keep tensors from changing while they are copied. */
+enum {
+    CKPT_FENCED = 0,  /* the program calls ckpt_fence before it changes tensors */
+    CKPT_CHECKED = 1, /* also finds and names tensors that change without a fence; for tests */
+    CKPT_GUARDED = 2  /* the kernel holds writes to what has not been copied; Linux 6.4 */
+};
+
+/* What happens if saves come faster than the disk can write them. */
+enum {
+    CKPT_BLOCK = 0,          /* the program waits */
+    CKPT_SKIP = 1,           /* the new save is skipped */
+    CKPT_REPLACE_PENDING = 2 /* a save that has not begun is replaced by the new one */
+};
+
+/* Effort of compression. */
+enum {
+    CKPT_COMPRESS_AUTO = 0, CKPT_COMPRESS_NONE = 1, CKPT_COMPRESS_FAST = 2,
+    CKPT_COMPRESS_BALANCED = 3, CKPT_COMPRESS_MAX = 4
+};
+
+/* Flags of ckpt_options. */
+enum {
+    CKPT_NO_DEDUPLICATION = 1, /* every chunk is written again */
+    CKPT_NO_CASTS = 2,         /* tensors are not compared with others that they may be casts of */
+    CKPT_QUIET = 4             /* warnings and errors are events, and not printed */
+};
+
+/* Options of a checkpointer. 0 or NULL in a field means its default. */
+typedef struct ckpt_options {
+    size_t struct_size;
+    const char *CKPT_NULLABLE run;        /* name of the run; default: name of the directory */
+    const char *CKPT_NULLABLE trace_path; /* writes a trace for Perfetto at the end */
+    uint64_t arena_bytes;      /* memory for copies; default 128 MiB */
+    uint64_t chunk_bytes;      /* multiple of 4096; default 4 MiB */
+    uint64_t bytes_per_second; /* limit of the disk bandwidth; default none */
+    uint64_t keep_last;        /* checkpoints of the run to keep; default all */
+    double exit_seconds;       /* waits so long for saves at exit() without close; default 30 */
+    double termination_seconds; /* at SIGTERM finishes saves for so long; default: not handled */
+    uint32_t workers;          /* threads that copy and compress, 1 to 64; default 2 */
+    uint32_t compression;      /* CKPT_COMPRESS_... */
+    uint32_t capture;          /* CKPT_FENCED, ... */
+    uint32_t backpressure;     /* CKPT_BLOCK, ... */
+    uint32_t flags;            /* CKPT_NO_DEDUPLICATION | ... */
+    uint32_t reserved;
+} ckpt_options;
+
+/* Makes a checkpointer in a store that is open for writing, and starts its threads. `options` may
+ * be NULL. A store has one checkpointer at a time.
+ * Fails with MISUSE, BUSY, UNSUPPORTED, OUT_OF_MEMORY, IO. */
+ckpt_status ckpt_checkpointer_open(
+    ckpt_store *CKPT_NULLABLE store, const ckpt_options *CKPT_NULLABLE options,
+    ckpt_checkpointer *CKPT_NULLABLE *CKPT_NULLABLE checkpointer);
+
+/* Waits for the saves in flight, ends the threads, and closes the handle. All lent memory is
+ * released then, and the handle is closed whatever the status. Returns the failure of the last save
+ * if there was no later save, whose ticket would report it. */
+ckpt_status ckpt_checkpointer_close(ckpt_checkpointer *CKPT_NULLABLE checkpointer);
+
+/* Describes the tensors of the state, in place of an earlier description. Saves and restores that
+ * follow use it; saves in flight keep the one that they began with.
+ *
+ * The memory of a description is lent until ckpt_oldest_lent is greater than the number that
+ * this function sets in `description` (which may be NULL), or until the checkpointer is closed.
+ * Fails with MISUSE (a NULL address, a bad shape, a name given twice); the earlier description stays
+ * then. */
+ckpt_status ckpt_describe(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const ckpt_tensor *CKPT_NULLABLE tensors,
+    size_t count, uint64_t *CKPT_NULLABLE description);
+
+/* Describes the tensors by one array of numbers and one text, for languages in which filling
+ * structures is slow. For each tensor `fields` holds: address, type, role, bytes of the name, bytes
+ * of the group (0: "state"), 1 if strides follow, rank, extents, strides. `names` holds name and
+ * group of each tensor, one after the other without separators. Otherwise as ckpt_describe. */
+ckpt_status ckpt_describe_packed(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const int64_t *CKPT_NULLABLE fields,
+    size_t field_count, const char *CKPT_NULLABLE names, size_t names_length, size_t tensor_count,
+    uint64_t *CKPT_NULLABLE description);
+
+/* Gives the described tensors other addresses, in the order of the description; all else stays.
+ * This is a new description. Fails with MISUSE (another count, a NULL address). */
+ckpt_status ckpt_set_pointers(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, void *CKPT_NULLABLE const *CKPT_NULLABLE data,
+    size_t count, uint64_t *CKPT_NULLABLE description);
+
+/* Gets the number of the oldest description whose memory may still be read. */
+ckpt_status ckpt_oldest_lent(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint64_t *CKPT_NULLABLE description);
+
+/* Sets an object of the state: a copy of `length` bytes, which the following saves include. Fails
+ * with MISUSE. */
+ckpt_status ckpt_set_object(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name, uint32_t role,
+    uint32_t encoding, const void *CKPT_NULLABLE data, size_t length);
+
+/* Removes an object from the state. Fails with NOT_FOUND. */
+ckpt_status ckpt_remove_object(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name);
+
+/* Gets an object of the state, after a restore that of the checkpoint. Free `data` with
+ * ckpt_free; one zero byte that `length` does not count follows it.
+ * Fails with NOT_FOUND, OUT_OF_MEMORY. */
+ckpt_status ckpt_get_object(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name,
+    void *CKPT_NULLABLE *CKPT_NULLABLE data, size_t *CKPT_NULLABLE length);
+
+/* --------------------------------------------------------------------- fences */
+
+/* Waits until no tensor of a group is being copied for a save, and keeps it so until
+ * ckpt_fence_end. NULL, and a name that no tensor has, mean all tensors. The group may be fenced
+ * already. What has not been copied yet is copied now, on this thread and those of the library.
+ * Does not fail if a save fails. Fails with MISUSE. */
+ckpt_status ckpt_fence(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE group);
+
+/* As ckpt_fence, if that needs no wait; otherwise returns TIMED_OUT and fences nothing. */
+ckpt_status ckpt_try_fence(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE group);
+
+/* Ends the fence of a group; with NULL, all fences. Ending a fence that does not exist does
+ * nothing. */
+ckpt_status ckpt_fence_end(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE group);
+
+/* ---------------------------------------------------------------------- saves */
+
+/* A number by which a person may want to choose checkpoints. */
+typedef struct ckpt_metric {
+    const char *CKPT_NULLABLE name;
+    double value;
+} ckpt_metric;
+
+/* Asks for a checkpoint of the state as it is now, and returns at once. `step` is unique in the
+ * run. `ticket` may be NULL. Fails with MISUSE alone: a fence is held, the step is negative, an
+ * argument is bad. */
+ckpt_status ckpt_save(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, int64_t step,
+    const ckpt_metric *CKPT_NULLABLE metrics, size_t metric_count,
+    ckpt_ticket *CKPT_NULLABLE *CKPT_NULLABLE ticket);
+
+/* States of a save. Each includes those before it. */
+enum {
+    CKPT_SUBMITTED = 0,
+    CKPT_CAPTURED = 1, /* every byte has been copied out of the program's memory */
+    CKPT_DURABLE = 2,  /* every byte is on stable storage */
+    CKPT_COMMITTED = 3 /* the checkpoint is published */
+};
+
+/* Waits until a save has reached a state. Returns the failure of the save, or TIMED_OUT; the save
+ * goes on then. */
+ckpt_status ckpt_ticket_wait(ckpt_ticket *CKPT_NULLABLE ticket, uint32_t state, double seconds);
+
+/* Gets the state that a save has reached. Returns the failure of the save if it has failed, and
+ * sets `state` in that case, too. */
+ckpt_status ckpt_ticket_state(ckpt_ticket *CKPT_NULLABLE ticket, uint32_t *CKPT_NULLABLE state);
+
+/* Returns the failure of the save before this one, if it failed and nothing had reported that. */
+ckpt_status ckpt_ticket_earlier_failure(ckpt_ticket *CKPT_NULLABLE ticket);
+
+/* The result of a committed save. Times count from the call of ckpt_save. */
+typedef struct ckpt_save_report {
+    size_t struct_size;
+    int64_t step;
+    uint64_t logical_bytes; /* tensors and objects before encoding */
+    uint64_t stored_bytes;  /* size of the checkpoint's blocks */
+    uint64_t new_bytes;     /* of those, written by this save */
+    uint64_t reused_bytes;  /* of logical_bytes, found in earlier checkpoints */
+    double captured_seconds;
+    double durable_seconds;
+    double committed_seconds;
+    double stall_submit_seconds;
+    double stall_fence_seconds;
+    double stall_disk_seconds;
+    uint32_t is_unchanged; /* every tensor equals that of the checkpoint before */
+    uint32_t reserved;
+    char id[40];
+} ckpt_save_report;
+
+/* Gets the result of a save. Fails with TIMED_OUT (not committed yet), or the save's failure. */
+ckpt_status ckpt_ticket_report(
+    ckpt_ticket *CKPT_NULLABLE ticket, ckpt_save_report *CKPT_NULLABLE report);
+
+/* Cancels a save, unless it is being committed already. */
+ckpt_status ckpt_ticket_cancel(ckpt_ticket *CKPT_NULLABLE ticket);
+
+/* Closes a ticket; the save goes on. */
+ckpt_status ckpt_ticket_close(ckpt_ticket *CKPT_NULLABLE ticket);
+
+/* -------------------------------------------------------------------- restoring */
+
+/* Strictness about names that only the state or only the checkpoint has. */
+enum {
+    CKPT_STRICT = 0, /* the tensors have the same names; the objects of the state are there */
+    CKPT_PARTIAL = 1 /* what both have is restored */
+};
+
+/* The result of a restore. */
+typedef struct ckpt_restore_report {
+    size_t struct_size;
+    uint32_t found; /* 0: the run has no checkpoint, and nothing was changed */
+    uint32_t reserved;
+    int64_t step;
+    uint64_t tensor_count;
+    uint64_t object_count;
+    uint64_t tensor_bytes;
+    uint64_t missing_count; /* names of the state that the checkpoint lacks */
+    uint64_t unused_count;  /* names of the checkpoint that the state lacks */
+    uint64_t skipped_count; /* newer checkpoints that are damaged */
+    char id[40];
+} ckpt_restore_report;
+
+/* Restores the newest intact checkpoint of the run into the described tensors and the objects, and
+ * goes on from it. All objects of the checkpoint become objects of the state. No checkpoint is no
+ * failure: `found` is 0 then. `report` may be NULL.
+ * Fails with MISMATCH (nothing was changed), MISUSE, DAMAGED, IO, UNSUPPORTED, OUT_OF_MEMORY. */
+ckpt_status ckpt_resume(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint32_t mode,
+    ckpt_restore_report *CKPT_NULLABLE report);
+
+/* Gets a reference to the checkpoint that ckpt_resume would restore if it is intact, so that memory
+ * can be made for its tensors first. Free `text` with ckpt_free.
+ * Fails with NOT_FOUND (the run has no checkpoint), IO, OUT_OF_MEMORY. */
+ckpt_status ckpt_resume_reference(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, char *CKPT_NULLABLE *CKPT_NULLABLE text);
+
+/* As ckpt_resume, from a checkpoint that need not be the run's newest. What is saved after it is a
+ * branch of the run. Also fails with NOT_FOUND. */
+ckpt_status ckpt_restore(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE reference,
+    uint32_t mode, ckpt_restore_report *CKPT_NULLABLE report);
+
+/* -------------------------------------------------------------------- observing */
+
+/* Kinds of events. */
+enum {
+    CKPT_EVENT_STARTED = 0, CKPT_EVENT_PROGRESS = 1, CKPT_EVENT_CAPTURED = 2,
+    CKPT_EVENT_DURABLE = 3, CKPT_EVENT_COMMITTED = 4, CKPT_EVENT_FAILED = 5,
+    CKPT_EVENT_WARNING = 6
+};
+
+/* An event of a save. */
+typedef struct ckpt_event {
+    size_t struct_size;
+    uint32_t kind;
+    ckpt_status failure; /* of CKPT_EVENT_FAILED */
+    int64_t step;        /* -1 for warnings */
+    uint64_t done_bytes;  /* of CKPT_EVENT_PROGRESS: written */
+    uint64_t total_bytes; /* of CKPT_EVENT_PROGRESS: to write */
+    char message[1024];   /* of failures and warnings; cut if longer */
+} ckpt_event;
+
+/* Waits for the next event. The last 1,024 are kept, older ones are dropped. Fails with TIMED_OUT,
+ * and with CANCELLED when the checkpointer is closed and no event is left. */
+ckpt_status ckpt_next_event(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, double seconds, ckpt_event *CKPT_NULLABLE event);
+
+/* Time for which the program was blocked since the checkpointer was made. */
+typedef struct ckpt_stall {
+    size_t struct_size;
+    double submit_seconds; /* in ckpt_save */
+    double fence_seconds;  /* at fences, copying */
+    double disk_seconds;   /* waiting for the disk */
+    uint64_t arena_high_water_bytes;
+} ckpt_stall;
+
+/* Gets the time for which the program was blocked. */
+ckpt_status ckpt_get_stall(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, ckpt_stall *CKPT_NULLABLE stall);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,305 @@
+public import CCheckpoint
+internal import CheckpointFormat
+internal import CheckpointState
+internal import CheckpointStorage
+internal import Glibc
+
+/// The object of a `ckpt_checkpoint` handle, with the texts and shapes that callers see.
+@safe
+final class CheckpointHandle: @unchecked Sendable {
+    let checkpoint: Checkpoint
+    /// Memory that callers read until the handle is closed.
+    private let tensors: [ckpt_tensor]
+    private let objects: [ckpt_object]
+    private let indexes: [String: Int]
+
+    init(_ checkpoint: Checkpoint) {
+        self.checkpoint = checkpoint
+        unsafe tensors = unsafe checkpoint.tensors.map { info in
+            var tensor = unsafe ckpt_tensor()
+            unsafe tensor.name = unsafe UnsafePointer(strdup(info.name))
+            unsafe tensor.group = unsafe UnsafePointer(strdup(info.group))
+            let shape = UnsafeMutablePointer<Int64>.allocate(capacity: info.shape.count + 1)
+            for (index, extent) in info.shape.enumerated() { unsafe shape[index] = Int64(extent) }
+            unsafe tensor.shape = unsafe UnsafePointer(shape)
+            unsafe tensor.bytes = UInt64(clamping: info.byteCount)
+            unsafe tensor.rank = UInt32(info.shape.count)
+            unsafe tensor.type = UInt32(info.type.code)
+            unsafe tensor.role = info.role.number
+            return unsafe tensor
+        }
+        unsafe objects = unsafe checkpoint.objects.map { info in
+            var object = unsafe ckpt_object()
+            unsafe object.name = unsafe UnsafePointer(strdup(info.name))
+            unsafe object.bytes = UInt64(clamping: info.byteCount)
+            unsafe object.role = info.role.number
+            unsafe object.encoding = info.encoding.number
+            return unsafe object
+        }
+        indexes = Dictionary(
+            checkpoint.tensors.enumerated().map { ($1.name, $0) },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    deinit {
+        for index in unsafe tensors.indices {
+            let tensor = unsafe tensors[index]
+            unsafe free(UnsafeMutableRawPointer(mutating: tensor.name))
+            unsafe free(UnsafeMutableRawPointer(mutating: tensor.group))
+            unsafe tensor.shape?.deallocate()
+        }
+        for index in unsafe objects.indices {
+            unsafe free(UnsafeMutableRawPointer(mutating: objects[index].name))
+        }
+    }
+
+    /// Returns the tensor at an index.
+    fileprivate func tensor(_ index: Int) throws(CheckpointError) -> ckpt_tensor {
+        guard unsafe tensors.indices.contains(index) else {
+            throw CheckpointError(
+                .notFound,
+                "there is no tensor \(UInt(bitPattern: index)) of \(checkpoint.tensors.count)")
+        }
+        return unsafe tensors[index]
+    }
+
+    /// Returns the object at an index.
+    fileprivate func object(_ index: Int) throws(CheckpointError) -> ckpt_object {
+        guard unsafe objects.indices.contains(index) else {
+            throw CheckpointError(
+                .notFound,
+                "there is no object \(UInt(bitPattern: index)) of \(checkpoint.objects.count)")
+        }
+        return unsafe objects[index]
+    }
+
+    /// Returns the index of a tensor.
+    fileprivate func index(of name: String) throws(CheckpointError) -> Int {
+        if let index = indexes[name] { return index }
+        let near = Nearest.byDistance(name, checkpoint.tensors.map(\.name))
+        throw CheckpointError(
+            .notFound, "step \(checkpoint.summary.step) has no tensor \"\(name)\"",
+            remedy: near.isEmpty ? nil : "The nearest names are \(near.joined(separator: ", "))")
+    }
+
+    /// Reads tensors into the memory of a description.
+    fileprivate func read(_ description: TensorDescription) throws(CheckpointError) {
+        let views = try description.views(loan: nil)
+        for layout in description.layouts { _ = try index(of: layout.name) }
+        if views.count == 1 {
+            return try checkpoint.read(tensor: description.layouts[0].name, into: views[0])
+        }
+        try LentState.checkNames(description)
+        let state = LentState()
+        _ = try state.describe(description)
+        try checkpoint.store.restore(
+            .id(prefix: checkpoint.summary.id.description), into: TensorsOnly(state: state),
+            mode: .partial)
+    }
+
+    fileprivate var json: JSONValue {
+        let tensors = checkpoint.tensors.map { tensor -> JSONValue in
+            .array([
+                .string(tensor.name), .string(tensor.type.rawValue), .counts(tensor.shape),
+                .string(tensor.role.rawValue), .string(tensor.group), .count(tensor.byteCount),
+            ])
+        }
+        let objects = checkpoint.objects.map { object -> JSONValue in
+            .array([
+                .string(object.name), .string(object.role.rawValue),
+                .string(object.encoding.rawValue), .count(object.byteCount),
+            ])
+        }
+        let members = checkpoint.summary.members.filter {
+            !["tensors", "objects"].contains($0.key)
+        }
+        return .object(
+            members + [.init("tensors", .array(tensors)), .init("objects", .array(objects))])
+    }
+}
+
+/// The tensors of a state, without its objects.
+private struct TensorsOnly: StateProvider {
+    let state: LentState
+
+    func describe(to inventory: inout StateInventory) { state.addTensors(to: &inventory) }
+}
+
+/// Sets bytes that the caller frees.
+func setBytes(
+    _ data: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ length: UnsafeMutablePointer<Int>?,
+    _ body: () throws(CheckpointError) -> [UInt8]
+) throws(CheckpointError) {
+    let data = unsafe try CallerMemory.required(data, "data")
+    let length = unsafe try CallerMemory.required(length, "length")
+    let bytes = try body()
+    unsafe data.pointee = try ReturnedMemory.copy(bytes)
+    unsafe length.pointee = bytes.count
+}
+
+private func checkpointHandle(_ handle: OpaquePointer?) throws(CheckpointError) -> CheckpointHandle
+{
+    unsafe try HandleTable.shared.object(handle, CheckpointHandle.self)
+}
+
+/// Opens a checkpoint; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_open(
+    _ store: OpaquePointer?, _ reference: UnsafePointer<CChar>?,
+    _ checkpoint: UnsafeMutablePointer<OpaquePointer?>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let out = unsafe try CallerMemory.required(checkpoint, "checkpoint")
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        let target = try StoreHandle.reference(
+            unsafe CallerMemory.optionalText(reference, "reference"))
+        unsafe out.pointee = HandleTable.shared.add(CheckpointHandle(try store.checkpoint(target)))
+    }
+}
+
+/// Closes a checkpoint; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_close(_ checkpoint: OpaquePointer?) -> ckpt_status {
+    Call.end { () throws(CheckpointError) in
+        _ = unsafe try HandleTable.shared.remove(checkpoint, CheckpointHandle.self)
+    }
+}
+
+/// Gets the summary of a checkpoint; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_summary(
+    _ checkpoint: OpaquePointer?, _ summary: UnsafeMutablePointer<ckpt_summary>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        unsafe try CallerMemory.write(handle.checkpoint.summary.structure, to: summary, "summary")
+    }
+}
+
+/// Describes a checkpoint as JSON; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_json(
+    _ checkpoint: OpaquePointer?, _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        unsafe try setText(text, checkpointHandle(checkpoint).json.text)
+    }
+}
+
+/// Gets the number of tensors; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_tensor_count(
+    _ checkpoint: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        unsafe try CallerMemory.required(count, "count").pointee = handle.checkpoint.tensors.count
+    }
+}
+
+/// Gets a tensor; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_tensor(
+    _ checkpoint: OpaquePointer?, _ index: Int, _ tensor: UnsafeMutablePointer<ckpt_tensor>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        unsafe try CallerMemory.write(handle.tensor(index), to: tensor, "tensor")
+    }
+}
+
+/// Finds a tensor; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_find(
+    _ checkpoint: OpaquePointer?, _ name: UnsafePointer<CChar>?,
+    _ index: UnsafeMutablePointer<Int>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        let found = try handle.index(of: unsafe CallerMemory.text(name, "name"))
+        unsafe try CallerMemory.required(index, "index").pointee = found
+    }
+}
+
+/// Gets the number of objects; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_object_count(
+    _ checkpoint: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        unsafe try CallerMemory.required(count, "count").pointee = handle.checkpoint.objects.count
+    }
+}
+
+/// Gets an object; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_object(
+    _ checkpoint: OpaquePointer?, _ index: Int, _ object: UnsafeMutablePointer<ckpt_object>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        unsafe try CallerMemory.write(handle.object(index), to: object, "object")
+    }
+}
+
+/// Reads tensors; see checkpoint.h.
+@c @implementation
+public func ckpt_read_tensors(
+    _ checkpoint: OpaquePointer?, _ tensors: UnsafePointer<ckpt_tensor>?, _ count: Int
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        try handle.read(unsafe TensorDescription(tensors, count: count))
+    }
+}
+
+/// Reads a range of a tensor; see checkpoint.h.
+@c @implementation
+public func ckpt_read_range(
+    _ checkpoint: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ offset: UInt64,
+    _ length: UInt64, _ destination: UnsafeMutableRawPointer?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        let name = unsafe try CallerMemory.text(name, "name")
+        let bytes = handle.checkpoint.tensors[try handle.index(of: name)].byteCount
+        guard offset <= UInt64(bytes), length <= UInt64(bytes) - offset else {
+            throw .argument(
+                "\(length) bytes from \(offset) are outside tensor \"\(name)\", which has \(bytes)")
+        }
+        guard length > 0 else { return }
+        guard let destination = unsafe destination else {
+            throw .argument("the argument destination is NULL")
+        }
+        let range = Int(offset)..<Int(offset) + Int(length)
+        let read = try handle.checkpoint.bytes(ofTensor: name, range: range)
+        unsafe read.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return }
+            unsafe destination.copyMemory(from: start, byteCount: bytes.count)
+        }
+    }
+}
+
+/// Reads an object; see checkpoint.h.
+@c @implementation
+public func ckpt_read_object(
+    _ checkpoint: OpaquePointer?, _ name: UnsafePointer<CChar>?,
+    _ data: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ length: UnsafeMutablePointer<Int>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try checkpointHandle(checkpoint)
+        let name = unsafe try CallerMemory.text(name, "name")
+        unsafe try setBytes(data, length) { () throws(CheckpointError) in
+            try handle.checkpoint.bytes(ofObject: name)
+        }
+    }
+}
+
+/// Checks a checkpoint; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpoint_verify(_ checkpoint: OpaquePointer?) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        try unsafe checkpointHandle(checkpoint).checkpoint.check()
+    }
+}

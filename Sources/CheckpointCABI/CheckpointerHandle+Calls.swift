@@ -1,0 +1,333 @@
+public import CCheckpoint
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointStorage
+internal import Checkpointing
+
+extension CheckpointerHandle {
+    fileprivate static func find(_ handle: OpaquePointer?) throws(CheckpointError)
+        -> CheckpointerHandle
+    {
+        unsafe try HandleTable.shared.object(handle, CheckpointerHandle.self)
+    }
+}
+
+/// Runs the body of a call that takes the turn of a checkpointer.
+private func turn(
+    _ handle: OpaquePointer?,
+    _ body: (inout CheckpointerHandle.Open) throws(CheckpointError) -> Void
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        try unsafe CheckpointerHandle.find(handle).takeTurn(body)
+    }
+}
+
+/// Makes a checkpointer; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpointer_open(
+    _ store: OpaquePointer?, _ options: UnsafePointer<ckpt_options>?,
+    _ checkpointer: UnsafeMutablePointer<OpaquePointer?>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let out = unsafe try CallerMemory.required(checkpointer, "checkpointer")
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        let options = unsafe try CheckpointerOptions(options)
+        let handle = try CheckpointerHandle(store: store, options)
+        unsafe out.pointee = HandleTable.shared.add(handle)
+    }
+}
+
+/// Closes a checkpointer; see checkpoint.h.
+@c @implementation
+public func ckpt_checkpointer_close(_ checkpointer: OpaquePointer?) -> ckpt_status {
+    Call.end { () throws(CheckpointError) in
+        let handle = unsafe try HandleTable.shared.remove(checkpointer, CheckpointerHandle.self)
+        try handle?.close()
+    }
+}
+
+/// Describes the tensors; see checkpoint.h.
+@c @implementation
+public func ckpt_describe(
+    _ checkpointer: OpaquePointer?, _ tensors: UnsafePointer<ckpt_tensor>?, _ count: Int,
+    _ description: UnsafeMutablePointer<UInt64>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let described = unsafe try TensorDescription(tensors, count: count)
+        try LentState.checkNames(described)
+        let number = try open.state.describe(described)
+        if let description = unsafe description { unsafe description.pointee = number }
+    }
+}
+
+/// Describes the tensors in packed form; see checkpoint.h.
+@c @implementation
+public func ckpt_describe_packed(
+    _ checkpointer: OpaquePointer?, _ fields: UnsafePointer<Int64>?, _ fieldCount: Int,
+    _ names: UnsafePointer<CChar>?, _ namesLength: Int, _ tensorCount: Int,
+    _ description: UnsafeMutablePointer<UInt64>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let fieldCount = unsafe try CallerMemory.count(
+            fieldCount, at: fields, max: .max >> 4, "fields")
+        let nameBytes = unsafe try CallerMemory.count(
+            namesLength, at: names, max: .max >> 4, "bytes of names")
+        let described = unsafe try TensorDescription(
+            fields: unsafe UnsafeBufferPointer(start: fields, count: fieldCount),
+            names: unsafe UnsafeRawBufferPointer(start: names, count: nameBytes), count: tensorCount
+        )
+        try LentState.checkNames(described)
+        let number = try open.state.describe(described)
+        if let description = unsafe description { unsafe description.pointee = number }
+    }
+}
+
+/// Gives the tensors other addresses; see checkpoint.h.
+@c @implementation
+public func ckpt_set_pointers(
+    _ checkpointer: OpaquePointer?, _ data: UnsafePointer<UnsafeMutableRawPointer?>?, _ count: Int,
+    _ description: UnsafeMutablePointer<UInt64>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let count = unsafe try CallerMemory.count(
+            count, at: data, max: Limits.tensorsPerManifestMax, "addresses")
+        guard let described = open.state.description else {
+            throw .argument("no tensors are described", remedy: "Call ckpt_describe first")
+        }
+        let addresses = unsafe UnsafeBufferPointer(start: data, count: count).map {
+            UInt(bitPattern: $0)
+        }
+        let number = try open.state.describe(try described.moved(to: addresses))
+        if let description = unsafe description { unsafe description.pointee = number }
+    }
+}
+
+/// Gets the oldest description that is lent; see checkpoint.h.
+@c @implementation
+public func ckpt_oldest_lent(
+    _ checkpointer: OpaquePointer?, _ description: UnsafeMutablePointer<UInt64>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        unsafe try CallerMemory.required(description, "description").pointee =
+            open.state.ledger.oldest
+    }
+}
+
+/// Sets an object; see checkpoint.h.
+@c @implementation
+public func ckpt_set_object(
+    _ checkpointer: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ role: UInt32,
+    _ encoding: UInt32, _ data: UnsafeRawPointer?, _ length: Int
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let name = unsafe try CallerMemory.text(name, "name")
+        guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
+            throw .argument("an object's name has \(name.utf8.count) bytes")
+        }
+        let length = unsafe try CallerMemory.count(length, at: data, max: .max >> 4, "bytes")
+        let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: data, count: length))
+        open.state[object: name] = LentState.Object(
+            role: try ObjectRole(number: role, name),
+            encoding: try ObjectEncoding(number: encoding, name), bytes: bytes)
+    }
+}
+
+/// Removes an object; see checkpoint.h.
+@c @implementation
+public func ckpt_remove_object(
+    _ checkpointer: OpaquePointer?, _ name: UnsafePointer<CChar>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let name = unsafe try CallerMemory.text(name, "name")
+        _ = try open.object(name)
+        open.state[object: name] = nil
+    }
+}
+
+/// Gets an object; see checkpoint.h.
+@c @implementation
+public func ckpt_get_object(
+    _ checkpointer: OpaquePointer?, _ name: UnsafePointer<CChar>?,
+    _ data: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ length: UnsafeMutablePointer<Int>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let bytes = try open.object(unsafe CallerMemory.text(name, "name")).bytes
+        unsafe try setBytes(data, length) { () throws(CheckpointError) in bytes }
+    }
+}
+
+extension CheckpointerHandle.Open {
+    fileprivate func object(_ name: String) throws(CheckpointError) -> LentState.Object {
+        guard let object = state[object: name] else {
+            throw CheckpointError(.notFound, "the state has no object \"\(name)\"")
+        }
+        return object
+    }
+
+    /// Returns a reference to the newest checkpoint of the run whose manifest can be read.
+    fileprivate func resumeReference() throws(CheckpointError) -> String {
+        let store = checkpointer.store
+        for name in try store.runHistory().line(of: checkpointer.runName) {
+            do throws(CheckpointError) {
+                _ = try store.checkpoint(.stepOfRun(name.run.description, step: name.step))
+                return "\(name.run):\(name.step)"
+            } catch {
+                if !error.meansLoss { throw error }
+            }
+        }
+        throw CheckpointError(.notFound, "run \(checkpointer.runName) has no checkpoint")
+    }
+
+    fileprivate func resume(_ report: RestoreReport?) -> ckpt_restore_report {
+        report?.structure ?? ckpt_restore_report()
+    }
+}
+
+// MARK: Fences
+
+/// Waits at a fence; see checkpoint.h.
+@c @implementation
+public func ckpt_fence(
+    _ checkpointer: OpaquePointer?, _ group: UnsafePointer<CChar>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let group = unsafe try CallerMemory.optionalText(group, "group")
+        if open.fences[group] == nil {
+            open.fences[group] = .init(open.checkpointer.permit(for: group))
+        }
+    }
+}
+
+/// Passes a fence if nobody has to wait; see checkpoint.h.
+@c @implementation
+public func ckpt_try_fence(
+    _ checkpointer: OpaquePointer?, _ group: UnsafePointer<CChar>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let group = unsafe try CallerMemory.optionalText(group, "group")
+        guard open.fences[group] == nil else { return }
+        guard let permit = open.checkpointer.permitIfFree(for: group) else {
+            throw CheckpointError(.timedOut, "the state is still being captured")
+        }
+        open.fences[group] = .init(permit)
+    }
+}
+
+/// Ends a fence; see checkpoint.h.
+@c @implementation
+public func ckpt_fence_end(
+    _ checkpointer: OpaquePointer?, _ group: UnsafePointer<CChar>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        if let group = unsafe try CallerMemory.optionalText(group, "group") {
+            open.fences[group] = nil
+        } else {
+            open.fences = [:]
+        }
+    }
+}
+
+// MARK: Saving and restoring
+
+/// Saves; see checkpoint.h.
+@c @implementation
+public func ckpt_save(
+    _ checkpointer: OpaquePointer?, _ step: Int64, _ metrics: UnsafePointer<ckpt_metric>?,
+    _ metricCount: Int, _ ticket: UnsafeMutablePointer<OpaquePointer?>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let count = unsafe try CallerMemory.count(
+            metricCount, at: metrics, max: Limits.metricsMax, "metrics")
+        var values: [String: Double] = [:]
+        let given = unsafe UnsafeBufferPointer(start: metrics, count: count)
+        for index in 0..<count {
+            let metric = unsafe given[index]
+            let name = unsafe try CallerMemory.text(metric.name, "name of a metric")
+            values[name] = unsafe metric.value
+        }
+        let result = try open.checkpointer.save(step: Int(step), metrics: values)
+        if let ticket = unsafe ticket {
+            unsafe ticket.pointee = HandleTable.shared.add(TicketHandle(result))
+        }
+    }
+}
+
+/// Resumes; see checkpoint.h.
+@c @implementation
+public func ckpt_resume(
+    _ checkpointer: OpaquePointer?, _ mode: UInt32,
+    _ report: UnsafeMutablePointer<ckpt_restore_report>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let mode = try RestoreMode(number: mode)
+        if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
+        let result = open.resume(try open.checkpointer.resume(mode: mode))
+        if let report = unsafe report {
+            unsafe try CallerMemory.write(result, to: report, "report")
+        }
+    }
+}
+
+/// Names the checkpoint to resume from; see checkpoint.h.
+@c @implementation
+public func ckpt_resume_reference(
+    _ checkpointer: OpaquePointer?, _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        unsafe try setText(text, Array(try open.resumeReference().utf8))
+    }
+}
+
+/// Restores; see checkpoint.h.
+@c @implementation
+public func ckpt_restore(
+    _ checkpointer: OpaquePointer?, _ reference: UnsafePointer<CChar>?, _ mode: UInt32,
+    _ report: UnsafeMutablePointer<ckpt_restore_report>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let mode = try RestoreMode(number: mode)
+        let target = try StoreHandle.reference(
+            unsafe CallerMemory.optionalText(reference, "reference"))
+        if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
+        let result = try open.checkpointer.restore(target, mode: mode).structure
+        if let report = unsafe report {
+            unsafe try CallerMemory.write(result, to: report, "report")
+        }
+    }
+}
+
+// MARK: Observing
+
+/// Waits for an event; see checkpoint.h.
+@c @implementation
+public func ckpt_next_event(
+    _ checkpointer: OpaquePointer?, _ seconds: Double, _ event: UnsafeMutablePointer<ckpt_event>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try CheckpointerHandle.find(checkpointer)
+        let timeout = try CallerMemory.duration(seconds)
+        let out = unsafe try CallerMemory.required(event, "event")
+        _ = unsafe try CallerMemory.size(out, "event")
+        switch handle.events.next(timeout: timeout) {
+        case .event(let found): unsafe try CallerMemory.write(found.structure, to: out, "event")
+        case .closed: throw CheckpointError(.cancelled, "the checkpointer is closed")
+        case nil: throw CheckpointError(.timedOut, "no event after \(timeout)")
+        }
+    }
+}
+
+/// Gets the time of waiting; see checkpoint.h.
+@c @implementation
+public func ckpt_get_stall(
+    _ checkpointer: OpaquePointer?, _ stall: UnsafeMutablePointer<ckpt_stall>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let report = open.checkpointer.stall
+        var result = ckpt_stall()
+        result.submit_seconds = report.submit / .seconds(1)
+        result.fence_seconds = report.fence / .seconds(1)
+        result.disk_seconds = report.backpressure / .seconds(1)
+        result.arena_high_water_bytes = UInt64(clamping: report.arenaHighWaterBytes)
+        unsafe try CallerMemory.write(result, to: stall, "stall")
+    }
+}

@@ -1,0 +1,198 @@
+public import CCheckpoint
+internal import CheckpointFormat
+internal import CheckpointStorage
+internal import Foundation
+internal import Logging
+
+/// The object of a `ckpt_store` handle.
+final class StoreHandle: Sendable {
+    let store: CheckpointStore
+
+    init(_ store: CheckpointStore) { self.store = store }
+
+    /// Opens a store; problems that prevent nothing are logged to standard error.
+    convenience init(path: String, access: UInt32) throws(CheckpointError) {
+        let logger = Logger(label: "ckpt")
+        let rights: CheckpointStore.Access
+        switch Int(access) {
+        case CKPT_READING: rights = .reading
+        case CKPT_WRITING: rights = .writing
+        default: throw .argument("there is no access \(access)")
+        }
+        guard !path.isEmpty else { throw .argument("the path is empty") }
+        self.init(try CheckpointStore.open(path, for: rights) { logger.warning("\($0)") })
+    }
+
+    /// Parses a reference; nil means the newest checkpoint.
+    static func reference(_ text: String?) throws(CheckpointError) -> CheckpointReference {
+        guard let text else { return .latest }
+        guard let reference = CheckpointReference(text) else {
+            throw .argument(
+                "\"\(text)\" does not name a checkpoint",
+                remedy: "Give latest, a step, RUN:STEP, a tag, an id or best:METRIC")
+        }
+        return reference
+    }
+
+    fileprivate static func tag(_ text: String) throws(CheckpointError) -> TagName {
+        guard let tag = TagName(text) else {
+            throw .argument("\"\(text)\" is not a name for a tag")
+        }
+        return tag
+    }
+}
+
+extension CheckpointSummary {
+    /// The summary as a structure of checkpoint.h.
+    var structure: ckpt_summary {
+        var summary = ckpt_summary()
+        summary.step = Int64(step)
+        summary.created_ms = createdMilliseconds
+        summary.tensor_count = UInt64(clamping: tensorCount)
+        summary.object_count = UInt64(clamping: objectCount)
+        summary.logical_bytes = UInt64(clamping: logicalBytes)
+        summary.stored_bytes = UInt64(clamping: storedBytes)
+        summary.is_pinned = isPinned ? 1 : 0
+        summary.is_copy = isCopy ? 1 : 0
+        CallerMemory.put(id.description, in: &summary.id)
+        CallerMemory.put(run.description, in: &summary.restart)
+        CallerMemory.put(runName, in: &summary.run)
+        return summary
+    }
+
+    private var createdMilliseconds: Int64 {
+        Int64((created.timeIntervalSince1970 * 1000).rounded())
+    }
+
+    /// The members of the summary in JSON.
+    var members: [JSONValue.Member] {
+        [
+            .init("id", .hex(id)), .init("restart", .hex(run)), .init("run", .string(runName)),
+            .init("step", .count(step)), .init("created_ms", .integer(createdMilliseconds)),
+            .init(
+                "metrics",
+                .object(metrics.sorted { $0.key < $1.key }.map { .init($0.key, .metric($0.value)) })
+            ),
+            .init("tags", .array(tags.map { .string($0) })), .init("pinned", .bool(isPinned)),
+            .init("copy", .bool(isCopy)), .init("tensors", .count(tensorCount)),
+            .init("objects", .count(objectCount)), .init("logical_bytes", .count(logicalBytes)),
+            .init("stored_bytes", .count(storedBytes)),
+        ]
+    }
+}
+
+/// Sets a text that the caller frees.
+func setText(
+    _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, _ value: [UInt8]
+) throws(CheckpointError) {
+    let out = unsafe try CallerMemory.required(text, "text")
+    unsafe out.pointee = try ReturnedMemory.copy(value).assumingMemoryBound(to: CChar.self)
+}
+
+/// Opens a store; see checkpoint.h.
+@c @implementation
+public func ckpt_store_open(
+    _ path: UnsafePointer<CChar>?, _ access: UInt32,
+    _ store: UnsafeMutablePointer<OpaquePointer?>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let out = unsafe try CallerMemory.required(store, "store")
+        let handle = try StoreHandle(path: unsafe CallerMemory.text(path, "path"), access: access)
+        unsafe out.pointee = HandleTable.shared.add(handle)
+    }
+}
+
+/// Closes a store; see checkpoint.h.
+@c @implementation
+public func ckpt_store_close(_ store: OpaquePointer?) -> ckpt_status {
+    Call.end { () throws(CheckpointError) in
+        guard unsafe store != nil else { return }
+        let handle = unsafe try HandleTable.shared.object(store, StoreHandle.self)
+        try handle.store.close()
+        _ = unsafe try HandleTable.shared.remove(store, StoreHandle.self)
+    }
+}
+
+/// Lists checkpoints; see checkpoint.h.
+@c @implementation
+public func ckpt_store_list(
+    _ store: OpaquePointer?, _ summaries: UnsafeMutablePointer<ckpt_summary>?, _ capacity: Int,
+    _ count: UnsafeMutablePointer<Int>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        let capacity = unsafe try CallerMemory.count(
+            capacity, at: summaries, max: .max >> 17, "summaries")
+        let found = try store.checkpoints().compactMap { result in
+            if case .success(let summary) = result { summary } else { nil }
+        }
+        if capacity > 0, let summaries = unsafe summaries {
+            let first = UnsafeMutableRawPointer(summaries)
+            let stride = unsafe try CallerMemory.size(UnsafeRawPointer(first), "summaries")
+            for (index, summary) in found.prefix(capacity).enumerated() {
+                unsafe (first + index * stride).storeBytes(of: UInt(stride), as: UInt.self)
+                unsafe CallerMemory.write(
+                    summary.structure, to: first + index * stride, size: stride)
+            }
+        }
+        if let count = unsafe count { unsafe count.pointee = found.count }
+    }
+}
+
+/// Lists checkpoints as JSON; see checkpoint.h.
+@c @implementation
+public func ckpt_store_list_json(
+    _ store: OpaquePointer?, _ limit: Int,
+    _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        let results = limit > 0 ? try store.newest(limit) : try store.checkpoints()
+        let list = results.map { result -> JSONValue in
+            switch result {
+            case .success(let summary): .object(summary.members)
+            case .failure(let error): .object([.init("error", .string(error.description))])
+            }
+        }
+        unsafe try setText(text, JSONValue.array(list).text)
+    }
+}
+
+/// Tags a checkpoint; see checkpoint.h.
+@c @implementation
+public func ckpt_store_tag(
+    _ store: OpaquePointer?, _ reference: UnsafePointer<CChar>?, _ tag: UnsafePointer<CChar>?,
+    _ moves: UInt32
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        let target = try StoreHandle.reference(
+            unsafe CallerMemory.optionalText(reference, "reference"))
+        let name = try StoreHandle.tag(unsafe CallerMemory.text(tag, "tag"))
+        try store.tag(target, name, force: moves != 0)
+    }
+}
+
+/// Deletes a tag; see checkpoint.h.
+@c @implementation
+public func ckpt_store_untag(
+    _ store: OpaquePointer?, _ tag: UnsafePointer<CChar>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        try store.removeTag(StoreHandle.tag(unsafe CallerMemory.text(tag, "tag")))
+    }
+}
+
+/// Pins a checkpoint; see checkpoint.h.
+@c @implementation
+public func ckpt_store_pin(
+    _ store: OpaquePointer?, _ reference: UnsafePointer<CChar>?, _ pinned: UInt32
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        let target = try StoreHandle.reference(
+            unsafe CallerMemory.optionalText(reference, "reference"))
+        if pinned != 0 { try store.pin(target) } else { try store.unpin(target) }
+    }
+}

@@ -1,0 +1,94 @@
+internal import CheckpointFormat
+internal import CheckpointState
+internal import CheckpointStorage
+
+/// A tensor of a description without its address: all that `ckpt_set_pointers` keeps.
+struct TensorLayout {
+    let name: String
+    let group: String?
+    let role: TensorRole
+    private let type: ElementType
+    private let shape: [Int]
+    private let strides: [Int]
+    /// Bytes of memory before element (0, ..., 0), and from it on.
+    private let reach: (before: Int, after: Int)
+
+    /// Checks a description.
+    ///
+    /// - Parameters:
+    ///   - strides: strides in elements; nil means row-major.
+    /// - Throws: code `misuse`.
+    init(
+        name: String, group: String?, role: TensorRole, type: ElementType, shape: [Int],
+        strides: [Int]?
+    ) throws(CheckpointError) {
+        guard let bytes = TensorShape.byteCount(shape, type) else {
+            throw .argument("tensor \"\(name)\": \(shape) is not a shape of \(type)")
+        }
+        self.name = name
+        self.group = group
+        self.role = role
+        self.type = type
+        self.shape = shape
+        if let strides, bytes > 0 {
+            self.strides = strides
+            guard let reach = Self.reach(shape, strides, type) else {
+                throw .argument(
+                    "tensor \"\(name)\": strides \(strides) of shape \(shape) are too large, "
+                        + "or cut a byte of \(type)"
+                )
+            }
+            self.reach = reach
+        } else {
+            self.strides = TensorShape.rowMajorStrides(shape)
+            reach = (0, bytes)
+        }
+    }
+
+    /// Returns a view of the tensor at an address.
+    ///
+    /// - Parameters:
+    ///   - address: address of element (0, ..., 0).
+    ///   - loan: lives as long as the view.
+    /// - Throws: code `misuse`.
+    func view(at address: UInt, loan: Loan?) throws(CheckpointError) -> TensorView {
+        let size = reach.before + reach.after
+        let (start, isBelow) = address.subtractingReportingOverflow(UInt(reach.before))
+        let (_, isAbove) = start.addingReportingOverflow(UInt(size))
+        guard size == 0 || (start != 0 && address != 0 && !isBelow && !isAbove) else {
+            throw .argument(
+                "tensor \"\(name)\" has \(size) bytes at address \(String(address, radix: 16))",
+                remedy: "Pass the address of its first element")
+        }
+        let pointer = size == 0 ? nil : unsafe UnsafeMutableRawPointer(bitPattern: start)
+        let memory = unsafe LentMemory(start: pointer, byteCount: size, owner: loan)
+        return try translating("tensor \"\(name)\"") {
+            try TensorView(
+                memory, type: type, shape: shape, strides: strides, byteOffset: reach.before)
+        }
+    }
+
+    /// Returns the bytes of memory before the first element and from it on; nil if they overflow or
+    /// elements do not begin at a byte.
+    private static func reach(
+        _ shape: [Int], _ strides: [Int], _ type: ElementType
+    ) -> (before: Int, after: Int)? {
+        guard strides.count == shape.count else { return nil }
+        var (lowest, highest) = (0, 0)
+        for (extent, stride) in zip(shape, strides) where extent > 1 {
+            let (distance, isHuge) = stride.multipliedReportingOverflow(by: extent - 1)
+            let (end, isTooFar) = (distance < 0 ? lowest : highest).addingReportingOverflow(
+                distance)
+            if isHuge || isTooFar { return nil }
+            if distance < 0 { lowest = end } else { highest = end }
+        }
+        // A quarter of the address space is more than any machine has.
+        let elementsMax = Int.max / 4 / type.width
+        guard lowest > -elementsMax, highest < elementsMax, lowest % type.elementsPerUnit == 0
+        else {
+            return nil
+        }
+        let before = -lowest / type.elementsPerUnit * type.width
+        return (before, highest / type.elementsPerUnit * type.width + type.width)
+    }
+}

@@ -1,0 +1,348 @@
+/* The C interface in use and misuse: behaviour DIRECTORY */
+#define _DEFAULT_SOURCE
+#include "check.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ROWS = 300, COLUMNS = 500, COUNT = ROWS * COLUMNS };
+
+static float matrix[COUNT], copy[COUNT];
+static uint16_t half[64];
+
+static const int64_t matrix_shape[] = {ROWS, COLUMNS}, half_shape[] = {4, 16};
+static const int64_t transposed_shape[] = {COLUMNS, ROWS}, transposed[] = {1, COLUMNS};
+
+static ckpt_tensor tensor(const char *name, void *data, const int64_t *shape, uint32_t type) {
+    return (ckpt_tensor){.struct_size = sizeof(ckpt_tensor), .name = name, .data = data,
+                         .shape = shape, .rank = 2, .type = type};
+}
+
+static void fill(float value) {
+    for (int i = 0; i < COUNT; i++) matrix[i] = value + (float)i;
+    for (int i = 0; i < 64; i++) half[i] = (uint16_t)(value + i);
+}
+
+static bool is_filled(const float *data, float value) {
+    for (int i = 0; i < COUNT; i++) if (data[i] != value + (float)i) return false;
+    return true;
+}
+
+static void saves_and_reads(ckpt_store *store) {
+    ckpt_checkpointer *saver;
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, NULL, &saver));
+    ckpt_checkpointer *second;
+    CHECK_STATUS(CKPT_BUSY, ckpt_checkpointer_open(store, NULL, &second));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_close(store));
+    CHECK(strlen(ckpt_last_remedy()) > 0);
+
+    ckpt_restore_report report = {.struct_size = sizeof report};
+    CHECK_STATUS(CKPT_OK, ckpt_resume(saver, CKPT_STRICT, &report));
+    CHECK(!report.found);
+    char *none;
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_resume_reference(saver, &none));
+
+    ckpt_tensor state[] = {tensor("matrix", matrix, matrix_shape, CKPT_F32),
+                           tensor("half", half, half_shape, CKPT_BF16)};
+    state[1].group = "other";
+    uint64_t first, oldest;
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, state, 2, &first));
+    CHECK_STATUS(CKPT_OK, ckpt_set_object(saver, "rng", CKPT_OBJECT_RNG, CKPT_JSON, "[1,2]", 5));
+    fill(1);
+    ckpt_ticket *ticket;
+    ckpt_metric loss = {"loss", 0.5};
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 10, &loss, 1, &ticket));
+    ckpt_status tried = ckpt_try_fence(saver, "other");
+    CHECK(tried == CKPT_OK || tried == CKPT_TIMED_OUT);
+    CHECK_STATUS(CKPT_OK, ckpt_fence(saver, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_fence(saver, NULL));
+    fill(2);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_save(saver, 11, NULL, 0, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_fence_end(saver, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_wait(ticket, CKPT_COMMITTED, INFINITY));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_ticket_wait(ticket, CKPT_COMMITTED, NAN));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_ticket_wait(ticket, 9, 1));
+    ckpt_save_report saved = {.struct_size = sizeof saved};
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_report(ticket, &saved));
+    CHECK(saved.step == 10 && saved.logical_bytes >= sizeof matrix && strlen(saved.id) == 32);
+    uint32_t reached;
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_state(ticket, &reached));
+    CHECK(reached == CKPT_COMMITTED);
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_earlier_failure(ticket));
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_close(ticket));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 1));
+
+    /* The memory of the first description is free once another is in use and its saves are over. */
+    void *moved[] = {copy, half};
+    uint64_t next;
+    memcpy(copy, matrix, sizeof copy);
+    CHECK_STATUS(CKPT_OK, ckpt_set_pointers(saver, moved, 2, &next));
+    CHECK(next > first);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_set_pointers(saver, moved, 1, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 20, NULL, 0, &ticket));
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_close(ticket));
+    for (int wait = 0; wait < 1000; wait++) {
+        CHECK_STATUS(CKPT_OK, ckpt_oldest_lent(saver, &oldest));
+        if (oldest > first) break;
+        usleep(10000);
+    }
+    CHECK(oldest == next);
+
+    /* The same step again is the ticket's failure, and that of the next ticket. */
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 20, NULL, 0, &ticket));
+    CHECK_STATUS(CKPT_EXISTS, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
+    CHECK_STATUS(CKPT_EXISTS, ckpt_ticket_state(ticket, &reached));
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_close(ticket));
+
+    char *reference;
+    CHECK_STATUS(CKPT_OK, ckpt_resume_reference(saver, &reference));
+    ckpt_checkpoint *newest;
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, reference, &newest));
+    ckpt_summary summary = {.struct_size = sizeof summary};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_summary(newest, &summary));
+    CHECK(summary.step == 20);
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(newest));
+    ckpt_free(reference);
+
+    memset(copy, 0, sizeof copy);
+    report.found = 0;
+    CHECK_STATUS(CKPT_OK, ckpt_restore(saver, "10", CKPT_STRICT, &report));
+    CHECK(report.found && report.step == 10 && report.tensor_count == 2);
+    CHECK(is_filled(copy, 1));
+    void *bytes;
+    size_t length;
+    CHECK_STATUS(CKPT_OK, ckpt_get_object(saver, "rng", &bytes, &length));
+    CHECK(length == 5 && strcmp(bytes, "[1,2]") == 0);
+    ckpt_free(bytes);
+    ckpt_free(bytes);
+    CHECK_STATUS(CKPT_OK, ckpt_remove_object(saver, "rng"));
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_get_object(saver, "rng", &bytes, &length));
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_restore(saver, "77", CKPT_STRICT, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_restore(saver, "?!", CKPT_STRICT, NULL));
+
+    bool has_committed = false;
+    ckpt_event event = {.struct_size = sizeof event};
+    while (ckpt_next_event(saver, 0, &event) == CKPT_OK) {
+        has_committed |= event.kind == CKPT_EVENT_COMMITTED && event.step == 10;
+    }
+    CHECK(has_committed);
+    ckpt_stall stall = {.struct_size = sizeof stall};
+    CHECK_STATUS(CKPT_OK, ckpt_get_stall(saver, &stall));
+    CHECK(stall.submit_seconds > 0);
+    /* No later ticket has reported that step 20 was saved twice. */
+    CHECK_STATUS(CKPT_EXISTS, ckpt_checkpointer_close(saver));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_close(saver));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_save(saver, 30, NULL, 0, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(NULL));
+}
+
+static void reads(ckpt_store *store) {
+    ckpt_summary list[4] = {{.struct_size = sizeof list[0]}};
+    size_t count;
+    CHECK_STATUS(CKPT_OK, ckpt_store_list(store, list, 4, &count));
+    CHECK(count == 2 && list[0].step == 20 && list[1].step == 10);
+    CHECK_STATUS(CKPT_OK, ckpt_store_list(store, NULL, 0, &count));
+    char *text;
+    CHECK_STATUS(CKPT_OK, ckpt_store_list_json(store, 0, &text));
+    CHECK(strstr(text, "\"metrics\":{\"loss\":0.5}") != NULL);
+    ckpt_free(text);
+    CHECK_STATUS(CKPT_OK, ckpt_store_tag(store, "best:loss", "good", 0));
+    CHECK_STATUS(CKPT_EXISTS, ckpt_store_tag(store, "20", "good", 0));
+    CHECK_STATUS(CKPT_OK, ckpt_store_pin(store, "good", 1));
+    CHECK_STATUS(CKPT_OK, ckpt_store_untag(store, "good"));
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_store_untag(store, "good"));
+
+    ckpt_checkpoint *checkpoint;
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, "10", &checkpoint));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_save((ckpt_checkpointer *)checkpoint, 1, NULL, 0, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_verify(checkpoint));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_summary(checkpoint, &list[0]));
+    CHECK(list[0].step == 10 && list[0].is_pinned);
+    size_t index;
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_find(checkpoint, "half", &index));
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_checkpoint_find(checkpoint, "halve", &index));
+    CHECK(strstr(ckpt_last_message(), "half") != NULL);
+    ckpt_tensor info = {.struct_size = sizeof info};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_tensor(checkpoint, index, &info));
+    CHECK(strcmp(info.name, "half") == 0 && strcmp(info.group, "other") == 0);
+    CHECK(info.rank == 2 && info.shape[1] == 16 && info.type == CKPT_BF16 && info.bytes == 128);
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_checkpoint_tensor(checkpoint, 2, &info));
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_checkpoint_tensor(checkpoint, SIZE_MAX, &info));
+    ckpt_object object = {.struct_size = sizeof object};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_object(checkpoint, 0, &object));
+    CHECK(object.role == CKPT_OBJECT_RNG && object.encoding == CKPT_JSON && object.bytes == 5);
+
+    /* A structure of an older header has fewer fields: nothing is written behind them. */
+    ckpt_summary older = {.struct_size = offsetof(ckpt_summary, tensor_count), .tensor_count = 99};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_summary(checkpoint, &older));
+    CHECK(older.step == 10 && older.tensor_count == 99);
+    older.struct_size = 3;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpoint_summary(checkpoint, &older));
+
+    float element;
+    CHECK_STATUS(CKPT_OK, ckpt_read_range(checkpoint, "matrix", 4 * 7, 4, &element));
+    CHECK(element == 8);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_read_range(checkpoint, "matrix", sizeof matrix - 3, 4, &element));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_read_range(checkpoint, "matrix", 1, UINT64_MAX, &element));
+    memset(copy, 0, sizeof copy);
+    ckpt_tensor all[] = {tensor("half", half, half_shape, CKPT_BF16),
+                         tensor("matrix", copy, matrix_shape, CKPT_F32)};
+    CHECK_STATUS(CKPT_OK, ckpt_read_tensors(checkpoint, all, 2));
+    CHECK(is_filled(copy, 1));
+    all[1].shape = transposed_shape;
+    all[1].strides = transposed;
+    CHECK_STATUS(CKPT_MISMATCH, ckpt_read_tensors(checkpoint, all, 2));
+    all[1].name = "matrices";
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_read_tensors(checkpoint, all, 2));
+    void *bytes;
+    size_t length;
+    CHECK_STATUS(CKPT_OK, ckpt_read_object(checkpoint, "rng", &bytes, &length));
+    CHECK(length == 5);
+    ckpt_free(bytes);
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(checkpoint));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpoint_verify(checkpoint));
+}
+
+static void refuses(ckpt_store *store) {
+    ckpt_checkpointer *saver;
+    ckpt_options options = {.struct_size = sizeof options, .workers = 65};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_open(store, &options, &saver));
+    options = (ckpt_options){.struct_size = sizeof options, .capture = 77};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_open(store, &options, &saver));
+    options = (ckpt_options){.struct_size = sizeof options, .exit_seconds = NAN};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_open(store, &options, &saver));
+    options = (ckpt_options){.struct_size = sizeof options, .flags = CKPT_QUIET};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_set_pointers(saver, NULL, 0, NULL));
+
+    ckpt_tensor bad = tensor("matrix", NULL, matrix_shape, CKPT_F32);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    bad = tensor(NULL, matrix, matrix_shape, CKPT_F32);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    bad = tensor("", matrix, matrix_shape, CKPT_F32);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    bad = tensor("matrix", matrix, NULL, CKPT_F32);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    bad = tensor("matrix", matrix, matrix_shape, 99);
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    const int64_t negative[] = {-1, 4}, huge[] = {INT64_MAX, INT64_MAX}, large[] = {1 << 30, 1 << 30};
+    const int64_t far[] = {INT64_MAX / 2, 1}, back[] = {INT64_MIN, 1};
+    const int64_t *shapes[] = {negative, huge, large};
+    for (int i = 0; i < 3; i++) {
+        bad = tensor("matrix", (void *)(UINTPTR_MAX - 4096), shapes[i], CKPT_F32);
+        CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    }
+    bad = tensor("matrix", matrix, matrix_shape, CKPT_F32);
+    bad.strides = far;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    bad.strides = back;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    bad = tensor("matrix", matrix, matrix_shape, CKPT_F32);
+    bad.rank = 1u << 31;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
+    ckpt_tensor twice[] = {tensor("a", half, half_shape, CKPT_BF16), tensor("a", half, half_shape, CKPT_BF16)};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, twice, 2, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, NULL, 2, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, twice, SIZE_MAX, NULL));
+
+    const int64_t fields[] = {(int64_t)(intptr_t)half, CKPT_BF16, 0, 1, 0, 0, 2, 4, 16};
+    CHECK_STATUS(CKPT_OK, ckpt_describe_packed(saver, fields, 9, "a", 1, 1, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe_packed(saver, fields, 8, "a", 1, 1, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe_packed(saver, fields, 9, "a", 0, 1, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe_packed(saver, fields, 9, "ab", 2, 1, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe_packed(saver, fields, 9, "\xff", 1, 1, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe_packed(saver, fields, SIZE_MAX, "a", 1, 1, NULL));
+
+    CHECK_STATUS(CKPT_MISUSE, ckpt_save(saver, -1, NULL, 0, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_save(saver, 1, NULL, 3, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_set_object(saver, "a", 99, 0, "", 0));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_set_object(saver, "a", 0, 99, "", 0));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_set_object(saver, "a", 0, 0, NULL, 4));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_set_object(saver, "a", 0, 0, "abc", SIZE_MAX));
+    ckpt_event event = {.struct_size = 0};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_next_event(saver, 0, &event));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_next_event(saver, 0, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_resume(saver, 9, NULL));
+    CHECK_STATUS(CKPT_MISMATCH, ckpt_resume(saver, CKPT_STRICT, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+
+    ckpt_store *other;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open(NULL, CKPT_READING, &other));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open("", CKPT_READING, &other));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open("\xff\xfe", CKPT_WRITING, &other));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open("/tmp", 9, &other));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open("/tmp", CKPT_READING, NULL));
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_store_open("/no/such/store", CKPT_READING, &other));
+    CHECK(strcmp(ckpt_status_name(CKPT_DEVICE), "CKPT_DEVICE") == 0);
+    CHECK(strcmp(ckpt_status_name(-5), "CKPT_UNKNOWN") == 0);
+    CHECK(ckpt_abi_version() == CKPT_ABI_VERSION && strlen(ckpt_version()) > 0);
+    ckpt_free(matrix);
+}
+
+/* A save that races with the end of its checkpointer is refused or saved, and nothing else. */
+static void *save_on(void *argument) {
+    ckpt_status status = CKPT_OK;
+    for (int64_t step = 100; status == CKPT_OK; step++) status = ckpt_save(argument, step, NULL, 0, NULL);
+    CHECK(status == CKPT_MISUSE);
+    return NULL;
+}
+
+static void ends_while_saving(ckpt_store *store) {
+    for (int round = 0; round < 5; round++) {
+        ckpt_checkpointer *saver;
+        ckpt_options options = {.struct_size = sizeof options, .flags = CKPT_QUIET, .keep_last = 1,
+                                .backpressure = CKPT_SKIP};
+        CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+        ckpt_tensor state = tensor("half", half, half_shape, CKPT_BF16);
+        CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+        pthread_t thread;
+        pthread_create(&thread, NULL, save_on, saver);
+        usleep(3000);
+        ckpt_checkpointer_close(saver);
+        pthread_join(thread, NULL);
+    }
+}
+
+/* A child may neither use nor disturb what its parent has open, whether or not a save is in flight. */
+static void forks(ckpt_store *store) {
+    ckpt_checkpointer *saver;
+    ckpt_options options = {.struct_size = sizeof options, .flags = CKPT_QUIET};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+    ckpt_tensor state = tensor("matrix", matrix, matrix_shape, CKPT_F32);
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+    ckpt_ticket *ticket;
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 1000, NULL, 0, &ticket));
+    pid_t child = fork();
+    if (child == 0) {
+        CHECK_STATUS(CKPT_MISUSE, ckpt_fence(saver, NULL));
+        CHECK_STATUS(CKPT_MISUSE, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
+        CHECK_STATUS(CKPT_OK, ckpt_ticket_close(ticket));
+        CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+        CHECK_STATUS(CKPT_OK, ckpt_store_close(store));
+        exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+}
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    ckpt_store *store;
+    CHECK_STATUS(CKPT_OK, ckpt_store_open(argv[1], CKPT_WRITING, &store));
+    saves_and_reads(store);
+    reads(store);
+    refuses(store);
+    ends_while_saving(store);
+    forks(store);
+    CHECK_STATUS(CKPT_OK, ckpt_store_close(store));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_close(store));
+    puts("all is well");
+    return 0;
+}
