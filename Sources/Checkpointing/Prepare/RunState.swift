@@ -47,6 +47,14 @@ struct RunState {
         return isNew(.unknownGroup(group))
     }
 
+    /// Notes the groups of a save. Another save may have others, if the state is described again.
+    mutating func note(groups names: [String]) {
+        // A state without tensors is not described yet.
+        guard !names.isEmpty else { return }
+        if let groups, groups.count == names.count, names.allSatisfy(groups.contains) { return }
+        groups = Set(names)
+    }
+
     init(place: CheckpointOrigin, isUnresumed: Bool) {
         (restart, self.place, self.isUnresumed) = (place.branch, place, isUnresumed)
     }

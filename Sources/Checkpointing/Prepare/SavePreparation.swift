@@ -67,7 +67,7 @@ struct SavePreparation {
                 step: ticket.step, created: Clock.milliseconds, writer: LibraryVersion.writer)
             header.parent = state.parent
             header.recordedOrigin = state.place
-            state.groups = state.groups ?? Set(plan.groups)
+            state.note(groups: plan.groups)
             header.groups = plan.groups.map {
                 Manifest.Group(name: $0, epoch: state.epochs.epoch(of: $0))
             }

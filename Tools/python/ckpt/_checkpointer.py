@@ -1,0 +1,583 @@
+"""Saving and resuming the state of a training loop."""
+
+from __future__ import annotations
+
+import array
+import concurrent.futures
+import ctypes
+import dataclasses
+import logging
+import os
+import threading
+import time
+import weakref
+from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Union
+
+from . import _native, _values
+from ._memory import Lent, held, lent
+from ._store import Reference, Store, reference_text
+from .errors import CheckpointError, MisuseError, TimedOutError
+
+logger = logging.getLogger("ckpt")
+
+PARAMETER, OPTIMIZER, BUFFER, OTHER = 0, 1, 2, 3
+_OBJECT_ROLES = {"rng": 1, "data": 2, "dataloader": 2, "schedule": 3, "scheduler": 3, "optimizer": 4, "config": 5}
+_COMPRESSIONS = {"auto": 0, "none": 1, "fast": 2, "balanced": 3, "max": 4}
+_CAPTURES = {"fenced": 0, "checked": 1, "guarded": 2}
+_BACKPRESSURES = {"block": 0, "skip": 1, "replace_pending": 2}
+_STATES = {"captured": _native.CAPTURED, "durable": _native.DURABLE, "committed": _native.COMMITTED}
+
+#: Maximum time in a call that waits: after it Python looks for signals such as that of Ctrl-C.
+_SLICE_SECONDS = 0.1
+
+
+class _Encoded(bytes):
+    """A value that is encoded already."""
+
+
+class Item(NamedTuple):
+    """A tensor of the state."""
+
+    name: str
+    memory: Lent
+    role: int
+    #: What is changed together; empty for the default group.
+    group: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SaveReport:
+    """The result of a committed save. Times are in seconds and count from the call of `save`."""
+
+    step: int
+    id: str
+    logical_bytes: int
+    stored_bytes: int
+    new_bytes: int
+    reused_bytes: int
+    captured_seconds: float
+    durable_seconds: float
+    committed_seconds: float
+    stall_seconds: float
+    is_unchanged: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreReport:
+    """The result of a restore."""
+
+    step: int
+    id: str
+    tensor_count: int
+    tensor_bytes: int
+    #: Number of names that only the state, and only the checkpoint, has.
+    missing_count: int
+    unused_count: int
+    #: Number of newer checkpoints that were skipped because they are damaged.
+    skipped_count: int
+    #: The values that are not tensors, by name.
+    objects: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stall:
+    """Time in seconds for which training was blocked by saves."""
+
+    submit: float
+    fence: float
+    disk: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return self.submit + self.fence + self.disk
+
+
+class Save:
+    """A save that was asked for. It goes on whether or not this object is kept."""
+
+    def __init__(self, handle: ctypes.c_void_p, step: int) -> None:
+        self.step = step
+        self._handle = handle
+        self._is_reported = False
+        weakref.finalize(self, _native.quick.ckpt_ticket_close, handle)
+
+    def wait(self, state: str = "committed", timeout: Optional[float] = None) -> None:
+        """Waits until the save has reached a state: "captured", "durable" or "committed".
+
+        Raises:
+            TimedOutError: the time is over; the save goes on.
+            CheckpointError: the save has failed.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _SLICE_SECONDS if end is None else min(_SLICE_SECONDS, end - time.monotonic())
+            status = _native.library.ckpt_ticket_wait(self._handle, _STATES[state], max(left, 0))
+            if status == 0:
+                return
+            error = _native.last_error(status)
+            if not isinstance(error, TimedOutError):
+                self._is_reported = True
+                raise error
+            if end is not None and time.monotonic() >= end:
+                raise TimedOutError(f"step {self.step} is not {state} after {timeout} s")
+
+    def done(self) -> bool:
+        """Whether the save is committed or has failed."""
+        reached = ctypes.c_uint32()
+        status = _native.quick.ckpt_ticket_state(self._handle, ctypes.byref(reached))
+        return status != 0 or reached.value == _native.COMMITTED
+
+    def result(self, timeout: Optional[float] = None) -> SaveReport:
+        """Waits until the save is committed, and returns its report."""
+        self.wait("committed", timeout)
+        report = _native.sized(_native.SaveReport)
+        _native.check(_native.quick.ckpt_ticket_report(self._handle, ctypes.byref(report)))
+        return SaveReport(
+            report.step, report.id.decode(), report.logical_bytes, report.stored_bytes, report.new_bytes,
+            report.reused_bytes, report.captured_seconds, report.durable_seconds, report.committed_seconds,
+            report.stall_submit_seconds + report.stall_fence_seconds + report.stall_disk_seconds,
+            bool(report.is_unchanged))
+
+    def cancel(self) -> None:
+        """Cancels the save, unless it is being committed already."""
+        _native.check(_native.library.ckpt_ticket_cancel(self._handle))
+
+    @property
+    def captured(self) -> concurrent.futures.Future[None]:
+        """Done when every byte has been copied out of the state."""
+        return self._future("captured", lambda: None)
+
+    @property
+    def durable(self) -> concurrent.futures.Future[None]:
+        """Done when every byte is on stable storage."""
+        return self._future("durable", lambda: None)
+
+    @property
+    def committed(self) -> concurrent.futures.Future[SaveReport]:
+        """Done when the checkpoint is published; its result is the report."""
+        return self._future("committed", self.result)
+
+    def _future(self, state: str, result: Callable[[], Any]) -> concurrent.futures.Future[Any]:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future.set_running_or_notify_cancel()
+
+        def watch() -> None:
+            try:
+                self.wait(state)
+                future.set_result(result())
+            except CheckpointError as error:
+                future.set_exception(error)
+
+        threading.Thread(target=watch, name=f"ckpt-{state}-{self.step}", daemon=True).start()
+        return future
+
+    def __repr__(self) -> str:
+        return f"<save of step {self.step}>"
+
+
+class Fence:
+    """A fence that is held; ends with its `with` block, or by `end`."""
+
+    __slots__ = ("_handle", "_group")
+
+    def __init__(self, handle: ctypes.c_void_p, group: Optional[bytes]) -> None:
+        self._handle, self._group = handle, group
+
+    def end(self) -> None:
+        """Ends the fence: the update is over."""
+        _native.check(_native.quick.ckpt_fence_end(self._handle, self._group))
+
+    def __enter__(self) -> Fence:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.end()
+
+
+State = Union[Mapping[str, Any], Callable[[], Mapping[str, Any]]]
+
+
+def flatten(state: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The leaves of nested mappings by dotted names: tensors, and all other values."""
+    tensors: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for key, value in state.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            inner, others = flatten(value, name + ".")
+            tensors.update(inner)
+            values.update(others)
+        elif (memory := lent(value, name)) is not None:
+            tensors[name] = memory
+        else:
+            values[name] = value
+    return tensors, values
+
+
+def _close(handle: ctypes.c_void_p, held: dict[int, Any]) -> int:
+    """Waits for the saves in flight; only then may their memory go."""
+    try:
+        return int(_native.library.ckpt_checkpointer_close(handle))
+    finally:
+        held.clear()
+
+
+class Checkpointer:
+    """Saves and restores the state of one training loop in one store.
+
+        with ckpt.Checkpointer("runs/first", {"model": arrays, "rng": generator_state}) as saver:
+            saver.resume()
+            while step < 10_000:
+                forward_backward()
+                with saver.fence():
+                    update()
+                step += 1
+                if step % 100 == 0:
+                    saver.save(step, {"loss": loss})
+
+    The state is a mapping, nested to any depth, or a function that returns one. Arrays of numpy,
+    tensors of torch on the CPU, and objects with `__dlpack__` are lent: `save` returns before they
+    are copied, and they may change only inside a fence. All other values are copied by `save`.
+
+    Use it from one thread, that of the loop.
+
+    Args:
+        store: a store that is open for writing, or a path.
+        state: the state.
+        run: name of the run; by default that of the store's directory.
+        keep_last: number of checkpoints of the run to keep; None keeps all.
+        every: the steps at which `save_if_due` saves: those that it divides.
+        compression: "auto", "none", "fast", "balanced" or "max".
+        capture: "fenced"; "checked" also finds tensors that change outside a fence; "guarded" needs
+            no fences (Linux 6.4, and usually a privilege).
+        backpressure: what happens when saves come faster than the disk: "block", "skip" or
+            "replace_pending".
+        arena_bytes: memory for copies.
+        workers: threads that copy and compress.
+        bytes_per_second: limit of the disk bandwidth.
+        exit_seconds: maximum time for which the end of the process waits for saves.
+        termination_seconds: time to finish saves after SIGTERM; None leaves the signal alone.
+        deduplicate: whether chunks that the store already holds are not written again.
+        trace_path: a file for Perfetto, written by `close`.
+    """
+
+    def __init__(
+        self, store: Union[Store, str, os.PathLike[str]], state: Optional[State] = None, *, run: Optional[str] = None,
+        keep_last: Optional[int] = None, every: int = 1, compression: str = "auto", capture: str = "fenced",
+        backpressure: str = "block", arena_bytes: int = 0, chunk_bytes: int = 0, workers: int = 0,
+        bytes_per_second: int = 0, exit_seconds: float = 0, termination_seconds: Optional[float] = None,
+        deduplicate: bool = True, trace_path: Optional[str] = None,
+    ) -> None:
+        if every < 1 or (keep_last is not None and keep_last < 1):
+            raise ValueError("every and keep_last must be at least 1")
+        options = _native.sized(_native.Options)
+        options.run, options.trace_path = _native.text(run), _native.text(trace_path)
+        options.arena_bytes, options.chunk_bytes, options.workers = arena_bytes, chunk_bytes, workers
+        options.bytes_per_second, options.keep_last = bytes_per_second, keep_last or 0
+        options.exit_seconds, options.termination_seconds = exit_seconds, termination_seconds or 0
+        options.compression, options.capture = _choice(_COMPRESSIONS, compression), _choice(_CAPTURES, capture)
+        options.backpressure = _choice(_BACKPRESSURES, backpressure)
+        options.flags = _native.QUIET | (0 if deduplicate else 1)
+        self.store = store if isinstance(store, Store) else Store(store, "w")
+        self._owns_store = store is not self.store
+        self.every = every
+        self._state = state
+        self._pid = os.getpid()
+        try:
+            self._handle = _native.handle(
+                _native.library.ckpt_checkpointer_open, self.store._handle, ctypes.byref(options))
+        except CheckpointError:
+            if self._owns_store:
+                self.store.close()
+            raise
+        #: The owners of lent memory, by the number of their description.
+        self._held: dict[int, Any] = {}
+        self._finalizer = weakref.finalize(self, _close, self._handle, self._held)
+        self._layout: Any = None
+        self._addresses: list[int] = []
+        self._sent: dict[str, bytes] = {}
+        self._last: Optional[Save] = None
+
+    # ------------------------------------------------------------------ what subclasses replace
+
+    def _collect(self) -> tuple[list[Item], dict[str, Any]]:
+        """The tensors and values of the state as it is now."""
+        state = self._state() if callable(self._state) else self._state or {}
+        tensors, values = flatten(state)
+        return [Item(name, memory, _tensor_role(name), "") for name, memory in tensors.items()], values
+
+    def _install(self, values: Mapping[str, Any]) -> None:
+        """Puts restored values back into the state, where it has their names."""
+        state = self._state() if callable(self._state) else self._state or {}
+        for name, value in values.items():
+            _put(state, name, value)
+
+    def _lifted(self, name: str) -> Any:
+        """A restored tensor that a value refers to."""
+        raise MisuseError(f"a value of the checkpoint refers to the tensor {name!r}: restore it with ckpt.torch")
+
+    def _encode(self, name: str, value: Any) -> bytes:
+        """A value as it is stored."""
+        return _values.encode(value, name)
+
+    def _targets(self, reference: Callable[[], bytes]) -> list[Item]:
+        """The memory to restore into.
+
+        Args:
+            reference: names the checkpoint. Raises NotFoundError if the run has none.
+        """
+        return self._collect()[0]
+
+    # ------------------------------------------------------------------ saving
+
+    def save(self, step: int, metrics: Optional[Mapping[str, float]] = None) -> Save:
+        """Asks for a checkpoint of the state as it is now, and returns at once.
+
+        Args:
+            step: number of updates made so far; unique in the run.
+            metrics: numbers by which a person may want to choose checkpoints.
+        """
+        items, values = self._collect()
+        self._send(items, values)
+        pairs = [_native.Metric(_native.text(name), float(value)) for name, value in (metrics or {}).items()]
+        entries = (_native.Metric * len(pairs))(*pairs)
+        handle = _native.handle(_native.library.ckpt_save, self._handle, step, entries, len(pairs))
+        self._last = Save(handle, step)
+        self._release()
+        self._log_events()
+        return self._last
+
+    def is_due(self, step: int) -> bool:
+        """Whether `every` divides a step."""
+        return step % self.every == 0
+
+    def save_if_due(self, step: int, metrics: Optional[Mapping[str, float]] = None) -> Optional[Save]:
+        """Saves at the steps that `every` divides."""
+        return self.save(step, metrics) if self.is_due(step) else None
+
+    def _send(self, items: list[Item], values: Mapping[str, Any]) -> None:
+        """Describes the state, as far as it has changed since the last time."""
+        layout = [(item.name, item.memory[1:4], item.role, item.group) for item in items]
+        addresses = [item.memory.address for item in items]
+        number = ctypes.c_uint64()
+        if layout != self._layout:
+            fields = array.array("q")
+            names = bytearray()
+            for item in items:
+                memory, name, group = item.memory, item.name.encode(), item.group.encode()
+                fields.extend((
+                    memory.address, memory.type.number, item.role, len(name), len(group),
+                    memory.strides is not None, len(memory.shape), *memory.shape, *(memory.strides or ())))
+                names += name + group
+            start, count = fields.buffer_info()
+            _native.check(
+                _native.library.ckpt_describe_packed(
+                    self._handle, start, count, bytes(names), len(names), len(items), ctypes.byref(number)))
+            self._layout = layout
+        elif addresses != self._addresses:
+            pointers = array.array("Q", addresses)
+            _native.check(
+                _native.library.ckpt_set_pointers(
+                    self._handle, pointers.buffer_info()[0], len(addresses), ctypes.byref(number)))
+        if number.value:
+            self._addresses = addresses
+            self._held[number.value] = [held(item.memory.owner) for item in items]
+        self._send_values(values)
+
+    def _send_values(self, values: Mapping[str, Any]) -> None:
+        for name in [name for name in self._sent if name not in values]:
+            _native.check(_native.library.ckpt_remove_object(self._handle, _native.text(name)))
+            del self._sent[name]
+        for name, value in values.items():
+            data = value if isinstance(value, _Encoded) else self._encode(name, value)
+            if self._sent.get(name) != data:
+                _native.check(
+                    _native.library.ckpt_set_object(
+                        self._handle, _native.text(name), _object_role(name), 1, data, len(data)))
+                self._sent[name] = data
+
+    def _release(self) -> None:
+        """Drops the references to memory that no save reads any more."""
+        if len(self._held) > 1:
+            oldest = ctypes.c_uint64()
+            _native.check(_native.quick.ckpt_oldest_lent(self._handle, ctypes.byref(oldest)))
+            for number in [number for number in self._held if number < oldest.value]:
+                del self._held[number]
+
+    def _log_events(self) -> None:
+        event = _native.sized(_native.Event)
+        while _native.quick.ckpt_next_event(self._handle, 0, ctypes.byref(event)) == 0:
+            if event.kind == _native.EVENT_WARNING:
+                logger.warning("%s", event.message.decode(errors="replace"))
+            elif event.kind == _native.EVENT_FAILED:
+                logger.error("save of step %d failed: %s", event.step, event.message.decode(errors="replace"))
+
+    # ------------------------------------------------------------------ fences
+
+    def fence(self, group: Optional[str] = None) -> Fence:
+        """Waits until no tensor of a group, or of the state, is being copied any more.
+
+        Change the state inside it: `with saver.fence(): update()`.
+        """
+        name = None if group is None else group.encode()
+        # The usual case takes a microsecond, and does not give up the GIL.
+        if _native.quick.ckpt_try_fence(self._handle, name) != 0:
+            _native.check(_native.library.ckpt_fence(self._handle, name))
+        return Fence(self._handle, name)
+
+    # ------------------------------------------------------------------ restoring
+
+    def resume(self, strict: bool = True) -> Optional[RestoreReport]:
+        """Restores the newest intact checkpoint of the run, and goes on from it.
+
+        Args:
+            strict: whether state and checkpoint must have the same names.
+
+        Returns:
+            None if the run has no checkpoint.
+
+        Raises:
+            MismatchError: the state does not fit the checkpoint; nothing was changed.
+        """
+        def newest() -> bytes:
+            return _native.returned_text(_native.library.ckpt_resume_reference, self._handle)
+
+        return self._restore(newest, _native.library.ckpt_resume, (), strict)
+
+    def restore(self, reference: Reference, strict: bool = True) -> RestoreReport:
+        """Restores a checkpoint that need not be the newest of the run, and goes on from it."""
+        name = reference_text(reference)
+        report = self._restore(lambda: name, _native.library.ckpt_restore, (name,), strict)
+        assert report is not None
+        return report
+
+    def _restore(
+        self, reference: Callable[[], bytes], call: Callable[..., int], arguments: tuple[Any, ...], strict: bool
+    ) -> Optional[RestoreReport]:
+        items = self._targets(reference)
+        for item in items:
+            if not item.memory.is_writable:
+                raise MisuseError(f"{item.name!r} is read-only, and cannot be restored")
+        # The values of the checkpoint replace those of the state.
+        self._send(items, {})
+        mode = _native.STRICT if strict else _native.PARTIAL
+        found = _native.sized(_native.RestoreReport)
+        _native.check(call(self._handle, *arguments, mode, ctypes.byref(found)))
+        self._log_events()
+        if not found.found:
+            return None
+        values: dict[str, Any] = {}
+        with self.store.open(found.id.decode()) as checkpoint:
+            for name in checkpoint.objects:
+                data = _native.returned_bytes(_native.library.ckpt_get_object, self._handle, _native.text(name))
+                is_json = checkpoint._objects[name][1] == "json"
+                values[name] = _values.decode(data, self._lifted) if is_json else data
+                if is_json:
+                    self._sent[name] = data
+        report = RestoreReport(
+            found.step, found.id.decode(), found.tensor_count, found.tensor_bytes, found.missing_count,
+            found.unused_count, found.skipped_count, values)
+        self._install(values)
+        return report
+
+    # ------------------------------------------------------------------ observing and ending
+
+    def all_steps(self) -> list[int]:
+        """The steps of all checkpoints in the store, ascending."""
+        return self.store.all_steps()
+
+    def latest_step(self) -> Optional[int]:
+        """The step of the newest checkpoint in the store; None if there is none."""
+        return self.store.latest_step()
+
+    @property
+    def stall(self) -> Stall:
+        """Time for which training was blocked so far."""
+        stall = _native.sized(_native.Stall)
+        _native.check(_native.quick.ckpt_get_stall(self._handle, ctypes.byref(stall)))
+        return Stall(stall.submit_seconds, stall.fence_seconds, stall.disk_seconds)
+
+    def wait_until_finished(self, timeout: Optional[float] = None) -> None:
+        """Waits until the last save that was asked for is committed.
+
+        Raises:
+            TimedOutError: the time is over; the save goes on.
+            CheckpointError: it has failed.
+        """
+        if self._last is not None:
+            self._last.wait("committed", timeout)
+
+    def close(self) -> None:
+        """Waits for the saves in flight, and ends. A second call does nothing.
+
+        Raises:
+            CheckpointError: the last save has failed, and nothing has reported it.
+        """
+        if not self._finalizer.alive:
+            return
+        last, self._last = self._last, None
+        if os.getpid() == self._pid:
+            self._wait_quietly(last)
+            self._log_events()
+        self._finalizer.detach()
+        status = _close(self._handle, self._held)
+        error = _native.last_error(status) if status else None
+        if self._owns_store:
+            self.store.close()
+        if error is not None and not (last is not None and last._is_reported):
+            raise error
+
+    @staticmethod
+    def _wait_quietly(last: Optional[Save]) -> None:
+        """Waits in slices, so that Ctrl-C ends the wait; the failure is reported by the end."""
+        if last is None:
+            return
+        was_reported = last._is_reported
+        try:
+            last.wait()
+        except CheckpointError:
+            last._is_reported = was_reported
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        try:
+            self.close()
+        except CheckpointError:
+            # The error of the loop comes first; the failed save has been logged.
+            if kind is None:
+                raise
+
+
+def _choice(choices: Mapping[str, int], word: str) -> int:
+    if word not in choices:
+        raise ValueError(f"{word!r} is not one of {', '.join(choices)}")
+    return choices[word]
+
+
+def _tensor_role(name: str) -> int:
+    first = name.split(".", 1)[0]
+    return OPTIMIZER if first in ("optimizer", "opt_state") else PARAMETER
+
+
+def _object_role(name: str) -> int:
+    for part in name.split("."):
+        if part in _OBJECT_ROLES:
+            return _OBJECT_ROLES[part]
+    return 0
+
+
+def _put(state: Any, name: str, value: Any) -> None:
+    """Sets a leaf by its dotted name; keys may contain dots themselves."""
+    if not isinstance(state, MutableMapping):
+        return
+    for key in state:
+        text = str(key)
+        if text == name and not isinstance(state[key], Mapping):
+            state[key] = value
+            return
+        if name.startswith(text + ".") and isinstance(state[key], Mapping):
+            _put(state[key], name[len(text) + 1:], value)
+            return

@@ -1,0 +1,149 @@
+"""Memory of other libraries: where a tensor of numpy, torch or any DLPack producer lies."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple, Optional
+
+from ._dtypes import BY_DLPACK, BY_NUMPY, BY_TORCH, ElementType
+
+
+class Lent(NamedTuple):
+    """A tensor in memory.
+
+    Attributes:
+        address: address of the first element; 0 if there is none.
+        type: type of the elements.
+        shape: extents.
+        strides: strides in elements; None if the tensor is row-major.
+        is_writable: whether a restore may write to it.
+        owner: keeps the memory alive.
+    """
+
+    address: int
+    type: ElementType
+    shape: tuple[int, ...]
+    strides: Optional[tuple[int, ...]]
+    is_writable: bool
+    owner: Any
+
+
+def lent(value: Any, name: str) -> Optional[Lent]:
+    """Where a value lies in memory; None if it is not a tensor.
+
+    Raises:
+        TypeError: it is a tensor that cannot be lent. The message names it.
+    """
+    if hasattr(value, "data_ptr") and hasattr(value, "element_size"):
+        return _lent_torch(value, name)
+    if hasattr(value, "__array_interface__") and hasattr(value, "dtype"):
+        return _lent_numpy(value, name)
+    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+        return _lent_dlpack(value, name)
+    return None
+
+
+def _lent_torch(tensor: Any, name: str) -> Lent:
+    if tensor.device.type != "cpu":
+        raise TypeError(f"tensor {name!r} is on {tensor.device}; only CPU tensors can be saved. Copy it first")
+    if tensor.layout.__repr__() != "torch.strided":
+        raise TypeError(f"tensor {name!r} has the layout {tensor.layout}; convert it to a dense tensor")
+    if tensor.is_conj() or tensor.is_neg():
+        raise TypeError(f"tensor {name!r} is a lazy conjugate or negative; call resolve_conj().resolve_neg()")
+    kind = BY_TORCH.get(str(tensor.dtype))
+    if kind is None:
+        raise TypeError(f"tensor {name!r} has the type {tensor.dtype}, which cannot be saved")
+    shape = tuple(tensor.shape)
+    address = tensor.data_ptr()
+    # A subclass that wraps another tensor, and a fake one, have no memory of their own.
+    if address == 0 and tensor.numel() > 0:
+        raise TypeError(f"tensor {name!r} is a {type(tensor).__name__} without memory of its own, which cannot be saved")
+    return Lent(address, kind, shape, None if tensor.is_contiguous() else tuple(tensor.stride()), True, tensor)
+
+
+def _lent_numpy(array: Any, name: str) -> Lent:
+    kind = BY_NUMPY.get(array.dtype.name)
+    if kind is None or not array.dtype.isnative:
+        raise TypeError(f"array {name!r} has the type {array.dtype.str}, which cannot be saved")
+    address, is_read_only = array.__array_interface__["data"]
+    strides = None
+    if not array.flags.c_contiguous:
+        if any(stride % array.itemsize for stride in array.strides):
+            raise TypeError(f"array {name!r} has strides that are not multiples of its elements")
+        strides = tuple(stride // array.itemsize for stride in array.strides)
+    return Lent(address if array.size else 0, kind, tuple(array.shape), strides, not is_read_only, array)
+
+
+def held(owner: Any) -> Any:
+    """What keeps the memory of an owner: of a tensor of torch its storage, since `model.to()` and
+    others give a tensor another storage and free the one it had."""
+    return owner.untyped_storage() if hasattr(owner, "untyped_storage") else owner
+
+
+class _DLTensor(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+class _DLManagedTensor(ctypes.Structure):
+    pass
+
+
+_Deleter = ctypes.CFUNCTYPE(None, ctypes.POINTER(_DLManagedTensor))
+_DLManagedTensor._fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", _Deleter)]
+
+_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_capsule_pointer.argtypes, _capsule_pointer.restype = [ctypes.py_object, ctypes.c_char_p], ctypes.c_void_p
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+_new_capsule.restype = ctypes.py_object
+
+CPU = 1
+
+
+def _lent_dlpack(value: Any, name: str) -> Lent:
+    if value.__dlpack_device__()[0] != CPU:
+        raise TypeError(f"array {name!r} is not in the memory of the CPU. Copy it first")
+    capsule = value.__dlpack__()
+    # The capsule keeps the memory; it is not consumed, so its end releases it.
+    pointer = _capsule_pointer(capsule, b"dltensor")
+    tensor = ctypes.cast(pointer, ctypes.POINTER(_DLManagedTensor)).contents.tensor
+    kind = BY_DLPACK.get((tensor.code, tensor.bits))
+    if kind is None or tensor.lanes != 1:
+        raise TypeError(f"array {name!r} has an element type that cannot be saved")
+    shape = tuple(tensor.shape[index] for index in range(tensor.ndim))
+    strides = tuple(tensor.strides[index] for index in range(tensor.ndim)) if tensor.strides else None
+    return Lent((tensor.data or 0) + tensor.byte_offset, kind, shape, strides, True, (value, capsule))
+
+
+#: Exports that their consumers have not released: what each keeps alive, by address.
+_exports: dict[int, Any] = {}
+
+
+def _forget(managed: Any) -> None:
+    _exports.pop(ctypes.addressof(managed.contents), None)
+
+
+_release = _Deleter(_forget)
+
+
+def dlpack_capsule(address: int, kind: ElementType, shape: tuple[int, ...], owner: Any) -> Any:
+    """A DLPack capsule of row-major memory.
+
+    Args:
+        owner: keeps the memory alive until the consumer releases the capsule.
+    """
+    if kind.dlpack is None:
+        raise TypeError(f"DLPack has no element type {kind.name}")
+    managed = _DLManagedTensor()
+    extents = (ctypes.c_int64 * max(len(shape), 1))(*shape)
+    managed.tensor = _DLTensor(
+        address, CPU, 0, len(shape), kind.dlpack, kind.bits, 1,
+        ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)), None, 0)
+    managed.deleter = _release
+    _exports[ctypes.addressof(managed)] = (managed, extents, owner)
+    return _new_capsule(ctypes.addressof(managed), b"dltensor", None)

@@ -1,0 +1,468 @@
+"""Checkpoints of PyTorch training loops.
+
+    from ckpt.torch import Checkpointer
+
+    saver = Checkpointer("runs/first", model=model, optimizer=optimizer)
+    report = saver.resume()
+    for step in range(report.step if report else 0, 10_000):
+        loss = train_step()          # calls optimizer.step(), which waits for what is not copied yet
+        saver.save(step + 1, {"loss": loss})
+    saver.close()
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import weakref
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Union
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from . import _checkpointer, _values
+from ._checkpointer import BUFFER, OPTIMIZER, OTHER, PARAMETER, Item, RestoreReport, Save, _Encoded
+from ._dtypes import BY_NAME
+from ._memory import lent
+from ._store import Checkpoint, Store
+from .errors import MismatchError, NotFoundError
+
+Module = torch.nn.Module
+Optimizer = torch.optim.Optimizer
+
+#: A tensor in a value that is at least as large becomes a tensor of the checkpoint.
+_LIFTED_BYTES = 1024
+_PACKED = "packed"
+
+
+class _Slot(NamedTuple):
+    """Where a tensor of an optimizer's state belongs."""
+
+    name: str
+    parameter: torch.Tensor
+    key: str
+
+
+class _Prepared:
+    """A restore that is under way: what has to be done after the bytes are there."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.items: list[Item] = []
+        #: Tensors that are not restored in place: they are copied to their destination.
+        self.copies: list[tuple[torch.Tensor, torch.Tensor]] = []
+        #: Packed scalars by optimizer and type.
+        self.packed: dict[str, torch.Tensor] = {}
+        #: Tensors that values refer to.
+        self.lifted: dict[str, torch.Tensor] = {}
+        #: Puts the states of the optimizers back as they were.
+        self.undo: list[Callable[[], None]] = []
+
+    def add(self, name: str, tensor: torch.Tensor, role: int, group: str) -> None:
+        """Restores into a tensor."""
+        plain = tensor.detach()
+        if plain.device.type != "cpu" or not plain.is_contiguous() and plain.numel() != plain.untyped_storage().nbytes() // plain.element_size():
+            staged = torch.empty(plain.shape, dtype=plain.dtype)
+            self.copies.append((plain, staged))
+            plain = staged
+        self.items.append(_item(name, plain, role, group))
+
+
+class Checkpointer(_checkpointer.Checkpointer):
+    """Saves and restores a PyTorch training loop.
+
+    Saved are: parameters and persistent buffers of the model; the state and the parameter groups of
+    the optimizers, their scalars packed into one tensor; the `state_dict` of schedulers, of the
+    dataloader and of everything in `extra`; and the random generators of Python, numpy and torch.
+    Nothing is pickled.
+
+    Parameters and optimizer state are lent: they may change only in `optimizer.step()`, which
+    waits for what has not been copied yet, or inside `with saver.fence():`. Buffers and everything
+    in `extra` are copied when `save` is called, so they may change at any time. So are tensors on
+    a GPU.
+
+    Args:
+        store: a store that is open for writing, or a path.
+        model: a module, or a dict of modules.
+        optimizer: an optimizer, or a list or dict of them.
+        scheduler: a scheduler, or a list or dict of them.
+        dataloader: an object with `state_dict` and `load_state_dict`, such as a StatefulDataLoader.
+        extra: more state by name: objects with `state_dict` and `load_state_dict`, such as a
+            GradScaler or an averaged model, or plain values, which `RestoreReport.objects` returns.
+        rng: whether the random generators are saved and restored.
+        fence_on_step: whether every `step` of an optimizer is a fence.
+        options: those of `ckpt.Checkpointer`.
+    """
+
+    def __init__(
+        self, store: Union[Store, str, os.PathLike[str]], *, model: Union[Module, Mapping[str, Module], None] = None,
+        optimizer: Union[Optimizer, Sequence[Optimizer], Mapping[str, Optimizer], None] = None,
+        scheduler: Any = None, dataloader: Any = None, extra: Optional[Mapping[str, Any]] = None, rng: bool = True,
+        fence_on_step: bool = True, **options: Any,
+    ) -> None:
+        self._models: dict[str, Module] = _named(model, "model")
+        self._optimizers: dict[str, Optimizer] = _named(optimizer, "optimizer")
+        self._values: dict[str, Any] = {**_named(scheduler, "scheduler"), **_named(dataloader, "dataloader")}
+        self._values.update({f"extra.{name}": value for name, value in (extra or {}).items()})
+        for name, value in self._values.items():
+            if not name.startswith("extra.") and not hasattr(value, "state_dict"):
+                raise TypeError(f"{name} is a {type(value).__name__}, which has no state_dict")
+        self._rng = rng
+        self._prepared: Optional[_Prepared] = None
+        #: Which group a parameter belongs to: that of the optimizer that changes it.
+        self._groups: dict[int, str] = {}
+        for name, found in self._optimizers.items():
+            self._adopt(name, found)
+        super().__init__(store, None, **options)
+        self._hooks = _register_hooks(self) if fence_on_step else []
+
+    # ------------------------------------------------------------------ fences
+
+    def _adopt(self, name: str, optimizer: Optimizer) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                self._groups[id(parameter)] = name
+
+    def _before_step(self, optimizer: Optimizer) -> None:
+        groups = self._groups_of(optimizer)
+        for group in groups:
+            self.fence(group)
+
+    def _after_step(self, optimizer: Optimizer) -> None:
+        for group in self._groups_of(optimizer):
+            _checkpointer.Fence(self._handle, None if group is None else group.encode()).end()
+
+    def _groups_of(self, optimizer: Optimizer) -> list[Optional[str]]:
+        """The groups that an optimizer changes; [None], which means all, if that is not known."""
+        for name, known in self._optimizers.items():
+            if known is optimizer:
+                return [name]
+        ours = {id(parameter) for model in self._models.values() for parameter in model.parameters()}
+        found = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        return [None] if any(id(parameter) in ours for parameter in found) else []
+
+    # ------------------------------------------------------------------ saving
+
+    def save(self, step: int, metrics: Optional[Mapping[str, float]] = None) -> Save:
+        # A step that raised an error has left its fence behind.
+        _checkpointer.Fence(self._handle, None).end()
+        return super().save(step, metrics)
+
+    def _collect(self) -> tuple[list[Item], dict[str, Any]]:
+        items: list[Item] = []
+        values: dict[str, Any] = {}
+        for name, model in self._models.items():
+            self._collect_model(name, model, items, values)
+        for name, optimizer in self._optimizers.items():
+            self._collect_optimizer(name, optimizer, items, values)
+        for name, value in self._values.items():
+            state = value.state_dict() if hasattr(value, "state_dict") else value
+            values[name] = _Encoded(_values.encode(state, name, self._lift(name, items)))
+        if self._rng:
+            values.update(_random_state())
+        return items, values
+
+    @staticmethod
+    def _lift(name: str, items: list[Item]) -> _values.Lift:
+        """Makes large tensors in values tensors of the checkpoint. They are copied now."""
+        def lift(path: str, tensor: Any) -> Optional[str]:
+            if tensor.numel() * tensor.element_size() < _LIFTED_BYTES:
+                return None
+            items.append(_item(path, _copy(tensor), OTHER, ""))
+            return path
+
+        return lift
+
+    def _collect_model(self, name: str, model: Module, items: list[Item], values: dict[str, Any]) -> None:
+        for key, value in model.state_dict(keep_vars=True).items():
+            full = f"{name}.{key}"
+            if not isinstance(value, torch.Tensor):
+                values[full] = _Encoded(_values.encode(value, full, self._lift(full, items)))
+                continue
+            is_parameter = isinstance(value, torch.nn.Parameter)
+            group = self._groups.get(id(value), "")
+            for part, tensor in _parts(full, value):
+                # Forward may change buffers, so they are copied; so is what is not on the CPU.
+                memory = _lendable(tensor) if is_parameter else _copy(tensor)
+                items.append(_item(part, memory, PARAMETER if is_parameter else BUFFER, group))
+
+    def _names(self, optimizer: Optimizer) -> dict[int, str]:
+        """The names of an optimizer's parameters, by id."""
+        names = {
+            id(parameter): key if len(self._models) == 1 else f"{model_name}.{key}"
+            for model_name, model in self._models.items()
+            for key, parameter in model.named_parameters()
+        }
+        result: dict[int, str] = {}
+        for index, group in enumerate(optimizer.param_groups):
+            for position, parameter in enumerate(group["params"]):
+                result[id(parameter)] = names.get(id(parameter), f"group{index}.{position}")
+        return result
+
+    def _collect_optimizer(
+        self, name: str, optimizer: Optimizer, items: list[Item], values: dict[str, Any]
+    ) -> None:
+        names = self._names(optimizer)
+        packed: dict[str, list[tuple[_Slot, torch.Tensor]]] = {}
+        others: dict[str, dict[str, Any]] = {}
+        for parameter, state in optimizer.state.items():
+            owner = names.get(id(parameter))
+            if owner is None:
+                continue
+            for key, value in state.items():
+                slot = _Slot(f"{name}.state.{owner}.{key}", parameter, key)
+                if not isinstance(value, torch.Tensor):
+                    others.setdefault(owner, {})[key] = value
+                elif value.dim() == 0:
+                    packed.setdefault(str(value.dtype).removeprefix("torch."), []).append((slot, value))
+                else:
+                    for part, tensor in _parts(slot.name, value):
+                        items.append(_item(part, _lendable(tensor), OPTIMIZER, name))
+        index = {}
+        for dtype, entries in packed.items():
+            scalars = torch.stack([value.detach().to("cpu") for _, value in entries])
+            items.append(_item(f"{name}.{_PACKED}.{dtype}", scalars, OPTIMIZER, name))
+            index[dtype] = [[names[id(slot.parameter)], slot.key] for slot, _ in entries]
+        groups = [
+            {**{key: value for key, value in group.items() if key != "params"},
+             "params": [names[id(parameter)] for parameter in group["params"]]}
+            for group in optimizer.param_groups
+        ]
+        path = f"{name}.values"
+        values[path] = _Encoded(_values.encode(
+            {"param_groups": groups, "packed": index, "state": others}, path, self._lift(path, items)))
+
+    # ------------------------------------------------------------------ restoring
+
+    def _restore(self, reference: Any, call: Any, arguments: Any, strict: bool) -> Optional[RestoreReport]:
+        _checkpointer.Fence(self._handle, None).end()
+        self._prepared = None
+        try:
+            report = super()._restore(reference, call, arguments, strict)
+        except BaseException:
+            if self._prepared is not None:
+                for undo in reversed(self._prepared.undo):
+                    undo()
+            raise
+        finally:
+            if self._prepared is not None:
+                self._prepared.checkpoint.close()
+            self._prepared = None
+        return report
+
+    def _targets(self, reference: Callable[[], bytes]) -> list[Item]:
+        try:
+            checkpoint = self.store.open(reference().decode())
+        except NotFoundError:
+            # There is nothing to resume from, or the call that follows reports it.
+            return []
+        prepared = self._prepared = _Prepared(checkpoint)
+        for name, model in self._models.items():
+            for key, value in model.state_dict(keep_vars=True).items():
+                if isinstance(value, torch.Tensor):
+                    for part, tensor in _parts(f"{name}.{key}", value):
+                        prepared.add(part, tensor, PARAMETER, self._groups.get(id(value), ""))
+        for name, optimizer in self._optimizers.items():
+            self._prepare_optimizer(name, optimizer, prepared)
+        described = {item.name for item in prepared.items}
+        prefixes = tuple(f"{name}" for name in [*self._values, *(f"{name}.values" for name in self._optimizers)])
+        for name, stored in checkpoint.items():
+            if name not in described and name.startswith(prefixes):
+                tensor = torch.empty(stored.shape, dtype=getattr(torch, stored.type.torch or "uint8"))
+                prepared.lifted[name] = tensor
+                prepared.add(name, tensor, OTHER, "")
+        return prepared.items
+
+    def _prepare_optimizer(self, name: str, optimizer: Optimizer, prepared: _Prepared) -> None:
+        """Makes the state that an optimizer has not made yet, as the checkpoint has it."""
+        before = {parameter: dict(state) for parameter, state in optimizer.state.items()}
+        prepared.undo.append(lambda: _reset(optimizer, before))
+        names = self._names(optimizer)
+        wanted: dict[str, torch.Tensor] = {}
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                wanted[f"{name}.state.{names[id(parameter)]}"] = parameter
+        for full, stored in prepared.checkpoint.items():
+            if full.startswith(f"{name}.{_PACKED}."):
+                scalars = torch.empty(stored.shape, dtype=getattr(torch, full.rsplit(".", 1)[1]))
+                prepared.packed[full] = scalars
+                prepared.add(full, scalars, OPTIMIZER, name)
+                continue
+            owner, _, key = full.rpartition(".")
+            parameter_found = wanted.get(owner)
+            if parameter_found is None:
+                continue
+            state = optimizer.state[parameter_found]
+            current = state.get(key)
+            if not isinstance(current, torch.Tensor) or tuple(current.shape) != stored.shape:
+                dtype = getattr(torch, BY_NAME[stored.dtype].torch or "uint8")
+                current = state[key] = (
+                    torch.empty_like(parameter_found, dtype=dtype, memory_format=torch.preserve_format)
+                    if stored.shape == tuple(parameter_found.shape)
+                    else torch.empty(stored.shape, dtype=dtype, device=parameter_found.device)
+                )
+                if current.requires_grad:
+                    current.requires_grad_(False)
+            for part, tensor in _parts(full, current):
+                prepared.add(part, tensor, OPTIMIZER, name)
+
+    def _lifted(self, name: str) -> Any:
+        assert self._prepared is not None
+        try:
+            return self._prepared.lifted[name]
+        except KeyError:
+            raise MismatchError(f"the checkpoint refers to the tensor {name!r}, which was not restored") from None
+
+    def _install(self, values: Mapping[str, Any]) -> None:
+        prepared = self._prepared
+        assert prepared is not None
+        with torch.no_grad():
+            for tensor, staged in prepared.copies:
+                tensor.copy_(staged)
+        for name, model in self._models.items():
+            _load_extra_state(name, model, values)
+        for name, optimizer in self._optimizers.items():
+            if f"{name}.values" in values:
+                self._install_optimizer(name, optimizer, values[f"{name}.values"], prepared)
+        for name, target in self._values.items():
+            if name in values and hasattr(target, "load_state_dict"):
+                target.load_state_dict(values[name])
+        if self._rng:
+            _set_random_state(values)
+
+    def _install_optimizer(
+        self, name: str, optimizer: Optimizer, values: Mapping[str, Any], prepared: _Prepared
+    ) -> None:
+        names = self._names(optimizer)
+        by_name = {names[id(p)]: p for group in optimizer.param_groups for p in group["params"]}
+        with torch.no_grad():
+            for dtype, entries in values["packed"].items():
+                scalars = prepared.packed[f"{name}.{_PACKED}.{dtype}"]
+                for (owner, key), scalar in zip(entries, scalars):
+                    state = optimizer.state[by_name[owner]]
+                    current = state.get(key)
+                    if isinstance(current, torch.Tensor) and current.dim() == 0:
+                        current.copy_(scalar)
+                    else:
+                        # Fused and capturable optimizers keep their counters beside the parameter.
+                        is_beside = any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
+                        device = by_name[owner].device if is_beside else "cpu"
+                        state[key] = scalar.clone().to(device)
+        for owner, state_values in values["state"].items():
+            optimizer.state[by_name[owner]].update(state_values)
+        for group, saved in zip(optimizer.param_groups, values["param_groups"]):
+            for key, value in saved.items():
+                if key == "params":
+                    continue
+                if isinstance(group.get(key), torch.Tensor):
+                    group[key].copy_(torch.as_tensor(value))
+                else:
+                    group[key] = value
+
+    def close(self) -> None:
+        for hook in getattr(self, "_hooks", []):
+            hook.remove()
+        self._hooks = []
+        super().close()
+
+
+def _reset(optimizer: Optimizer, before: Mapping[torch.Tensor, dict[str, Any]]) -> None:
+    optimizer.state.clear()
+    for parameter, state in before.items():
+        optimizer.state[parameter].update(state)
+
+
+def _named(value: Any, name: str) -> dict[str, Any]:
+    """One value, a list or a dict of values, by full names."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return {f"{name}.{key}": item for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return {f"{name}.{index}": item for index, item in enumerate(value)}
+    return {name: value}
+
+
+def _item(name: str, tensor: torch.Tensor, role: int, group: str) -> Item:
+    memory = lent(tensor, name)
+    assert memory is not None
+    return Item(name, memory, role, group)
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU."""
+    plain = tensor.detach()
+    copy = plain.to("cpu") if plain.device.type != "cpu" else plain.clone(memory_format=torch.contiguous_format)
+    return copy.resolve_conj().resolve_neg()
+
+
+def _lendable(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself if it is on the CPU, otherwise a copy."""
+    return tensor if tensor.device.type == "cpu" else _copy(tensor)
+
+
+def _parts(name: str, tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
+    """The plain tensors that a tensor is made of: itself, or those inside a wrapper subclass."""
+    if type(tensor) in (torch.Tensor, torch.nn.Parameter) or not hasattr(tensor, "__tensor_flatten__"):
+        return [(name, tensor)]
+    inner = tensor.detach() if isinstance(tensor, torch.nn.Parameter) else tensor
+    mesh = getattr(inner, "device_mesh", None)
+    if mesh is not None and mesh.size() > 1:
+        raise TypeError(
+            f"tensor {name!r} is a {type(inner).__name__} over {mesh.size()} processes; "
+            "save it with torch.distributed.checkpoint")
+    attributes, _ = inner.__tensor_flatten__()  # type: ignore[attr-defined]
+    return [part for key in attributes for part in _parts(f"{name}.{key}", getattr(inner, key))]
+
+
+def _load_extra_state(name: str, model: Module, values: Mapping[str, Any]) -> None:
+    """Gives modules what their `get_extra_state` returned."""
+    for path, module in model.named_modules():
+        full = ".".join(part for part in (name, path, "_extra_state") if part)
+        if full in values and type(module).set_extra_state is not Module.set_extra_state:
+            module.set_extra_state(values[full])
+
+
+def _random_state() -> dict[str, Any]:
+    state: dict[str, Any] = {"rng.python": random.getstate(), "rng.torch": torch.get_rng_state()}
+    if "numpy" in sys.modules:
+        state["rng.numpy"] = sys.modules["numpy"].random.get_state()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        state["rng.cuda"] = torch.cuda.get_rng_state_all()
+    # Copied into the values, however large.
+    return {name: _Encoded(_values.encode(value, name)) for name, value in state.items()}
+
+
+def _set_random_state(values: Mapping[str, Any]) -> None:
+    if "rng.python" in values:
+        random.setstate(values["rng.python"])
+    if "rng.torch" in values:
+        torch.set_rng_state(values["rng.torch"])
+    if "rng.numpy" in values:
+        import numpy
+
+        numpy.random.set_state(values["rng.numpy"])
+    if "rng.cuda" in values and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(values["rng.cuda"][:torch.cuda.device_count()])
+
+
+def _register_hooks(saver: Checkpointer) -> list[Any]:
+    """Makes every step of an optimizer a fence, also of optimizers that are made later."""
+    found = weakref.ref(saver)
+
+    def before(optimizer: Optimizer, *_: Any) -> None:
+        if (saver := found()) is not None:
+            saver._before_step(optimizer)
+
+    def after(optimizer: Optimizer, *_: Any) -> None:
+        if (saver := found()) is not None:
+            saver._after_step(optimizer)
+
+    return [
+        register_optimizer_step_pre_hook(before),
+        register_optimizer_step_post_hook(after),
+    ]
+
+
+__all__ = ["Checkpointer"]

@@ -1,0 +1,44 @@
+"""The code of README.md."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .support import PACKAGE, TestCase
+
+PRELUDE = """
+import sys, os
+os.chdir(os.path.dirname(sys.argv[1]))
+"""
+TORCH = """
+import torch
+torch.manual_seed(0)
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.AdamW(model.parameters())
+scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+steps = 40
+def train_step():
+    loss = (model(torch.randn(8, 4)) ** 2).mean()
+    optimizer.zero_grad(); loss.backward(); optimizer.step(); scheduler.step()
+    return loss.item()
+"""
+
+
+class ReadmeTests(TestCase):
+    def test_its_code_runs(self) -> None:
+        pages = [os.path.join(PACKAGE, "README.md"), os.path.join(PACKAGE, "..", "..", "README.md")]
+        for page in pages:
+            with open(page, encoding="utf-8") as file:
+                text = file.read()
+            blocks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+            self.assertGreater(len(blocks), 0, page)
+            for block in blocks:
+                if "torch" in block:
+                    try:
+                        import torch  # noqa: F401
+                    except ImportError:
+                        continue
+                with self.subTest(page=os.path.basename(page), block=block.splitlines()[0]):
+                    outcome = self.program(PRELUDE + (TORCH if "torch" in block else "") + block)
+                    self.assertEqual(outcome.returncode, 0, outcome.stderr)
