@@ -56,7 +56,9 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "CheckpointState", dependencies: ["CheckpointFormat", "CheckpointCodecs"], swiftSettings: strict),
+            name: "CheckpointState",
+            dependencies: ["CheckpointFormat", "CheckpointSharding", "CheckpointCodecs"],
+            swiftSettings: strict),
         .target(
             name: "CheckpointExchange",
             dependencies: ["CheckpointFormat", "CheckpointIO", "CheckpointState", "CZlib", system], swiftSettings: strict),
@@ -64,8 +66,8 @@ let package = Package(
         .target(
             name: "CheckpointStorage",
             dependencies: [
-                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments",
-                "CheckpointCatalog", "CheckpointState", system,
+                "CheckpointFormat", "CheckpointSharding", "CheckpointCodecs", "CheckpointIO",
+                "CheckpointSegments", "CheckpointCatalog", "CheckpointState", system,
             ],
             swiftSettings: strict),
         .target(
@@ -78,8 +80,9 @@ let package = Package(
         .target(
             name: "Checkpointing",
             dependencies: [
-                "CheckpointStorage", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO",
-                "CheckpointSegments", "CheckpointState", "CheckpointGuard", system, logging,
+                "CheckpointStorage", "CheckpointFormat", "CheckpointSharding", "CheckpointCodecs",
+                "CheckpointIO", "CheckpointSegments", "CheckpointState", "CheckpointGuard",
+                system, logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -208,8 +211,8 @@ let package = Package(
         .target(
             name: "CheckpointTestSupport",
             dependencies: [
-                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState", "CheckpointDevices",
-                system,
+                "CheckpointFormat", "CheckpointSharding", "CheckpointCodecs", "CheckpointIO",
+                "CheckpointSegments", "CheckpointState", "CheckpointDevices", system,
             ],
             path: "Tests/CheckpointTestSupport", swiftSettings: strict),
         .target(
@@ -224,7 +227,8 @@ let package = Package(
             dependencies: [
                 "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCatalog",
                 "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointSegments",
-                "CheckpointState", "CheckpointTestSupport", "CheckpointingTestSupport", system,
+                "CheckpointSharding", "CheckpointState", "CheckpointTestSupport",
+                "CheckpointingTestSupport", system,
             ],
             swiftSettings: strict),
         .testTarget(

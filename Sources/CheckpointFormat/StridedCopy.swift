@@ -101,5 +101,24 @@ package struct StridedCopy: Hashable, Sendable {
                 localStrides: destinationStrides))
     }
 
+    /// The only run; nil if there are several.
+    package var onlyRun: Run? {
+        guard runCount == 1 else { return nil }
+        return Run(source: source, destination: destination, count: count)
+    }
+
+    /// Returns true if no run begins or ends inside a byte.
+    ///
+    /// - Parameter type: Type of the elements.
+    package func isWholeBytes(of type: ElementType) -> Bool {
+        let unit = type.elementsPerUnit
+        guard unit > 1 else { return true }
+        let outer = hasRuns ? shape.count - 1 : shape.count
+        return [source, destination, runElements].allSatisfy { $0 % unit == 0 }
+            && (0..<outer).allSatisfy {
+                sourceStrides[$0] % unit == 0 && destinationStrides[$0] % unit == 0
+            }
+    }
+
     private var hasRuns: Bool { sourceStrides.last == 1 && destinationStrides.last == 1 }
 }

@@ -1,11 +1,11 @@
 internal import CheckpointFormat
 
 /// Tensors one after the other in one buffer, as ZeRO and FSDP1 keep them.
-package struct FlatBuffer: Hashable, Sendable {
+public struct FlatBuffer: Hashable, Sendable {
     /// Position of each tensor, in elements.
-    package private(set) var offsets: [Int] = []
+    public private(set) var offsets: [Int] = []
     /// Size of the buffer in elements.
-    package private(set) var count = 0
+    public private(set) var count = 0
 
     /// Lays out a buffer.
     ///
@@ -14,7 +14,7 @@ package struct FlatBuffer: Hashable, Sendable {
     ///   - alignment: Every tensor begins at a multiple of this, in elements; at least 1.
     ///   - multiple: The size of the buffer is a multiple of this; at least 1.
     /// - Throws: `ShardingError` if a shape is invalid or the buffer is too large.
-    package init(
+    public init(
         _ shapes: [[Int]], alignment: Int = 1, multiple: Int = 1
     ) throws(ShardingError) {
         for shape in shapes {

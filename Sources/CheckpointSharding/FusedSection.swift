@@ -1,12 +1,17 @@
 /// One of the matrices that are stored as one parameter, such as the queries of a fused QKV
 /// projection: a number of units, such as heads, that are not split.
-package struct FusedSection: Hashable, Sendable {
+public struct FusedSection: Hashable, Sendable {
     /// Number of units.
-    package var units: Int
+    public var units: Int
     /// Number of indices of each unit along the fused dimension, such as the size of a head.
-    package var unitExtent: Int
+    public var unitExtent: Int
 
-    package init(units: Int, of unitExtent: Int) {
+    /// Creates a section.
+    ///
+    /// - Parameters:
+    ///   - units: Number of units.
+    ///   - unitExtent: Number of indices of each unit.
+    public init(units: Int, of unitExtent: Int) {
         self.units = units
         self.unitExtent = unitExtent
     }
@@ -27,7 +32,7 @@ package struct FusedSection: Hashable, Sendable {
 }
 
 /// The order of the sections in a rank's memory. In the tensor they follow each other.
-package enum FusedOrder: Hashable, Sendable {
+public enum FusedOrder: Hashable, Sendable {
     /// One section after the other.
     case blocked
     /// The first unit of every section, then the second of every section, and so on; all sections

@@ -1,11 +1,11 @@
 internal import CheckpointFormat
 
 /// The ranks of a run, arranged along named axes such as `dp` and `tp`.
-package struct RankMesh: Hashable, Sendable {
+public struct RankMesh: Hashable, Sendable {
     /// Names of the axes; neighbours on the last axis have consecutive ranks.
-    package let names: [String]
+    public let names: [String]
     /// Number of ranks along each axis.
-    package let counts: [Int]
+    public let counts: [Int]
 
     /// Creates a mesh, such as `RankMesh(["dp": 2, "tp": 4])` for 8 ranks: ranks 0 to 3 have
     /// coordinate 0 on `dp`.
@@ -13,7 +13,7 @@ package struct RankMesh: Hashable, Sendable {
     /// - Parameter axes: Name and number of ranks of each axis, slowest first; empty for one rank.
     /// - Throws: `ShardingError` if a name occurs twice, a number is less than 1, or the ranks are
     ///   more than `worldSizeMax`.
-    package init(_ axes: KeyValuePairs<String, Int>) throws(ShardingError) {
+    public init(_ axes: KeyValuePairs<String, Int>) throws(ShardingError) {
         names = axes.map(\.key)
         counts = axes.map(\.value)
         guard Set(names).count == names.count else {
@@ -29,7 +29,7 @@ package struct RankMesh: Hashable, Sendable {
     }
 
     /// Number of ranks.
-    package var worldSize: Int { counts.reduce(1, *) }
+    public var worldSize: Int { counts.reduce(1, *) }
 
     /// Returns the place of a rank on an axis.
     ///
@@ -38,7 +38,7 @@ package struct RankMesh: Hashable, Sendable {
     ///   - name: Name of the axis.
     /// - Returns: The coordinate, from 0, and the number of ranks along the axis.
     /// - Throws: `ShardingError` if there is no such rank or axis.
-    package func place(
+    public func place(
         of rank: Int, on name: String
     ) throws(ShardingError) -> (index: Int, count: Int) {
         guard let axis = names.firstIndex(of: name) else {

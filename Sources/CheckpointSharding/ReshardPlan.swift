@@ -24,11 +24,11 @@ package struct ReshardPlan: Hashable, Sendable {
     ///   - source: The saved shards.
     ///   - pieces: The pieces of the tensor that the rank needs, and their places in its memory.
     ///     They are valid, and disjoint there.
-    ///   - rank: The rank.
+    ///   - rank: The rank; nil if the shards are in one place only.
     ///   - name: Name of the tensor, for the error.
     /// - Throws: `ShardingError` of kind `hole` if the shards lack some of the elements.
     package init(
-        _ source: ReshardSource, to pieces: [ShardPiece], rank: Int, tensor name: String
+        _ source: ReshardSource, to pieces: [ShardPiece], rank: Int?, tensor name: String
     ) throws(ShardingError) {
         var copies: [Int: [StridedCopy]] = [:]
         var missing = 0
@@ -41,18 +41,20 @@ package struct ReshardPlan: Hashable, Sendable {
         }
         guard missing == 0 else {
             throw ShardingError(
-                .hole, "the checkpoint lacks \(missing) of the elements that rank \(rank) needs",
-                tensor: name, ranks: [rank])
+                .hole,
+                "the checkpoint lacks \(missing) of the elements that "
+                    + (rank.map { "rank \($0) needs" } ?? "are needed"),
+                tensor: name, ranks: rank.map { [$0] } ?? [])
         }
         for shard in copies.keys.sorted() {
             let holders = source.shards[shard].holders
             let holder: Int? =
                 if holders.isEmpty {
                     nil
-                } else if holders.contains(rank) {
+                } else if let rank, holders.contains(rank) {
                     rank
                 } else {
-                    holders[(rank + shard) % holders.count]
+                    holders[((rank ?? 0) + shard) % holders.count]
                 }
             transfers.append(
                 Transfer(shard: shard, holder: holder, copies: copies[shard] ?? []))

@@ -1,8 +1,9 @@
 internal import CheckpointFormat
 
 /// A declaration that cannot be meant, or tensors of several ranks that do not fit together.
-package struct ShardingError: Error, Equatable, CustomStringConvertible {
-    package enum Kind: Equatable, Sendable {
+public struct ShardingError: Error, Equatable, CustomStringConvertible {
+    /// Classes of errors.
+    public enum Kind: Equatable, Sendable {
         /// A declaration is impossible for its tensor or mesh.
         case declaration
         /// Ranks declare one tensor with different types or shapes.
@@ -15,10 +16,12 @@ package struct ShardingError: Error, Equatable, CustomStringConvertible {
         case irregular
     }
 
-    package var kind: Kind
-    package var tensor: String
+    /// The class of the error.
+    public var kind: Kind
+    /// Name of the tensor that the error concerns; empty if it concerns none.
+    public var tensor: String
     /// Ranks that the error concerns, ascending.
-    package var ranks: [Int]
+    public var ranks: [Int]
     private var message: String
 
     init(_ kind: Kind, _ message: String, tensor: String = "", ranks: [Int] = []) {
@@ -28,7 +31,7 @@ package struct ShardingError: Error, Equatable, CustomStringConvertible {
         self.ranks = ranks
     }
 
-    package var description: String { tensor.isEmpty ? message : "tensor \(tensor): \(message)" }
+    public var description: String { tensor.isEmpty ? message : "tensor \(tensor): \(message)" }
 
     /// Returns the error with the tensor that it concerns.
     func of(_ tensor: String) -> ShardingError {

@@ -1,5 +1,5 @@
 /// The sizes of the parts into which a dimension is split.
-package enum SplitRule: Hashable, Sendable {
+public enum SplitRule: Hashable, Sendable {
     /// Equal parts; the extent must be divisible.
     case even
     /// Parts of the extent divided by their number, rounded up. The last ones are smaller or empty,

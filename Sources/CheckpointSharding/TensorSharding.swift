@@ -4,7 +4,7 @@
 ///     TensorSharding([4096, 1024]).split(0, over: "tp")               // column-parallel
 ///     TensorSharding([4096, 1024]).split(0, over: "tp").split(0, over: "dp")  // FSDP2 over it
 ///     TensorSharding([4096]).flat(at: 512, of: buffer.count, over: "dp")      // ZeRO
-package struct TensorSharding: Hashable, Sendable {
+public struct TensorSharding: Hashable, Sendable {
     enum Step: Hashable, Sendable {
         case split(dimension: Int, axis: String, rule: SplitRule)
         case stridedSplit(dimension: Int, axis: String, factor: Int)
@@ -18,13 +18,13 @@ package struct TensorSharding: Hashable, Sendable {
     }
 
     /// Shape of the complete tensor.
-    package let shape: [Int]
+    public let shape: [Int]
     private var steps: [Step] = []
 
     /// Declares a tensor that every rank holds completely.
     ///
     /// - Parameter shape: Shape of the tensor; `[]` is a scalar.
-    package init(_ shape: [Int]) { self.shape = shape }
+    public init(_ shape: [Int]) { self.shape = shape }
 
     private func with(_ step: Step) -> TensorSharding {
         var sharding = self
@@ -39,7 +39,7 @@ package struct TensorSharding: Hashable, Sendable {
     ///   - dimension: Number of the dimension.
     ///   - axis: Name of the axis.
     ///   - rule: Sizes of the parts.
-    package func split(
+    public func split(
         _ dimension: Int, over axis: String, _ rule: SplitRule = .chunks
     ) -> TensorSharding {
         with(.split(dimension: dimension, axis: axis, rule: rule))
@@ -52,7 +52,7 @@ package struct TensorSharding: Hashable, Sendable {
     ///   - dimension: Number of the dimension.
     ///   - axis: Name of the axis.
     ///   - factor: Number of parts.
-    package func stridedSplit(
+    public func stridedSplit(
         _ dimension: Int, over axis: String, factor: Int
     ) -> TensorSharding {
         with(.stridedSplit(dimension: dimension, axis: axis, factor: factor))
@@ -65,7 +65,7 @@ package struct TensorSharding: Hashable, Sendable {
     ///   - sections: The matrices. Of one with fewer units than ranks, ranks hold replicas.
     ///   - order: Order of the matrices in the memory of a rank.
     ///   - axis: Name of the axis.
-    package func fused(
+    public func fused(
         _ dimension: Int, _ sections: [FusedSection], _ order: FusedOrder = .blocked,
         over axis: String
     ) -> TensorSharding {
@@ -79,7 +79,7 @@ package struct TensorSharding: Hashable, Sendable {
     ///   - dimension: Number of the dimension.
     ///   - count: Number of heads; divides the extent.
     ///   - axis: Name of the axis.
-    package func heads(_ dimension: Int, _ count: Int, over axis: String) -> TensorSharding {
+    public func heads(_ dimension: Int, _ count: Int, over axis: String) -> TensorSharding {
         with(.heads(dimension: dimension, count: count, axis: axis))
     }
 
@@ -88,7 +88,7 @@ package struct TensorSharding: Hashable, Sendable {
     /// - Parameters:
     ///   - dimension: Number of the dimension.
     ///   - extent: Its extent with the padding.
-    package func padded(_ dimension: Int, to extent: Int) -> TensorSharding {
+    public func padded(_ dimension: Int, to extent: Int) -> TensorSharding {
         with(.padded(dimension: dimension, extent: extent))
     }
 
@@ -98,14 +98,14 @@ package struct TensorSharding: Hashable, Sendable {
     /// - Parameters:
     ///   - dimension: Number of the dimension. Later steps count without it.
     ///   - index: The index.
-    package func slice(_ dimension: Int, at index: Int) -> TensorSharding {
+    public func slice(_ dimension: Int, at index: Int) -> TensorSharding {
         with(.slice(dimension: dimension, index: index))
     }
 
     /// Reorders the dimensions in memory.
     ///
     /// - Parameter order: Per dimension in memory its number before this step.
-    package func permuted(_ order: [Int]) -> TensorSharding { with(.permuted(order: order)) }
+    public func permuted(_ order: [Int]) -> TensorSharding { with(.permuted(order: order)) }
 
     /// Splits a buffer in which the tensor lies among other ones: ZeRO and FSDP1.
     ///
@@ -114,7 +114,7 @@ package struct TensorSharding: Hashable, Sendable {
     ///   - total: Size of the buffer in elements.
     ///   - axis: Name of the axis.
     ///   - rule: Sizes of the parts.
-    package func flat(
+    public func flat(
         at offset: Int, of total: Int, over axis: String, _ rule: SplitRule = .chunks
     ) -> TensorSharding {
         with(.flat(offset: offset, total: total, axis: axis, rule: rule))
@@ -125,11 +125,24 @@ package struct TensorSharding: Hashable, Sendable {
     /// - Parameters:
     ///   - axis: Name of the axis.
     ///   - index: The coordinate.
-    package func only(_ axis: String, at index: Int) -> TensorSharding {
+    public func only(_ axis: String, at index: Int) -> TensorSharding {
         with(.only(axis: axis, index: index))
     }
 
     /// Returns the part of the tensor that a rank holds.
+    ///
+    /// - Parameters:
+    ///   - rank: The rank.
+    ///   - mesh: All ranks.
+    /// - Returns: The part, to be declared with the rank's memory; an empty one if the rank does
+    ///   not have the tensor.
+    /// - Throws: `ShardingError` if a step is impossible.
+    public func shard(of rank: Int, in mesh: RankMesh) throws(ShardingError) -> TensorShard {
+        guard let local = try local(of: rank, in: mesh) else { return TensorShard(noneOf: shape) }
+        return TensorShard(shape: shape, local)
+    }
+
+    /// Returns the memory of a rank for the tensor.
     ///
     /// - Parameters:
     ///   - rank: The rank.

@@ -1,4 +1,5 @@
 public import CheckpointFormat
+public import CheckpointSharding
 internal import Foundation
 
 /// Several providers under one name, nested to any depth:
@@ -96,6 +97,7 @@ public enum StateBuilder {
 public struct TensorState: StateProvider {
     private let name: String
     private let view: TensorView
+    private let shard: TensorShard?
     private let role: TensorRole
     private let group: String?
 
@@ -109,12 +111,37 @@ public struct TensorState: StateProvider {
     public init(_ name: String, _ view: TensorView, role: TensorRole = .parameter, group: String? = nil) {
         self.name = name
         self.view = view
+        shard = nil
         self.role = role
         self.group = group
     }
 
-    public func describe(to inventory: inout StateInventory) {
-        inventory.add(tensor: name, view, role: role, group: group)
+    /// Describes a rank's shard of a tensor.
+    ///
+    /// - Parameters:
+    ///   - name: name of the tensor, the same on all ranks; the names of enclosing states are put
+    ///     before it.
+    ///   - view: memory of the rank, with as many elements as `shard.memoryShape`.
+    ///   - shard: the part of the tensor that is in the memory.
+    ///   - role: the tensor's purpose in the training loop.
+    ///   - group: mutation group; nil means the group of the enclosing `CompositeState`.
+    public init(
+        _ name: String, _ view: TensorView, of shard: TensorShard, role: TensorRole = .parameter,
+        group: String? = nil
+    ) {
+        self.name = name
+        self.view = view
+        self.shard = shard
+        self.role = role
+        self.group = group
+    }
+
+    public func describe(to inventory: inout StateInventory) throws {
+        if let shard {
+            try inventory.add(tensor: name, view, of: shard, role: role, group: group)
+        } else {
+            inventory.add(tensor: name, view, role: role, group: group)
+        }
     }
 }
 
@@ -232,9 +259,9 @@ public struct OptimizerState: StateProvider {
         self.step = ObjectState("step", role: .optimizer, get: getStep, set: setStep)
     }
 
-    public func describe(to inventory: inout StateInventory) {
-        inventory.nest(name) { inventory in
-            for tensor in tensors { tensor.describe(to: &inventory) }
+    public func describe(to inventory: inout StateInventory) throws {
+        try inventory.nest(name) { inventory in
+            for tensor in tensors { try tensor.describe(to: &inventory) }
             step.describe(to: &inventory)
         }
     }

@@ -1,4 +1,5 @@
 public import CheckpointFormat
+public import CheckpointSharding
 
 /// An object of the host program that describes state and lends its bytes (the "state provider" of
 /// the second DataStates-LLM paper). Providers compose: see `CompositeState`.
@@ -18,12 +19,17 @@ public protocol StateProvider {
 public struct TensorItem: Sendable {
     /// Full name, unique among tensors.
     public var name: String
-    /// Memory and layout of the tensor.
+    /// Memory and layout of the tensor, or of a rank's shard of it.
     public var view: TensorView
+    /// The shard that the memory holds; nil if it holds the complete tensor.
+    public var shard: TensorShard?
     /// The tensor's purpose in the training loop.
     public var role: TensorRole
     /// Name of the mutation group; by default the group of the enclosing `CompositeState`.
     public var group: String
+
+    /// Shape of the complete tensor.
+    package var shape: [Int] { shard?.shape ?? view.shape }
 }
 
 /// An object of the state. It goes to other threads with a save, but only the thread that saves or
@@ -115,7 +121,36 @@ public struct StateInventory: Sendable {
     ///   - role: the tensor's purpose in the training loop.
     ///   - group: mutation group; nil means the group of the enclosing `CompositeState`.
     public mutating func add(tensor name: String, _ view: TensorView, role: TensorRole, group: String? = nil) {
-        tensors.append(TensorItem(name: prefix + name, view: view, role: role, group: group ?? self.group))
+        tensors.append(TensorItem(name: prefix + name, view: view, shard: nil, role: role, group: group ?? self.group))
+    }
+
+    /// Adds a rank's shard of a tensor.
+    ///
+    /// - Parameters:
+    ///   - name: name of the tensor, the same on all ranks; the names of enclosing states are put
+    ///     before it.
+    ///   - view: memory of the rank, with as many elements as `shard.memoryShape`.
+    ///   - shard: the part of the tensor that is in the memory.
+    ///   - role: the tensor's purpose in the training loop.
+    ///   - group: mutation group; nil means the group of the enclosing `CompositeState`.
+    /// - Throws: `StateError` if the memory does not have the size of the shard's.
+    public mutating func add(
+        tensor name: String, _ view: TensorView, of shard: TensorShard, role: TensorRole,
+        group: String? = nil
+    ) throws(StateError) {
+        let name = prefix + name
+        guard TensorShape.elementCount(view.shape) == TensorShape.elementCount(shard.memoryShape)
+        else {
+            throw StateError(
+                "tensor \(name): the memory has shape \(view.shape), and this rank's shard of"
+                    + " \(shard.shape) needs \(shard.memoryShape)")
+        }
+        guard TensorShape.byteCount(shard.shape, view.type) != nil else {
+            throw StateError("tensor \(name): \(shard.shape) is not a shape of \(view.type)")
+        }
+        tensors.append(
+            TensorItem(
+                name: name, view: view, shard: shard, role: role, group: group ?? self.group))
     }
 
     /// Adds an object.

@@ -179,17 +179,17 @@ public struct TensorView: Sendable {
     /// Copies elements of `source` into the tensor. Waits for the copies of a device.
     ///
     /// - Parameters:
-    ///   - source: whole elements.
+    ///   - source: whole elements; no copy cuts a byte of them.
     ///   - copies: copies from the elements of `source` to the row-major elements of the tensor.
     /// - Throws: `DeviceError` if a copy failed; no copy is in flight then.
     package func restore(
         _ source: MemoryRegion, _ copies: [StridedCopy]
     ) throws(DeviceError) {
-        let width = type.width
         for copy in copies {
             try copy.forEachRun { run throws(DeviceError) in
-                let bytes = run.source * width..<(run.source + run.count) * width
-                try restore(source[bytes], at: run.destination * width)
+                let start = type.bytes(ofElements: run.source)
+                let bytes = start..<start + type.bytes(ofElements: run.count)
+                try restore(source[bytes], at: type.bytes(ofElements: run.destination))
             }
         }
     }

@@ -2,4 +2,5 @@
 // interface.
 @_exported public import CheckpointCodecs
 @_exported public import CheckpointFormat
+@_exported public import CheckpointSharding
 @_exported public import CheckpointState

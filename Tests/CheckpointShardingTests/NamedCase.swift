@@ -1,4 +1,5 @@
 import CheckpointSharding
+import CheckpointTestSupport
 import Testing
 
 /// One sharding of a tensor and the ranks that it is for.

@@ -1,11 +1,12 @@
 package import CheckpointIO
 package import SystemPackage
 
-/// File system that counts the files opened for reading, and the listings, by the name of the
-/// directory.
+/// File system that counts the files opened for reading, the bytes read, and the listings, by the
+/// name of the directory.
 package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     private let base: Base
     private let counts = Monitor<(opened: [String: Int], listed: [String: Int])>(([:], [:]), rank: .unchecked)
+    private let readBytes = Monitor<[String: Int]>([:], rank: .unchecked)
 
     package init(_ base: Base) { self.base = base }
 
@@ -21,9 +22,20 @@ package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     /// - Parameter directory: name of the directory, without its parents.
     package func takeListed(_ directory: String) -> Int { counts.withLock { $0.listed.removeValue(forKey: directory) ?? 0 } }
 
+    /// Returns the number of bytes that were read from files of a directory since the previous
+    /// call.
+    ///
+    /// - Parameter directory: name of the directory, without its parents.
+    package func takeReadBytes(_ directory: String) -> Int {
+        readBytes.withLock { $0.removeValue(forKey: directory) ?? 0 }
+    }
+
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
-        counts.withLock { $0.opened[Self.directory(path), default: 0] += 1 }
-        return try base.open(path)
+        let directory = Self.directory(path)
+        counts.withLock { $0.opened[directory, default: 0] += 1 }
+        return CountedFile(try base.open(path)) { [readBytes] count in
+            readBytes.withLock { $0[directory, default: 0] += count }
+        }
     }
 
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
@@ -43,4 +55,22 @@ package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? { try base.lock(path) }
     package func record(inLock path: FilePath) -> [UInt8]? { base.record(inLock: path) }
     package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int { try base.availableBytes(at: path) }
+}
+
+/// A file that reports what is read from it.
+private final class CountedFile: ReadableFile {
+    private let base: any ReadableFile
+    private let onRead: @Sendable (Int) -> Void
+    var size: Int { base.size }
+
+    init(_ base: any ReadableFile, _ onRead: @escaping @Sendable (Int) -> Void) {
+        (self.base, self.onRead) = (base, onRead)
+    }
+
+    func read(
+        into bytes: UnsafeMutableRawBufferPointer, at offset: Int
+    ) throws(FileSystemError) {
+        onRead(bytes.count)
+        unsafe try base.read(into: bytes, at: offset)
+    }
 }

@@ -8,9 +8,10 @@ extension CheckpointStore {
     /// hash taken at capture.
     ///
     /// `latest` walks back to the newest intact checkpoint, and reports those it skipped. Objects
-    /// are restored after all tensors. The call returns when everything is restored. A state that
-    /// does not fit the checkpoint is not touched; after any other error, the state is partly
-    /// overwritten and must not be used.
+    /// are restored after all tensors. Of a tensor that is declared as a shard, only the blocks are
+    /// read that hold a part of the shard, however the checkpoint was saved. The call returns when
+    /// everything is restored. A state that does not fit the checkpoint is not touched; after any
+    /// other error, the state is partly overwritten and must not be used.
     ///
     /// - Parameters:
     ///   - reference: the checkpoint.
@@ -97,7 +98,7 @@ extension CheckpointStore {
             try translating("object \(item.name)") { try item.restore(bytes) }
         }
         return RestoreReport(
-            manifest, match, bytes: plan.tensorBytes, defaultRunName: defaultRunName)
+            manifest, match, plan, defaultRunName: defaultRunName)
     }
 }
 

@@ -35,11 +35,11 @@ package struct RestoreMatch {
                 continue
             }
             tensors.append(item)
-            guard record.type != item.view.type || record.shape != item.view.shape else { continue }
+            guard record.type != item.view.type || record.shape != item.shape else { continue }
             unlike.append(
                 (
                     item.name,
-                    "\(record.type) \(record.shape) in the checkpoint and \(item.view.type) \(item.view.shape) in the state"
+                    "\(record.type) \(record.shape) in the checkpoint and \(item.view.type) \(item.shape) in the state"
                 ))
         }
         unexpected = manifest.tensors.filter {
@@ -70,7 +70,8 @@ package struct RestoreMatch {
     ///   - mode: whether names that only one side has are differences.
     ///   - step: the checkpoint's step, for the message.
     package func mismatch(_ mode: RestoreMode, step: Int) -> CheckpointError? {
-        let (missing, unexpected) = mode == .strict ? (missing, unexpected) : ([], [])
+        let missing = mode == .partial ? [] : missing
+        let unexpected = mode == .strict ? unexpected : []
         guard !missing.isEmpty || !unexpected.isEmpty || !unlike.isEmpty else { return nil }
         var parts: [String] = []
         if !missing.isEmpty {

@@ -2,6 +2,9 @@
 public enum RestoreMode: Sendable {
     /// Every tensor and object of the state is in the checkpoint, and the other way round.
     case strict
+    /// Every tensor and object of the state is in the checkpoint, which may have others: the state
+    /// of one stage of a pipeline. The others are listed in the report.
+    case subset
     /// What the two have in common is restored. What only one of them has is listed in the report.
     case partial
 }

@@ -1,4 +1,5 @@
 internal import CheckpointFormat
+internal import CheckpointSharding
 internal import CheckpointState
 
 /// Assignment of blocks to destinations in the trainer's memory: pure arithmetic over a manifest
@@ -33,6 +34,8 @@ package struct RestorePlan {
 
     package private(set) var reads: [Read] = []
     package private(set) var tensorBytes = 0
+    /// Stored bytes of all blocks to read, and of those that they are deltas of.
+    package private(set) var readBytes = 0
 
     /// Plans a restore of several tensors.
     ///
@@ -40,7 +43,7 @@ package struct RestorePlan {
     ///   - manifest: the checkpoint's manifest.
     ///   - tensors: destinations by name; each must be in the manifest with the same type and
     ///     shape.
-    /// - Throws: code `mismatch`.
+    /// - Throws: codes `mismatch`, `damaged`.
     package init(_ manifest: Manifest, into tensors: [TensorItem]) throws(CheckpointError) {
         // Keyed by the bytes of the names: Swift treats strings as equal that spell an accented
         // letter in different ways.
@@ -49,14 +52,19 @@ package struct RestorePlan {
         var piecesOfBlock: [Int: [Piece]] = [:]
         for item in tensors {
             guard let record = records[Array(item.name.utf8)], record.type == item.view.type,
-                record.shape == item.view.shape
+                record.shape == item.shape
             else { throw CheckpointError(.mismatch, "the checkpoint has no such tensor", names: [item.name]) }
-            tensorBytes += record.bytes
-            for piece in try Self.pieces(record, manifest, item.view) {
-                piecesOfBlock[piece.chunk.block, default: []].append(piece)
+            let pieces: [Piece]
+            if let shard = item.shard {
+                tensorBytes += record.type.bytes(ofElements: shard.elementCount)
+                pieces = try Self.pieces(record, manifest, shard, item.view)
+            } else {
+                tensorBytes += record.bytes
+                pieces = try Self.pieces(record, manifest, item.view)
             }
+            for piece in pieces { piecesOfBlock[piece.chunk.block, default: []].append(piece) }
         }
-        reads = Self.reads(piecesOfBlock, manifest)
+        setReads(piecesOfBlock, manifest)
     }
 
     /// Plans a restore of one tensor.
@@ -69,7 +77,14 @@ package struct RestorePlan {
     package init(_ manifest: Manifest, _ record: TensorRecord, into view: TensorView) throws(CheckpointError) {
         tensorBytes = record.bytes
         let pieces = try Self.pieces(record, manifest, view)
-        reads = Self.reads(Dictionary(grouping: pieces, by: \.chunk.block), manifest)
+        setReads(Dictionary(grouping: pieces, by: \.chunk.block), manifest)
+    }
+
+    private mutating func setReads(_ piecesOfBlock: [Int: [Piece]], _ manifest: Manifest) {
+        reads = Self.reads(piecesOfBlock, manifest)
+        readBytes = reads.reduce(0) { sum, read in
+            manifest.chain(of: read.row).reduce(sum) { $0 + manifest.blocks[$1].storedBytes }
+        }
     }
 
     /// Returns the reads in the order of the blocks on disk.
@@ -113,6 +128,33 @@ package struct RestorePlan {
         return pieces
     }
 
+    /// Returns the chunks that fill a rank's memory for its shard of a tensor.
+    private static func pieces(
+        _ record: TensorRecord, _ manifest: Manifest, _ shard: TensorShard, _ view: TensorView
+    ) throws(CheckpointError) -> [Piece] {
+        let source = ReshardSource(
+            record.shards.map { SavedShard(pieces: $0.region.pieces(in: record.shape)) })
+        let plan: ReshardPlan
+        do throws(ShardingError) {
+            plan = try ReshardPlan(source, to: shard.pieces, rank: nil, tensor: record.name)
+        } catch {
+            throw CheckpointError(.damaged, "\(error)", names: [record.name])
+        }
+        var pieces: [Piece] = []
+        for transfer in plan.transfers {
+            guard transfer.copies.allSatisfy({ $0.isWholeBytes(of: record.type) }) else {
+                throw CheckpointError(
+                    .mismatch, "tensor \(record.name): a shard cuts a byte of \(record.type)",
+                    remedy: "Split the tensor between elements that do not share a byte",
+                    names: [record.name])
+            }
+            pieces += scatter(
+                manifest.chunks[record.shards[transfer.shard].chunks], transfer.copies, to: view,
+                of: record)
+        }
+        return pieces
+    }
+
     /// Returns the chunks of a shard that copies read, each with its part of the copies.
     private static func scatter(
         _ chunks: ArraySlice<ChunkRecord>, _ copies: [StridedCopy], to view: TensorView,
@@ -120,9 +162,14 @@ package struct RestorePlan {
     ) -> [Piece] {
         var (pieces, start) = ([Piece](), 0)
         for chunk in chunks {
-            let end = start + chunk.bytes / record.type.width
+            let end = start + chunk.bytes / record.type.width * record.type.elementsPerUnit
             let parts = copies.flatMap { $0.part(reading: start..<end) }
-            if !parts.isEmpty {
+            if parts.count == 1, let run = parts[0].onlyRun, run.count == end - start {
+                let offset = record.type.bytes(ofElements: run.destination)
+                pieces.append(
+                    Piece(
+                        chunk: chunk, view: view, place: .contiguous(offset), tensor: record.name))
+            } else if !parts.isEmpty {
                 pieces.append(
                     Piece(chunk: chunk, view: view, place: .scattered(parts), tensor: record.name))
             }

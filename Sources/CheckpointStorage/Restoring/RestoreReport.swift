@@ -23,6 +23,9 @@ public struct RestoreReport: Sendable {
     public var objectCount: Int
     /// Bytes of tensors restored.
     public var tensorBytes: Int
+    /// Stored bytes of the blocks that were read for the tensors, and of those that they are deltas
+    /// of. A block is read completely, since only so can it be checked.
+    public var readBytes: Int
     /// Names of the state that the checkpoint lacks, which were left as they were. Empty if the
     /// restore was strict.
     public var missing: [String]
@@ -37,7 +40,7 @@ public struct RestoreReport: Sendable {
     /// Time of creation, in milliseconds since 1970.
     package var createdMilliseconds: Int
 
-    init(_ manifest: Manifest, _ match: RestoreMatch, bytes: Int, defaultRunName: String) {
+    init(_ manifest: Manifest, _ match: RestoreMatch, _ plan: RestorePlan, defaultRunName: String) {
         id = manifest.id
         run = manifest.run
         runName = manifest.runName.isEmpty ? defaultRunName : manifest.runName
@@ -49,7 +52,8 @@ public struct RestoreReport: Sendable {
             manifest.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
         tensorCount = match.tensors.count
         objectCount = match.objects.count
-        tensorBytes = bytes
+        tensorBytes = plan.tensorBytes
+        readBytes = plan.readBytes
         (missing, unused) = (match.missing, match.unexpected)
     }
 }

@@ -2,6 +2,7 @@ internal import SystemPackage
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointSharding
 internal import CheckpointState
 internal import CheckpointStorage
 
@@ -32,6 +33,11 @@ struct SavePreparation {
         let (inventory, objects) = try translating("describing the state") {
             let inventory = try StateInventory(unchecked: trained.provider)
             return (inventory, try inventory.objects.map { try $0.freeze() })
+        }
+        if let shard = inventory.tensors.first(where: { $0.shard != nil }) {
+            throw CheckpointError(
+                .misuse, "tensor \(shard.name) is declared as a shard, which cannot be saved yet",
+                remedy: "Declare complete tensors for saves", names: [shard.name])
         }
         let fenceOrder = state.withLock { $0.epochs.beginSave() }
         let planned = try translating("describing the state") {

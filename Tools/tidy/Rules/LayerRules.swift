@@ -26,7 +26,7 @@ public let layers: [Layer] = [
         reason: "I/O moves bytes, and must not know what they mean"),
     Layer(
         target: "CheckpointState",
-        imports: ["CheckpointFormat", "CheckpointCodecs", "Foundation"],
+        imports: ["CheckpointFormat", "CheckpointSharding", "CheckpointCodecs", "Foundation"],
         reason: "state is captured in memory, and does not reach the disk"),
     Layer(
         target: "CheckpointSegments",
@@ -50,8 +50,8 @@ public let layers: [Layer] = [
     Layer(
         target: "CheckpointStorage",
         imports: [
-            "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointState",
-            "CheckpointSegments", "CheckpointCatalog", "SystemPackage", "Foundation",
+            "CheckpointFormat", "CheckpointSharding", "CheckpointCodecs", "CheckpointIO",
+            "CheckpointState", "CheckpointSegments", "CheckpointCatalog", "SystemPackage", "Foundation",
         ],
         reason: "a store is opened, read and restored without an engine"),
     Layer(
@@ -64,9 +64,9 @@ public let layers: [Layer] = [
     Layer(
         target: "Checkpointing",
         imports: [
-            "CheckpointStorage", "CheckpointFormat", "CheckpointCodecs", "CheckpointIO",
-            "CheckpointState", "CheckpointSegments", "CheckpointGuard", "SystemPackage",
-            "Foundation", "Logging", "CoreMetrics",
+            "CheckpointStorage", "CheckpointFormat", "CheckpointSharding", "CheckpointCodecs",
+            "CheckpointIO", "CheckpointState", "CheckpointSegments", "CheckpointGuard",
+            "SystemPackage", "Foundation", "Logging", "CoreMetrics",
         ],
         reason: "the engine sees C, SQLite and the platform only through the layers below it"),
     Layer(

@@ -1,20 +1,19 @@
-import CheckpointFormat
-import CheckpointSharding
-import CheckpointTestSupport
+internal import CheckpointFormat
+package import CheckpointSharding
 
 /// Random shardings of every kind.
-struct RandomSharding {
+package struct RandomSharding {
     private var random: SeededGenerator
 
-    init(_ seed: UInt64) { random = SeededGenerator(seed) }
+    package init(_ seed: UInt64) { random = SeededGenerator(seed) }
 
     /// A shape of up to three dimensions and at most a few hundred elements; sometimes empty.
-    mutating func shape() -> [Int] {
+    package mutating func shape() -> [Int] {
         (0..<random.below(4)).map { _ in random.below(30) == 0 ? 0 : 1 + random.below(9) }
     }
 
     /// A tensor of this shape on up to 24 ranks.
-    mutating func sharding(_ shape: [Int]) throws -> (TensorSharding, RankMesh) {
+    package mutating func sharding(_ shape: [Int]) throws -> (TensorSharding, RankMesh) {
         let mesh = try RankMesh([
             "pp": 1 + random.below(2), "dp": 1 + random.below(4), "tp": 1 + random.below(3),
         ])

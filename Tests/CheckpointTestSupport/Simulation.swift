@@ -1,21 +1,20 @@
-import CheckpointFormat
-import CheckpointSharding
-import CheckpointTestSupport
+package import CheckpointFormat
+package import CheckpointSharding
 
 /// A tensor on simulated ranks: element i of the tensor has the value i, padding is -1.
-struct Simulation {
-    let name = "w"
-    let sharding: TensorSharding
-    let mesh: RankMesh
+package struct Simulation {
+    package let name = "w"
+    package let sharding: TensorSharding
+    package let mesh: RankMesh
     /// Of each rank what it holds; nil if it does not have the tensor.
-    let locals: [LocalTensor?]
+    package let locals: [LocalTensor?]
 
-    init(_ sharding: TensorSharding, _ mesh: RankMesh) throws {
+    package init(_ sharding: TensorSharding, _ mesh: RankMesh) throws {
         (self.sharding, self.mesh) = (sharding, mesh)
         locals = try (0..<mesh.worldSize).map { try sharding.local(of: $0, in: mesh) }
     }
 
-    var claims: [TensorClaim] {
+    package var claims: [TensorClaim] {
         locals.enumerated().compactMap { rank, local in
             local.map {
                 TensorClaim(
@@ -26,14 +25,14 @@ struct Simulation {
     }
 
     /// The index, made from the claims in an order that depends on the seed.
-    func index(_ seed: UInt64 = 0) throws -> ShardedTensor {
+    package func index(_ seed: UInt64 = 0) throws -> ShardedTensor {
         var random = SeededGenerator(seed)
         let index = try TensorIndex(claims.shuffled(using: &random))
         return index.tensors[0]
     }
 
     /// The memory of a rank as the trainer would have filled it, from the definition of a piece.
-    func memory(of rank: Int) -> [Int] {
+    package func memory(of rank: Int) -> [Int] {
         guard let local = locals[rank] else { return [] }
         var memory = [Int](repeating: -1, count: local.count)
         for piece in local.pieces {
@@ -46,7 +45,7 @@ struct Simulation {
     }
 
     /// What the ranks save: per rank with pieces a shard and its elements, read from its memory.
-    func save(_ memories: [[Int]]) throws -> (shards: [SavedShard], saved: [[Int]]) {
+    package func save(_ memories: [[Int]]) throws -> (shards: [SavedShard], saved: [[Int]]) {
         let index = try index()
         var (shards, saved) = ([SavedShard](), [[Int]]())
         for rank in memories.indices {
@@ -61,7 +60,7 @@ struct Simulation {
     }
 
     /// Fills the memory of every rank from saved shards.
-    func restore(_ shards: [SavedShard], _ saved: [[Int]]) throws -> [[Int]] {
+    package func restore(_ shards: [SavedShard], _ saved: [[Int]]) throws -> [[Int]] {
         let source = ReshardSource(shards)
         return try locals.enumerated().map { rank, local in
             guard let local else { return [] }
@@ -83,7 +82,7 @@ struct Simulation {
 }
 
 /// Every position of a set, in row-major order of its dimensions.
-func positions(_ set: StridedElements) -> [Int] {
+package func positions(_ set: StridedElements) -> [Int] {
     set.dimensions.reduce([set.offset]) { starts, dimension in
         starts.flatMap { start in (0..<dimension.count).map { start + $0 * dimension.stride } }
     }
