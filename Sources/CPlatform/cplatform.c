@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "cplatform.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -27,6 +28,43 @@ void cp_thread_set_foreground(int id) {
   const struct sched_param parameters = {0};
   sched_setscheduler(id, SCHED_OTHER, &parameters);
   setpriority(PRIO_PROCESS, id, 0);
+}
+
+/* Descriptors with locks, plus one; 0 is free. */
+enum { FILE_LOCKS = 64 };
+static _Atomic int file_locks[FILE_LOCKS];
+static pthread_once_t file_locks_watched = PTHREAD_ONCE_INIT;
+
+/* In a child: /dev/null takes the place of each lock, so that its number is not given to another
+ * file, which an object of the parent might then close. */
+static void give_up_file_locks(void) {
+  const int saved = errno;
+  for (int index = 0; index < FILE_LOCKS; index++) {
+    const int descriptor = atomic_exchange(&file_locks[index], 0) - 1;
+    if (descriptor < 0) continue;
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) continue;
+    dup3(null, descriptor, O_CLOEXEC);
+    close(null);
+  }
+  errno = saved;
+}
+
+static void watch_file_locks(void) { pthread_atfork(NULL, NULL, give_up_file_locks); }
+
+void cp_file_lock_begin(int descriptor) {
+  pthread_once(&file_locks_watched, watch_file_locks);
+  for (int index = 0; index < FILE_LOCKS; index++) {
+    int free_entry = 0;
+    if (atomic_compare_exchange_strong(&file_locks[index], &free_entry, descriptor + 1)) return;
+  }
+}
+
+void cp_file_lock_end(int descriptor) {
+  for (int index = 0; index < FILE_LOCKS; index++) {
+    int entry = descriptor + 1;
+    if (atomic_compare_exchange_strong(&file_locks[index], &entry, 0)) return;
+  }
 }
 
 /* Locks of one rank may be held several times, where the rank allows it. */

@@ -181,7 +181,7 @@ package struct POSIXFileSystem: FileSystem {
             if error.errno == .wouldBlock { return nil }
             throw error
         }
-        return file
+        return POSIXLock(file, descriptor: descriptor)
     }
 
     package func record(inLock path: FilePath) -> [UInt8]? {
@@ -209,7 +209,7 @@ package struct POSIXFileSystem: FileSystem {
 ///
 /// Sendable without a lock, because a descriptor is a small integer and the system calls used are
 /// thread-safe.
-final class POSIXFile: WritableFile, ReadableFile, FileLock, @unchecked Sendable {
+final class POSIXFile: WritableFile, ReadableFile, @unchecked Sendable {
     private let path: FilePath
     private var descriptor: Int32
     fileprivate(set) var size: Int

@@ -121,12 +121,17 @@ public final class Checkpointer: Sendable {
 
     /// A checkpointer dropped without `close` lets the saves in flight finish, as long as the process
     /// lives. Guarded state is waited for: no other thread could let its writes through.
-    deinit { if protection.guarding == nil { pipeline.close() } else { stop() } }
+    deinit {
+        // Threads can be joined once.
+        guard !state.withLock({ $0.isClosed }) else { return }
+        if protection.guarding == nil { pipeline.close() } else { stop() }
+    }
 
     // MARK: Ending
 
     /// Waits for the saves in flight, and frees everything.
     private func stop() {
+        state.withLock { $0.isClosed = true }
         pipeline.close()
         crew.join()
         OpenCheckpointers.shared.remove(pipeline)

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -308,8 +309,30 @@ static void ends_while_saving(ckpt_store *store) {
     }
 }
 
+/* Starts this program again as a trainer with a worker, and returns the trainer. */
+static pid_t fork_program(char *path, int *ready) {
+    pid_t trainer = fork();
+    if (trainer != 0) return trainer;
+    char number[16];
+    snprintf(number, sizeof number, "%d", ready[1]);
+    char *arguments[] = {"behaviour", path, number, NULL};
+    execv("/proc/self/exe", arguments);
+    _exit(1);
+}
+
+/* A trainer that has a store open and a worker, and waits to be killed. */
+static int train_with_worker(const char *path, int ready) {
+    ckpt_store *store;
+    CHECK_STATUS(CKPT_OK, ckpt_store_open(path, CKPT_WRITING, &store));
+    pid_t worker = fork();
+    /* Not for ever: a test that fails does not end it. */
+    if (worker == 0) return sleep(20), 0;
+    CHECK(write(ready, "r", 1) == 1 && write(ready, &worker, sizeof worker) == sizeof worker);
+    return sleep(20), 0;
+}
+
 /* A child may neither use nor disturb what its parent has open, whether or not a save is in flight. */
-static void forks(ckpt_store *store) {
+static void forks(ckpt_store *store, const char *directory) {
     ckpt_checkpointer *saver;
     ckpt_options options = {.struct_size = sizeof options, .flags = CKPT_QUIET};
     CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
@@ -328,11 +351,27 @@ static void forks(ckpt_store *store) {
     }
     int status;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
+
+    /* A worker that outlives its trainer does not keep the store. */
+    char path[4096];
+    snprintf(path, sizeof path, "%s.trainer", directory);
+    int ready[2];
+    CHECK(pipe(ready) == 0);
+    pid_t trainer = fork_program(path, ready);
+    char byte;
+    CHECK(read(ready[0], &byte, 1) == 1);
+    CHECK(kill(trainer, SIGKILL) == 0 && waitpid(trainer, &status, 0) == trainer);
+    ckpt_store *left;
+    CHECK_STATUS(CKPT_OK, ckpt_store_open(path, CKPT_WRITING, &left));
+    CHECK_STATUS(CKPT_OK, ckpt_store_close(left));
+    pid_t worker;
+    CHECK(read(ready[0], &worker, sizeof worker) == sizeof worker && kill(worker, SIGKILL) == 0);
     CHECK_STATUS(CKPT_OK, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
     CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
 }
 
 int main(int argc, char **argv) {
+    if (argc == 3) return train_with_worker(argv[1], atoi(argv[2]));
     CHECK(argc == 2);
     ckpt_store *store;
     CHECK_STATUS(CKPT_OK, ckpt_store_open(argv[1], CKPT_WRITING, &store));
@@ -340,7 +379,7 @@ int main(int argc, char **argv) {
     reads(store);
     refuses(store);
     ends_while_saving(store);
-    forks(store);
+    forks(store, argv[1]);
     CHECK_STATUS(CKPT_OK, ckpt_store_close(store));
     CHECK_STATUS(CKPT_MISUSE, ckpt_store_close(store));
     puts("all is well");

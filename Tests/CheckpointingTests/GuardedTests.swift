@@ -63,6 +63,18 @@ struct GuardedTests {
         }
     }
 
+    @Test("a checkpointer that looks for chunks to reuse ends once, when it is closed and then dropped")
+    func endsOnce() throws {
+        var options = options()
+        options.deduplicates = true
+        do {
+            let tensors = TestTensors(sizes: [40_000])
+            let checkpointer = try Checkpointer(store: openStore(slowDisk(0)), state: tensors, options: options)
+            try checkpointer.save(step: 1)
+            try checkpointer.close()
+        }
+    }
+
     @Test("many threads write at once, in any order", arguments: Seeds.first(3))
     func manyWriters(seed: UInt64) throws {
         let tensors = TestTensors(sizes: [400_000, 8, 65_536, 16])

@@ -28,6 +28,16 @@ void cp_thread_set_foreground(int id);
  * errno set: EINVAL or ENOSYS if the file system or the kernel cannot do that. */
 int cp_rename_new(const char *from, const char *to);
 
+/* Locks of files, flock(2), which belong to an open file and so are shared with children of
+ * fork(2). */
+
+/* Records that a descriptor holds a lock: a child gives it up, so that the lock ends with this
+ * process and not with the last of its children. At most 64 are recorded; others stay shared. */
+void cp_file_lock_begin(int descriptor);
+
+/* Records that a descriptor is about to be closed. */
+void cp_file_lock_end(int descriptor);
+
 /* The locks that threads hold, for checks in debug builds. A rank is less than 32. */
 
 /* Records that the calling thread takes a lock. */

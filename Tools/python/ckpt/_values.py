@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import collections
+import ctypes
 import json
 import math
 from typing import Any, Callable, Optional
@@ -56,6 +57,8 @@ def _encoded(value: Any, path: str, lift: Optional[Lift]) -> Any:
     if isinstance(value, dict):
         return _encoded_dict(value, path, lift)
     if isinstance(value, tuple):
+        if all(type(item) in (int, str) for item in value):
+            return _marked("tuple", items=value)
         return _marked("tuple", items=[_encoded(item, f"{path}[{index}]", lift) for index, item in enumerate(value)])
     if isinstance(value, (set, frozenset)):
         items = [_encoded(item, path, lift) for item in value]
@@ -87,12 +90,10 @@ def _encoded_dict(value: dict[Any, Any], path: str, lift: Optional[Lift]) -> Any
 
 
 def _encoded_tensor(tensor: Any) -> Any:
-    import torch
-
-    plain = tensor.detach().to("cpu").contiguous()
-    data = plain.reshape(-1).view(torch.uint8) if plain.dim() else plain.reshape(1).view(torch.uint8)
-    return _marked(
-        "tensor", dtype=str(plain.dtype).removeprefix("torch."), shape=list(plain.shape), data=_base64(bytes(data.tolist())))
+    plain = tensor.detach().to("cpu").resolve_conj().resolve_neg().contiguous()
+    size = plain.numel() * plain.element_size()
+    data = ctypes.string_at(plain.data_ptr(), size) if size else b""
+    return _marked("tensor", dtype=str(plain.dtype).removeprefix("torch."), shape=list(plain.shape), data=_base64(data))
 
 
 def _base64(data: bytes) -> str:

@@ -110,6 +110,11 @@ class Checkpointer(_checkpointer.Checkpointer):
                 raise TypeError(f"{name} is a {type(value).__name__}, which has no state_dict")
         self._rng = rng
         self._prepared: Optional[_Prepared] = None
+        #: What is known since the last save: items with what they were made from, names of parameters,
+        #: and the encoded index of packed scalars, by optimizer.
+        self._items: dict[str, tuple[torch.Tensor, Item, int, torch.Size, torch.dtype, tuple[int, ...]]] = {}
+        self._known_names: dict[int, tuple[list[int], dict[int, str], list[torch.Tensor]]] = {}
+        self._indexes: dict[str, tuple[Any, _Encoded]] = {}
         #: Which group a parameter belongs to: that of the optimizer that changes it.
         self._groups: dict[int, str] = {}
         for name, found in self._optimizers.items():
@@ -184,11 +189,37 @@ class Checkpointer(_checkpointer.Checkpointer):
             group = self._groups.get(id(value), "")
             for part, tensor in _parts(full, value):
                 # Forward may change buffers, so they are copied; so is what is not on the CPU.
-                memory = _lendable(tensor) if is_parameter else _copy(tensor)
-                items.append(_item(part, memory, PARAMETER if is_parameter else BUFFER, group))
+                if is_parameter:
+                    items.append(self._lend(part, tensor, PARAMETER, group))
+                else:
+                    items.append(_item(part, _copy(tensor), BUFFER, group))
+
+    def _lend(self, name: str, tensor: torch.Tensor, role: int, group: str) -> Item:
+        """The item of a tensor; that of the last save if nothing about the tensor has changed."""
+        known = self._items.get(name)
+        if (
+            known is not None and known[0] is tensor and known[2] == tensor.data_ptr() and known[3] == tensor.shape
+            and known[4] is tensor.dtype and known[5] == tensor.stride() and known[1].group == group
+        ):
+            return known[1]
+        item = _item(name, _lendable(tensor), role, group)
+        if item.memory.owner is tensor:
+            self._items[name] = (tensor, item, tensor.data_ptr(), tensor.shape, tensor.dtype, tensor.stride())
+        return item
 
     def _names(self, optimizer: Optimizer) -> dict[int, str]:
         """The names of an optimizer's parameters, by id."""
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        key = [id(parameter) for parameter in parameters]
+        known = self._known_names.get(id(optimizer))
+        if known is not None and known[0] == key:
+            return known[1]
+        found = self._find_names(optimizer)
+        # The parameters are kept, so that no other has one of their ids.
+        self._known_names[id(optimizer)] = (key, found, parameters)
+        return found
+
+    def _find_names(self, optimizer: Optimizer) -> dict[int, str]:
         names = {
             id(parameter): key if len(self._models) == 1 else f"{model_name}.{key}"
             for model_name, model in self._models.items()
@@ -218,20 +249,23 @@ class Checkpointer(_checkpointer.Checkpointer):
                     packed.setdefault(str(value.dtype).removeprefix("torch."), []).append((slot, value))
                 else:
                     for part, tensor in _parts(slot.name, value):
-                        items.append(_item(part, _lendable(tensor), OPTIMIZER, name))
+                        items.append(self._lend(part, tensor, OPTIMIZER, name))
         index = {}
         for dtype, entries in packed.items():
             scalars = torch.stack([value.detach().to("cpu") for _, value in entries])
             items.append(_item(f"{name}.{_PACKED}.{dtype}", scalars, OPTIMIZER, name))
-            index[dtype] = [[names[id(slot.parameter)], slot.key] for slot, _ in entries]
-        groups = [
-            {**{key: value for key, value in group.items() if key != "params"},
-             "params": [names[id(parameter)] for parameter in group["params"]]}
-            for group in optimizer.param_groups
-        ]
+            index[dtype] = [(names[id(slot.parameter)], slot.key) for slot, _ in entries]
+        groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+        members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
         path = f"{name}.values"
-        values[path] = _Encoded(_values.encode(
-            {"param_groups": groups, "packed": index, "state": others}, path, self._lift(path, items)))
+        values[path] = _Encoded(
+            _values.encode({"param_groups": groups, "state": others}, path, self._lift(path, items)))
+        # Large, and the same at nearly every save.
+        known = self._indexes.get(name)
+        if known is None or known[0] != (index, members):
+            data = _values.encode({"packed": index, "param_groups": members}, f"{name}.index")
+            known = self._indexes[name] = ((index, members), _Encoded(data))
+        values[f"{name}.index"] = known[1]
 
     # ------------------------------------------------------------------ restoring
 
@@ -324,7 +358,8 @@ class Checkpointer(_checkpointer.Checkpointer):
             _load_extra_state(name, model, values)
         for name, optimizer in self._optimizers.items():
             if f"{name}.values" in values:
-                self._install_optimizer(name, optimizer, values[f"{name}.values"], prepared)
+                self._install_optimizer(
+                    name, optimizer, {**values[f"{name}.values"], **{"packed": values[f"{name}.index"]["packed"]}}, prepared)
         for name, target in self._values.items():
             if name in values and hasattr(target, "load_state_dict"):
                 target.load_state_dict(values[name])
@@ -353,8 +388,6 @@ class Checkpointer(_checkpointer.Checkpointer):
             optimizer.state[by_name[owner]].update(state_values)
         for group, saved in zip(optimizer.param_groups, values["param_groups"]):
             for key, value in saved.items():
-                if key == "params":
-                    continue
                 if isinstance(group.get(key), torch.Tensor):
                     group[key].copy_(torch.as_tensor(value))
                 else:
