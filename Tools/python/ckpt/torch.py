@@ -313,6 +313,7 @@ class Checkpointer(_checkpointer.Checkpointer):
         before = {parameter: dict(state) for parameter, state in optimizer.state.items()}
         prepared.undo.append(lambda: _reset(optimizer, before))
         names = self._names(optimizer)
+        self._check_groups(name, optimizer, names, prepared.checkpoint)
         wanted: dict[str, torch.Tensor] = {}
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -340,6 +341,19 @@ class Checkpointer(_checkpointer.Checkpointer):
                     current.requires_grad_(False)
             for part, tensor in _parts(full, current):
                 prepared.add(part, tensor, OPTIMIZER, name)
+
+    def _check_groups(
+        self, name: str, optimizer: Optimizer, names: Mapping[int, str], checkpoint: Checkpoint
+    ) -> None:
+        """Options are restored by group, so the same parameters must be in the same groups."""
+        if f"{name}.index" not in checkpoint.objects:
+            return
+        saved = checkpoint.object(f"{name}.index")["param_groups"]
+        members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
+        if saved != members and sorted(sum(saved, [])) == sorted(sum(members, [])):
+            raise MismatchError(
+                f"the parameters of {name} are divided into {len(members)} groups in another way than in the "
+                f"checkpoint of step {checkpoint.step}, which has {len(saved)}. Make the groups as they were saved")
 
     def _lifted(self, name: str) -> Any:
         assert self._prepared is not None
@@ -375,6 +389,9 @@ class Checkpointer(_checkpointer.Checkpointer):
             for dtype, entries in values["packed"].items():
                 scalars = prepared.packed[f"{name}.{_PACKED}.{dtype}"]
                 for (owner, key), scalar in zip(entries, scalars):
+                    if owner not in by_name:
+                        # The restore is not strict, and the model has lost a parameter.
+                        continue
                     state = optimizer.state[by_name[owner]]
                     current = state.get(key)
                     if isinstance(current, torch.Tensor) and current.dim() == 0:
@@ -385,7 +402,8 @@ class Checkpointer(_checkpointer.Checkpointer):
                         device = by_name[owner].device if is_beside else "cpu"
                         state[key] = scalar.clone().to(device)
         for owner, state_values in values["state"].items():
-            optimizer.state[by_name[owner]].update(state_values)
+            if owner in by_name:
+                optimizer.state[by_name[owner]].update(state_values)
         for group, saved in zip(optimizer.param_groups, values["param_groups"]):
             for key, value in saved.items():
                 if isinstance(group.get(key), torch.Tensor):

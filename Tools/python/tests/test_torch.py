@@ -159,6 +159,28 @@ class ResumeTests(TestCase):
             self.assertEqual((report.missing_count, report.unused_count), (2, 0))
         self.assertEqual(other.model[0].weight.tolist(), loop.model[0].weight.tolist())
 
+    def test_a_model_that_has_lost_a_layer(self) -> None:
+        loop = Loop()
+        with loop.saver(self.path) as saver:
+            loop.step()
+            saver.save(1)
+        other = Loop()
+        del other.model[4]
+        other.optimizer = torch.optim.AdamW(other.model.parameters())
+        with Checkpointer(self.path, model=other.model, optimizer=other.optimizer) as saver:
+            self.assertGreater(saver.resume(strict=False).unused_count, 0)
+        self.assertEqual(other.model[0].weight.tolist(), loop.model[0].weight.tolist())
+        self.assertEqual(other.optimizer.state[other.model[0].weight]["step"], 1)
+
+    def test_other_parameter_groups(self) -> None:
+        model = nn.Linear(3, 2)
+        with Checkpointer(self.path, model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.5)) as saver:
+            saver.save(1)
+        groups = [{"params": [model.bias], "lr": 1}, {"params": [model.weight]}]
+        with Checkpointer(self.path, model=model, optimizer=torch.optim.SGD(groups, lr=0.5)) as saver:
+            with self.assertRaisesRegex(ckpt.MismatchError, "2 groups in another way"):
+                saver.resume()
+
     def test_several_models_and_optimizers_and_extra_state(self) -> None:
         def make() -> tuple:
             torch.manual_seed(1)
