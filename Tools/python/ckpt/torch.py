@@ -16,7 +16,7 @@ import os
 import random
 import sys
 import weakref
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Mapping, Optional, Sequence, Union
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -34,14 +34,6 @@ Optimizer = torch.optim.Optimizer
 #: A tensor in a value that is at least as large becomes a tensor of the checkpoint.
 _LIFTED_BYTES = 1024
 _PACKED = "packed"
-
-
-class _Slot(NamedTuple):
-    """Where a tensor of an optimizer's state belongs."""
-
-    name: str
-    parameter: torch.Tensor
-    key: str
 
 
 class _Prepared:
@@ -187,6 +179,9 @@ class Checkpointer(_checkpointer.Checkpointer):
                 continue
             is_parameter = isinstance(value, torch.nn.Parameter)
             group = self._groups.get(id(value), "")
+            if type(value) is torch.nn.Parameter:
+                items.append(self._lend(full, value, PARAMETER, group))
+                continue
             for part, tensor in _parts(full, value):
                 # Forward may change buffers, so they are copied; so is what is not on the CPU.
                 if is_parameter:
@@ -235,26 +230,31 @@ class Checkpointer(_checkpointer.Checkpointer):
         self, name: str, optimizer: Optimizer, items: list[Item], values: dict[str, Any]
     ) -> None:
         names = self._names(optimizer)
-        packed: dict[str, list[tuple[_Slot, torch.Tensor]]] = {}
+        #: Name of the parameter, key and value of each scalar, by type.
+        packed: dict[torch.dtype, list[tuple[str, str, torch.Tensor]]] = {}
         others: dict[str, dict[str, Any]] = {}
         for parameter, state in optimizer.state.items():
             owner = names.get(id(parameter))
             if owner is None:
                 continue
+            prefix = f"{name}.state.{owner}."
             for key, value in state.items():
-                slot = _Slot(f"{name}.state.{owner}.{key}", parameter, key)
                 if not isinstance(value, torch.Tensor):
                     others.setdefault(owner, {})[key] = value
                 elif value.dim() == 0:
-                    packed.setdefault(str(value.dtype).removeprefix("torch."), []).append((slot, value))
+                    packed.setdefault(value.dtype, []).append((owner, key, value))
+                elif type(value) is torch.Tensor:
+                    items.append(self._lend(prefix + key, value, OPTIMIZER, name))
                 else:
-                    for part, tensor in _parts(slot.name, value):
+                    for part, tensor in _parts(prefix + key, value):
                         items.append(self._lend(part, tensor, OPTIMIZER, name))
         index = {}
-        for dtype, entries in packed.items():
-            scalars = torch.stack([value.detach().to("cpu") for _, value in entries])
+        for kind, entries in packed.items():
+            dtype = str(kind).removeprefix("torch.")
+            with torch.no_grad():
+                scalars = torch.stack([value if value.device.type == "cpu" else value.cpu() for _, _, value in entries])
             items.append(_item(f"{name}.{_PACKED}.{dtype}", scalars, OPTIMIZER, name))
-            index[dtype] = [(names[id(slot.parameter)], slot.key) for slot, _ in entries]
+            index[dtype] = [(owner, key) for owner, key, _ in entries]
         groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
         path = f"{name}.values"
