@@ -50,6 +50,8 @@ RUNS_PER_TENSOR_MAX = 4194304
 METRICS_MAX = 4096
 GROUPS_MAX = 65536
 FEATURE_NAMES_MAX = 64
+PART_INDEX_ROWS_PER_PAGE = 2048
+PART_INDEX_ROWS_MAX = 16777216
 ZSTD_WINDOW_MAX = BLOCK_BYTES_MAX  # codecs.md
 SUB_BLOCK_BYTES_MAX = 524288  # codecs.md
 
@@ -57,8 +59,9 @@ VERSION = 1
 CODECS = {0: "raw", 1: "lz4", 2: "zstd", 3: "planes", 4: "delta", 5: "cast-bf16", 6: "cast-f16"}
 CASTS = (5, 6)
 FEATURES = {0: "parts", 1: "delta", 2: "cast", 3: "alias", 5: "types", 6: "pieces"}  # known by name
+PARTS = 1 << 0
 PIECES = 1 << 6
-IMPLEMENTED = 1 << 1 | 1 << 2 | 1 << 5 | PIECES  # delta, cast, types and pieces
+IMPLEMENTED = PARTS | 1 << 1 | 1 << 2 | 1 << 5 | PIECES  # parts, delta, cast, types and pieces
 DELTA_CHAIN_MAX = 8
 NO_BASE = 0xFFFFFFFF
 BITS = {"f64": 64, "f32": 32, "f16": 16, "bf16": 16, "f8e4m3": 8, "f8e5m2": 8, "i64": 64, "i32": 32, "i16": 16, "i8": 8,
@@ -71,7 +74,6 @@ TENSOR_ROLES = {"parameter", "optimizer", "buffer", "other"}
 OBJECT_ROLES = {"rng", "data", "schedule", "optimizer", "config", "other"}
 
 MANIFEST_NAME = re.compile(r"([0-9a-f]{32})-([0-9]{20})\.manifest", re.ASCII)
-PART_NAME = re.compile(r"[0-9a-f]{32}-[0-9]{20}-[0-9a-f]{32}-[0-9]{5}\.part", re.ASCII)
 SEGMENT_NAME = re.compile(r"([0-9a-f]{32})-([0-9]{5})-([0-9]{5})\.segment", re.ASCII)
 HEX_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 FEATURE_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
@@ -600,6 +602,7 @@ def parse_manifest(data):
     need(chunks_at + 32 * chunk_count == hash_at, 40, "fileBytes is not the sum of the parts")
     need_zero(data, 64 + json_bytes, segments_at, "padding after the JSON")
     manifest = {"kind": kind, "version": version, "requiredFeatures": required, "optionalFeatures": optional}
+    need(not required & PARTS or segment_count == block_count == chunk_count == 0, None, "tables, and the feature `parts`")
     segments = [parse_segment_row(data, segments_at + 48 * n) for n in range(segment_count)]
     blocks = []
     for n in range(block_count):
@@ -688,8 +691,12 @@ def check_manifest_json(text, kind, chunks, features):
     need(len(groups) <= GROUPS_MAX, None, "too many groups")
     for group in groups:
         get(group, "name", str, "group"), get_count(group, "epoch", "group")
-    need(get(text, "parts", list, what) == [], None, "parts, without the feature `parts`")
-    need(kind == 1 or world_size == 1, None, "a checkpoint of several ranks, without the feature `parts`")
+    root = features & PARTS
+    if root:
+        need(kind == 0 and world_size > 1 and text["rank"] == 0, None, "feature `parts`, and no checkpoint of several ranks")
+    else:
+        need(get(text, "parts", list, what) == [], None, "parts, without the feature `parts`")
+        need(kind == 1 or world_size == 1, None, "a checkpoint of several ranks, without the feature `parts`")
 
     tensors = get(text, "tensors", list, what)
     need(len(tensors) <= TENSORS_PER_MANIFEST_MAX, None, "too many tensors")
@@ -699,11 +706,33 @@ def check_manifest_json(text, kind, chunks, features):
     seen = set()
     objects = get(text, "objects", list, what)
     need(len(objects) <= TENSORS_PER_MANIFEST_MAX, None, "too many objects")
-    objects = [check_object(thing, chunks, seen) for thing in objects]
+    objects = [check_object(thing, chunks, seen, world_size if root else None) for thing in objects]
+    if root:
+        need(not any(tensor["shards"] for tensor in tensors), None, "a tensor with shards, and the feature `parts`")
+    more = check_root(text, world_size, len(tensors)) if root else {}
     keys = ("id", "store", "run", "run_name", "step", "created_ms", "writer", "parent", "world_size", "rank", "metrics",
             "groups")
     keys += ("origin",) if "origin" in text else ()
-    return {**{key: text[key] for key in keys}, "tensors": tensors, "objects": objects}
+    return {**{key: text[key] for key in keys}, "tensors": tensors, "objects": objects, **more}
+
+
+def check_root(text, world_size, tensors):
+    """manifest.md, "Checkpoints of several ranks"."""
+    parts = get(text, "parts", list, "manifest")
+    need(len(parts) == world_size, None, f"{len(parts)} parts of {world_size} ranks")
+    for rank, part in enumerate(parts):
+        need(get_count(part, "rank", "part") == rank, None, "parts are not in the order of their ranks")
+        get_id(part, "hash", "part"), get_count(part, "bytes", "part", MANIFEST_BYTES_MAX)
+    index = get(text, "index", dict, "manifest")
+    get_id(index, "hash", "index")
+    rows, pages = get_count(index, "rows", "index", PART_INDEX_ROWS_MAX), get(index, "pages", list, "index")
+    need(len(pages) == -(-rows // PART_INDEX_ROWS_PER_PAGE), None, f"index: {len(pages)} pages of {rows} rows")
+    for page in pages:
+        get_id(page, "hash", "page"), get_count(page, "last", "page"), get_count(page, "first", "page")
+        need(get_count(page, "tensor", "page") < tensors, None, "a page of a tensor that is not there")
+    places = [(page["tensor"], page["first"]) for page in pages]
+    need(places == sorted(places), None, "pages are not in order")
+    return {"parts": parts, "index": index}
 
 
 def product(sizes):
@@ -865,7 +894,7 @@ def check_disjoint(shards, what):
                      zip(a["offset"], a["extent"], b["offset"], b["extent"])), None, f"{what}: shards overlap")
 
 
-def check_object(thing, chunks, seen):
+def check_object(thing, chunks, seen, world_size=None):
     name = get_name(thing, "object")
     what = f"object {name!r:.80}"
     need(name not in seen, None, f"{what}: duplicate name")
@@ -873,10 +902,13 @@ def check_object(thing, chunks, seen):
     role, encoding = get(thing, "role", str, what), get(thing, "encoding", str, what)
     need(encoding in ("json", "bytes"), None, f"{what}: encoding {encoding!r:.40}")
     rows, count = chunk_range(thing, chunks, what), get_count(thing, "bytes", what)
-    need(sum(chunks[n]["bytes"] for n in rows) == count, None, f"{what}: chunks do not add up to its bytes")
+    if world_size is None:
+        need(sum(chunks[n]["bytes"] for n in rows) == count, None, f"{what}: chunks do not add up to its bytes")
+    else:
+        need(get_count(thing, "rank", what) < world_size, None, f"{what}: a rank that is not there")
     need(all(chunks[n]["epoch"] == 0 for n in rows), None, f"{what}: a chunk with an epoch")
     return {"name": name, "role": role if role in OBJECT_ROLES else "other", "encoding": encoding, "bytes": count,
-            "first": rows.start, "count": len(rows)}
+            "first": rows.start, "count": len(rows), **({"rank": thing["rank"]} if world_size else {})}
 
 
 # ---- a store, and the bytes of a checkpoint -------------------------------------------------------------------------
@@ -927,7 +959,79 @@ class Store:
             need(manifest["kind"] == 0, 10, "a part manifest under the name of a checkpoint")
             need((manifest["run"], manifest["step"]) == (named[1], int(named[2])), None, "run or step is not the name's")
             return manifest
-        return in_file("manifests/" + name, read)
+        manifest = in_file("manifests/" + name, read)
+        return self.assembled(manifest) if "index" in manifest else manifest
+
+    def assembled(self, root):
+        """A checkpoint of several ranks as one manifest: manifest.md, "Checkpoints of several ranks"."""
+        folder = f"parts/{root['run']}-{root['step']:020}-{root['id']}"
+        manifest = {**root, "world_size": 1, "tensors": [{**t, "shards": []} for t in root["tensors"]]}
+        manifest.update(segments=[], blocks=[], chunks=[], objects=[])
+        parts, firsts = [], []
+        for rank, expected in enumerate(root["parts"]):
+            name = f"{folder}/{rank:05}-{root['world_size']:06}.part"
+            part = in_file(name, lambda: self.part(name, rank, expected, root))
+            segments, blocks = len(manifest["segments"]), len(manifest["blocks"])
+            parts.append(part), firsts.append(len(manifest["chunks"]))
+            manifest["segments"] += part["segments"]
+            manifest["blocks"] += [{**b, "segment": b["segment"] + segments, "base": b["base"] if b["base"] == NO_BASE
+                                    else b["base"] + blocks} for b in part["blocks"]]
+            manifest["chunks"] += [{**c, "block": c["block"] + blocks} for c in part["chunks"]]
+
+        def moved(where, rank):
+            return {**where, "first": where["first"] + firsts[rank]}
+
+        name = f"{folder}/{root['index']['hash']}.index"
+        for first, last, tensor, rank, record, shard in in_file(name, lambda: self.index(name, root)):
+            whole, held = manifest["tensors"][tensor], parts[rank]["tensors"]
+            need(record < len(held) and shard < len(held[record]["shards"]), None, "the index names no shard")
+            held = held[record]
+            need(all(held[key] == whole[key] for key in ("name", "type", "shape")), None, "the index names another tensor")
+            found = held["shards"][shard]
+            pieces = shard_pieces(found, whole["shape"])
+            ends = [(p[1][0], p[1][0] + sum((e - 1) * s for e, s in zip(p[0], p[1][1]))) for p in pieces]
+            need(ends and (first, last) == (min(a for a, _ in ends), max(b for _, b in ends)), None, "the index names another shard")
+            whole["shards"].append(moved(found, rank))
+        for tensor in manifest["tensors"]:
+            pieces = [piece for shard in tensor["shards"] for piece in shard_pieces(shard, tensor["shape"])]
+            check_once((run for piece in pieces for run in runs(piece)), f"tensor {tensor['name']!r:.80}: shards overlap")
+            need(sum(product(piece[0]) for piece in pieces) == product(tensor["shape"]), None,
+                 f"tensor {tensor['name']!r:.80}: shards do not cover the shape")
+        for thing in root["objects"]:
+            held = [o for o in parts[thing["rank"]]["objects"] if o["name"] == thing["name"]]
+            need(held and held[0]["bytes"] == thing["bytes"], None, f"object {thing['name']!r:.80} is not in its part")
+            manifest["objects"].append(moved(held[0], thing["rank"]))
+        return manifest
+
+    def part(self, name, rank, expected, root):
+        data = read_bounded(os.path.join(self.path, name), MANIFEST_BYTES_MAX)
+        part = parse_manifest(data)
+        need(data[-16:].hex() == expected["hash"] and len(data) == expected["bytes"], None, "not the part that the checkpoint names")
+        need(part["kind"] == 1 and part["rank"] == rank, None, "a part of another rank")
+        need(all(part[key] == root[key] for key in ("id", "store", "run", "step", "world_size")), None, "a part of another checkpoint")
+        need(all(group in root["groups"] for group in part["groups"]), None, "a group that the checkpoint does not have")
+        return part
+
+    def index(self, name, root):
+        """The rows of the index, checked page by page."""
+        index = root["index"]
+        if not index["rows"]:
+            return []
+        data = read_bounded(os.path.join(self.path, name), 32 * PART_INDEX_ROWS_MAX)
+        need(len(data) == 32 * index["rows"], min(len(data), 32 * index["rows"]), "the length of the index")
+        size, rows = 32 * PART_INDEX_ROWS_PER_PAGE, []
+        for number, page in enumerate(index["pages"]):
+            part = data[number * size:(number + 1) * size]
+            need(hash128(part).hex() == page["hash"], number * size, "a page does not match its hash")
+            found = list(struct.iter_unpack("<QQIIII", part))
+            need((found[0][2], found[0][0]) == (page["tensor"], page["first"]), number * size, "a page begins with another row")
+            need(max(row[1] for row in found) == page["last"], number * size, "a page ends elsewhere")
+            rows += found
+        order = [(row[2], row[0], row[3], row[4], row[5]) for row in rows]
+        need(all(a < b for a, b in zip(order, order[1:])), None, "rows are not in order")
+        for first, last, tensor, rank, _, _ in rows:
+            need(first <= last and tensor < len(root["tensors"]) and rank < root["world_size"], None, "a row out of range")
+        return rows
 
     def find(self, ref, use):
         """Calls `use` with the manifest that `ref` means; for latest, goes back past whatever is damaged."""
@@ -1056,13 +1160,7 @@ def verify(path):
         return 1
     segments, named, clean = {}, set(), True
     for name in store.list("manifests"):
-        if PART_NAME.fullmatch(name):
-            try:
-                in_file("manifests/" + name, lambda: parse_manifest(
-                    read_bounded(os.path.join(path, "manifests", name), MANIFEST_BYTES_MAX)))
-            except Bad as bad:
-                finding(bad)
-        elif not is_manifest_name(name):
+        if not is_manifest_name(name):
             print(f"note manifests/{name!r} - not a name of this store")
     for name in store.list("segments"):
         if not SEGMENT_NAME.fullmatch(name):

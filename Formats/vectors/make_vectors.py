@@ -969,7 +969,7 @@ def make_invalid_headers():
     bad("file-bytes-more", 40, struct.pack("<Q", size + 8), "fileBytes larger than the file", None)
     bad("file-bytes-huge", 40, b"\xff" * 8, "fileBytes 2^64 - 1", None)
     damage("manifest-feature-no-hash", "manifest", patch(data, 12, b"\1"), end, "feature parts, and no matching hash")
-    for bit, feature in {0: "parts", 3: "alias"}.items():
+    for bit, feature in {3: "alias"}.items():
         refused(f"manifest-feature-{feature}", "manifest", rehash_manifest(patch(data, 12, bytes([1 << bit]))), 12,
                 f"required feature {feature}")
     damage("manifest-reserved2-middle", "manifest", rehash_manifest(patch(data, 55, b"\1")), 55,
@@ -1336,6 +1336,179 @@ def make_pieces_store():
         {"id": attempt.hex(), "run": RUN.hex(), "step": 7, "metrics": {}, "tensors": tensors, "objects": []}]})
 
 
+# ---- several ranks --------------------------------------------------------------------------------------------------
+
+
+PARTS = 1
+RANKS = 3
+
+
+def rank_tensors():
+    """(name, type, width, shape, per rank its shard: the region, and the numbers of its elements)."""
+    def box(shape, offset, extent):
+        indices = [[]]
+        for start, count in zip(offset, extent):
+            indices = [index + [n] for index in indices for n in range(start, start + count)]
+        numbers = [sum(i * product(shape[n + 1:]) for n, i in enumerate(index)) for index in indices]
+        return {"offset": offset, "extent": extent}, numbers
+    return [
+        ("rows", "f32", 4, [6, 4], [box([6, 4], [2 * r, 0], [2, 4]) for r in range(RANKS)]),
+        ("columns", "bf16", 2, [4, 6], [box([4, 6], [0, 2 * r], [4, 2]) for r in range(RANKS)]),
+        ("interleaved", "u8", 1, [12], [
+            ({"pieces": [{"shape": [4], "offset": r, "strides": [3]}]}, list(range(r, 12, 3))) for r in range(RANKS)]),
+        ("uneven", "i64", 8, [5], [box([5], [0], [4]), None, box([5], [4], [1])]),
+        ("stage", "f32", 4, [], [None, box([], [], []), None]),
+        ("copies", "f32", 4, [7], [box([7], [0], [7])] * RANKS),
+        ("empty", "f32", 4, [0, 3], [None] * RANKS),
+    ]
+
+
+def rank_parts(attempt):
+    """The segment and the part of each rank, and the content of every tensor."""
+    contents = {name: noise(product(shape) * width, "ranks " + name) for name, _, width, shape, _ in rank_tensors()}
+    parts = []
+    for rank in range(RANKS):
+        m = Manifest(id=attempt.hex(), run_name="ranks", step=40, world_size=RANKS, rank=rank)
+        m.kind, m.required = 1, PIECES
+        m.text["groups"] = [{"name": "all", "epoch": 7}] + ([{"name": "late", "epoch": 2**32 + 9}] if rank == 1 else [])
+        m.text["metrics"] = {"loss": 0.5} if rank == 0 else {"loss": 9}
+        raws, rows = [], []
+        for name, kind, width, shape, shards in rank_tensors():
+            if shards[rank] is None and not (name == "empty" and rank == 0):
+                continue
+            tensor = {"name": name, "type": kind, "shape": shape, "role": "parameter",
+                      "group": 1 if name == "stage" else 0, "shards": []}
+            m.text["tensors"].append(tensor)
+            if shards[rank]:
+                region, numbers = shards[rank]
+                raw = b"".join(contents[name][n * width:(n + 1) * width] for n in numbers)
+                tensor["shards"].append({**region, "first": len(raws), "count": 1})
+                rows.append((raw, 9 if name == "stage" else 7))
+                raws.append(raw)
+        for name, encoding, text in (("config", "json", b'{"layers":2}'), (f"rng.rank{rank}", "bytes", noise(5 + rank, f"rng {rank}"))):
+            m.add_object(name, "config" if encoding == "json" else "rng", encoding, len(text), len(raws), 1)
+            rows.append((text, 0))
+            raws.append(text)
+        block, at = Block(RAW, b"".join(raws)), 0
+        data = segment([block], rank, 0, attempt)
+        m.add_segment(data, attempt, rank)
+        m.add_block(block)
+        for raw, epoch in rows:
+            m.add_chunk(raw, 0, at, epoch)
+            at += len(raw)
+        parts.append((data, m))
+    return parts, contents
+
+
+def index_rows(parts, tensors):
+    """The rows of the index: (first, last, tensor, rank, row of the part, shard), without copies."""
+    rows = []
+    for number, tensor in enumerate(tensors):
+        for rank, (_, part) in enumerate(parts):
+            if tensor["name"] == "copies" and rank > 0:
+                continue
+            for record, held in enumerate(part.text["tensors"]):
+                if held["name"] == tensor["name"] and held["shards"]:
+                    numbers = next(t[4] for t in rank_tensors() if t[0] == tensor["name"])[rank][1]
+                    rows.append((min(numbers), max(numbers), number, rank, record, 0))
+    return sorted(rows, key=lambda row: (row[2], row[0], row[3], row[4], row[5]))
+
+
+def root_manifest(attempt):
+    """The root, the index, and the parts."""
+    parts, contents = rank_parts(attempt)
+    root = Manifest(id=attempt.hex(), run_name="ranks", step=40, world_size=RANKS, rank=0, metrics={"loss": 0.5},
+                    groups=[{"name": "all", "epoch": 7}, {"name": "late", "epoch": 2**32 + 9}])
+    root.required = PARTS
+    for rank, (_, part) in enumerate(parts):
+        for tensor in part.text["tensors"]:
+            if tensor["name"] not in [t["name"] for t in root.text["tensors"]]:
+                root.text["tensors"].append({**tensor, "shards": []})
+        for thing in part.text["objects"]:
+            if thing["name"] not in [o["name"] for o in root.text["objects"]]:
+                root.text["objects"].append({**thing, "first": 0, "count": 0, "rank": rank})
+    files = [part.data() for _, part in parts]
+    root.text["parts"] = [{"rank": n, "hash": data[-16:].hex(), "bytes": len(data)} for n, data in enumerate(files)]
+    rows = index_rows(parts, root.text["tensors"])
+    index = b"".join(struct.pack("<QQIIII", *row) for row in rows)
+    root.text["index"] = {"hash": hash128(index).hex(), "rows": len(rows), "pages": [
+        {"tensor": rows[0][2], "first": rows[0][0], "last": max(row[1] for row in rows), "hash": hash128(index).hex()}]}
+    return root, index, parts, contents
+
+
+def make_ranks():
+    attempt = make_id("ranks")
+    root, _, parts, _ = root_manifest(attempt)
+    valid("manifest-root", "manifest", root.data(), root.expect())
+    valid("manifest-root-part", "manifest", parts[1][1].data(), parts[1][1].expect())
+
+    def bad(name, why, change):
+        root, _, _, _ = root_manifest(attempt)
+        change(root)
+        damage("manifest-root-" + name, "manifest", root.data(), None, why + "; the hash is right")
+
+    def set_part(**fields):
+        return lambda m: m.text["parts"][1].update(fields)
+
+    def set_index(**fields):
+        return lambda m: m.text["index"].update(fields)
+
+    def set_page(**fields):
+        return lambda m: m.text["index"]["pages"][0].update(fields)
+
+    bad("part-kind", "feature parts in a part", lambda m: setattr(m, "kind", 1))
+    bad("one-rank", "feature parts, and a world of one rank", lambda m: m.text.update(world_size=1, parts=m.text["parts"][:1]))
+    bad("rank", "a root of rank 1", lambda m: m.text.update(rank=1))
+    bad("without-feature", "parts, without the feature", lambda m: setattr(m, "required", 0))
+    bad("few-parts", "two parts of three ranks", lambda m: m.text["parts"].pop())
+    bad("many-parts", "four parts of three ranks", lambda m: m.text["parts"].append({**m.text["parts"][2], "rank": 3}))
+    bad("part-order", "parts in another order", lambda m: m.text["parts"].reverse())
+    bad("part-hash", "a part's hash that is none", set_part(hash="x"))
+    bad("part-bytes", "a part larger than any", set_part(bytes=2**32 + 1))
+    bad("without-index", "no index", lambda m: m.text.pop("index"))
+    for key in ("hash", "rows", "pages"):
+        bad("index-without-" + key, "an index without " + key, lambda m, k=key: m.text["index"].pop(k))
+    bad("index-rows", "more rows than the pages have", set_index(rows=2049))
+    bad("index-rows-huge", "more rows than partIndexRowsMax", set_index(rows=16777217))
+    bad("index-pages", "more pages than the rows have", lambda m: m.text["index"]["pages"].append(m.text["index"]["pages"][0]))
+    bad("page-tensor", "a page that begins with a tensor that is not there", set_page(tensor=7))
+    for key in ("tensor", "first", "last", "hash"):
+        bad("page-without-" + key, "a page without " + key, lambda m, k=key: m.text["index"]["pages"][0].pop(k))
+    bad("shards", "a tensor with a shard", lambda m: m.text["tensors"][0].update(
+        shards=[{"offset": [0, 0], "extent": [0, 4], "first": 0, "count": 0}]))
+    bad("object-rank", "an object of a rank that is not there", lambda m: m.text["objects"][0].update(rank=3))
+    bad("object-no-rank", "an object of no rank", lambda m: m.text["objects"][0].pop("rank"))
+    bad("object-chunks", "an object with chunks", lambda m: m.text["objects"][0].update(count=1))
+
+    def with_tables(m):
+        m.segments, m.blocks, m.chunks = parts[0][1].segments, parts[0][1].blocks, parts[0][1].chunks
+    bad("tables", "a root with tables", with_tables)
+
+
+def make_ranks_store():
+    """One checkpoint of three ranks, in boxes and pieces, with copies on all ranks and a tensor of one."""
+    base, attempt = "stores/ranks", make_id("ranks")
+    root, index, parts, contents = root_manifest(attempt)
+    put(f"{base}/store.json", store_json())
+    stem = f"{RUN.hex()}-{40:020}"
+    put(f"{base}/manifests/{stem}.manifest", root.data())
+    put(f"{base}/parts/{stem}-{attempt.hex()}/{hash128(index).hex()}.index", index)
+    objects, expected = {}, []
+    for rank, (data, part) in enumerate(parts):
+        put(f"{base}/segments/{segment_name(attempt, rank)}", data)
+        put(f"{base}/parts/{stem}-{attempt.hex()}/{rank:05}-{RANKS:06}.part", part.data())
+        objects["config"] = b'{"layers":2}'
+        objects[f"rng.rank{rank}"] = noise(5 + rank, f"rng {rank}")
+    for thing in root.text["objects"]:
+        data = objects[thing["name"]]
+        row = {**{key: thing[key] for key in ("name", "role", "encoding", "bytes")}, "digest": hash128(data).hex()}
+        expected.append({**row, "value": json.loads(data)} if thing["encoding"] == "json" else row)
+    tensors = [{**{key: t[key] for key in ("name", "type", "shape", "role")}, "digest": hash128(contents[t["name"]]).hex()}
+               for t in root.text["tensors"]]
+    put(f"{base}/expected.json", {"store": STORE.hex(), "checkpoints": [
+        {"id": attempt.hex(), "run": RUN.hex(), "step": 40, "metrics": {"loss": 0.5}, "tensors": tensors, "objects": expected}]})
+
+
 # ---- stores/first ---------------------------------------------------------------------------------------------------
 
 
@@ -1480,6 +1653,8 @@ def main():
     make_restarts_store()
     make_pieces()
     make_pieces_store()
+    make_ranks()
+    make_ranks_store()
     new = different = 0
     for path, data in FILES.items():
         target = os.path.join(HERE, path)

@@ -13,7 +13,7 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
 
     /// The features that this software can restore. A file that needs any other feature is refused,
     /// and the error names the feature.
-    package static let implemented: [RequiredFeature] = [.delta, .cast, .types, .pieces]
+    package static let implemented: [RequiredFeature] = [.parts, .delta, .cast, .types, .pieces]
 
     /// Decodes the required-features bits of a manifest header.
     ///

@@ -26,6 +26,8 @@ package enum Limits {
     package static let deltaChainMax = 8
     package static let featureNamesMax = 64
     package static let tagBytesMax = 128
+    package static let partIndexRowsPerPage = 2048
+    package static let partIndexRowsMax = 16 << 20
 
     /// The table of Formats/limits.md. A test compares the two.
     package static let table: [(name: String, value: Int)] = [
@@ -40,6 +42,7 @@ package enum Limits {
         ("piecesPerShardMax", piecesPerShardMax), ("runsPerTensorMax", runsPerTensorMax),
         ("metricsMax", metricsMax), ("groupsMax", groupsMax), ("deltaChainMax", deltaChainMax),
         ("featureNamesMax", featureNamesMax), ("tagBytesMax", tagBytesMax),
+        ("partIndexRowsPerPage", partIndexRowsPerPage), ("partIndexRowsMax", partIndexRowsMax),
     ]
 }
 

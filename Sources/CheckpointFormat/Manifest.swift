@@ -19,6 +19,9 @@ package struct Manifest: Equatable, Sendable {
     package var recordedOrigin: CheckpointOrigin?
     package var worldSize = 1
     package var rank = 0
+    /// The parts and the index of a checkpoint of several ranks, as its file has them; nil for
+    /// every other checkpoint.
+    package var root: RootRecord?
     /// The metrics, sorted by name.
     package var metrics: [Metric] = []
     package var groups: [Group] = []
@@ -169,6 +172,8 @@ package struct ObjectRecord: Equatable, Sendable {
     package var bytes: Int
     /// Rows of the chunk table that hold the object, in order.
     package var chunks: Range<Int>
+    /// In the manifest of a checkpoint of several ranks, the rank whose part has the object.
+    package var rank: Int?
 
     package init(
         name: String, role: ObjectRole, encoding: ObjectEncoding, bytes: Int, chunks: Range<Int>

@@ -38,7 +38,8 @@ extension Manifest {
 
     /// The members after `tensors`.
     private var tail: [JSONValue.Member] {
-        [.init("objects", .array(objects.map(\.json))), .init("parts", .array([]))]
+        [.init("objects", .array(objects.map(\.json)))]
+            + (root?.json ?? [.init("parts", .array([]))])
     }
 
     /// Decodes the JSON part. The tables are not set; the caller does that.
@@ -68,14 +69,22 @@ extension Manifest {
         guard worldSize >= 1, rank < worldSize else {
             throw fields.error("rank \(rank) of \(worldSize)")
         }
-        guard kind == .part || worldSize == 1 else {
-            throw fields.error("\(worldSize) ranks without feature parts")
+        let isRoot = header.features.contains(.parts)
+        guard isRoot ? kind == .checkpoint && worldSize > 1 : kind == .part || worldSize == 1
+        else {
+            throw fields.error(
+                isRoot
+                    ? "feature parts in a manifest of kind \(kind) and \(worldSize) ranks"
+                    : "\(worldSize) ranks without feature parts")
         }
         metrics = try Self.metrics(try fields.value("metrics"), fields)
         for value in try fields.array("groups", atMost: Limits.groupsMax) {
             groups.append(try Group(value, offset: offset))
         }
         let head = ManifestHead(features: header.features, worldSize: worldSize, rank: rank)
+        guard !isRoot || chunks.isEmpty && header.segmentCount == 0 && rank == 0 else {
+            throw fields.error("feature parts in a manifest with tables, or of rank \(rank)")
+        }
         for (index, value) in try fields.array("tensors", atMost: Limits.tensorsPerManifestMax)
             .enumerated()
         {
@@ -87,9 +96,19 @@ extension Manifest {
         for (index, value) in try fields.array("objects", atMost: Limits.tensorsPerManifestMax)
             .enumerated()
         {
-            objects.append(try ObjectRecord(value, index: index, chunks: chunks, offset: offset))
+            objects.append(
+                isRoot
+                    ? try ObjectRecord(
+                        root: value, index: index, worldSize: worldSize, offset: offset)
+                    : try ObjectRecord(value, index: index, chunks: chunks, offset: offset))
         }
-        guard try fields.array("parts", atMost: Limits.worldSizeMax).isEmpty else {
+        if isRoot {
+            guard tensors.allSatisfy(\.shards.isEmpty) else {
+                throw fields.error("feature parts in a manifest with shards")
+            }
+            root = try RootRecord(
+                fields, worldSize: worldSize, tensors: tensors.count, offset: offset)
+        } else if try !fields.array("parts", atMost: Limits.worldSizeMax).isEmpty {
             throw fields.error("parts without feature parts")
         }
         try checkNames(fields)
@@ -263,13 +282,10 @@ extension ObjectRecord {
             .init("name", .string(name)), .init("role", .string(role.rawValue)),
             .init("encoding", .string(encoding.rawValue)), .init("bytes", .count(bytes)),
             .init("first", .count(chunks.lowerBound)), .init("count", .count(chunks.count)),
-        ])
+        ] + (rank.map { [.init("rank", .count($0))] } ?? []))
     }
 
-    init(_ value: JSONValue, index: Int, chunks table: [ChunkRecord], offset: Int)
-        throws(FormatError)
-    {
-        let fields = try JSONFields(value, "object \(index)", offset: offset)
+    private init(_ fields: JSONFields, chunks: Range<Int>) throws(FormatError) {
         name = try fields.name("name")
         role = ObjectRole(rawValue: try fields.string("role")) ?? .other
         let encodingName = try fields.string("encoding")
@@ -278,7 +294,21 @@ extension ObjectRecord {
         }
         self.encoding = encoding
         bytes = try fields.count("bytes")
-        chunks = try fields.chunkRange(in: table)
+        self.chunks = chunks
+    }
+
+    /// Decodes an object that is in the part of a rank.
+    init(root value: JSONValue, index: Int, worldSize: Int, offset: Int) throws(FormatError) {
+        let fields = try JSONFields(value, "object \(index)", offset: offset)
+        try self.init(fields, chunks: try fields.chunkRange(in: []))
+        rank = try fields.count("rank", atMost: worldSize - 1)
+    }
+
+    init(_ value: JSONValue, index: Int, chunks table: [ChunkRecord], offset: Int)
+        throws(FormatError)
+    {
+        let fields = try JSONFields(value, "object \(index)", offset: offset)
+        try self.init(fields, chunks: try fields.chunkRange(in: table))
         guard bytes == table[chunks].totalBytes else {
             throw fields.error("\(bytes) bytes are not those of its chunks")
         }

@@ -115,6 +115,7 @@ extension Manifest {
         if tensors.contains(where: { $0.shards.contains { $0.region.box == nil } }) {
             features.insert(.pieces)
         }
+        if root != nil { features.insert(.parts) }
         return features
     }
 
@@ -149,6 +150,19 @@ extension Manifest {
         /// - Throws: Damage or unsupported, with the offset in the file.
         package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
             self = try Self.decode(bytes, digest: digest).tables
+        }
+
+        /// Decodes the features and tables of a manifest file.
+        ///
+        /// - Parameters:
+        ///   - bytes: The complete file.
+        ///   - digest: The hash function.
+        /// - Throws: Damage or unsupported, with the offset in the file.
+        package static func decoded(
+            _ bytes: ArraySlice<UInt8>, digest: Digest
+        ) throws(FormatError) -> (features: Set<RequiredFeature>, tables: Tables) {
+            let (header, _, tables) = try decode(bytes, digest: digest)
+            return (header.features, tables)
         }
 
         /// Takes the tables of a decoded manifest.

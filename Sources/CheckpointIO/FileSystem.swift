@@ -57,17 +57,22 @@ package protocol FileSystem: Sendable {
     /// - Throws: `.fileExists` if `new` exists.
     func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError)
 
-    /// Renames a file atomically (rename(2)).
+    /// Renames a file or directory atomically (rename(2)).
     ///
     /// - Parameters:
     ///   - new: The new name. An existing file with this name is replaced.
-    ///   - existing: The file.
+    ///   - existing: The file or directory.
     func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError)
 
     /// Removes a name of a file (unlink(2)). The file's bytes are freed with its last name.
     ///
     /// - Throws: The error of the system call.
     func remove(_ path: FilePath) throws(FileSystemError)
+
+    /// Removes an empty directory (rmdir(2)).
+    ///
+    /// - Throws: The error of the system call, also if the directory is not empty.
+    func removeDirectory(_ path: FilePath) throws(FileSystemError)
 
     /// Makes the entries of a directory durable (fsync(2)).
     ///

@@ -7,6 +7,7 @@ package struct StoreDirectories: Sendable {
     package let identity: FilePath
     package let manifests: FilePath
     package let segments: FilePath
+    package let parts: FilePath
     package let staging: FilePath
     package let quarantine: FilePath
     package let tags: FilePath
@@ -22,6 +23,7 @@ package struct StoreDirectories: Sendable {
         identity = root.appending("store.json")
         manifests = root.appending("manifests")
         segments = root.appending("segments")
+        parts = root.appending("parts")
         staging = root.appending("staging")
         quarantine = root.appending("quarantine")
         tags = root.appending("tags")
@@ -34,6 +36,14 @@ package struct StoreDirectories: Sendable {
 
     /// Returns the path of a segment's file.
     package func path(of segment: SegmentName) -> FilePath { segments.appending(segment.description) }
+    /// Returns the path of the directory of an attempt of several ranks.
+    package func path(of attempt: AttemptName) -> FilePath {
+        parts.appending(attempt.description)
+    }
+    /// Returns the path of a file in the directory of an attempt of several ranks.
+    package func path(of name: PartName, in attempt: AttemptName) -> FilePath {
+        path(of: attempt).appending(name.description)
+    }
     /// Returns the path of a manifest.
     package func path(of manifest: ManifestName) -> FilePath { manifests.appending(manifest.description) }
 }

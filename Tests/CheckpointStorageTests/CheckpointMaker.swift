@@ -1,6 +1,8 @@
 import CheckpointCodecs
 import CheckpointFormat
+import CheckpointIO
 import CheckpointSegments
+import CheckpointSharding
 import CheckpointStorage
 import CheckpointTestSupport
 
@@ -13,16 +15,26 @@ struct CheckpointMaker {
     private var placed: [PlacedBlock] = []
     private var random: SeededGenerator
 
-    init(_ store: CheckpointStore, step: Int, rank: Int = 0, seed: UInt64) {
+    init(_ store: CheckpointStore, step: Int, seed: UInt64) {
+        self.init(store, step: step, rank: 0, of: 1, attempt: .random(), seed: seed)
+    }
+
+    /// Begins the part of one of several ranks.
+    init(
+        _ store: CheckpointStore, on fileSystem: (any FileSystem)? = nil, step: Int, rank: Int,
+        of worldSize: Int, attempt: CheckpointID, seed: UInt64
+    ) {
         self.store = store
         random = SeededGenerator(seed)
         manifest = Manifest(
-            id: .random(), store: store.id, run: RunID(rawValue: 1 << 80), runName: "run",
+            id: attempt, store: store.id, run: RunID(rawValue: 1 << 80), runName: "run",
             step: step, created: 1, writer: "test")
+        (manifest.worldSize, manifest.rank) = (worldSize, rank)
+        if worldSize > 1 { manifest.kind = .part }
         manifest.groups = [.init(name: "state", epoch: 0)]
         writer = SegmentWriter(
-            fileSystem: store.fileSystem, directories: store.directories, store: store.id,
-            attempt: manifest.id, rank: rank)
+            fileSystem: fileSystem ?? store.fileSystem, directories: store.directories,
+            store: store.id, attempt: manifest.id, rank: rank)
         appender = BlockAppender(writer)
     }
 
@@ -37,23 +49,31 @@ struct CheckpointMaker {
                 lengths.append(min((1 + random.below(12)) * width, rest))
                 rest -= lengths.last ?? 0
             }
-            let raw = Array(bytes[start..<start + lengths.reduce(0, +)])
-            let padded = roundedUpToPage(raw.count) - raw.count
-            let memory = try OwnedBytes(raw + [UInt8](repeating: 0, count: padded))
-            let encoded = BlockEncoder(.none).encode(
-                memory.region, rawBytes: raw.count, spare: nil)
-            placed.append(try appender.append(encoded.block, memory.region))
-            var offset = 0
+            var parts: [[UInt8]] = []
             for length in lengths {
-                manifest.chunks.append(
-                    ChunkRecord(
-                        hash: Hashing.digest(raw[offset..<offset + length]),
-                        block: placed.count - 1, offset: offset, bytes: length, epoch: 0))
-                offset += length
+                parts.append(Array(bytes[start..<start + length]))
+                start += length
             }
-            start += raw.count
+            try addBlock(parts)
         }
         return first..<manifest.chunks.count
+    }
+
+    /// Writes a block of several chunks.
+    private mutating func addBlock(_ parts: [[UInt8]]) throws {
+        let raw = Array(parts.joined())
+        let padded = roundedUpToPage(raw.count) - raw.count
+        let memory = try OwnedBytes(raw + [UInt8](repeating: 0, count: padded))
+        let encoded = BlockEncoder(.none).encode(memory.region, rawBytes: raw.count, spare: nil)
+        placed.append(try appender.append(encoded.block, memory.region))
+        var offset = 0
+        for part in parts {
+            manifest.chunks.append(
+                ChunkRecord(
+                    hash: Hashing.digest(part[...]), block: placed.count - 1, offset: offset,
+                    bytes: part.count, epoch: 0))
+            offset += part.count
+        }
     }
 
     /// Adds a tensor as one box.
@@ -74,6 +94,38 @@ struct CheckpointMaker {
         }
         add(tensor, shards)
     }
+
+    /// Adds what one rank holds of a tensor, copies of other ranks' pieces included.
+    mutating func add(heldOf tensor: TestTensor, rank: Int) throws {
+        let shard = try tensor.sharding.shard(of: rank, in: tensor.mesh)
+        var (shards, seen) = ([ShardRecord](), Set<StridedElements>())
+        // A rank may hold a piece twice, as when several of its heads share their keys.
+        for held in shard.pieces where seen.insert(held.elements.normalized).inserted {
+            let piece = ShardPiece(shape: held.shape, offset: held.offset, strides: held.strides)
+            let bytes = positions(piece.elements).flatMap {
+                tensor.content[$0 * tensor.type.width..<($0 + 1) * tensor.type.width]
+            }
+            // In one chunk, so that copies can be compared.
+            let first = manifest.chunks.count
+            try addBlock([bytes])
+            shards.append(
+                ShardRecord(region: .pieces([piece]), chunks: first..<manifest.chunks.count))
+        }
+        add(tensor, shards)
+    }
+
+    /// Adds an object.
+    mutating func add(object name: String, _ bytes: [UInt8]) throws {
+        let first = manifest.chunks.count
+        try addBlock([bytes])
+        manifest.objects.append(
+            ObjectRecord(
+                name: name, role: .other, encoding: .bytes, bytes: bytes.count,
+                chunks: first..<manifest.chunks.count))
+    }
+
+    /// Changes the header of the manifest.
+    mutating func change(_ body: (inout Manifest) -> Void) { body(&manifest) }
 
     private mutating func add(_ tensor: TestTensor, _ shards: [ShardRecord]) {
         manifest.tensors.append(

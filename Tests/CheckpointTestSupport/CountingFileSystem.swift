@@ -51,6 +51,7 @@ package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) { try base.link(existing, to: new) }
     package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) { try base.replace(new, with: existing) }
     package func remove(_ path: FilePath) throws(FileSystemError) { try base.remove(path) }
+    package func removeDirectory(_ path: FilePath) throws(FileSystemError) { try base.removeDirectory(path) }
     package func syncDirectory(_ path: FilePath) throws(FileSystemError) { try base.syncDirectory(path) }
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? { try base.lock(path) }
     package func record(inLock path: FilePath) -> [UInt8]? { base.record(inLock: path) }

@@ -70,6 +70,11 @@ package final class HookedFileSystem<Base: FileSystem>: FileSystem {
         try base.remove(path)
     }
 
+    package func removeDirectory(_ path: FilePath) throws(FileSystemError) {
+        try ask("rmdir", path)
+        try base.removeDirectory(path)
+    }
+
     package func syncDirectory(_ path: FilePath) throws(FileSystemError) {
         try ask("syncdir", path)
         try base.syncDirectory(path)

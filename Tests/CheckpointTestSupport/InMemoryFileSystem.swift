@@ -123,6 +123,21 @@ package final class InMemoryFileSystem: FileSystem {
             guard let entry = state.entry(existing) else { throw FileSystemError("rename(2)", existing, .noSuchFileOrDirectory) }
             state.entries[directory]?[name] = entry
             state.entries[oldDirectory]?[oldName] = nil
+            // A directory is renamed in both worlds at once; a crash may still lose its new name.
+            let (old, new) = (Self.key(existing), Self.key(new))
+            for (all, value) in state.entries where all == old { state.entries[new] = value }
+            state.entries[old] = nil
+            state.durableEntries[new] = state.durableEntries.removeValue(forKey: old)
+        }
+    }
+
+    package func removeDirectory(_ path: FilePath) throws(FileSystemError) {
+        try change("rmdir", path) { state, name, directory throws(FileSystemError) in
+            guard state.entries[Self.key(path)]?.isEmpty ?? false else {
+                throw FileSystemError("rmdir(2)", path, .directoryNotEmpty)
+            }
+            state.entries[Self.key(path)] = nil
+            state.entries[directory]?[name] = nil
         }
     }
 

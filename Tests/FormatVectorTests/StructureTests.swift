@@ -12,6 +12,7 @@ struct StructureTests {
         ("ManifestSegmentRow", "manifest.md", SegmentReference.rowBytes),
         ("ManifestBlockRow", "manifest.md", BlockRecord.rowBytes),
         ("ManifestChunkRow", "manifest.md", ChunkRecord.rowBytes),
+        ("PartIndexRow", "manifest.md", PartIndexRow.bytes),
     ]
 
     @Test("Offsets and sizes add up without holes to the size in the code", arguments: structures)
@@ -102,6 +103,21 @@ struct StructureTests {
         let row = ChunkRecord(hash: chunk.id, block: 3, offset: 0x1_0203, bytes: 0x4_0506, epoch: 0xA1B2_C3D4)
         manifest.chunks = [row, row, row, row, row]
         return (manifest, attempt.bytes, trailer.bytes, chunk.bytes)
+    }
+
+    @Test("Index of shards: a row")
+    func partIndexRow() throws {
+        let row = PartIndexRow(
+            first: 0x11_2233_4455, last: 0x66_7788_99AA, tensor: 0x0102_0304, rank: 0x1_0506,
+            record: 0x0708_090A, shard: 0x1_0B0C)
+        let (_, bytes) = PartIndex.encoded([row], digest: Hashing.digest)
+        try compare(
+            "PartIndexRow", "manifest.md", bytes[...],
+            [
+                "first": number(UInt64(row.first)), "last": number(UInt64(row.last)),
+                "tensor": number(UInt32(row.tensor)), "rank": number(UInt32(row.rank)),
+                "record": number(UInt32(row.record)), "shard": number(UInt32(row.shard)),
+            ])
     }
 
     @Test("Manifest: header and rows")

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Whole stores", .timeLimit(.minutes(20)))
 struct WholeStoreTests {
-    private static let stores = ["first", "objects", "pieces", "repacked", "restarts"]
+    private static let stores = ["first", "objects", "pieces", "ranks", "repacked", "restarts"]
 
     private static func path(_ store: String) -> String { formats.appending(path: "vectors/stores/\(store)").path }
 

@@ -10,6 +10,8 @@ internal import SystemPackage
 struct CheckpointRemoval {
     private let store: CheckpointStore
     private var segments: [ManifestName: [SegmentReference]] = [:]
+    /// Attempts that have committed the checkpoints.
+    private var attempts: [ManifestName: AttemptName] = [:]
     /// True if a manifest that stays cannot be read. It may name any segment.
     private var hasUnreadable = false
 
@@ -32,6 +34,7 @@ struct CheckpointRemoval {
     mutating func load(_ name: ManifestName) throws(CheckpointError) -> Manifest {
         let manifest = try store.files.load(name).manifest
         segments[name] = manifest.segments
+        attempts[name] = AttemptName(checkpoint: name, attempt: manifest.id)
         return manifest
     }
 
@@ -76,6 +79,9 @@ struct CheckpointRemoval {
             for segment in orphans {
                 try store.fileSystem.removeIfThere(store.directories.path(of: segment.name))
             }  // P6
+            for attempt in gone.compactMap({ attempts[$0] }) {
+                try RankAttempts(files: store.files).remove(attempt)
+            }
         }
         return (gone, orphans)
     }

@@ -3,7 +3,7 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
-internal import SystemPackage
+package import SystemPackage
 
 /// The only code that publishes or replaces manifests. It enforces the order "segments durable,
 /// manifest published, row indexed": steps W2 to W10, M2 to M5 and Q4 of Formats/durability.md,
@@ -98,14 +98,15 @@ package struct CommitProtocol {
     ///   - manifest: the manifest.
     ///   - writer: the writer of its segments, whose files are removed if the manifest is known not
     ///     to be published; nil keeps them.
+    ///   - staged: path of the temporary file; nil means one in `staging/`.
     /// - Returns: the hash of the encoded manifest.
     /// - Throws: codes `exists`, `noSpace`, `readOnly`, `io`.
     @discardableResult
     package func publish(
-        _ manifest: Manifest, _ writer: SegmentWriter?
+        _ manifest: Manifest, _ writer: SegmentWriter?, stagedAs staged: FilePath? = nil
     ) throws(CheckpointError) -> Hash128 {
         let bytes = manifest.encoded(digest: Hashing.digest)
-        let staged = directories.staging.appending("\(manifest.id).manifest")
+        let staged = staged ?? directories.staging.appending("\(manifest.id).manifest")
         let final = directories.path(of: manifest.name)
         do {
             try fileSystem.createDurably(staged, bytes)  // W6
@@ -121,10 +122,12 @@ package struct CommitProtocol {
         }
         // W9. If this fails, the next recovery removes the name in staging/.
         try? fileSystem.remove(staged)
-        let loaded = ManifestFiles.Loaded(
-            manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
-        catalog.add(loaded)  // W10
-        return loaded.hash
+        let hash = Manifest.hash(ofEncoded: bytes)
+        // Of several ranks, the next process that opens the store for writing adds the checkpoint.
+        if manifest.root == nil {
+            catalog.add(.init(manifest: manifest, hash: hash, fileBytes: bytes.count))  // W10
+        }
+        return hash
     }
 
     /// Finds out whether the checkpoint is committed after W7 or W8 failed, by reading the disk;

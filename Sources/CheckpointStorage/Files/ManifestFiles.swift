@@ -55,12 +55,39 @@ package struct ManifestFiles: Sendable {
         do { return try fileSystem.identity(of: path) == nil && fileSystem.kind(of: path) == nil } catch { return false }
     }
 
-    /// Reads and checks one manifest.
+    /// Reads and checks one manifest. The manifest of a checkpoint of several ranks is put together
+    /// from its parts, as if one rank had saved it.
+    ///
+    /// - Parameters:
+    ///   - name: the manifest's name.
+    ///   - selection: what is needed of a checkpoint of several ranks; nil means everything.
+    /// - Returns: the manifest, with the hash and size of its file.
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
+    package func load(
+        _ name: ManifestName, _ selection: PartFiles.Selection? = nil
+    ) throws(CheckpointError) -> Loaded {
+        var loaded = try loadFile(name)
+        guard loaded.manifest.root != nil else { return loaded }
+        let parts = PartFiles(fileSystem: fileSystem, directories: directories)
+        do throws(CheckpointError) {
+            loaded.manifest = try parts.assemble(loaded.manifest, selection)
+        } catch {
+            // A repack may have replaced the manifest by one without parts, or retention may have
+            // removed it.
+            let now: Hash128?
+            do { now = try hash(of: name) } catch { now = nil }
+            guard now != loaded.hash else { throw error }
+            return try load(name, selection)
+        }
+        return loaded
+    }
+
+    /// Reads and checks the file of one manifest, and no parts.
     ///
     /// - Parameter name: the manifest's name.
-    /// - Returns: the manifest, with its hash and size.
+    /// - Returns: the manifest as its file has it, with its hash and size.
     /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
-    package func load(_ name: ManifestName) throws(CheckpointError) -> Loaded {
+    package func loadFile(_ name: ManifestName) throws(CheckpointError) -> Loaded {
         let path = directories.path(of: name)
         let bytes = try contents(path)
         do throws(FormatError) {
@@ -82,18 +109,20 @@ package struct ManifestFiles: Sendable {
     ///
     /// - Parameters:
     ///   - name: the manifest's name.
+    ///   - selection: what is needed of a checkpoint of several ranks; nil means everything.
     ///   - body: reads segments that the manifest names; must be able to start over.
     /// - Returns: the result of `body`.
     /// - Throws: as `load`, and the error of `body`.
     package func reading<R>(
-        _ name: ManifestName, _ body: (Manifest) throws(CheckpointError) -> R
+        _ name: ManifestName, _ selection: PartFiles.Selection? = nil,
+        _ body: (Manifest) throws(CheckpointError) -> R
     ) throws(CheckpointError) -> R {
-        let loaded = try load(name)
+        let loaded = try load(name, selection)
         do throws(CheckpointError) { return try body(loaded.manifest) } catch {
             guard error.code == .notFound || error.code == .damaged else { throw error }
             // If the manifest was not replaced, or cannot be read again, the error is that of the
             // first try.
-            guard let newer = try? load(name), newer.hash != loaded.hash else { throw error }
+            guard let newer = try? load(name, selection), newer.hash != loaded.hash else { throw error }
             return try body(newer.manifest)
         }
     }
@@ -115,9 +144,13 @@ package struct ManifestFiles: Sendable {
     package func loadTables(_ name: ManifestName) throws(CheckpointError) -> Manifest.Tables {
         let path = directories.path(of: name)
         let bytes = try contents(path)
-        do { return try Manifest.Tables(decoding: bytes[...], digest: Hashing.digest) } catch {
-            throw CheckpointError(error, path: path.string)
-        }
+        let (features, tables): (Set<RequiredFeature>, Manifest.Tables)
+        do {
+            (features, tables) = try Manifest.Tables.decoded(bytes[...], digest: Hashing.digest)
+        } catch { throw CheckpointError(error, path: path.string) }
+        guard features.contains(.parts) else { return tables }
+        let loaded = try load(name)
+        return Manifest.Tables(loaded.manifest, hash: loaded.hash)
     }
 
     /// Reads the hash that identifies a manifest: the last 16 bytes of its file.

@@ -24,19 +24,34 @@ package struct Recovery {
             // next opening.
             let maintenance = try MaintenanceLock(files.fileSystem, files.directories)
             defer { withExtendedLifetime(maintenance) {} }
-            if maintenance != nil { try clearStaging(&removed) } else { removed.isComplete = false }
+            // Attempts of several ranks that may still be in flight, on any machine.
+            var inFlight: Set<CheckpointID> = []
+            if maintenance != nil {
+                inFlight = try RankAttempts(files: files).collect(now: Clock.milliseconds) {
+                    try remove($0, &removed)
+                }
+                try clearStaging(except: inFlight, &removed)
+            } else {
+                removed.isComplete = false
+            }
             let names = try files.names()
             for (name, error) in catalog.synchronize(with: names) { warn("checkpoint \(name) is damaged: \(error)") }
             guard let maintenance else { return removed }
-            try removeOrphans(names, wasMaintained: maintenance.generation() != nil, &removed)
+            try removeOrphans(
+                names, except: inFlight, wasMaintained: maintenance.generation() != nil, &removed)
             return removed
         }
     }
 
-    /// R1: removes everything in `staging/`.
-    private func clearStaging(_ removed: inout Leavings) throws {
+    /// R1: removes everything in `staging/` but the segments of ranks in flight.
+    private func clearStaging(
+        except inFlight: Set<CheckpointID>, _ removed: inout Leavings
+    ) throws {
         let staging = files.directories.staging
-        for name in try files.fileSystem.list(staging) { try remove(staging.appending(name), &removed) }
+        for name in try files.fileSystem.list(staging) {
+            if let segment = SegmentName(name), inFlight.contains(segment.attempt) { continue }
+            try remove(staging.appending(name), &removed)
+        }
     }
 
     private func remove(_ path: FilePath, _ removed: inout Leavings) throws {
@@ -62,7 +77,12 @@ package struct Recovery {
             // quarantine.
             guard let bytes = try? files.fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) else { return nil }
             // Nor does a damaged manifest name any.
-            return try? Manifest(decoding: bytes[...], digest: Hashing.digest)
+            let manifest = try? Manifest(decoding: bytes[...], digest: Hashing.digest)
+            guard let manifest, manifest.root != nil else { return manifest }
+            // If a part is damaged, the repair has linked its segments into quarantine, too.
+            return try? PartFiles(
+                fileSystem: files.fileSystem, directories: files.directories
+            ).assemble(manifest)
         }
     }
 
@@ -74,10 +94,15 @@ package struct Recovery {
     ///
     /// - Parameters:
     ///   - names: names of all manifests.
+    ///   - inFlight: attempts of several ranks whose segments stay.
     ///   - wasMaintained: true if manifests have been replaced before, and so may name segments of
     ///     other attempts than their own.
-    private func removeOrphans(_ names: [ManifestName], wasMaintained: Bool, _ removed: inout Leavings) throws {
-        let segments = try files.fileSystem.list(files.directories.segments).compactMap { SegmentName($0) }
+    private func removeOrphans(
+        _ names: [ManifestName], except inFlight: Set<CheckpointID>, wasMaintained: Bool,
+        _ removed: inout Leavings
+    ) throws {
+        let segments = try files.fileSystem.list(files.directories.segments)
+            .compactMap { SegmentName($0) }.filter { !inFlight.contains($0.attempt) }
         guard !segments.isEmpty else { return }
         let entries = catalog.entries(names)
         let committed = Set(entries.compactMap { (try? $0.get())?.id })  // a damaged manifest commits nothing here

@@ -120,15 +120,17 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - reference: the checkpoint.
+    ///   - selection: what is needed of a checkpoint of several ranks; nil means everything.
     ///   - onSkip: called with the damage of each checkpoint that is skipped, newest first.
     ///   - body: called again, once, if a repack replaced the manifest while it ran.
     /// - Returns: the result, and the damage of the newer checkpoints that were skipped.
     /// - Throws: codes `notFound`, `damaged` (no checkpoint is intact), and the error of `body`.
     package func withManifest<R>(
-        _ reference: CheckpointReference, onSkip: (CheckpointError) -> Void = { _ in },
+        _ reference: CheckpointReference, _ selection: PartFiles.Selection? = nil,
+        onSkip: (CheckpointError) -> Void = { _ in },
         _ body: (Manifest) throws(CheckpointError) -> R
     ) throws(CheckpointError) -> (result: R, skipped: [CheckpointError]) {
-        let (result, skipped) = try walkBack(reference.walksBack, onSkip: onSkip, body) {
+        let (result, skipped) = try walkBack(reference.walksBack, selection, onSkip: onSkip, body) {
             () throws(CheckpointError) in try candidates(reference)
         }
         guard let result else { throw try missing(reference, skipped) }
@@ -142,6 +144,7 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - walksBack: false if only the first checkpoint is meant.
+    ///   - selection: what is needed of a checkpoint of several ranks; nil means everything.
     ///   - onSkip: called with the damage of each checkpoint that is skipped, newest first.
     ///   - body: called again, once, if a repack replaced the manifest while it ran. Nil means that
     ///     the checkpoint is not one of those meant.
@@ -149,7 +152,8 @@ extension CheckpointStore {
     /// - Returns: the result, nil if no checkpoint gave one, and the damage of those skipped.
     /// - Throws: the error of `body`.
     package func walkBack<R>(
-        _ walksBack: Bool = true, onSkip: (CheckpointError) -> Void = { _ in },
+        _ walksBack: Bool = true, _ selection: PartFiles.Selection? = nil,
+        onSkip: (CheckpointError) -> Void = { _ in },
         _ body: (Manifest) throws(CheckpointError) -> R?,
         among candidates: () throws(CheckpointError) -> [ManifestName]
     ) throws(CheckpointError) -> (result: R?, skipped: [CheckpointError]) {
@@ -159,7 +163,7 @@ extension CheckpointStore {
             let names = try candidates()
             for name in names {
                 do throws(CheckpointError) {
-                    if let result = try files.reading(name, body) { return (result, skipped) }
+                    if let result = try files.reading(name, selection, body) { return (result, skipped) }
                 } catch {
                     guard walksBack, error.meansLoss else { throw error }
                     if isRemoved(name) { continue }

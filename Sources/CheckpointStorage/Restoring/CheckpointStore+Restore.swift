@@ -34,7 +34,8 @@ extension CheckpointStore {
         progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws(CheckpointError) -> RestoreReport {
         let target = try RestoreTarget(provider, matching, mode, threads, progress)
-        var (report, skipped) = try withManifest(reference) { manifest throws(CheckpointError) in
+        var (report, skipped) = try withManifest(reference, target.selection) {
+            manifest throws(CheckpointError) in
             try restore(manifest, into: target)
         }
         report.skipped = skipped
@@ -58,7 +59,8 @@ extension CheckpointStore {
         var line = history.line(of: run)
         guard !line.isEmpty else { return nil }
         var isFirst = true
-        let (found, skipped) = try walkBack { manifest throws(CheckpointError) -> RestoreReport? in
+        let (found, skipped) = try walkBack(true, target.selection) {
+            manifest throws(CheckpointError) -> RestoreReport? in
             // The catalog, which may be wrong, has chosen the line.
             guard history.contains(RunMember(manifest), in: run) else { return nil }
             return try restore(manifest, into: target)
@@ -109,6 +111,19 @@ private struct RestoreTarget {
     let mode: RestoreMode
     let threads: Int
     let progress: @Sendable (Int) -> Void
+
+    /// What is needed of a checkpoint of several ranks.
+    var selection: PartFiles.Selection {
+        var selection = PartFiles.Selection()
+        for item in inventory.tensors where pattern?.matches(item.name) ?? true {
+            selection.tensors[Array(item.name.utf8)] =
+                item.shard.map { .pieces($0.pieces) } ?? .whole
+        }
+        for item in inventory.objects where pattern?.matches(item.name) ?? true {
+            selection.objects.insert(Array(item.name.utf8))
+        }
+        return selection
+    }
 
     init(
         _ provider: any StateProvider, _ pattern: NamePattern?, _ mode: RestoreMode, _ threads: Int,

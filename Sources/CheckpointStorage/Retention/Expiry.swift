@@ -14,11 +14,15 @@ package final class Expiry: Sendable {
     private struct Uses {
         var segments: [ManifestName: [SegmentReference]] = [:]
         var counts: [SegmentName: Int] = [:]
+        /// Attempts that have committed the checkpoints.
+        var attempts: [ManifestName: AttemptName] = [:]
         /// Line in `generation` when the manifests were read.
         var generation: [UInt8]?
 
-        mutating func add(_ name: ManifestName, _ references: [SegmentReference]) {
+        mutating func add(_ manifest: Manifest) {
+            let (name, references) = (manifest.name, manifest.segments)
             guard segments[name] == nil else { return }
+            attempts[name] = AttemptName(checkpoint: name, attempt: manifest.id)
             segments[name] = references
             for reference in references { counts[reference.name, default: 0] += 1 }
         }
@@ -57,7 +61,7 @@ package final class Expiry: Sendable {
     /// Counts a committed checkpoint. Any thread.
     ///
     /// - Parameter manifest: the published manifest.
-    package func committed(_ manifest: Manifest) { uses.withLock { $0?.add(manifest.name, manifest.segments) } }
+    package func committed(_ manifest: Manifest) { uses.withLock { $0?.add(manifest) } }
 
     /// Removes checkpoints, then the segments that no manifest names any more.
     ///
@@ -107,6 +111,10 @@ package final class Expiry: Sendable {
                 guard try files.fileSystem.kind(of: path) != nil else { continue }
                 if let discard { try discard(segment) } else { try files.fileSystem.removeIfThere(path) }
             }
+            let attempts = uses.withLock { uses in
+                names.compactMap { uses?.attempts.removeValue(forKey: $0) }
+            }
+            for attempt in attempts { try RankAttempts(files: files).remove(attempt) }
         }
     }
 
@@ -119,7 +127,7 @@ package final class Expiry: Sendable {
         try uses.withLock { uses throws(CheckpointError) in
             if let known = uses, known.generation == generation { return }
             var counted = Uses(generation: generation)
-            for name in try files.names() { counted.add(name, try files.load(name).manifest.segments) }
+            for name in try files.names() { counted.add(try files.load(name).manifest) }
             uses = counted
         }
     }

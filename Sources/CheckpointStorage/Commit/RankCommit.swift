@@ -1,0 +1,277 @@
+internal import CheckpointCodecs
+package import CheckpointFormat
+package import CheckpointIO
+package import CheckpointSegments
+internal import Foundation
+internal import SystemPackage
+
+/// The commit of one checkpoint by several ranks: steps N1 to N8 of Formats/durability.md, referred
+/// to by their numbers. One object per rank and save.
+///
+/// It needs of the file system only that a listing shows what was there before it began, and that
+/// `link()` does not replace: no lock, and no name that is looked for before it is known to exist.
+package struct RankCommit: Sendable {
+    package let fileSystem: any FileSystem
+    package let directories: StoreDirectories
+    package let attempt: AttemptName
+    package let ranks: RankGroup
+    private let commit: CommitProtocol
+    private let messages: RankMessages
+    private let clock = ContinuousClock()
+    /// Waits between two listings.
+    private let pause: @Sendable (Duration) -> Void
+
+    /// Creates the commit of a save; does nothing yet.
+    ///
+    /// - Parameters:
+    ///   - commit: publishes the root.
+    ///   - attempt: the save, the same on all ranks.
+    ///   - ranks: the ranks, of which this is one.
+    ///   - messages: passes messages between them.
+    ///   - pause: waits for a time.
+    package init(
+        _ commit: CommitProtocol, attempt: AttemptName, ranks: RankGroup,
+        _ messages: RankMessages,
+        pause: @escaping @Sendable (Duration) -> Void = { duration in
+            Thread.sleep(forTimeInterval: duration / .seconds(1))
+        }
+    ) {
+        (fileSystem, directories) = (commit.fileSystem, commit.directories)
+        (self.commit, self.attempt, self.ranks) = (commit, attempt, ranks)
+        (self.messages, self.pause) = (messages, pause)
+    }
+
+    private var directory: FilePath { directories.path(of: attempt) }
+
+    // MARK: Phase 1
+
+    /// Makes the save known, before its first segment is created: step N1. From now on recovery
+    /// leaves the save's files alone until its lease has ended.
+    ///
+    /// - Throws: codes `misuse` (another rank has another number of ranks), `noSpace`, `readOnly`,
+    ///   `io`.
+    package func begin() throws(CheckpointError) {
+        try translating("beginning \(attempt)") {
+            try fileSystem.makeDirectory(directories.parts)
+            try fileSystem.syncDirectory(directories.root)
+            try fileSystem.makeDirectory(directory)
+        }
+        // Before the file that would make the others fail: this rank may be the wrong one.
+        _ = try state()
+        try translating("beginning \(attempt)") {
+            let name = PartName.begun(
+                rank: ranks.rank, worldSize: ranks.worldSize, milliseconds: Clock.milliseconds)
+            // A rank that was started again within the millisecond has left the same.
+            do throws(FileSystemError) {
+                try fileSystem.createDurably(directories.path(of: name, in: attempt), [])
+            } catch {
+                guard error.errno == .fileExists else { throw error }
+            }
+            try fileSystem.syncDirectory(directory)
+            try fileSystem.syncDirectory(directories.parts)
+        }
+        _ = try state()
+    }
+
+    /// Makes this rank's part durable under its name: step N2. Its segments are durable.
+    ///
+    /// - Parameter part: the part.
+    /// - Throws: codes `exists` (another process has saved this rank's part), `noSpace`,
+    ///   `readOnly`, `io`.
+    package func publish(part: Manifest) throws(CheckpointError) {
+        precondition(part.kind == .part && part.rank == ranks.rank)
+        let bytes = part.encoded(digest: Hashing.digest)
+        let name = PartName.part(rank: ranks.rank, worldSize: ranks.worldSize)
+        guard try create(name, bytes) else {
+            throw CheckpointError(
+                .exists,
+                "another process has saved the part of rank \(ranks.rank) of"
+                    + " step \(part.step)",
+                remedy: "Start one process for each rank",
+                path: directories.path(of: name, in: attempt).string)
+        }
+    }
+
+    /// Creates a file of the attempt's directory durably, under its name only when it is complete.
+    ///
+    /// - Returns: false if a file of this name has other bytes.
+    private func create(_ name: PartName, _ bytes: [UInt8]) throws(CheckpointError) -> Bool {
+        let (staged, final) = (stagedPath, directories.path(of: name, in: attempt))
+        return try translating("saving \(final)") {
+            try fileSystem.createDurably(staged, bytes)
+            // If it cannot be removed, it goes with the directory.
+            defer { try? fileSystem.remove(staged) }
+            do { try fileSystem.link(staged, to: final) } catch {
+                // If it cannot be read, the link's error is the cause.
+                let found = try? fileSystem.contents(of: final, atMost: Limits.manifestBytesMax)
+                guard let found else { throw error }
+                guard found == bytes else { return false }
+            }
+            try fileSystem.syncDirectory(directory)
+            return true
+        }
+    }
+
+    private var stagedPath: FilePath { directory.appending("\(CheckpointID.random()).tmp") }
+
+    // MARK: Phase 2
+
+    /// The parts and failures in the attempt's directory.
+    private struct State {
+        var parts: Set<Int> = []
+        /// Ranks whose failure is recorded.
+        var failed: [Int] = []
+    }
+
+    /// Commits the save, or finds that another rank has: steps N3 to N8.
+    ///
+    /// Rank 0 publishes as soon as all parts are known. If it does not within a quarter of the
+    /// time, at most ten seconds, another rank does, and the next one a little later.
+    ///
+    /// - Returns: the hash of the published root.
+    /// - Throws: codes `timedOut` (names the ranks whose part is missing), `mismatch` (the parts
+    ///   are not one checkpoint), `cancelled` (another rank could not save), `exists` (another save
+    ///   of the step is committed), `damaged`, `io`.
+    package func finish() throws(CheckpointError) -> Hash128 {
+        let start = clock.now
+        let deadline = start + ranks.timeout
+        if let answers = messages.exchange(nil, deadline) {
+            if let failure = answers.failure { throw failure }
+            if ranks.rank == 0 { return try publishAndTell(deadline) }
+            if let failure = messages.exchange(nil, deadline)?.failure { throw failure }
+        }
+        let patience =
+            min(ranks.timeout / 4, .seconds(10))
+            + min(ranks.timeout / 50, .milliseconds(200)) * ranks.rank
+        let turn = ranks.rank == 0 ? start : start + patience
+        var wait = Duration.milliseconds(1)
+        while true {
+            if let hash = try committed() { return hash }
+            let state = try state()
+            if let rank = state.failed.first { throw try failure(of: rank) }
+            if state.parts.count == ranks.worldSize, clock.now >= turn { return try publishRoot() }
+            guard clock.now < deadline else { throw timedOut(state) }
+            pause(wait)
+            wait = min(wait * 2, .milliseconds(250))
+        }
+    }
+
+    /// Publishes the root when every rank is known to be ready, and tells the others.
+    private func publishAndTell(
+        _ deadline: ContinuousClock.Instant
+    ) throws(CheckpointError) -> Hash128 {
+        do throws(CheckpointError) {
+            let hash = try publishRoot()
+            _ = messages.exchange(nil, deadline)
+            return hash
+        } catch {
+            record(error)
+            _ = messages.exchange(error, deadline)
+            throw error
+        }
+    }
+
+    /// Tells the other ranks that this one has no part, so that they do not wait for it.
+    ///
+    /// - Parameter error: the failure.
+    package func fail(_ error: CheckpointError) {
+        record(error)
+        _ = messages.exchange(error, clock.now + ranks.timeout)
+    }
+
+    private func record(_ error: CheckpointError) {
+        let text = Array("\(error)".utf8.prefix(RankMessages.textBytesMax))
+        _ = try? create(.failed(rank: ranks.rank), text)  // otherwise the others wait until their deadline
+    }
+
+    private func failure(of rank: Int) throws(CheckpointError) -> CheckpointError {
+        let path = directories.path(of: .failed(rank: rank), in: attempt)
+        let text = try translating("reading \(path)") {
+            try fileSystem.contents(of: path, atMost: RankMessages.textBytesMax) ?? []
+        }
+        return RankMessages.failure(of: rank, text)
+    }
+
+    private func timedOut(_ state: State) -> CheckpointError {
+        let missing = (0..<ranks.worldSize).filter { !state.parts.contains($0) }
+        let names = missing.prefix(16).map(String.init).joined(separator: ", ")
+        let more = missing.count > 16 ? " and \(missing.count - 16) more" : ""
+        return CheckpointError(
+            .timedOut,
+            missing.isEmpty
+                ? "all \(ranks.worldSize) ranks saved step \(attempt.checkpoint.step), and none"
+                    + " committed it within \(ranks.timeout)"
+                : "\(missing.count) of \(ranks.worldSize) ranks did not save step"
+                    + " \(attempt.checkpoint.step) within \(ranks.timeout): \(names)\(more)",
+            remedy: "Look at what those processes do; earlier checkpoints are intact")
+    }
+
+    /// Lists the attempt's directory: step N3.
+    private func state() throws(CheckpointError) -> State {
+        let names = try translating("listing \(directory)") { try fileSystem.list(directory) }
+        var state = State()
+        for name in names.compactMap({ PartName($0) }) {
+            switch name {
+            case .part(let rank, let worldSize), .begun(let rank, let worldSize, _):
+                guard worldSize == ranks.worldSize else {
+                    throw CheckpointError(
+                        .misuse,
+                        "rank \(rank) saves as one of \(worldSize) processes, and rank"
+                            + " \(ranks.rank) as one of \(ranks.worldSize)",
+                        remedy: "Start all processes with the same number")
+                }
+                if case .part = name { state.parts.insert(rank) }
+            case .failed(let rank): if rank != ranks.rank { state.failed.append(rank) }
+            case .index: break
+            }
+        }
+        return state
+    }
+
+    /// Looks for the root by listing: step N7.
+    ///
+    /// - Returns: its hash; nil if the step is not committed.
+    /// - Throws: code `exists` if another save of the step is committed.
+    private func committed() throws(CheckpointError) -> Hash128? {
+        let files = ManifestFiles(fileSystem: fileSystem, directories: directories)
+        guard try files.names().contains(attempt.checkpoint) else { return nil }
+        let loaded = try files.loadFile(attempt.checkpoint)
+        guard loaded.manifest.id == attempt.attempt else {
+            throw CheckpointError(
+                .exists,
+                "step \(attempt.checkpoint.step) is already committed, by another save",
+                remedy: "A committed step is never overwritten; save another step",
+                path: directories.path(of: attempt.checkpoint).string)
+        }
+        // Its publisher may have died before N6.
+        try translating("syncing manifests") {
+            try fileSystem.syncDirectory(directories.manifests)
+        }
+        return loaded.hash
+    }
+
+    /// Publishes the root: steps N4 to N6 and N8.
+    private func publishRoot() throws(CheckpointError) -> Hash128 {
+        let files = PartFiles(fileSystem: fileSystem, directories: directories)
+        var parts: [PartFiles.Loaded] = []
+        for rank in 0..<ranks.worldSize {
+            let name = PartName.part(rank: rank, worldSize: ranks.worldSize)
+            let path = directories.path(of: name, in: attempt)
+            let part = try files.load(path, rank: rank, worldSize: ranks.worldSize)
+            guard part.manifest.id == attempt.attempt, part.manifest.name == attempt.checkpoint
+            else {
+                throw CheckpointError(
+                    .damaged, "\(path) is of another save", path: path.string)
+            }
+            parts.append(part)
+        }
+        let (root, index) = try RootBuilder(parts).build()
+        if let record = root.root, !index.isEmpty,
+            try !create(.index(record.index.hash), index)  // N4
+        {
+            throw CheckpointError(.damaged, "the index of \(attempt) does not have its hash")
+        }
+        try translating("syncing \(directory)") { try fileSystem.syncDirectory(directory) }
+        return try commit.publish(root, nil, stagedAs: stagedPath)  // N5, N6, N8
+    }
+}

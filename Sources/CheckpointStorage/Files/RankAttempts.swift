@@ -1,0 +1,148 @@
+package import CheckpointFormat
+package import CheckpointIO
+internal import CheckpointSegments
+package import SystemPackage
+
+/// The directories in `parts/`: attempts of several ranks, in flight, committed or abandoned
+/// (Formats/durability.md, Several ranks).
+package struct RankAttempts {
+    package let files: ManifestFiles
+    /// Time that an attempt is left alone after the last of its ranks has begun, in milliseconds.
+    package static let leaseMilliseconds = 24 * 60 * 60 * 1000
+
+    private static let collectedSuffix = ".collected"
+
+    package init(files: ManifestFiles) { self.files = files }
+
+    private var fileSystem: any FileSystem { files.fileSystem }
+    private var directories: StoreDirectories { files.directories }
+
+    /// The state of an attempt.
+    package struct Attempt: Sendable {
+        package var name: AttemptName
+        /// Number of ranks; nil if none has begun.
+        package var worldSize: Int?
+        /// Ranks that have begun, and those whose part is durable; ascending.
+        package var begun: [Int] = []
+        package var saved: [Int] = []
+        /// Time at which the last rank began, in milliseconds since 1970; nil if none has.
+        package var lastBegun: Int?
+
+        /// Returns true if recovery must leave the attempt's files alone.
+        ///
+        /// - Parameter now: the time, in milliseconds since 1970.
+        package func isLeased(_ now: Int) -> Bool {
+            lastBegun.map { now - $0 < RankAttempts.leaseMilliseconds } ?? false
+        }
+    }
+
+    /// Lists the attempts.
+    ///
+    /// - Returns: the attempts, by name, committed ones included.
+    /// - Throws: the error of the system call.
+    package func list() throws(FileSystemError) -> [Attempt] {
+        var attempts: [Attempt] = []
+        for text in try fileSystem.listIfThere(directories.parts).sorted() {
+            guard let name = AttemptName(text) else { continue }
+            attempts.append(try attempt(name))
+        }
+        return attempts
+    }
+
+    private func attempt(_ name: AttemptName) throws(FileSystemError) -> Attempt {
+        var attempt = Attempt(name: name)
+        for file in try fileSystem.listIfThere(directories.path(of: name)) {
+            switch PartName(file) {
+            case .begun(let rank, let worldSize, let time):
+                attempt.worldSize = worldSize
+                attempt.begun.append(rank)
+                attempt.lastBegun = max(attempt.lastBegun ?? 0, time)
+            case .part(let rank, let worldSize):
+                attempt.worldSize = worldSize
+                attempt.saved.append(rank)
+            case .failed, .index, nil: break
+            }
+        }
+        attempt.begun = Set(attempt.begun).sorted()
+        attempt.saved.sort()
+        return attempt
+    }
+
+    /// Removes the attempts that are neither committed nor leased: steps X1 to X3.
+    ///
+    /// The directory is renamed first: from then on nothing of the attempt can be published, since
+    /// its root is linked from there. A root that was published before the renaming is then seen.
+    ///
+    /// - Parameters:
+    ///   - now: the time, in milliseconds since 1970.
+    ///   - remove: removes a file.
+    /// - Returns: the attempts that stay and are not committed: their segments and staged files stay
+    ///   too.
+    /// - Throws: the error of the system call, or of `remove`.
+    package func collect(
+        now: Int, remove: (FilePath) throws -> Void
+    ) throws -> Set<CheckpointID> {
+        var kept: Set<CheckpointID> = []
+        let published = try published()
+        for attempt in try list() where !isCommitted(attempt.name, published) {
+            guard !attempt.isLeased(now) else {
+                kept.insert(attempt.name.attempt)
+                continue
+            }
+            let path = directories.path(of: attempt.name)
+            let collected = FilePath(path.string + Self.collectedSuffix)
+            try fileSystem.replace(collected, with: path)  // X1
+        }
+        let renamed = try fileSystem.listIfThere(directories.parts).filter {
+            $0.hasSuffix(Self.collectedSuffix)
+        }
+        guard !renamed.isEmpty else { return kept }
+        let now = try self.published()
+        for text in renamed {
+            guard let name = AttemptName(String(text.dropLast(Self.collectedSuffix.utf8.count)))
+            else { continue }
+            let collected = directories.parts.appending(text)
+            guard !isCommitted(name, now) else {  // X2
+                try fileSystem.replace(directories.path(of: name), with: collected)
+                continue
+            }
+            for file in try fileSystem.list(collected) { try remove(collected.appending(file)) }
+            try fileSystem.removeDirectory(collected)  // X3
+        }
+        return kept
+    }
+
+    /// Removes the directory of a checkpoint whose manifest has been removed.
+    ///
+    /// - Parameter name: the attempt that the checkpoint was committed by.
+    /// - Throws: the error of the system call.
+    package func remove(_ name: AttemptName) throws(FileSystemError) {
+        let path = directories.path(of: name)
+        guard try fileSystem.kind(of: path) == .directory else { return }
+        for file in try fileSystem.list(path) { try fileSystem.removeIfThere(path.appending(file)) }
+        try fileSystem.removeDirectory(path)
+    }
+
+    /// Names of manifests.
+    private struct Published {
+        var manifests: Set<String>
+        var quarantined: [String]
+    }
+
+    private func published() throws(FileSystemError) -> Published {
+        Published(
+            manifests: Set(try fileSystem.listIfThere(directories.manifests)),
+            quarantined: try fileSystem.listIfThere(directories.quarantine))
+    }
+
+    /// Returns true if the attempt has committed its checkpoint, or that cannot be known: a manifest
+    /// of this name cannot be read, or has been put aside.
+    private func isCommitted(_ name: AttemptName, _ published: Published) -> Bool {
+        let stem = name.checkpoint.description
+        if published.quarantined.contains(where: { $0.hasPrefix(stem) }) { return true }
+        guard published.manifests.contains(stem) else { return false }
+        do throws(CheckpointError) {
+            return try files.loadFile(name.checkpoint).manifest.id == name.attempt
+        } catch { return error.code != .notFound }
+    }
+}

@@ -1,0 +1,66 @@
+internal import CheckpointIO
+
+/// Messages about one save after the other between ranks that have a process group.
+///
+/// Once a call of the group has failed, the ranks may count its calls differently. It is not called
+/// again, and they meet in the store.
+package final class RankMessages: Sendable {
+    private let group: (any ProcessGroup)?
+    private let isBroken = Monitor(false)
+    /// Maximum length of the text of a failure, in bytes.
+    package static let textBytesMax = 4096
+
+    /// - Parameter group: the trainer's process group, if there is one.
+    package init(_ group: (any ProcessGroup)?) { self.group = group }
+
+    /// The answers of all ranks.
+    package struct Answers: Sendable {
+        /// The failure of the lowest rank that has failed; nil if all have succeeded.
+        package var failure: CheckpointError?
+    }
+
+    /// Tells all ranks whether this one has succeeded, and hears the same from them.
+    ///
+    /// - Parameters:
+    ///   - failure: the failure of this rank; nil if it has succeeded.
+    ///   - deadline: when to give up.
+    /// - Returns: nil if there is no group, or it has failed.
+    package func exchange(
+        _ failure: CheckpointError?, _ deadline: ContinuousClock.Instant
+    ) -> Answers? {
+        let message = failure.map { [1] + "\($0)".utf8.prefix(Self.textBytesMax) } ?? [0]
+        guard let answers = allGather(message, deadline) else { return nil }
+        let failed = answers.firstIndex { $0.first != 0 }
+        return Answers(
+            failure: failed.map { Self.failure(of: $0, Array(answers[$0].dropFirst())) })
+    }
+
+    /// Gives every rank what each of them brings.
+    ///
+    /// - Parameters:
+    ///   - bytes: what this rank brings.
+    ///   - deadline: when to give up.
+    /// - Returns: what the ranks bring, by rank; nil if there is no group, or it has failed.
+    package func allGather(
+        _ bytes: [UInt8], _ deadline: ContinuousClock.Instant
+    ) -> [[UInt8]]? {
+        guard let group, !isBroken.withLock({ $0 }) else { return nil }
+        // The store tells who is missing.
+        let answers = try? group.allGather(bytes, deadline: deadline)
+        guard let answers, answers.count == group.worldSize else {
+            isBroken.withLock { $0 = true }
+            return nil
+        }
+        return answers
+    }
+
+    /// Returns the error of a rank whose save cannot be completed because another one has failed.
+    ///
+    /// - Parameters:
+    ///   - rank: the rank that has failed.
+    ///   - text: its error.
+    package static func failure(of rank: Int, _ text: [UInt8]) -> CheckpointError {
+        CheckpointError(
+            .cancelled, "rank \(rank) could not save: \(String(decoding: text, as: UTF8.self))")
+    }
+}
