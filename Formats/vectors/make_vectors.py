@@ -969,6 +969,8 @@ def make_invalid_headers():
     bad("file-bytes-more", 40, struct.pack("<Q", size + 8), "fileBytes larger than the file", None)
     bad("file-bytes-huge", 40, b"\xff" * 8, "fileBytes 2^64 - 1", None)
     damage("manifest-feature-no-hash", "manifest", patch(data, 12, b"\1"), end, "feature parts, and no matching hash")
+    damage("manifest-feature-parts", "manifest", rehash_manifest(patch(data, 12, b"\1")), None,
+           "feature parts, and a world of one rank; the hash is right")
     for bit, feature in {3: "alias"}.items():
         refused(f"manifest-feature-{feature}", "manifest", rehash_manifest(patch(data, 12, bytes([1 << bit]))), 12,
                 f"required feature {feature}")
