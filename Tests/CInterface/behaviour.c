@@ -327,7 +327,7 @@ static int train_with_worker(const char *path, int ready) {
     pid_t worker = fork();
     /* Not for ever: a test that fails does not end it. */
     if (worker == 0) return sleep(20), 0;
-    CHECK(write(ready, "r", 1) == 1 && write(ready, &worker, sizeof worker) == sizeof worker);
+    CHECK(write(ready, &worker, sizeof worker) == sizeof worker);
     return sleep(20), 0;
 }
 
@@ -358,14 +358,15 @@ static void forks(ckpt_store *store, const char *directory) {
     int ready[2];
     CHECK(pipe(ready) == 0);
     pid_t trainer = fork_program(path, ready);
-    char byte;
-    CHECK(read(ready[0], &byte, 1) == 1);
+    CHECK(close(ready[1]) == 0);
+    /* Before the trainer is killed: nothing of it can be waited for afterwards. */
+    pid_t worker;
+    CHECK(read(ready[0], &worker, sizeof worker) == sizeof worker);
     CHECK(kill(trainer, SIGKILL) == 0 && waitpid(trainer, &status, 0) == trainer);
     ckpt_store *left;
     CHECK_STATUS(CKPT_OK, ckpt_store_open(path, CKPT_WRITING, &left));
     CHECK_STATUS(CKPT_OK, ckpt_store_close(left));
-    pid_t worker;
-    CHECK(read(ready[0], &worker, sizeof worker) == sizeof worker && kill(worker, SIGKILL) == 0);
+    CHECK(kill(worker, SIGKILL) == 0);
     CHECK_STATUS(CKPT_OK, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
     CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
 }

@@ -2,13 +2,13 @@
 ///
 ///     let ranks = RankGroup(rank: 3, worldSize: 8, launch: "slurm-1234.0")
 ///     let store = try CheckpointStore.open(path, for: .writing, ranks: ranks)
-public struct RankGroup: Sendable {
+package struct RankGroup: Sendable {
     /// Number of this process, from 0.
-    public let rank: Int
+    package let rank: Int
     /// Number of processes.
-    public let worldSize: Int
+    package let worldSize: Int
     /// Time that a rank waits for the others, in each phase of a commit and at the start.
-    public var timeout: Duration = .seconds(600)
+    package var timeout: Duration = .seconds(600)
     /// The trainer's process group; nil if the ranks meet in the store.
     package let group: (any ProcessGroup)?
     /// Name of this start of the processes, the same on all ranks and new at each start; nil if
@@ -18,7 +18,7 @@ public struct RankGroup: Sendable {
     /// Creates a group of processes that can exchange messages.
     ///
     /// - Parameter group: the trainer's process group.
-    public init(_ group: any ProcessGroup) {
+    package init(_ group: any ProcessGroup) {
         (rank, worldSize) = (group.rank, group.worldSize)
         self.group = group
         launch = nil
@@ -31,7 +31,7 @@ public struct RankGroup: Sendable {
     ///   - worldSize: number of processes.
     ///   - launch: name of this start of the processes: the same on all ranks, and another one each
     ///     time that they are started, such as the job's id and the number of its restart.
-    public init(rank: Int, worldSize: Int, launch: String) {
+    package init(rank: Int, worldSize: Int, launch: String) {
         (self.rank, self.worldSize) = (rank, worldSize)
         group = nil
         self.launch = launch
