@@ -143,7 +143,11 @@ struct CheckpointCopier: ~Copyable {
             try reader.readStored(row, into: region.prefix(block.storedBytes))
         }
         region[block.storedBytes..<roundedUpToPage(block.storedBytes)].fillWithZeros()
-        return (EncodedBlock(block.location), region)
+        // Of a raw block only the chunks were checked, not the bytes between them.
+        let encoded = EncodedBlock(
+            codec: block.codec, rawBytes: block.rawBytes, storedBytes: block.storedBytes,
+            storedHash: region.prefix(block.storedBytes).hash64)
+        return (encoded, region)
     }
 
     /// Encodes the block without its base, since the base is not copied.
