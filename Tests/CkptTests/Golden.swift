@@ -55,7 +55,8 @@ final class Golden {
         text = text.replacingOccurrences(of: LibraryVersion.writer, with: "ckpt <version>")
         text = replace(text, #"offset"?[ :]\d+"#) { $0.prefix { !$0.isNumber } + "<offset>" }
         // Columns are as wide as what was in them.
-        return replace(text, " {2,}") { _ in "  " }
+        text = replace(text, " {2,}") { _ in "  " }
+        return replace(text, #"(?<=\.segment  )\d+"#) { _ in "<offset>" }
     }
 
     private func replace(_ text: String, _ pattern: String, _ body: (String) -> String) -> String {
