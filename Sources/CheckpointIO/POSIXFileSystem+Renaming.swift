@@ -70,6 +70,25 @@ extension POSIXFileSystem {
         try rename(old, to: new)
     }
 
+    /// Exchanges two existing names in one step (renameat2(2), RENAME_EXCHANGE).
+    ///
+    /// - Parameters:
+    ///   - one: A name.
+    ///   - other: The other name, on the same file system.
+    /// - Returns: False if the file system or the kernel cannot do that; nothing is changed then.
+    /// - Throws: The error of the system call.
+    package func exchange(_ one: FilePath, with other: FilePath) throws(FileSystemError) -> Bool {
+        let result = unsafe one.withPlatformString { from in
+            unsafe other.withPlatformString { unsafe cp_rename_exchange(from, $0) }
+        }
+        if result == 0 { return true }
+        let failure = Errno(rawValue: errno)
+        guard failure == .invalidArgument || failure == .noFunction else {
+            throw FileSystemError("renameat2(2)", other, failure)
+        }
+        return false
+    }
+
     /// Removes an empty directory (rmdir(2)).
     ///
     /// - Parameter path: The directory.

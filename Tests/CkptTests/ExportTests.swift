@@ -111,6 +111,22 @@ import Testing
         #expect(try sample.folder.names(in: "") == ["mine", "store", "x.safetensors"])
     }
 
+    @Test func whatAKilledExportLeftIsRemovedByTheNext() throws {
+        let sample = try Sample()
+        func name(_ digit: Character) -> String { ".ckpt-" + String(repeating: digit, count: 32) }
+        try sample.folder.write([1], to: name("a"))
+        try FileManager.default.createDirectory(atPath: sample.folder.appending(name("b")), withIntermediateDirectories: true)
+        try sample.folder.write([1], to: name("b") + "/model-00001-of-00002.safetensors")
+        // Of an export that is still running, of a replacement that a crash has cut in two, and of somebody else.
+        for other in [name("c"), name("d") + "-old", ".ckpt-notes"] { try sample.folder.write([1], to: other) }
+        let inUse = unsafe open(sample.folder.path + "/" + name("c"), O_RDONLY | O_CLOEXEC)
+        try #require(inUse >= 0 && flock(inUse, LOCK_EX | LOCK_NB) == 0)
+        defer { close(inUse) }
+        #expect(try ckpt("export", sample.store, "-o", sample.folder.path + "/out.safetensors").status == 0)
+        let left = try sample.folder.names(in: "").filter { $0.hasPrefix(".ckpt-") }.sorted()
+        #expect(left == [name("c"), name("d") + "-old", ".ckpt-notes"].sorted())
+    }
+
     @Test func anExportOfNoTensorsIsImportedAgain() throws {
         let folder = try TemporaryDirectory()
         try folder.write(Array("{\"metadata\":{\"total_size\":0},\"weight_map\":{}}".utf8), to: "none.index.json")

@@ -28,6 +28,10 @@ void cp_thread_set_foreground(int id);
  * errno set: EINVAL or ENOSYS if the file system or the kernel cannot do that. */
 int cp_rename_new(const char *from, const char *to);
 
+/* Exchanges two existing names in one step (renameat2(2), RENAME_EXCHANGE). Returns 0, or -1 with
+ * errno set, as above. */
+int cp_rename_exchange(const char *one, const char *other);
+
 /* Locks of files, flock(2), which belong to an open file and so are shared with children of
  * fork(2). */
 

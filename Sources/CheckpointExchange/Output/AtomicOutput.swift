@@ -3,7 +3,8 @@ package import CheckpointIO
 package import SystemPackage
 
 /// A file, or a directory of files, that appears under its name complete and durable, or not at
-/// all: it is created under a temporary name in the same directory, and renamed.
+/// all: it is created under a temporary name in the same directory, and renamed. What a killed
+/// process left under such a name is removed by the next output in that directory.
 package final class AtomicOutput {
     /// Permission to replace the existing file, or an existing directory that holds only files with
     /// accepted names.
@@ -22,10 +23,11 @@ package final class AtomicOutput {
     private let replacement: Replacement?
     private let files: POSIXFileSystem
     private var outputs: [OutputFile] = []
+    /// Shows others that the temporary name is in use.
+    private var claim: FileClaim?
     private var isOver = false
 
-    /// Reserves a temporary name, and creates the temporary directory if a directory is to be
-    /// written.
+    /// Creates the output under a temporary name.
     ///
     /// - Parameters:
     ///   - path: the final path.
@@ -41,15 +43,30 @@ package final class AtomicOutput {
         self.isDirectory = isDirectory
         self.replacement = replacement
         self.files = files
-        temporary = path.removingLastComponent().appending(".ckpt-\(CheckpointID.random())")
+        temporary = path.removingLastComponent().appending(TemporaryName.random())
         guard path.lastComponent?.kind == .regular else {
             throw .inUse(path.string, "it is no name for a file", remedy: "Name another with -o")
         }
         try checkPlace()
-        if isDirectory { try exchanging { () throws(FileSystemError) in try files.makeDirectory(temporary) } }
+        // While this claim is held, nobody else looks for leavings, and takes this output for one.
+        let place = files.claim(parent, within: 1)
+        if place != nil { TemporaryName.removeLeavings(in: parent, files) }
+        if isDirectory {
+            try exchanging { () throws(FileSystemError) in try files.makeDirectory(temporary) }
+        } else {
+            let file = try exchanging { () throws(FileSystemError) in try files.create(temporary) }
+            outputs.append(OutputFile(temporary, file))
+        }
+        claim = files.claim(temporary)
+        withExtendedLifetime(place) {}
     }
 
     deinit { abandon() }
+
+    private var parent: FilePath {
+        let parent = path.removingLastComponent()
+        return parent.isEmpty ? "." : parent
+    }
 
     /// Checks that publishing would not overwrite anything that the user may want to keep.
     private func checkPlace() throws(ExchangeError) {
@@ -76,14 +93,16 @@ package final class AtomicOutput {
         return try exchanging { () throws(FileSystemError) in try files.isLink(entry) ? false : files.kind(of: entry) == .file }
     }
 
-    /// Creates a file in the directory, or the output file itself if this is not a directory.
+    /// Creates a file in the directory, or returns the output file itself if this is not a
+    /// directory.
     ///
     /// - Parameter name: plain file name; ignored if this is not a directory.
     /// - Returns: the empty file.
     /// - Throws: `ExchangeError` if the file cannot be created.
     package func create(_ name: String) throws(ExchangeError) -> OutputFile {
-        precondition(isPlainFileName(name) && (isDirectory || outputs.isEmpty))
-        let path = isDirectory ? temporary.appending(name) : temporary
+        guard isDirectory else { return outputs[0] }
+        precondition(isPlainFileName(name))
+        let path = temporary.appending(name)
         let file = try exchanging { () throws(FileSystemError) in try files.create(path) }
         let output = OutputFile(path, file)
         outputs.append(output)
@@ -103,8 +122,7 @@ package final class AtomicOutput {
         try checkPlace()
         try exchanging { () throws(FileSystemError) in
             try rename()
-            let parent = path.removingLastComponent()
-            try files.syncDirectory(parent.isEmpty ? "." : parent)
+            try files.syncDirectory(parent)
         }
         isOver = true
     }
@@ -116,6 +134,9 @@ package final class AtomicOutput {
             return try files.renameToNew(temporary, to: path)
         }
         guard try files.kind(of: path) != nil else { return try files.rename(temporary, to: path) }
+        if try files.exchange(temporary, with: path) {
+            return TemporaryName.remove(temporary, files)
+        }
         let old = FilePath(temporary.string + "-old")
         try files.rename(path, to: old)
         do throws(FileSystemError) { try files.rename(temporary, to: path) } catch {
