@@ -56,7 +56,7 @@ package final class Expiry: Sendable {
 
     /// Invalidates the counts after a save failed in its commit: its manifest may exist all the
     /// same. Any thread.
-    package func committedOrNot() { uses.withLock { $0 = nil } }
+    package func invalidateCounts() { uses.withLock { $0 = nil } }
 
     /// Counts a committed checkpoint. Any thread.
     ///

@@ -85,7 +85,9 @@ final class BlockReuse: Sendable {
         for name in names.reversed() {
             let isEnough = state.withLock { $0.isClosed || $0.index.count >= chunksMax }
             if isEnough { break }
-            if let tables = try? files.loadTables(name) { add(tables, name: name, isNewest: false) }  // as said above
+            // Its chunks are written again.
+            guard let tables = try? files.loadTables(name) else { continue }
+            add(tables, name: name, isNewest: false)
         }
     }
 

@@ -41,7 +41,7 @@ struct CapturedChunks {
     /// Enters a captured chunk.
     ///
     /// - Parameter content: where its bytes are already; nil if this save has to store them.
-    mutating func captured(_ row: Int, _ hash: Hash128, _ content: Content?) {
+    mutating func enter(_ row: Int, _ hash: Hash128, _ content: Content?) {
         hashes[row] = hash
         if let content { contents[row] = content }
     }
@@ -59,8 +59,8 @@ struct CapturedChunks {
         rawBytes[block.rawValue] = end
     }
 
-    /// Returns the part of a settled block that has to be stored.
-    func captured(_ index: BlockIndex, _ planned: PlannedState) -> CapturedBlock {
+    /// Returns the part of a block that has to be stored. Its chunks have been chosen.
+    func blockToStore(_ index: BlockIndex, _ planned: PlannedState) -> CapturedBlock {
         let block = plan[block: index]
         let rawBytes = rawBytes[index.rawValue]
         let hash = block.chunks.count == 1 ? hashes[block.chunks.lowerBound] : nil
@@ -73,8 +73,8 @@ struct CapturedChunks {
         return CapturedBlock(rawBytes: rawBytes, contentHash: hash, runs: own)
     }
 
-    /// Returns the moves within a settled block's slot that bring the chunks to be stored to its
-    /// front.
+    /// Returns the moves within a block's slot that bring the chunks to be stored to its front.
+    /// Its chunks have been chosen.
     func moves(in index: BlockIndex) -> [(from: Range<Int>, to: Int)] {
         let block = plan[block: index]
         guard rawBytes[index.rawValue] < block.bytes else { return [] }

@@ -7,8 +7,9 @@ internal import CheckpointState
 
 /// One save in flight: the state to capture, where its blocks go, and the actions on one block.
 ///
-/// `capture`, `encode` and `write` are each called once for a block, on threads of the pipeline, or
-/// on the trainer's at a fence. A block's results pass from one to the next as values.
+/// `capture`, `encode` and `write` are each called once for a block, on threads of the pipeline;
+/// `capture` also on the trainer's at a fence, and on the guard's before a write that it holds. A
+/// block's results pass from one to the next as values.
 final class SaveTask: Sendable {
     /// The state to save.
     struct Content {
@@ -81,14 +82,14 @@ final class SaveTask: Sendable {
         // The last chunk is entered together with the block, which saves a lock for most blocks.
         for row in rows.dropLast() {
             let found = try capture(row, to: slot)
-            chunks.withLock { $0.captured(found.row, found.hash, found.content) }
+            chunks.withLock { $0.enter(found.row, found.hash, found.content) }
         }
         let last = try rows.last.map { try capture($0, to: slot) }
         guarding?.captured(index)
         let (captured, moves) = chunks.withLock { chunks in
-            if let last { chunks.captured(last.row, last.hash, last.content) }
+            if let last { chunks.enter(last.row, last.hash, last.content) }
             chunks.chooseStoredChunks(of: index)
-            return (chunks.captured(index, planned), chunks.moves(in: index))
+            return (chunks.blockToStore(index, planned), chunks.moves(in: index))
         }
         for (from, to) in moves { slot.move(from, to: to) }
         return captured

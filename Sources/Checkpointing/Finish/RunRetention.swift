@@ -50,7 +50,7 @@ final class RunRetention: Sendable {
     }
 
     /// A commit failed, and its manifest may exist all the same.
-    func invalidateCounts() { expiry.committedOrNot() }
+    func invalidateCounts() { expiry.invalidateCounts() }
 
     /// Returns the branch's checkpoints that exist, in order of name, and forgets the others.
     private func present() throws(CheckpointError) -> [RetentionItem] {

@@ -103,9 +103,11 @@ final class SaveCompletion: SaveLifecycle {
     }
 
     /// Removes what the run no longer keeps, if an earlier try has failed or is still going on.
-    func makeRoom() { ended() }
+    func makeRoom() { removeExpired() }
 
-    func ended() {
+    func ended() { removeExpired() }
+
+    private func removeExpired() {
         do throws(CheckpointError) {
             try retention.removeExpired(segmentCount: history.withLock { $0.segmentCount })
         } catch {

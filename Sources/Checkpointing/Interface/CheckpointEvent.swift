@@ -2,7 +2,8 @@ internal import CheckpointStorage
 public import CheckpointCodecs
 public import CheckpointFormat
 
-/// An event of a save, published as it happens, on the engine's threads.
+/// An event of a save, published as it happens: `started` on the trainer's thread, the others on
+/// the engine's, or on the trainer's if it captured the last block at a fence.
 public enum CheckpointEvent: Sendable {
     /// `save` was called, and is about to return.
     case started(step: Int, id: CheckpointID)

@@ -85,7 +85,9 @@ public struct CheckpointerOptions: Sendable {
     public var exitDeadline = Duration.seconds(30)
     /// Size in bytes at which a segment is closed.
     public var segmentBytes = Limits.segmentBytesDefault
-    /// Receives events, on the engine's threads; must return quickly.
+    /// Receives events, on the threads that `CheckpointEvent` names; must return quickly. In guarded
+    /// mode a thread of the trainer may be held in a write meanwhile: take no lock that such a
+    /// thread can own.
     public var onEvent: (@Sendable (CheckpointEvent) -> Void)?
     /// Receives failures (error), warnings (warning), resumes, skipped and cancelled saves (notice),
     /// commits (debug) and the stages of a save (trace), with metadata. The default logger writes

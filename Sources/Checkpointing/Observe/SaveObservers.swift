@@ -29,17 +29,18 @@ final class SaveObservers: Sendable {
     /// Passes an event to every observer. The log comes before the ticket, so that a thread that
     /// waits for the ticket finds the line written; event streams come last.
     func notify(_ event: SaveEvent) {
+        assert(HeldLocks.ranks.isEmpty, "an observer may call back")
         switch event {
         case .started(let task):
             journal.started(task)
             metrics.started(task.ticket.id)
         case .progress: break
         case .captured(let task):
-            task.ticket.advance(to: .captured)
             journal.captured(task)
+            task.ticket.advance(to: .captured)
         case .durable(let task):
-            task.ticket.advance(to: .durable)
             journal.durable(task)
+            task.ticket.advance(to: .durable)
         case .committed(let ticket, let report):
             journal.committed(report)
             metrics.committed(report)

@@ -9,15 +9,24 @@ internal import SystemPackage
 /// Publishes this process's progress to other processes, in a file (Formats/store-layout.md,
 /// Status).
 ///
-/// The file is overwritten at most four times a second, by threads that the trainer does not wait
-/// for, and is never synced. Nothing is allocated while blocks are written.
+/// The file is overwritten at most four times a second, by the thread that reports an event, and is
+/// never synced. No lock is held during the write. `save` never writes it; a fence may, if the
+/// trainer's thread captured the last block. Nothing is allocated while blocks are written.
 final class StatusFile: Sendable {
     private struct State {
         var status: SaveStatus
-        var buffer = [UInt8](repeating: 0, count: SaveStatus.bytes)
+        /// Nil while a thread writes it.
+        var buffer: [UInt8]? = [UInt8](repeating: 0, count: SaveStatus.bytes)
         var written: ContinuousClock.Instant?
         /// Nil once it is closed, or if it could not be created.
         var file: (any WritableFile)?
+
+        /// Takes the buffer, with the status in it; nil if another thread has it.
+        mutating func encode() -> (file: any WritableFile, buffer: [UInt8])? {
+            guard let file, var encoded = buffer.take() else { return nil }
+            status.encode(into: &encoded, digest: Hashing.digest)
+            return (file, encoded)
+        }
 
         /// Returns true if the file has to be written now.
         mutating func becomesDue(at now: ContinuousClock.Instant) -> Bool {
@@ -48,12 +57,12 @@ final class StatusFile: Sendable {
 
     /// Removes the file. One left over after a crash is removed by the next recovery.
     func close() {
-        let file = state.withLock { state in
+        let isOpen = state.withLock { state in
+            // The descriptor is closed when no thread writes any more.
             defer { state.file = nil }
-            return state.file
+            return state.file != nil
         }
-        guard let file else { return }
-        file.close()
+        guard isOpen else { return }
         try? POSIXFileSystem().remove(path)  // or the next recovery does
     }
 
@@ -69,7 +78,7 @@ final class StatusFile: Sendable {
         let now = ContinuousClock.now
         let isDue = state.withLock { state in
             state.status.observe(event)
-            // The trainer's own thread must not wait for the write.
+            // `save` must not wait for the write.
             if case .started = event { return false }
             return state.becomesDue(at: now)
         }
@@ -77,13 +86,16 @@ final class StatusFile: Sendable {
     }
 
     private func write(_ stall: StallReport) {
-        state.withLock { state in
+        let encoded = state.withLock { state in
             state.status.updated = Clock.milliseconds
             state.status.stall = (stall.submit + stall.fence + stall.backpressure).microseconds
-            state.status.encode(into: &state.buffer, digest: Hashing.digest)
-            // A failed write is tried again at the next event.
-            try? state.file?.write(state.buffer, at: 0)
+            return state.encode()
         }
+        // While another thread writes, or after the end, this event is left to the next write.
+        guard let encoded else { return }
+        // A failed write is tried again at the next event.
+        try? encoded.file.write(encoded.buffer, at: 0)
+        state.withLock { $0.buffer = encoded.buffer }
     }
 }
 

@@ -51,8 +51,8 @@ struct Flight {
         var isNothing: Bool { blocks == 0 && busy == 0 && !objects }
     }
 
-    /// The life of a save. `failed` is reached only from `waiting` and `running`; the last two
-    /// phases end with the removal of the flight.
+    /// The life of a save. `failed` is reached only from `waiting` and `running`; `committing` and
+    /// `abandoning` lead to `settled`, and that to the removal of the flight.
     enum Phase {
         /// No block was taken yet: the save may still give way to another.
         case waiting(Remaining)

@@ -2,8 +2,8 @@ internal import CheckpointStorage
 
 /// The events of a save, as the pipeline reports them and as they decide what it does next.
 ///
-/// Called on the pipeline's threads, with no lock held; on the trainer's if it captured the last
-/// block at a fence.
+/// Called with no lock held, on the pipeline's threads; on the trainer's if it captured the last
+/// block at a fence, and on the guard's if it captured a block that a write waited for.
 protocol SaveLifecycle: AnyObject, Sendable {
     /// Every byte is out of the trainer's memory.
     func captured(_ task: SaveTask)

@@ -66,7 +66,7 @@ final class SavePipeline: Sendable {
     ///
     /// - Parameters:
     ///   - configuration: sizes and thread counts.
-    ///   - outcome: callbacks.
+    ///   - lifecycle: receives the events of every save.
     /// - Throws: `OutOfMemory` if the system refuses the arena.
     init(
         _ configuration: Configuration, lifecycle: any SaveLifecycle
@@ -165,6 +165,7 @@ final class SavePipeline: Sendable {
         }
     }
 
+    /// Fails a save that has not begun. Q is held by the caller, as wherever `State` is passed.
     func giveUp(_ state: inout State, _ flight: FlightID, for successor: String) {
         let step = state[flight].task.ticket.step
         fail(&state, flight, CheckpointError(.skipped, "step \(step) was not saved: the disk was busy, and \(successor) replaced it"))
