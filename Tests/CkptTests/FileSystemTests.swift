@@ -140,7 +140,7 @@ import Testing
         #expect(try ckpt("export", sample.store, "-o", file).status == 0)
         #expect(try ckpt("import", sample.store, file, "--step", step).status == 0)
         #expect(try ckpt("ls", sample.store).output.contains(step))
-        for reference in [step, "step-" + step] {
+        for reference in [step, "step-" + step, "m:" + step, "m:step-" + step] {
             #expect(try ckpt("inspect", sample.store, reference, "--json").json().integer("step") == Int(step))
         }
         // An id is still found by as many digits as tables show.
