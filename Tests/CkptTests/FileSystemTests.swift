@@ -65,6 +65,20 @@ import Testing
         #expect(try !sample.folder.names(in: "new").contains("probe-1"))
     }
 
+    /// A store that was moved to such a file system is read, and says what a save needs.
+    @Test(arguments: [EPERM, ENOSYS, EOPNOTSUPP])
+    func aStoreThatWasMovedWhereThereAreNoLinksIsNotChanged(_ number: Int32) throws {
+        let sample = try Sample()
+        let library = try #require(try shim(in: sample.folder))
+        let file = sample.folder.path + "/model.safetensors"
+        #expect(try ckpt("export", sample.store, "-o", file).status == 0)
+        let environment = ["LD_PRELOAD": library, "FAIL_LINK": "\(number)"]
+        let run = try ckpt(["import", sample.store, file, "--step", "30"], environment: environment)
+        #expect(run.status == 6 && run.errors.contains("no hard links"), "\(run)")
+        #expect(try sample.folder.names(in: "store/staging").isEmpty)
+        #expect(try ckpt(["verify", sample.store], environment: environment).status == 0)
+    }
+
     @Test(arguments: [true, false])
     func exportsNeedNoLinks(renames: Bool) throws {
         let sample = try Sample()
@@ -91,6 +105,11 @@ import Testing
         #expect(try ckpt("export", sample.store, "-o", file).status == 0)
         let run = try ckpt(["import", sample.folder.path + "/new", file], environment: environment)
         #expect(run.status == 6 && run.errors.contains("has no locks") && run.errors.contains("flock"), "\(run)")
+        for line in [["prune", "--keep-last", "1"], ["tag", "x"], ["repack"], ["repair"], ["clean"]] {
+            let arguments = [line[0], sample.store] + line.dropFirst()
+            let run = try ckpt(arguments, environment: environment)
+            #expect(run.status == 6 && run.errors.contains("no locks"), "\(line): \(run)")
+        }
         // Readers need none.
         #expect(try ckpt(["ls", sample.store], environment: environment).status == 0)
     }

@@ -118,10 +118,28 @@ extension CheckpointError {
 
     /// Converts an error of the file system; its errno decides the code.
     package init(_ error: FileSystemError) {
-        let (code, remedy) = Self.classify(error.errno)
+        let (code, remedy) = Self.missingOperation(error) ?? Self.classify(error.errno)
         self.init(code, error.description, remedy: remedy, path: error.path.string)
         cause = Cause(error, errno: error.errno.rawValue)
         isUnreadable = error.errno == .ioError
+    }
+
+    /// Returns the class of an error by which a file system says that it lacks what a store needs.
+    private static func missingOperation(_ error: FileSystemError) -> (Code, String?)? {
+        guard error.isMissingOperation else { return nil }
+        switch error.operation {
+        case "flock(2)":
+            return (
+                .unsupported,
+                "The file system has no locks: mount it with them (Lustre: -o flock; NFS: without nolock), or put the store elsewhere"
+            )
+        case "link(2)":
+            return (
+                .unsupported,
+                "The file system has no hard links, with which a store publishes checkpoints: put the store on another, such as ext4, XFS or NFS"
+            )
+        default: return nil
+        }
     }
 
     private static func classify(_ errno: Errno) -> (Code, String?) {
