@@ -127,7 +127,10 @@ import Testing
         #expect(try ckpt("ls", sample.folder.path + "/new").output.contains("no checkpoints"))
         // The bytes of a raw file and of an export, beyond the limit.
         #expect(try shell("ulimit -f 8; exec \"$0\" restore \"$1\" -o \"$2/out\"", sample.store, sample.folder.path).status == 5)
-        #expect(try shell("ulimit -f 8; exec \"$0\" export \"$1\" -o \"$2/m.safetensors\"", sample.store, sample.folder.path).status == 5)
+        for out in ["m.safetensors", "m"] {
+            let run = try shell("ulimit -f 8; exec \"$0\" export \"$1\" -o \"$2/\(out)\"", sample.store, sample.folder.path)
+            #expect(run.status == 5 && run.errors.contains("ulimit -f") && !run.errors.contains("restore"), "\(run)")
+        }
         #expect(try sample.folder.names(in: "").sorted() == ["new", "random.bin", "store", "zeros.bin"])
     }
 

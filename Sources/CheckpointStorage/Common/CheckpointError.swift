@@ -157,6 +157,17 @@ extension CheckpointError {
         }
     }
 
+    /// Returns the error of a device that is a file, as one of the file system.
+    package var ofFile: CheckpointError {
+        guard code == .device else { return self }
+        var error = self
+        error.code = .io
+        guard let cause, let errno = cause.errno else { return error }
+        error.message = cause.description
+        (error.code, error.remedy) = Self.classify(Errno(rawValue: errno))
+        return error
+    }
+
     /// Converts an error of the format.
     ///
     /// - Parameters:
@@ -199,7 +210,9 @@ extension CheckpointError {
         case let error as FileSystemError: self.init(error)
         case let error as SegmentError: self.init(error)
         case let error as StateError: self.init(.misuse, "\(action): \(error)")
-        case let error as DeviceError: self.init(.device, "\(action): \(error)")
+        case let error as DeviceError:
+            self.init(.device, "\(action): \(error)")
+            cause = Cause(error, errno: error.errno)
         case let error as any CheckpointErrorConvertible: self = error.checkpointError(during: action)
         case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit of threads")
         case let error as OutOfMemory: self.init(.outOfMemory, "\(action): \(error)")
