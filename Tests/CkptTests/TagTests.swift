@@ -52,6 +52,10 @@ import Testing
         let metric = try ckpt("inspect", sample.store, "best:los")
         #expect(metric.status == 3 && metric.errors.contains("there are loss"))
         #expect(try ckpt("inspect", sample.store, "11").errors.contains("the nearest steps are 10, 20"))
+        // Steps of other runs are not what was meant.
+        try sample.forge { $0.runName = "other" }
+        #expect(try ckpt("inspect", sample.store, "sample:11").errors.contains("the nearest steps are 10, 20."))
+        #expect(try ckpt("inspect", sample.store, "smaple:11").errors.contains("the runs are sample, other"))
         let id = try #require(try ckpt("inspect", sample.store, "10", "--json").json().text("id"))
         let near = String(id.prefix(8)) + String(repeating: id.hasSuffix("0") ? "1" : "0", count: 24)
         #expect(try ckpt("inspect", sample.store, near).errors.contains("the nearest ids are \(id.prefix(12))"))
