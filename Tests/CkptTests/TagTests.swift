@@ -41,6 +41,15 @@ import Testing
         #expect(run.status == 2 && !run.errors.contains("\u{1B}"))
     }
 
+    /// Programs that copy files may leave empty directories out.
+    @Test func aStoreWithoutStagingIsMarked() throws {
+        let sample = try Sample()
+        try FileManager.default.removeItem(atPath: sample.store + "/staging")
+        #expect(try ckpt("tag", sample.store, "10", "first").status == 0)
+        #expect(try ckpt("pin", sample.store, "20").status == 0)
+        #expect(try sample.folder.names(in: "store/staging").isEmpty)
+    }
+
     @Test func whatIsNearIsTold() throws {
         let sample = try Sample()
         #expect(try ckpt("inspect", sample.store, "release-1").errors.contains("there are no tags"))
