@@ -1,6 +1,7 @@
-@testable import CheckpointExchange
 import CheckpointFormat
 import Testing
+
+@testable import CheckpointExchange
 
 /// The step that files name.
 @Suite(.timeLimit(.minutes(20))) struct ForeignStepTests {

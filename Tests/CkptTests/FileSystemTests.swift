@@ -152,6 +152,13 @@ import Testing
         let run = try shell(line, sample.folder.path)
         #expect(run.status == 2 && run.errors.contains("argument 4 is not valid UTF-8"), "\(run)")
         #expect(try sample.folder.names(in: "").sorted() == ["name", "store"])
+        // Two names in a directory, which read the same.
+        let both = "mkdir \"$1/d\"; for n in '\\350' '\\351'; do cp \"$1/m\" \"$1/d/$(printf \"a$n\").safetensors\"; done; \"$0\" import \"$1/s\" \"$1/d\""
+        #expect(try ckpt("export", sample.store, "-o", sample.folder.path + "/m.safetensors").status == 0)
+        try FileManager.default.moveItem(atPath: sample.folder.path + "/m.safetensors", toPath: sample.folder.path + "/m")
+        let refused = try shell(both, sample.folder.path)
+        #expect(refused.status == 6 && refused.errors.contains("is not valid UTF-8"), "\(refused)")
+        #expect(!FileManager.default.fileExists(atPath: sample.folder.path + "/s"))
         #expect(CommandLineText.firstInvalid(in: Data([0x61, 0, 0x62, 0, 0xC3, 0x28, 0])) == 2)
         #expect(CommandLineText.firstInvalid(in: Data([0x61, 0, 0xC3, 0xA9, 0])) == nil)
     }
