@@ -153,7 +153,10 @@ import Testing
         #expect(run.status == 2 && run.errors.contains("argument 4 is not valid UTF-8"), "\(run)")
         #expect(try sample.folder.names(in: "").sorted() == ["name", "store"])
         // Two names in a directory, which read the same.
-        let both = "mkdir \"$1/d\"; for n in '\\350' '\\351'; do cp \"$1/m\" \"$1/d/$(printf \"a$n\").safetensors\"; done; \"$0\" import \"$1/s\" \"$1/d\""
+        let both = """
+            mkdir "$1/d"; for n in '\\350' '\\351'; do cp "$1/m" "$1/d/$(printf "a$n").safetensors"; done
+            "$0" import "$1/s" "$1/d"
+            """
         #expect(try ckpt("export", sample.store, "-o", sample.folder.path + "/m.safetensors").status == 0)
         try FileManager.default.moveItem(atPath: sample.folder.path + "/m.safetensors", toPath: sample.folder.path + "/m")
         let refused = try shell(both, sample.folder.path)

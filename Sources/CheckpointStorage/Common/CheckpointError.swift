@@ -131,12 +131,14 @@ extension CheckpointError {
         case "flock(2)":
             return (
                 .unsupported,
-                "The file system has no locks: mount it with them (Lustre: -o flock; NFS: without nolock), or put the store elsewhere"
+                "The file system has no locks: mount it with them (Lustre: -o flock; "
+                    + "NFS: without nolock), or put the store elsewhere"
             )
         case "link(2)":
             return (
                 .unsupported,
-                "The file system has no hard links, with which a store publishes checkpoints: put the store on another, such as ext4, XFS or NFS"
+                "The file system has no hard links, with which a store publishes checkpoints: "
+                    + "put the store on another, such as ext4, XFS or NFS"
             )
         default: return nil
         }

@@ -41,7 +41,7 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
             self = .latestOfRun(String(text.dropLast(7)))
         } else if let colon = text.lastIndex(of: ":") {
             let number = String(text[text.index(after: colon)...])
-            // An id does not stand behind a run, so that a step may have any number of digits there.
+            // No id stands behind a run, so that a step may have any number of digits there.
             guard colon > text.startIndex, let step = Self.step(in: number, atMost: 19) else {
                 return nil
             }
@@ -59,7 +59,9 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
         let isMarked = text.hasPrefix("step-") || text.hasPrefix("step_")
         let digits = isMarked ? text.dropFirst(5) : text[...]
         let isNumber = digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
-        guard isNumber, (1...(isMarked ? 19 : digitsMax)).contains(digits.utf8.count) else { return nil }
+        guard isNumber, (1...(isMarked ? 19 : digitsMax)).contains(digits.utf8.count) else {
+            return nil
+        }
         return Int(digits)
     }
 
