@@ -9,21 +9,29 @@ extension ForeignCheckpoint {
 
     /// The step that the files name; nil if they name none that a checkpoint can have.
     package var step: Int? {
-        for name in Self.stepNames {
-            if let object = objects.first(where: { $0.name == name }),
-                let step = Self.step(object.value)
-            {
-                return step
-            }
-        }
-        let metadata = objects.first { $0.name == SafetensorsReader.metadataName }
-        guard case .object(let members)? = metadata?.value else { return nil }
-        for name in ["ckpt.step"] + Self.stepNames {
-            if let member = members.first(where: { $0.key == name }), let step = Self.step(member.value) {
-                return step
-            }
+        let entries = objects.first { $0.name == TorchReader.extraName }.map(\.value)
+        if let entries, let step = Self.step(in: entries, Self.stepNames) { return step }
+        let metadata = objects.first { $0.name == SafetensorsReader.metadataName }.map(\.value)
+        return metadata.flatMap { Self.step(in: $0, ["ckpt.step"] + Self.stepNames) }
+    }
+
+    /// Returns the first of some entries that is a step.
+    private static func step(in value: JSONValue, _ names: [String]) -> Int? {
+        for name in names {
+            if let entry = entry(name, of: value), let step = step(entry) { return step }
         }
         return nil
+    }
+
+    /// Returns an entry: a distributed checkpoint joins the keys that lead to it with dots, other
+    /// files nest them.
+    private static func entry(_ name: String, of value: JSONValue) -> JSONValue? {
+        guard case .object(let members) = value else { return nil }
+        if let member = members.first(where: { $0.key == name }) { return member.value }
+        guard let dot = name.firstIndex(of: "."),
+            let member = members.first(where: { $0.key == name[..<dot] })
+        else { return nil }
+        return entry(String(name[name.index(after: dot)...]), of: member.value)
     }
 
     private static func step(_ value: JSONValue) -> Int? {

@@ -59,12 +59,26 @@ struct ForeignDirectory {
         }
     }
 
+    /// Checks that the names of weights are text. Bytes that are not UTF-8 cannot be told apart here,
+    /// and lead to no file.
+    ///
+    /// - Throws: `ExchangeError` that names the first that is not.
+    private func checkNames() throws(ExchangeError) {
+        guard let name = names.first(where: { Self.isWeights($0) && $0.contains("\u{FFFD}") }) else {
+            return
+        }
+        throw .refused(
+            path.string, "the name of \(quoted(name)) is not valid UTF-8",
+            remedy: "Rename the file, or use a link to it")
+    }
+
     /// Returns the files that make a checkpoint where there is no index: all safetensors files, or
     /// the only file of PyTorch.
     ///
     /// - Returns: at least one name.
     /// - Throws: `ExchangeError` if there is no such file, or there are several of PyTorch.
     func files() throws(ExchangeError) -> [String] {
+        try checkNames()
         let safetensors = names.filter { $0.hasSuffix(".safetensors") }
         guard safetensors.count <= ExchangeLimits.filesMax else {
             throw .refused(path.string, "\(safetensors.count) files")

@@ -199,9 +199,11 @@ package struct ForeignReader {
             for part in parts.dropFirst() { checkpoint.add(part.checkpoint) }
         }
         if let first = directory.hidden.first {
-            checkpoint.notes.append(
-                "\(path): \(directory.hidden.count) names that begin with a dot are passed over, such as \(quoted(first))"
-            )
+            let count = directory.hidden.count
+            let names =
+                count == 1
+                ? "1 name that begins with a dot is" : "\(count) names that begin with a dot are"
+            checkpoint.notes.append("\(path): \(names) passed over, such as \(quoted(first))")
         }
         return checkpoint
     }

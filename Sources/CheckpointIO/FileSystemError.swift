@@ -13,5 +13,13 @@ package struct FileSystemError: Error, CustomStringConvertible, Equatable {
         self.errno = errno
     }
 
+    /// True if this is what a file system answers that lacks an operation.
+    package var isMissingOperation: Bool {
+        let answers: [Errno] = [
+            .notPermitted, .noFunction, .notSupported, .notSupportedOnSocket, .noLocks,
+        ]
+        return answers.contains(errno)
+    }
+
     package var description: String { "\(operation) of \(path) failed: \(errno)" }
 }

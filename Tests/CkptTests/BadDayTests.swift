@@ -26,6 +26,15 @@ import Testing
         #expect(try shell("\"$0\" ls \"$1\" > /dev/full 2> /dev/full", sample.store).status == 5)
     }
 
+    @Test(arguments: ["ls \"$1\"", "cat \"$1\" 10 model.weight", "cat \"$1\" 10 cursor", "export \"$1\" -o -"])
+    func standardOutputThatCannotBeWrittenIsSaid(_ line: String) throws {
+        let sample = try Sample()
+        let run = try shell("\"$0\" \(line) > /dev/full", sample.store)
+        #expect(run.status == 5, "\(run)")
+        #expect(run.errors.hasPrefix("ckpt: cannot write to standard output: No space left on device."), "\(run)")
+        #expect(run.errors.split(separator: "\n").count == 1, "\(run)")
+    }
+
     /// Ends the program as soon as it has begun to write. (The other signals may be ignored where tests are run, and are then left alone.)
     @Test func anExportThatIsInterruptedLeavesNothing() throws {
         let folder = try TemporaryDirectory()

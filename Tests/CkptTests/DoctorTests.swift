@@ -6,13 +6,20 @@ import Testing
 
 /// `ckpt doctor` on directories of every kind.
 @Suite(.timeLimit(.minutes(20))) struct DoctorTests {
-    /// Makes a directory of these files, as paths with contents.
+    /// Makes a directory of these files, as paths with contents. Content that begins with = is that
+    /// of a file of PyTorch.
     private func make(_ files: [String: String]) throws -> TemporaryDirectory {
         let folder = try TemporaryDirectory()
+        let needsTorch = files.values.contains { $0.hasPrefix("=") }
+        let torch = try needsTorch ? TorchTests.makeFiles() : folder
         for (name, text) in files {
             let url = URL(fileURLWithPath: folder.path + "/dir/" + name)
             try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-            try Data(text.utf8).write(to: url)
+            guard text.hasPrefix("=") else {
+                try Data(text.utf8).write(to: url)
+                continue
+            }
+            try Data(torch.bytes(of: String(text.dropFirst()))).write(to: url)
         }
         return folder
     }
@@ -34,8 +41,15 @@ import Testing
 
     // MARK: Of others
 
+    /// A distributed checkpoint of PyTorch.
+    private static let distributed = Dictionary(
+        uniqueKeysWithValues: ([".metadata"] + (0..<4).map { "__\($0)_0.distcp" }).map { ($0, "=dcp/" + $0) })
+
     @Test func distributedCheckpointsOfPyTorch() throws {
-        let whole = try examine([".metadata": "x", "__0_0.distcp": "x", "__1_0.distcp": "x"])
+        let whole = try examine(Self.distributed)
+        let damaged = try examine([".metadata": "x", "__0_0.distcp": "x"])
+        #expect(damaged.texts("problems").first?.hasPrefix("An import would fail: ") == true)
+        #expect(!damaged.texts("advice").contains { $0.hasPrefix("ckpt import") })
         #expect(whole.text("kind") == "torch-dcp" && whole.flag("fine") == true)
         #expect(whole.texts("advice").contains { $0.hasPrefix("ckpt import STORE ") })
         let cut = try examine(["__0_0.distcp": "x", "__1_0.distcp": ""])
@@ -44,7 +58,7 @@ import Testing
     }
 
     @Test func deepSpeed() throws {
-        let states = ["mp_rank_00_model_states.pt": "x", "zero_pp_rank_0_mp_rank_00_optim_states.pt": "x"]
+        let states = ["mp_rank_00_model_states.pt": "=state.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt": "x"]
         var files = ["latest": "global_step200\n", "zero_to_fp32.py": "", "global_step100/mp_rank_00_model_states.pt": "x"]
         for (name, text) in states { files["global_step200/" + name] = text }
         let whole = try examine(files)
@@ -55,17 +69,22 @@ import Testing
         files["latest"] = "../../../../etc"
         #expect(try examine(files).flag("fine") == false)
         #expect(try examine(states).flag("fine") == true)
-        #expect(try examine(["mp_rank_00_model_states.pt": "x"]).flag("fine") == false)
+        #expect(try examine(["mp_rank_00_model_states.pt": "=state.pt"]).flag("fine") == false)
     }
 
     @Test func megatron() throws {
         let tracker = "latest_checkpointed_iteration.txt"
-        let whole = try examine([tracker: "1000", "iter_0001000/mp_rank_00/model_optim_rng.pt": "x"])
+        let file = "iter_0001000/mp_rank_00/model_optim_rng.pt"
+        let whole = try examine([tracker: "1000", file: "=state.pt"])
         #expect(whole.text("kind") == "megatron" && whole.flag("fine") == true)
         #expect(whole.texts("advice").first?.hasSuffix("iter_0001000/mp_rank_00/model_optim_rng.pt --step 1000") == true)
         #expect(try examine([tracker: "2000", "iter_0001000/x": ""]).texts("problems").first?.contains("iter_0002000 is not there") == true)
         #expect(try examine(["iter_0001000/x": ""]).flag("fine") == false)
-        let inside = try examine(["common.pt": "x", "metadata.json": "{}", ".metadata": "x", "__0_0.distcp": "x"])
+        // As Megatron writes it: its arguments are an object of Python.
+        let foreign = try examine([tracker: "1000", file: "=foreign.pt"])
+        #expect(foreign.texts("problems").first?.contains("argparse.Namespace") == true)
+        #expect(foreign.texts("advice").contains { $0.contains("--skip-objects") })
+        let inside = try examine(["common.pt": "x", "metadata.json": "{}"].merging(Self.distributed) { $1 })
         #expect(inside.text("kind") == "megatron" && inside.flag("fine") == true)
         #expect(try examine(["common.pt": "x", "metadata.json": "{}", "__0_0.distcp": "x"]).flag("fine") == false)
     }
@@ -89,7 +108,7 @@ import Testing
     }
 
     @Test func lightning() throws {
-        let files = try examine(["epoch=2-step=1000.ckpt": "PK", "last.ckpt": "PK"])
+        let files = try examine(["epoch=2-step=1000.ckpt": "PK", "last.ckpt": "=state.pt"])
         #expect(files.text("kind") == "lightning" && files.texts("advice").first?.contains("last.ckpt") == true)
         #expect(try examine(["epoch=2-step=1000.ckpt": ""]).flag("fine") == false)
         #expect(try examine(["version_0/hparams.yaml": "", "version_0/checkpoints/last.ckpt": "PK"]).text("kind") == "lightning")
@@ -144,6 +163,16 @@ import Testing
         #expect(try examine(dirs).texts("facts").contains { $0.contains("100 directories") })
     }
 
+    @Test func whatAKilledCommandLeftIsNamed() throws {
+        let exports = try examine([".ckpt-0123": Self.weights, "b.safetensors": Self.weights, "c/.metadata": "x"])
+        #expect(exports.list("children").compactMap { $0.text("name") } == ["b.safetensors", "c"])
+        #expect(exports.texts("facts").contains { $0.contains("1 unfinished output, such as .ckpt-0123") })
+        #expect(exports.texts("advice").contains { $0.hasSuffix("/dir/.ckpt-*") })
+        let restored = try examine(["00000.bin": "x"])
+        #expect(restored.texts("problems").first?.contains("no index.json") == true)
+        #expect(try examine(["00000.bin": "x", "index.json": "{}"]).flag("fine") == true)
+    }
+
     @Test func aHugeDirectoryIsNotListedWhole() throws {
         let folder = try TemporaryDirectory()
         for index in 0..<30_000 { try #require(FileManager.default.createFile(atPath: "\(folder.path)/\(index)", contents: nil)) }
@@ -159,7 +188,7 @@ import Testing
         #expect(run.status == 1 && !run.output.contains("\u{1B}"))
         let quoted = try make(["it's; rm -rf x/a.safetensors": Self.weights])
         let advice = try ckpt("doctor", quoted.path + "/dir/it's; rm -rf x", "--json").json().texts("advice")
-        #expect(advice == ["ckpt import STORE '\(quoted.path)/dir/it'\\''s; rm -rf x/a.safetensors' --step 0"])
+        #expect(advice == ["ckpt import STORE '\(quoted.path)/dir/it'\\''s; rm -rf x/a.safetensors'"])
     }
 
     // MARK: Our own

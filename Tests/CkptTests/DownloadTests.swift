@@ -71,7 +71,6 @@ import Testing
             #expect(
                 run.status == status && run.errors.contains(what) && run.errors.contains(remedy),
                 "\(name): \(run.errors)")
-            guard name != "unpacked" else { continue }
             let diagnosis = try doctor(path)
             #expect(diagnosis.flag("fine") == false, "\(name)")
             let text =

@@ -127,6 +127,15 @@ import Testing
         #expect(left == [name("c"), name("d") + "-old", ".ckpt-notes"].sorted())
     }
 
+    @Test(arguments: ["export", "restore"])
+    func aDirectoryThatIsMissingIsNamed(_ verb: String) throws {
+        let sample = try Sample()
+        let out = sample.folder.path + "/no/such/out"
+        let run = try ckpt(verb, sample.store, "-o", out)
+        #expect(run.status == 7 && run.errors.contains("there is no directory \(sample.folder.path)/no/such. Create it"), "\(run)")
+        #expect(try sample.folder.names(in: "") == ["store"])
+    }
+
     @Test func anExportOfNoTensorsIsImportedAgain() throws {
         let folder = try TemporaryDirectory()
         try folder.write(Array("{\"metadata\":{\"total_size\":0},\"weight_map\":{}}".utf8), to: "none.index.json")

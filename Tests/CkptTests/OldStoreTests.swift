@@ -46,6 +46,9 @@ import Testing
         let list = try ckpt("ls", store, "--json").json().list("checkpoints")
         #expect(list.map { $0.integer("step") } == [99, 0, 11, 25, 30, 20, 10])
         #expect(list.map { $0.text("origin") } == ["copy", "imported"] + [String](repeating: "training", count: 5))
+        // Restarts, and imports of one name, are one run.
+        #expect(try ckpt("stats", store, "--json").json().integer("runs") == 2)
+        #expect(try ckpt("doctor", store, "--json").json().texts("facts").first == "7 checkpoints of 2 runs; the newest is step 99.")
         #expect(try ckpt("inspect", store, "run:latest", "--json").json().integer("step") == 11)
         var options = CheckpointerOptions()
         options.run = "run"

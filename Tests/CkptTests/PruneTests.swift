@@ -39,6 +39,35 @@ import Testing
         #expect(try ckpt("verify", sample.store).status == 0)
     }
 
+    /// People import the history of a training step by step.
+    @Test func importsUnderOneNameAreOneRun() throws {
+        let folder = try TemporaryDirectory()
+        let store = folder.path + "/s"
+        let raw = ["--format", "raw", "--dtype", "u8", "--shape", "1000", "--name", "w"]
+        func imported(_ step: Int, run: String) throws {
+            let content = [UInt8](repeating: UInt8(truncatingIfNeeded: step), count: 1000)
+            try folder.write(content, to: "w.bin")
+            let line = ["import", store, folder.path + "/w.bin", "--step", "\(step)", "--run", run]
+            #expect(try ckpt(line + raw).status == 0)
+        }
+        func steps() throws -> [Int] {
+            try ckpt("ls", store, "--json").json().list("checkpoints").compactMap { $0.integer("step") }
+        }
+        for step in 1...5 { try imported(step, run: "sft") }
+        try imported(9, run: "other")
+        // Exactly what is named goes; only the newest of the name is protected.
+        #expect(try ckpt("rm", store, "sft:1").status == 0)
+        #expect(try ckpt("rm", store, "sft:5").status == 7)
+        #expect(try steps() == [9, 5, 4, 3, 2])
+        #expect(try ckpt("prune", store, "--keep-last", "2").status == 0)
+        #expect(try steps() == [9, 5, 4])
+        #expect(try ckpt("prune", store, "--keep-runs", "2").status == 0)
+        #expect(try steps() == [9, 5, 4])
+        #expect(try ckpt("prune", store, "--keep-last", "1", "--run", "sft").status == 0)
+        #expect(try steps() == [9, 5])
+        #expect(try ckpt("verify", store).status == 0)
+    }
+
     @Test func whatIsNoRuleIsUsage() throws {
         let sample = try Sample()
         let golden = Golden(sample)

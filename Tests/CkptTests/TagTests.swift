@@ -41,6 +41,15 @@ import Testing
         #expect(run.status == 2 && !run.errors.contains("\u{1B}"))
     }
 
+    /// Programs that copy files may leave empty directories out.
+    @Test func aStoreWithoutStagingIsMarked() throws {
+        let sample = try Sample()
+        try FileManager.default.removeItem(atPath: sample.store + "/staging")
+        #expect(try ckpt("tag", sample.store, "10", "first").status == 0)
+        #expect(try ckpt("pin", sample.store, "20").status == 0)
+        #expect(try sample.folder.names(in: "store/staging").isEmpty)
+    }
+
     @Test func whatIsNearIsTold() throws {
         let sample = try Sample()
         #expect(try ckpt("inspect", sample.store, "release-1").errors.contains("there are no tags"))
@@ -52,6 +61,10 @@ import Testing
         let metric = try ckpt("inspect", sample.store, "best:los")
         #expect(metric.status == 3 && metric.errors.contains("there are loss"))
         #expect(try ckpt("inspect", sample.store, "11").errors.contains("the nearest steps are 10, 20"))
+        // Steps of other runs are not what was meant.
+        try sample.forge { $0.runName = "other" }
+        #expect(try ckpt("inspect", sample.store, "sample:11").errors.contains("the nearest steps are 10, 20."))
+        #expect(try ckpt("inspect", sample.store, "smaple:11").errors.contains("the runs are sample, other"))
         let id = try #require(try ckpt("inspect", sample.store, "10", "--json").json().text("id"))
         let near = String(id.prefix(8)) + String(repeating: id.hasSuffix("0") ? "1" : "0", count: 24)
         #expect(try ckpt("inspect", sample.store, near).errors.contains("the nearest ids are \(id.prefix(12))"))

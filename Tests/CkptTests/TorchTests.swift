@@ -91,6 +91,19 @@ import Testing
         #expect(cut.status == 1 && cut.errors.contains("the file is cut short in storage \"1\""))
     }
 
+    /// The step that stands in the file counts, unless another is given.
+    @Test func theStepIsThatOfTheFile() throws {
+        let folder = try Self.makeFiles()
+        for (name, step) in [("plain", 800), ("trainer", 900), ("none", 0)] {
+            let file = "\(folder.path)/step-\(name).pt"
+            let run = try ckpt("import", folder.path + "/s", file, "--json")
+            #expect(run.status == 0, "\(run.errors)")
+            #expect(try run.json().integer("step") == step, "\(name)")
+            let given = try ckpt("import", folder.path + "/s", file, "--step", "7", "--json")
+            #expect(try given.json().integer("step") == 7)
+        }
+    }
+
     @Test func shardsOfPyTorchAreReadByTheirIndex() throws {
         let folder = try Self.makeFiles()
         _ = try Judge.run(

@@ -58,6 +58,11 @@ import Testing
         let place = try sample.place(of: "model.bias", step: 20)
         try sample.folder.damage(place.file, at: place.offset)
         try golden.expect(ckpt("verify", sample.store, "20"), "verify-damage.txt", status: 1)
+        // A narrow terminal shows the file before it shows the damage in words.
+        let command = "stty cols 80; '\(program.path)' verify '\(sample.store)' 20"
+        let narrow = try execute(URL(fileURLWithPath: "/usr/bin/script"), ["-qec", command, "/dev/null"])
+        let lines = narrow.output.replacingOccurrences(of: "\r", with: "").split(separator: "\n")
+        #expect(lines.contains { $0.contains("tensor model.bias") && $0.contains(" segments/") && $0.count <= 80 }, "\(narrow)")
         try golden.expect(ckpt("verify", sample.store, "20", "--json"), "verify-damage.json", status: 1)
     }
 }

@@ -476,6 +476,13 @@ def make_repeating_distributed(folder):
         chunks=[instance("ChunkStorageMetadata", offsets=Size((0,)), sizes=Size(zeros.shape))]), Size((0,)))
 
 
+def make_steps(folder):
+    """Weights, and how far their training had come."""
+    weight = whole(np.ones(3, "f4"))
+    for name, entries in [("plain", {"step": 800, "epoch": 3}), ("trainer", {"trainer_state": {"global_step": 900}}), ("none", {"epoch": 3})]:
+        save({"model": {"w": weight}, **entries}, f"{folder}/step-{name}.pt")
+
+
 def main(folder):
     expected = make_state(folder)
     rng = np.random.default_rng(4)
@@ -494,6 +501,7 @@ def main(folder):
     make_admitted(folder)
     make_legacy(folder)
     make_foreign(folder)
+    make_steps(folder)
     make_strided_pieces(folder)
 
 

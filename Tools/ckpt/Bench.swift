@@ -20,6 +20,7 @@ struct Bench: ParsableCommand {
 struct BenchLoop: Verb {
     static let configuration = CommandConfiguration(
         commandName: "loop", abstract: "Measures what saving costs a training loop, and how quickly it is restored.",
+        usage: "ckpt bench loop --store DIR [options]",
         discussion: """
             Example: ckpt bench --store runs/bench --state gpt2 --steps 20 --compute-seconds 1
 

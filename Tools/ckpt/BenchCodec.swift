@@ -8,6 +8,7 @@ import Foundation
 struct BenchCodec: Verb {
     static let configuration = CommandConfiguration(
         commandName: "codec", abstract: "Measures how small and how quickly a codec stores the bytes of a file.",
+        usage: "ckpt bench codec FILE [options]",
         discussion: """
             Example: ckpt bench codec weights.bin --dtype bf16 --level balanced
 

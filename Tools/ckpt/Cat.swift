@@ -55,7 +55,7 @@ struct Cat: StoreVerb {
         try refuseTerminal("a tensor")
         if format == .npy { try Output.write(checkpoint.numpyHeader(ofTensor: tensor.name)) }
         try checkpoint.withBytes(ofTensor: tensor.name) { bytes throws(CheckpointError) in
-            try translating("writing to standard output") { try Output.write(bytes) }
+            try Output.write(bytes)
         }
     }
 

@@ -56,8 +56,8 @@ struct Ckpt: ParsableCommand {
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         Output.detail("took \(Output.figure(seconds)) s")
         do { try Output.flush() } catch {
-            Output.complain("standard output cannot be written: \(error.localizedDescription)")
-            return .inputOutput
+            Output.complain(error.description)
+            return ExitCode(error.code)
         }
         return code
     }

@@ -101,7 +101,7 @@ struct Export: StoreVerb {
         options.onProgress = { progress.show($0, of: $1) }
         defer { ProgressLine.clear() }
         try checkpoint.writeSafetensors(options) { bytes throws(CheckpointError) in
-            try translating("writing to standard output") { try Output.write(bytes) }
+            try Output.write(bytes)
         }
         return .fine
     }

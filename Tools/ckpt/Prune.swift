@@ -11,11 +11,12 @@ struct Prune: StoreVerb {
         discussion: """
             Example: ckpt prune runs/first --keep-last 5 --keep-every 1000 --keep-best loss:3 --dry-run
 
-            Each run is counted separately, across its restarts; a branch of a run and an import count as runs. A checkpoint stays if \
-            any rule keeps it. The newest intact checkpoint of each run, and checkpoints with a tag or a pin always stay, unless \
-            --keep-runs or --keep-runs-within gives up the whole run; so do bytes shared with a checkpoint that stays. Rules that \
-            would leave only the newest are refused, unless --keep-last says so. Safe while a trainer writes and others read: \
-            checkpoints that a save in flight uses stay until the next time. Needs no free space.
+            Each run is counted separately, across its restarts; a branch of a run counts as a run, and so do the imports \
+            under one name. A checkpoint stays if any rule keeps it. The newest intact checkpoint of each run, and \
+            checkpoints with a tag or a pin always stay, unless --keep-runs or --keep-runs-within gives up the whole run; so \
+            do bytes shared with a checkpoint that stays. Rules that would leave only the newest are refused, unless \
+            --keep-last says so. Safe while a trainer writes and others read: checkpoints that a save in flight uses stay until the \
+            next time. Needs no free space.
             """)
 
     @OptionGroup var common: CommonArguments

@@ -79,7 +79,7 @@ struct Repair: StoreVerb {
         let rest =
             "\(Output.count(loss.intact.tensors, "tensor")) and \(Output.count(loss.intact.objects, "object")) are intact"
         let new =
-            loss.salvaged.map { ", salvaged as \(text($0)) of run \(Output.short($0.run))" } ?? ""
+            loss.salvaged.map { ", salvaged as \(text($0))" } ?? ""
         Output.line("damaged: \(text(loss.damaged)) lost \(some); \(rest)\(new)")
         if !loss.tags.isEmpty {
             Output.line(

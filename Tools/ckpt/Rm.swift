@@ -9,7 +9,7 @@ struct Rm: StoreVerb {
         commandName: "rm", abstract: "Deletes checkpoints.",
         usage: "ckpt rm STORE REF... [options]",
         discussion: """
-            Example: ckpt rm runs/first 1000 weights:latest
+            Example: ckpt rm runs/first 1000 weights:500
 
             Refuses to delete a checkpoint that is pinned, has a tag, or is the newest intact one of its run, unless --force is given; \
             then nothing is deleted. A checkpoint that a save in flight uses always stays. Bytes shared with other checkpoints stay. \

@@ -43,9 +43,11 @@ struct Stats: StoreVerb {
         }
         Output.line()
         codecs.print()
-        var growth = Table(["STEP", .init("ID", rank: 1), .init("RUN", rank: 2), "LOGICAL", "NEW"])
+        var growth = Table(["STEP", .init("ID", rank: 1), .init("RUN", rank: 2, shortest: 12), "LOGICAL", "NEW"])
         for row in statistics.growth.suffix(Self.shown).reversed() {
-            growth.add([String(row.step), Output.short(row.id), Output.short(row.run), Output.size(row.logical), Output.size(row.new)])
+            growth.add([
+                String(row.step), Output.short(row.id), row.runName, Output.size(row.logical), Output.size(row.new),
+            ])
         }
         Output.line()
         growth.print()
@@ -56,8 +58,7 @@ struct Stats: StoreVerb {
 
     private func printTotals(_ statistics: StoreStatistics) {
         let (total, blocks) = (statistics.total, statistics.blocks)
-        let runs = Set(statistics.growth.map(\.run)).count
-        Output.line("\(Output.count(statistics.growth.count, "checkpoint")) of \(Output.count(runs, "run"))")
+        Output.line("\(Output.count(statistics.growth.count, "checkpoint")) of \(Output.count(statistics.runCount, "run"))")
         Output.line("logical  \(Output.size(total.logical))")
         Output.line("unique   \(Output.size(total.unique)), \(Output.ratio(total.logical, total.unique)) by deduplication")
         Output.line("stored   \(Output.size(blocks.stored)), \(Output.ratio(blocks.raw, blocks.stored)) by compression")
@@ -101,7 +102,7 @@ struct Stats: StoreVerb {
         let (total, blocks) = (statistics.total, statistics.blocks)
         Output.json(
             .object([
-                .init("checkpoints", .count(statistics.growth.count)), .init("runs", .count(Set(statistics.growth.map(\.run)).count)),
+                .init("checkpoints", .count(statistics.growth.count)), .init("runs", .count(statistics.runCount)),
                 .init("logical_bytes", .count(total.logical)), .init("unique_bytes", .count(total.unique)),
                 .init("raw_bytes", .count(blocks.raw)), .init("stored_bytes", .count(blocks.stored)),
                 .init("sharing", quotient(total.logical, total.unique)), .init("compression", quotient(blocks.raw, blocks.stored)),

@@ -85,9 +85,9 @@ struct Verify: StoreVerb {
 
     private func printTable(_ damage: [VerificationReport.Finding]) {
         var table = Table([
-            .init("STEP", shortest: 6), .init("LOST", shortest: 14), .init("FILE", rank: 2),
+            .init("STEP", shortest: 6), .init("LOST", shortest: 14), .init("FILE", shortest: 24),
             .init("OFFSET", rank: 1),
-            .init("DAMAGE", shortest: 20),
+            .init("DAMAGE", rank: 2, shortest: 12),
         ])
         for finding in damage {
             let steps = finding.checkpoints.map { "\($0.step) (\(Output.short($0.id)))" }

@@ -36,6 +36,7 @@ struct Watch: StoreVerb {
         let first = try store.look()
         var tracker = WatchTracker(first)
         show(first)
+        try Output.flush()
         let end = timeout.map { ContinuousClock.now + .seconds($0) }
         var sample = first
         while true {
@@ -77,13 +78,18 @@ struct Watch: StoreVerb {
         if case .restarted(let name) = event {
             guard let restart = store.restart(of: name) else { return }
             if common.json { return Output.json(restart.json(name)) }
-            ProgressLine.clear()
-            return Output.line(restart.text)
+            return try announce(restart.text)
         }
         if common.json { return Output.json(event.json) }
         if case .progress = event, ProgressLine.isShown { return ProgressLine.tell(event.text) }
+        try announce(event.text)
+    }
+
+    /// Prints a line at once: the next event may be progress, which is written over the line below.
+    private func announce(_ text: String) throws {
         ProgressLine.clear()
-        Output.line(event.text)
+        Output.line(text)
+        try Output.flush()
     }
 }
 

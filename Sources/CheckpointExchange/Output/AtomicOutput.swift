@@ -75,7 +75,7 @@ package final class AtomicOutput {
             throw .inUse(path.string, "it is a link", remedy: "Name another place with -o, or what it leads to")
         }
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
-        guard let kind else { return }
+        guard let kind else { return try checkParent() }
         guard let replacement else { throw .inUse(path.string, "it exists", remedy: "Name another with -o") }
         guard kind == (isDirectory ? .directory : .file) else {
             throw .inUse(path.string, "it is no \(isDirectory ? "directory" : "file")", remedy: "Name another with -o")
@@ -85,6 +85,17 @@ package final class AtomicOutput {
         for name in names.sorted() where try !isOurs(name, replacement) {
             throw .inUse(path.string, "it holds \(quoted(name)), which is no file of an export", remedy: "Name another directory")
         }
+    }
+
+    private func checkParent() throws(ExchangeError) {
+        let parent = path.removingLastComponent()
+        let kind = try exchanging { () throws(FileSystemError) in
+            try files.kind(of: parent.isEmpty ? "." : parent)
+        }
+        guard kind != .directory else { return }
+        throw .inUse(
+            path.string, "there is no directory \(parent)",
+            remedy: "Create it, or name another place with -o")
     }
 
     private func isOurs(_ name: String, _ replacement: Replacement) throws(ExchangeError) -> Bool {

@@ -60,7 +60,9 @@ package final class OutputFile: FileDevice {
         do throws(FileSystemError) {
             unsafe try file.write(source, at: Int(address.rawValue))
         } catch {
-            throw DeviceError(error.description)
+            var failure = DeviceError(error.description)
+            failure.errno = error.errno.rawValue
+            throw failure
         }
         return DeviceCopy(id: 0)
     }

@@ -33,7 +33,10 @@ struct ZipArchive {
             try readDirectory(end)
         } catch {
             let message = "zip archive: \(error.message)"
-            throw error.kind == .damage ? .damage(file.path.string, message) : .refused(file.path.string, message)
+            throw error.kind == .damage
+                ? .damage(
+                    file.path.string, message, remedy: "If it was copied or downloaded, do so again")
+                : .refused(file.path.string, message)
         }
         try checkDisjoint()
     }

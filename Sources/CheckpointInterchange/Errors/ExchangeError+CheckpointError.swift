@@ -26,10 +26,7 @@ package func exchanging<R>(
     _ action: String, _ body: () throws -> R
 ) throws(CheckpointError) -> R {
     do throws(CheckpointError) { return try translating(action, body) } catch {
-        guard error.code == .device else { throw error }
         // The devices of import and export are files.
-        var error = error
-        error.code = .io
-        throw error
+        throw error.ofFile
     }
 }

@@ -44,6 +44,12 @@ struct RawExport {
         isNewDirectory = try translating("restore") {
             let kind = try files.kind(of: directory)
             guard kind != nil else {
+                let parent = directory.lexicallyNormalized().removingLastComponent()
+                guard try parent.isEmpty || files.kind(of: parent) == .directory else {
+                    throw CheckpointError(
+                        .exists, "\(path): there is no directory \(parent)",
+                        remedy: "Create it, or name another place with -o", path: path)
+                }
                 try files.makeDirectory(directory)
                 return true
             }

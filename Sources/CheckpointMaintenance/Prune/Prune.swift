@@ -99,11 +99,13 @@ private struct Prune {
         let tags = marks.tagsByName()
         let present = try removal.segmentFiles()
         let names = try store.files.names()
+        var imports = ImportRuns()
         for (index, name) in names.enumerated() {
             progress(index, names.count)
             let manifest = try removal.load(name)
             ids[name] = manifest.id
             var item = RetentionItem(manifest)
+            imports.join(&item, of: manifest)
             runNames[item.branch] =
                 manifest.runName.isEmpty ? store.defaultRunName : manifest.runName
             item.isDamaged = manifest.segments.contains { !present.contains($0.name) }

@@ -60,10 +60,12 @@ private struct NamedRemoval {
             if !chosen.contains(name) { chosen.append(name) }
         }
         let present = try removal.segmentFiles()
+        var imports = ImportRuns()
         for name in try store.files.names() {
             do throws(CheckpointError) {
                 let manifest = try removal.load(name)
                 var item = RetentionItem(manifest)
+                imports.join(&item, of: manifest)
                 item.isDamaged = manifest.segments.contains { !present.contains($0.name) }
                 items.append(item)
                 about[name] = (

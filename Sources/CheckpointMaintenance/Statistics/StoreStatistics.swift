@@ -34,8 +34,10 @@ public struct StoreStatistics: Sendable {
     public struct Growth: Sendable, Equatable {
         /// The checkpoint's id.
         public var id: CheckpointID
-        /// The run that it belongs to.
+        /// Id of the restart that saved it.
         public var run: RunID
+        /// Name of its run.
+        public var runName: String
         /// Its step.
         public var step: Int
         /// Bytes of its tensors and objects.
@@ -46,6 +48,8 @@ public struct StoreStatistics: Sendable {
 
     /// In order of checkpoint names.
     public private(set) var growth: [Growth] = []
+    /// Number of runs, by their names.
+    public var runCount: Int { Set(growth.map(\.runName)).count }
     /// All content.
     public private(set) var total = Amount()
     /// Content by role of tensors, and `objects`.
@@ -98,7 +102,11 @@ public struct StoreStatistics: Sendable {
     package init() {}
 
     /// Adds a checkpoint. Add the oldest first, so that growth is counted for the right one.
-    package mutating func add(_ manifest: Manifest) {
+    ///
+    /// - Parameters:
+    ///   - manifest: the checkpoint.
+    ///   - defaultName: name of a run that nobody named.
+    package mutating func add(_ manifest: Manifest, defaultName: String) {
         var new = 0
         for segment in manifest.segments where segments.insert(segment.name).inserted {
             segmentBytes += segment.fileBytes
@@ -119,7 +127,9 @@ public struct StoreStatistics: Sendable {
         for object in manifest.objects { add(manifest, object.chunks, "objects", "objects") }
         growth.append(
             Growth(
-                id: manifest.id, run: manifest.run, step: manifest.step,
+                id: manifest.id, run: manifest.run,
+                runName: manifest.runName.isEmpty ? defaultName : manifest.runName,
+                step: manifest.step,
                 logical: manifest.logicalBytes, new: new))
     }
 
@@ -176,7 +186,7 @@ extension CheckpointStore {
             progress(index, names.count)
             do throws(CheckpointError) {
                 let loaded = try files.load(name)
-                statistics.add(loaded.manifest)
+                statistics.add(loaded.manifest, defaultName: defaultRunName)
                 statistics.manifestBytes += loaded.fileBytes
             } catch { if error.code != .notFound { damaged.append(error) } }  // gone since it was listed
         }

@@ -118,10 +118,30 @@ extension CheckpointError {
 
     /// Converts an error of the file system; its errno decides the code.
     package init(_ error: FileSystemError) {
-        let (code, remedy) = Self.classify(error.errno)
+        let (code, remedy) = Self.missingOperation(error) ?? Self.classify(error.errno)
         self.init(code, error.description, remedy: remedy, path: error.path.string)
         cause = Cause(error, errno: error.errno.rawValue)
         isUnreadable = error.errno == .ioError
+    }
+
+    /// Returns the class of an error by which a file system says that it lacks what a store needs.
+    private static func missingOperation(_ error: FileSystemError) -> (Code, String?)? {
+        guard error.isMissingOperation else { return nil }
+        switch error.operation {
+        case "flock(2)":
+            return (
+                .unsupported,
+                "The file system has no locks: mount it with them (Lustre: -o flock; "
+                    + "NFS: without nolock), or put the store elsewhere"
+            )
+        case "link(2)":
+            return (
+                .unsupported,
+                "The file system has no hard links, with which a store publishes checkpoints: "
+                    + "put the store on another, such as ext4, XFS or NFS"
+            )
+        default: return nil
+        }
     }
 
     private static func classify(_ errno: Errno) -> (Code, String?) {
@@ -137,6 +157,17 @@ extension CheckpointError {
         case .outOfRange: (.damaged, "The file is shorter than it should be")
         default: (.io, nil)
         }
+    }
+
+    /// Returns the error of a device that is a file, as one of the file system.
+    package var ofFile: CheckpointError {
+        guard code == .device else { return self }
+        var error = self
+        error.code = .io
+        guard let cause, let errno = cause.errno else { return error }
+        error.message = cause.description
+        (error.code, error.remedy) = Self.classify(Errno(rawValue: errno))
+        return error
     }
 
     /// Converts an error of the format.
@@ -181,7 +212,9 @@ extension CheckpointError {
         case let error as FileSystemError: self.init(error)
         case let error as SegmentError: self.init(error)
         case let error as StateError: self.init(.misuse, "\(action): \(error)")
-        case let error as DeviceError: self.init(.device, "\(action): \(error)")
+        case let error as DeviceError:
+            self.init(.device, "\(action): \(error)")
+            cause = Cause(error, errno: error.errno)
         case let error as any CheckpointErrorConvertible: self = error.checkpointError(during: action)
         case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit of threads")
         case let error as OutOfMemory: self.init(.outOfMemory, "\(action): \(error)")

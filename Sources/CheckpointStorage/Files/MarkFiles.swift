@@ -82,7 +82,8 @@ package struct MarkFiles: Sendable {
     /// one, complete.
     private func write(_ mark: Mark, to path: FilePath, in directory: FilePath) throws(CheckpointError) {
         try translating("writing \(path)") {
-            try fileSystem.makeDirectory(directory)
+            // A copy without empty directories lacks staging/.
+            for needed in [directory, directories.staging] { try fileSystem.makeDirectory(needed) }
             try fileSystem.syncDirectory(directories.root)
             let staged = directories.staging.appending("\(CheckpointID.random()).mark")
             try fileSystem.createDurably(staged, mark.encoded(digest: Hashing.digest))

@@ -219,7 +219,7 @@ extension StoreFounding {
         defer { for path in [probe, other] { try? fileSystem.remove(path) } }
         try attempt { () throws(FileSystemError) in try fileSystem.create(probe).close() }
         do throws(FileSystemError) { try fileSystem.link(probe, to: other) } catch {
-            guard Self.missingOperation.contains(error.errno) else { throw CheckpointError(error) }
+            guard error.isMissingOperation else { throw CheckpointError(error) }
             throw CheckpointError(
                 .unsupported,
                 "the file system of \(directories.root) has no hard links (\(error.errno)), with which a store publishes checkpoints",
@@ -232,14 +232,9 @@ extension StoreFounding {
     /// Beginning of the names of files that are made and removed to try the file system.
     private static let probePrefix = "probe-"
 
-    /// What a file system answers that lacks an operation.
-    private static let missingOperation: Set<Errno> = [
-        .notPermitted, .noFunction, .notSupported, .notSupportedOnSocket, .noLocks,
-    ]
-
     /// Says that locks are missing, rather than that one call failed.
     private func lockError(_ error: FileSystemError) -> CheckpointError {
-        guard Self.missingOperation.contains(error.errno) else { return CheckpointError(error) }
+        guard error.isMissingOperation else { return CheckpointError(error) }
         return CheckpointError(
             .unsupported,
             "the file system of \(directories.root) has no locks (\(error)), which keep two writers apart",

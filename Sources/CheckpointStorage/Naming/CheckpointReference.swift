@@ -40,7 +40,11 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
         } else if text.hasSuffix(":latest"), text.utf8.count > 7 {
             self = .latestOfRun(String(text.dropLast(7)))
         } else if let colon = text.lastIndex(of: ":") {
-            guard colon > text.startIndex, let step = Self.step(in: String(text[text.index(after: colon)...])) else { return nil }
+            let number = String(text[text.index(after: colon)...])
+            // No id stands behind a run, so that a step may have any number of digits there.
+            guard colon > text.startIndex, let step = Self.step(in: number, atMost: 19) else {
+                return nil
+            }
             self = .stepOfRun(String(text[..<colon]), step: step)
         } else if (4...32).contains(text.utf8.count), text.allSatisfy({ $0.isHexDigit && !$0.isUppercase && $0.isASCII }) {
             self = .id(prefix: text)
@@ -50,11 +54,14 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    private static func step(in text: String) -> Int? {
+    /// - Parameter digitsMax: number of digits of a step that is not marked as one.
+    private static func step(in text: String, atMost digitsMax: Int = 11) -> Int? {
         let isMarked = text.hasPrefix("step-") || text.hasPrefix("step_")
         let digits = isMarked ? text.dropFirst(5) : text[...]
         let isNumber = digits.utf8.allSatisfy { (0x30...0x39).contains($0) }
-        guard isNumber, (1...(isMarked ? 19 : 11)).contains(digits.utf8.count) else { return nil }
+        guard isNumber, (1...(isMarked ? 19 : digitsMax)).contains(digits.utf8.count) else {
+            return nil
+        }
         return Int(digits)
     }
 

@@ -239,12 +239,12 @@ extension CheckpointStore {
         case .latestOfRun(let run):
             let known = try runHistory().names
             return list("the runs are", Nearest.byDistance(run, known))
-        case .step(let step), .stepOfRun(_, let step):
-            let nearest = Set(names.map(\.step)).sorted {
-                $0.distance(to: step).magnitude < $1.distance(to: step).magnitude
-            }.prefix(3)
-            return
-                "the nearest steps are \(nearest.sorted().map(String.init).joined(separator: ", "))"
+        case .step(let step): return nearest(to: step, names)
+        case .stepOfRun(let run, let step):
+            let own = members(names, run).map(\.name)
+            guard own.isEmpty else { return nearest(to: step, own) }
+            let known = try runHistory().names
+            return list("the runs are", Nearest.byDistance(run, known))
         case .id(let prefix):
             // A manifest that cannot be read has no id.
             let ids = catalog.entries(names).compactMap { try? $0.get().id.description }
@@ -263,6 +263,13 @@ extension CheckpointStore {
                 ? "there are no metrics"
                 : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
         }
+    }
+
+    private func nearest(to step: Int, _ names: [ManifestName]) -> String {
+        let nearest = Set(names.map(\.step)).sorted {
+            $0.distance(to: step).magnitude < $1.distance(to: step).magnitude
+        }.prefix(3)
+        return list("the nearest steps are", nearest.sorted().map(String.init))
     }
 
     private func list(_ words: String, _ items: [String]) -> String {

@@ -55,7 +55,7 @@ public struct RetentionPolicy: Sendable {
     public var keepTags: [String] = []
 
     /// Keeps the N runs that were saved to last, and removes all others but for tagged and pinned
-    /// checkpoints; nil: no such rule. An import counts as a run.
+    /// checkpoints; nil: no such rule. Imports under one name count as a run.
     public var keepRuns: Int?
     /// Keeps runs that were saved to at most this many seconds before now; nil: no such rule. The
     /// run that was saved to last stays in any case.

@@ -33,7 +33,7 @@ struct Doctor: Verb {
         Output.line("\(path): \(diagnosis.what)")
         for fact in diagnosis.facts { Output.line("  \(fact)") }
         if !diagnosis.children.isEmpty {
-            var table = Table([.init("NAME", shortest: 16), "KIND", "WRONG"])
+            var table = Table([.init("NAME", shortest: 16), "KIND", .init("WRONG", shortest: 20)])
             for child in diagnosis.children {
                 table.add([
                     child.name, child.diagnosis.kind.name, child.diagnosis.problems.first ?? "-",
@@ -100,7 +100,9 @@ struct Examination {
                 .empty, "An empty directory.",
                 advice: ["A trainer, or ckpt import, can make a store of it."])
         }
-        var diagnosis = StoreDiagnosis(place: place).run() ?? foreign(place) ?? collection(place)
+        let store = StoreDiagnosis(place: place).run()
+        var diagnosis = store ?? foreign(place) ?? collection(place)
+        if store == nil { lookForLeavings(of: place, &diagnosis) }
         if !place.isComplete {
             diagnosis.facts.append(
                 "It has more than \(Surroundings.namesMax) entries; only these were examined.")
@@ -118,7 +120,8 @@ struct Examination {
 
     /// What lies one level down, if any of it is known.
     private func collection(_ place: Surroundings) -> Diagnosis {
-        let names = place.names.sorted()
+        // An import passes over names that begin with a dot, too.
+        let names = place.names.filter { !$0.hasPrefix(".") }.sorted()
         var children: [Diagnosis.Child] = []
         var looked = 0
         for name in names where looked < Self.childrenMax && place.isDirectory(name) {
@@ -138,10 +141,11 @@ struct Examination {
         }
         let limit = looked == Self.childrenMax ? ["Only \(looked) directories were examined."] : []
         guard !children.isEmpty else {
+            let shown = names.isEmpty ? place.names.sorted() : names
             return Diagnosis(
                 .unknownDirectory, "A directory without checkpoints of a known format.",
                 facts: [
-                    "\(names.count == 1 ? "1 entry" : "\(names.count) entries"), such as \(names.prefix(3).joined(separator: ", "))."
+                    "\(shown.count == 1 ? "1 entry" : "\(shown.count) entries"), such as \(shown.prefix(3).joined(separator: ", "))."
                 ] + limit)
         }
         var diagnosis = Diagnosis(
@@ -154,5 +158,21 @@ struct Examination {
             "ckpt doctor \(quoted(place.path.string + "/" + (diagnosis.children.first?.name ?? "")))"
         )
         return diagnosis
+    }
+
+    /// Outputs that a killed export or restore did not finish.
+    private func lookForLeavings(of place: Surroundings, _ diagnosis: inout Diagnosis) {
+        let exports = place.names.filter { $0.hasPrefix(".ckpt-") }.sorted()
+        if let first = exports.first {
+            diagnosis.facts.append(
+                "A killed ckpt export left \(Output.count(exports.count, "unfinished output")), such as \(first).")
+            diagnosis.advice.append(
+                "If no export is running: rm -r \(quoted(place.path.string))/.ckpt-*")
+        }
+        if !place.has("index.json"), place.has("00000.bin") || place.has("00000.npy") {
+            diagnosis.problems.append(
+                "It holds files of a ckpt restore, but no index.json, which is written last: the restore was not finished.")
+            diagnosis.advice.append("Delete the directory, and run ckpt restore again.")
+        }
     }
 }

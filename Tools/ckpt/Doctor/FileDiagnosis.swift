@@ -17,6 +17,7 @@ struct FileDiagnosis {
         diagnosis.facts.append("It has \(Output.size(file.size)).")
         if file.size == 0 {
             diagnosis.problems.append("It is empty: the program that wrote it was interrupted.")
+            diagnosis.advice.append("Copy or download it again, or take the file before it.")
         } else if isThorough, [.safetensors, .torchFile, .numpy, .unknownFile].contains(diagnosis.kind) {
             examine(&diagnosis)
         }
@@ -33,14 +34,14 @@ struct FileDiagnosis {
         }
         diagnosis.facts += found.notes
         guard let problem = found.problem else { return }
-        if found.standIn == nil { diagnosis.problems.append("An import would fail: \(problem).") } else {
+        if found.standIn == nil { diagnosis.problems.append("An import would fail: \(problem.sentence)") } else {
             diagnosis.problems.append("There are no weights in it.")
         }
         diagnosis.advice = found.remedy.map { [$0 + "."] } ?? []
     }
 
     private func recognise(_ head: [UInt8], _ place: String) -> Diagnosis {
-        let advice = ["ckpt import STORE \(place) --step 0"]
+        let advice = ["ckpt import STORE \(place)"]
         func begins(_ magic: String) -> Bool { head.starts(with: Array(magic.utf8)) }
         if begins("CKPTMANI") || begins("CKPTSEGM") {
             let store = quoted(path.removingLastComponent().removingLastComponent().string)

@@ -9,10 +9,21 @@ struct ForeignDiagnosis {
 
     /// The first that fits; those of more particular names come first.
     func run() -> Diagnosis? {
-        orbax ?? megatron ?? deepSpeed ?? distributed ?? huggingFaceTrainer ?? huggingFace ?? lightning
+        orbax ?? megatron ?? deepSpeed ?? distributed ?? huggingFaceTrainer ?? huggingFace ?? lightning ?? unpacked
     }
 
-    private func importAdvice(_ path: String, step: String = "0") -> String { "ckpt import STORE \(path) --step \(step)" }
+    /// - Parameter step: the step that the place tells; nil: an import takes that of the files.
+    private func importAdvice(_ path: String, step: String? = nil) -> String {
+        "ckpt import STORE \(quoted(path))" + (step.map { " --step \($0)" } ?? "")
+    }
+
+    /// Advises an import, or says why it would fail.
+    private func adviseImport(of path: String, step: String? = nil, _ diagnosis: inout Diagnosis) {
+        let problems = diagnosis.problems.count
+        examine(path, &diagnosis)
+        guard diagnosis.problems.count == problems else { return }
+        diagnosis.advice.append(importAdvice(path, step: step))
+    }
 
     // MARK: PyTorch
 
@@ -31,9 +42,17 @@ struct ForeignDiagnosis {
             diagnosis.problems.append("There is .metadata, but none of the .distcp files that it names.")
             diagnosis.advice.append("Copy them from where the checkpoint was written.")
         } else {
-            diagnosis.advice.append(importAdvice(path))
+            adviseImport(of: place.path.string, &diagnosis)
         }
         for name in parts where place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was cut off.") }
+        return diagnosis
+    }
+
+    /// A zip archive of `torch.save` that a program has unpacked.
+    private var unpacked: Diagnosis? {
+        guard place.has("data.pkl") else { return nil }
+        var diagnosis = Diagnosis(.torchFile, "A file of torch.save that was unpacked.")
+        adviseImport(of: place.path.string, &diagnosis)
         return diagnosis
     }
 
@@ -49,7 +68,7 @@ struct ForeignDiagnosis {
             diagnosis.what = "One checkpoint of DeepSpeed."
             diagnosis.facts.append("\(Output.count(states.count, "file")) of model states, \(optimizer.count) of optimizer states.")
             if states.isEmpty { diagnosis.problems.append("There are no *_model_states.pt: the model is missing.") } else {
-                diagnosis.advice.append(importAdvice("\(path)/\(quoted(states[0]))"))
+                adviseImport(of: place.path.string + "/" + states[0], &diagnosis)
             }
             if optimizer.isEmpty { diagnosis.problems.append("There are no *_optim_states.pt: training cannot be resumed exactly.") }
             return diagnosis
@@ -68,8 +87,9 @@ struct ForeignDiagnosis {
             diagnosis.advice.append("cd \(path) && python zero_to_fp32.py . merged, then: \(importAdvice("merged"))")
         }
         if let inner = place.inside(wanted), let first = inner.names(endingIn: "_model_states.pt").first {
-            let file = quoted(place.path.string + "/" + wanted + "/" + first)
-            diagnosis.advice.append(importAdvice(file, step: String(wanted.dropFirst(11).prefix { $0.isNumber })))
+            let step = String(wanted.dropFirst(11).prefix { $0.isNumber })
+            let file = place.path.string + "/" + wanted + "/" + first
+            adviseImport(of: file, step: step.isEmpty ? nil : step, &diagnosis)
         } else {
             diagnosis.problems.append("\(wanted) has no *_model_states.pt: that save was cut off.")
         }
@@ -84,7 +104,7 @@ struct ForeignDiagnosis {
         guard place.has(tracker) || !steps.isEmpty || isInside else { return nil }
         var diagnosis = Diagnosis(.megatron, isInside ? "One checkpoint of Megatron." : "Checkpoints of Megatron.")
         if isInside, steps.isEmpty {
-            if place.has(".metadata") { diagnosis.advice.append(importAdvice(path)) } else {
+            if place.has(".metadata") { adviseImport(of: place.path.string, &diagnosis) } else {
                 diagnosis.problems.append("There is no .metadata, which is written last: the save was not finished.")
             }
             return diagnosis
@@ -109,7 +129,7 @@ struct ForeignDiagnosis {
             return diagnosis
         }
         let there = place.path.string + "/" + directory + (inner.has(".metadata") ? "" : "/mp_rank_00/model_optim_rng.pt")
-        diagnosis.advice.append(importAdvice(quoted(there), step: digits))
+        adviseImport(of: there, step: digits, &diagnosis)
         return diagnosis
     }
 
@@ -129,6 +149,14 @@ struct ForeignDiagnosis {
         var diagnosis = huggingFace ?? Diagnosis(.huggingFaceTrainer, "")
         diagnosis.kind = .huggingFaceTrainer
         diagnosis.what = "A checkpoint of the trainer of Hugging Face's Transformers."
+        if let name = place.path.lastComponent?.string, name.hasPrefix("checkpoint-"),
+            let step = Int(name.dropFirst(11))
+        {
+            // The weights do not tell it.
+            diagnosis.advice = diagnosis.advice.map {
+                $0.hasPrefix("ckpt import STORE ") ? "\($0) --step \(step)" : $0
+            }
+        }
         let parts = [("optimizer.pt", "the optimizer's state"), ("scheduler.pt", "the schedule"), ("rng_state.pth", "random generators")]
         for (name, what) in parts where !place.has(name) && !(name == "rng_state.pth" && place.has("rng_state_0.pth")) {
             diagnosis.problems.append("There is no \(name): \(what) cannot be resumed.")
@@ -182,8 +210,7 @@ struct ForeignDiagnosis {
         }
         guard diagnosis.problems.isEmpty else { return }
         let target = indices.isEmpty && weights.count == 1 ? place.path.string + "/" + weights[0] : place.path.string
-        examine(target, &diagnosis)
-        if diagnosis.problems.isEmpty { diagnosis.advice.append(importAdvice(quoted(target))) }
+        adviseImport(of: target, &diagnosis)
     }
 
     /// Checks what an import checks.
@@ -193,7 +220,7 @@ struct ForeignDiagnosis {
         diagnosis.problems += found.leftOut
         if !found.leftOut.isEmpty { diagnosis.advice.append("If they belong to the checkpoint, name the files themselves in the import.") }
         guard let problem = found.problem else { return }
-        diagnosis.problems.append("An import would fail: \(problem).")
+        diagnosis.problems.append("An import would fail: \(problem.sentence)")
         if let remedy = found.remedy { diagnosis.advice.append(remedy + ".") }
     }
 
@@ -217,7 +244,8 @@ struct ForeignDiagnosis {
                 if place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was cut off.") }
             }
             let best = place.has("last.ckpt") ? "last.ckpt" : files[files.count - 1]
-            diagnosis.advice.append(importAdvice(quoted(place.path.string + "/" + best)))
+            let path = place.path.string + "/" + best
+            if diagnosis.problems.isEmpty { adviseImport(of: path, &diagnosis) } else { diagnosis.advice.append(importAdvice(path)) }
             return diagnosis
         }
         let versions = place.names.filter { $0.hasPrefix("version_") && Int($0.dropFirst(8)) != nil && place.isDirectory($0) }
@@ -254,6 +282,8 @@ struct ForeignDiagnosis {
 }
 
 extension String {
+    /// With a full stop, unless it ends like a sentence.
+    var sentence: String { hasSuffix("?") || hasSuffix(".") ? self : self + "." }
     fileprivate var trimmed: String { split(whereSeparator: \.isWhitespace).joined(separator: " ") }
     /// Whether it can only mean something in the directory it is looked for in.
     fileprivate var isPlainName: Bool { !isEmpty && self != "." && self != ".." && !contains("/") && !contains("\0") }

@@ -67,10 +67,12 @@ struct StoreDiagnosis {
     private func look(_ store: CheckpointStore) throws(CheckpointError) -> Diagnosis {
         var diagnosis = Diagnosis(.store, "A ckpt store.")
         let names = try store.files.names()
-        let runs = Set(names.map(\.run)).count
+        // One that cannot be read has a run, too.
+        let runs = names.count > Self.manifestsMax ? nil : max(try store.runHistory().names.count, 1)
         diagnosis.facts.append(
             names.last.map { newest in
-                "\(Output.count(names.count, "checkpoint")) of \(Output.count(runs, "run")); the newest is step \(newest.step)."
+                "\(Output.count(names.count, "checkpoint"))\(runs.map { " of \(Output.count($0, "run"))" } ?? ""); "
+                    + "the newest is step \(newest.step)."
             } ?? "It has no checkpoints.")
         try checkManifests(store, names.count, &diagnosis)
         try checkCatalog(store, &diagnosis)

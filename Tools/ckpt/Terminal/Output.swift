@@ -1,10 +1,12 @@
 import CheckpointFormat
+import CheckpointIO
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
 internal import CheckpointStorage
 import Checkpointing
 import Foundation
 import Synchronization
+import SystemPackage
 
 /// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a
 /// terminal obeys what it is sent.
@@ -28,12 +30,12 @@ enum Output {
     private static func raw(_ line: String) { held.withLock { $0 += line + "\n" } }
 
     /// Writes what was printed.
-    static func flush() throws {
+    static func flush() throws(CheckpointError) {
         let text = held.withLock { text in
             defer { text = "" }
             return text
         }
-        try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+        try send(text.utf8)
     }
 
     /// Forgets what was printed.
@@ -52,8 +54,15 @@ enum Output {
     }
 
     /// Writes bytes to standard output as they are.
-    static func write(_ bytes: some Sequence<UInt8>) throws {
-        try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+    static func write(_ bytes: some Sequence<UInt8>) throws(CheckpointError) { try send(bytes) }
+
+    private static func send(_ bytes: some Sequence<UInt8>) throws(CheckpointError) {
+        do { _ = try FileDescriptor.standardOutput.writeAll(bytes) } catch {
+            let errno = error as? Errno ?? .ioError
+            var failure = CheckpointError(FileSystemError("write(2)", "standard output", errno))
+            failure.message = "cannot write to standard output: \(errno)"
+            throw failure
+        }
     }
 
     static func complain(_ message: String) {
