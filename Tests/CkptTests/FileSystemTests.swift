@@ -131,6 +131,10 @@ import Testing
             let run = try shell("ulimit -f 8; exec \"$0\" export \"$1\" -o \"$2/\(out)\"", sample.store, sample.folder.path)
             #expect(run.status == 5 && run.errors.contains("ulimit -f") && !run.errors.contains("restore"), "\(run)")
         }
+        // A trainer goes on, and its saves fail.
+        let bench = "--state small --scale 0.0005 --steps 2 --warmup 0 --compute-seconds 0.001 --compute-threads 1 --arena 8"
+        let trained = try shell("ulimit -f 64; exec \"$0\" bench loop --store \"$1/bench\" \(bench)", sample.folder.path)
+        #expect(trained.status == 5 && trained.errors.contains("save of step 2 failed"), "\(trained)")
         #expect(try sample.folder.names(in: "").sorted() == ["new", "random.bin", "store", "zeros.bin"])
     }
 

@@ -87,6 +87,13 @@ import Testing
         #expect(nothing.status == 6 && nothing.errors.contains("nothing is left of it: torch.nn.modules.linear.Linear"))
         let hostile = try ckpt("import", store, folder.path + "/hostile/system.pt", "--skip-objects", "--step", "2")
         #expect(hostile.status == 6 && !FileManager.default.fileExists(atPath: "/tmp/ckpt-was-here"))
+        let entry = "entry \"w_extra_state\": the pickle calls _io.BytesIO, which is not data"
+        let distributed = try ckpt("import", store, folder.path + "/dcp-foreign", "--step", "2")
+        #expect(distributed.status == 6 && distributed.errors.contains(entry), "\(distributed.errors)")
+        let diagnosis = try ckpt("doctor", folder.path + "/dcp-foreign", "--json")
+        #expect(try diagnosis.status == 1 && diagnosis.json().texts("problems").contains { $0.contains(entry) })
+        let rest = try ckpt("import", store, folder.path + "/dcp-foreign", "--skip-objects", "--step", "2", "--json").json()
+        #expect(rest.list("tensors").count == 1 && rest.list("left_out").map { $0.text("name") } == ["w_extra_state"])
         let cut = try ckpt("import", store, folder.path + "/legacy-cut.pt", "--step", "2")
         #expect(cut.status == 1 && cut.errors.contains("the file is cut short in storage \"1\""))
     }

@@ -208,7 +208,7 @@ def properties(dtype):
     return TensorProperties(dtype, Layout(), False, MemoryFormat.TORCH_CONTIGUOUS_FORMAT, False)
 
 
-def make_distributed(folder, tensors, store_as=lambda part: whole(part)):
+def make_distributed(folder, tensors, store_as=lambda part: whole(part), values=(("epoch", 3),)):
     """tensors: name -> (array, dtype, list of (offset, extent))."""
     os.makedirs(folder)
     files = collections.defaultdict(io.BytesIO)
@@ -230,8 +230,9 @@ def make_distributed(folder, tensors, store_as=lambda part: whole(part)):
             store(name, Size(offset), store_as(part), rank)
             chunks.append(instance("ChunkStorageMetadata", offsets=Size(offset), sizes=Size(extent)))
         described[name] = instance("TensorStorageMetadata", properties=properties(dtype), size=Size(array.shape), chunks=chunks)
-    store("epoch", None, 3, 0)
-    described["epoch"] = instance("BytesStorageMetadata")
+    for name, value in values:
+        store(name, None, value, 0)
+        described[name] = instance("BytesStorageMetadata")
     root = instance("Metadata", state_dict_metadata=described, planner_data={"epoch": ("epoch",)}, storage_data=storage_data,
                     storage_meta=instance("StorageMeta", checkpoint_id=pathlib.PurePosixPath("/a"), save_id="x", load_id=None))
     for name, text in files.items():
@@ -349,6 +350,9 @@ def make_foreign(folder):
     tensor = whole(np.arange(4, dtype="f4"))
     save({"args": argparse.Namespace(layers=2), "model": {"w": tensor, "extra": io.BytesIO(b"x")}, "list": [fractions.Fraction(1, 2), tensor, 7],
           fractions.Fraction(1, 3): 1, "kind": argparse.Namespace, "objects": np.array([{}], dtype=object)}, folder + "/foreign.pt")
+    # As layers of 8-bit floats keep their state.
+    make_distributed(folder + "/dcp-foreign", {"w": (np.arange(4, dtype="f4"), DTYPES["f4"], [((0,), (4,))])},
+                     values=[("epoch", 3), ("w_extra_state", io.BytesIO(b"x"))])
     save_file({"model.w": np.arange(4, dtype="f4"), "list.1": np.arange(4, dtype="f4")}, folder + "/expected-foreign.safetensors")
 
 

@@ -44,6 +44,20 @@ struct FullDiskTests {
         #expect(parts[2].hasSuffix("status 0\n"), "\(outcome.output)")
     }
 
+    /// A program of users, which does not prepare for the signal.
+    @Test("a limit on file sizes: saves fail with a clear error, and no signal ends the trainer")
+    func fileSizeLimit() throws {
+        let directory = try TemporaryDirectory()
+        let arguments = trainerArguments(store: directory.appending("store"), steps: 4, every: 2)
+        // In blocks of 512 bytes: 32 KiB.
+        let script = "ulimit -f 64; exec \"$0\" \"$@\""
+        let outcome = try Program(unchecked: "/bin/sh").run(
+            ["-c", script, Program("ReferenceTrainer").path] + arguments, in: directory)
+        #expect(!outcome.wasKilled && outcome.status == 1, "\(outcome.output)")
+        #expect(outcome.output.contains("finished at step 4") && outcome.output.contains("ulimit -f"), "\(outcome.output)")
+        #expect(try directory.names(in: "store/staging").isEmpty)
+    }
+
     @Test(
         "read-only: a writer is refused by name, a reader restores",
         .enabled(if: Requirement.mount.isTested, "\(Requirement.mount.reason)"))

@@ -143,8 +143,11 @@ struct StoreDiagnosis {
             diagnosis.facts.append(
                 "Process \(status.process) is saving: \(files) not part of a checkpoint yet.")
         } else {
+            let isRepaired = place.inside("quarantine").map { !$0.names.isEmpty } ?? false
             diagnosis.facts.append(
-                "A killed writer left \(files) behind. The next writer deletes such files.")
+                isRepaired
+                    ? "\(files) of no checkpoint, left by a killed writer or by repair. The next writer deletes such files."
+                    : "A killed writer left \(files) behind. The next writer deletes such files.")
             diagnosis.advice.append("ckpt clean \(path)      # deletes them now")
         }
     }
