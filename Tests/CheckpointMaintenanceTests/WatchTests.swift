@@ -81,7 +81,7 @@ struct WatchTests {
         #expect(status.phase == .failed && status.failedCount == 1 && !status.isSaving)
     }
 
-    @Test("a writer tells what it does, at most four times a second, until it closes")
+    @Test("a writer tells what it does, at most four times a second and at each commit, until it closes")
     func file() throws {
         let directory = try TemporaryDirectory()
         let tensors = TestTensors(sizes: [400_000])
@@ -101,7 +101,9 @@ struct WatchTests {
             try ticket.wait()
         }
         let seconds = (ContinuousClock.now - began) / .seconds(1)
-        #expect(seen.count >= 2 && Double(seen.count) <= seconds * 4 + 2)
+        #expect(seen.count >= 2 && Double(seen.count) <= seconds * 4 + 2 + 8)
+        // What the last one has cost is known at once.
+        #expect(try eventually { try reader.look().status?.lastStep == 8 })
         try checkpointer.close()
         #expect(try reader.look().status == nil)
         #expect(try POSIXFileSystem().list(store.directories.staging).isEmpty)

@@ -74,7 +74,20 @@ struct Watch: StoreVerb {
         }
     }
 
+    /// Adds to a commit what the save has cost, which the writer tells just after it.
+    private func completed(_ event: WatchEvent, in store: CheckpointStore) throws -> WatchEvent {
+        guard case .committed(let name, nil) = event else { return event }
+        for _ in 0..<3 {
+            let status = try store.look().status
+            guard status?.run == name.run else { break }
+            if let took = WatchTracker.took(name, status) { return .committed(name, took) }
+            usleep(50_000)
+        }
+        return event
+    }
+
     private func show(_ event: WatchEvent, in store: CheckpointStore) throws {
+        let event = try completed(event, in: store)
         if case .restarted(let name) = event {
             guard let restart = store.restart(of: name) else { return }
             if common.json { return Output.json(restart.json(name)) }
@@ -124,15 +137,25 @@ extension WatchEvent {
 
     private static func text(_ progress: Progress) -> String {
         let percent = Int(min(Double(progress.written) / Double(max(progress.total, 1)), 1) * 100)
-        let rest = progress.remaining.map { ", \(Output.figure($0)) s left" } ?? ""
-        return "step \(progress.step): \(percent) % of \(Output.size(progress.total)), \(Output.figure(progress.speed / 1e9)) GB/s\(rest), "
-            + "stalled \(Output.figure(progress.stall)) s so far"
+        let remaining = progress.remaining ?? 0
+        let rest = remaining < 1 ? "" : ", \(ProgressPace.time(remaining)) left"
+        return "step \(progress.step): \(percent) % of \(Output.size(progress.total)), "
+            + "\(speed(progress.speed))\(rest), stalled \(time(progress.stall))"
     }
 
     private static func text(_ took: Took) -> String {
-        let speed = Output.figure(Double(took.bytes) / max(took.seconds, 1e-9) / 1e9)
-        return " after \(Output.figure(took.seconds)) s: \(Output.size(took.bytes)), \(Output.size(took.newBytes)) written, \(speed) GB/s, "
-            + "training stalled \(Output.figure(took.stall)) s"
+        let new = took.newBytes == took.bytes ? "" : " (\(Output.size(took.newBytes)) new)"
+        return " in \(time(took.seconds)): \(Output.size(took.bytes))\(new), "
+            + "\(speed(Double(took.bytes) / max(took.seconds, 1e-9))), stalled \(time(took.stall))"
+    }
+
+    /// A status file can hold any number.
+    private static func speed(_ bytesPerSecond: Double) -> String {
+        "\(Output.size(Int(min(max(bytesPerSecond, 0), 1e15))))/s"
+    }
+
+    private static func time(_ seconds: Double) -> String {
+        seconds < 1 ? String(format: "%.1f ms", seconds * 1000) : String(format: "%.1f s", seconds)
     }
 
     fileprivate var json: JSONValue {

@@ -111,7 +111,12 @@ package struct WatchTracker: Sendable {
             stall: Double(status.stall) / 1e6)
     }
 
-    private static func took(_ name: ManifestName, _ status: SaveStatus?) -> WatchEvent.Took? {
+    /// Returns what a save has cost; nil if the writer tells that of another save, or of none.
+    ///
+    /// - Parameters:
+    ///   - name: the checkpoint.
+    ///   - status: the writer's status.
+    package static func took(_ name: ManifestName, _ status: SaveStatus?) -> WatchEvent.Took? {
         guard let status, status.run == name.run, status.lastStep == name.step,
             status.committedCount > 0
         else { return nil }

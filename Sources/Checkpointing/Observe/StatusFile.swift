@@ -9,9 +9,10 @@ internal import SystemPackage
 /// Publishes this process's progress to other processes, in a file (Formats/store-layout.md,
 /// Status).
 ///
-/// The file is overwritten at most four times a second, by the thread that reports an event, and is
-/// never synced. No lock is held during the write. `save` never writes it; a fence may, if the
-/// trainer's thread captured the last block. Nothing is allocated while blocks are written.
+/// The file is overwritten at most four times a second and at each commit, by the thread that
+/// reports an event, and is never synced. No lock is held during the write. `save` never writes
+/// it; a fence may, if the trainer's thread captured the last block. Nothing is allocated while
+/// blocks are written.
 final class StatusFile: Sendable {
     private struct State {
         var status: SaveStatus
@@ -29,10 +30,9 @@ final class StatusFile: Sendable {
         }
 
         /// Returns true if the file has to be written now.
-        mutating func becomesDue(at now: ContinuousClock.Instant) -> Bool {
-            guard file != nil, written.map({ now - $0 >= StatusFile.interval }) ?? true else {
-                return false
-            }
+        mutating func becomesDue(at now: ContinuousClock.Instant, isUrgent: Bool) -> Bool {
+            let isTime = written.map { now - $0 >= StatusFile.interval } ?? true
+            guard file != nil, isUrgent || isTime else { return false }
             written = now
             return true
         }
@@ -78,9 +78,13 @@ final class StatusFile: Sendable {
         let now = ContinuousClock.now
         let isDue = state.withLock { state in
             state.status.observe(event)
+            switch event {
             // `save` must not wait for the write.
-            if case .started = event { return false }
-            return state.becomesDue(at: now)
+            case .started: return false
+            // What a save has cost is shown with its commit.
+            case .committed: return state.becomesDue(at: now, isUrgent: true)
+            default: return state.becomesDue(at: now, isUrgent: false)
+            }
         }
         if isDue { write(stall()) }
     }
