@@ -65,17 +65,29 @@ package struct Manifest: Equatable, Sendable {
     /// Size of all blocks that the manifest references, as stored, in bytes.
     package var storedBytes: Int { blocks.reduce(0) { $0 + $1.storedBytes } }
 
-    /// Size of the blocks, as stored, that hold nothing of the checkpoint, and that its deltas need.
-    package var baseBytes: Int {
-        let content = contentRows
-        return blocks.indices.reduce(0) { content.contains($1) ? $0 : $0 + blocks[$1].storedBytes }
-    }
+    /// The part of `storedBytes` that holds nothing of the checkpoint: blocks that its deltas need,
+    /// and what other checkpoints have in blocks of small tensors.
+    package var baseBytes: Int { storedBytes - contentBytes.values.reduce(0, +) }
 
-    /// Rows of the blocks that hold chunks of the checkpoint, or that casts which hold some are
-    /// made of.
-    package var contentRows: Set<Int> {
-        let named = Set(chunks.map(\.block))
-        return named.union(named.compactMap { blocks[$0].codec.isCast ? blocks[$0].base : nil })
+    /// The stored bytes that hold content of the checkpoint, by row of the block. A block counts in
+    /// the proportion in which its bytes are used.
+    package var contentBytes: [Int: Int] {
+        var places: Set<UInt64> = []
+        var used: [Int: Int] = [:]
+        for chunk in chunks {
+            let place = UInt64(chunk.block) << 32 | UInt64(chunk.offset)
+            guard places.insert(place).inserted else { continue }
+            used[chunk.block, default: 0] += chunk.bytes
+        }
+        var content: [Int: Int] = [:]
+        for (row, bytes) in used {
+            let share = min(Double(bytes) / Double(max(blocks[row].rawBytes, 1)), 1)
+            // A cast is made of its base, and has no bytes of its own.
+            let holder = blocks[row].codec.isCast ? blocks[row].base ?? row : row
+            let stored = Int((Double(blocks[holder].storedBytes) * share).rounded(.up))
+            content[holder] = max(content[holder] ?? 0, stored)
+        }
+        return content
     }
 
     /// True if some blocks are deltas or casts of other blocks.

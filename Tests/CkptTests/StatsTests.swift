@@ -37,6 +37,32 @@ import Testing
         #expect(try ckpt("verify", store).status == 0)
     }
 
+    /// A checkpoint that shares one of 40 tensors in a block is not charged for the other 39.
+    @Test func aBlockCountsByWhatIsUsedOfIt() throws {
+        let folder = try TemporaryDirectory()
+        let store = folder.path + "/store"
+        let tensors = TestTensors(sizes: [Int](repeating: 8192, count: 40))
+        var options = CheckpointerOptions()
+        (options.deduplicates, options.compression) = (true, .none)
+        let opened = try CheckpointStore.open(store, for: .writing)
+        let checkpointer = try Checkpointer(store: opened, state: tensors, options: options)
+        tensors.fillPattern(1)
+        try checkpointer.save(step: 1).wait()
+        checkpointer.mutate { for tensor in 1..<40 { tensors.write(7, atWord: 1024 * tensor) } }
+        try checkpointer.save(step: 2).wait()
+        try checkpointer.close()
+        try opened.close()
+        let list = try ckpt("ls", store, "--json").json().list("checkpoints")
+        let new = try #require(list.first { $0.integer("step") == 2 })
+        let figures = ["bytes", "stored_bytes", "base_bytes"].compactMap { new.integer($0) }
+        try #require(figures.count == 3)
+        #expect(figures[1] > figures[0] * 3 / 2, "nothing is shared: \(figures)")
+        #expect(figures[1] - figures[2] <= figures[0] + 4096, "\(figures)")
+        let shares = try ckpt("inspect", store, "2", "--json").json()
+        let parts = ["own_bytes", "shared_bytes", "base_bytes"].map { shares.integer($0) ?? -1 }
+        #expect(parts.reduce(0, +) == figures[1] && parts[1] < 16384, "\(parts)")
+    }
+
     @Test func saysWhatTakesTheSpace() throws {
         let sample = try Sample()
         let golden = Golden(sample)

@@ -20,6 +20,9 @@ import Testing
         #expect(TableLayout(columns, natural: natural, available: 32).widths == [4, 12, 6, 4])
         // NOTE has the highest rank; without it NAME may be longer.
         #expect(TableLayout(columns, natural: natural, available: 31).widths == [4, 12, 11, nil])
+        // A column without content goes before anything is shortened.
+        let empty = TableLayout(columns, natural: natural, empty: [3], available: 62)
+        #expect(empty.widths == [4, 12, 30, nil])
         #expect(TableLayout(columns, natural: natural, available: 25).widths == [4, nil, 19, nil])
         // What has no rank stays, however narrow the terminal is.
         #expect(TableLayout(columns, natural: natural, available: 3).widths == [4, nil, 6, nil])

@@ -100,6 +100,12 @@ import Testing
         let sample = try Sample()
         let used = try ckpt("restore", sample.store, "-o", sample.folder.path)
         #expect(used.status == 7 && used.errors.contains("not an empty directory"))
+        // What a killed restore leaves.
+        for name in ["00000.bin", "object-00001.bin", "index.json.part"] {
+            try sample.folder.write([1], to: "killed/" + name)
+        }
+        let killed = try ckpt("restore", sample.store, "-o", sample.folder.path + "/killed")
+        #expect(killed.status == 7 && killed.errors.contains("a restore that did not finish"))
         let before = try sample.folder.trace()
         let inside = try ckpt("restore", sample.store, "-o", sample.store + "/segments/x")
         #expect(inside.status == 7 && inside.errors.contains("inside the store"))

@@ -88,10 +88,7 @@ package final class AtomicOutput {
     }
 
     private func checkParent() throws(ExchangeError) {
-        let parent = path.removingLastComponent()
-        let kind = try exchanging { () throws(FileSystemError) in
-            try files.kind(of: parent.isEmpty ? "." : parent)
-        }
+        let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: parent) }
         guard kind != .directory else { return }
         throw .inUse(
             path.string, "there is no directory \(parent)",

@@ -53,13 +53,30 @@ struct RawExport {
                 try files.makeDirectory(directory)
                 return true
             }
-            guard try kind == .directory && files.list(directory).isEmpty else {
+            guard kind == .directory else {
                 throw CheckpointError(
-                    .misuse, "\(path) is not an empty directory",
-                    remedy: "Name a new directory with -o", path: path)
+                    .misuse, "\(path) is not a directory", remedy: "Name a new directory with -o",
+                    path: path)
             }
+            let names = try files.list(directory)
+            guard names.isEmpty else { throw Self.isTaken(path, by: names) }
             return false
         }
+    }
+
+    /// The error for a directory that has files in it.
+    private static func isTaken(_ path: String, by names: [String]) -> CheckpointError {
+        let isUnfinished = names.allSatisfy { name in
+            let number = name.hasPrefix("object-") ? name.dropFirst("object-".count) : name[...]
+            return name == "index.json.part" || number.first?.isNumber ?? false
+        }
+        return isUnfinished
+            ? CheckpointError(
+                .misuse, "\(path) holds files of a restore that did not finish: index.json is missing",
+                remedy: "Delete the directory, or name a new one with -o", path: path)
+            : CheckpointError(
+                .misuse, "\(path) is not an empty directory",
+                remedy: "Name a new directory with -o", path: path)
     }
 
     /// The index of the directory (Formats/cli-json.md, Restore).

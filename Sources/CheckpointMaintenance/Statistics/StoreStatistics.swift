@@ -42,7 +42,7 @@ public struct StoreStatistics: Sendable {
         public var step: Int
         /// Bytes of its tensors and objects.
         public var logical: Int
-        /// Stored bytes of blocks that no earlier checkpoint names.
+        /// Stored bytes of blocks that hold content of it, and of no earlier checkpoint.
         public var new: Int
     }
 
@@ -97,6 +97,8 @@ public struct StoreStatistics: Sendable {
     }
 
     private var seen: Set<Counted> = []
+    /// Blocks that hold content of a checkpoint that was added.
+    private var owned: Set<BlockID> = []
     private var segments: Set<SegmentName> = []
 
     package init() {}
@@ -117,7 +119,12 @@ public struct StoreStatistics: Sendable {
             codecs[name, default: Blocks()].count += 1
             codecs[name, default: Blocks()].raw += block.rawBytes
             codecs[name, default: Blocks()].stored += block.storedBytes
-            new += block.storedBytes
+        }
+        for row in manifest.contentBytes.keys {
+            let block = manifest.blocks[row]
+            if owned.insert(BlockID(block, in: manifest.segments)).inserted {
+                new += block.storedBytes
+            }
         }
         for tensor in manifest.tensors {
             for shard in tensor.shards {

@@ -8,7 +8,8 @@ public struct StoredShares: Sendable, Equatable {
     public internal(set) var own = 0
     /// Blocks with content of this checkpoint that others need too.
     public internal(set) var shared = 0
-    /// Blocks that hold nothing of this checkpoint, but that its deltas are based on.
+    /// What holds nothing of this checkpoint: blocks that its deltas are based on, and what others
+    /// have in blocks of small tensors.
     public internal(set) var bases = 0
 
     /// Divides the blocks of a checkpoint. Pure.
@@ -17,12 +18,15 @@ public struct StoredShares: Sendable, Equatable {
     ///   - manifest: the checkpoint.
     ///   - others: blocks that other checkpoints name.
     init(_ manifest: Manifest, others: Set<BlockID>) {
-        let content = manifest.contentRows
+        let content = manifest.contentBytes
         for (row, block) in manifest.blocks.enumerated() where !block.codec.isCast {
-            if !content.contains(row) {
+            guard let used = content[row] else {
                 bases += block.storedBytes
-            } else if others.contains(BlockID(block, in: manifest.segments)) {
-                shared += block.storedBytes
+                continue
+            }
+            if others.contains(BlockID(block, in: manifest.segments)) {
+                shared += used
+                bases += block.storedBytes - used
             } else {
                 own += block.storedBytes
             }

@@ -18,12 +18,15 @@ final class StatusFile: Sendable {
         var status: SaveStatus
         /// Nil while a thread writes it.
         var buffer: [UInt8]? = [UInt8](repeating: 0, count: SaveStatus.bytes)
+        /// A thread that writes is to write again: the status has changed since it took the buffer.
+        var isBehind = false
         var written: ContinuousClock.Instant?
         /// Nil once it is closed, or if it could not be created.
         var file: (any WritableFile)?
 
-        /// Takes the buffer, with the status in it; nil if another thread has it.
+        /// Takes the buffer, with the status in it; nil if another thread has it, or at the end.
         mutating func encode() -> (file: any WritableFile, buffer: [UInt8])? {
+            isBehind = buffer == nil
             guard let file, var encoded = buffer.take() else { return nil }
             status.encode(into: &encoded, digest: Hashing.digest)
             return (file, encoded)
@@ -90,16 +93,21 @@ final class StatusFile: Sendable {
     }
 
     private func write(_ stall: StallReport) {
-        let encoded = state.withLock { state in
-            state.status.updated = Clock.milliseconds
-            state.status.stall = (stall.submit + stall.fence + stall.backpressure).microseconds
-            return state.encode()
+        var isBehind = true
+        while isBehind {
+            let encoded = state.withLock { state in
+                state.status.updated = Clock.milliseconds
+                state.status.stall = (stall.submit + stall.fence + stall.backpressure).microseconds
+                return state.encode()
+            }
+            guard let encoded else { return }
+            // A failed write is tried again at the next event.
+            try? encoded.file.write(encoded.buffer, at: 0)
+            isBehind = state.withLock { state in
+                state.buffer = encoded.buffer
+                return state.isBehind
+            }
         }
-        // While another thread writes, or after the end, this event is left to the next write.
-        guard let encoded else { return }
-        // A failed write is tried again at the next event.
-        try? encoded.file.write(encoded.buffer, at: 0)
-        state.withLock { $0.buffer = encoded.buffer }
     }
 }
 

@@ -33,7 +33,8 @@ struct Table {
                 }
             }
         }
-        let layout = TableLayout(columns, natural: natural, available: width)
+        let empty = Set(columns.indices.filter(isEmpty))
+        let layout = TableLayout(columns, natural: natural, empty: empty, available: width)
         var lines = [aligned(columns.map(\.title), layout)]
         for row in rows {
             switch row {
@@ -41,11 +42,20 @@ struct Table {
             case .line(let line): lines.append(line)
             }
         }
-        let hidden = columns.indices.filter { layout.widths[$0] == nil }.map { columns[$0].title }
+        let missing = columns.indices.filter { layout.widths[$0] == nil && !empty.contains($0) }
+        let hidden = missing.map { columns[$0].title }
         if !hidden.isEmpty {
             lines.append("(too narrow for \(hidden.joined(separator: ", ")))")
         }
         return lines
+    }
+
+    /// Returns true if no row says anything in a column.
+    private func isEmpty(_ column: Int) -> Bool {
+        !rows.contains { row in
+            guard case .cells(let cells) = row else { return false }
+            return !["", "-"].contains(cells[column])
+        }
     }
 
     private func aligned(_ cells: [String], _ layout: TableLayout) -> String {

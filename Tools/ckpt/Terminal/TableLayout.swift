@@ -6,16 +6,18 @@ struct TableLayout: Equatable {
     /// Width of each column; nil: it is left out.
     private(set) var widths: [Int?]
 
-    /// Fits columns into a line: long texts are shortened first, the longest most; then columns are
-    /// left out, that of the highest rank first.
+    /// Fits columns into a line: columns without content are left out first; then long texts are
+    /// shortened, the longest most; then columns are left out, that of the highest rank first.
     ///
     /// - Parameters:
     ///   - columns: the columns.
     ///   - natural: the width of the longest text of each, its title included.
+    ///   - empty: columns that have no content in any row.
     ///   - available: number of characters in a line; nil: as many as needed.
-    init(_ columns: [Column], natural: [Int], available: Int?) {
+    init(_ columns: [Column], natural: [Int], empty: Set<Int> = [], available: Int?) {
         widths = natural
-        guard let available else { return }
+        guard let available, !fits(available) else { return }
+        for column in empty { widths[column] = nil }
         while !fits(available) {
             shorten(columns, to: available)
             if fits(available) { return }
