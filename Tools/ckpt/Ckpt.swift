@@ -11,7 +11,7 @@ struct Ckpt: ParsableCommand {
         abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints.",
         discussion: """
             STORE is the directory of a store. If CKPT_STORE is set, or the file ~/.config/ckpt/config has a line 'store = DIR', \
-            STORE may be omitted; a first argument that is a directory, or a path with a / that is no file, still overrides it.
+            STORE may be omitted; a first argument that is a directory, or a path with a / that is not a file, still overrides it.
 
             REF selects a checkpoint:
               latest         the newest intact one
@@ -196,7 +196,7 @@ extension CheckpointStore {
     func find(_ reference: CheckpointReference) throws -> (
         manifest: Manifest, skipped: [CheckpointError]
     ) {
-        let found = try load(reference) { Output.warn("skipped: \($0)") }
+        let found = try load(reference) { Output.warn("skipped a damaged checkpoint: \($0)") }
         if reference == .latest { tellRun(of: found.manifest) }
         return found
     }
@@ -209,7 +209,7 @@ extension CheckpointStore {
         guard names.count > 1, let run = newest.first(where: { $0.id == manifest.id })?.runName
         else { return }
         Output.warn(
-            "latest is step \(manifest.step) of run \(run), one of \(names.count) runs; use RUN:latest to choose another"
+            "latest is step \(manifest.step) of run \(run), one of \(names.count) runs. Use RUN:latest to choose another run"
         )
     }
 }

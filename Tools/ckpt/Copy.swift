@@ -15,7 +15,7 @@ struct Copy: StoreVerb {
 
             Copies all checkpoints if no REF is given, newest first. Creates DST if it does not exist. Keeps ids, runs, parents, \
             metrics, tags and pins; does not write chunks that DST already has; checks every chunk against its hash. After an \
-            interruption, run it again: it continues. Exit code 1 means that damaged checkpoints were left out.
+            interruption, run the same command to continue. Exit code 1 means that damaged checkpoints were not copied.
             """)
 
     @OptionGroup var common: CommonArguments

@@ -7,14 +7,14 @@ import SystemPackage
 struct Doctor: Verb {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Diagnoses a file or directory, and suggests what to do next.",
+        abstract: "Diagnoses a file or directory and suggests what to do next.",
         usage: "ckpt doctor PATH [options]",
         discussion: """
             Example: ckpt doctor runs/first
 
-            Knows stores of ckpt, and checkpoints of PyTorch (distributed), DeepSpeed, Megatron, Hugging Face, Lightning and Orbax, \
-            by their names. Reads little, whatever there is, and writes nothing. Exit code 1 means that something is wrong, 3 that \
-            nothing is there.
+            Recognizes ckpt stores, files that ckpt imports, and checkpoints of PyTorch (distributed), DeepSpeed, \
+            Megatron, Hugging Face, Lightning and Orbax. Reads little data, even of large files, and writes nothing. \
+            Exit code 1 means that a problem was found, 3 that PATH does not exist.
             """)
 
     @Argument(help: ArgumentHelp("Any file or directory.", valueName: "path"))
@@ -33,7 +33,7 @@ struct Doctor: Verb {
         Output.line("\(path): \(diagnosis.what)")
         for fact in diagnosis.facts { Output.line("  \(fact)") }
         if !diagnosis.children.isEmpty {
-            var table = Table([.init("NAME", shortest: 16), "KIND", .init("WRONG", shortest: 20)])
+            var table = Table([.init("NAME", shortest: 16), "KIND", .init("PROBLEM", shortest: 20)])
             for child in diagnosis.children {
                 table.add([
                     child.name, child.diagnosis.kind.name, child.diagnosis.problems.first ?? "-",
@@ -81,7 +81,7 @@ struct Examination {
             case nil:
                 return Diagnosis(
                     .missing, "It does not exist.",
-                    problems: ["There is no file or directory of this name."])
+                    problems: ["No file or directory has this name."])
             case .directory: return try directory(path)
             case .file: return try FileDiagnosis(path: path, files: files).run()
             case .other: return Diagnosis(.unknownFile, "Neither a file nor a directory.")
@@ -89,7 +89,7 @@ struct Examination {
         } catch {
             return Diagnosis(
                 .unreadable, "It cannot be read.", problems: [error.description],
-                advice: ["Check its permissions, and the disk."])
+                advice: ["Check the permissions of \(path), and the disk."])
         }
     }
 
@@ -98,7 +98,7 @@ struct Examination {
         if place.names.isEmpty {
             return Diagnosis(
                 .empty, "An empty directory.",
-                advice: ["A trainer, or ckpt import, can make a store of it."])
+                advice: ["Save or import into it: a trainer and ckpt import create a store here."])
         }
         let store = StoreDiagnosis(place: place).run()
         var diagnosis = store ?? foreign(place) ?? collection(place)

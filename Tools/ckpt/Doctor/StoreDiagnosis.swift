@@ -35,7 +35,7 @@ struct StoreDiagnosis {
                     .damagedStore, "A ckpt store that cannot be read.",
                     problems: [error.description],
                     advice: [
-                        "Check that the disk is mounted, and the permissions, before you repair anything."
+                        "Check that the disk is mounted, and check the permissions, before you run ckpt repair."
                     ])
             }
         }
@@ -59,7 +59,7 @@ struct StoreDiagnosis {
         }
         return Diagnosis(
             .damagedStore, "It looks like a ckpt store, but has no store.json.",
-            facts: ["It has \(Output.count(manifests, "manifest"))."],
+            facts: ["It contains \(Output.count(manifests, "manifest"))."],
             problems: ["store.json is missing: the store cannot be opened."],
             advice: ["ckpt repair \(path)      # rebuilds store.json from the checkpoints"])
     }
@@ -73,7 +73,7 @@ struct StoreDiagnosis {
             names.last.map { newest in
                 "\(Output.count(names.count, "checkpoint"))\(runs.map { " of \(Output.count($0, "run"))" } ?? ""); "
                     + "the newest is step \(newest.step)."
-            } ?? "It has no checkpoints.")
+            } ?? "It contains no checkpoints.")
         try checkManifests(store, names.count, &diagnosis)
         try checkCatalog(store, &diagnosis)
         try lookForLeftovers(store, names.count, &diagnosis)
@@ -103,7 +103,7 @@ struct StoreDiagnosis {
             diagnosis.problems.append("\(finding.kind.rawValue): \(finding.message)")
         }
         if bad.count > 10 {
-            diagnosis.problems.append("\(bad.count - 10) more problems of these kinds.")
+            diagnosis.problems.append("\(bad.count - 10) more problems like these.")
         }
         if !bad.isEmpty {
             diagnosis.advice += ["ckpt verify \(path)", "ckpt repair \(path) --dry-run"]

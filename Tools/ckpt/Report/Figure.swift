@@ -39,7 +39,7 @@ enum Figure {
     static func details(_ table: Table) -> HTML {
         .tag(
             "details", [:],
-            [.tag("summary", [:], "The same as a table"), .tag("div", ["class": "picture", "tabindex": "0"], [self.table(table)])])
+            [.tag("summary", [:], "Show data"), .tag("div", ["class": "picture", "tabindex": "0"], [self.table(table)])])
     }
 
     static func table(_ table: Table) -> HTML {

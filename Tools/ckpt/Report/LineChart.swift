@@ -80,7 +80,7 @@ struct LineChart {
     private var legend: [(style: String, name: String)] {
         let colored = series.compactMap { series in series.color.map { (style: "s\($0)", name: series.name) } }
         let rest = series.count - colored.count
-        if rest > 0 { return colored + [("many", "\(rest) others")] }
+        if rest > 0 { return colored + [("many", "\(rest) more")] }
         return colored.count > 1 ? colored : []
     }
 

@@ -66,7 +66,7 @@ enum Interruption {
         // Nothing is being written, or a person does not want to wait.
         guard let cancellation else { return end(by: number) }
         ProgressLine.clear()
-        Output.warn("interrupted: stopping. Press Control-C again to stop at once")
+        Output.warn("interrupted: stopping. Press Control-C again to stop immediately")
         cancellation.cancel()
     }
 
