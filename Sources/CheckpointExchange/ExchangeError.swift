@@ -66,7 +66,7 @@ package struct ExchangeError: Error, CustomStringConvertible {
         ExchangeError(.refused, path, refusedPrefix + message, remedy: remedy)
     }
 
-    static let refusedPrefix = "refused: "
+    static let refusedPrefix = "not supported: "
 
     static func inUse(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
         ExchangeError(.inUse, path, message, remedy: remedy)

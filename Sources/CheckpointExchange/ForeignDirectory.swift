@@ -81,7 +81,9 @@ struct ForeignDirectory {
         try checkNames()
         let safetensors = names.filter { $0.hasSuffix(".safetensors") }
         guard safetensors.count <= ExchangeLimits.filesMax else {
-            throw .refused(path.string, "\(safetensors.count) files")
+            throw .refused(
+                path.string,
+                "it contains \(safetensors.count) files, more than \(ExchangeLimits.filesMax)")
         }
         if !safetensors.isEmpty { return safetensors }
         let torch = names.filter { name in Self.torchExtensions.contains { name.hasSuffix($0) } }
@@ -89,19 +91,19 @@ struct ForeignDirectory {
         guard let first = torch.first else {
             if names.contains("data.pkl") {
                 throw .refused(
-                    path.string, "it is a file of torch.save that was unpacked",
+                    path.string, "it is an unpacked file of torch.save",
                     remedy:
-                        "Zip it again from outside: zip -0 -r model.pth \(path.lastComponent?.string ?? "archive")/"
+                        "Zip it from its parent directory: zip -0 -r model.pth \(path.lastComponent?.string ?? "archive")/"
                 )
             }
             throw .refused(
                 path.string,
-                "it has neither .metadata, nor an index of shards, nor safetensors files",
-                remedy: "Name the files to import; ckpt doctor \(path) says what is known of them")
+                "it contains neither .metadata, nor an index of shards, nor safetensors files",
+                remedy: "Name the files to import; ckpt doctor \(path) describes them")
         }
         throw .refused(
             path.string,
-            "it has \(torch.count) files of PyTorch and no index: \(torch.prefix(8).joined(separator: ", "))",
-            remedy: "Name those to import: ckpt import STORE \(path.appending(first)) ...")
+            "it contains \(torch.count) files of PyTorch and no index: \(torch.prefix(8).joined(separator: ", "))",
+            remedy: "Name the files to import: ckpt import STORE \(path.appending(first)) ...")
     }
 }

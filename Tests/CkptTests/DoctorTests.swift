@@ -78,7 +78,8 @@ import Testing
         let whole = try examine([tracker: "1000", file: "=state.pt"])
         #expect(whole.text("kind") == "megatron" && whole.flag("fine") == true)
         #expect(whole.texts("advice").first?.hasSuffix("iter_0001000/mp_rank_00/model_optim_rng.pt --step 1000") == true)
-        #expect(try examine([tracker: "2000", "iter_0001000/x": ""]).texts("problems").first?.contains("iter_0002000 does not exist") == true)
+        let stale = try examine([tracker: "2000", "iter_0001000/x": ""]).texts("problems")
+        #expect(stale.first?.contains("iter_0002000 does not exist") == true)
         #expect(try examine(["iter_0001000/x": ""]).flag("fine") == false)
         // As Megatron writes it: its arguments are an object of Python.
         let foreign = try examine([tracker: "1000", file: "=foreign.pt"])

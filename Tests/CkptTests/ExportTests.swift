@@ -100,7 +100,7 @@ import Testing
         try sample.folder.write([1], to: "mine/thesis.tex")
         #expect(try ckpt("export", sample.store, "-o", file).errors.contains("it exists"))
         #expect(try ckpt("export", sample.store, "-o", directory).status == 7)
-        #expect(try ckpt("export", sample.store, "-o", directory + "/thesis.tex", "--force").errors.contains("it is no directory"))
+        #expect(try ckpt("export", sample.store, "-o", directory + "/thesis.tex", "--force").errors.contains("it is not a directory"))
         let foreign = try ckpt("export", sample.store, "-o", directory, "--force")
         #expect(foreign.status == 7 && foreign.errors.contains("thesis.tex"))
         #expect(try sample.folder.bytes(of: "x.safetensors") == [1])
@@ -177,7 +177,7 @@ import Testing
         for (link, _) in links {
             for options in [[], ["--force"]] {
                 let run = try ckpt(["export", sample.store, "-o", path + "/" + link] + options)
-                #expect(run.status == 7 && run.errors.contains("it is a link"), "\(link): \(run.errors)")
+                #expect(run.status == 7 && run.errors.contains("it is a symbolic link"), "\(link): \(run.errors)")
             }
         }
         #expect(try sample.folder.trace() == before)
@@ -189,7 +189,7 @@ import Testing
         try FileManager.default.createDirectory(atPath: out + "/objects.json", withIntermediateDirectories: true)
         try sample.folder.write([1], to: "out/objects.json/thesis.tex")
         let run = try ckpt("export", sample.store, "-o", out, "--force")
-        #expect(run.status == 7 && run.errors.contains("no file of an export"), "\(run.errors)")
+        #expect(run.status == 7 && run.errors.contains("not a file of an export"), "\(run.errors)")
         #expect(try sample.folder.bytes(of: "out/objects.json/thesis.tex") == [1])
     }
 

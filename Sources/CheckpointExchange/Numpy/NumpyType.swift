@@ -41,7 +41,7 @@ struct NumpyType {
         if bytes.contains(description) {
             return NumpyType(
                 type: .u8,
-                note: "each \(description) is kept in the byte that numpy has it in, as u8")
+                note: "each \(description) is imported as u8, the byte that NumPy stores it in")
         }
         let (order, kind) = (description.prefix(1), String(description.dropFirst()))
         guard "<>|=".contains(order) else { throw unknown(description) }
@@ -62,11 +62,12 @@ struct NumpyType {
             return NumpyType(type: voidType, note: nil)
         }
         let note =
-            "the file says only \(description), the width of its elements; they are kept as \(usual) (another: --numpy-type)"
+            "its type \(description) states only the width of its elements; they are imported as \(usual). "
+                    + "Choose another type with --numpy-type"
         return NumpyType(type: usual, note: note)
     }
 
     private static func unknown(_ description: String) -> FormatError {
-        .unsupported(at: 0, "element type \(quoted(description)) is not known here")
+        .unsupported(at: 0, "element type \(quoted(description)) is unknown")
     }
 }

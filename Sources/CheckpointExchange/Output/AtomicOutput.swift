@@ -14,7 +14,9 @@ package final class AtomicOutput {
         ///
         /// - Parameter isOurs: returns whether a file of this name in the existing directory may be
         ///   removed.
-        package init(_ isOurs: @escaping @Sendable (_ fileName: String) -> Bool) { self.isOurs = isOurs }
+        package init(_ isOurs: @escaping @Sendable (_ fileName: String) -> Bool) {
+            self.isOurs = isOurs
+        }
     }
 
     private let path: FilePath
@@ -45,7 +47,8 @@ package final class AtomicOutput {
         self.files = files
         temporary = path.removingLastComponent().appending(TemporaryName.random())
         guard path.lastComponent?.kind == .regular else {
-            throw .inUse(path.string, "it is no name for a file", remedy: "Name another with -o")
+            throw .inUse(
+                path.string, "it is not a valid file name", remedy: "Choose another path with -o")
         }
         try checkPlace()
         // While this claim is held, nobody else looks for leavings, and takes this output for one.
@@ -72,18 +75,26 @@ package final class AtomicOutput {
     private func checkPlace() throws(ExchangeError) {
         // The target of a link belongs to someone else, even if the link dangles.
         guard try exchanging({ () throws(FileSystemError) in try !files.isLink(path) }) else {
-            throw .inUse(path.string, "it is a link", remedy: "Name another place with -o, or what it leads to")
+            throw .inUse(
+                path.string, "it is a symbolic link",
+                remedy: "Choose another path with -o, or the target of the link")
         }
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
         guard let kind else { return try checkParent() }
-        guard let replacement else { throw .inUse(path.string, "it exists", remedy: "Name another with -o") }
+        guard let replacement else {
+            throw .inUse(path.string, "it already exists", remedy: "Choose another path with -o")
+        }
         guard kind == (isDirectory ? .directory : .file) else {
-            throw .inUse(path.string, "it is no \(isDirectory ? "directory" : "file")", remedy: "Name another with -o")
+            throw .inUse(
+                path.string, "it is not a \(isDirectory ? "directory" : "file")",
+                remedy: "Choose another path with -o")
         }
         guard isDirectory else { return }
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }
         for name in names.sorted() where try !isOurs(name, replacement) {
-            throw .inUse(path.string, "it holds \(quoted(name)), which is no file of an export", remedy: "Name another directory")
+            throw .inUse(
+                path.string, "it contains \(quoted(name)), which is not a file of an export",
+                remedy: "Choose another directory")
         }
     }
 
@@ -101,7 +112,9 @@ package final class AtomicOutput {
     private func isOurs(_ name: String, _ replacement: Replacement) throws(ExchangeError) -> Bool {
         let entry = path.appending(name)
         guard replacement.isOurs(name) else { return false }
-        return try exchanging { () throws(FileSystemError) in try files.isLink(entry) ? false : files.kind(of: entry) == .file }
+        return try exchanging { () throws(FileSystemError) in
+            try files.isLink(entry) ? false : files.kind(of: entry) == .file
+        }
     }
 
     /// Creates a file in the directory, or returns the output file itself if this is not a
@@ -129,7 +142,9 @@ package final class AtomicOutput {
             try output.sync()
             output.close()
         }
-        if isDirectory { try exchanging { () throws(FileSystemError) in try files.syncDirectory(temporary) } }
+        if isDirectory {
+            try exchanging { () throws(FileSystemError) in try files.syncDirectory(temporary) }
+        }
         try checkPlace()
         try exchanging { () throws(FileSystemError) in
             try rename()

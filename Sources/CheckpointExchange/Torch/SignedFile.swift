@@ -65,6 +65,6 @@ final class SignedFile: FileDevice {
     func startCopy(
         from source: UnsafeRawBufferPointer, to address: DeviceAddress
     ) throws(DeviceError) -> DeviceCopy {
-        throw DeviceError("\(name) is open for reading only")
+        throw DeviceError("\(name) is open only for reading")
     }
 }

@@ -157,7 +157,10 @@ struct ForeignDiagnosis {
                 $0.hasPrefix("ckpt import STORE ") ? "\($0) --step \(step)" : $0
             }
         }
-        let parts = [("optimizer.pt", "the optimizer's state"), ("scheduler.pt", "the schedule"), ("rng_state.pth", "the random generators")]
+        let parts = [
+            ("optimizer.pt", "the optimizer's state"), ("scheduler.pt", "the schedule"),
+            ("rng_state.pth", "the random generators"),
+        ]
         for (name, what) in parts where !place.has(name) && !(name == "rng_state.pth" && place.has("rng_state_0.pth")) {
             diagnosis.problems.append("There is no \(name): \(what) cannot be restored.")
         }
