@@ -23,7 +23,7 @@ struct TensorLayout {
         strides: [Int]?
     ) throws(CheckpointError) {
         guard let bytes = TensorShape.byteCount(shape, type) else {
-            throw .argument("tensor \"\(name)\": \(shape) is not a shape of \(type)")
+            throw .argument("tensor \"\(name)\": \(shape) is not a valid shape of \(type)")
         }
         self.name = name
         self.group = group

@@ -99,7 +99,7 @@ package struct PartIndex: Equatable, Sendable {
     ) throws(FormatError) -> [PartIndexRow] {
         let range = range(ofPage: page)
         guard bytes.count == range.count, digest(bytes) == pages[page].hash else {
-            throw .damage(at: range.lowerBound, "page \(page) of the index does not have its hash")
+            throw .damage(at: range.lowerBound, "page \(page) of the index does not match its hash")
         }
         var reader = ByteReader(bytes, origin: range.lowerBound)
         var rows: [PartIndexRow] = []
@@ -115,7 +115,7 @@ package struct PartIndex: Equatable, Sendable {
         guard rows.first?.tensor == pages[page].tensor, rows.first?.first == pages[page].first,
             last == pages[page].last
         else {
-            throw .damage(at: range.lowerBound, "page \(page) is not what the manifest says of it")
+            throw .damage(at: range.lowerBound, "page \(page) does not match its entry in the manifest")
         }
         return rows
     }
@@ -152,7 +152,7 @@ package struct PartIndex: Equatable, Sendable {
                     hash: try page.identifier("hash")))
         }
         guard pages.count == pageCount else {
-            throw fields.error("\(pages.count) pages of \(rowCount) rows")
+            throw fields.error("\(pages.count) pages do not fit \(rowCount) rows")
         }
         let places = pages.map { ($0.tensor, $0.first) }
         guard zip(places, places.dropFirst()).allSatisfy({ $0 <= $1 }) else {

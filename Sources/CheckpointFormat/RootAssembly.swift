@@ -23,9 +23,9 @@ package struct RootAssembly {
         let offset = ManifestHeader.bytes
         guard part.kind == .part, part.name == root.name, part.id == root.id,
             part.store == root.store, part.worldSize == root.worldSize, parts[part.rank] == nil
-        else { throw .damage(at: offset, "the part is of another checkpoint") }
+        else { throw .damage(at: offset, "the part belongs to another checkpoint") }
         for group in part.groups where !root.groups.contains(group) {
-            throw .damage(at: offset, "group \(group.name) is not that of the checkpoint")
+            throw .damage(at: offset, "group \(group.name) differs from that of the checkpoint")
         }
         let (segments, blocks) = (flat.segments.count, flat.blocks.count)
         parts[part.rank] = (part, flat.chunks.count)

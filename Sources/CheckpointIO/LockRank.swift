@@ -84,7 +84,7 @@ package enum HeldLocks {
         guard rank != .unchecked else { return }
         if cp_locks_held() != 0, let held = LockRank.obstacle(holding: ranks, taking: rank) {
             preconditionFailure(
-                "a thread that holds a lock of rank \(held) takes one of rank \(rank): "
+                "a thread with a lock of rank \(held) takes a lock of rank \(rank): "
                     + "see ARCHITECTURE.md, Locks")
         }
         cp_lock_take(rank.rawValue)

@@ -20,8 +20,8 @@ extension Checkpointer {
     public func writeTrace(to path: String) throws(CheckpointError) {
         guard let trace else {
             throw CheckpointError(
-                .misuse, "nothing is recorded that could be written to \(path)",
-                remedy: "Set tracePath")
+                .misuse, "no trace is recorded, so none can be written to \(path)",
+                remedy: "Set options.tracePath")
         }
         do {
             try Data(file(trace).text).write(to: URL(fileURLWithPath: path), options: .atomic)

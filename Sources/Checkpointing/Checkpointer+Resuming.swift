@@ -35,7 +35,7 @@ extension Checkpointer {
             if !others.isEmpty {
                 let list = others.prefix(4).joined(separator: ", ")
                 observers.note(
-                    "run \(runName) has no checkpoint to resume from; the store has others, of \(list)"
+                    "run \(runName) has no checkpoint to resume from; the store has checkpoints of \(list)"
                 )
             }
             return nil
@@ -112,7 +112,7 @@ extension Checkpointer {
         }
         observers.begins(restart: restart)
         completion.continues(try store.runHistory().items(ofBranch: branch, in: runName))
-        for skipped in report.skipped { observers.warn("not resumed from: \(skipped)") }
+        for skipped in report.skipped { observers.warn("skipped a damaged checkpoint: \(skipped)") }
         var text = "run \(runName) resumed from step \(report.step)"
         if report.runName != runName || report.origin.kind != .training {
             text += " of \(report.runName)"
@@ -121,7 +121,7 @@ extension Checkpointer {
         if !report.passedOver.isEmpty {
             let shown = report.passedOver.prefix(4).map(\.description).joined(separator: ", ")
             let more = report.passedOver.count > 4 ? " and \(report.passedOver.count - 4) more" : ""
-            text += "; newer, but not of this run's line: \(shown)\(more)"
+            text += "; skipped newer checkpoints: \(shown)\(more)"
         }
         observers.note(text)
     }

@@ -54,7 +54,7 @@ struct CoverageTests {
         }
         let error = #expect(throws: ShardingError.self) { try TensorIndex(claims) }
         #expect(error?.kind == .hole && error?.tensor == "w", "seed \(seed)")
-        #expect(error?.description.contains("no rank holds") == true)
+        #expect(error?.description.contains("no rank has") == true)
     }
 
     @Test(

@@ -222,7 +222,7 @@ struct NamedCaseTests {
         #expect(error { $0.pieces[0].strides = [0] }.contains("overlaps itself"))
         #expect(error { $0.pieces[0].strides = [] }.contains("a piece of 1 dimensions"))
         #expect(error { $0.pieces[0].shape = [0] }.contains("is empty"))
-        #expect(error { $0.pieces += $0.pieces }.contains("in one place of its memory"))
+        #expect(error { $0.pieces += $0.pieces }.contains("at the same place in its memory"))
         #expect(error { $0.shape = [.max] }.contains("not the shape of a tensor"))
         #expect(error { $0.memory = -1 }.contains("a memory of -1"))
         #expect(error { $0.rank = -1 }.contains("rank -1"))

@@ -90,8 +90,8 @@ extension CheckpointStore {
         let (inner, outer) = (resolved(path), resolved(directories.root.string))
         guard inner != outer, !inner.hasPrefix(outer + "/") else {
             throw CheckpointError(
-                .misuse, "\(path) lies inside the store",
-                remedy: "Name a place outside of it with -o", path: path)
+                .misuse, "\(path) is inside the store",
+                remedy: "Choose a path outside the store with -o", path: path)
         }
     }
 }

@@ -56,7 +56,7 @@ struct RawExport {
             guard try kind == .directory && files.list(directory).isEmpty else {
                 throw CheckpointError(
                     .misuse, "\(path) is not an empty directory",
-                    remedy: "Name a new directory with -o", path: path)
+                    remedy: "Choose a new directory with -o", path: path)
             }
             return false
         }

@@ -47,7 +47,7 @@ public struct Renaming: Sendable {
         for member in members {
             guard case .string(let name) = member.value else {
                 throw CheckpointError(
-                    .misuse, "\(file) gives \(member.key) something other than a name", path: file)
+                    .misuse, "\(file): the new name of \(member.key) is not a string", path: file)
             }
             names[member.key] = name
         }

@@ -113,12 +113,12 @@ struct SafetensorsExport {
             let name = options.renaming.name(of: record.name)
             if name.isEmpty || name == "__metadata__" {
                 throw CheckpointError(
-                    .misuse, "tensor \(record.name) cannot be called \(name) in a safetensors file",
+                    .misuse, "tensor \(record.name) cannot have the name \(name) in a safetensors file",
                     names: [record.name])
             }
             if let other = seen.updateValue(record.name, forKey: Array(name.utf8)) {
                 throw CheckpointError(
-                    .misuse, "tensors \(other) and \(record.name) would both be called \(name)",
+                    .misuse, "tensors \(other) and \(record.name) would both have the name \(name)",
                     names: [record.name])
             }
             if let known = kept.form(of: record) {

@@ -37,7 +37,7 @@ extension CheckpointStore {
                 return try save(state, options, storedBytes: known.bytes(of: source))
             } catch let error as CheckpointError where error.code == .cancelled {
                 throw CheckpointError(
-                    .cancelled, "the import was interrupted: no checkpoint was made")
+                    .cancelled, "the import was interrupted: no checkpoint was created")
             }
         }
         return ImportReport(

@@ -25,7 +25,9 @@ extension Manifest {
         let matching = tensors.enumerated().filter { tensor in patterns.isEmpty || patterns.contains { $0.matches(tensor.element.name) } }
         if !patterns.isEmpty, matching.isEmpty {
             let names = patterns.map(\.description).joined(separator: ", ")
-            throw CheckpointError(.notFound, "no tensor of step \(step) matches \(names)", remedy: "ckpt inspect lists them all")
+            throw CheckpointError(
+                .notFound, "no tensor of step \(step) matches \(names)",
+                remedy: "List the tensors with ckpt inspect")
         }
         return matching.map { ($0.offset, $0.element) }
     }

@@ -64,7 +64,7 @@ struct CheckpointCopier: ~Copyable {
             for row in manifest.blocks.indices {
                 try cancellation.check(
                     "the copy of step \(manifest.step)",
-                    remedy: "What was copied before is complete; run it again to continue")
+                    remedy: "Run the command again to continue; checkpoints copied so far are complete")
                 fates[row] = try fate(row, copied)
             }
         } catch {

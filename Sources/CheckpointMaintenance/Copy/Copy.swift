@@ -154,7 +154,7 @@ private struct StoreCopy {
         throw CheckpointError(
             .busy,
             "another process is removing or repacking checkpoints of \(destination.directories.root)",
-            remedy: "Wait for it")
+            remedy: "Wait until it has finished")
     }
 
     private mutating func readDestination() throws(CheckpointError) {
@@ -198,7 +198,8 @@ private struct StoreCopy {
         guard other.id == manifest.id else {
             throw CheckpointError(
                 .exists,
-                "\(destination.directories.root) has another checkpoint of step \(manifest.step) of run \(manifest.run): \(other.id)",
+                "\(destination.directories.root) already has another checkpoint of step \(manifest.step) "
+                    + "of run \(manifest.run): \(other.id)",
                 remedy: "Copy to another store")
         }
         copied.add(manifest, as: other)

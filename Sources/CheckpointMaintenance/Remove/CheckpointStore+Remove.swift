@@ -94,8 +94,8 @@ private struct NamedRemoval {
         }
         guard !reasons.isEmpty else { return }
         throw CheckpointError(
-            .misuse, "nothing was removed: \(reasons.joined(separator: "; "))",
-            remedy: "Remove pins and tags first, or give --force")
+            .misuse, "nothing was deleted: \(reasons.joined(separator: "; "))",
+            remedy: "Remove the pins and tags first, or give --force")
     }
 
     /// Returns the newest intact checkpoint of each run, with the run's name.

@@ -75,7 +75,7 @@ extension CheckpointStore {
             throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
         }
         guard (1...Limits.deltaChainMax).contains(options.chainMax), (1...64).contains(options.threads) else {
-            throw CheckpointError(.misuse, "a chain of \(options.chainMax) or \(options.threads) threads is out of range")
+            throw CheckpointError(.misuse, "chainMax \(options.chainMax) or threads \(options.threads) is out of range")
         }
         if !options.isDryRun, let maintenance { try translating("maintenance") { try maintenance.changeGeneration() } }
         var repack = Repack(store: self, options: options)
@@ -108,7 +108,7 @@ private struct Repack {
         var report = RepackReport()
         for (index, step) in plan.steps.enumerated() {
             progress(index, plan.steps.count)
-            try options.cancellation.check("the repack of step \(step.checkpoint.step)", remedy: "Run it again to continue")
+            try options.cancellation.check("the repack of step \(step.checkpoint.step)", remedy: "Run the command again to continue")
             report.checkpoints.append(try repack(step))
             if (index + 1) % Self.batch == 0 { try removeOrphans() }
         }
@@ -130,7 +130,7 @@ private struct Repack {
         } catch {
             // The writer removed one of the two since they were listed.
             guard error.code == .notFound else { throw error }
-            return RepackReport.Checkpoint(step.checkpoint, skipped: "it, or the next newer one, has been removed meanwhile")
+            return RepackReport.Checkpoint(step.checkpoint, skipped: "it or the next newer checkpoint was deleted meanwhile")
         }
         let repacker = CheckpointRepacker(store: store, older: older, newer: newer, options: options)
         var (changed, report) = try repacker.run(uses)
@@ -138,7 +138,7 @@ private struct Repack {
             uses.add(Manifest.Tables(changed, hash: older.hash))
             orphans += uses.remove(Manifest.Tables(older.manifest, hash: older.hash))
         } else if !options.isDryRun {
-            report.skipped = report.bytesBefore == 0 ? "nothing in it is its alone" : "it would not become smaller, or it is in use"
+            report.skipped = report.bytesBefore == 0 ? "all its blocks are shared" : "it would not become smaller, or it is in use"
         }
         return report
     }

@@ -171,7 +171,7 @@ private struct Repair {
         var rescue = BlockRescue(store: store)
         do throws(CheckpointError) {
             for segment in survey.existingBroken {
-                try cancellation.check("the repair", remedy: "Run it again to continue")
+                try cancellation.check("the repair", remedy: "Run the command again to continue")
                 try rescue.copy(Set(affected.flatMap { $0.survivingBlocks(in: segment) }), of: segment)
             }
             let runs = Salvage.runs(affected)
@@ -201,7 +201,7 @@ private struct Repair {
         if try commit.replace(old, with: copies.relocated(old), nobody) {
             report.moved.append(.init(old))
         } else {
-            report.inUse.append("step \(old.step) of run \(old.run): a save or another process counts on it")
+            report.inUse.append("step \(old.step) of run \(old.run): a running save or another process uses it")
         }
     }
 
@@ -241,7 +241,7 @@ private struct Repair {
         let path = store.directories.path(of: name)
         let claim = try translating("claiming \(path)") { try store.fileSystem.reopen(path) }
         guard let claim else {
-            report.inUse.append("\(name): a save or another process counts on it")
+            report.inUse.append("\(name): a running save or another process uses it")
             return
         }
         defer { claim.close() }

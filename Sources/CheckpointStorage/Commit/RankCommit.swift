@@ -203,7 +203,7 @@ package struct RankCommit: Sendable {
                     + " committed it within \(ranks.timeout)"
                 : "\(missing.count) of \(ranks.worldSize) ranks did not save step"
                     + " \(attempt.checkpoint.step) within \(ranks.timeout): \(names)\(more)",
-            remedy: "Look at what those processes do; earlier checkpoints are intact")
+            remedy: "Check why these processes did not save; earlier checkpoints are intact")
     }
 
     /// Lists the attempt's directory: step N3.

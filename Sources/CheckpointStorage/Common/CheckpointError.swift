@@ -152,9 +152,9 @@ extension CheckpointError {
         case .fileTooLarge:
             (
                 .noSpace,
-                "The process may not write files of this size: raise the limit (ulimit -f unlimited)"
+                "The limit on file size is reached: raise it (ulimit -f unlimited)"
             )
-        case .outOfRange: (.damaged, "The file is shorter than it should be")
+        case .outOfRange: (.damaged, "The file is shorter than expected: copy it again, or run ckpt verify")
         default: (.io, nil)
         }
     }
@@ -183,7 +183,7 @@ extension CheckpointError {
         cause = Cause(error)
     }
 
-    static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
+    static let remedyOfDamage = "Run ckpt verify to list all damage, ckpt repair to salvage intact tensors"
 
     /// Converts an error of reading or writing a segment.
     package init(_ error: SegmentError) {
@@ -216,7 +216,7 @@ extension CheckpointError {
             self.init(.device, "\(action): \(error)")
             cause = Cause(error, errno: error.errno)
         case let error as any CheckpointErrorConvertible: self = error.checkpointError(during: action)
-        case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit of threads")
+        case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit on threads (ulimit -u)")
         case let error as OutOfMemory: self.init(.outOfMemory, "\(action): \(error)")
         default: self.init(.provider, "\(action): \(error)")
         }

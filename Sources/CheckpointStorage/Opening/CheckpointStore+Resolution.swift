@@ -74,7 +74,7 @@ extension CheckpointStore {
         }
         guard matches.count <= 1 else {
             throw CheckpointError(
-                .notFound, "id prefix \(prefix) means \(matches.count) checkpoints",
+                .notFound, "id prefix \(prefix) matches \(matches.count) checkpoints",
                 remedy: "Give more digits")
         }
         return matches
@@ -218,11 +218,11 @@ extension CheckpointStore {
             return CheckpointError(
                 .damaged,
                 "all \(skipped.count) checkpoints in \(directories.root) are damaged; the newest: \(first)",
-                remedy: "Run ckpt verify to see all of the damage", path: first.path)
+                remedy: "Run ckpt verify to list all damage", path: first.path)
         }
         let names = try newestFirst()
         guard !names.isEmpty else {
-            return CheckpointError(.notFound, "the store \(directories.root) holds no checkpoint")
+            return CheckpointError(.notFound, "the store \(directories.root) contains no checkpoints")
         }
         let near = try nearest(to: reference, names)
         return CheckpointError(
@@ -260,7 +260,7 @@ extension CheckpointStore {
             let known = catalog.entries(names).compactMap { try? $0.get().metrics.keys }
             let metrics = Set(known.joined())
             return metrics.isEmpty
-                ? "there are no metrics"
+                ? "no checkpoint has metrics"
                 : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
         }
     }

@@ -66,14 +66,14 @@ public struct RetentionPolicy: Sendable {
 
     /// Description of an invalid number in the policy; nil if all are valid.
     package var mistake: String? {
-        if let keepLast, keepLast < 1 { return "keepLast is \(keepLast), not 1 or more" }
-        if let keepEvery, keepEvery < 1 { return "keepEvery is \(keepEvery), not 1 or more" }
+        if let keepLast, keepLast < 1 { return "keepLast must be at least 1 (got \(keepLast))" }
+        if let keepEvery, keepEvery < 1 { return "keepEvery must be at least 1 (got \(keepEvery))" }
         if let keepWithin, !(keepWithin >= 0) {
-            return "keepWithin is \(keepWithin), not 0 or more"
+            return "keepWithin must be at least 0 (got \(keepWithin))"
         }
-        if let keepRuns, keepRuns < 1 { return "keepRuns is \(keepRuns), not 1 or more" }
+        if let keepRuns, keepRuns < 1 { return "keepRuns must be at least 1 (got \(keepRuns))" }
         if let keepRunsWithin, !(keepRunsWithin >= 0) {
-            return "keepRunsWithin is \(keepRunsWithin), not 0 or more"
+            return "keepRunsWithin must be at least 0 (got \(keepRunsWithin))"
         }
         return nil
     }

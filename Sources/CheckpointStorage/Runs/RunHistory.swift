@@ -57,8 +57,8 @@ package struct RunHistory {
         guard names.count > 1 else { return names[0] }
         throw CheckpointError(
             .misuse,
-            "the store holds \(names.count) runs (\(names.prefix(8).joined(separator: ", "))), and this one has no name",
-            remedy: "Set options.run")
+            "the store has \(names.count) runs (\(names.prefix(8).joined(separator: ", "))), but options.run is not set",
+            remedy: "Set options.run to the run to continue, or to a new name")
     }
 
     /// Returns the branch of the newest checkpoint of a run.

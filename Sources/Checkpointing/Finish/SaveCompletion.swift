@@ -111,7 +111,7 @@ final class SaveCompletion: SaveLifecycle {
         do throws(CheckpointError) {
             try retention.removeExpired(segmentCount: history.withLock { $0.segmentCount })
         } catch {
-            observers.warn("old checkpoints were not removed: \(error)")
+            observers.warn("old checkpoints were not deleted: \(error)")
         }
     }
 

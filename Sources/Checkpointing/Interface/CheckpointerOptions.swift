@@ -125,8 +125,8 @@ public struct CheckpointerOptions: Sendable {
             }
             guard (1...256).contains(run.utf8.count), isPrintable else {
                 throw CheckpointError(
-                    .misuse, "the run's name has \(run.utf8.count) bytes, or control characters",
-                    remedy: "Give 1 to 256 bytes of text in options.run")
+                    .misuse, "the name of the run has \(run.utf8.count) bytes, or control characters",
+                    remedy: "Set options.run to 1 to 256 bytes of text")
             }
         }
         guard chunkBytes % Limits.pageBytes == 0, (Limits.pageBytes...16 << 20).contains(chunkBytes)
@@ -137,7 +137,8 @@ public struct CheckpointerOptions: Sendable {
         guard workers >= 1, workers <= 64, arenaBytes >= 0, (0...19).contains(workerNiceness) else {
             throw CheckpointError(
                 .misuse,
-                "workers \(workers), arenaBytes \(arenaBytes) or niceness \(workerNiceness) out of range"
+                "workers \(workers), arenaBytes \(arenaBytes) or workerNiceness "
+                    + "\(workerNiceness) is out of range"
             )
         }
         guard keepLast ?? 1 >= 1, bytesPerSecond ?? 1 >= 1 else {

@@ -38,7 +38,7 @@ final class DeviceCopies: Sendable {
         var isPrepared = true
         do throws(DeviceError) { try arena.prepare(for: device) } catch {
             isPrepared = false
-            warn("copies from \(device.name) are slower than they could be: \(error)")
+            warn("copies from \(device.name) are slower than possible: \(error)")
         }
         state.withLock { state in
             state.arena = arena

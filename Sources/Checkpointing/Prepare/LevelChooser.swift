@@ -71,7 +71,7 @@ struct LevelChooser {
 
     /// - Parameter bytes: expected to be encoded.
     func choose(bytes: Int) -> Choice {
-        guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "the first save: nothing is measured yet") }
+        guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "first save: no measurements yet") }
         let times = Self.levels.map { (level: $0, seconds: seconds($0, Double(bytes), sink)) }
         let measured = "\(Self.text(Double(bytes) / 1e9)) GB, sink \(Self.text(sink / 1e9)) GB/s"
         if let window, let fitting = times.first(where: { $0.seconds <= window * Self.share }) {
@@ -79,7 +79,7 @@ struct LevelChooser {
             return Choice(level: fitting.level, reason: "\(measured): \(why)")
         }
         guard let quickest = times.min(by: { $0.seconds < $1.seconds }) else { preconditionFailure("there are levels") }
-        return Choice(level: quickest.level, reason: "\(measured): \(Self.text(quickest.seconds)) s expected is the quickest")
+        return Choice(level: quickest.level, reason: "\(measured): \(Self.text(quickest.seconds)) s expected, the fastest")
     }
 
     /// Two decimals, without Foundation's formats.

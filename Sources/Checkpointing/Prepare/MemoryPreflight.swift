@@ -7,7 +7,7 @@ enum MemoryPreflight {
         let needed = max(options.arenaBytes, options.chunkBytes)
         guard let available = SystemMemory.availableBytes, available < needed else { return }
         throw CheckpointError(
-            .outOfMemory, "the staging arena needs \(SizeText.of(needed)), and \(SizeText.of(available)) of memory are free",
-            remedy: "Lower arenaBytes; one chunk is enough, and training then waits for the disk more often")
+            .outOfMemory, "the staging arena needs \(SizeText.of(needed)), but only \(SizeText.of(available)) of memory is free",
+            remedy: "Lower arenaBytes (one chunk is enough); training then waits more often")
     }
 }

@@ -94,7 +94,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         let tensors = task.inventory.tensors
         if let device = tensors.lazy.compactMap({ $0.view.memory.device }).first {
             throw CheckpointError(
-                .misuse, "memory of \(device.name) cannot be guarded", remedy: "Capture it with fences (capture: .fenced)")
+                .misuse, "memory of \(device.name) cannot be guarded", remedy: "Set capture to .fenced")
         }
         let known = state.withLock { $0.registered }
         if let known, known.fits(task.plan, tensors) { return known }

@@ -352,8 +352,8 @@ class Checkpointer(_checkpointer.Checkpointer):
         members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
         if saved != members and sorted(sum(saved, [])) == sorted(sum(members, [])):
             raise MismatchError(
-                f"the parameters of {name} are divided into {len(members)} groups in another way than in the "
-                f"checkpoint of step {checkpoint.step}, which has {len(saved)}. Make the groups as they were saved")
+                f"the parameter groups of {name} ({len(members)}) differ from those in the checkpoint of step "
+                f"{checkpoint.step} ({len(saved)}). Create the optimizer with the groups that were saved")
 
     def _lifted(self, name: str) -> Any:
         assert self._prepared is not None
