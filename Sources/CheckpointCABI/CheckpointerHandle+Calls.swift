@@ -198,7 +198,7 @@ public func ckpt_fence(
     }
 }
 
-/// Passes a fence if nobody has to wait; see checkpoint.h.
+/// Passes a fence if that needs no wait; see checkpoint.h.
 @c @implementation
 public func ckpt_try_fence(
     _ checkpointer: OpaquePointer?, _ group: UnsafePointer<CChar>?

@@ -2,7 +2,7 @@ internal import CheckpointFormat
 internal import CheckpointState
 internal import CheckpointStorage
 
-/// A tensor of a description without its address: all that `ckpt_set_pointers` keeps.
+/// A tensor of a description without its address: everything that `ckpt_set_pointers` keeps.
 struct TensorLayout {
     let name: String
     let group: String?

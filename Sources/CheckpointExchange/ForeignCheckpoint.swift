@@ -77,7 +77,7 @@ package struct ForeignTensor: Sendable {
 package struct LeftOut: Sendable, Equatable {
     /// The keys that lead to it, joined by dots, or its file.
     package let name: String
-    /// What it is: the class of an object, or a reason.
+    /// The class of the object, or the reason why it was left out.
     package let what: String
 
     init(name: String, what: String) {
@@ -112,7 +112,7 @@ package struct ForeignCheckpoint: Sendable {
     package internal(set) var format: ForeignFormat
     package internal(set) var tensors: [ForeignTensor] = []
     package internal(set) var objects: [ForeignObject] = []
-    /// What was found and is not in `tensors` and `objects`.
+    /// Parts of the files that are not in `tensors` and `objects`.
     package internal(set) var leftOut: [LeftOut] = []
     /// Decisions of the reader that the user should know of, as sentences.
     package internal(set) var notes: [String] = []

@@ -19,7 +19,7 @@ package enum KnownFile {
     /// Recognises a file.
     ///
     /// - Parameter beginning: the first bytes of the file; fewer only if it has fewer.
-    /// - Returns: nil if the file is none of those known here.
+    /// - Returns: nil if the file is not recognised.
     package static func recognise(_ beginning: [UInt8]) -> Finding? {
         if beginning.isEmpty {
             return Finding(

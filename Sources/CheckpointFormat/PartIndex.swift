@@ -1,4 +1,4 @@
-/// The directory of the file that says which rank has which shards (Formats/manifest.md, Index of
+/// The directory of the file that lists the shards of each rank (Formats/manifest.md, Index of
 /// shards). The file has one row for each shard, in order, and is read and checked page by page.
 package struct PartIndex: Equatable, Sendable {
     /// A page of the file: `partIndexRowsPerPage` rows, the last page perhaps fewer.

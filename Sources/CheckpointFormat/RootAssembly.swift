@@ -49,7 +49,7 @@ package struct RootAssembly {
     /// - Parameters:
     ///   - rows: Rows of the index, in order, whose parts were added.
     ///   - whole: Rows of the tensors whose shards are all given: they must cover the tensor.
-    /// - Throws: Damage if a part does not have what the root or the index says.
+    /// - Throws: Damage if a part does not match the root or the index.
     package consuming func manifest(
         _ rows: [PartIndexRow], whole: [Int]
     ) throws(FormatError) -> Manifest {

@@ -159,7 +159,7 @@ package struct SegmentIndex: Equatable, Sendable {
     /// - Parameters:
     ///   - blocks: The blocks, in order of offset and without gaps.
     ///   - digest: The hash function.
-    /// - Returns: The index, and the bytes to write at `indexOffset`: whole pages.
+    /// - Returns: The index, and the bytes to write at `indexOffset`, in full pages.
     package static func encoded(blocks: [SegmentBlock], digest: Digest) -> (
         index: SegmentIndex, bytes: [UInt8]
     ) {

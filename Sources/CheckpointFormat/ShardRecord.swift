@@ -44,7 +44,7 @@ extension ShardRecord {
             })
     }
 
-    /// Decodes a shard and checks all that does not concern other shards.
+    /// Decodes a shard and checks everything that does not concern other shards.
     ///
     /// - Parameters:
     ///   - value: The JSON object.

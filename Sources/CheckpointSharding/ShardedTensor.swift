@@ -9,7 +9,7 @@ package struct ShardedTensor: Hashable, Sendable {
         package var piece: ShardPiece
     }
 
-    /// A regular part of the tensor that some ranks hold as a whole.
+    /// A regular part of the tensor that some ranks hold completely.
     package struct Region: Hashable, Sendable {
         /// Positions in the tensor, in normal form.
         package let elements: StridedElements

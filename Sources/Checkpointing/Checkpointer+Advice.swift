@@ -42,7 +42,7 @@ extension Checkpointer {
                 + "Swift array, saves read memory that has been freed: lend an OwnedTensor instead")
     }
 
-    /// A permit is asked for by the name of a group that no tensor is in.
+    /// A permit is requested for a group that no tensor has.
     func adviseOnGroup(_ group: String?) {
         guard let group, state.withLock({ $0.isNewUnknown(group) }) else { return }
         let known = state.withLock { $0.groups ?? [] }.sorted().prefix(8).joined(separator: ", ")

@@ -46,9 +46,9 @@ extension Checkpointer {
 
     /// Restores a checkpoint that need not be this run's, and continues from it.
     ///
-    /// Unless it is the newest of this run, the saves that follow begin a branch, whose parent it
-    /// is. After a loss spike, this goes back to an earlier checkpoint within one process: steps
-    /// that were saved since may be saved again.
+    /// Unless it is the newest of this run, the saves that follow begin a branch with this
+    /// checkpoint as parent. Use it to go back to an earlier checkpoint within one process, for
+    /// example after a loss spike: steps that were saved since may be saved again.
     ///
     /// - Parameters:
     ///   - source: the checkpoint.

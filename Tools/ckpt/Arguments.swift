@@ -18,11 +18,11 @@ extension CommonArguments {
 }
 
 extension CompletionKind {
-    /// What a shell offers for REF: `latest`, tags, and the newest steps of the store that the line names.
+    /// Completions for REF in a shell: `latest`, tags, and the newest steps of the store in the command line.
     static var references: CompletionKind {
         .custom { words, _, _ in
             guard let store = store(of: words) else { return ["latest"] }
-            // Nobody can be told of an error while he types.
+            // An error cannot be reported while the user types.
             let steps = (try? store.newest(50).compactMap { try? $0.get() }.map { String($0.step) }) ?? []
             return ["latest"] + tags(of: store) + steps
         }
@@ -56,9 +56,9 @@ extension CommonArguments {
         throw ValidationError("\(text) is neither a directory nor a path; the default store is used.")
     }
 
-    /// Whether an argument is taken for STORE where `CKPT_STORE` may stand for it: a directory, or a path that is no file.
+    /// True if an argument is STORE although `CKPT_STORE` is set: a directory, or a path that is not a file.
     static func looksLikeStore(_ text: String) -> Bool {
-        // What cannot be looked at is judged by its name.
+        // A path that cannot be examined is judged by its name.
         guard let kind = try? POSIXFileSystem().kind(of: FilePath(text)) else { return text.contains("/") }
         return kind == .directory
     }

@@ -66,7 +66,7 @@ struct Cat: StoreVerb {
             let reader = ContentReader(store: checkpoint.store, manifest: checkpoint.manifest)
             return Output.json(try ObjectContent(record, reader).description(withDigest: true))
         }
-        // What a terminal obeys is not written to one.
+        // Control characters are not written to a terminal.
         guard isText || !Terminal.showsOutput else {
             return try refuseTerminal("an object of bytes")
         }

@@ -140,7 +140,7 @@ struct Ckpt: ParsableCommand {
     }
 }
 
-/// A verb of `ckpt`: tells how it ended.
+/// A verb of `ckpt`, which returns an exit code.
 protocol Verb: ParsableCommand {
     func execute() throws -> ExitCode
 }
@@ -154,7 +154,7 @@ protocol StoreVerb: Verb {
     var common: CommonArguments { get }
 }
 
-/// What every verb on a store has.
+/// The arguments of every verb on a store.
 struct CommonArguments: ParsableArguments {
     @Argument(help: "Directory of the store (default: CKPT_STORE).", completion: .directory)
     var store: String
@@ -192,7 +192,7 @@ extension CheckpointReference: ExpressibleByArgument {
 }
 
 extension CheckpointStore {
-    /// The manifest that is meant; warns of damaged ones that `latest` skipped.
+    /// The manifest that REF selects; warns of damaged ones that `latest` skipped.
     func find(_ reference: CheckpointReference) throws -> (
         manifest: Manifest, skipped: [CheckpointError]
     ) {

@@ -63,7 +63,7 @@ struct Diff: StoreVerb {
         return result.isEqual ? .fine : .difference
     }
 
-    /// - Returns: the second side as JSON and as text besides.
+    /// - Returns: the comparison, and the second side as JSON and as text.
     private func compare(_ store: CheckpointStore, _ old: Manifest) throws -> (CheckpointComparison, JSONValue, String) {
         var options = CheckpointComparison.Options()
         (options.epsilon, options.patterns, options.readsChangedWhole) = (epsilon, tensor.map { NamePattern($0) }, whole)
@@ -125,7 +125,7 @@ struct Diff: StoreVerb {
         objects.print()
     }
 
-    /// How many elements changed: in percent, or if that would read as 0, their number.
+    /// The share of changed elements: in percent, or as a number if the percentage would be shown as 0.
     private func share(_ tensor: CheckpointComparison.Tensor, _ difference: ElementDifference) -> String {
         if difference.changed > 0, tensor.changedFraction < 0.001 { return "\(difference.changed) of \(tensor.elementCount)" }
         return Output.figure(tensor.changedFraction * 100) + " %"

@@ -107,7 +107,7 @@ struct Prune: StoreVerb {
         return .fine
     }
 
-    /// A rule of a metric that nothing has keeps nothing, and is a slip of the finger.
+    /// A rule for a metric that no checkpoint has keeps nothing, and is probably a typing error.
     private func checkMetrics(of store: CheckpointStore) throws {
         guard !keepBest.isEmpty else { return }
         let known = Set(try store.checkpoints().separated.checkpoints.flatMap(\.metrics.keys))
@@ -178,6 +178,6 @@ struct Prune: StoreVerb {
 }
 
 extension RetentionPolicy.Best: ExpressibleByArgument {
-    /// What stands after `--keep-best`.
+    /// The argument of `--keep-best`.
     public init?(argument: String) { self.init(argument) }
 }

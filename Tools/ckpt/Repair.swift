@@ -25,7 +25,7 @@ struct Repair: StoreVerb {
 
     func execute() throws -> ExitCode {
         let identity = try CheckpointStore.repairIdentity(common.store, isDryRun: dryRun)
-        // Without it the store cannot be opened, and a dry run tells no more.
+        // Without store.json the store cannot be opened, so a dry run ends here.
         var report = dryRun && identity != nil ? RepairReport() : try repair()
         report.identity = identity
         if common.json { printJSON(report) } else { printText(report) }

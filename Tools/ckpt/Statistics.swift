@@ -2,7 +2,7 @@ import CheckpointFormat
 import CheckpointState
 import Checkpointing
 
-/// What `inspect --stats` tells of one tensor.
+/// The figures of one tensor in `inspect --stats`.
 struct TensorFigures {
     static let bins = 32
 

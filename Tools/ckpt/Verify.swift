@@ -57,7 +57,7 @@ struct Verify: StoreVerb {
         return report.isWhole ? .fine : .difference
     }
 
-    /// Whether all that was asked for has been found whole; nil if some of it was not read, and nothing else is wrong.
+    /// True if everything requested is intact; nil if no damage was found, but some of it was not read.
     private func verdict(_ report: VerificationReport) -> Bool? {
         if !report.isWhole { return false }
         return quick || sample != nil && report.checkedFraction < 1 ? nil : true

@@ -87,7 +87,7 @@ private struct History {
         return options
     }
 
-    /// Every acknowledged checkpoint is there, whole, and what it was; the latest restores.
+    /// Checks that every acknowledged checkpoint exists, is intact and unchanged; and that the latest restores.
     private func check() throws {
         let store = try CheckpointStore(fileSystem: disk, root: "/store", access: .writing, usesCatalog: false)
         let found = try store.checkpoints().map { try $0.get().id }

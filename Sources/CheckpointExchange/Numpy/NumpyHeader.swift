@@ -51,7 +51,7 @@ struct NumpyHeader {
     /// - Parameters:
     ///   - text: the dictionary.
     ///   - dataOffset: offset of the first element in the file, in bytes.
-    ///   - voidType: type of elements whose type the file does not say; nil if it is not known.
+    ///   - voidType: type of elements whose type the file does not state; nil if it is unknown.
     /// - Throws: `FormatError` if the dictionary is damaged, or the type or shape is not supported.
     init(_ text: ArraySlice<UInt8>, dataOffset: Int, voidType: ElementType?) throws(FormatError) {
         var parser = PythonLiteral(text)

@@ -4,7 +4,7 @@ internal import CheckpointFormat
 /// width, so the type is inferred where one type has that width, or given by the user.
 struct NumpyType {
     let type: ElementType
-    /// What was assumed; nil if the file says the type.
+    /// The assumption about the type, as a note; nil if the file states the type.
     let note: String?
 
     private static let types: [String: ElementType] = [
@@ -34,7 +34,7 @@ struct NumpyType {
     ///
     /// - Parameters:
     ///   - description: the file's `descr`.
-    ///   - voidType: type of elements of which the file says only the width; nil if not known.
+    ///   - voidType: type of elements of which the file states only the width; nil if unknown.
     /// - Throws: `FormatError` if the type is not supported.
     static func of(_ description: String, voidType: ElementType?) throws(FormatError) -> NumpyType {
         if let type = names[description] { return NumpyType(type: type, note: nil) }

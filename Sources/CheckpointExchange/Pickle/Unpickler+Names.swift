@@ -86,7 +86,7 @@ extension Unpickler {
 
     private func callee(_ value: Pickle.Value) throws(FormatError) -> PickleGlobal {
         if case .global(let global) = value { return global }
-        // What a foreign function returns is foreign, too.
+        // The result of a foreign function is also foreign.
         if case .node(let index) = value, case .call(.foreign(let name)) = nodes[index].kind {
             return .foreign(name)
         }

@@ -57,7 +57,7 @@ package enum SafetensorsReader {
 
         init(_ text: String?) {
             guard let text else { return }
-            // Anything else under the key is not from an export of this program, and says nothing.
+            // Any other value of the key is not from an export of this program, and is ignored.
             let value = try? JSONParser.parse(Array(text.utf8)[...])
             guard case .object(let members)? = value else { return }
             for member in members {

@@ -62,7 +62,7 @@ struct NumpyPickle {
         return Value(json: .object([.init("numpy", .object(members))]), textBytes: bytes.count * 2)
     }
 
-    /// Returns a scalar as a number, or like an array if it is not one that JSON can say.
+    /// Returns a scalar as a number, or like an array if JSON cannot represent it.
     ///
     /// - Parameter node: a call of `scalar`.
     /// - Throws: `ExchangeError` if the scalar is damaged, or its type not supported.

@@ -19,7 +19,7 @@ struct TorchLegacyFile {
     /// - Parameter beginning: the first bytes of the file, at least 16.
     static func isLegacy(_ beginning: [UInt8]) -> Bool {
         var bytes = beginning[...]
-        // Bytes that are no pickle are not the magic number either.
+        // Bytes that are not a pickle cannot be the magic number either.
         let first = try? Unpickler.readPrefix(&bytes, "", keepsForeign: false)
         guard case .large(magicNumber)? = first?.root else { return false }
         return true

@@ -138,7 +138,7 @@ struct RawExport {
         }
     }
 
-    /// Objects of JSON stand in the index; the others become files.
+    /// Objects of JSON are in the index; the others become files.
     private mutating func write(_ object: ObjectContent, _ number: Int) throws {
         var description = object.description(withDigest: true)
         if object.record.encoding == .bytes {

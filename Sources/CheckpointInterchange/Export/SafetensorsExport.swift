@@ -37,7 +37,7 @@ struct SafetensorsExport {
         let kept = try KeptMetadata(manifest, reader)
         let layout = try layout(records, kept, of: manifest)
         let output = try output(path, isDirectory: !isSingle)
-        // Objects of a single file have a file of their own beside it.
+        // Objects of a single file are in a second file next to it.
         let beside =
             isSingle && options.includesObjects
             ? try self.output(path + "." + Self.objectsName, isDirectory: false) : nil

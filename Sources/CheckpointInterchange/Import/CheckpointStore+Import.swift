@@ -6,10 +6,10 @@ internal import Logging
 internal import SystemPackage
 
 extension CheckpointStore {
-    /// Makes a checkpoint of files that other programs have written.
+    /// Imports files of other programs as a checkpoint.
     ///
-    /// The files' tensors make one checkpoint, in a run of its own. Memory use does not grow with
-    /// the tensors.
+    /// The tensors of all files make one checkpoint, in a new run. Memory use is independent of
+    /// tensor size.
     ///
     /// - Parameters:
     ///   - files: the opened files.
@@ -47,7 +47,7 @@ extension CheckpointStore {
             notes: files.notes)
     }
 
-    /// Opens files of other programs, and makes a checkpoint of them.
+    /// Opens files of other programs, and imports them as a checkpoint.
     ///
     /// - Parameters:
     ///   - files: paths of files and directories.

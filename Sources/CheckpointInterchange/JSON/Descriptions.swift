@@ -50,7 +50,7 @@ extension TensorRecord {
 package struct ObjectContent {
     package let record: ObjectRecord
     package let bytes: [UInt8]
-    /// Its value, if it is JSON that this program can say again without changing a number.
+    /// Its value, if it is JSON that this program can print without changing a number.
     package let value: JSONValue?
 
     package init(

@@ -195,7 +195,7 @@ struct CheckpointCopier: ~Copyable {
         }
         var made = manifest
         if let destination { made.store = destination.id }
-        // What a copy comes from stays known: a run of the destination must not resume from it.
+        // The origin of a copy stays known: a run of the destination must not resume from it.
         made.recordedOrigin = manifest.origin
         for index in made.chunks.indices {
             let chunk = made.chunks[index]

@@ -6,7 +6,7 @@ extension CheckpointStore {
     /// Finds the checkpoints that hold tensors or objects of a name, and where they changed.
     ///
     /// Reads every manifest. Content is compared by the hashes of its chunks, so nothing else is
-    /// read, unless a digest is asked for: tensors of several chunks are then read, each content
+    /// read, unless a digest is given: tensors of several chunks are then read, each content
     /// once.
     ///
     /// - Parameters:

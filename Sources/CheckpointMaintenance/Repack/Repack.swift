@@ -15,7 +15,7 @@ public struct RepackOptions: Sendable {
     public var isDryRun = false
     /// Repacks only checkpoints of this run; nil means all runs.
     public var run: RunID?
-    /// Stops the repack; checkpoints that were repacked before stay so.
+    /// Stops the repack; checkpoints that are already repacked stay repacked.
     public var cancellation = Cancellation()
 
     /// Creates the default options.
@@ -38,7 +38,7 @@ public struct RepackReport: Sendable {
         public var bytesBefore = 0
         /// Stored size of those blocks now.
         public var bytesAfter = 0
-        /// Reason for leaving the checkpoint as it is; nil if it was repacked.
+        /// Reason for not changing the checkpoint; nil if it was repacked.
         public var skipped: String?
 
         init(_ manifest: Manifest) { (run, step) = (manifest.run, manifest.step) }
@@ -58,8 +58,8 @@ extension CheckpointStore {
     ///
     /// Only blocks that one checkpoint alone names are encoded again. The newest checkpoint of each
     /// run stays as it is. Every checkpoint is restorable at every moment, also after a crash
-    /// (Formats/durability.md, Maintenance); a killed run keeps its progress, and another run
-    /// continues from there. A writer and readers in other processes may run concurrently.
+    /// (Formats/durability.md, Maintenance); a killed repack keeps its progress, and the next one
+    /// continues. A writer and readers in other processes may run concurrently.
     ///
     /// - Parameters:
     ///   - options: limits, threads, dry run.

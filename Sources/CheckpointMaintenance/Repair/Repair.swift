@@ -62,7 +62,7 @@ extension CheckpointStore {
     /// files to `quarantine/`. A file is removed only if it has another name or a copy.
     ///
     /// A writer and readers in other processes may run concurrently. The call may be interrupted at
-    /// any time; running it again continues from there.
+    /// any time; the next call continues.
     ///
     /// - Parameters:
     ///   - isDryRun: finds the damage, and changes nothing; the store may then be open for reading.
@@ -227,7 +227,7 @@ private struct Repair {
     /// Q4: publishes what is left of a checkpoint. Segments that were copied for it stay if that
     /// fails: other checkpoints may name them.
     private func publish(_ manifest: Manifest) throws(CheckpointError) {
-        // What a repair writes must be readable, whatever it was made from.
+        // Everything that a repair writes must be readable, whatever its source.
         try translating("salvaging \(manifest.name)") {
             _ = try Manifest(decoding: manifest.encoded(digest: Hashing.digest)[...], digest: Hashing.digest)
         }

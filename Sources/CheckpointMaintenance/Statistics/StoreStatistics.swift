@@ -11,9 +11,10 @@ public struct StoreStatistics: Sendable {
     public struct Amount: Sendable, Equatable {
         /// In all checkpoints together.
         public var logical = 0
-        /// The same with what several checkpoints, or several tensors, share counted once.
+        /// The same, with content that several checkpoints or tensors share counted once.
         public var unique = 0
-        /// What that takes in its blocks; a block that holds several things is divided among them.
+        /// Its bytes in stored blocks; a block with several tensors or objects is divided among
+        /// them.
         public var stored = 0.0
 
         /// `stored`, rounded.
@@ -30,7 +31,7 @@ public struct StoreStatistics: Sendable {
         public var stored = 0
     }
 
-    /// What one checkpoint has added to those before it.
+    /// Growth of the store by one checkpoint.
     public struct Growth: Sendable, Equatable {
         /// The checkpoint's id.
         public var id: CheckpointID

@@ -107,7 +107,7 @@ struct SegmentCheck {
     }
 
     /// Returns the faults of the chunks of a damaged raw block, which do not need each other; nil if
-    /// the block is lost as a whole.
+    /// the complete block is lost.
     private func parts(
         of fault: SegmentFault, _ block: SegmentBlock?, _ stored: MemoryRegion?,
         _ scratch: inout ScratchBuffer

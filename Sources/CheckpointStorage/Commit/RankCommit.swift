@@ -156,7 +156,7 @@ package struct RankCommit: Sendable {
         }
     }
 
-    /// Publishes the root when every rank is known to be ready, and tells the others.
+    /// Publishes the root when every rank is known to be ready, and notifies the others.
     private func publishAndTell(
         _ deadline: ContinuousClock.Instant
     ) throws(CheckpointError) -> Hash128 {

@@ -127,7 +127,7 @@ package struct ManifestFiles: Sendable {
         }
     }
 
-    /// Returns what a checkpoint is in its run, as its manifest says.
+    /// Returns the place of a checkpoint in its run, from its manifest.
     ///
     /// - Parameter name: name of the checkpoint.
     /// - Returns: an error if the manifest cannot be read.

@@ -215,7 +215,7 @@ extension StoreFounding {
         }
         let probe = directories.root.appending("\(Self.probePrefix)\(CheckpointID.random())")
         let other = FilePath(probe.string + "-link")
-        // What cannot be removed is ignored by readers and writers of a store.
+        // Readers and writers of a store ignore a file that cannot be removed.
         defer { for path in [probe, other] { try? fileSystem.remove(path) } }
         try attempt { () throws(FileSystemError) in try fileSystem.create(probe).close() }
         do throws(FileSystemError) { try fileSystem.link(probe, to: other) } catch {

@@ -50,7 +50,7 @@ extension CheckpointStore {
         return members(names, run).prefix(1).map(\.name)
     }
 
-    /// Returns the readable ones of some checkpoints whose run is meant.
+    /// Returns the readable ones of some checkpoints whose run is selected.
     private func members(_ names: [ManifestName], _ run: String) -> [RunMember] {
         let (selector, defaultName) = (RunSelector(run), defaultRunName)
         return catalog.members(names).compactMap { result in
@@ -143,7 +143,7 @@ extension CheckpointStore {
     /// skipped silently. This is the only walk back past damage.
     ///
     /// - Parameters:
-    ///   - walksBack: false if only the first checkpoint is meant.
+    ///   - walksBack: false to try only the first checkpoint.
     ///   - selection: what is needed of a checkpoint of several ranks; nil means everything.
     ///   - onSkip: called with the damage of each checkpoint that is skipped, newest first.
     ///   - body: called again, once, if a repack replaced the manifest while it ran. Nil means that
@@ -158,7 +158,7 @@ extension CheckpointStore {
         among candidates: () throws(CheckpointError) -> [ManifestName]
     ) throws(CheckpointError) -> (result: R?, skipped: [CheckpointError]) {
         var skipped: [CheckpointError] = []
-        // Retention that keeps one checkpoint may remove all that were listed: then list again.
+        // Retention that keeps one checkpoint may remove all listed ones: then list again.
         for _ in 0..<Self.listingsMax {
             let names = try candidates()
             for name in names {

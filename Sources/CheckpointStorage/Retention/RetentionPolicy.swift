@@ -54,11 +54,11 @@ public struct RetentionPolicy: Sendable {
     /// stays anyway; here the tag counts as a rule.
     public var keepTags: [String] = []
 
-    /// Keeps the N runs that were saved to last, and removes all others but for tagged and pinned
-    /// checkpoints; nil: no such rule. Imports under one name count as a run.
+    /// Keeps the N runs with the most recent saves, and removes all others except tagged and pinned
+    /// checkpoints; nil: no such rule. Imports under one name count as one run.
     public var keepRuns: Int?
-    /// Keeps runs that were saved to at most this many seconds before now; nil: no such rule. The
-    /// run that was saved to last stays in any case.
+    /// Keeps runs with a save at most this many seconds before now; nil: no such rule. The
+    /// run with the most recent save stays in any case.
     public var keepRunsWithin: Double?
 
     /// Creates a policy without rules.
@@ -78,7 +78,7 @@ public struct RetentionPolicy: Sendable {
         return nil
     }
 
-    /// True if the only rules are those for whole runs: then a run that stays keeps all of its
+    /// True if the only rules are those for runs: then a kept run keeps all of its
     /// checkpoints.
     package var keepsAllOfARun: Bool { !isEmpty && !hasCheckpointRule }
 

@@ -16,7 +16,7 @@ package struct RunHistory {
     ///   - members: the readable checkpoints in order of name.
     ///   - unreadable: the names of the others, in order.
     ///   - store: the store's id; checkpoints of other origin are copies.
-    ///   - defaultName: name of the run that nobody named.
+    ///   - defaultName: name of a run without a name.
     package init(
         _ members: [RunMember], unreadable: [ManifestName], store: StoreID, defaultName: String
     ) {
@@ -83,7 +83,7 @@ package struct RunHistory {
     /// - Parameters:
     ///   - run: name of its run.
     ///   - restart: its restart id.
-    /// - Returns: a place on a branch of its own: what the process does not resume, it does not
+    /// - Returns: a place on a new branch: what the process does not resume, it does not
     ///   continue.
     package func place(of restart: RunID, in run: String) -> CheckpointOrigin {
         let earlier = members.filter { contains($0, in: run) }

@@ -24,9 +24,9 @@ struct CapturedChunks {
     private let isReusing: Bool
     private(set) var hashes: [Hash128]
     private(set) var contents: [Content]
-    /// What each block has to store.
+    /// The bytes that each block has to store.
     private(set) var rawBytes: [Int]
-    /// The chunk of this save that stores a content. Room is made at once.
+    /// The chunk of this save that stores a content. Space is reserved up front.
     private var rowOfContent: [Hash128: Int] = [:]
 
     init(_ plan: CapturePlan, isReusing: Bool) {
@@ -105,7 +105,7 @@ struct CapturedChunks {
 
     private func bytes(of row: Int) -> Int { plan.chunks[row].range.count }
 
-    /// Which chunks an earlier checkpoint has.
+    /// Chunks that an earlier checkpoint has.
     var areStored: [Bool] {
         contents.map { if case .stored = $0 { true } else { false } }
     }

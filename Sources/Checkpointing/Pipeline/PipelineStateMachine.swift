@@ -230,7 +230,7 @@ struct PipelineStateMachine {
         for slot in flights[index].fail() { slots.giveBack(slot) }
     }
 
-    /// Records that a save was committed or abandoned: it no longer stands in the way of another.
+    /// Records that a save was committed or abandoned: it no longer blocks another save.
     mutating func settled(_ flight: FlightID) { flights[index(of: flight)].settle() }
 
     /// Removes a settled save, of which the observers know now.

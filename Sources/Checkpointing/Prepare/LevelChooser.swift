@@ -18,7 +18,7 @@ struct LevelChooser {
 
     /// From the strongest to the quickest.
     private static let levels: [Compression] = [.balanced, .fast, .none]
-    /// What is assumed of a level that has not been used yet, on a processor that has nothing else to do.
+    /// Assumed speed of a level that has not been used yet, on an idle processor.
     private static let assumed: [Compression: Speed] = [
         .balanced: Speed(ratio: 1.22, bytesPerSecond: 2.2e9), .fast: Speed(ratio: 1.18, bytesPerSecond: 6e9),
         .none: Speed(ratio: 1, bytesPerSecond: .infinity),
@@ -28,7 +28,7 @@ struct LevelChooser {
 
     private let workers: Int
     private var measured: [Compression: Speed] = [:]
-    /// How much slower than assumed encoding has been: the processor is the trainer's first.
+    /// Measured encoding time divided by the assumed time: the trainer uses the processor too.
     private var slowness = 1.0
     private var sinkBytesPerSecond: Double?
     private var lastCall: Double?
@@ -37,13 +37,14 @@ struct LevelChooser {
 
     init(workers: Int) { self.workers = workers }
 
-    /// A save is asked for at time `now`.
+    /// A save is requested at time `now`.
     mutating func called(at now: Double) {
         if let lastCall { window = now - lastCall }
         lastCall = now
     }
 
-    /// A save has been committed. What wrote or encoded too little to be measured says nothing.
+    /// A save has been committed. Saves that wrote or encoded too little to be measured are
+    /// ignored.
     mutating func observe(_ seen: EncodingObservation) {
         if seen.writtenBytes > 1 << 20, seen.writeSeconds > 0 {
             let speed = Double(seen.writtenBytes) / seen.writeSeconds
@@ -63,7 +64,7 @@ struct LevelChooser {
         return speed
     }
 
-    /// How long a save of `bytes` would take: encoding and writing go on side by side.
+    /// Expected duration of a save of `bytes`: encoding and writing run in parallel.
     private func seconds(_ level: Compression, _ bytes: Double, _ sink: Double) -> Double {
         let speed = speed(of: level)
         return max(bytes / speed.bytesPerSecond / Double(workers), bytes / speed.ratio / sink)

@@ -26,7 +26,7 @@ struct SaveHistory {
 
     init(workers: Int) { levels = LevelChooser(workers: workers) }
 
-    /// A save is asked for.
+    /// A save is requested.
     mutating func called(at now: ContinuousClock.Instant) {
         levels.called(at: (now - began) / .seconds(1))
     }

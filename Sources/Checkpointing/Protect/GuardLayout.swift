@@ -33,7 +33,7 @@ final class GuardLayout: Sendable {
                 let piece = first..<first + UInt(chunk.range.count)
                 pieces.append(.init(addresses: piece, tensor: chunk.tensor, chunk: row, block: chunk.block))
             } else {
-                // A strided tensor of many pieces is copied as a whole.
+                // A strided tensor of many pieces is copied completely.
                 scattered.append(.init(chunk: row, range: 0..<chunk.range.count))
             }
         }

@@ -36,7 +36,7 @@ struct GuardMap {
     /// - Parameters:
     ///   - unordered: the pieces, in any order.
     ///   - sharesPages: whether a page with bytes of several tensors may be guarded. A write to
-    ///     such a page does not tell which tensor changes.
+    ///     such a page does not show which tensor changes.
     init(_ unordered: [Piece], sharesPages: Bool = true) {
         pieces = unordered.filter { !$0.addresses.isEmpty }.sorted { $0.addresses.lowerBound < $1.addresses.lowerBound }
         var reach: [UInt] = []

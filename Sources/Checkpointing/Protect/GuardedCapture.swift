@@ -125,7 +125,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
         }
     }
 
-    /// A save has failed, and its pages are protected no more. The next save's are: it may have begun while this one was being written.
+    /// A save has failed, and its pages are no longer protected. Those of the next save are: it may
+    /// have begun while this one was being written.
     func stopProtecting(_ save: CheckpointID) {
         release { state in
             guard let current = state.current, current.save == save else { return [] }

@@ -69,7 +69,7 @@ struct Doctor: Verb {
     }
 }
 
-/// Looks at a path, and at what lies in a directory that is nothing by itself.
+/// Examines a path, and the contents of a directory that is not itself a checkpoint or store.
 struct Examination {
     /// Directories looked into, one level down.
     private static let childrenMax = 100
@@ -110,7 +110,7 @@ struct Examination {
         return diagnosis
     }
 
-    /// Loose files beside whole checkpoints are parts of a collection.
+    /// Single files next to complete checkpoints are parts of a collection.
     private func foreign(_ place: Surroundings) -> Diagnosis? {
         guard let found = ForeignDiagnosis(place: place).run() else { return nil }
         guard found.kind == .safetensors else { return found }
@@ -118,7 +118,7 @@ struct Examination {
         return collection.children.contains { place.isDirectory($0.name) } ? collection : found
     }
 
-    /// What lies one level down, if any of it is known.
+    /// The contents one level down, if any are recognized.
     private func collection(_ place: Surroundings) -> Diagnosis {
         // An import passes over names that begin with a dot, too.
         let names = place.names.filter { !$0.hasPrefix(".") }.sorted()

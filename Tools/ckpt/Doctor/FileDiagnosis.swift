@@ -2,7 +2,7 @@ internal import CheckpointInterchange
 import CheckpointIO
 import SystemPackage
 
-/// Recognises a file by how it begins, and checks of files to import what an import checks.
+/// Recognizes a file by its first bytes, and makes the checks of an import for files to import.
 struct FileDiagnosis {
     let path: FilePath
     let files: POSIXFileSystem

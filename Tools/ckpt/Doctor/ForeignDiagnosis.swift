@@ -2,12 +2,12 @@ internal import CheckpointInterchange
 import CheckpointFormat
 import SystemPackage
 
-/// Recognises what other programs leave behind, by the names that they document.
+/// Recognizes checkpoints of other programs by their documented file names.
 struct ForeignDiagnosis {
     let place: Surroundings
     private var path: String { quoted(place.path.string) }
 
-    /// The first that fits; those of more particular names come first.
+    /// The first match; formats with more specific names come first.
     func run() -> Diagnosis? {
         orbax ?? megatron ?? deepSpeed ?? distributed ?? huggingFaceTrainer ?? huggingFace ?? lightning ?? unpacked
     }
@@ -190,7 +190,7 @@ struct ForeignDiagnosis {
         return diagnosis
     }
 
-    /// Whether all shards are there that the index names.
+    /// Checks that all shards that the index names exist.
     private func finish(_ diagnosis: inout Diagnosis, _ weights: [String], _ indices: [String]) {
         for index in indices {
             guard let text = place.text(index, atMost: Surroundings.textBytesMax), let shards = Self.shards(text) else {
@@ -228,7 +228,7 @@ struct ForeignDiagnosis {
     }
 
     private static func shards(_ text: String) -> [String]? {
-        // An index that does not parse is the problem to be told.
+        // An index that does not parse is reported as the problem.
         guard case .object(let members)? = try? JSONParser.parse(Array(text.utf8)[...]),
             case .object(let map)? = members.first(where: { $0.key == "weight_map" })?.value
         else { return nil }
@@ -289,6 +289,6 @@ extension String {
     /// With a full stop, unless it ends like a sentence.
     var sentence: String { hasSuffix("?") || hasSuffix(".") ? self : self + "." }
     fileprivate var trimmed: String { split(whereSeparator: \.isWhitespace).joined(separator: " ") }
-    /// Whether it can only mean something in the directory it is looked for in.
+    /// True if it can only be the name of an entry of the directory.
     fileprivate var isPlainName: Bool { !isEmpty && self != "." && self != ".." && !contains("/") && !contains("\0") }
 }

@@ -30,7 +30,7 @@ struct Surroundings {
     func place(_ name: String) -> FilePath { path.appending(name) }
 
     func isDirectory(_ name: String) -> Bool {
-        // What cannot be looked at is not one, as far as the doctor can say.
+        // A name that cannot be examined is not treated as a directory.
         (try? files.kind(of: place(name))) == .directory
     }
 
@@ -41,7 +41,7 @@ struct Surroundings {
 
     /// The content of a small file; nil if it is large, missing, or cannot be read.
     func text(_ name: String, atMost limit: Int = 4096) -> String? {
-        // A file that cannot be read tells nothing.
+        // A file that cannot be read is ignored.
         guard let bytes = try? files.contents(of: place(name), atMost: limit) else { return nil }
         return String(decoding: bytes, as: UTF8.self)
     }

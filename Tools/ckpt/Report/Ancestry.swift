@@ -1,7 +1,7 @@
 import Checkpointing
 import CheckpointFormat
 
-/// Who descends from whom, and which checkpoints stand for many: pure.
+/// The ancestors of checkpoints, and an even selection of many checkpoints: pure.
 enum Ancestry {
     struct Node: Equatable {
         var id: CheckpointID
@@ -37,7 +37,7 @@ enum Ancestry {
     }
 }
 
-/// Tensors by the layer that their names say: pure.
+/// Tensors grouped by the layer in their names: pure.
 enum Layers {
     /// Groups of names that begin with the same components, as many components as leave at most `limit` groups; what is beyond that goes
     /// into one more. The last component of a name (`weight`, `bias`) does not count.

@@ -3,7 +3,7 @@ import CheckpointFormat
 import CheckpointState
 import Checkpointing
 
-/// How the parameters of a model changed from checkpoint to checkpoint.
+/// The change of the parameters of a model from checkpoint to checkpoint.
 struct Evolution {
     struct Layer {
         var name: String
@@ -92,7 +92,7 @@ struct EvolutionBuilder {
         evolution.layers = groups.map { group in Evolution.Layer(name: group.layer, tensors: group.members.map { names[$0] }) }
     }
 
-    /// A checkpoint that says nothing of roles has parameters all the same.
+    /// In a checkpoint without roles, all tensors count as parameters.
     static func parameters(_ manifest: Manifest) -> [TensorRecord] {
         let parameters = manifest.tensors.filter { $0.role == .parameter }
         return parameters.isEmpty ? manifest.tensors : parameters
@@ -161,7 +161,7 @@ struct EvolutionBuilder {
         }
     }
 
-    /// At most twelve that were asked for; or the largest parameter of each of four layers.
+    /// At most twelve of the requested tensors; by default the largest parameter of each of four layers.
     private static func chosen(_ manifest: Manifest, _ patterns: [NamePattern]) -> [String] {
         if !patterns.isEmpty {
             return manifest.tensors.map(\.name).filter { name in patterns.contains { $0.matches(name) } }.prefix(12).map { $0 }

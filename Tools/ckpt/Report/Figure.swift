@@ -1,6 +1,6 @@
 import Foundation
 
-/// What all pictures of a report share: a title and a description for those who do not see it, and the numbers as a table.
+/// The common parts of all charts of a report: a title, a description for screen readers, and the data as a table.
 enum Figure {
     struct Table {
         var head: [String]

@@ -31,7 +31,7 @@ indirect enum HTML {
         }
     }
 
-    /// What a browser shows as this text; what is not seen as itself is spelled out, as in a terminal.
+    /// The HTML that a browser shows as this text; invisible characters are escaped, as in a terminal.
     static func escaped(_ text: String) -> String {
         var result = ""
         for character in Output.visible(text, lineFeeds: true).unicodeScalars {
@@ -47,7 +47,7 @@ indirect enum HTML {
         return result
     }
 
-    /// JSON inside of a `script` element, which ends at the first `</script` whatever it stands in.
+    /// JSON inside of a `script` element, which ends at the first `</script`, even inside a string.
     static func embedded(_ json: String) -> HTML {
         .own(json.replacing("<", with: "\\u003c").replacing(">", with: "\\u003e").replacing("&", with: "\\u0026"))
     }

@@ -1,4 +1,4 @@
-/// How a tensor's elements are spread, at several steps, as outlines over one axis.
+/// Histograms of a tensor's elements at several steps, as outlines over one axis.
 struct HistogramChart {
     var tensor: String
     var range: ClosedRange<Double>

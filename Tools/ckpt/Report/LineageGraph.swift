@@ -1,9 +1,9 @@
 import CheckpointFormat
 import Checkpointing
 
-/// Runs as rows, their checkpoints as dots over the steps, and a curve to where a run was resumed from.
+/// Runs as rows, their checkpoints as dots over the steps, and a curve to the checkpoint that a run was resumed from.
 struct LineageGraph {
-    /// The newest that have room.
+    /// Maximum number of runs, the newest ones.
     static let runsMax = 30
 
     let runs: [(id: RunID, name: String, checkpoints: [CheckpointSummary])]

@@ -2,7 +2,7 @@ import CheckpointFormat
 import Checkpointing
 import Foundation
 
-/// The page of a report: everything in one file, which asks for nothing from anywhere.
+/// The page of a report: one file that loads nothing from the network.
 struct ReportPage {
     let data: ReportData
     private static let colors = 8
@@ -21,7 +21,7 @@ struct ReportPage {
                 .tag("meta", ["charset": "utf-8"]),
                 .tag(
                     "meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
-                // Whatever a page might ask for is refused by the browser.
+                // The browser refuses every request of the page.
                 .tag(
                     "meta",
                     [
@@ -111,7 +111,7 @@ struct ReportPage {
             let name =
                 run.name.isEmpty
                 ? Output.short(run.id) : "\(HTML.short(run.name, 40)) (\(Output.short(run.id)))"
-            // The newest runs have colours.
+            // The newest runs have colors.
             let place = data.runs.count - 1 - index
             return points.isEmpty
                 ? nil
@@ -156,7 +156,7 @@ struct ReportPage {
         ).html
     }
 
-    /// The largest binary unit that is no larger than so many bytes.
+    /// The largest binary unit that is at most `bytes`.
     private static func unit(_ bytes: Int) -> (name: String, bytes: Double) {
         let units = ["bytes", "KiB", "MiB", "GiB", "TiB"].enumerated().map {
             ($1, Double(1 << (10 * $0)))
@@ -218,7 +218,7 @@ struct ReportPage {
         return [norms] + (steps.count > 1 ? [updates, heat.html] : [])
     }
 
-    /// The layers that change most have colours.
+    /// The layers that change most have colors.
     private func chart(
         _ title: String, _ caption: String, _ unit: String,
         _ values: KeyPath<Evolution.Layer, [Double?]>, isLogarithmic: Bool = false

@@ -3,8 +3,8 @@ import Foundation
 /// A person's choices for all commands: the file `ckpt/config` in `$XDG_CONFIG_HOME`, or
 /// in `~/.config` (XDG Base Directory Specification).
 ///
-/// Lines of `key = value`; `#` begins a comment. What the command line and `CKPT_STORE` say goes
-/// before it.
+/// Lines of `key = value`; `#` begins a comment. The command line and `CKPT_STORE` take
+/// precedence.
 struct UserConfiguration: Equatable {
     /// The store of commands that name none.
     var store: String?

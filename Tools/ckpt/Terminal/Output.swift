@@ -15,7 +15,7 @@ enum Output {
     private static let held = Mutex("")
     private static let chosen = Mutex(OutputSettings())
 
-    /// How much is printed, and how.
+    /// Settings of the output.
     static var settings: OutputSettings {
         get { chosen.withLock { $0 } }
         set { chosen.withLock { $0 = newValue } }
@@ -70,7 +70,7 @@ enum Output {
         tell("ckpt: \(visible(message))\n")
     }
 
-    /// Writes to standard error. Where that cannot be written, nobody can be told so; the exit code says what it says.
+    /// Writes to standard error. If that fails, the failure cannot be reported; the exit code stays the same.
     static func tell(_ text: String) {
         try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
     }
@@ -90,7 +90,7 @@ enum Output {
         "\(count) \(thing)\(count == 1 ? "" : "s")"
     }
 
-    /// How many times smaller than its content something is stored.
+    /// The compression ratio: logical size divided by stored size.
     static func ratio(_ logical: Int, _ stored: Int) -> String {
         stored == 0 ? "-" : "\(rounded(Double(logical) / Double(stored), 2))x"
     }

@@ -55,7 +55,7 @@ def _lent_torch(tensor: Any, name: str) -> Lent:
         raise TypeError(f"tensor {name!r} has the type {tensor.dtype}, which cannot be saved")
     shape = tuple(tensor.shape)
     address = tensor.data_ptr()
-    # A subclass that wraps another tensor, and a fake one, have no memory of their own.
+    # A subclass that wraps another tensor, and a fake tensor, have no memory.
     if address == 0 and tensor.numel() > 0:
         raise TypeError(f"tensor {name!r} is a {type(tensor).__name__} without its own memory, which cannot be saved")
     return Lent(address, kind, shape, None if tensor.is_contiguous() else tuple(tensor.stride()), True, tensor)

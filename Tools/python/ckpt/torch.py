@@ -397,7 +397,7 @@ class Checkpointer(_checkpointer.Checkpointer):
                     if isinstance(current, torch.Tensor) and current.dim() == 0:
                         current.copy_(scalar)
                     else:
-                        # Fused and capturable optimizers keep their counters beside the parameter.
+                        # Fused and capturable optimizers keep their counters on the device of the parameter.
                         is_beside = any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
                         device = by_name[owner].device if is_beside else "cpu"
                         state[key] = scalar.clone().to(device)
