@@ -1,4 +1,4 @@
-"""Memory of other libraries: where a tensor of numpy, torch or any DLPack producer lies."""
+"""Memory of other libraries: tensors of numpy, torch and any DLPack producer."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Store:
         return Checkpoint(handle)
 
     def tag(self, reference: Reference, tag: str, move: bool = False) -> None:
-        """Names a checkpoint; retention does not remove it then."""
+        """Names a checkpoint; retention then never removes it."""
         _native.check(
             _native.library.ckpt_store_tag(self._handle, reference_text(reference), _native.text(tag), int(move)))
 
@@ -100,7 +100,7 @@ class Store:
         _native.check(_native.library.ckpt_store_untag(self._handle, _native.text(tag)))
 
     def pin(self, reference: Reference, pinned: bool = True) -> None:
-        """Protects a checkpoint from retention, or ends that."""
+        """Protects a checkpoint from retention, or ends the protection."""
         _native.check(_native.library.ckpt_store_pin(self._handle, reference_text(reference), int(pinned)))
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class StoredTensor:
         weight.torch()                  # a tensor of torch
         numpy.asarray(weight)           # the same as numpy()
         jax.dlpack.from_dlpack(weight)  # any consumer of DLPack, bf16 and fp8 included
-        weight.read_into(parameter)     # into memory that exists
+        weight.read_into(parameter)     # into existing memory
         weight[10:20]                   # only these rows
     """
 
@@ -187,7 +187,7 @@ class StoredTensor:
                     self._checkpoint._handle, _native.text(self.name), offset, self.nbytes, address))
 
     def read_into(self, destination: Any) -> None:
-        """Reads into an array or tensor of the same type and shape, without a copy in between."""
+        """Reads into an array or tensor of the same type and shape, without an intermediate copy."""
         if self._rows is not None:
             raise TypeError("rows cannot be read into existing memory; read the complete tensor")
         self._checkpoint.read_into({self.name: destination})

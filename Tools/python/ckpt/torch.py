@@ -82,8 +82,8 @@ class Checkpointer(_checkpointer.Checkpointer):
         dataloader: an object with `state_dict` and `load_state_dict`, such as a StatefulDataLoader.
         extra: more state by name: objects with `state_dict` and `load_state_dict`, such as a
             GradScaler or an averaged model, or plain values, which `RestoreReport.objects` returns.
-        rng: whether the random generators are saved and restored.
-        fence_on_step: whether every `step` of an optimizer is a fence.
+        rng: true to save and restore the random generators.
+        fence_on_step: true to make every `step` of an optimizer a fence.
         options: those of `ckpt.Checkpointer`.
     """
 
