@@ -5,7 +5,7 @@ import Foundation
 import SystemPackage
 
 extension CommonArguments {
-    /// Opens the store to change marks or to remove checkpoints. A trainer has that right for moments only, which are waited for.
+    /// Opens the store to change marks or to remove checkpoints. A trainer holds the maintenance lock only for moments; waits for it.
     func openForMaintaining() throws -> CheckpointStore {
         let end = ContinuousClock.now + .seconds(5)
         while true {
@@ -28,7 +28,7 @@ extension CompletionKind {
         }
     }
 
-    /// The tags of the store that the line names.
+    /// The tags of the store in the command line.
     static var tags: CompletionKind { .custom { words, _, _ in store(of: words).map(tags) ?? [] } }
 
     private static func store(of words: [String]) -> CheckpointStore? {
@@ -50,7 +50,7 @@ extension CommonArguments {
         return value?.isEmpty == false ? value : UserConfiguration.current.store
     }
 
-    /// Refuses a text in the place of STORE that cannot be meant for it, so that `CKPT_STORE` is put before it.
+    /// Refuses a first argument that cannot be STORE, so that `CKPT_STORE` is inserted before it.
     static func check(_ text: String) throws {
         guard let store = defaultStore, store != text, !looksLikeStore(text) else { return }
         throw ValidationError("\(text) is neither a directory nor a path; the default store is used.")

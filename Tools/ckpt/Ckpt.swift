@@ -91,7 +91,7 @@ struct Ckpt: ParsableCommand {
         configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
     }
 
-    /// With `CKPT_STORE` set, a line that does not begin with STORE is read as if the variable's value stood there.
+    /// With `CKPT_STORE` set, inserts its value into a command line that does not begin with STORE.
     private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
         guard let store = CommonArguments.defaultStore, let verb = arguments.first,
             verb != Bench.configuration.commandName
@@ -201,7 +201,7 @@ extension CheckpointStore {
         return found
     }
 
-    /// Says whose checkpoint `latest` is, where the newest ones are of several runs.
+    /// Reports the run of `latest`, if the store has several runs.
     private func tellRun(of manifest: Manifest) {
         // The list is only for this line.
         let newest = ((try? newest(64)) ?? []).compactMap { try? $0.get() }

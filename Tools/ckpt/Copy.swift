@@ -33,7 +33,7 @@ struct Copy: StoreVerb {
 
     func execute() throws -> ExitCode {
         let source = try common.open()
-        // Before a store is made for what is not there.
+        // Before a store is created for checkpoints that do not exist.
         for reference in references { _ = try source.load(reference) }
         let report = try Interruption.cancelling { cancellation in
             try source.copy(

@@ -139,8 +139,8 @@ extension CheckpointSummary {
     /// True if its run is selected.
     func isOf(run text: String) -> Bool { RunSelector(text).matches(name: runName, restart: run, origin: origin) }
 
-    /// Name of the run, with the number of the restart after the first, or with how the checkpoint
-    /// came to be if no training loop saved it here.
+    /// Name of the run, with the number of the restart after the first, or with the cause of the
+    /// checkpoint if no training loop saved it here.
     var runText: String {
         switch origin.kind {
         case .imported: "\(runName) (import)"

@@ -9,7 +9,7 @@ struct TensorFigures {
     let statistics: TensorStatistics
     let histogram: TensorHistogram?
 
-    /// Reads the tensor twice: its histogram needs to know where it begins and ends.
+    /// Reads the tensor twice: its histogram needs the smallest and the largest value.
     init(_ record: TensorRecord, _ stream: TensorStream) throws {
         statistics = try stream.statistics(of: record)
         histogram = try stream.histogram(of: record, statistics, bins: Self.bins)

@@ -101,7 +101,8 @@ struct RawExport {
             index: index)
     }
 
-    /// From the store to the file a window at a time, so that memory does not grow with the tensor.
+    /// Copies a tensor from the store to the file in windows: memory use is independent of its
+    /// size.
     private mutating func write(_ record: TensorRecord, to name: String) throws -> Hash128 {
         let (stream, before, total, onProgress) = (stream, tensorBytes, totalBytes, onProgress)
         let cancellation = cancellation
@@ -122,7 +123,7 @@ struct RawExport {
         }
     }
 
-    /// The index gets its name when everything else, and it, is on the disk.
+    /// Publishes the index when all other files, and the index, are on the disk.
     private mutating func publish(_ index: [UInt8]) throws {
         let (temporary, path) = (
             directory.appending("index.json.part"), directory.appending("index.json")

@@ -8,7 +8,8 @@ internal import SystemPackage
 
 /// Writes a checkpoint as safetensors: one file, or a directory of shards with an index.
 ///
-/// Tensors go from the store to the file a block at a time, so memory does not grow with them.
+/// Tensors are copied from the store to the file in blocks: memory use is independent of their
+/// size.
 struct SafetensorsExport {
     let path: String
     let options: ExportOptions

@@ -64,7 +64,7 @@ extension CheckpointStore {
         return try importCheckpoint(from: files, options: options)
     }
 
-    /// Returns the directory in which an import into a store unpacks what is compressed, in a file
+    /// Returns the directory in which an import into a store unpacks compressed entries, in a file
     /// without a name.
     ///
     /// It is the store's `staging/`, which needs room for the import anyway; or, before the store
@@ -76,7 +76,7 @@ extension CheckpointStore {
         let (files, store) = (POSIXFileSystem(usesDirectIO: false), FilePath(store))
         let parent = store.removingLastComponent()
         for directory in [StoreDirectories(root: store).staging, store] {
-            // A directory that cannot be looked at gives an error when it is used.
+            // A directory that cannot be examined gives an error when it is used.
             if (try? files.kind(of: directory)) == .directory { return directory.string }
         }
         return parent.isEmpty ? "." : parent.string

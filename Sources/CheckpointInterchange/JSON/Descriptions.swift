@@ -18,7 +18,7 @@ extension Manifest {
         ])
     }
 
-    /// Those of which the name matches one of the patterns; all if there is none.
+    /// The tensors whose name matches one of the patterns; all if there is no pattern.
     package func tensors(
         matching patterns: [NamePattern]
     ) throws(CheckpointError) -> [(number: Int, record: TensorRecord)] {
@@ -73,7 +73,7 @@ package struct ObjectContent {
             ] + (withDigest ? [.init("digest", .hex(digest))] : []) + valueMembers)
     }
 
-    /// JSON with integers beyond 64 bits, which the parser refuses, is passed on as the text that it is.
+    /// JSON with integers beyond 64 bits, which the parser refuses, is printed unchanged.
     private var valueMembers: [JSONValue.Member] {
         guard record.encoding == .json else { return [] }
         return [value.map { .init("value", $0) } ?? .init("value_text", .string(text))]

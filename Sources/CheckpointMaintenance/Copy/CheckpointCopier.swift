@@ -4,7 +4,7 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointStorage
 
-/// Copies one checkpoint: refers to blocks that the destination holds already, and writes the
+/// Copies one checkpoint: refers to blocks that the destination already has, and writes the
 /// others. Every chunk that is written is compared with its hash first.
 struct CheckpointCopier: ~Copyable {
     private let source: CheckpointStore

@@ -56,7 +56,7 @@ extension CheckpointStore {
                         kind: content.key.kind,
                         bytes: content.bytes, change: content.change(from: before[content.key])))
             }
-            // Newest last until the end, where all are turned round.
+            // Oldest first; the order is reversed at the end.
             report.occurrences += found.reversed()
         }
         report.occurrences.reverse()

@@ -35,7 +35,7 @@ final class BlockReuse: Sendable {
             sources[Int(chunk.source)]?.isRetired == false
         }
 
-        /// Makes room in the index; the oldest checkpoints give way when it would grow out of bounds.
+        /// Makes room in the index; removes the oldest checkpoints when it would become too large.
         mutating func makeRoom(for chunks: Int, _ chunksMax: Int) {
             index.makeRoom(for: chunks, keep: isUsable)
             for oldest in sources.indices where index.count + chunks > chunksMax && sources[oldest]?.isRetired == false {
@@ -64,7 +64,7 @@ final class BlockReuse: Sendable {
     // MARK: Knowing
 
     /// Adds a checkpoint.
-    /// - Parameter isNewest: what it shares with others is reused from it from now on.
+    /// - Parameter isNewest: true to reuse shared chunks from this checkpoint from now on.
     func add(_ tables: Manifest.Tables, name: ManifestName, isNewest: Bool) {
         state.withLock { state in
             guard !state.sources.contains(where: { $0?.name == name }) else { return }

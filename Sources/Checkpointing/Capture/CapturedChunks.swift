@@ -7,15 +7,15 @@ struct CapturedChunks {
     enum Content: Equatable {
         /// In the chunk's own block, at an offset of its raw bytes.
         case own(offset: Int)
-        /// Where those of another chunk of this save are, which has them in its own block.
+        /// In the block of another chunk of this save, which has the same bytes.
         case same(row: Int)
         /// In a block of an earlier checkpoint.
         case stored(StoredChunk)
-        /// Nowhere: they are the cast of those of another chunk of this save.
+        /// Not stored: they are the cast of another chunk of this save.
         case cast(row: Int)
     }
 
-    /// A smaller chunk is stored with its neighbours rather than looked for elsewhere: a block takes whole pages.
+    /// Minimum size for deduplication. Smaller chunks share a block: a block takes full pages.
     static let reusedBytesMin = Limits.pageBytes
     /// A cast costs two rows of the manifest.
     static let castBytesMin = 256

@@ -3,7 +3,7 @@ internal import CheckpointCodecs
 internal import CheckpointIO
 internal import CheckpointState
 
-/// All that stays the same from one save to the next while names, types and shapes do.
+/// The data that saves share as long as names, types and shapes stay the same.
 struct PlannedState: Sendable {
     let key: PlanKey
     let plan: CapturePlan

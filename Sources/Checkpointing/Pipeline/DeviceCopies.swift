@@ -12,7 +12,8 @@ final class DeviceCopies: Sendable {
 
     private let state = Monitor(State())
 
-    /// A checkpointer that is dropped without `close` lets go of its arena here, when its last save is over.
+    /// A checkpointer that is dropped without `close` releases its arena here, when its last save
+    /// is over.
     deinit { release() }
 
     /// Prepares every device of the state for copies, and orders them after the work that the trainer

@@ -1,12 +1,13 @@
 internal import CheckpointStorage
 internal import CheckpointCodecs
 
-/// Chooses the level of a save when the trainer leaves it to the engine: the strongest that takes no more than half of the time between
-/// saves, or else the quickest. A plain value, fed with what earlier saves took; seconds and bytes.
+/// Chooses the level of a save for `.auto`: the strongest that takes at most half of the time
+/// between saves, or else the fastest. A plain value, fed with the times of earlier saves; seconds
+/// and bytes.
 struct LevelChooser {
     struct Choice: Equatable {
         var level: Compression
-        /// For the report: what it is based on.
+        /// The measurements behind the choice, for the report.
         var reason: String
     }
 
@@ -16,14 +17,14 @@ struct LevelChooser {
         var bytesPerSecond: Double
     }
 
-    /// From the strongest to the quickest.
+    /// From the strongest to the fastest.
     private static let levels: [Compression] = [.balanced, .fast, .none]
     /// Assumed speed of a level that has not been used yet, on an idle processor.
     private static let assumed: [Compression: Speed] = [
         .balanced: Speed(ratio: 1.22, bytesPerSecond: 2.2e9), .fast: Speed(ratio: 1.18, bytesPerSecond: 6e9),
         .none: Speed(ratio: 1, bytesPerSecond: .infinity),
     ]
-    /// The part of the time between saves that one may take.
+    /// Maximum fraction of the time between saves that a save may take.
     static let share = 0.5
 
     private let workers: Int

@@ -1,7 +1,8 @@
 internal import CheckpointStorage
 internal import CheckpointIO
 
-/// Refuses an arena that the machine has no memory for, before the kernel has to end a process to find some.
+/// Refuses an arena that is larger than the free memory, before the kernel kills a process to get
+/// memory.
 enum MemoryPreflight {
     static func check(_ options: CheckpointerOptions) throws(CheckpointError) {
         let needed = max(options.arenaBytes, options.chunkBytes)

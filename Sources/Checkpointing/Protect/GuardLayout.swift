@@ -3,8 +3,8 @@ internal import CheckpointCodecs
 internal import CheckpointGuard
 internal import CheckpointState
 
-/// The protected pages of a state while it is captured, and copies of everything that cannot be protected. Made once and
-/// kept as long as the state does not move.
+/// The protected pages of a state while it is captured, and copies of all bytes that cannot be
+/// protected. Created once and kept as long as the state does not move.
 final class GuardLayout: Sendable {
     let plan: CapturePlan
     let map: GuardMap

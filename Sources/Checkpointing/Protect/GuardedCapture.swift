@@ -5,8 +5,8 @@ internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointState
 
-/// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and a write that comes earlier is held until
-/// they are. The trainer calls no fence.
+/// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and
+/// an earlier write is delayed until then. The trainer calls no fence.
 final class GuardedCapture: StateProtection, PageGuarding {
     private struct Current {
         let save: CheckpointID

@@ -134,7 +134,7 @@ struct Examination {
             }
         }
         for name in names.prefix(Self.childrenMax) where !place.isDirectory(name) {
-            // One that cannot be read is not known.
+            // A file that cannot be read is not recognized.
             let file = FileDiagnosis(path: place.place(name), files: files, isThorough: false)
             guard let found = try? file.run(), found.kind != .unknownFile else { continue }
             children.append(.init(name: name, diagnosis: found))

@@ -3,10 +3,10 @@ internal import CheckpointMaintenance
 import Checkpointing
 import SystemPackage
 
-/// Looks at a store of this program's own.
+/// Diagnoses a store of ckpt.
 struct StoreDiagnosis {
     let place: Surroundings
-    /// More manifests than this are not all opened.
+    /// Maximum number of manifests to open.
     private static let manifestsMax = 500
 
     private var path: String { quoted(place.path.string) }
@@ -23,7 +23,7 @@ struct StoreDiagnosis {
                     .storeOfTheFuture, "A ckpt store, written by a newer version of ckpt.",
                     problems: [error.description],
                     advice: ["Update ckpt: the store was written by a newer version."])
-            // Some other program's store.json.
+            // A store.json of another program.
             case .damaged where !isOurs: return nil
             case .damaged where error.path?.hasSuffix("store.json") == true:
                 return Diagnosis(

@@ -1,9 +1,9 @@
 import CheckpointIO
 import SystemPackage
 
-/// A directory as the doctor sees it: some of its names, and small files. Nothing is written, and little is read, whatever there is.
+/// The names and small files of a directory that the doctor examines. Bounded in what it reads; writes nothing.
 struct Surroundings {
-    /// Names looked at in one directory.
+    /// Maximum number of names examined in one directory.
     static let namesMax = 20_000
     static let textBytesMax = 32 << 20
 
@@ -22,7 +22,7 @@ struct Surroundings {
     }
 
     func has(_ name: String) -> Bool { names.contains(name) }
-    /// Names with that ending. Those that begin with a dot are passed over, as an import passes over
+    /// Names with that ending. Hidden names are skipped, as an import skips
     /// them.
     func names(endingIn suffix: String) -> [String] { names.filter { $0.hasSuffix(suffix) && !$0.hasPrefix(".") }.sorted() }
 
@@ -34,7 +34,7 @@ struct Surroundings {
         (try? files.kind(of: place(name))) == .directory
     }
 
-    /// A directory in this one; nil if it is none, or cannot be read.
+    /// A directory in this one; nil if it is not a directory, or cannot be read.
     func inside(_ name: String) -> Surroundings? {
         isDirectory(name) ? try? Surroundings(place(name), files) : nil  // as said above
     }

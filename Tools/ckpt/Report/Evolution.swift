@@ -10,10 +10,10 @@ struct Evolution {
         var tensors: [String]
         /// At each checkpoint; nil where a tensor is missing.
         var norms: [Double?] = []
-        /// L2 norm of the change since the checkpoint before; nil at the first.
+        /// L2 norm of the change since the previous checkpoint; nil at the first.
         var updates: [Double?] = []
 
-        /// The change in proportion to the norm before it.
+        /// The change divided by the norm in the previous checkpoint.
         var relativeUpdates: [Double?] {
             norms.indices.map { index in
                 guard index > 0, let update = updates[index], let norm = norms[index - 1], norm > 0 else { return nil }
@@ -35,8 +35,8 @@ struct Evolution {
     var readBytes = 0
 }
 
-/// Computes an evolution, two manifests at a time. A tensor of which every element changed is read for the comparison with the
-/// checkpoint before, one that stayed is not read at all, any other is read once more.
+/// Computes an evolution, two manifests at a time. A tensor in which every element changed is read once, for the comparison with the
+/// previous checkpoint; an unchanged tensor is not read; any other is read twice.
 struct EvolutionBuilder {
     static let layersMax = 40
     static let bins = 48

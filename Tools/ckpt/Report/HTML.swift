@@ -1,9 +1,9 @@
-/// A part of a page. Text and attributes are escaped when they are written, and nothing else from a store can be: a name stays text.
+/// A part of a page. Text and attributes are escaped when they are written, so a name from a store can only be text.
 indirect enum HTML {
     case text(String)
     case element(String, [(String, String)], [HTML])
     case group([HTML])
-    /// Text of the program's own, as it is: style sheets, and JSON that `embedded` made harmless.
+    /// Unescaped text of this program: style sheets, and JSON that `embedded` has escaped.
     case own(String)
 
     static func tag(_ name: String, _ attributes: KeyValuePairs<String, String> = [:], _ children: [HTML] = []) -> HTML {
@@ -14,7 +14,7 @@ indirect enum HTML {
         .element(name, attributes.map { ($0.key, $0.value) }, [.text(text)])
     }
 
-    /// Elements of HTML that have no end.
+    /// Elements of HTML without an end tag.
     private static let void: Set<String> = ["meta", "br"]
 
     func write(to page: inout String) {

@@ -20,7 +20,7 @@ struct Scale {
         domain = low...high
     }
 
-    /// Nil if it has no place.
+    /// Nil if the value is not on the axis.
     func place(_ value: Double) -> Double? {
         guard value.isFinite, !isLogarithmic || value > 0 else { return nil }
         let position = isLogarithmic ? log10(value) : value

@@ -31,7 +31,7 @@ enum Interruption {
         if let number = state.withLock(\.signal) { end(by: number) }
     }
 
-    /// Once, when there is something to take back. The sources live as long as the process: a handler of theirs refers to them.
+    /// Set once, when there are results to delete. The sources live as long as the process: their handlers refer to them.
     private static func listen() {
         let wasListening = isListening.withLock { isListening in
             defer { isListening = true }

@@ -8,10 +8,10 @@ import Foundation
 import Synchronization
 import SystemPackage
 
-/// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a
-/// terminal obeys what it is sent.
+/// Everything that `ckpt` prints. Names come from untrusted files, so control characters are
+/// escaped: a terminal would execute them.
 enum Output {
-    /// Held back until the verb has ended, so that an error leaves nothing half printed.
+    /// Buffered until the verb has ended, so that an error leaves no incomplete output.
     private static let held = Mutex("")
     private static let chosen = Mutex(OutputSettings())
 
@@ -38,7 +38,7 @@ enum Output {
         try send(text.utf8)
     }
 
-    /// Forgets what was printed.
+    /// Discards the buffered output.
     static func drop() { held.withLock { $0 = "" } }
 
     /// One line of JSON in which nothing can move a cursor.
@@ -48,7 +48,7 @@ enum Output {
         if !settings.isQuiet { complain("warning: \(message)") }
     }
 
-    /// Prints a detail that few want to know.
+    /// Prints a detail, only with `--verbose`.
     static func detail(_ message: String) {
         if settings.isVerbose { complain(message) }
     }
@@ -75,7 +75,7 @@ enum Output {
         try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
     }
 
-    /// Text with every character that is not seen as itself written as `\u{...}`.
+    /// Text with every invisible or control character written as `\u{...}`.
     static func visible(_ text: String, lineFeeds: Bool = false) -> String {
         SafeText.escape(text) { scalar in
             lineFeeds && scalar == "\n"
