@@ -87,7 +87,10 @@ package struct ExchangeError: Error, CustomStringConvertible {
 
     init(_ error: FormatError, _ path: String) { self.init(.damage, path, error.description) }
 
-    package var description: String { "\(path): \(message)" }
+    package var description: String {
+        if case .inUse = kind { return "\(path) \(message)" }
+        return "\(path): \(message)"
+    }
 }
 
 /// Runs `body` and converts errors of the file system to `ExchangeError`.

@@ -21,7 +21,7 @@ package enum GuardFeature: CaseIterable, Sendable {
         case .userfaultfd: "userfaultfd"
         case .writeProtection: "write protection"
         case .sharedMemory: "write protection of shared memory"
-        case .unpopulatedPages: "write protection of untouched pages"
+        case .unpopulatedPages: "write protection of pages never touched"
         case .asynchronousProtection: "asynchronous write protection"
         case .pageScan: "PAGEMAP_SCAN"
         }

@@ -81,7 +81,7 @@ import Testing
         let json = try ckpt("verify", sample.store, "--json").json()
         let finding = try #require(json.list("findings").first)
         #expect(finding.integer("offset") == 8192)
-        #expect(finding.text("message")?.contains("and has 8192") == true)
+        #expect(finding.text("message")?.contains("has 8192 bytes, not") == true)
         #expect(finding.texts("tensors").contains("model.weight"))
     }
 

@@ -129,7 +129,7 @@ import Testing
             """)
         let run = try ckpt("import", folder.path + "/s", folder.path + "/m")
         #expect(
-            run.status == 0 && run.errors.contains("2 names that begin with a dot are passed over"),
+            run.status == 0 && run.errors.contains("2 hidden files are not imported"),
             "\(run.errors)")
         #expect(try ckpt("diff", folder.path + "/s", "0", folder.path + "/m").status == 0)
         #expect(try doctor(folder.path + "/m").flag("fine") == true)

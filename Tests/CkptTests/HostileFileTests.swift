@@ -183,15 +183,15 @@ import Testing
         try folder.write(good, to: "s.safetensors")
         try FileManager.default.createDirectory(atPath: folder.path + "/directory", withIntermediateDirectories: true)
         let indices: [(String, Int32, String)] = [
-            ("{\"weight_map\":{\"a\":\"../s.safetensors\"}}", 6, "lie beside"),
-            ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", 6, "lie beside"),
+            ("{\"weight_map\":{\"a\":\"../s.safetensors\"}}", 6, "is not in the directory of the index"),
+            ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", 6, "is not in the directory of the index"),
             ("{\"weight_map\":{\"a\":\"s.safetensors\",\"b\":\"s.safetensors\"}}", 1, "\"b\" is not in"),
             ("{\"weight_map\":{\"b\":\"s.safetensors\"}}", 1, "does not say"),
             ("{\"weight_map\":{\"a\":\"none\"}}", 1, "\"none\" is missing"),
             ("{\"weight_map\":{\"a\":\"directory\"}}", 1, "is not a file"),
-            ("{\"weight_map\":{\"a\":\"x.index.json\"}}", 1, "that of an index"),
-            ("{\"weight_map\":{\"a\":\"y.json\"}}", 1, "that of an index"),
-            ("{\"weight_map\":[]}", 1, "weight_map"), ("[]", 1, "not an object"), ("{\"weight_map\":{}}", 1, "without tensors"),
+            ("{\"weight_map\":{\"a\":\"x.index.json\"}}", 1, "has the name of an index"),
+            ("{\"weight_map\":{\"a\":\"y.json\"}}", 1, "has the name of an index"),
+            ("{\"weight_map\":[]}", 1, "weight_map"), ("[]", 1, "not an object"), ("{\"weight_map\":{}}", 1, "names no tensors"),
         ]
         for (index, status, reason) in indices {
             try folder.write(Array(index.utf8), to: "x.index.json")

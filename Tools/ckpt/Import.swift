@@ -51,7 +51,7 @@ struct Import: Verb {
     @Option(help: "Format: auto, safetensors, npy, npz, pt, dcp or raw.")
     var format = "auto"
 
-    @Flag(help: "Skips and lists what is neither a tensor nor a plain value.")
+    @Flag(help: "Skips entries that are not data, and lists them.")
     var skipObjects = false
 
     @Option(

@@ -48,7 +48,7 @@ package final class AtomicOutput {
         temporary = path.removingLastComponent().appending(TemporaryName.random())
         guard path.lastComponent?.kind == .regular else {
             throw .inUse(
-                path.string, "it is not a valid file name", remedy: "Choose another path with -o")
+                path.string, "is not a valid file name", remedy: "Choose another path with -o")
         }
         try checkPlace()
         // While this claim is held, nobody else looks for leavings, and takes this output for one.
@@ -76,24 +76,24 @@ package final class AtomicOutput {
         // The target of a link belongs to someone else, even if the link dangles.
         guard try exchanging({ () throws(FileSystemError) in try !files.isLink(path) }) else {
             throw .inUse(
-                path.string, "it is a symbolic link",
+                path.string, "is a symbolic link",
                 remedy: "Choose another path with -o, or the target of the link")
         }
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
         guard let kind else { return try checkParent() }
         guard let replacement else {
-            throw .inUse(path.string, "it already exists", remedy: "Choose another path with -o")
+            throw .inUse(path.string, "already exists", remedy: "Choose another path with -o")
         }
         guard kind == (isDirectory ? .directory : .file) else {
             throw .inUse(
-                path.string, "it is not a \(isDirectory ? "directory" : "file")",
+                path.string, "is not a \(isDirectory ? "directory" : "file")",
                 remedy: "Choose another path with -o")
         }
         guard isDirectory else { return }
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }
         for name in names.sorted() where try !isOurs(name, replacement) {
             throw .inUse(
-                path.string, "it contains \(quoted(name)), which is not a file of an export",
+                path.string, "contains \(quoted(name)), which is not a file of an export",
                 remedy: "Choose another directory")
         }
     }
