@@ -3,8 +3,8 @@ package import CheckpointIO
 package import SystemPackage
 
 /// A file, or a directory of files, that appears under its name complete and durable, or not at
-/// all: it is created under a temporary name in the same directory, and renamed. What a killed
-/// process left under such a name is removed by the next output in that directory.
+/// all: it is created under a temporary name in the same directory, and renamed. The next
+/// output in the directory removes files that a killed process left under such names.
 package final class AtomicOutput {
     /// Permission to replace the existing file, or an existing directory that holds only files with
     /// accepted names.
@@ -25,7 +25,7 @@ package final class AtomicOutput {
     private let replacement: Replacement?
     private let files: POSIXFileSystem
     private var outputs: [OutputFile] = []
-    /// Shows others that the temporary name is in use.
+    /// Shows other processes that the temporary name is in use.
     private var claim: FileClaim?
     private var isOver = false
 
@@ -51,7 +51,7 @@ package final class AtomicOutput {
                 path.string, "is not a valid file name", remedy: "Choose another path with -o")
         }
         try checkPlace()
-        // While this claim is held, nobody else looks for leavings, and takes this output for one.
+        // While this claim is held, no other output looks for leftovers, so none removes this one.
         let place = files.claim(parent, within: 1)
         if place != nil { TemporaryName.removeLeavings(in: parent, files) }
         if isDirectory {
