@@ -59,17 +59,17 @@ struct ForeignDirectory {
         }
     }
 
-    /// Checks that the names of weights are text. Bytes that are not UTF-8 cannot be told apart here,
-    /// and lead to no file.
+    /// Checks that the names of weights are valid UTF-8. A name that is not has lost bytes here, and
+    /// cannot be opened.
     ///
-    /// - Throws: `ExchangeError` that names the first that is not.
+    /// - Throws: `ExchangeError` with the first name that is not valid.
     private func checkNames() throws(ExchangeError) {
         guard let name = names.first(where: { Self.isWeights($0) && $0.contains("\u{FFFD}") }) else {
             return
         }
         throw .refused(
-            path.string, "the name of \(quoted(name)) is not valid UTF-8",
-            remedy: "Rename the file, or use a link to it")
+            path.string, "the file name \(quoted(name)) is not valid UTF-8",
+            remedy: "Rename the file, or make a link to it with another name")
     }
 
     /// Returns the files that make a checkpoint where there is no index: all safetensors files, or

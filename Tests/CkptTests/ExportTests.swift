@@ -132,7 +132,9 @@ import Testing
         let sample = try Sample()
         let out = sample.folder.path + "/no/such/out"
         let run = try ckpt(verb, sample.store, "-o", out)
-        #expect(run.status == 7 && run.errors.contains("there is no directory \(sample.folder.path)/no/such. Create it"), "\(run)")
+        let parent = sample.folder.path + "/no/such"
+        let message = "the directory \(parent) does not exist. Create it"
+        #expect(run.status == 7 && run.errors.contains(message), "\(run)")
         #expect(try sample.folder.names(in: "") == ["store"])
     }
 

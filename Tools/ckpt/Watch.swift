@@ -98,7 +98,7 @@ struct Watch: StoreVerb {
         try announce(event.text)
     }
 
-    /// Prints a line at once: the next event may be progress, which is written over the line below.
+    /// Prints a line immediately: the next event may be progress, which overwrites the line below.
     private func announce(_ text: String) throws {
         ProgressLine.clear()
         Output.line(text)

@@ -105,8 +105,8 @@ package final class AtomicOutput {
         }
         guard kind != .directory else { return }
         throw .inUse(
-            path.string, "there is no directory \(parent)",
-            remedy: "Create it, or name another place with -o")
+            path.string, "cannot be created: the directory \(parent) does not exist",
+            remedy: "Create it, or choose another path with -o")
     }
 
     private func isOurs(_ name: String, _ replacement: Replacement) throws(ExchangeError) -> Bool {

@@ -47,8 +47,9 @@ struct RawExport {
                 let parent = directory.lexicallyNormalized().removingLastComponent()
                 guard try parent.isEmpty || files.kind(of: parent) == .directory else {
                     throw CheckpointError(
-                        .exists, "\(path): there is no directory \(parent)",
-                        remedy: "Create it, or name another place with -o", path: path)
+                        .exists,
+                        "\(path) cannot be created: the directory \(parent) does not exist",
+                        remedy: "Create it, or choose another path with -o", path: path)
                 }
                 try files.makeDirectory(directory)
                 return true

@@ -49,7 +49,7 @@ public struct StoreStatistics: Sendable {
 
     /// In order of checkpoint names.
     public private(set) var growth: [Growth] = []
-    /// Number of runs, by their names.
+    /// Number of runs with different names.
     public var runCount: Int { Set(growth.map(\.runName)).count }
     /// All content.
     public private(set) var total = Amount()
@@ -106,7 +106,7 @@ public struct StoreStatistics: Sendable {
     ///
     /// - Parameters:
     ///   - manifest: the checkpoint.
-    ///   - defaultName: name of a run that nobody named.
+    ///   - defaultName: the name to use for a run without a name.
     package mutating func add(_ manifest: Manifest, defaultName: String) {
         var new = 0
         for segment in manifest.segments where segments.insert(segment.name).inserted {

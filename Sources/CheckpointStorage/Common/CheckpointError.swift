@@ -124,21 +124,21 @@ extension CheckpointError {
         isUnreadable = error.errno == .ioError
     }
 
-    /// Returns the class of an error by which a file system says that it lacks what a store needs.
+    /// Returns the class of an error of a file system without locks or hard links; nil for others.
     private static func missingOperation(_ error: FileSystemError) -> (Code, String?)? {
         guard error.isMissingOperation else { return nil }
         switch error.operation {
         case "flock(2)":
             return (
                 .unsupported,
-                "The file system has no locks: mount it with them (Lustre: -o flock; "
+                "The file system has no locks: mount it with locks (Lustre: -o flock; "
                     + "NFS: without nolock), or put the store elsewhere"
             )
         case "link(2)":
             return (
                 .unsupported,
-                "The file system has no hard links, with which a store publishes checkpoints: "
-                    + "put the store on another, such as ext4, XFS or NFS"
+                "The file system has no hard links, which a store needs to publish checkpoints: "
+                    + "put the store on another file system, such as ext4, XFS or NFS"
             )
         default: return nil
         }
@@ -159,7 +159,8 @@ extension CheckpointError {
         }
     }
 
-    /// Returns the error of a device that is a file, as one of the file system.
+    /// The error of a device that is a file, converted to an error of the file system; other errors
+    /// unchanged.
     package var ofFile: CheckpointError {
         guard code == .device else { return self }
         var error = self

@@ -102,7 +102,7 @@ struct Examination {
         }
         let store = StoreDiagnosis(place: place).run()
         var diagnosis = store ?? foreign(place) ?? collection(place)
-        if store == nil { lookForLeavings(of: place, &diagnosis) }
+        if store == nil { findLeftovers(of: place, &diagnosis) }
         if !place.isComplete {
             diagnosis.facts.append(
                 "It has more than \(Surroundings.namesMax) entries; only these were examined.")
@@ -120,7 +120,7 @@ struct Examination {
 
     /// The contents one level down, if any are recognized.
     private func collection(_ place: Surroundings) -> Diagnosis {
-        // An import passes over names that begin with a dot, too.
+        // An import ignores hidden files, too.
         let names = place.names.filter { !$0.hasPrefix(".") }.sorted()
         var children: [Diagnosis.Child] = []
         var looked = 0
@@ -160,19 +160,19 @@ struct Examination {
         return diagnosis
     }
 
-    /// Outputs that a killed export or restore did not finish.
-    private func lookForLeavings(of place: Surroundings, _ diagnosis: inout Diagnosis) {
+    /// Reports outputs that a killed export or restore did not finish.
+    private func findLeftovers(of place: Surroundings, _ diagnosis: inout Diagnosis) {
         let exports = place.names.filter { $0.hasPrefix(".ckpt-") }.sorted()
         if let first = exports.first {
             diagnosis.facts.append(
-                "A killed ckpt export left \(Output.count(exports.count, "unfinished output")), such as \(first).")
+                "\(Output.count(exports.count, "unfinished output")), such as \(first), of a killed export.")
             diagnosis.advice.append(
                 "If no export is running: rm -r \(quoted(place.path.string))/.ckpt-*")
         }
         if !place.has("index.json"), place.has("00000.bin") || place.has("00000.npy") {
             diagnosis.problems.append(
-                "It holds files of a ckpt restore, but no index.json, which is written last: the restore was not finished.")
-            diagnosis.advice.append("Delete the directory, and run ckpt restore again.")
+                "It contains files of an unfinished restore: there is no index.json, which is written last.")
+            diagnosis.advice.append("Delete the directory and run ckpt restore again.")
         }
     }
 }

@@ -17,7 +17,7 @@ struct FileDiagnosis {
         diagnosis.facts.append("Its size is \(Output.size(file.size)).")
         if file.size == 0 {
             diagnosis.problems.append("It is empty: the program that wrote it was interrupted.")
-            diagnosis.advice.append("Copy or download it again, or take the file before it.")
+            diagnosis.advice.append("Copy or download it again, or use the previous checkpoint.")
         } else if isThorough, [.safetensors, .torchFile, .numpy, .unknownFile].contains(diagnosis.kind) {
             examine(&diagnosis)
         }

@@ -12,7 +12,7 @@ struct ForeignDiagnosis {
         orbax ?? megatron ?? deepSpeed ?? distributed ?? huggingFaceTrainer ?? huggingFace ?? lightning ?? unpacked
     }
 
-    /// - Parameter step: the step that the place tells; nil: an import takes that of the files.
+    /// - Parameter step: the step in the path; nil: the import takes the step of the files.
     private func importAdvice(_ path: String, step: String? = nil) -> String {
         "ckpt import STORE \(quoted(path))" + (step.map { " --step \($0)" } ?? "")
     }
@@ -48,10 +48,10 @@ struct ForeignDiagnosis {
         return diagnosis
     }
 
-    /// A zip archive of `torch.save` that a program has unpacked.
+    /// An unpacked zip archive of `torch.save`.
     private var unpacked: Diagnosis? {
         guard place.has("data.pkl") else { return nil }
-        var diagnosis = Diagnosis(.torchFile, "A file of torch.save that was unpacked.")
+        var diagnosis = Diagnosis(.torchFile, "An unpacked file of torch.save.")
         adviseImport(of: place.path.string, &diagnosis)
         return diagnosis
     }
@@ -286,7 +286,7 @@ struct ForeignDiagnosis {
 }
 
 extension String {
-    /// With a full stop, unless it ends like a sentence.
+    /// Ends with a full stop, unless it ends like a sentence already.
     var sentence: String { hasSuffix("?") || hasSuffix(".") ? self : self + "." }
     fileprivate var trimmed: String { split(whereSeparator: \.isWhitespace).joined(separator: " ") }
     /// True if it can only be the name of an entry of the directory.

@@ -67,7 +67,7 @@ struct StoreDiagnosis {
     private func look(_ store: CheckpointStore) throws(CheckpointError) -> Diagnosis {
         var diagnosis = Diagnosis(.store, "A ckpt store.")
         let names = try store.files.names()
-        // One that cannot be read has a run, too.
+        // A checkpoint that cannot be read has a run, too.
         let runs = names.count > Self.manifestsMax ? nil : max(try store.runHistory().names.count, 1)
         diagnosis.facts.append(
             names.last.map { newest in
