@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: it sees of the project only what its products make public.
+// A separate package: it sees only what the products of the project make public.
 let package = Package(
     name: "ReadCheckpoint",
     dependencies: [.package(name: "ckpt", path: "../..")],

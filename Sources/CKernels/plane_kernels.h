@@ -1,10 +1,10 @@
 /* The plane kernels except for their inner loops, compiled once for each instruction set. The
  * including file defines KERNEL(name) and KERNEL_NAME, and has set the target attribute. It also
- * defines these functions, which process as many whole vector steps as fit and return the number
+ * defines these functions, which process as many complete vector steps as fit and return the number
  * of bytes processed in each plane:
  *   split2, split4   (elements, count, planes)
  *   merge2, merge4   (elements, count, planes)
- *   top_encode_groups(state, count), top_decode_groups(state, count)   whole groups of 64 bytes
+ *   top_encode_groups(state, count), top_decode_groups(state, count)   complete groups of 64 bytes
  * Loops over elements are plain C that the compiler vectorizes. Hosts are little-endian, as the
  * format is. */
 #include <stdint.h>

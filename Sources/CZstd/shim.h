@@ -5,7 +5,7 @@
 #include <zstd_errors.h>
 
 /* Finds no matches and codes every literal: a frame that is nothing but Huffman codes. A block is as large as the window, at
- * most 128 KiB, and has a table of its own. */
+ * most 128 KiB, and has its own table. */
 static inline size_t ckpt_zstd_set_huffman_only(ZSTD_CCtx *context) {
   const size_t level = ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, ZSTD_minCLevel());
   const size_t mode = ZSTD_CCtx_setParameter(context, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);

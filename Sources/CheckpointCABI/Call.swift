@@ -11,8 +11,8 @@ enum Call {
         do throws(CheckpointError) {
             guard cc_is_forked() == 0 else {
                 throw CheckpointError(
-                    .misuse, "this process was made by fork() from one that uses the library",
-                    remedy: "Use stores and checkpointers in the parent, or start a new program")
+                    .misuse, "this process is a fork() of one that uses the library",
+                    remedy: "Use stores and checkpointers only in the parent, or call exec() after fork()")
             }
             try body()
             return Int32(CKPT_OK)

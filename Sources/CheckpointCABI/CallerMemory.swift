@@ -36,7 +36,7 @@ enum CallerMemory {
         let size = unsafe structure.loadUnaligned(as: UInt.self)
         guard (UInt(MemoryLayout<UInt>.size)...UInt(structBytesMax)).contains(size) else {
             throw .argument(
-                "struct_size of \(name) is \(size)", remedy: "Set it to the size of the structure")
+                "struct_size of \(name) is \(size), which is not valid", remedy: "Set struct_size to the size of the structure")
         }
         return Int(size)
     }
@@ -115,7 +115,7 @@ enum CallerMemory {
         _ count: Int, at pointer: UnsafeRawPointer?, max: Int, _ name: String
     ) throws(CheckpointError) -> Int {
         guard (0...max).contains(count) else {
-            throw .argument("\(UInt(bitPattern: count)) \(name) are more than \(max)")
+            throw .argument("too many \(name): \(UInt(bitPattern: count)), at most \(max)")
         }
         guard unsafe count == 0 || pointer != nil else { throw .argument("\(name) is NULL") }
         return count

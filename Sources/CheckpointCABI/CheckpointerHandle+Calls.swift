@@ -122,7 +122,7 @@ public func ckpt_set_object(
     unsafe turn(checkpointer) { open throws(CheckpointError) in
         let name = unsafe try CallerMemory.text(name, "name")
         guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
-            throw .argument("an object's name has \(name.utf8.count) bytes")
+            throw .argument("the name of an object has \(name.utf8.count) bytes")
         }
         let length = unsafe try CallerMemory.count(length, at: data, max: .max >> 4, "bytes")
         let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: data, count: length))
@@ -198,7 +198,7 @@ public func ckpt_fence(
     }
 }
 
-/// Passes a fence if nobody has to wait; see checkpoint.h.
+/// Passes a fence if that needs no wait; see checkpoint.h.
 @c @implementation
 public func ckpt_try_fence(
     _ checkpointer: OpaquePointer?, _ group: UnsafePointer<CChar>?

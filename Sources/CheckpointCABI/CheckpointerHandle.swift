@@ -113,7 +113,7 @@ extension CheckpointerOptions {
         _ number: UInt32, _ choices: [T], _ name: String
     ) throws(CheckpointError) -> T {
         guard choices.indices.contains(Int(number)) else {
-            throw .argument("options.\(name) is \(number), which is not one of its values")
+            throw .argument("options.\(name) is \(number), which is not a valid value")
         }
         return choices[Int(number)]
     }
@@ -125,7 +125,7 @@ extension RestoreMode {
         switch Int(number) {
         case CKPT_STRICT: self = .strict
         case CKPT_PARTIAL: self = .partial
-        default: throw .argument("there is no restore mode \(number)")
+        default: throw .argument("\(number) is not a restore mode")
         }
     }
 }

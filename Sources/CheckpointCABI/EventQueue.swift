@@ -2,7 +2,7 @@ internal import CCheckpoint
 internal import CheckpointIO
 internal import Checkpointing
 
-/// The events of a checkpointer that nobody has fetched yet.
+/// The events of a checkpointer that have not been fetched yet.
 final class EventQueue: Sendable {
     /// The result of a wait for an event.
     enum Outcome {

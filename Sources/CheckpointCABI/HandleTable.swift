@@ -36,7 +36,7 @@ final class HandleTable: Sendable {
         guard let found else {
             throw Self.misuse("the handle is closed, or was never opened")
         }
-        guard let object = found as? T else { throw Self.misuse("the handle is of another kind") }
+        guard let object = found as? T else { throw Self.misuse("the handle is of a different kind") }
         return object
     }
 
@@ -49,7 +49,7 @@ final class HandleTable: Sendable {
         guard unsafe handle != nil else { return nil }
         let object = unsafe try object(handle, type)
         let removed = entries.withLock { $0.objects.removeValue(forKey: UInt(bitPattern: handle)) }
-        // Two threads may close the same handle at once.
+        // Two threads may close the same handle at the same time.
         guard removed != nil else { throw Self.misuse("the handle is closed") }
         return object
     }

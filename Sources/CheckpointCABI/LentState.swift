@@ -37,7 +37,7 @@ final class LentState: StateProvider {
         var seen = Set<[UInt8]>(minimumCapacity: description.layouts.count)
         for layout in description.layouts {
             guard (1...Limits.nameBytesMax).contains(layout.name.utf8.count) else {
-                throw .argument("a tensor's name has \(layout.name.utf8.count) bytes")
+                throw .argument("the name of a tensor has \(layout.name.utf8.count) bytes")
             }
             guard seen.insert(Array(layout.name.utf8)).inserted else {
                 throw .argument("two tensors have the name \"\(layout.name)\"")
@@ -85,7 +85,7 @@ extension ObjectRole {
     /// The role with a number of checkpoint.h.
     init(number: UInt32, _ name: String) throws(CheckpointError) {
         guard Self.inOrder.indices.contains(Int(number)) else {
-            throw .argument("object \"\(name)\": there is no role \(number)")
+            throw .argument("object \"\(name)\": \(number) is not a role")
         }
         self = Self.inOrder[Int(number)]
     }
@@ -100,7 +100,7 @@ extension ObjectEncoding {
         switch number {
         case 0: self = .bytes
         case 1: self = .json
-        default: throw .argument("object \"\(name)\": there is no encoding \(number)")
+        default: throw .argument("object \"\(name)\": \(number) is not an encoding")
         }
     }
 

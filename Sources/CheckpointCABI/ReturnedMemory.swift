@@ -12,7 +12,7 @@ enum ReturnedMemory {
     /// - Throws: code `outOfMemory`.
     static func copy(_ bytes: [UInt8]) throws(CheckpointError) -> UnsafeMutableRawPointer {
         guard let memory = unsafe malloc(bytes.count + 1) else {
-            throw CheckpointError(.outOfMemory, "\(bytes.count) bytes could not be allocated")
+            throw CheckpointError(.outOfMemory, "cannot allocate \(bytes.count) bytes")
         }
         unsafe bytes.withUnsafeBytes { source in
             if let start = source.baseAddress {

@@ -17,7 +17,7 @@ final class StoreHandle: Sendable {
         switch Int(access) {
         case CKPT_READING: rights = .reading
         case CKPT_WRITING: rights = .writing
-        default: throw .argument("there is no access \(access)")
+        default: throw .argument("\(access) is not an access mode")
         }
         guard !path.isEmpty else { throw .argument("the path is empty") }
         self.init(try CheckpointStore.open(path, for: rights) { logger.warning("\($0)") })
@@ -36,7 +36,7 @@ final class StoreHandle: Sendable {
 
     fileprivate static func tag(_ text: String) throws(CheckpointError) -> TagName {
         guard let tag = TagName(text) else {
-            throw .argument("\"\(text)\" is not a name for a tag")
+            throw .argument("\"\(text)\" is not a valid tag")
         }
         return tag
     }

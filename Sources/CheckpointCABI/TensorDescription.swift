@@ -66,12 +66,12 @@ struct TensorDescription {
     ) throws(CheckpointError) {
         guard (0...Limits.tensorsPerManifestMax).contains(count) else {
             throw .argument(
-                "\(UInt(bitPattern: count)) tensors are more than \(Limits.tensorsPerManifestMax)")
+                "too many tensors: \(UInt(bitPattern: count)), at most \(Limits.tensorsPerManifestMax)")
         }
         var (next, nextName) = (0, 0)
         func take(_ wanted: Int) throws(CheckpointError) -> [Int] {
             guard wanted >= 0, wanted <= fields.count - next else {
-                throw .argument("the fields end within tensor \(layouts.count)")
+                throw .argument("the fields end in the middle of tensor \(layouts.count)")
             }
             defer { next += wanted }
             return unsafe fields[next..<next + wanted].map { Int($0) }
@@ -79,7 +79,7 @@ struct TensorDescription {
         func takeText(_ bytes: Int) throws(CheckpointError) -> String {
             guard (0...Limits.nameBytesMax).contains(bytes), bytes <= names.count - nextName else {
                 throw .argument(
-                    "the name of tensor \(layouts.count) has \(bytes) bytes, which are not there")
+                    "the name of tensor \(layouts.count) has \(bytes) bytes, more than are left in names")
             }
             defer { nextName += bytes }
             let text = unsafe String(validating: names[nextName..<nextName + bytes], as: UTF8.self)
@@ -111,7 +111,7 @@ struct TensorDescription {
     /// - Throws: code `misuse` if the number is another.
     func moved(to addresses: [UInt]) throws(CheckpointError) -> TensorDescription {
         guard addresses.count == layouts.count else {
-            throw .argument("\(addresses.count) addresses for \(layouts.count) described tensors")
+            throw .argument("there are \(addresses.count) addresses for \(layouts.count) described tensors")
         }
         var moved = self
         moved.addresses = addresses
@@ -139,7 +139,7 @@ extension ElementType {
     /// The type with a number of checkpoint.h.
     init(number: Int, _ name: String) throws(CheckpointError) {
         guard let type = Self.byNumber[number] else {
-            throw .argument("tensor \"\(name)\": there is no element type \(number)")
+            throw .argument("tensor \"\(name)\": \(number) is not an element type")
         }
         self = type
     }
@@ -151,7 +151,7 @@ extension TensorRole {
     /// The role with a number of checkpoint.h.
     init(number: Int, _ name: String) throws(CheckpointError) {
         guard Self.inOrder.indices.contains(number) else {
-            throw .argument("tensor \"\(name)\": there is no role \(number)")
+            throw .argument("tensor \"\(name)\": \(number) is not a role")
         }
         self = Self.inOrder[number]
     }

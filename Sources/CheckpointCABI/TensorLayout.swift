@@ -2,7 +2,7 @@ internal import CheckpointFormat
 internal import CheckpointState
 internal import CheckpointStorage
 
-/// A tensor of a description without its address: all that `ckpt_set_pointers` keeps.
+/// A tensor of a description without its address: everything that `ckpt_set_pointers` keeps.
 struct TensorLayout {
     let name: String
     let group: String?
@@ -23,7 +23,7 @@ struct TensorLayout {
         strides: [Int]?
     ) throws(CheckpointError) {
         guard let bytes = TensorShape.byteCount(shape, type) else {
-            throw .argument("tensor \"\(name)\": \(shape) is not a shape of \(type)")
+            throw .argument("tensor \"\(name)\": \(shape) is not a valid shape of \(type)")
         }
         self.name = name
         self.group = group

@@ -43,7 +43,7 @@ public func ckpt_ticket_wait(
     Call.run { () throws(CheckpointError) in
         let ticket = unsafe try TicketHandle.find(ticket)
         guard let goal = SaveTicket.Progress(rawValue: Int(state)) else {
-            throw .argument("there is no state \(state) of a save")
+            throw .argument("\(state) is not a state of a save")
         }
         try ticket.wait(for: goal, timeout: CallerMemory.duration(seconds))
     }

@@ -134,7 +134,7 @@ extension Catalog {
             let hash = Hash128(try text("manifest_hash")),
             name.run.description == (try text("run")),
             name.step == (try count("step"))
-        else { throw CatalogError("a checkpoint row contradicts itself") }
+        else { throw CatalogError("the columns of a checkpoint row contradict each other") }
         return CatalogEntry(
             name: name, id: id, runName: try text("run_name"), created: try count("created_ms"),
             parent: parent(row), origin: try origin(row),
@@ -174,7 +174,7 @@ extension Catalog {
 
     private static func add(_ row: Row, to metrics: inout [String: Double]) throws {
         guard let metric = String.fromDatabaseValue(row[0]) else {
-            throw CatalogError("bad metric")
+            throw CatalogError("invalid metric")
         }
         metrics[metric] = Double.fromDatabaseValue(row[1]) ?? .nan
     }
@@ -183,7 +183,7 @@ extension Catalog {
 /// Returns a text of a row of the checkpoint table.
 private func text(_ row: Row, _ column: String) throws -> String {
     guard let value = String.fromDatabaseValue(row[column]) else {
-        throw CatalogError("bad \(column)")
+        throw CatalogError("invalid \(column)")
     }
     return value
 }
@@ -191,7 +191,7 @@ private func text(_ row: Row, _ column: String) throws -> String {
 /// Returns a number of a row of the checkpoint table.
 private func count(_ row: Row, _ column: String) throws -> Int {
     guard let value = Int.fromDatabaseValue(row[column]), value >= 0 else {
-        throw CatalogError("bad \(column)")
+        throw CatalogError("invalid \(column)")
     }
     return value
 }
@@ -209,7 +209,7 @@ private func origin(_ row: Row) throws -> CheckpointOrigin {
         let store = StoreID(try text(row, "origin_store")),
         let run = RunID(try text(row, "origin_run")),
         let branch = RunID(try text(row, "branch"))
-    else { throw CatalogError("bad origin") }
+    else { throw CatalogError("invalid origin") }
     return CheckpointOrigin(
         kind: kind, store: store, run: run, branch: branch, restart: try count(row, "restart"))
 }

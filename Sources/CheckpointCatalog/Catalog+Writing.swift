@@ -4,7 +4,7 @@ internal import Foundation
 internal import GRDB
 
 extension Catalog {
-    /// Minimum size in bytes of a chunk with a row of its own. Smaller chunks are packed into a
+    /// Minimum size in bytes of a chunk with its own row. Smaller chunks are packed into a
     /// block and found with the block, so a row for each would not pay.
     private static let indexedChunkBytesMin = 64 << 10
 

@@ -49,7 +49,7 @@ package final class Catalog: Sendable {
         let tables = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema") ?? 0
         if version == 0, application == 0, tables == 0 { return false }
         guard version == CatalogSchema.version, application == CatalogSchema.applicationID else {
-            throw CatalogError("catalog version \(version), application \(application); \(CatalogSchema.version) was expected")
+            throw CatalogError("it has version \(version), application \(application); version \(CatalogSchema.version) was expected")
         }
         return true
     }

@@ -40,5 +40,5 @@ package final class AlignedBuffer: @unchecked Sendable {
 package struct OutOfMemory: Error, CustomStringConvertible {
     /// Size of the refused allocation in bytes.
     package var bytes: Int
-    package var description: String { "the system refused \(bytes) bytes of memory" }
+    package var description: String { "cannot allocate \(bytes) bytes of memory" }
 }

@@ -21,13 +21,13 @@ package struct LZ4Codec: BlockCodec {
         _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer
     ) throws(CodecError) {
         guard let from = stored.baseAddress, let to = raw.baseAddress else {
-            throw CodecError(.lz4, "an empty block")
+            throw CodecError(.lz4, "the block is empty")
         }
         let written = unsafe LZ4_decompress_safe(
             from.assumingMemoryBound(to: CChar.self), to.assumingMemoryBound(to: CChar.self), Int32(stored.count),
             Int32(raw.count))
         guard written == raw.count else {
-            throw CodecError(.lz4, written < 0 ? "malformed block" : "\(written) bytes decoded instead of \(raw.count)")
+            throw CodecError(.lz4, written < 0 ? "the block is malformed" : "the block decodes to \(written) bytes, not \(raw.count)")
         }
     }
 }

@@ -17,7 +17,7 @@ package struct RawCodec: BlockCodec {
         _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer
     ) throws(CodecError) {
         guard stored.count == raw.count else {
-            throw CodecError(.raw, "\(stored.count) stored bytes for \(raw.count)")
+            throw CodecError(.raw, "the raw block has \(stored.count) stored bytes, not \(raw.count)")
         }
         unsafe raw.copyMemory(from: stored)
     }

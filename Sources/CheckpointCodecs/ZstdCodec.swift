@@ -37,7 +37,7 @@ package struct ZstdCodec: BlockCodec {
     package func decode(
         _ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer
     ) throws(CodecError) {
-        guard let context = unsafe ZstdContexts.decompressors.take() else { throw CodecError(.zstd, "no memory for a context") }
+        guard let context = unsafe ZstdContexts.decompressors.take() else { throw CodecError(.zstd, "out of memory for a zstd context") }
         defer { unsafe ZstdContexts.decompressors.give(context) }
         if let fault = unsafe ZstdFrame.decode(stored, into: raw, with: context) { throw CodecError(.zstd, fault) }
     }

@@ -66,7 +66,7 @@ package struct ExchangeError: Error, CustomStringConvertible {
         ExchangeError(.refused, path, refusedPrefix + message, remedy: remedy)
     }
 
-    static let refusedPrefix = "refused: "
+    static let refusedPrefix = "not supported: "
 
     static func inUse(_ path: String, _ message: String, remedy: String? = nil) -> ExchangeError {
         ExchangeError(.inUse, path, message, remedy: remedy)
@@ -87,7 +87,10 @@ package struct ExchangeError: Error, CustomStringConvertible {
 
     init(_ error: FormatError, _ path: String) { self.init(.damage, path, error.description) }
 
-    package var description: String { "\(path): \(message)" }
+    package var description: String {
+        if case .inUse = kind { return "\(path) \(message)" }
+        return "\(path): \(message)"
+    }
 }
 
 /// Runs `body` and converts errors of the file system to `ExchangeError`.

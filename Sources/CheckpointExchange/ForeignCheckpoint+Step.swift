@@ -15,7 +15,7 @@ extension ForeignCheckpoint {
         return metadata.flatMap { Self.step(in: $0, ["ckpt.step"] + Self.stepNames) }
     }
 
-    /// Returns the first of some entries that is a step.
+    /// Returns the first of the named entries that is a step.
     private static func step(in value: JSONValue, _ names: [String]) -> Int? {
         for name in names {
             if let entry = entry(name, of: value), let step = step(entry) { return step }
@@ -23,8 +23,8 @@ extension ForeignCheckpoint {
         return nil
     }
 
-    /// Returns an entry: a distributed checkpoint joins the keys that lead to it with dots, other
-    /// files nest them.
+    /// Returns an entry. A distributed checkpoint joins the keys of its path with dots; other files
+    /// nest them.
     private static func entry(_ name: String, of value: JSONValue) -> JSONValue? {
         guard case .object(let members) = value else { return nil }
         if let member = members.first(where: { $0.key == name }) { return member.value }

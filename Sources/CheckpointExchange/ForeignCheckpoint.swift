@@ -18,10 +18,11 @@ package struct ForeignTensor: Sendable {
     init(_ name: String, _ view: TensorView, in path: String) throws(ExchangeError) {
         guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
             throw .refused(
-                path, "tensor \(quoted(name)): a name has 1 to \(Limits.nameBytesMax) bytes")
+                path, "tensor \(quoted(name)): its name must have 1 to \(Limits.nameBytesMax) bytes"
+            )
         }
         guard !name.utf8.contains(0) else {
-            throw .refused(path, "tensor \(quoted(name)): a name with a NUL in it")
+            throw .refused(path, "tensor \(quoted(name)): its name contains a NUL")
         }
         self.name = name
         self.view = view
@@ -53,7 +54,7 @@ package struct ForeignTensor: Sendable {
         guard strides?.count ?? shape.count == shape.count else {
             throw .damage(
                 path,
-                "tensor \(quoted(name)): shape \(shown(shape)) with strides \(shown(strides ?? []))"
+                "tensor \(quoted(name)): strides \(shown(strides ?? [])) do not fit shape \(shown(shape))"
             )
         }
         let view: TensorView
@@ -76,7 +77,7 @@ package struct ForeignTensor: Sendable {
 package struct LeftOut: Sendable, Equatable {
     /// The keys that lead to it, joined by dots, or its file.
     package let name: String
-    /// What it is: the class of an object, or a reason.
+    /// The class of the object, or the reason why it was left out.
     package let what: String
 
     init(name: String, what: String) {
@@ -111,7 +112,7 @@ package struct ForeignCheckpoint: Sendable {
     package internal(set) var format: ForeignFormat
     package internal(set) var tensors: [ForeignTensor] = []
     package internal(set) var objects: [ForeignObject] = []
-    /// What was found and is not in `tensors` and `objects`.
+    /// Parts of the files that are not in `tensors` and `objects`.
     package internal(set) var leftOut: [LeftOut] = []
     /// Decisions of the reader that the user should know of, as sentences.
     package internal(set) var notes: [String] = []
@@ -144,9 +145,9 @@ package struct ForeignCheckpoint: Sendable {
                 else { continue }
                 throw .damage(
                     path,
-                    "tensor \(quoted(tensor.name)) is in \(other) too: two tensors have the name",
+                    "tensor \(quoted(tensor.name)) is also in \(other)",
                     remedy:
-                        "Import one of the two files; other precisions or copies go into checkpoints of their own"
+                        "Import only one of the two files, or each into its own checkpoint"
                 )
             }
         }
@@ -227,7 +228,7 @@ package struct ForeignCheckpoint: Sendable {
             guard !isTooLarge, limit.overflow || sum <= limit.partialValue else {
                 throw .refused(
                     path,
-                    "tensors of more than \(ExchangeLimits.expansionMax) times the bytes they are stored in"
+                    "its tensors have more than \(ExchangeLimits.expansionMax) times the bytes that store them"
                 )
             }
             bytes = sum

@@ -59,17 +59,17 @@ struct ForeignDirectory {
         }
     }
 
-    /// Checks that the names of weights are text. Bytes that are not UTF-8 cannot be told apart here,
-    /// and lead to no file.
+    /// Checks that the names of weights are valid UTF-8. A name that is not has lost bytes here, and
+    /// cannot be opened.
     ///
-    /// - Throws: `ExchangeError` that names the first that is not.
+    /// - Throws: `ExchangeError` with the first name that is not valid.
     private func checkNames() throws(ExchangeError) {
         guard let name = names.first(where: { Self.isWeights($0) && $0.contains("\u{FFFD}") }) else {
             return
         }
         throw .refused(
-            path.string, "the name of \(quoted(name)) is not valid UTF-8",
-            remedy: "Rename the file, or use a link to it")
+            path.string, "the file name \(quoted(name)) is not valid UTF-8",
+            remedy: "Rename the file, or make a link to it with another name")
     }
 
     /// Returns the files that make a checkpoint where there is no index: all safetensors files, or
@@ -81,7 +81,9 @@ struct ForeignDirectory {
         try checkNames()
         let safetensors = names.filter { $0.hasSuffix(".safetensors") }
         guard safetensors.count <= ExchangeLimits.filesMax else {
-            throw .refused(path.string, "\(safetensors.count) files")
+            throw .refused(
+                path.string,
+                "it contains \(safetensors.count) files, more than \(ExchangeLimits.filesMax)")
         }
         if !safetensors.isEmpty { return safetensors }
         let torch = names.filter { name in Self.torchExtensions.contains { name.hasSuffix($0) } }
@@ -89,19 +91,19 @@ struct ForeignDirectory {
         guard let first = torch.first else {
             if names.contains("data.pkl") {
                 throw .refused(
-                    path.string, "it is a file of torch.save that was unpacked",
+                    path.string, "it is an unpacked file of torch.save",
                     remedy:
-                        "Zip it again from outside: zip -0 -r model.pth \(path.lastComponent?.string ?? "archive")/"
+                        "Zip it from its parent directory: zip -0 -r model.pth \(path.lastComponent?.string ?? "archive")/"
                 )
             }
             throw .refused(
                 path.string,
-                "it has neither .metadata, nor an index of shards, nor safetensors files",
-                remedy: "Name the files to import; ckpt doctor \(path) says what is known of them")
+                "it contains neither .metadata, nor an index of shards, nor safetensors files",
+                remedy: "Name the files to import; ckpt doctor \(path) describes them")
         }
         throw .refused(
             path.string,
-            "it has \(torch.count) files of PyTorch and no index: \(torch.prefix(8).joined(separator: ", "))",
-            remedy: "Name those to import: ckpt import STORE \(path.appending(first)) ...")
+            "it contains \(torch.count) files of PyTorch and no index: \(torch.prefix(8).joined(separator: ", "))",
+            remedy: "Name the files to import: ckpt import STORE \(path.appending(first)) ...")
     }
 }

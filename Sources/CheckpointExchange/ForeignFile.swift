@@ -75,7 +75,7 @@ package final class ForeignFile: FileDevice {
     /// - Throws: `ExchangeError` if the range is not inside the file, or reading fails.
     package func read(count: Int, at offset: Int) throws(ExchangeError) -> [UInt8] {
         guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
-            throw .damage(path.string, "\(count) bytes at offset \(offset) lie outside of its \(size) bytes")
+            throw .damage(path.string, "\(count) bytes at offset \(offset) are outside its \(size) bytes")
         }
         return try exchanging { () throws(FileSystemError) in try opened().read(count: count, at: offset) }
     }
@@ -105,7 +105,7 @@ package final class ForeignFile: FileDevice {
     }
 
     package func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {
-        throw DeviceError("\(path) is open for reading only")
+        throw DeviceError("\(path) is open only for reading")
     }
 }
 

@@ -76,7 +76,7 @@ package struct ForeignReader {
             return kind
         }
         var error = ExchangeError(FileSystemError("stat(2)", path, .noSuchFileOrDirectory))
-        error.message = "\(path): there is no such file or directory"
+        error.message = "\(path) does not exist"
         throw error
     }
 
@@ -89,10 +89,12 @@ package struct ForeignReader {
     /// - Throws: `ExchangeError` if the size of the file does not match the shape.
     package func readRaw(_ path: FilePath, _ raw: Raw) throws(ExchangeError) -> ForeignCheckpoint {
         let file = try ForeignFile(path, in: opened)
-        guard let bytes = TensorShape.byteCount(raw.shape, raw.type), bytes == file.size else {
+        let needed = TensorShape.byteCount(raw.shape, raw.type)
+        guard let bytes = needed, bytes == file.size else {
             throw .damage(
                 path.string,
-                "it has \(file.size) bytes, which is not the size of \(shown(raw.shape)) of \(raw.type)"
+                "it has \(file.size) bytes; \(raw.type) \(shown(raw.shape)) needs "
+                    + (needed.map(String.init) ?? "more than memory can address")
             )
         }
         var checkpoint = ForeignCheckpoint(.raw)
@@ -147,12 +149,12 @@ package struct ForeignReader {
             return .refused(
                 path.string, "it is a bare pickle, not a file of torch.save",
                 remedy:
-                    "Load it only if you trust it, save its tensors with torch.save, and import that"
+                    "Load it only if you trust it, save its tensors with torch.save, and import that file"
             )
         }
         return .refused(
-            path.string, "its content is of no format that is known here",
-            remedy: "Give --format raw for plain elements")
+            path.string, "unrecognized file format",
+            remedy: "If it contains raw elements, give --format raw")
     }
 
     private func readArchive(_ archive: ZipArchive) throws(ExchangeError) -> ForeignCheckpoint {
@@ -200,10 +202,8 @@ package struct ForeignReader {
         }
         if let first = directory.hidden.first {
             let count = directory.hidden.count
-            let names =
-                count == 1
-                ? "1 name that begins with a dot is" : "\(count) names that begin with a dot are"
-            checkpoint.notes.append("\(path): \(names) passed over, such as \(quoted(first))")
+            let files = count == 1 ? "1 hidden file is" : "\(count) hidden files are"
+            checkpoint.notes.append("\(path): \(files) not imported, such as \(quoted(first))")
         }
         return checkpoint
     }

@@ -19,7 +19,7 @@ package enum KnownFile {
     /// Recognises a file.
     ///
     /// - Parameter beginning: the first bytes of the file; fewer only if it has fewer.
-    /// - Returns: nil if the file is none of those known here.
+    /// - Returns: nil if the file is not recognised.
     package static func recognise(_ beginning: [UInt8]) -> Finding? {
         if beginning.isEmpty {
             return Finding(
@@ -33,13 +33,13 @@ package enum KnownFile {
         let start = String(decoding: text.prefix(15), as: UTF8.self).lowercased()
         if ["<!doctype", "<html", "<head", "<?xml"].contains(where: { start.hasPrefix($0) }) {
             return Finding(
-                what: "a web page, which a server sent in place of the file",
-                remedy: "Download the file again, by its direct address or logged in",
+                what: "a web page, which a server sent instead of the file",
+                remedy: "Download the file again: use its direct address, or log in first",
                 isStandIn: true)
         }
         if beginning.count > 262, beginning[257..<262].isTarMagic {
             return Finding(
-                what: "a tar archive", remedy: "Unpack it with tar -xf, and import what is in it",
+                what: "a tar archive", remedy: "Unpack it with tar -xf, and import its files",
                 isStandIn: true)
         }
         return nil
@@ -50,30 +50,30 @@ package enum KnownFile {
             Array("version https://git-lfs".utf8), "a Git LFS pointer, not the weights",
             "Run git lfs pull", true
         ),
-        ([0x1F, 0x8B], "a gzip file", "Unpack it with gunzip, and import what is in it", true),
+        ([0x1F, 0x8B], "a gzip file", "Unpack it with gunzip, and import the result", true),
         (
             [0x28, 0xB5, 0x2F, 0xFD], "a zstd file",
-            "Unpack it with unzstd, and import what is in it", true
+            "Unpack it with unzstd, and import the result", true
         ),
         (
-            Array("BZh".utf8), "a bzip2 file", "Unpack it with bunzip2, and import what is in it",
+            Array("BZh".utf8), "a bzip2 file", "Unpack it with bunzip2, and import the result",
             true
         ),
         (
             [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0], "an xz file",
-            "Unpack it with unxz, and import what is in it", true
+            "Unpack it with unxz, and import the result", true
         ),
         (
             [0x37, 0x7A, 0xBC, 0xAF, 0x27, 0x1C], "a 7z archive",
-            "Unpack it, and import what is in it", true
+            "Unpack it, and import its files", true
         ),
         (
-            Array("GGUF".utf8), "a GGUF file, as llama.cpp reads",
-            "Import the model that it was made of", false
+            Array("GGUF".utf8), "a GGUF file, the format of llama.cpp",
+            "Import the model that the file was made from", false
         ),
         (
-            [0x89] + Array("HDF".utf8), "an HDF5 file, as Keras writes",
-            "Save its arrays as safetensors or .npz, and import those", false
+            [0x89] + Array("HDF".utf8), "an HDF5 file, the format of Keras",
+            "Save its arrays as safetensors or .npz, and import that file", false
         ),
     ]
 
@@ -89,12 +89,13 @@ package enum KnownFile {
         if has("_stable_baselines3_version") {
             return .refused(
                 path, "it is a zip archive of Stable-Baselines3",
-                remedy: "Unpack it with unzip, and import policy.pth, which holds the weights")
+                remedy: "Unpack it with unzip, and import policy.pth, which contains the weights")
         }
         if has("model.weights.h5") {
             return .refused(
                 path, "it is a Keras model: its weights are HDF5, in entry model.weights.h5",
-                remedy: "Load it in Keras, save its arrays as safetensors or .npz, and import those"
+                remedy:
+                    "Load it in Keras, save its arrays as safetensors or .npz, and import that file"
             )
         }
         if let root = names.first(where: {
@@ -102,21 +103,22 @@ package enum KnownFile {
         }) {
             return .refused(
                 path,
-                "it is a file of torch.save that was unpacked and zipped again: \(quoted(root)) has to be in one folder, such as archive/",
-                remedy: "Zip it again from outside that folder: zip -0 -r model.pth archive/")
+                "it is a file of torch.save that was unpacked and zipped again: \(quoted(root)) must be in one "
+                    + "folder, such as archive/",
+                remedy: "Zip that folder from its parent directory: zip -0 -r model.pth archive/")
         }
         let weights = names.filter { name in
             [".pth", ".pt", ".bin", ".safetensors", ".ckpt"].contains { name.hasSuffix($0) }
         }
         if let first = weights.first {
             return .refused(
-                path, "it is a zip archive that holds \(quoted(first))",
+                path, "it is a zip archive that contains \(quoted(first))",
                 remedy: "Unpack it with unzip, and import that file")
         }
         let first = names.first.map { "; its first entry is \(quoted($0))" } ?? ""
         return .refused(
-            path, "it is a zip archive with no numpy file and no file of torch.save" + first,
-            remedy: "Unpack it, and import the files of weights in it")
+            path, "it is a zip archive without a .npy array or a file of torch.save" + first,
+            remedy: "Unpack it, and import its files of weights")
     }
 }
 

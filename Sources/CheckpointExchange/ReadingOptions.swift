@@ -2,7 +2,8 @@ package import CheckpointFormat
 
 /// Choices in reading foreign files.
 package struct ReadingOptions: Sendable {
-    /// Whether what is neither a tensor nor a plain value is left out; otherwise it is refused.
+    /// True to leave out entries that are neither tensors nor plain values; false to refuse the
+    /// file.
     package var skipsObjects = false
     /// Type of the elements of numpy arrays whose file does not say it, because numpy itself does
     /// not have the type.

@@ -31,6 +31,6 @@ func checkShape(_ shape: [Int], _ type: ElementType, _ what: String) throws(Form
             at: 0, "\(what): \(shape.count) dimensions, more than \(Limits.rankOfTensorMax)")
     }
     guard isComputable(shape, type) else {
-        throw .damage(at: 0, "\(what): \(shown(shape)) is no shape: its size overflows")
+        throw .damage(at: 0, "\(what): \(shown(shape)) is not a valid shape: its size overflows")
     }
 }

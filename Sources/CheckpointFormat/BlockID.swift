@@ -1,6 +1,6 @@
 /// Identity of a stored block in a store: its segment, and its offset there.
 ///
-/// A cast has no stored bytes, and therefore no identity of its own: it stays or goes with its
+/// A cast has no stored bytes, and therefore no separate identity: it is kept or removed with its
 /// base.
 package struct BlockID: Hashable, Sendable {
     package var segment: SegmentName

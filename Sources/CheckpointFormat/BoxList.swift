@@ -1,4 +1,4 @@
-/// Boxes of whole numbers with the same number of dimensions, each with a label.
+/// Boxes of integers with the same number of dimensions, each with a label.
 package struct BoxList: Sendable {
     package let dimensions: Int
     /// Per box its label.

@@ -29,7 +29,7 @@ package struct ByteReader {
     /// - Throws: Damage at the end of the bytes if fewer than `count` remain.
     package mutating func take(_ count: Int) throws(FormatError) -> ArraySlice<UInt8> {
         guard count >= 0, count <= remaining else {
-            throw .damage(at: origin + bytes.count, "truncated: \(count) bytes wanted at offset \(offset), \(remaining) left")
+            throw .damage(at: origin + bytes.count, "truncated: \(count) bytes needed at offset \(offset), \(remaining) left")
         }
         defer { position += count }
         return bytes[position..<position + count]
@@ -79,7 +79,7 @@ package struct ByteReader {
     package mutating func expect(magic: StaticString) throws(FormatError) {
         let start = offset
         let found = try take(magic.utf8CodeUnitCount)
-        guard found.elementsEqual(magic.description.utf8) else { throw .damage(at: start, "magic is not \(magic)") }
+        guard found.elementsEqual(magic.description.utf8) else { throw .damage(at: start, "the magic number is not \(magic)") }
     }
 
     /// Reads `count` reserved or padding bytes, all of which must be zero.
@@ -108,7 +108,7 @@ package struct ByteReader {
         let version = try integer(UInt16.self)
         guard version > 0 else { throw .damage(at: start, "\(structure) version is 0") }
         guard version <= known else {
-            throw .unsupported(at: start, "\(structure) version \(version); this software knows \(known) and below")
+            throw .unsupported(at: start, "\(structure) version \(version); this ckpt reads versions up to \(known)")
         }
         return version
     }

@@ -1,4 +1,4 @@
-/// Place of a checkpoint in its run, and how it came to be (Formats/manifest.md, JSON).
+/// Place of a checkpoint in its run, and its cause (Formats/manifest.md, JSON).
 public struct CheckpointOrigin: Sendable, Hashable {
     /// Cause of a checkpoint's existence.
     public enum Kind: String, Sendable, Hashable {
@@ -25,7 +25,7 @@ public struct CheckpointOrigin: Sendable, Hashable {
     /// Creates an origin.
     ///
     /// - Parameters:
-    ///   - kind: how the checkpoint came to be.
+    ///   - kind: the cause of the checkpoint.
     ///   - store: the store in which it was first committed.
     ///   - run: id of the run.
     ///   - branch: id of the branch.
@@ -61,7 +61,7 @@ extension CheckpointOrigin {
 
     init(_ value: JSONValue, offset: Int) throws(FormatError) {
         let fields = try JSONFields(value, "origin", offset: offset)
-        // Of a kind that this version does not know, nothing is resumed unless asked for.
+        // A checkpoint of an unknown kind is resumed from only if requested explicitly.
         let kind = Kind(rawValue: try fields.string("kind")) ?? .imported
         self.init(
             kind: kind, store: try fields.identifier("store"), run: try fields.identifier("run"),

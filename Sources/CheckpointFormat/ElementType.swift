@@ -87,7 +87,7 @@ public enum ElementType: String, Sendable, CaseIterable, Hashable {
     /// True if a manifest that has a tensor of this type needs feature `types`.
     package var needsFeature: Bool { code > Self.bool.code }
 
-    /// Type of the numbers that a complex number is made of; nil for all other types.
+    /// Type of the parts of a complex number; nil for all other types.
     package var complexPart: ElementType? {
         switch self {
         case .c128: .f64
@@ -105,7 +105,7 @@ public enum TensorRole: String, Sendable, CaseIterable, Hashable {
 }
 
 /// Role of an object in the training loop. `ckpt inspect` uses the roles to decide whether a
-/// checkpoint has all that a resume needs.
+/// checkpoint has everything that a resume needs.
 public enum ObjectRole: String, Sendable, CaseIterable, Hashable {
     case rng, data, schedule, optimizer, config, other
 }

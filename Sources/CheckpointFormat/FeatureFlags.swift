@@ -27,7 +27,7 @@ package enum RequiredFeature: UInt32, CaseIterable, Sendable {
         let missing = bits & ~implemented.reduce(0) { $0 | $1.bit }
         guard missing != 0 else { return Set(implemented.filter { bits & $0.bit != 0 }) }
         let names = (0..<32).filter { missing >> $0 & 1 == 1 }.map { RequiredFeature(rawValue: $0)?.name ?? "bit \($0)" }
-        throw .unsupported(at: offset, "needs feature \(names.joined(separator: ", ")), which this version cannot read")
+        throw .unsupported(at: offset, "needs feature \(names.joined(separator: ", ")), which this version of ckpt cannot read")
     }
 }
 

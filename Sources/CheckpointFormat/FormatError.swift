@@ -10,7 +10,7 @@ package struct FormatError: Error, Equatable, CustomStringConvertible {
     package var kind: Kind
     /// Offset in the file, in bytes.
     package var offset: Int
-    /// The broken rule, as a phrase: "magic is wrong", "blockCount 7 does not fit".
+    /// The broken rule, as a phrase: "rawBytes is 0", "block at 4096 runs into the index".
     package var message: String
 
     package static func damage(at offset: Int, _ message: String) -> FormatError {

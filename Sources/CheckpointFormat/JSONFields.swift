@@ -95,7 +95,7 @@ package struct JSONFields {
         var counts: [Int] = []
         for element in try array(key, atMost: limit) {
             guard case .integer(let integer) = element, integer >= 0 else {
-                throw error("\(key) holds something that is not an integer from 0 up")
+                throw error("\(key) has an element that is not an integer of at least 0")
             }
             counts.append(Int(integer))
         }
@@ -112,7 +112,7 @@ package struct JSONFields {
     package func strings(_ key: String, atMost limit: Int) throws(FormatError) -> [String] {
         var strings: [String] = []
         for element in try array(key, atMost: limit) {
-            guard case .string(let string) = element else { throw error("\(key) holds something that is not a string") }
+            guard case .string(let string) = element else { throw error("\(key) has an element that is not a string") }
             strings.append(string)
         }
         return strings

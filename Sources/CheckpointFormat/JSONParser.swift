@@ -17,7 +17,7 @@ package struct JSONParser {
         var parser = JSONParser(bytes: bytes, position: bytes.startIndex, origin: origin)
         let value = try parser.value(depth: 0)
         parser.skipSpace()
-        guard parser.position == bytes.endIndex else { throw parser.error("text after the JSON value") }
+        guard parser.position == bytes.endIndex else { throw parser.error("there is text after the JSON value") }
         return value
     }
 
@@ -103,16 +103,16 @@ package struct JSONParser {
         _ = take(UInt8(ascii: "-"))
         let firstDigit = current
         let integerDigits = skipDigits()
-        guard integerDigits > 0, integerDigits == 1 || firstDigit != UInt8(ascii: "0") else { throw error("a bad number") }
+        guard integerDigits > 0, integerDigits == 1 || firstDigit != UInt8(ascii: "0") else { throw error("invalid number") }
         var isInteger = true
         if take(UInt8(ascii: ".")) {
             isInteger = false
-            guard skipDigits() > 0 else { throw error("a bad number") }
+            guard skipDigits() > 0 else { throw error("invalid number") }
         }
         if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
             isInteger = false
             if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
-            guard skipDigits() > 0 else { throw error("a bad number") }
+            guard skipDigits() > 0 else { throw error("invalid number") }
         }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isInteger {
@@ -152,17 +152,17 @@ package struct JSONParser {
                 position += 1
             }
         }
-        throw error("string does not end")
+        throw error("a string does not end")
     }
 
     private func validated(_ text: ArraySlice<UInt8>) throws(FormatError) -> String {
-        guard let string = String(validating: text, as: UTF8.self) else { throw error("string is not UTF-8") }
+        guard let string = String(validating: text, as: UTF8.self) else { throw error("a string is not UTF-8") }
         return string
     }
 
     private mutating func escape() throws(FormatError) -> Unicode.Scalar {
         position += 1
-        guard let byte = current else { throw error("string does not end") }
+        guard let byte = current else { throw error("a string does not end") }
         position += 1
         switch byte {
         case UInt8(ascii: "\""): return "\""

@@ -67,15 +67,15 @@ extension Manifest {
         worldSize = try fields.count("world_size", atMost: Limits.worldSizeMax)
         rank = try fields.count("rank", atMost: Limits.worldSizeMax - 1)
         guard worldSize >= 1, rank < worldSize else {
-            throw fields.error("rank \(rank) of \(worldSize)")
+            throw fields.error("rank \(rank) is not below the world size \(worldSize)")
         }
         let isRoot = header.features.contains(.parts)
         guard isRoot ? kind == .checkpoint && worldSize > 1 : kind == .part || worldSize == 1
         else {
             throw fields.error(
                 isRoot
-                    ? "feature parts in a manifest of kind \(kind) and \(worldSize) ranks"
-                    : "\(worldSize) ranks without feature parts")
+                    ? "a manifest of kind \(kind) and \(worldSize) ranks has feature parts"
+                    : "a manifest of \(worldSize) ranks lacks feature parts")
         }
         metrics = try Self.metrics(try fields.value("metrics"), fields)
         for value in try fields.array("groups", atMost: Limits.groupsMax) {
@@ -83,7 +83,7 @@ extension Manifest {
         }
         let head = ManifestHead(features: header.features, worldSize: worldSize, rank: rank)
         guard !isRoot || chunks.isEmpty && header.segmentCount == 0 && rank == 0 else {
-            throw fields.error("feature parts in a manifest with tables, or of rank \(rank)")
+            throw fields.error("a manifest with tables, or of rank \(rank), has feature parts")
         }
         for (index, value) in try fields.array("tensors", atMost: Limits.tensorsPerManifestMax)
             .enumerated()
@@ -104,22 +104,22 @@ extension Manifest {
         }
         if isRoot {
             guard tensors.allSatisfy(\.shards.isEmpty) else {
-                throw fields.error("feature parts in a manifest with shards")
+                throw fields.error("a manifest with shards has feature parts")
             }
             root = try RootRecord(
                 fields, worldSize: worldSize, tensors: tensors.count, offset: offset)
         } else if try !fields.array("parts", atMost: Limits.worldSizeMax).isEmpty {
-            throw fields.error("parts without feature parts")
+            throw fields.error("parts are present without feature parts")
         }
         try checkNames(fields)
     }
 
     private func checkNames(_ fields: JSONFields) throws(FormatError) {
         guard Set(tensors.map { Array($0.name.utf8) }).count == tensors.count else {
-            throw fields.error("two tensors have one name")
+            throw fields.error("two tensors have the same name")
         }
         guard Set(objects.map { Array($0.name.utf8) }).count == objects.count else {
-            throw fields.error("two objects have one name")
+            throw fields.error("two objects have the same name")
         }
     }
 
@@ -193,7 +193,7 @@ extension TensorRecord {
     ) throws(FormatError) {
         let fields = try JSONFields(value, "tensor \(index)", offset: offset)
         for key in ["cast_of", "alias_of"] where fields.has(key) {
-            throw fields.error("\(key) without its feature")
+            throw fields.error("\(key) is present without its feature")
         }
         name = try fields.name("name")
         let typeName = try fields.string("type")
@@ -201,16 +201,16 @@ extension TensorRecord {
             throw fields.error("unknown type \(typeName)")
         }
         guard !type.needsFeature || head.features.contains(.types) else {
-            throw fields.error("type \(typeName) without feature types")
+            throw fields.error("type \(typeName) is used without feature types")
         }
         self.type = type
         shape = try fields.counts("shape", atMost: Limits.rankOfTensorMax)
         guard TensorShape.byteCount(shape, type) != nil else {
-            throw fields.error("shape \(shape) is too large, or not of whole bytes of \(type)")
+            throw fields.error("shape \(shape) is too large, or cuts a byte of \(type)")
         }
         role = TensorRole(rawValue: try fields.string("role")) ?? .other
         group = try fields.count("group")
-        guard group < groups.count else { throw fields.error("group \(group) of \(groups.count)") }
+        guard group < groups.count else { throw fields.error("group \(group) does not exist; there are \(groups.count) groups") }
         shards = []
         for value in try fields.array("shards", atMost: Limits.worldSizeMax) {
             let epoch = groups[group].epoch
@@ -225,11 +225,11 @@ extension TensorRecord {
     /// only rank, that they hold every element.
     private func checkShards(_ fields: JSONFields, isComplete: Bool) throws(FormatError) {
         guard shards.count <= 1 || !shape.contains(0) else {
-            throw fields.error("several shards of an empty tensor")
+            throw fields.error("an empty tensor has several shards")
         }
         for (index, shard) in shards.enumerated() {
             guard shard.region.box?.lies(inside: shape) ?? true else {
-                throw fields.error("shard \(index) lies outside \(shape)")
+                throw fields.error("shard \(index) is outside shape \(shape)")
             }
             guard let box = shard.region.box else {
                 guard type.elementsPerUnit == 1 else {
@@ -255,9 +255,9 @@ extension TensorRecord {
         case nil: return
         case .overlap(let elements, let a, let b):
             throw fields.error(
-                "shards \(shardOfSet[a]) and \(shardOfSet[b]) both hold \(elements.text(in: shape))")
+                "shards \(shardOfSet[a]) and \(shardOfSet[b]) both have \(elements.text(in: shape))")
         case .hole(let elements):
-            throw fields.error("no shard of \(name) holds \(elements.text(in: shape))")
+            throw fields.error("no shard of \(name) has \(elements.text(in: shape))")
         case .irregular: throw fields.error("its pieces have too many runs")
         }
     }
@@ -310,10 +310,10 @@ extension ObjectRecord {
         let fields = try JSONFields(value, "object \(index)", offset: offset)
         try self.init(fields, chunks: try fields.chunkRange(in: table))
         guard bytes == table[chunks].totalBytes else {
-            throw fields.error("\(bytes) bytes are not those of its chunks")
+            throw fields.error("its size of \(bytes) bytes is not that of its chunks")
         }
         guard table[chunks].allSatisfy({ $0.epoch == 0 }) else {
-            throw fields.error("an object's chunk has an epoch")
+            throw fields.error("a chunk of an object has an epoch")
         }
     }
 }

@@ -43,7 +43,7 @@ package struct ManifestHeader: Equatable, Sendable {
     /// - Throws: Damage or unsupported, at the field.
     init(from reader: inout ByteReader, fileBytes actual: Int, verify: () throws(FormatError) -> Void) throws(FormatError) {
         try reader.expect(magic: "CKPTMANI")
-        guard actual >= Self.bytes + 16 else { throw .damage(at: actual, "truncated: \(actual) bytes are no manifest") }
+        guard actual >= Self.bytes + 16 else { throw .damage(at: actual, "truncated: \(actual) bytes are too few for a manifest") }
         try Self.checkLength(after: reader, actual: actual)
         try verify()
         _ = try reader.version(upTo: Self.version, of: "manifest")
@@ -61,7 +61,7 @@ package struct ManifestHeader: Equatable, Sendable {
         try reader.expectZeros(4, "reserved1")
         _ = try reader.integer(UInt64.self)
         guard jsonBytes >= 2 else { throw .damage(at: 20, "jsonBytes is \(jsonBytes), less than 2") }
-        guard fileBytes == actual else { throw .damage(at: 40, "the parts add up to \(fileBytes) bytes of \(actual)") }
+        guard fileBytes == actual else { throw .damage(at: 40, "its parts have \(fileBytes) bytes in total, the file \(actual)") }
         try reader.expectZeros(16, "reserved2")
     }
 
@@ -72,7 +72,7 @@ package struct ManifestHeader: Equatable, Sendable {
         let stated = try reader.count(UInt64.self, atMost: Limits.manifestBytesMax, "fileBytes")
         guard stated != actual else { return }
         let offset = stated > actual ? actual : 40
-        throw .damage(at: offset, "the file should have \(stated) bytes and has \(actual)")
+        throw .damage(at: offset, "the file has \(actual) bytes, not \(stated)")
     }
 
     init(kind: Manifest.Kind, features: Set<RequiredFeature>, jsonBytes: Int, segmentCount: Int, blockCount: Int, chunkCount: Int) {
@@ -202,7 +202,7 @@ extension Manifest {
     private static func checkHash(_ bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
         var reader = ByteReader(bytes.suffix(16), origin: bytes.count - 16)
         guard try reader.identifier(Hash128.self) == digest(bytes.dropLast(16)) else {
-            throw .damage(at: bytes.count - 16, "the manifest does not have its hash: it is truncated or was changed")
+            throw .damage(at: bytes.count - 16, "the manifest does not match its hash: it was truncated or changed")
         }
     }
 

@@ -34,7 +34,7 @@ package struct SegmentReference: Equatable, Sendable {
         let start = reader.offset
         fileBytes = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "fileBytes")
         guard fileBytes % Limits.pageBytes == 0, fileBytes >= 2 * Limits.pageBytes else {
-            throw .damage(at: start, "no segment has \(fileBytes) bytes")
+            throw .damage(at: start, "a segment cannot have \(fileBytes) bytes")
         }
         trailerHash = try reader.identifier()
     }
@@ -142,39 +142,39 @@ package struct BlockRecord: Hashable, Sendable {
         _ row: Int?, _ blocks: [BlockRecord], _ features: Set<RequiredFeature>, at start: Int
     ) throws(FormatError) {
         guard (codec == .delta || codec.isCast) == (row != nil) else {
-            throw .damage(at: start + 32, row == nil ? "a \(codec.name) without a base" : "a base of a block that stands by itself")
+            throw .damage(at: start + 32, row == nil ? "a \(codec.name) block has no base" : "a block that needs no base has one")
         }
         guard let row else { return }
         guard features.contains(codec.isCast ? .cast : .delta) else {
-            throw .damage(at: start + 32, "a \(codec.name) without its feature")
+            throw .damage(at: start + 32, "a \(codec.name) block is present without its feature")
         }
-        guard row < blocks.count else { throw .damage(at: start + 32, "base \(row) is not a row before this one") }
+        guard row < blocks.count else { throw .damage(at: start + 32, "base \(row) is not an earlier row") }
         base = row
         // A base is always an earlier row, so the loop over the chain ends.
         guard codec.isCast || Self.chainLength(row, blocks) < Limits.deltaChainMax else {
-            throw .damage(at: start + 32, "a chain of more than \(Limits.deltaChainMax) deltas")
+            throw .damage(at: start + 32, "a chain has more than \(Limits.deltaChainMax) deltas")
         }
         guard codec.isCast || blocks[row].rawBytes == rawBytes else {
-            throw .damage(at: start + 32, "a base of \(blocks[row].rawBytes) bytes for a block of \(rawBytes)")
+            throw .damage(at: start + 32, "a base has \(blocks[row].rawBytes) bytes, its block \(rawBytes)")
         }
     }
 
     private func checkCast(_ blocks: [BlockRecord], at start: Int) throws(FormatError) {
         guard let base, blocks[base].canBeCast(rawBytes, at: offset) else {
-            throw .damage(at: start + 8, "\(rawBytes) bytes at \(offset) of its base can be no cast")
+            throw .damage(at: start + 8, "a cast cannot have \(rawBytes) bytes at offset \(offset) of its base")
         }
         guard storedBytes == 0, storedHash == 0, segment == blocks[base].segment else {
-            throw .damage(at: start, "a cast with stored bytes, or in another segment than its base")
+            throw .damage(at: start, "a cast has stored bytes, or is not in the segment of its base")
         }
     }
 
     private func checkLocation(in reference: SegmentReference, at start: Int) throws(FormatError) {
         guard storedBytes > 0 else { throw .damage(at: start + 16, "storedBytes is 0") }
         guard offset % Limits.pageBytes == 0, offset >= Limits.pageBytes, offset <= reference.fileBytes - storedBytes else {
-            throw .damage(at: start + 8, "block of \(storedBytes) bytes at \(offset) does not lie in its segment")
+            throw .damage(at: start + 8, "a block of \(storedBytes) bytes at \(offset) is outside its segment")
         }
         guard codec != .raw || storedBytes == rawBytes else {
-            throw .damage(at: start + 16, "a raw block of \(rawBytes) bytes stored in \(storedBytes)")
+            throw .damage(at: start + 16, "a raw block has \(rawBytes) bytes, but \(storedBytes) stored bytes")
         }
     }
 
@@ -237,9 +237,9 @@ package struct ChunkRecord: Equatable, Sendable {
         offset = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "offset")
         bytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "bytes")
         epoch = try reader.integer()
-        guard bytes > 0 else { throw .damage(at: start + 24, "a chunk of no bytes") }
+        guard bytes > 0 else { throw .damage(at: start + 24, "a chunk has no bytes") }
         guard offset <= blocks[block].rawBytes - bytes else {
-            throw .damage(at: start + 20, "\(bytes) bytes at \(offset) do not lie in block \(block)")
+            throw .damage(at: start + 20, "\(bytes) bytes at \(offset) are outside block \(block)")
         }
     }
 }

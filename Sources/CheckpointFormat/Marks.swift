@@ -21,7 +21,10 @@ public struct TagName: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// - Throws: `Refusal` with the reason if `text` is not valid.
     public init(checking text: String) throws(Refusal) {
         if let reason = Self.refusal(of: Array(text.utf8)) {
-            throw Refusal(description: "\(text.utf8.count > Limits.tagBytesMax ? "the text" : "\"\(text)\"") cannot be a tag: \(reason)")
+            throw Refusal(
+                description:
+                    "\(text.utf8.count > Limits.tagBytesMax ? "the text" : "\"\(text)\"") cannot be a tag: \(reason)"
+            )
         }
         description = text
     }
@@ -32,19 +35,27 @@ public struct TagName: Hashable, Sendable, Comparable, CustomStringConvertible {
         guard let first = bytes.first, bytes.count <= Limits.tagBytesMax else {
             return "it must have 1 to \(Limits.tagBytesMax) characters"
         }
-        guard bytes.allSatisfy({ isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }) else {
-            return "only letters and digits of ASCII, and . _ - may be in it"
+        guard bytes.allSatisfy({ isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") })
+        else {
+            return "it may contain only ASCII letters and digits, and . _ -"
         }
         guard isWord(first) else { return "it must begin with a letter, a digit or _" }
-        if zip(bytes, bytes.dropFirst()).contains(where: { $0 == UInt8(ascii: ".") && $1 == UInt8(ascii: ".") }) { return "it holds .." }
+        if zip(bytes, bytes.dropFirst()).contains(where: {
+            $0 == UInt8(ascii: ".") && $1 == UInt8(ascii: ".")
+        }) {
+            return "it contains .."
+        }
         return meaning(of: bytes).map { "it would mean \($0)" }
     }
 
     private static func isWord(_ byte: UInt8) -> Bool {
-        isDigit(byte) || byte == UInt8(ascii: "_") || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+        isDigit(byte) || byte == UInt8(ascii: "_")
+            || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
-    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
 
     /// Returns the other meaning that a reference with this text has: `latest`, a step or the first
     /// digits of an id; nil if there is none.
@@ -52,7 +63,9 @@ public struct TagName: Hashable, Sendable, Comparable, CustomStringConvertible {
         if bytes == Array("latest".utf8) { return "the newest checkpoint" }
         let isStep = bytes.starts(with: "step-".utf8) || bytes.starts(with: "step_".utf8)
         if bytes.dropFirst(isStep ? 5 : 0).allSatisfy(isDigit) { return "a step" }
-        let isHexadecimal = bytes.allSatisfy { isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
+        let isHexadecimal = bytes.allSatisfy {
+            isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+        }
         return isHexadecimal && (4...32).contains(bytes.count) ? "the first digits of an id" : nil
     }
 }
@@ -85,12 +98,21 @@ package struct Mark: Hashable, Sendable {
     ///
     /// - Throws: Damage if length, name, id or hash are wrong.
     package init(decoding bytes: [UInt8], digest: Digest) throws(FormatError) {
-        guard bytes.count == Self.bytes else { throw .damage(at: 0, "\(bytes.count) bytes are not \(Self.bytes)") }
-        let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
-        guard lines.count == 4, lines[3].isEmpty, let name = ManifestName(lines[0]), let id = CheckpointID(lines[1]) else {
-            throw .damage(at: 0, "this is not a manifest's name and a checkpoint's id")
+        guard bytes.count == Self.bytes else {
+            throw .damage(at: 0, "it has \(bytes.count) bytes, not \(Self.bytes)")
+        }
+        let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        guard lines.count == 4, lines[3].isEmpty, let name = ManifestName(lines[0]),
+            let id = CheckpointID(lines[1])
+        else {
+            throw .damage(
+                at: 0, "it does not contain the name of a manifest and the id of a checkpoint")
         }
         self.init(name: name, id: id)
-        guard encoded(digest: digest) == bytes else { throw .damage(at: text.count, "the hash is wrong") }
+        guard encoded(digest: digest) == bytes else {
+            throw .damage(at: text.count, "it does not match its hash")
+        }
     }
 }

@@ -1,4 +1,4 @@
-/// The directory of the file that says which rank has which shards (Formats/manifest.md, Index of
+/// The directory of the file that lists the shards of each rank (Formats/manifest.md, Index of
 /// shards). The file has one row for each shard, in order, and is read and checked page by page.
 package struct PartIndex: Equatable, Sendable {
     /// A page of the file: `partIndexRowsPerPage` rows, the last page perhaps fewer.
@@ -99,7 +99,7 @@ package struct PartIndex: Equatable, Sendable {
     ) throws(FormatError) -> [PartIndexRow] {
         let range = range(ofPage: page)
         guard bytes.count == range.count, digest(bytes) == pages[page].hash else {
-            throw .damage(at: range.lowerBound, "page \(page) of the index does not have its hash")
+            throw .damage(at: range.lowerBound, "page \(page) of the index does not match its hash")
         }
         var reader = ByteReader(bytes, origin: range.lowerBound)
         var rows: [PartIndexRow] = []
@@ -115,7 +115,7 @@ package struct PartIndex: Equatable, Sendable {
         guard rows.first?.tensor == pages[page].tensor, rows.first?.first == pages[page].first,
             last == pages[page].last
         else {
-            throw .damage(at: range.lowerBound, "page \(page) is not what the manifest says of it")
+            throw .damage(at: range.lowerBound, "page \(page) does not match its entry in the manifest")
         }
         return rows
     }
@@ -152,7 +152,7 @@ package struct PartIndex: Equatable, Sendable {
                     hash: try page.identifier("hash")))
         }
         guard pages.count == pageCount else {
-            throw fields.error("\(pages.count) pages of \(rowCount) rows")
+            throw fields.error("\(pages.count) pages do not fit \(rowCount) rows")
         }
         let places = pages.map { ($0.tensor, $0.first) }
         guard zip(places, places.dropFirst()).allSatisfy({ $0 <= $1 }) else {

@@ -39,7 +39,7 @@ package struct PartIndexRow: Hashable, Sendable, Comparable {
         first = try reader.count(UInt64.self, atMost: .max, "first")
         let start = reader.offset
         last = try reader.count(UInt64.self, atMost: .max, "last")
-        guard last >= first else { throw .damage(at: start, "last \(last) is before \(first)") }
+        guard last >= first else { throw .damage(at: start, "its last element \(last) is before its first, \(first)") }
         tensor = try reader.count(UInt32.self, atMost: tensors - 1, "tensor")
         rank = try reader.count(UInt32.self, atMost: worldSize - 1, "rank")
         record = try reader.count(UInt32.self, atMost: Limits.tensorsPerManifestMax - 1, "record")

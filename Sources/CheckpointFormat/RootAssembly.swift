@@ -23,9 +23,9 @@ package struct RootAssembly {
         let offset = ManifestHeader.bytes
         guard part.kind == .part, part.name == root.name, part.id == root.id,
             part.store == root.store, part.worldSize == root.worldSize, parts[part.rank] == nil
-        else { throw .damage(at: offset, "the part is of another checkpoint") }
+        else { throw .damage(at: offset, "the part belongs to another checkpoint") }
         for group in part.groups where !root.groups.contains(group) {
-            throw .damage(at: offset, "group \(group.name) is not that of the checkpoint")
+            throw .damage(at: offset, "group \(group.name) differs from that of the checkpoint")
         }
         let (segments, blocks) = (flat.segments.count, flat.blocks.count)
         parts[part.rank] = (part, flat.chunks.count)
@@ -49,7 +49,7 @@ package struct RootAssembly {
     /// - Parameters:
     ///   - rows: Rows of the index, in order, whose parts were added.
     ///   - whole: Rows of the tensors whose shards are all given: they must cover the tensor.
-    /// - Throws: Damage if a part does not have what the root or the index says.
+    /// - Throws: Damage if a part does not match the root or the index.
     package consuming func manifest(
         _ rows: [PartIndexRow], whole: [Int]
     ) throws(FormatError) -> Manifest {

@@ -46,12 +46,12 @@ package struct RootRecord: Equatable, Sendable {
     ) throws(FormatError) {
         let values = try fields.array("parts", atMost: Limits.worldSizeMax)
         guard values.count == worldSize else {
-            throw fields.error("\(values.count) parts of \(worldSize) ranks")
+            throw fields.error("there are \(values.count) parts for \(worldSize) ranks")
         }
         parts = []
         for (rank, value) in values.enumerated() {
             let part = try JSONFields(value, "part \(rank)", offset: offset)
-            guard try part.count("rank") == rank else { throw part.error("it is of another rank") }
+            guard try part.count("rank") == rank else { throw part.error("it belongs to another rank") }
             parts.append(
                 Part(
                     hash: try part.identifier("hash"),

@@ -62,7 +62,7 @@ package struct SegmentHeader: Equatable, Sendable {
         let page = bytes.prefix(Limits.pageBytes)
         var hashReader = ByteReader(page.suffix(16), origin: Self.hashOffset)
         guard try hashReader.identifier(Hash128.self) == digest(page.dropLast(16)) else {
-            throw .damage(at: Self.hashOffset, "the header page does not have its hash")
+            throw .damage(at: Self.hashOffset, "the header page does not match its hash")
         }
         _ = try reader.version(upTo: Self.version, of: "segment")
         try reader.expectZeros(2, "reserved0")
@@ -93,7 +93,9 @@ package struct SegmentBlock: Hashable, Sendable {
     ///   - rawBytes: Size after decoding.
     ///   - storedHash: hash64 of the stored bytes.
     ///   - codec: The codec that decodes the block.
-    package init(offset: Int, storedBytes: Int, rawBytes: Int, storedHash: UInt64, codec: CodecIdentifier) {
+    package init(
+        offset: Int, storedBytes: Int, rawBytes: Int, storedHash: UInt64, codec: CodecIdentifier
+    ) {
         self.offset = offset
         self.storedBytes = storedBytes
         self.rawBytes = rawBytes
@@ -113,7 +115,9 @@ package struct SegmentBlock: Hashable, Sendable {
         writer.zeros(7)
     }
 
-    fileprivate init(from reader: inout ByteReader, after end: Int, before limit: Int) throws(FormatError) {
+    fileprivate init(from reader: inout ByteReader, after end: Int, before limit: Int)
+        throws(FormatError)
+    {
         let start = reader.offset
         offset = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "offset")
         storedBytes = try reader.count(UInt32.self, atMost: Limits.blockBytesMax, "storedBytes")
@@ -124,11 +128,19 @@ package struct SegmentBlock: Hashable, Sendable {
         guard storedBytes > 0 else { throw .damage(at: start + 8, "storedBytes is 0") }
         guard rawBytes > 0 else { throw .damage(at: start + 12, "rawBytes is 0") }
         guard offset == end else {
-            throw .damage(at: start, "block at \(offset) does not follow the one before it, which ends at \(end)")
+            throw .damage(
+                at: start,
+                "block at \(offset) does not follow the one before it, which ends at \(end)")
         }
-        guard paddedEnd <= limit else { throw .damage(at: start, "block at \(offset) runs into the index") }
-        guard codec != .raw || storedBytes == rawBytes else { throw .damage(at: start + 8, "a raw block of another size") }
-        guard !codec.isCast else { throw .damage(at: start + 24, "a cast, which lies in no segment") }
+        guard paddedEnd <= limit else {
+            throw .damage(at: start, "block at \(offset) runs into the index")
+        }
+        guard codec != .raw || storedBytes == rawBytes else {
+            throw .damage(at: start + 8, "the raw and stored sizes of a raw block differ")
+        }
+        guard !codec.isCast else {
+            throw .damage(at: start + 24, "a block is a cast, which is never in a segment")
+        }
     }
 }
 
@@ -147,8 +159,10 @@ package struct SegmentIndex: Equatable, Sendable {
     /// - Parameters:
     ///   - blocks: The blocks, in order of offset and without gaps.
     ///   - digest: The hash function.
-    /// - Returns: The index, and the bytes to write at `indexOffset`: whole pages.
-    package static func encoded(blocks: [SegmentBlock], digest: Digest) -> (index: SegmentIndex, bytes: [UInt8]) {
+    /// - Returns: The index, and the bytes to write at `indexOffset`, in full pages.
+    package static func encoded(blocks: [SegmentBlock], digest: Digest) -> (
+        index: SegmentIndex, bytes: [UInt8]
+    ) {
         let indexOffset = blocks.last?.paddedEnd ?? Limits.pageBytes
         let indexBytes = roundedUpToPage(blocks.count * SegmentBlock.rowBytes + trailerBytes)
         var writer = ByteWriter(capacity: indexBytes)
@@ -164,7 +178,8 @@ package struct SegmentIndex: Equatable, Sendable {
         let hash = digest(writer.bytes[...])
         writer.identifier(hash)
         let index = SegmentIndex(
-            blocks: blocks, indexOffset: indexOffset, fileBytes: indexOffset + indexBytes, trailerHash: hash)
+            blocks: blocks, indexOffset: indexOffset, fileBytes: indexOffset + indexBytes,
+            trailerHash: hash)
         return (index, writer.bytes)
     }
 
@@ -184,24 +199,38 @@ package struct SegmentIndex: Equatable, Sendable {
         package init(decoding bytes: ArraySlice<UInt8>, fileBytes actual: Int) throws(FormatError) {
             let origin = actual - SegmentIndex.trailerBytes
             guard actual % Limits.pageBytes == 0, actual >= 2 * Limits.pageBytes else {
-                throw .damage(at: actual, "truncated: \(actual) bytes are no whole number of pages, or fewer than two")
+                throw .damage(
+                    at: actual,
+                    "truncated: \(actual) bytes are fewer than two pages, or not a multiple of the page size"
+                )
             }
             var reader = ByteReader(bytes, origin: origin)
             try reader.expect(magic: "CKPTSEGE")
             let version = try reader.integer(UInt16.self)
             guard version == SegmentHeader.version else {
-                throw .damage(at: origin + 8, "version \(version) is not the header's")
+                throw .damage(at: origin + 8, "version \(version) is not that of the header")
             }
             try reader.expectZeros(2, "reserved0")
-            blockCount = try reader.count(UInt32.self, atMost: Limits.blocksPerSegmentMax, "blockCount")
-            indexOffset = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "indexOffset")
+            blockCount = try reader.count(
+                UInt32.self, atMost: Limits.blocksPerSegmentMax, "blockCount")
+            indexOffset = try reader.count(
+                UInt64.self, atMost: Limits.segmentBytesMax, "indexOffset")
             fileBytes = try reader.count(UInt64.self, atMost: Limits.segmentBytesMax, "fileBytes")
             guard fileBytes == actual else {
-                throw .damage(at: origin + 24, "the file should have \(fileBytes) bytes and has \(actual)")
+                throw .damage(
+                    at: origin + 24, "the file has \(actual) bytes, not \(fileBytes)")
             }
-            guard indexOffset % Limits.pageBytes == 0, indexOffset >= Limits.pageBytes, indexOffset < fileBytes,
-                fileBytes - indexOffset == roundedUpToPage(blockCount * SegmentBlock.rowBytes + SegmentIndex.trailerBytes)
-            else { throw .damage(at: origin + 16, "\(blockCount) blocks at \(indexOffset) do not fill the file's end") }
+            guard indexOffset % Limits.pageBytes == 0, indexOffset >= Limits.pageBytes,
+                indexOffset < fileBytes,
+                fileBytes - indexOffset
+                    == roundedUpToPage(
+                        blockCount * SegmentBlock.rowBytes + SegmentIndex.trailerBytes)
+            else {
+                throw .damage(
+                    at: origin + 16,
+                    "an index of \(blockCount) blocks at \(indexOffset) does not end at the trailer"
+                )
+            }
             try reader.expectZeros(16, "reserved1")
             hash = try reader.identifier()
         }
@@ -214,10 +243,12 @@ package struct SegmentIndex: Equatable, Sendable {
     ///   - trailer: The decoded trailer.
     ///   - digest: The hash function.
     /// - Throws: Damage or unsupported, at the field.
-    package init(decoding bytes: ArraySlice<UInt8>, trailer: Trailer, digest: Digest) throws(FormatError) {
+    package init(decoding bytes: ArraySlice<UInt8>, trailer: Trailer, digest: Digest)
+        throws(FormatError)
+    {
         precondition(bytes.count == trailer.fileBytes - trailer.indexOffset)
         guard digest(bytes.dropLast(16)) == trailer.hash else {
-            throw .damage(at: trailer.fileBytes - 16, "the index does not have its hash")
+            throw .damage(at: trailer.fileBytes - 16, "the index does not match its hash")
         }
         var reader = ByteReader(bytes, origin: trailer.indexOffset)
         blocks = []
@@ -228,7 +259,9 @@ package struct SegmentIndex: Equatable, Sendable {
             blocks.append(block)
         }
         guard end == trailer.indexOffset else {
-            throw .damage(at: trailer.fileBytes - 48, "the blocks end at \(end), the index starts at \(trailer.indexOffset)")
+            throw .damage(
+                at: trailer.fileBytes - 48,
+                "the blocks end at \(end), the index starts at \(trailer.indexOffset)")
         }
         try reader.expectZeros(reader.remaining - Self.trailerBytes, "padding after the index")
         indexOffset = trailer.indexOffset
@@ -249,7 +282,7 @@ extension ByteReader {
         let start = offset
         let number = try integer(UInt8.self)
         guard let codec = CodecIdentifier(rawValue: number) else {
-            throw .unsupported(at: start, "codec \(number), which this version cannot read")
+            throw .unsupported(at: start, "codec \(number), which this version of ckpt cannot read")
         }
         return codec
     }

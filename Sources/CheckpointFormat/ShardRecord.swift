@@ -44,7 +44,7 @@ extension ShardRecord {
             })
     }
 
-    /// Decodes a shard and checks all that does not concern other shards.
+    /// Decodes a shard and checks everything that does not concern other shards.
     ///
     /// - Parameters:
     ///   - value: The JSON object.
@@ -75,10 +75,10 @@ extension ShardRecord {
         let bytes = table[chunks].totalBytes
         guard TensorShape.byteCount([region.elementCount], tensor.type) == bytes else {
             throw fields.error(
-                "\(region.elementCount) elements do not have the \(bytes) bytes of its chunks")
+                "its \(region.elementCount) elements do not fit the \(bytes) bytes of its chunks")
         }
         guard table[chunks].allSatisfy({ $0.epoch == epoch }) else {
-            throw fields.error("a chunk does not have its group's epoch \(epoch)")
+            throw fields.error("a chunk does not have the epoch \(epoch) of its group")
         }
         if case .pieces = region {
             let width = tensor.type.width
@@ -92,7 +92,7 @@ extension ShardRecord {
         _ fields: JSONFields, of tensor: TensorRecord, _ head: ManifestHead, offset: Int
     ) throws(FormatError) -> [ShardPiece] {
         guard head.features.contains(.pieces) else {
-            throw fields.error("pieces without feature pieces")
+            throw fields.error("pieces are present without feature pieces")
         }
         guard !fields.has("offset"), !fields.has("extent") else {
             throw fields.error("it has both pieces and a box")
@@ -129,7 +129,7 @@ extension ShardRecord {
         guard zip(replicas, replicas.dropFirst()).allSatisfy({ $0 < $1 }),
             replicas.last ?? 0 < head.worldSize, !replicas.contains(head.rank)
         else {
-            throw fields.error("replicas are not ascending other ranks of \(head.worldSize)")
+            throw fields.error("replicas are not other ranks of \(head.worldSize) in ascending order")
         }
         return replicas
     }

@@ -22,7 +22,8 @@ package struct StoreIdentity: Equatable, Sendable {
     /// Returns the content of the file: JSON with a line feed at the end.
     package func encoded(digest: Digest) -> [UInt8] {
         let value = JSONValue.object([
-            .init("format", .string("ckpt-store")), .init("version", .count(Self.version)), .init("id", .hex(id)),
+            .init("format", .string("ckpt-store")), .init("version", .count(Self.version)),
+            .init("id", .hex(id)),
             .init("created_ms", .count(created)),
             .init("required_features", .array(requiredFeatures.map(JSONValue.string))),
             .init("optional_features", .array(optionalFeatures.map(JSONValue.string))),
@@ -39,13 +40,18 @@ package struct StoreIdentity: Equatable, Sendable {
     /// - Throws: Damage if a field or `check` is wrong; unsupported if the version or a required
     ///   feature is unknown.
     package init(decoding bytes: ArraySlice<UInt8>, digest: Digest) throws(FormatError) {
-        guard bytes.count <= Limits.storeJSONBytesMax else { throw .damage(at: 0, "\(bytes.count) bytes are too many") }
+        guard bytes.count <= Limits.storeJSONBytesMax else {
+            throw .damage(at: 0, "it is too large (\(bytes.count) bytes)")
+        }
         let fields = try JSONFields(try JSONParser.parse(bytes), "store.json", offset: 0)
-        guard try fields.string("format") == "ckpt-store" else { throw fields.error("format is not ckpt-store") }
+        guard try fields.string("format") == "ckpt-store" else {
+            throw fields.error("format is not ckpt-store")
+        }
         let version = try fields.count("version")
         guard version >= 1 else { throw fields.error("version is 0") }
         guard version <= Self.version else {
-            throw .unsupported(at: 0, "store version \(version); this software knows \(Self.version) and below")
+            throw .unsupported(
+                at: 0, "store version \(version); this ckpt reads versions up to \(Self.version)")
         }
         id = try fields.identifier("id")
         created = try fields.count("created_ms")
@@ -54,25 +60,37 @@ package struct StoreIdentity: Equatable, Sendable {
         guard try fields.identifier("check") == check(version: version, digest: digest) else {
             throw fields.error("check does not match: the file was changed")
         }
-        let unknown = requiredFeatures.filter { name in !RequiredFeature.implemented.contains { $0.name == name } }
+        let unknown = requiredFeatures.filter { name in
+            !RequiredFeature.implemented.contains { $0.name == name }
+        }
         guard unknown.isEmpty else {
-            throw .unsupported(at: 0, "store needs feature \(unknown.joined(separator: ", ")), which this version cannot read")
+            throw .unsupported(
+                at: 0,
+                "store needs feature \(unknown.joined(separator: ", ")), which this version of ckpt cannot read"
+            )
         }
     }
 
     private func check(version: Int, digest: Digest) -> Hash128 {
         let lines = [
-            "ckpt-store", String(version), id.description, String(created), requiredFeatures.joined(separator: ","),
+            "ckpt-store", String(version), id.description, String(created),
+            requiredFeatures.joined(separator: ","),
             optionalFeatures.joined(separator: ","),
         ]
         return digest(Array(lines.map { $0 + "\n" }.joined().utf8)[...])
     }
 
-    private static func features(_ key: String, _ fields: JSONFields) throws(FormatError) -> [String] {
+    private static func features(_ key: String, _ fields: JSONFields) throws(FormatError)
+        -> [String]
+    {
         let names = try fields.strings(key, atMost: Limits.featureNamesMax)
         let allowed = Set("abcdefghijklmnopqrstuvwxyz0123456789-".utf8)
-        guard names.allSatisfy({ (1...64).contains($0.utf8.count) && $0.utf8.allSatisfy(allowed.contains) }) else {
-            throw fields.error("\(key) holds something that is not a feature name")
+        guard
+            names.allSatisfy({
+                (1...64).contains($0.utf8.count) && $0.utf8.allSatisfy(allowed.contains)
+            })
+        else {
+            throw fields.error("\(key) has an element that is not the name of a feature")
         }
         return names
     }

@@ -83,7 +83,7 @@ package enum GuardError: Error, Equatable, CustomStringConvertible {
                 + " vm.unprivileged_userfaultfd=1; in a container its seccomp profile must allow userfaultfd too"
         case .failed(let call, let range, let code):
             "\(call)\(range.map { " of pages \($0)" } ?? "") failed: \(Self.text(code))\(Self.advice(call, code))"
-        case .closed: "the guard of memory is closed: make a new one"
+        case .closed: "the memory guard is closed: create a new one"
         }
     }
 
@@ -95,10 +95,10 @@ package enum GuardError: Error, Equatable, CustomStringConvertible {
     private static func advice(_ call: String, _ code: Int32) -> String {
         switch (call, code) {
         case ("UFFDIO_REGISTER", EBUSY): "; another userfaultfd watches this memory, and a page can have only one"
-        case ("UFFDIO_REGISTER", EINVAL): "; the memory is not mapped, or is a file's: only anonymous and shared memory can be guarded"
-        case ("UFFDIO_REGISTER", EPERM): "; the memory is a mapping of a file that may not be written"
-        case ("UFFDIO_REGISTER", ENOMEM): "; memory is short, or the process has too many mappings: raise vm.max_map_count"
-        case ("UFFDIO_WRITEPROTECT", ENOENT): "; the memory is not registered, or was mapped anew since: register it again"
+        case ("UFFDIO_REGISTER", EINVAL): "; the memory is not mapped, or maps a file: only anonymous and shared memory can be guarded"
+        case ("UFFDIO_REGISTER", EPERM): "; the memory maps a file that is not writable"
+        case ("UFFDIO_REGISTER", ENOMEM): "; out of memory, or the process has too many mappings: raise vm.max_map_count"
+        case ("UFFDIO_WRITEPROTECT", ENOENT): "; the memory is not registered, or was mapped again since: register it again"
         case ("userfaultfd(2)", EMFILE), ("eventfd(2)", EMFILE): "; raise the limit of open files (ulimit -n)"
         default: ""
         }

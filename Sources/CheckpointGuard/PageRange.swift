@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A range of whole pages of the process's memory: at least one page.
+/// A range of full pages of the process's memory: at least one page.
 package struct PageRange: Hashable, Sendable {
     /// Size of a page in bytes: 4096, or the kernel's build-time choice.
     package static let pageSize = UInt(sysconf(Int32(_SC_PAGESIZE)))
@@ -10,12 +10,12 @@ package struct PageRange: Hashable, Sendable {
     /// Address after the last byte; a multiple of the page size.
     package let end: UInt
 
-    /// Finds the whole pages inside a range of addresses.
+    /// Finds the full pages inside a range of addresses.
     ///
     /// - Parameters:
     ///   - start: address of the first byte.
     ///   - byteCount: size of the range in bytes.
-    /// - Returns: nil if the range contains no whole page.
+    /// - Returns: nil if the range contains no full page.
     package init?(inside start: UInt, byteCount: Int) {
         let size = Self.pageSize
         let first = (start + size - 1) / size * size

@@ -16,11 +16,11 @@ extension POSIXFileSystem {
     ///
     /// - Parameters:
     ///   - path: Its name; a link is not followed.
-    ///   - seconds: How long to wait for another claim to end.
-    /// - Returns: The claim; nil if another keeps one, if nothing has the name, or where flock(2)
-    ///   does not work.
+    ///   - seconds: Maximum time to wait for another claim to end.
+    /// - Returns: The claim; nil if another process holds one, if the name does not exist, or if
+    ///   flock(2) does not work.
     package func claim(_ path: FilePath, within seconds: Double = 0) -> FileClaim? {
-        // Whatever the error is, the caller does without a claim.
+        // After any error the caller works without a claim.
         let opened = try? SystemCall.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         guard let descriptor = opened else { return nil }
         let claim = FileClaim(descriptor: descriptor)

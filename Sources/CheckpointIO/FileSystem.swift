@@ -40,7 +40,7 @@ package protocol FileSystem: Sendable {
     func kind(of path: FilePath) throws(FileSystemError) -> FileKind?
 
     /// Returns the identity of the file with this name, or nil if it does not exist. A symbolic
-    /// link is not followed; it has an identity of its own.
+    /// link is not followed; it has its own identity.
     func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity?
 
     /// Creates one directory. Succeeds if the directory exists; does not create its parents.

@@ -13,7 +13,7 @@ package struct FileSystemError: Error, CustomStringConvertible, Equatable {
         self.errno = errno
     }
 
-    /// True if this is what a file system answers that lacks an operation.
+    /// True if the error number is one of a file system that lacks the operation.
     package var isMissingOperation: Bool {
         let answers: [Errno] = [
             .notPermitted, .noFunction, .notSupported, .notSupportedOnSocket, .noLocks,

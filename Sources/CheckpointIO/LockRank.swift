@@ -68,7 +68,7 @@ package enum HeldLocks {
     /// Number of times that any thread of the process has taken a lock of a rank.
     package static func takenCount(_ rank: LockRank) -> Int { Int(cp_locks_taken(rank.rawValue)) }
 
-    /// Runs `body` as if the calling thread held no lock. For hooks of tests that stand for another
+    /// Runs `body` as if the calling thread held no lock. For hooks of tests that represent another
     /// process, which runs at a moment when this one holds locks.
     package static func settingAside<R, E: Error>(
         _ body: () throws(E) -> R
@@ -84,7 +84,7 @@ package enum HeldLocks {
         guard rank != .unchecked else { return }
         if cp_locks_held() != 0, let held = LockRank.obstacle(holding: ranks, taking: rank) {
             preconditionFailure(
-                "a thread that holds a lock of rank \(held) takes one of rank \(rank): "
+                "a thread with a lock of rank \(held) takes a lock of rank \(rank): "
                     + "see ARCHITECTURE.md, Locks")
         }
         cp_lock_take(rank.rawValue)

@@ -9,7 +9,7 @@ package struct POSIXFileSystem: FileSystem {
 
     /// Creates access to the file system.
     ///
-    /// - Parameter usesDirectIO: Write whole pages with O_DIRECT where the file system supports it.
+    /// - Parameter usesDirectIO: Write full pages with O_DIRECT where the file system supports it.
     ///   This takes a fraction of the processor time, and leaves the trainer's own files in the
     ///   page cache.
     package init(usesDirectIO: Bool = true) { self.usesDirectIO = usesDirectIO }

@@ -20,7 +20,7 @@ package enum TerminationSignal {
 
     /// Installs the handler. A second call does nothing.
     ///
-    /// - Parameter finish: Called once, on a thread of its own, after SIGTERM has arrived. When it
+    /// - Parameter finish: Called once, on a separate thread, after SIGTERM has arrived. When it
     ///   returns, the signal takes the course that it had before.
     /// - Throws: `ThreadError` if the thread cannot be started.
     package static func install(_ finish: @escaping @Sendable () -> Void) throws(ThreadError) {

@@ -23,7 +23,7 @@ package final class BlockAppender: Sendable {
     ///
     /// - Parameters:
     ///   - block: The encoded block.
-    ///   - region: Memory that begins with the stored bytes, followed by zeros up to a whole page.
+    ///   - region: Memory that begins with the stored bytes, followed by zeros up to a full page.
     /// - Returns: The block with its place.
     /// - Throws: `.io`, which poisons the writer; `.poisoned` after an earlier failure.
     package func append(
@@ -71,7 +71,7 @@ extension ScratchBuffer {
         do { return try region(atLeast: count).prefix(count) } catch { throw .outOfMemory(error) }
     }
 
-    /// Returns memory for `count` bytes, up to a whole page.
+    /// Returns memory for `count` bytes, rounded up to a full page.
     package mutating func pages(for count: Int) throws(SegmentError) -> MemoryRegion {
         try bytes(roundedUpToPage(count))
     }

@@ -25,7 +25,10 @@ package struct BlockReader: Sendable {
         file = try wrappingIO { () throws(FileSystemError) in try fileSystem.open(path) }
         guard file.size == reference.fileBytes else {
             throw .format(
-                path, .damage(at: file.size, "the segment should have \(reference.fileBytes) bytes and has \(file.size)"))
+                path,
+                .damage(
+                    at: file.size, "the segment has \(file.size) bytes, not \(reference.fileBytes)")
+            )
         }
         try Self.checkHeader(file, reference.name, path)
     }
@@ -40,8 +43,12 @@ package struct BlockReader: Sendable {
         let page = try wrappingIO { () throws(FileSystemError) in
             try file.read(count: min(Limits.pageBytes, file.size), at: 0)
         }
-        guard let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest) else { return }  // damaged: ignored
-        do throws(FormatError) { try header.check(isFor: name) } catch { throw .format(path, error) }
+        guard let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest) else {
+            return
+        }  // damaged: ignored
+        do throws(FormatError) { try header.check(isFor: name) } catch {
+            throw .format(path, error)
+        }
     }
 
     /// Reads and decodes a block.
@@ -54,12 +61,15 @@ package struct BlockReader: Sendable {
     /// - Throws: `.io`, `.format` if the stored bytes do not match their hash, `.codec` if they do
     ///   not decode, or `.outOfMemory`.
     package func read(
-        _ block: SegmentBlock, base: MemoryRegion? = nil, into destination: MemoryRegion, scratch: inout ScratchBuffer
+        _ block: SegmentBlock, base: MemoryRegion? = nil, into destination: MemoryRegion,
+        scratch: inout ScratchBuffer
     ) throws(SegmentError) {
         precondition(destination.count == block.rawBytes)
         guard block.codec != .raw else { return try readStored(block, into: destination) }
         let stored: MemoryRegion
-        do { stored = try scratch.region(atLeast: block.storedBytes).prefix(block.storedBytes) } catch {
+        do {
+            stored = try scratch.region(atLeast: block.storedBytes).prefix(block.storedBytes)
+        } catch {
             throw .outOfMemory(error)
         }
         try readStored(block, into: stored)
@@ -94,7 +104,10 @@ package struct BlockReader: Sendable {
     package func readStored(_ block: SegmentBlock, into region: MemoryRegion) throws(SegmentError) {
         try readUnchecked(block, into: region)
         guard region.hash64 == block.storedHash else {
-            throw .format(path, .damage(at: block.offset, "\(block.storedBytes) stored bytes do not have their hash"))
+            throw .format(
+                path,
+                .damage(
+                    at: block.offset, "\(block.storedBytes) stored bytes do not match their hash"))
         }
     }
 }
@@ -112,7 +125,8 @@ package struct ScratchBuffer: ~Copyable {
     /// - Throws: `OutOfMemory` if the system refuses the mapping.
     package mutating func region(atLeast bytes: Int) throws(OutOfMemory) -> MemoryRegion {
         if let buffer, buffer.count >= bytes { return buffer.region }
-        let grown = try AlignedBuffer(count: roundedUpToPage(max(bytes, 1)), hugePages: bytes >= 2 << 20)
+        let grown = try AlignedBuffer(
+            count: roundedUpToPage(max(bytes, 1)), hugePages: bytes >= 2 << 20)
         buffer = grown
         return grown.region
     }

@@ -14,7 +14,7 @@ package enum SegmentError: Error, CustomStringConvertible {
     case format(FilePath, FormatError)
     /// A block's stored bytes do not decode.
     case codec(FilePath, offset: Int, CodecError)
-    /// There is no memory to read a block into. This is not damage: the file may be intact.
+    /// There is no memory for reading a block. This is not damage: the file may be intact.
     case outOfMemory(OutOfMemory)
     /// The writer is unusable because of an earlier failure.
     case poisoned

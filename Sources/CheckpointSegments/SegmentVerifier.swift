@@ -67,7 +67,7 @@ package struct SegmentVerifier {
                 let padded = try read(block, file, &scratch)
                 let stored = padded.prefix(block.storedBytes)
                 guard stored.hash64 == block.storedHash else {
-                    let message = "\(block.storedBytes) stored bytes do not have their hash"
+                    let message = "\(block.storedBytes) stored bytes do not match their hash"
                     found(.format(path, .damage(at: block.offset, message)), block, stored)
                     progress(padded.count)
                     continue
@@ -100,7 +100,7 @@ package struct SegmentVerifier {
             throw .format(
                 path,
                 .damage(
-                    at: file.size, "\(file.size) bytes are no segment: it is truncated or foreign"))
+                    at: file.size, "a file of \(file.size) bytes is not a segment: it is truncated, or of another program"))
         }
         let page = try read(file, Limits.pageBytes, at: 0)
         let tail = try read(

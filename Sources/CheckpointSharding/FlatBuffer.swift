@@ -35,6 +35,6 @@ public struct FlatBuffer: Hashable, Sendable {
     }
 
     private static var tooLarge: ShardingError {
-        ShardingError(.declaration, "a buffer of these tensors and this alignment is too large")
+        ShardingError(.declaration, "a buffer of these tensors with this alignment is too large")
     }
 }

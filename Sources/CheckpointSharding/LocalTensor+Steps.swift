@@ -24,7 +24,7 @@ extension LocalTensor {
             let extent = try extent(of: dimension)
             guard heads >= 1, extent % heads == 0 else {
                 throw ShardingError(
-                    .declaration, "\(extent) indices are not \(heads) heads of one size")
+                    .declaration, "\(extent) indices cannot be split into \(heads) equal heads")
             }
             let section = FusedSection(units: heads, of: extent / heads)
             return try fused(dimension, [section], .blocked, index, count)
@@ -41,7 +41,7 @@ extension LocalTensor {
         case .only(let axis, let index):
             let (own, count) = try mesh.place(of: rank, on: axis)
             guard (0..<count).contains(index) else {
-                throw ShardingError(.declaration, "axis \(axis) has no coordinate \(index)")
+                throw ShardingError(.declaration, "mesh axis \(axis) has no coordinate \(index)")
             }
             return own == index ? self : nil
         }
@@ -207,7 +207,7 @@ extension LocalTensor {
     private static func misfit(_ offset: Int, _ total: Int, _ count: Int) -> ShardingError {
         ShardingError(
             .declaration,
-            "\(count) elements at offset \(offset) are not inside a buffer of \(total)")
+            "\(count) elements at offset \(offset) are outside a buffer of \(total)")
     }
 
     private static func misfit(_ sections: [FusedSection], _ extent: Int) -> ShardingError {

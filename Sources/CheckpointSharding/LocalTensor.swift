@@ -30,7 +30,7 @@ package struct LocalTensor: Hashable, Sendable {
         var origin: [Int]
     }
 
-    /// Returns the memory that is made of boxes of this one.
+    /// Returns the memory that consists of boxes of this one.
     ///
     /// - Parameters:
     ///   - shape: Extents of the new memory, with as many dimensions as the old one.
@@ -47,7 +47,7 @@ package struct LocalTensor: Hashable, Sendable {
         return taking(inner, shape: shape)
     }
 
-    /// Returns the memory that is made of pieces of this one.
+    /// Returns the memory that consists of pieces of this one.
     ///
     /// - Parameters:
     ///   - inner: The pieces of this memory; their own memory is the new one.

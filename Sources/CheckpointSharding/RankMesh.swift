@@ -17,14 +17,14 @@ public struct RankMesh: Hashable, Sendable {
         names = axes.map(\.key)
         counts = axes.map(\.value)
         guard Set(names).count == names.count else {
-            throw ShardingError(.declaration, "two axes of a mesh have one name: \(names)")
+            throw ShardingError(.declaration, "two axes of a mesh have the same name: \(names)")
         }
         guard let ranks = TensorShape.elementCount(counts),
             (1...Limits.worldSizeMax).contains(ranks)
         else {
             throw ShardingError(
                 .declaration,
-                "a mesh of \(counts) ranks does not have 1 to \(Limits.worldSizeMax) of them")
+                "a mesh of \(counts) must have 1 to \(Limits.worldSizeMax) ranks")
         }
     }
 
@@ -43,7 +43,7 @@ public struct RankMesh: Hashable, Sendable {
     ) throws(ShardingError) -> (index: Int, count: Int) {
         guard let axis = names.firstIndex(of: name) else {
             let known = names.joined(separator: ", ")
-            throw ShardingError(.declaration, "the mesh has no axis \(name); it has: \(known)")
+            throw ShardingError(.declaration, "the mesh has no axis \(name); its axes are \(known)")
         }
         guard (0..<worldSize).contains(rank) else {
             throw ShardingError(.declaration, "the mesh of \(worldSize) ranks has no rank \(rank)")

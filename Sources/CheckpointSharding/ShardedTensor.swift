@@ -9,7 +9,7 @@ package struct ShardedTensor: Hashable, Sendable {
         package var piece: ShardPiece
     }
 
-    /// A regular part of the tensor that some ranks hold as a whole.
+    /// A regular part of the tensor that some ranks hold completely.
     package struct Region: Hashable, Sendable {
         /// Positions in the tensor, in normal form.
         package let elements: StridedElements
@@ -78,7 +78,7 @@ package struct ShardedTensor: Hashable, Sendable {
         case nil: return
         case .hole(let elements):
             throw ShardingError(
-                .hole, "no rank holds \(elements.text(in: shape)) of \(shape)", tensor: name)
+                .hole, "no rank has \(elements.text(in: shape)) of shape \(shape)", tensor: name)
         case .overlap(let elements, let a, let b):
             let ranks = Set((regions[a].holders + regions[b].holders).map(\.rank)).sorted()
             throw ShardingError(
@@ -88,7 +88,7 @@ package struct ShardedTensor: Hashable, Sendable {
                 tensor: name, ranks: ranks)
         case .irregular:
             throw ShardingError(
-                .irregular, "the strides of its pieces are too irregular to be checked",
+                .irregular, "the strides of its pieces are too irregular to check",
                 tensor: name)
         }
     }

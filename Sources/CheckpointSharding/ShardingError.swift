@@ -1,6 +1,6 @@
 internal import CheckpointFormat
 
-/// A declaration that cannot be meant, or tensors of several ranks that do not fit together.
+/// An invalid declaration, or tensors of several ranks that do not fit together.
 public struct ShardingError: Error, Equatable, CustomStringConvertible {
     /// Classes of errors.
     public enum Kind: Equatable, Sendable {

@@ -71,7 +71,7 @@ package struct TensorClaim: Hashable, Sendable {
         let fault = ElementCover.fault(
             pieces.map(\.localElements), in: [memory], allowsHoles: true)
         if fault != nil {
-            throw fail("rank \(rank) has two pieces of the tensor in one place of its memory")
+            throw fail("rank \(rank) has two pieces of the tensor at the same place in its memory")
         }
     }
 }

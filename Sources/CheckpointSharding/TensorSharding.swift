@@ -107,7 +107,7 @@ public struct TensorSharding: Hashable, Sendable {
     /// - Parameter order: Per dimension in memory its number before this step.
     public func permuted(_ order: [Int]) -> TensorSharding { with(.permuted(order: order)) }
 
-    /// Splits a buffer in which the tensor lies among other ones: ZeRO and FSDP1.
+    /// Splits a buffer that contains this tensor and other ones: ZeRO and FSDP1.
     ///
     /// - Parameters:
     ///   - offset: Position of the tensor in the buffer, in elements.

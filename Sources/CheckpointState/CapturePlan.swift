@@ -61,8 +61,8 @@ package struct CapturePlan: Sendable {
     package private(set) var groupIndex: [String: GroupIndex] = [:]
     /// Number of units. A unit is the granularity of fences: one large group, or several adjacent
     /// small groups that share blocks, because one block and one write for each of many tiny groups
-    /// would be expensive. A fence on one group of a unit waits for the whole unit, which is more
-    /// than needed but never less.
+    /// would be expensive. A fence on one group of a unit waits for the complete unit, which is
+    /// more than needed but never less.
     package private(set) var unitCount = 0
     /// Unit of each group, by name.
     package private(set) var unitIndex: [String: UnitIndex] = [:]

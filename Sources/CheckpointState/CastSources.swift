@@ -1,8 +1,8 @@
 internal import CheckpointFormat
 
 /// For each two-byte float tensor, the f32 tensors that it may be a cast of: the host tensors with
-/// its shape in its group, because a group changes as a whole. Every save compares the bytes again
-/// to decide whether the tensor really is a cast.
+/// its shape in its group, because all tensors of a group change together. Every save compares the
+/// bytes again to decide whether the tensor really is a cast.
 package struct CastSources: Sendable, Equatable {
     /// Maximum number of sources to try: a master and two moments make three.
     private static let sourcesMax = 8

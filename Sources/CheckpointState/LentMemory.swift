@@ -26,7 +26,7 @@ public struct LentMemory: @unchecked Sendable {
     ///   - byteCount: size in bytes.
     ///   - owner: object to keep alive as long as the loan.
     public init(start: UnsafeMutableRawPointer?, byteCount: Int, owner: AnyObject? = nil) {
-        unsafe precondition(byteCount >= 0 && (byteCount == 0 || start != nil), "memory of \(byteCount) bytes at no address")
+        unsafe precondition(byteCount >= 0 && (byteCount == 0 || start != nil), "memory of \(byteCount) bytes has no address")
         unsafe place = .host(start)
         self.byteCount = byteCount
         self.owner = owner

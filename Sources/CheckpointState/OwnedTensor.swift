@@ -27,7 +27,7 @@ public final class OwnedTensor<Scalar: TensorScalar>: @unchecked Sendable {
             throw StateError("\(shape) is not the shape of a tensor")
         }
         self.shape = shape
-        // Guarded capture protects pages; a page of its own holds nobody else's data.
+        // Guarded capture protects pages; the pages of the tensor contain no other data.
         let pages = (max(byteCount, 1) + Limits.pageBytes - 1) / Limits.pageBytes
         buffer = try AlignedBuffer(
             count: pages * Limits.pageBytes, hugePages: byteCount >= 2 << 20)

@@ -19,7 +19,7 @@ package struct TensorBuffer: Sendable {
     /// - Throws: `StateError` if the shape is negative or overflows; `OutOfMemory` if the system
     ///   refuses the memory.
     package init(_ type: ElementType, _ shape: [Int]) throws {
-        guard let byteCount = TensorShape.byteCount(shape, type) else { throw StateError("\(shape) is no shape") }
+        guard let byteCount = TensorShape.byteCount(shape, type) else { throw StateError("\(shape) is not a valid shape") }
         let whole = try AlignedBuffer(count: max(byteCount, 1), hugePages: byteCount >= 2 << 20)
         region = whole.region.prefix(byteCount)
         self.type = type
@@ -38,7 +38,7 @@ package struct TensorBuffer: Sendable {
     ///   initializer for zeros.
     package init(_ type: ElementType, _ shape: [Int], bytes: [UInt8]) throws {
         try self.init(type, shape)
-        guard bytes.count == region.count else { throw StateError("\(shape) of \(type) is not \(bytes.count) bytes") }
+        guard bytes.count == region.count else { throw StateError("\(type) \(shape) does not have \(bytes.count) bytes") }
         region.store(bytes[...])
     }
 }

@@ -82,7 +82,7 @@ public struct DeviceCopy: Hashable, Sendable {
 public struct DeviceError: Error, CustomStringConvertible, Sendable {
     /// The operation that failed, the device, and the remedy.
     public let description: String
-    /// The system's error number, if the device is a file.
+    /// The error number of a failed system call, if the device is a file.
     package var errno: Int32?
     /// Creates an error.
     ///

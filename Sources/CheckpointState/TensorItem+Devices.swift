@@ -1,5 +1,5 @@
 extension Array where Element == TensorItem {
-    /// The devices that these tensors lie on, each once, in the order of first use.
+    /// The devices of these tensors, each once, in the order of first use.
     package var devices: [any TensorDevice] {
         var devices: [any TensorDevice] = []
         for tensor in self {

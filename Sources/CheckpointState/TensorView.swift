@@ -69,7 +69,7 @@ public struct TensorView: Sendable {
         runBytes = type.bytes(ofElements: run.elements)
         guard byteCount == 0 || elementsLieInside() else {
             throw StateError(
-                "a tensor of shape \(shape), strides \(strides) does not lie in \(memory.byteCount) bytes"
+                "a tensor of shape \(shape), strides \(strides) does not fit in \(memory.byteCount) bytes"
             )
         }
     }
@@ -117,7 +117,7 @@ public struct TensorView: Sendable {
     /// - Throws: `StateError` if the shard is not inside the tensor's shape.
     package func part(_ shard: ShardDescriptor) throws(StateError) -> TensorView {
         guard shard.lies(inside: shape) else {
-            throw StateError("a shard at \(shard.offset) lies outside \(shape)")
+            throw StateError("a shard at \(shard.offset) is outside shape \(shape)")
         }
         var first = 0
         if !shard.extent.contains(0) {

@@ -8,7 +8,8 @@ extension Checkpointer {
     func adviseOnResuming() {
         guard state.withLock({ $0.isUnresumed && $0.isNew(.notResumed) }) else { return }
         observers.warn(
-            "run \(runName) has checkpoints, and this process has not resumed from them: what it saves is a new branch. "
+            "run \(runName) has checkpoints, but this process has not resumed from them: "
+                + "its saves start a new branch. "
                 + "Call resume() before training, or give options.run another name")
     }
 
@@ -24,8 +25,8 @@ extension Checkpointer {
                 step != task.ticket.step
             else { continue }
             observers.warn(
-                "save(step: \(task.ticket.step)), but the state says that \(item.name) is \(step): "
-                    + "a resumed run would go on from there. Count the updates in the loop")
+                "save(step: \(task.ticket.step)) does not match \(item.name), which is \(step): "
+                    + "a resumed run would continue there. Pass the number of completed updates")
         }
     }
 
@@ -37,16 +38,17 @@ extension Checkpointer {
         guard let first = moved.first else { return }
         let others = moved.count > 1 ? " and \(moved.count - 1) more" : ""
         observers.warn(
-            "the memory of \(first)\(others) has moved since the last save. If it is lent from a "
+            "the memory of \(first)\(others) has moved since the last save. If it belongs to a "
                 + "Swift array, saves read memory that has been freed: lend an OwnedTensor instead")
     }
 
-    /// A permit is asked for by the name of a group that no tensor is in.
+    /// A permit is requested for a group that no tensor has.
     func adviseOnGroup(_ group: String?) {
         guard let group, state.withLock({ $0.isNewUnknown(group) }) else { return }
         let known = state.withLock { $0.groups ?? [] }.sorted().prefix(8).joined(separator: ", ")
         observers.warn(
-            "no tensor is in a group \(group), so mutate waits for all of the state; the groups are \(known)"
+            "no tensor has the group \(group), so mutate waits for the full state; "
+                + "the groups are \(known)"
         )
     }
 }

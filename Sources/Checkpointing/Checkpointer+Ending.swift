@@ -6,10 +6,10 @@ internal import Logging
 internal import SystemPackage
 
 extension Checkpointer {
-    /// True after the process has received SIGTERM, if `options.onTermination` has it handled.
+    /// True after the process has received SIGTERM, if `options.onTermination` handles it.
     ///
-    /// The process ends when the saves in flight are committed. A loop may look at this to stop
-    /// computing; a save that it asks for now may be lost.
+    /// The process ends when the saves in flight are committed. A loop may check this to stop
+    /// computing; a save that it requests now may be lost.
     public var isTerminating: Bool { TerminationSignal.isReceived }
 
     /// Has the saves in flight finished if the process ends without `close`.

@@ -4,24 +4,26 @@ internal import Foundation
 extension Checkpointer {
     /// Returns a stream of events, from now on until the checkpointer closes.
     ///
-    /// Any number may listen, each with a stream of its own. A listener that falls more than 1,024 events behind loses the oldest, of
-    /// whatever kind; the engine does not wait for it.
+    /// Any number of listeners may each have a stream. A listener that falls more than 1,024 events
+    /// behind loses the oldest ones, of any kind; the engine does not wait for it.
     public func events() -> AsyncStream<CheckpointEvent> { observers.streams.subscribe() }
 
-    /// Does `body`, and records it as a span of the trainer's track if `options.tracePath` is set. Call it on the trainer's thread.
+    /// Runs `body`, and records it as a span of the trainer's track if `options.tracePath` is set.
+    /// Call it on the trainer's thread.
     public func trace<R, E: Error>(_ name: StaticString, _ body: () throws(E) -> R) throws(E) -> R {
         let began = trainer.begin()
         defer { trainer.end(name, since: began) }
         return try body()
     }
 
-    /// Writes what has been recorded so far to `path`, in place of a file that is there (Formats/trace.md).
+    /// Writes the spans recorded so far to `path`, and replaces an existing file
+    /// (Formats/trace.md).
     /// - Throws: codes `misuse` if `options.tracePath` is not set, `io`.
     public func writeTrace(to path: String) throws(CheckpointError) {
         guard let trace else {
             throw CheckpointError(
-                .misuse, "nothing is recorded that could be written to \(path)",
-                remedy: "Set tracePath")
+                .misuse, "no trace is recorded, so none can be written to \(path)",
+                remedy: "Set options.tracePath")
         }
         do {
             try Data(file(trace).text).write(to: URL(fileURLWithPath: path), options: .atomic)
@@ -31,7 +33,7 @@ extension Checkpointer {
         }
     }
 
-    /// At the end: a trace that cannot be written is no reason to fail.
+    /// At the end: a trace that cannot be written must not fail the run.
     func writeTrace() {
         guard let path = options.tracePath else { return }
         do throws(CheckpointError) {

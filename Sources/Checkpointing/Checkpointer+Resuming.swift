@@ -35,7 +35,7 @@ extension Checkpointer {
             if !others.isEmpty {
                 let list = others.prefix(4).joined(separator: ", ")
                 observers.note(
-                    "run \(runName) has no checkpoint to resume from; the store has others, of \(list)"
+                    "run \(runName) has no checkpoint to resume from; the store has checkpoints of \(list)"
                 )
             }
             return nil
@@ -46,9 +46,9 @@ extension Checkpointer {
 
     /// Restores a checkpoint that need not be this run's, and continues from it.
     ///
-    /// Unless it is the newest of this run, the saves that follow begin a branch, whose parent it
-    /// is. After a loss spike, this goes back to an earlier checkpoint within one process: steps
-    /// that were saved since may be saved again.
+    /// Unless it is the newest of this run, the saves that follow begin a branch with this
+    /// checkpoint as parent. Use it to go back to an earlier checkpoint within one process, for
+    /// example after a loss spike: steps that were saved since may be saved again.
     ///
     /// - Parameters:
     ///   - source: the checkpoint.
@@ -112,7 +112,7 @@ extension Checkpointer {
         }
         observers.begins(restart: restart)
         completion.continues(try store.runHistory().items(ofBranch: branch, in: runName))
-        for skipped in report.skipped { observers.warn("not resumed from: \(skipped)") }
+        for skipped in report.skipped { observers.warn("skipped a damaged checkpoint: \(skipped)") }
         var text = "run \(runName) resumed from step \(report.step)"
         if report.runName != runName || report.origin.kind != .training {
             text += " of \(report.runName)"
@@ -121,7 +121,7 @@ extension Checkpointer {
         if !report.passedOver.isEmpty {
             let shown = report.passedOver.prefix(4).map(\.description).joined(separator: ", ")
             let more = report.passedOver.count > 4 ? " and \(report.passedOver.count - 4) more" : ""
-            text += "; newer, but not of this run's line: \(shown)\(more)"
+            text += "; skipped newer checkpoints: \(shown)\(more)"
         }
         observers.note(text)
     }

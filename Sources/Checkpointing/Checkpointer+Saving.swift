@@ -4,7 +4,7 @@ internal import CheckpointState
 public import CheckpointStorage
 
 extension Checkpointer {
-    /// Asks for a checkpoint of the state as it is now, and returns at once.
+    /// Requests a checkpoint of the state as it is now, and returns immediately.
     ///
     /// Step, metrics and object values are taken now; tensors are captured in the background until
     /// the next permit. Failures are reported by the ticket, an event, and the next ticket or
@@ -12,9 +12,9 @@ extension Checkpointer {
     ///
     /// - Parameters:
     ///   - step: number of updates made so far; unique in the run.
-    ///   - metrics: values by which a person may want to choose checkpoints.
+    ///   - metrics: values to choose checkpoints by, such as the loss.
     /// - Returns: the ticket by which the save can be followed.
-    /// - Throws: code `misuse` alone: a permit is held, the step is negative, or the checkpointer is
+    /// - Throws: only code `misuse`: a permit is held, the step is negative, or the checkpointer is
     ///   closed.
     @discardableResult
     public func save(
@@ -51,7 +51,7 @@ extension Checkpointer {
         return ticket
     }
 
-    /// Prepares a save. If there is no room for it, waits for the saves in flight, after which
+    /// Prepares a save. If there is not enough space, waits for the saves in flight, after which
     /// retention makes room, and tries again.
     private func prepare(
         _ ticket: SaveTicket, _ metrics: [String: Double], started: ContinuousClock.Instant

@@ -9,8 +9,8 @@ internal import SystemPackage
 /// Saves and restores the state of one training loop in one store.
 ///
 /// The contract with the trainer: between updates the state does not change, and it changes only while a `MutationPermit` is
-/// held. In between, `save` may be called; it returns at once, and the state is copied out of the trainer's memory
-/// while forward and backward run.
+/// held. In between, `save` may be called; it returns immediately, and the state is copied out of
+/// the trainer's memory while forward and backward run.
 ///
 ///     let checkpointer = try Checkpointer(store: store, state: state)
 ///     try checkpointer.resume()
@@ -43,7 +43,7 @@ public final class Checkpointer: Sendable {
     private let trained: TrainerState
     var provider: any StateProvider { trained.provider }
     let state: Monitor<RunState>
-    /// The time that the trainer has been held up by all saves.
+    /// The time that all saves have blocked the trainer.
     let stalls = Monitor(StallReport())
     let history: Monitor<SaveHistory>
     let preparation: SavePreparation
@@ -55,7 +55,7 @@ public final class Checkpointer: Sendable {
     private let historyThread: WorkerThread?
 
     /// Begins a run: allocates the arena, starts the workers, and describes the state once, so that
-    /// mistakes in it show before training and the first save is as quick as the others.
+    /// mistakes in it are found before training and the first save is as fast as the others.
     ///
     /// - Parameters:
     ///   - store: open for writing.
@@ -144,7 +144,7 @@ public final class Checkpointer: Sendable {
         completion.endClaim()
     }
 
-    /// Time that the trainer has been held up so far.
+    /// Time that saves have blocked the trainer so far.
     public var stall: StallReport {
         var stall = stalls.withLock { $0 }
         stall.arenaHighWaterBytes = pipeline.arenaHighWaterBytes

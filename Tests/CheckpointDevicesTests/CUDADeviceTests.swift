@@ -167,7 +167,7 @@ struct CUDADeviceTests {
             _ = unsafe try device.startCopy(from: allocation.address, to: host.region.mutableBytes)
         }
         #expect(outside?.hasPrefix("cuda:0: copying 64 bytes from address 0x") == true)
-        #expect(outside?.contains("failed: CUDA_ERROR_INVALID_VALUE. Check that what was lent lies in one allocation") == true)
+        #expect(outside?.contains("failed: CUDA_ERROR_INVALID_VALUE. Check that the lent memory is in one allocation") == true)
         let tooMuch = refusal { () throws(DeviceError) in _ = try device.allocate(1 << 30) }
         #expect(tooMuch?.contains("CUDA_ERROR_OUT_OF_MEMORY (out of memory)") == true)
         let noSuch = refusal { () throws(DeviceError) in _ = try CUDADevice(DriverKind.fake.driver(), ordinal: 3) }
@@ -187,7 +187,7 @@ struct CUDADeviceTests {
         let host = try OwnedBytes(zeros: 8)
         unsafe fake_cuda_fail(call, 0, 700)
         let text = refusal { () throws(DeviceError) in try use(host) }
-        #expect(text?.contains("CUDA_ERROR_ILLEGAL_ADDRESS. The context is lost") == true)
+        #expect(text?.contains("CUDA_ERROR_ILLEGAL_ADDRESS. An earlier error of the program has destroyed the context") == true)
         expectNothingLeft()
         #expect(refusal { () throws(DeviceError) in try use(host) } == nil)
     }
@@ -211,7 +211,7 @@ struct CUDADeviceTests {
         let text = refusal { () throws(DeviceError) in
             _ = unsafe try device.startCopy(from: allocation.address, to: host.region.mutableBytes)
         }
-        #expect(text?.contains("recording an event behind a copy failed: CUDA_ERROR_ILLEGAL_ADDRESS") == true)
+        #expect(text?.contains("recording an event after a copy failed: CUDA_ERROR_ILLEGAL_ADDRESS") == true)
         #expect(calls().contains("cuStreamSynchronize"))
     }
 

@@ -43,7 +43,7 @@ struct GuardErrorTests {
     @Test func failuresNameThePagesAndTheWayOut() {
         let range = PageRange(start: 0x10000, end: 0x20000)
         let text = GuardError.failed("UFFDIO_REGISTER", range, errno: ENOMEM).description
-        #expect(text == "UFFDIO_REGISTER of pages 0x10000-0x20000 failed: Cannot allocate memory; memory is short, or the process has too"
+        #expect(text == "UFFDIO_REGISTER of pages 0x10000-0x20000 failed: Cannot allocate memory; out of memory, or the process has too"
             + " many mappings: raise vm.max_map_count")
     }
 }

@@ -84,7 +84,7 @@ struct IdentityRepairTests {
         for file in memory.files.keys where file.string.hasPrefix("/store/manifests/") { memory.overwrite(file, with: [1]) }
         memory.overwrite(Self.path, with: [1])
         let error = #expect(throws: CheckpointError.self) { _ = try repair(memory) }
-        #expect(error?.code == .damaged && error?.remedy?.contains("from a copy") == true)
+        #expect(error?.code == .damaged && error?.remedy?.contains("from a backup") == true)
         #expect(memory.files[Self.path] == [1])
     }
 

@@ -54,7 +54,7 @@ struct CoverageTests {
         }
         let error = #expect(throws: ShardingError.self) { try TensorIndex(claims) }
         #expect(error?.kind == .hole && error?.tensor == "w", "seed \(seed)")
-        #expect(error?.description.contains("no rank holds") == true)
+        #expect(error?.description.contains("no rank has") == true)
     }
 
     @Test(
@@ -120,7 +120,7 @@ struct CoverageTests {
         let hole = #expect(throws: ShardingError.self) {
             try TensorIndex([claim(0, 0..<3), claim(1, 5..<8)])
         }
-        #expect(hole?.description == "tensor w: no rank holds [3..<5, 0..<4] of [8, 4]")
+        #expect(hole?.description == "tensor w: no rank has [3..<5, 0..<4] of shape [8, 4]")
         let overlap = #expect(throws: ShardingError.self) {
             try TensorIndex([claim(2, 0..<5), claim(5, 3..<8), claim(7, 3..<8)])
         }

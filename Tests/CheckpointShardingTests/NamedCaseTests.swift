@@ -112,7 +112,7 @@ struct NamedCaseTests {
             try TensorIndex(Array(claims.dropFirst(2)))
         }
         #expect(
-            error?.description == "tensor experts: no rank holds [0..<1, 0..<6, 0..<3] of [4, 6, 3]"
+            error?.description == "tensor experts: no rank has [0..<1, 0..<6, 0..<3] of shape [4, 6, 3]"
         )
     }
 
@@ -143,7 +143,7 @@ struct NamedCaseTests {
         let cases: [(TensorSharding, String)] = [
             (TensorSharding([8]).split(1, over: "tp"), "no dimension 1"),
             (TensorSharding([]).split(0, over: "tp"), "no dimension 0"),
-            (TensorSharding([8]).split(0, over: "ep"), "no axis ep; it has: dp, tp"),
+            (TensorSharding([8]).split(0, over: "ep"), "no axis ep; its axes are dp, tp"),
             (TensorSharding([6]).split(0, over: "tp", .even), "6 indices cannot be split into 4"),
             (TensorSharding([6]).split(0, over: "tp", .sizes([1, 2, 3])), "are not 4 parts of 6"),
             (
@@ -154,8 +154,8 @@ struct NamedCaseTests {
                 TensorSharding([6]).split(0, over: "tp", .sizes([.max, .max, 4, 4])),
                 "are not 4 parts of 6"
             ),
-            (TensorSharding([6]).heads(0, 4, over: "tp"), "6 indices are not 4 heads"),
-            (TensorSharding([6]).heads(0, 0, over: "tp"), "6 indices are not 0 heads"),
+            (TensorSharding([6]).heads(0, 4, over: "tp"), "6 indices cannot be split into 4 equal heads"),
+            (TensorSharding([6]).heads(0, 0, over: "tp"), "6 indices cannot be split into 0 equal heads"),
             (
                 TensorSharding([6]).fused(0, [FusedSection(units: 2, of: 2)], over: "tp"),
                 "do not add up to 6"
@@ -174,9 +174,9 @@ struct NamedCaseTests {
             (TensorSharding([6, 2]).padded(0, to: .max), "cannot hold a tensor of shape"),
             (TensorSharding([6]).slice(0, at: 6), "no index 6"),
             (TensorSharding([6, 2]).permuted([0, 0]), "not an order of the dimensions"),
-            (TensorSharding([6]).flat(at: 3, of: 8, over: "tp"), "not inside a buffer of 8"),
-            (TensorSharding([6]).flat(at: -1, of: 8, over: "tp"), "not inside a buffer of 8"),
-            (TensorSharding([6]).flat(at: 0, of: -8, over: "tp"), "not inside a buffer of -8"),
+            (TensorSharding([6]).flat(at: 3, of: 8, over: "tp"), "outside a buffer of 8"),
+            (TensorSharding([6]).flat(at: -1, of: 8, over: "tp"), "outside a buffer of 8"),
+            (TensorSharding([6]).flat(at: 0, of: -8, over: "tp"), "outside a buffer of -8"),
             (TensorSharding([6]).stridedSplit(0, over: "tp", factor: 0), "0 parts"),
             (TensorSharding([6]).only("tp", at: 4), "no coordinate 4"),
             (TensorSharding([-1]), "not the shape of a tensor"),
@@ -222,7 +222,7 @@ struct NamedCaseTests {
         #expect(error { $0.pieces[0].strides = [0] }.contains("overlaps itself"))
         #expect(error { $0.pieces[0].strides = [] }.contains("a piece of 1 dimensions"))
         #expect(error { $0.pieces[0].shape = [0] }.contains("is empty"))
-        #expect(error { $0.pieces += $0.pieces }.contains("in one place of its memory"))
+        #expect(error { $0.pieces += $0.pieces }.contains("at the same place in its memory"))
         #expect(error { $0.shape = [.max] }.contains("not the shape of a tensor"))
         #expect(error { $0.memory = -1 }.contains("a memory of -1"))
         #expect(error { $0.rank = -1 }.contains("rank -1"))

@@ -120,7 +120,7 @@ struct RetentionTests {
             try second.save(step: step).wait()
         }
         try second.close()
-        #expect(warnings.value.contains { $0.hasPrefix("old checkpoints were not removed") })
+        #expect(warnings.value.contains { $0.hasPrefix("old checkpoints were not deleted") })
         #expect(try memory.list("/store/segments").count == 4)
     }
 }

@@ -58,7 +58,7 @@ struct JSONText: StateProvider {
         let json = try ckpt("diff", store, "1", "2", "--tensor", "layer.[", "--tensor", "*7", "--json").json()
         #expect(json.list("tensors").map { $0.text("name") } == ["layer.7"])
         let none = try ckpt("diff", store, "1", "2", "--tensor", "nothing")
-        #expect(none.status == 3 && none.errors.contains("no tensor matches nothing"))
+        #expect(none.status == 3 && none.errors.contains("no tensor of either checkpoint matches nothing"))
     }
 
     @Test func epsilonDecides() throws {

@@ -53,15 +53,15 @@ import Testing
             "lfs.safetensors": (1, "a Git LFS pointer", "git lfs pull"),
             "page.npz": (1, "a web page", "Download"),
             "page.safetensors": (1, "a web page", "Download"),
-            "cut.safetensors": (1, "cut short", "do so again"),
-            "trailing.safetensors": (1, "4096 follow the last one", "do so again"),
-            "text.safetensors": (1, "it is no safetensors file", "do so again"),
+            "cut.safetensors": (1, "truncated", "again"),
+            "trailing.safetensors": (1, "4096 more bytes follow the last tensor", "again"),
+            "text.safetensors": (1, "it is not a safetensors file", "again"),
             "model.pth.gz": (1, "a gzip file", "gunzip"),
             "empty.pth": (1, "an empty file", "again"),
             "ppo.zip": (6, "Stable-Baselines3", "policy.pth"),
             "net.keras": (6, "Keras model", "safetensors"),
             "flat.pth": (6, "unpacked and zipped again", "zip -0 -r"),
-            "other.zip": (6, "no numpy file", "Unpack"),
+            "other.zip": (6, "without a .npy array", "Unpack"),
             "inner.zip": (6, "run/model.safetensors", "unzip"),
             "unpacked": (6, "unpacked", "zip -0 -r"),
         ]
@@ -104,13 +104,13 @@ import Testing
                 "left out: model-mtp.safetensors: a file that model.safetensors.index.json does not list"
             ))
         for (kind, what) in [
-            ("stale", "is missing"), ("twice", "holds tensor \"x\""),
-            ("extra", "holds tensor \"inv_freq\""),
+            ("stale", "is missing"), ("twice", "contains tensor \"x\""),
+            ("extra", "contains tensor \"inv_freq\""),
         ] {
             let run = try ckpt("import", folder.path + "/t", folder.path + "/" + kind)
             #expect(
                 run.status == 1 && run.errors.contains(what)
-                    && run.errors.contains("by their names"), "\(run.errors)")
+                    && run.errors.contains("by name"), "\(run.errors)")
             #expect(try doctor(folder.path + "/" + kind).flag("fine") == false, "\(kind)")
         }
         #expect(
@@ -129,7 +129,7 @@ import Testing
             """)
         let run = try ckpt("import", folder.path + "/s", folder.path + "/m")
         #expect(
-            run.status == 0 && run.errors.contains("2 names that begin with a dot are passed over"),
+            run.status == 0 && run.errors.contains("2 hidden files are not imported"),
             "\(run.errors)")
         #expect(try ckpt("diff", folder.path + "/s", "0", folder.path + "/m").status == 0)
         #expect(try doctor(folder.path + "/m").flag("fine") == true)
@@ -165,7 +165,7 @@ import Testing
         let torch = try ckpt("import", path + "/s", path + "/torch")
         #expect(
             torch.status == 6 && torch.errors.contains("a.bin, b.bin")
-                && torch.errors.contains("Name those to import"), "\(torch.errors)")
+                && torch.errors.contains("Name the files to import"), "\(torch.errors)")
         #expect(
             try ckpt("import", path + "/s", path + "/one").errors.contains(
                 "pytorch_model.bin: zip archive"))

@@ -88,7 +88,7 @@ import Testing
         #expect(run.status == 0, "\(run.errors)")
         #expect(try run.json().list("tensors").compactMap { $0.text("exported_name") } == ["net.weight", "b"])
         let clash = try ckpt("export", sample.store, "-o", out + "2", "--rename", "model.weight=a", "--rename", "model.bias=a")
-        #expect(clash.status == 7 && clash.errors.contains("would both be called a"))
+        #expect(clash.status == 7 && clash.errors.contains("would both have the name a"))
         #expect(try sample.folder.names(in: "") == ["names.json", "store", "x.safetensors"])
     }
 
@@ -98,9 +98,9 @@ import Testing
         try sample.folder.write([1], to: "x.safetensors")
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         try sample.folder.write([1], to: "mine/thesis.tex")
-        #expect(try ckpt("export", sample.store, "-o", file).errors.contains("it exists"))
+        #expect(try ckpt("export", sample.store, "-o", file).errors.contains("already exists"))
         #expect(try ckpt("export", sample.store, "-o", directory).status == 7)
-        #expect(try ckpt("export", sample.store, "-o", directory + "/thesis.tex", "--force").errors.contains("it is no directory"))
+        #expect(try ckpt("export", sample.store, "-o", directory + "/thesis.tex", "--force").errors.contains("is not a directory"))
         let foreign = try ckpt("export", sample.store, "-o", directory, "--force")
         #expect(foreign.status == 7 && foreign.errors.contains("thesis.tex"))
         #expect(try sample.folder.bytes(of: "x.safetensors") == [1])
@@ -132,7 +132,9 @@ import Testing
         let sample = try Sample()
         let out = sample.folder.path + "/no/such/out"
         let run = try ckpt(verb, sample.store, "-o", out)
-        #expect(run.status == 7 && run.errors.contains("there is no directory \(sample.folder.path)/no/such. Create it"), "\(run)")
+        let parent = sample.folder.path + "/no/such"
+        let message = "the directory \(parent) does not exist. Create it"
+        #expect(run.status == 7 && run.errors.contains(message), "\(run)")
         #expect(try sample.folder.names(in: "") == ["store"])
     }
 
@@ -148,7 +150,7 @@ import Testing
             #expect(run.status == 0 && run.output.contains("0 tensors"), "\(verb): \(run.errors)")
         }
         try folder.write(Array("{\"metadata\":{\"total_size\":4},\"weight_map\":{}}".utf8), to: "none.index.json")
-        #expect(try ckpt("import", store, folder.path + "/none.index.json", "--step", "3").errors.contains("without tensors"))
+        #expect(try ckpt("import", store, folder.path + "/none.index.json", "--step", "3").errors.contains("names no tensors"))
     }
 
     /// The library multiplies extents until they overflow, also where one of them is 0.
@@ -177,7 +179,7 @@ import Testing
         for (link, _) in links {
             for options in [[], ["--force"]] {
                 let run = try ckpt(["export", sample.store, "-o", path + "/" + link] + options)
-                #expect(run.status == 7 && run.errors.contains("it is a link"), "\(link): \(run.errors)")
+                #expect(run.status == 7 && run.errors.contains("is a symbolic link"), "\(link): \(run.errors)")
             }
         }
         #expect(try sample.folder.trace() == before)
@@ -189,7 +191,7 @@ import Testing
         try FileManager.default.createDirectory(atPath: out + "/objects.json", withIntermediateDirectories: true)
         try sample.folder.write([1], to: "out/objects.json/thesis.tex")
         let run = try ckpt("export", sample.store, "-o", out, "--force")
-        #expect(run.status == 7 && run.errors.contains("no file of an export"), "\(run.errors)")
+        #expect(run.status == 7 && run.errors.contains("not a file of an export"), "\(run.errors)")
         #expect(try sample.folder.bytes(of: "out/objects.json/thesis.tex") == [1])
     }
 
@@ -200,7 +202,7 @@ import Testing
         try sample.folder.damage(place.file, at: place.offset)
         let out = sample.folder.path + "/out"
         let run = try ckpt(verb, sample.store, "-o", out, "--json")
-        #expect(run.status == 0 && run.errors.contains("skipped: ") && run.errors.contains("model.bias"))
+        #expect(run.status == 0 && run.errors.contains("skipped a damaged checkpoint: ") && run.errors.contains("model.bias"))
         #expect(try run.json().integer("step") == 10)
         let named = try ckpt(verb, sample.store, "20", "-o", out + "2")
         #expect(named.status == 1)

@@ -15,25 +15,25 @@ import Testing
     }
 
     private static let files: [(String, bytes: [UInt8], Int32, String)] = [
-        ("empty", [], 6, "no format"),
-        ("tiny", [1, 2, 3], 6, "no format"),
+        ("empty", [], 6, "unrecognized"),
+        ("tiny", [1, 2, 3], 6, "unrecognized"),
         ("length beyond the file", safetensors("{}", 0, length: 1 << 40), 1, "length of the header"),
         ("largest length", safetensors("{}", 0, length: .max), 1, "length of the header"),
         ("no JSON", safetensors("{not json", 8), 1, "JSON"),
         ("not UTF-8", safetensors("{", 0, length: 7) + [0x22, 0xFF, 0x22, 0x3A, 0x31, 0x7D], 1, "UTF-8"),
         ("deep JSON", safetensors("{\"a\":" + String(repeating: "[", count: 5000), 8), 1, "nested"),
         ("much JSON", safetensors("{\"a\":[0" + String(repeating: ",0", count: 5 << 20) + "]}", 8), 6, "commas"),
-        ("hole", safetensors("{\(tensor("a", "[0,8]")),\(tensor("b", "[12,20]"))}", 20), 1, "leaves a hole"),
+        ("hole", safetensors("{\(tensor("a", "[0,8]")),\(tensor("b", "[12,20]"))}", 20), 1, "leaves a gap"),
         ("overlap", safetensors("{\(tensor("a", "[0,8]")),\(tensor("b", "[4,12]"))}", 12), 1, "overlaps"),
         ("same place", safetensors("{\(tensor("a", "[0,8]")),\(tensor("b", "[0,8]"))}", 8), 1, "overlaps"),
         ("beyond the end", safetensors("{\(tensor("a", "[0,8]"))}", 4), 1, "take 8 bytes"),
         ("bytes behind", safetensors("{\(tensor("a", "[0,8]"))}", 16), 1, "take 8 bytes"),
         ("duplicate names", safetensors("{\(tensor("a", "[0,8]")),\(tensor("a", "[8,16]"))}", 16), 1, "duplicate"),
         ("negative offset", safetensors("{\(tensor("a", "[-8,0]"))}", 8), 1, "data_offsets"),
-        ("backward offsets", safetensors("{\(tensor("a", "[8,0]"))}", 8), 1, "no range"),
+        ("backward offsets", safetensors("{\(tensor("a", "[8,0]"))}", 8), 1, "not a range"),
         ("overflowing offset", safetensors("{\(tensor("a", "[0,18446744073709551616]"))}", 8), 1, "JSON"),
         ("offsets of 63 bits", safetensors("{\(tensor("a", "[9223372036854775800,9223372036854775807]"))}", 8), 1, "is not 7 bytes"),
-        ("overflowing shape", safetensors("{\(tensor("a", "[0,8]", shape: "[4294967296,4294967296]"))}", 8), 1, "no shape"),
+        ("overflowing shape", safetensors("{\(tensor("a", "[0,8]", shape: "[4294967296,4294967296]"))}", 8), 1, "not a valid shape"),
         ("negative shape", safetensors("{\(tensor("a", "[0,8]", shape: "[-2]"))}", 8), 1, "shape"),
         ("wrong size", safetensors("{\(tensor("a", "[0,8]", shape: "[3]"))}", 8), 1, "is not 8 bytes"),
         ("33 dimensions", safetensors("{\(tensor("a", "[0,8]", shape: "[" + String(repeating: "1,", count: 32) + "2]"))}", 8), 6, "33 dim"),
@@ -43,17 +43,17 @@ import Testing
         ("NUL in a name", safetensors("{\(tensor("a\\u0000b", "[0,8]"))}", 8), 6, "NUL"),
         ("empty name", safetensors("{\(tensor("", "[0,8]"))}", 8), 6, "1 to 4096 bytes"),
         ("a name of 1 MB", safetensors("{\(tensor(String(repeating: "n", count: 1 << 20), "[0,8]"))}", 8), 6, "(1048576 bytes)"),
-        ("npy of objects", npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", 16), 6, "not known here"),
+        ("npy of objects", npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", 16), 6, "is unknown"),
         ("big-endian npy", npy("{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", 8), 6, "big-endian"),
         ("structured npy", npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", 8), 6, "structured dtype"),
         ("npy of 33 dimensions", npy(npyHeader(String(repeating: "1,", count: 33)), 4), 6, "33 dimensions"),
         ("npy of nothing, endlessly", npy(npyHeader("9223372036854775807, 0"), 0), 1, "overflows"),
         ("nothing, endlessly", safetensors("{\(tensor("a", "[0,0]", shape: "[4611686018427387904,4,0]"))}", 0), 1, "overflows"),
-        ("a header that is too long", safetensors("{\(String(repeating: " ", count: 100_000_000))}", 0), 6, "a header of 100000002 bytes"),
+        ("a header that is too long", safetensors("{\(String(repeating: " ", count: 100_000_000))}", 0), 6, "header has 100000002 bytes"),
         ("short npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 7), 1, "takes 8 bytes"),
-        ("endless npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 9999999999), }", 8), 1, "no shape"),
+        ("endless npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 9999999999), }", 8), 1, "not a valid shape"),
         ("npy that calls", npy("{'descr': eval('1'), 'fortran_order': False, 'shape': (2,), }", 8), 1, "expected"),
-        ("npy cut in its header", Array(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 8).prefix(30)), 1, "does not fit"),
+        ("half an npy header", Array(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 8).prefix(30)), 1, "is longer than"),
         ("a zip's beginning", [0x50, 0x4B, 3, 4] + [UInt8](repeating: 0, count: 50), 1, "no end record"),
     ]
 
@@ -162,8 +162,8 @@ import Testing
             ("larger", 1, "takes 16 bytes"),
             ("checksum", 1, "checksum"), ("deflated-checksum", 1, "checksum"), ("cut", 1, "no end record"),
             ("garbage", 1, "cannot be inflated"),
-            ("method", 6, "method 12"), ("encrypted", 6, "encrypted"), ("offset", 1, "outside"), ("other-name", 1, "no header of its own"),
-            ("entries", 1, "truncated"), ("overlapping", 1, "two entries are called"), ("stranger", 6, "no numpy file"),
+            ("method", 6, "method 12"), ("encrypted", 6, "encrypted"), ("offset", 1, "outside"), ("other-name", 1, "is missing or damaged"),
+            ("entries", 1, "truncated"), ("overlapping", 1, "two entries have the name"), ("stranger", 6, "without a .npy array"),
         ]
         for (name, status, reason) in reasons {
             let run = try ckpt("import", folder.path + "/s", folder.path + "/" + name, "--step", "1")
@@ -183,15 +183,15 @@ import Testing
         try folder.write(good, to: "s.safetensors")
         try FileManager.default.createDirectory(atPath: folder.path + "/directory", withIntermediateDirectories: true)
         let indices: [(String, Int32, String)] = [
-            ("{\"weight_map\":{\"a\":\"../s.safetensors\"}}", 6, "lie beside"),
-            ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", 6, "lie beside"),
+            ("{\"weight_map\":{\"a\":\"../s.safetensors\"}}", 6, "is not in the directory of the index"),
+            ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", 6, "is not in the directory of the index"),
             ("{\"weight_map\":{\"a\":\"s.safetensors\",\"b\":\"s.safetensors\"}}", 1, "\"b\" is not in"),
             ("{\"weight_map\":{\"b\":\"s.safetensors\"}}", 1, "does not say"),
             ("{\"weight_map\":{\"a\":\"none\"}}", 1, "\"none\" is missing"),
-            ("{\"weight_map\":{\"a\":\"directory\"}}", 1, "is no file"),
-            ("{\"weight_map\":{\"a\":\"x.index.json\"}}", 1, "that of an index"),
-            ("{\"weight_map\":{\"a\":\"y.json\"}}", 1, "that of an index"),
-            ("{\"weight_map\":[]}", 1, "weight_map"), ("[]", 1, "not an object"), ("{\"weight_map\":{}}", 1, "without tensors"),
+            ("{\"weight_map\":{\"a\":\"directory\"}}", 1, "is not a file"),
+            ("{\"weight_map\":{\"a\":\"x.index.json\"}}", 1, "has the name of an index"),
+            ("{\"weight_map\":{\"a\":\"y.json\"}}", 1, "has the name of an index"),
+            ("{\"weight_map\":[]}", 1, "weight_map"), ("[]", 1, "not an object"), ("{\"weight_map\":{}}", 1, "names no tensors"),
         ]
         for (index, status, reason) in indices {
             try folder.write(Array(index.utf8), to: "x.index.json")

@@ -104,7 +104,7 @@ import Testing
         #expect(json.object("optimizer").text("detail") == "1 of 2 parameters have optimizer state")
         #expect(json.object("data").text("state") == "missing")
         #expect(json.object("schedule").text("state") == "present")
-        #expect(try ckpt("inspect", sample.store, "30").output.contains("optimizer PARTLY (1 of 2 parameters"))
+        #expect(try ckpt("inspect", sample.store, "30").output.contains("optimizer INCOMPLETE (1 of 2 parameters"))
     }
 
     @Test func severalPatternsPickTensors() throws {

@@ -106,7 +106,7 @@ import Testing
             trained.page.contains("<title>\(layer.text("name") ?? ""), step 4: ")
         })
         try expectLinear(Array(colored.prefix(24)), first.members["norm"] as? [Double] ?? [])
-        let cells = try figure("Update size, layers by steps", in: trained.page).matches(of: #/<rect [^>]*class="cell"/#).count
+        let cells = try figure("Relative update of each layer, by step", in: trained.page).matches(of: #/<rect [^>]*class="cell"/#).count
         #expect(cells == evolution.list("layers").count * 23)
     }
 
@@ -217,7 +217,7 @@ import Testing
         // So that the catalog does not vouch for it.
         try FileManager.default.removeItem(atPath: sample.store + "/catalog.sqlite")
         let run = try ckpt("report", sample.store, "-o", sample.folder.path + "/page.html", "--json")
-        #expect(run.status == 1 && run.errors.contains("left out"))
+        #expect(run.status == 1 && run.errors.contains("left out a damaged checkpoint"))
         #expect(try run.json().integer("checkpoints") == 1 && run.json().list("damaged").count == 1)
         #expect(try sample.folder.text(of: "page.html").contains("1 checkpoint could not be read"))
     }

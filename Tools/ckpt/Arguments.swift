@@ -5,7 +5,7 @@ import Foundation
 import SystemPackage
 
 extension CommonArguments {
-    /// Opens the store to change marks or to remove checkpoints. A trainer has that right for moments only, which are waited for.
+    /// Opens the store to change marks or to remove checkpoints. A trainer holds the maintenance lock only for moments; waits for it.
     func openForMaintaining() throws -> CheckpointStore {
         let end = ContinuousClock.now + .seconds(5)
         while true {
@@ -18,17 +18,17 @@ extension CommonArguments {
 }
 
 extension CompletionKind {
-    /// What a shell offers for REF: `latest`, tags, and the newest steps of the store that the line names.
+    /// Completions for REF in a shell: `latest`, tags, and the newest steps of the store in the command line.
     static var references: CompletionKind {
         .custom { words, _, _ in
             guard let store = store(of: words) else { return ["latest"] }
-            // Nobody can be told of an error while he types.
+            // An error cannot be reported while the user types.
             let steps = (try? store.newest(50).compactMap { try? $0.get() }.map { String($0.step) }) ?? []
             return ["latest"] + tags(of: store) + steps
         }
     }
 
-    /// The tags of the store that the line names.
+    /// The tags of the store in the command line.
     static var tags: CompletionKind { .custom { words, _, _ in store(of: words).map(tags) ?? [] } }
 
     private static func store(of words: [String]) -> CheckpointStore? {
@@ -50,15 +50,15 @@ extension CommonArguments {
         return value?.isEmpty == false ? value : UserConfiguration.current.store
     }
 
-    /// Refuses a text in the place of STORE that cannot be meant for it, so that `CKPT_STORE` is put before it.
+    /// Refuses a first argument that cannot be STORE, so that `CKPT_STORE` is inserted before it.
     static func check(_ text: String) throws {
         guard let store = defaultStore, store != text, !looksLikeStore(text) else { return }
         throw ValidationError("\(text) is neither a directory nor a path; the default store is used.")
     }
 
-    /// Whether an argument is taken for STORE where `CKPT_STORE` may stand for it: a directory, or a path that is no file.
+    /// True if an argument is STORE although `CKPT_STORE` is set: a directory, or a path that is not a file.
     static func looksLikeStore(_ text: String) -> Bool {
-        // What cannot be looked at is judged by its name.
+        // A path that cannot be examined is judged by its name.
         guard let kind = try? POSIXFileSystem().kind(of: FilePath(text)) else { return text.contains("/") }
         return kind == .directory
     }

@@ -7,113 +7,114 @@ import Foundation
 /// `ckpt bench` alone is `ckpt bench loop`.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures what saving costs a training loop; or a codec.",
+        commandName: "bench", abstract: "Measures the cost of saving for a training loop, or a codec.",
         usage: "ckpt bench [loop | codec] --store DIR [options]",
         discussion: """
             Example: ckpt bench --store runs/bench --state gpt2 --steps 20
 
-            Without the name of a measurement, loop is meant. All of them take --json FILE.
+            The default is loop. Both accept --json FILE.
             """,
         subcommands: [BenchLoop.self, BenchCodec.self], defaultSubcommand: BenchLoop.self)
 }
 
 struct BenchLoop: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "loop", abstract: "Measures what saving costs a training loop, and how quickly it is restored.",
+        commandName: "loop", abstract: "Measures the cost of saving for a training loop, and the time of a restore.",
         usage: "ckpt bench loop --store DIR [options]",
         discussion: """
             Example: ckpt bench --store runs/bench --state gpt2 --steps 20 --compute-seconds 1
 
-            A simulated training loop runs without checkpoints, then with them, then the last one is restored and compared. \
-            The switches take mechanisms of the engine away, to see what each brings. Exit code 1 means that a restore did \
-            not give back every bit. Build it with -c release: a debug build measures the compiler.
+            Runs a simulated training loop without checkpoints, then with checkpoints; then restores the last \
+            checkpoint and compares it with the state. Each --no-... switch turns off one mechanism of the engine, \
+            to show its effect. Exit code 1 means that a restore was not bit-exact. Build ckpt with -c release: \
+            figures of a debug build mean nothing.
             """)
 
-    @Option(help: ArgumentHelp("Directory of the store: new or empty; removed at the end.", valueName: "dir"))
+    @Option(help: ArgumentHelp("New or empty directory of the store; deleted at the end.", valueName: "dir"))
     var store: String
 
-    @Flag(help: "Leaves the store for a look at it.")
+    @Flag(help: "Keeps the store after the benchmark.")
     var keepStore = false
 
-    @Option(help: ArgumentHelp("gpt2, bf16, small, lora, or a file that describes a state (Formats/cli-json.md).", valueName: "state"))
+    @Option(help: ArgumentHelp("State: gpt2, bf16, small, lora, or a file that describes one (Formats/cli-json.md).", valueName: "state"))
     var state = StateSource.synthetic(.gpt2)
 
-    @Option(help: "Size of a synthetic state, in proportion to the full one: above 0, at most 1.")
+    @Option(help: "Scales a synthetic state: more than 0, at most 1.")
     var scale = 1.0
 
-    @Option(help: "Steps to measure.")
+    @Option(help: "Number of steps to measure.")
     var steps = 20
 
-    @Option(help: "Saves at every step that this divides.")
+    @Option(help: "Saves every N steps.")
     var every = 1
 
-    @Option(help: "Steps before each measured phase, without saves.")
+    @Option(help: "Number of steps before each measured phase, without saves.")
     var warmup = 2
 
-    @Option(help: "Duration of forward and backward, in seconds.")
+    @Option(help: "Duration of forward and backward of a step, in seconds.")
     var computeSeconds = 1.0
 
-    @Option(help: "Threads that compute and update.")
+    @Option(help: "Number of threads that compute and update.")
     var computeThreads = ProcessInfo.processInfo.activeProcessorCount
 
     @Option(help: "\(Compression.forms).")
     var codec = Compression.none
 
-    @Option(help: "Staging arena, in MiB.")
+    @Option(help: "Size of the staging arena, in MiB.")
     var arena = 128
 
-    @Option(help: "Threads of the engine.")
+    @Option(help: "Number of threads of the engine.")
     var workers = 2
 
-    @Option(help: "Nice value of those threads, from 0 to 19.")
+    @Option(help: "Nice value of the engine's threads, from 0 to 19.")
     var niceness = 10
 
-    @Option(help: "Checkpoints to keep; 0 keeps all.")
+    @Option(help: "Number of checkpoints to keep; 0 keeps all.")
     var keepLast = 2
 
     @Option(help: "What save does while an earlier one is being written: block, skip or replace-pending.")
     var backpressure = CheckpointerOptions.Backpressure.block
 
-    @Option(help: ArgumentHelp("Writes a trace of the measured phase, for Perfetto.", valueName: "file"))
+    @Option(help: ArgumentHelp("Writes a Perfetto trace of the measured phase to a file.", valueName: "file"))
     var trace: String?
 
     @Option(help: "How the state is protected while it is captured: \(Settings.Capture.allCases.map(\.rawValue).joined(separator: ", ")).")
     var capture = Settings.Capture.fenced
 
-    @Flag(help: "save copies everything before it returns.")
+    @Flag(help: "Copies the full state before save returns.")
     var noLazy = false
 
-    @Flag(help: "The arena is allocated anew for each save.")
+    @Flag(help: "Allocates a new arena for each save.")
     var noPreallocation = false
 
-    @Flag(help: "A block for every small tensor.")
+    @Flag(help: "Writes each small tensor as a separate block.")
     var noCoalescing = false
 
-    @Flag(help: "Writing begins when everything is captured.")
+    @Flag(help: "Starts writing only when the full state is captured.")
     var noStreaming = false
 
     @Flag(help: "Writes through the page cache.")
     var noDirect = false
 
-    @Flag(help: "Segments of expired checkpoints are unlinked, not written over.")
+    @Flag(help: "Deletes segments of old checkpoints, does not reuse them.")
     var noRecycling = false
 
-    @Flag(help: "Everything is written anew, whatever the store holds.")
+    @Flag(help: "Writes everything, even what the store already holds.")
     var noDedup = false
 
-    @Flag(help: "One permit for the whole update, not one for each group.")
+    @Flag(help: "Takes one permit for an update, not one for each group.")
     var noGroupFences = false
 
-    @Flag(help: "The engine's threads have nice value 0.")
+    @Flag(help: "Runs the engine's threads at nice value 0.")
     var noPriority = false
 
-    @Flag(help: "Measures a minimal writer of the same bytes, too.")
+    @Flag(help: "Also measures a minimal writer of the same bytes.")
     var baseline = false
 
-    @Flag(help: "The same, written over an existing file.")
+    @Flag(help: "Also measures it when it overwrites an existing file.")
     var baselineRecycled = false
 
-    @Option(help: ArgumentHelp("Writes the figures to a file as JSON; - prints them instead of the table.", valueName: "file"))
+    @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the table.", valueName: "file"))
     var json: String?
 
     func validate() throws {
@@ -172,7 +173,7 @@ extension Output {
     }
 
     static func warnOfDebugBuild() {
-        if BenchmarkReport.build == "debug" { warn("this is a debug build: its figures say nothing") }
+        if BenchmarkReport.build == "debug" { warn("this is a debug build: its figures mean nothing. Build with -c release") }
     }
 }
 

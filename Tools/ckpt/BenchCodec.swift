@@ -7,38 +7,38 @@ import Foundation
 
 struct BenchCodec: Verb {
     static let configuration = CommandConfiguration(
-        commandName: "codec", abstract: "Measures how small and how quickly a codec stores the bytes of a file.",
+        commandName: "codec", abstract: "Measures the ratio and speed of a codec on the bytes of a file.",
         usage: "ckpt bench codec FILE [options]",
         discussion: """
             Example: ckpt bench codec weights.bin --dtype bf16 --level balanced
 
-            The file is raw elements; it is cut into blocks, encoded and decoded in memory, and compared. The first pass finds \
-            out what the elements are like; later ones know it, as later saves do. Exit code 1 means that a byte did not come \
-            back.
+            Splits a file of raw elements into blocks, encodes and decodes them in memory, and compares the result. \
+            The first pass also learns how to encode the elements; later passes reuse that, as later saves do. \
+            Exit code 1 means that decoding did not return the same bytes.
             """)
 
-    @Argument(help: "Raw, little-endian elements.")
+    @Argument(help: "File of raw, little-endian elements.")
     var file: String
 
-    @Option(help: ArgumentHelp("Type of the elements (Formats/manifest.md); without it, bytes of unknown kind.", valueName: "type"))
+    @Option(help: ArgumentHelp("Element type (Formats/manifest.md; default: bytes of unknown type).", valueName: "type"))
     var dtype: ElementType?
 
     @Option(help: "\(Compression.forms).")
     var level = Compression.balanced
 
-    @Option(help: ArgumentHelp("Stores the file as a delta of this one.", valueName: "file"))
+    @Option(help: ArgumentHelp("Stores FILE as a delta against this file.", valueName: "file"))
     var base: String?
 
-    @Option(help: "Threads, each with its own blocks.")
+    @Option(help: "Number of threads, each with its own blocks.")
     var threads = 1
 
-    @Option(help: "Bytes of a block.")
+    @Option(help: "Size of a block, in bytes.")
     var blockBytes = Limits.chunkBytesDefault
 
-    @Option(help: "Measured passes each way, after one that is not.")
+    @Option(help: "Number of measured passes each way, after a first one.")
     var rounds = 5
 
-    @Option(help: ArgumentHelp("Writes the figures to a file as JSON; - prints them instead of the tables.", valueName: "file"))
+    @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the tables.", valueName: "file"))
     var json: String?
 
     func validate() throws {

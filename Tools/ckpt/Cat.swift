@@ -33,7 +33,7 @@ struct Cat: StoreVerb {
 
     func execute() throws -> ExitCode {
         let checkpoint = try common.open().checkpoint(reference)
-        for error in checkpoint.skipped { Output.warn("skipped: \(error)") }
+        for error in checkpoint.skipped { Output.warn("skipped a damaged checkpoint: \(error)") }
         if let tensor = checkpoint.tensor(name) {
             try write(tensor, of: checkpoint)
         } else {
@@ -66,7 +66,7 @@ struct Cat: StoreVerb {
             let reader = ContentReader(store: checkpoint.store, manifest: checkpoint.manifest)
             return Output.json(try ObjectContent(record, reader).description(withDigest: true))
         }
-        // What a terminal obeys is not written to one.
+        // Control characters are not written to a terminal.
         guard isText || !Terminal.showsOutput else {
             return try refuseTerminal("an object of bytes")
         }
@@ -91,7 +91,7 @@ struct Cat: StoreVerb {
     private func refuseTerminal(_ what: String) throws {
         guard Terminal.showsOutput else { return }
         throw CheckpointError(
-            .misuse, "\(what) is not text: it is not written to a terminal",
+            .misuse, "\(what) is not text, and is not written to a terminal",
             remedy: "Redirect it to a file: ckpt cat ... > FILE")
     }
 }

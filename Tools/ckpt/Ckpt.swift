@@ -11,7 +11,7 @@ struct Ckpt: ParsableCommand {
         abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints.",
         discussion: """
             STORE is the directory of a store. If CKPT_STORE is set, or the file ~/.config/ckpt/config has a line 'store = DIR', \
-            STORE may be omitted; a first argument that is a directory, or a path with a / that is no file, still overrides it.
+            STORE may be omitted; a first argument that is a directory, or a path with a / that is not a file, still overrides it.
 
             REF selects a checkpoint:
               latest         the newest intact one
@@ -91,7 +91,7 @@ struct Ckpt: ParsableCommand {
         configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
     }
 
-    /// With `CKPT_STORE` set, a line that does not begin with STORE is read as if the variable's value stood there.
+    /// With `CKPT_STORE` set, inserts its value into a command line that does not begin with STORE.
     private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
         guard let store = CommonArguments.defaultStore, let verb = arguments.first,
             verb != Bench.configuration.commandName
@@ -140,7 +140,7 @@ struct Ckpt: ParsableCommand {
     }
 }
 
-/// A verb of `ckpt`: tells how it ended.
+/// A verb of `ckpt`, which returns an exit code.
 protocol Verb: ParsableCommand {
     func execute() throws -> ExitCode
 }
@@ -154,7 +154,7 @@ protocol StoreVerb: Verb {
     var common: CommonArguments { get }
 }
 
-/// What every verb on a store has.
+/// The arguments of every verb on a store.
 struct CommonArguments: ParsableArguments {
     @Argument(help: "Directory of the store (default: CKPT_STORE).", completion: .directory)
     var store: String
@@ -192,16 +192,16 @@ extension CheckpointReference: ExpressibleByArgument {
 }
 
 extension CheckpointStore {
-    /// The manifest that is meant; warns of damaged ones that `latest` skipped.
+    /// The manifest that REF selects; warns of damaged ones that `latest` skipped.
     func find(_ reference: CheckpointReference) throws -> (
         manifest: Manifest, skipped: [CheckpointError]
     ) {
-        let found = try load(reference) { Output.warn("skipped: \($0)") }
+        let found = try load(reference) { Output.warn("skipped a damaged checkpoint: \($0)") }
         if reference == .latest { tellRun(of: found.manifest) }
         return found
     }
 
-    /// Says whose checkpoint `latest` is, where the newest ones are of several runs.
+    /// Reports the run of `latest`, if the store has several runs.
     private func tellRun(of manifest: Manifest) {
         // The list is only for this line.
         let newest = ((try? newest(64)) ?? []).compactMap { try? $0.get() }
@@ -209,7 +209,7 @@ extension CheckpointStore {
         guard names.count > 1, let run = newest.first(where: { $0.id == manifest.id })?.runName
         else { return }
         Output.warn(
-            "latest is step \(manifest.step) of run \(run), one of \(names.count) runs; use RUN:latest to choose another"
+            "latest is step \(manifest.step) of run \(run), one of \(names.count) runs. Use RUN:latest to choose another run"
         )
     }
 }

@@ -5,7 +5,7 @@ import Checkpointing
 
 struct Clean: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "clean", abstract: "Deletes what a killed writer left behind.",
+        commandName: "clean", abstract: "Deletes unfinished files of a killed writer.",
         usage: "ckpt clean STORE [options]",
         discussion: """
             Example: ckpt clean runs/first

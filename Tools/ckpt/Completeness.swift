@@ -15,7 +15,7 @@ extension Completeness {
         parts.map { part in
             switch part.presence {
             case .present: "\(part.name) present"
-            case .partial: "\(part.name) PARTLY (\(part.detail ?? ""))"
+            case .partial: "\(part.name) INCOMPLETE (\(part.detail ?? ""))"
             case .missing: "\(part.name) MISSING"
             }
         }.joined(separator: ", ")

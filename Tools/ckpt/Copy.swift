@@ -15,7 +15,7 @@ struct Copy: StoreVerb {
 
             Copies all checkpoints if no REF is given, newest first. Creates DST if it does not exist. Keeps ids, runs, parents, \
             metrics, tags and pins; does not write chunks that DST already has; checks every chunk against its hash. After an \
-            interruption, run it again: it continues. Exit code 1 means that damaged checkpoints were left out.
+            interruption, run the same command to continue. Exit code 1 means that damaged checkpoints were not copied.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -33,7 +33,7 @@ struct Copy: StoreVerb {
 
     func execute() throws -> ExitCode {
         let source = try common.open()
-        // Before a store is made for what is not there.
+        // Before a store is created for checkpoints that do not exist.
         for reference in references { _ = try source.load(reference) }
         let report = try Interruption.cancelling { cancellation in
             try source.copy(

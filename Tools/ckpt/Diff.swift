@@ -17,9 +17,10 @@ struct Diff: StoreVerb {
             Example: ckpt diff runs/first 1000 2000 --tensor 'model.*'
             Example: ckpt diff runs/first latest weights.safetensors --epsilon 1e-6
 
-            Reads only chunks that differ. The relative L2 norm and the cosine cover those chunks, or with --whole the complete tensors. \
-            CHANGED is the share of elements that differ; NONFINITE counts pairs with NaN or infinity. Objects are compared as \
-            values; a file has none. Exit code 0 means equal, 1 different.
+            Reads only chunks that differ. RELATIVE (the relative L2 norm) and COSINE cover those chunks, or with --whole \
+            the complete tensors. CHANGED is the share of elements that differ; NONFINITE counts pairs of elements with \
+            NaN or infinity. Objects are compared as values; a file has no objects. Exit code 0 means identical (or equal \
+            within --epsilon), 1 different.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -36,7 +37,7 @@ struct Diff: StoreVerb {
     @Option(help: ArgumentHelp("Store of the second checkpoint (default: STORE).", valueName: "dir"))
     var otherStore: String?
 
-    @Option(help: ArgumentHelp("Treats elements this close to each other as equal.", valueName: "distance"))
+    @Option(help: ArgumentHelp("Treats elements that differ by at most this as equal.", valueName: "distance"))
     var epsilon: Double?
 
     @Flag(help: "Reads changed tensors completely, to compute exact norms.")
@@ -49,8 +50,8 @@ struct Diff: StoreVerb {
     var tensor: [String] = []
 
     func validate() throws {
-        if let epsilon, !(epsilon >= 0) { throw ValidationError("--epsilon is \(epsilon), not 0 or more") }
-        if case .file = after, otherStore != nil { throw ValidationError("--other-store does not go with a file") }
+        if let epsilon, !(epsilon >= 0) { throw ValidationError("--epsilon must be at least 0 (got \(epsilon))") }
+        if case .file = after, otherStore != nil { throw ValidationError("--other-store cannot be combined with a file") }
     }
 
     func execute() throws -> ExitCode {
@@ -62,7 +63,7 @@ struct Diff: StoreVerb {
         return result.isEqual ? .fine : .difference
     }
 
-    /// - Returns: the second side as JSON and as text besides.
+    /// - Returns: the comparison, and the second side as JSON and as text.
     private func compare(_ store: CheckpointStore, _ old: Manifest) throws -> (CheckpointComparison, JSONValue, String) {
         var options = CheckpointComparison.Options()
         (options.epsilon, options.patterns, options.readsChangedWhole) = (epsilon, tensor.map { NamePattern($0) }, whole)
@@ -93,7 +94,8 @@ struct Diff: StoreVerb {
         let read = "\(Output.size(result.readBytes)) read"
         if result.isEqual {
             let counts = "\(Output.count(tensors.count, "tensor")), \(Output.count(things.count, "object"))"
-            return Output.line("\(before) and \(name) are equal\(within): \(counts) (\(read))")
+            let verdict = epsilon == nil ? "identical" : "equal\(within)"
+            return Output.line("\(before) and \(name) are \(verdict): \(counts) (\(read))")
         }
         let changed = tensors.filter { !result.isEqual($0) }
         var text = "\(before) and \(name) DIFFER\(within) in \(changed.count) of \(Output.count(tensors.count, "tensor")) and "
@@ -123,7 +125,7 @@ struct Diff: StoreVerb {
         objects.print()
     }
 
-    /// How many elements changed: in percent, or if that would read as 0, their number.
+    /// The share of changed elements: in percent, or as a number if the percentage would be shown as 0.
     private func share(_ tensor: CheckpointComparison.Tensor, _ difference: ElementDifference) -> String {
         if difference.changed > 0, tensor.changedFraction < 0.001 { return "\(difference.changed) of \(tensor.elementCount)" }
         return Output.figure(tensor.changedFraction * 100) + " %"

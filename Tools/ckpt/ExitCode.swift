@@ -1,6 +1,6 @@
 import Checkpointing
 
-/// How `ckpt` ends: the whole list, which Formats/cli-json.md repeats and a test compares.
+/// The exit codes of `ckpt`: the complete list, which Formats/cli-json.md repeats and a test compares.
 enum ExitCode: Int32, CaseIterable {
     case fine = 0
     case difference = 1

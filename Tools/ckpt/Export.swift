@@ -12,9 +12,9 @@ struct Export: StoreVerb {
             Example: ckpt export runs/first latest -o - | ssh host 'cat > weights.safetensors'
 
             If OUT ends in .safetensors it is one file; otherwise it is a directory of shards with an index, as transformers reads it. \
-            OUT appears when it is complete and durable, or not at all. Every byte is checked on its way, and latest goes back to the \
-            newest checkpoint that is whole. With -o - one file goes to standard output; if damage is found on \
-            the way, it is cut off, and the exit code says so.
+            OUT appears when it is complete and durable, or not at all. Every byte is checked against its hash. latest skips \
+            damaged checkpoints. -o - writes one file to standard output; if damage is found after the start, the \
+            output is incomplete, and the exit code is not 0.
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case safetensors }
@@ -61,9 +61,9 @@ struct Export: StoreVerb {
 
     func validate() throws {
         if isStream {
-            if objects { throw ValidationError("--objects needs a file: give -o a name.") }
-            if force { throw ValidationError("--force does not go with -o -.") }
-            if common.json { throw ValidationError("--json does not go with -o -.") }
+            if objects { throw ValidationError("--objects cannot be combined with -o -: name a file.") }
+            if force { throw ValidationError("--force cannot be combined with -o -.") }
+            if common.json { throw ValidationError("--json cannot be combined with -o -.") }
         }
         try OutputName.check(output, "export", "Use a .safetensors file, or a directory of shards.")
     }
@@ -91,11 +91,11 @@ struct Export: StoreVerb {
     private func stream(_ store: CheckpointStore, _ options: ExportOptions) throws -> ExitCode {
         guard !Terminal.showsOutput else {
             throw CheckpointError(
-                .misuse, "tensors are not text: they are not written to a terminal",
+                .misuse, "tensors are not text, and are not written to a terminal",
                 remedy: "Redirect them to a file: ckpt export ... -o - > FILE")
         }
         let checkpoint = try store.checkpoint(reference)
-        for error in checkpoint.skipped { Output.warn("skipped: \(error)") }
+        for error in checkpoint.skipped { Output.warn("skipped a damaged checkpoint: \(error)") }
         var options = options
         let progress = ProgressLine("exporting")
         options.onProgress = { progress.show($0, of: $1) }
@@ -125,7 +125,7 @@ extension CheckpointStore {
         return try Interruption.cancelling { cancellation in
             options.cancellation = cancellation
             return try export(reference, to: path, options: options) {
-                Output.warn("skipped: \($0)")
+                Output.warn("skipped a damaged checkpoint: \($0)")
             }
         }
     }

@@ -13,9 +13,9 @@ struct Find: StoreVerb {
             Example: ckpt find runs/first model.embedding.weight --changes
             Example: ckpt find runs/first --digest 5c1d9b0e2f4a77c63d11e0f2a9b84c55
 
-            Lists one line for each name and checkpoint, newest first. CHANGE compares with the checkpoint before it in its run, or \
-            with the one that the run was resumed from: new, changed or same. Names are compared by manifests alone; --digest reads \
-            tensors that are stored in several chunks.
+            Prints one line for each name and checkpoint, newest first. CHANGE (new, changed or same) compares with the \
+            previous checkpoint of the run, or with the one that the run was resumed from. A search by name reads \
+            manifests only; --digest also reads tensors that are stored in several chunks.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -46,7 +46,7 @@ struct Find: StoreVerb {
             ProgressLine.tell("reading checkpoint \($0) of \($1)")
         }
         ProgressLine.clear()
-        for error in report.damaged { Output.warn("skipped: \(error)") }
+        for error in report.damaged { Output.warn("skipped a damaged checkpoint: \(error)") }
         guard !report.occurrences.isEmpty else { throw notFound(report) }
         let shown = report.occurrences.filter { !changes || $0.change != .same }
         if common.json { printJSON(shown, report) } else { printText(shown, report) }
@@ -59,7 +59,7 @@ struct Find: StoreVerb {
         let near = report.nearest.joined(separator: ", ")
         return CheckpointError(
             .notFound,
-            "none of \(Output.count(report.checkpointCount, "checkpoint")) holds a \(what)",
+            "none of \(Output.count(report.checkpointCount, "checkpoint")) has a \(what)",
             remedy: near.isEmpty ? nil : "The nearest names are \(near)")
     }
 

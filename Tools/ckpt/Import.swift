@@ -11,9 +11,10 @@ struct Import: Verb {
         discussion: """
             Example: ckpt import runs/first model.safetensors --step 0 --run pretrained --compression zstd
 
-            FILE is safetensors (a file, a directory, or an index of shards), .npy, .npz, a PyTorch .pt, .pth or .bin, a directory of \
-            torch.distributed.checkpoint, or raw elements. Pickles are read as data: what calls anything is refused, or left out with \
-            --skip-objects. The store is made if it is missing; the checkpoint is a run of its own.
+            FILE is safetensors (a file, a directory, or an index of shards), .npy, .npz, a PyTorch .pt, .pth or .bin, a \
+            directory of torch.distributed.checkpoint, or raw elements. Pickles are read as data: ckpt never runs code \
+            in them. A pickle that calls a function is refused; with --skip-objects such entries are left out. The \
+            checkpoint starts a new run.
             """)
 
     @Argument(help: "Directory of the store; created if missing.")
@@ -50,7 +51,7 @@ struct Import: Verb {
     @Option(help: "Format: auto, safetensors, npy, npz, pt, dcp or raw.")
     var format = "auto"
 
-    @Flag(help: "Skips and lists what is neither a tensor nor a plain value.")
+    @Flag(help: "Skips entries that are not data, and lists them.")
     var skipObjects = false
 
     @Option(
@@ -187,7 +188,7 @@ struct Import: Verb {
     private func importFormat() throws -> ImportOptions.Format {
         if format == "raw" { return try rawFormat() }
         if dtype != nil || shape != nil || name != nil {
-            throw ValidationError("--dtype, --shape and --name go with --format raw.")
+            throw ValidationError("--dtype, --shape and --name need --format raw.")
         }
         let formats: [String: ImportOptions.Format] = [
             "auto": .auto, "safetensors": .safetensors, "npy": .npy, "npz": .npz, "pt": .pt,
@@ -207,7 +208,7 @@ struct Import: Verb {
         }
         let extents = shape.split(separator: ",").map { Int($0) }
         guard extents.allSatisfy({ $0 ?? -1 >= 0 }) else {
-            throw ValidationError("--shape \(shape) is not a shape; write 3,4.")
+            throw ValidationError("--shape \(shape) is not a shape; write, for example, 3,4.")
         }
         return .raw(name: name, type: type, shape: extents.compactMap { $0 })
     }
@@ -215,7 +216,7 @@ struct Import: Verb {
     private func elementType(_ option: String, _ name: String?) throws -> ElementType? {
         guard let name else { return nil }
         guard let type = ElementType(rawValue: name) else {
-            throw ValidationError("\(option) \(name) is not known.")
+            throw ValidationError("\(option) \(name) is unknown; Formats/manifest.md lists the element types.")
         }
         return type
     }

@@ -14,8 +14,8 @@ struct Inspect: StoreVerb {
         discussion: """
             Example: ckpt inspect runs/first step-1000 --tensor '*.weight' --stats
 
-            Reads the objects, and with --digests or --stats the tensors; checks all that it reads. Statistics cover the finite \
-            elements. Memory use is independent of tensor size; --stats reads each tensor twice.
+            Reads the objects, and with --digests or --stats the tensors; checks every byte against its hash. Statistics \
+            cover the finite elements. Memory use is independent of tensor size; --stats reads each tensor twice.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -29,7 +29,7 @@ struct Inspect: StoreVerb {
     @Flag(help: "Adds min, max, mean, std, norm, NaN count and a histogram.")
     var stats = false
 
-    @Flag(help: "Adds the XXH3-128 of each tensor and object.")
+    @Flag(help: "Adds the XXH3-128 digest of each tensor and object.")
     var digests = false
 
     func execute() throws -> ExitCode {

@@ -11,8 +11,8 @@ struct Log: StoreVerb {
         discussion: """
             Example: ckpt log runs/first --graph
 
-            Lists one checkpoint per line, newest first. --graph draws a line from each checkpoint to the one before it in its run, or \
-            to the one that the run was resumed from.
+            Lists one checkpoint per line, newest first. --graph draws a line from each checkpoint to the previous one of \
+            its run, or to the one that the run was resumed from.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -50,7 +50,7 @@ struct Log: StoreVerb {
             if let before {
                 text += ", from step \(before.step) (\(Output.short(before.id)))"
             } else if let parent = checkpoint.parent {
-                text += ", from \(Output.short(parent)), which is not here"
+                text += ", from \(Output.short(parent)), which is not in this store"
             }
         }
         return text + "  \(Output.time(checkpoint.created))" + (checkpoint.metrics.isEmpty ? "" : "  " + checkpoint.metricsText)

@@ -88,7 +88,7 @@ struct Ls: StoreVerb {
     }
 }
 
-/// Which checkpoints a verb is about.
+/// The selection of checkpoints for a verb.
 struct Selection: ParsableArguments {
     @Option(name: .customLong("where"), help: ArgumentHelp("Lists only checkpoints that match this condition.", valueName: "condition"))
     var condition: String?
@@ -120,7 +120,7 @@ struct Selection: ParsableArguments {
 }
 
 extension CheckpointOrder: ExpressibleByArgument {
-    /// What stands after `--sort`.
+    /// The argument of `--sort`.
     public init?(argument: String) { self.init(argument) }
 }
 
@@ -136,11 +136,11 @@ extension [Result<CheckpointSummary, CheckpointError>] {
 }
 
 extension CheckpointSummary {
-    /// True if its run is meant.
+    /// True if its run is selected.
     func isOf(run text: String) -> Bool { RunSelector(text).matches(name: runName, restart: run, origin: origin) }
 
-    /// Name of the run, with the number of the restart after the first, or with how the checkpoint
-    /// came to be if no training loop saved it here.
+    /// Name of the run, with the number of the restart after the first, or with the cause of the
+    /// checkpoint if no training loop saved it here.
     var runText: String {
         switch origin.kind {
         case .imported: "\(runName) (import)"

@@ -11,17 +11,17 @@ struct Prune: StoreVerb {
         discussion: """
             Example: ckpt prune runs/first --keep-last 5 --keep-every 1000 --keep-best loss:3 --dry-run
 
-            Each run is counted separately, across its restarts; a branch of a run counts as a run, and so do the imports \
-            under one name. A checkpoint stays if any rule keeps it. The newest intact checkpoint of each run, and \
-            checkpoints with a tag or a pin always stay, unless --keep-runs or --keep-runs-within gives up the whole run; so \
-            do bytes shared with a checkpoint that stays. Rules that would leave only the newest are refused, unless \
-            --keep-last says so. Safe while a trainer writes and others read: checkpoints that a save in flight uses stay until the \
-            next time. Needs no free space.
+            Rules apply to each run separately, across its restarts; a branch of a run counts as a run, and so do the \
+            imports under one name. A checkpoint is kept if any rule selects it. The newest intact checkpoint of each \
+            run, and checkpoints with a tag or a pin, are always kept, unless --keep-runs or --keep-runs-within deletes \
+            the run. Bytes shared with a kept checkpoint are kept. Rules that would keep only the newest checkpoint are \
+            refused unless --keep-last is given. Safe while a trainer writes and others read: checkpoints that a running \
+            save uses are kept until the next prune. Needs no free space.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Option(help: ArgumentHelp("Keeps the N newest.", valueName: "n"))
+    @Option(help: ArgumentHelp("Keeps the N newest checkpoints.", valueName: "n"))
     var keepLast: Int?
 
     @Option(help: ArgumentHelp("Keeps the first checkpoint of every K steps.", valueName: "k"))
@@ -29,33 +29,33 @@ struct Prune: StoreVerb {
 
     @Option(
         help: ArgumentHelp(
-            "Keeps checkpoints at most this much older than the newest (7d, 36h, 2w).",
+            "Keeps checkpoints saved within this time before the newest (7d, 36h, 2w).",
             valueName: "duration"))
     var keepWithin: String?
 
     @Option(
         help: ArgumentHelp(
-            "Keeps the N smallest values (metric:n), or the largest (metric:n:max).",
+            "Keeps the N smallest values of a metric (loss:3), or the largest (acc:3:max).",
             valueName: "best"))
     var keepBest: [RetentionPolicy.Best] = []
 
     @Option(
-        help: ArgumentHelp("Keeps checkpoints with this tag; * and ? are wild.", valueName: "tag"))
+        help: ArgumentHelp("Keeps checkpoints whose tag matches (* and ?).", valueName: "tag"))
     var keepTag: [String] = []
 
     @Option(
-        help: ArgumentHelp("Keeps the N runs saved to last; deletes the others.", valueName: "n"))
+        help: ArgumentHelp("Keeps the N most recent runs; deletes the others.", valueName: "n"))
     var keepRuns: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Keeps runs saved to within this time (7d); deletes the others.", valueName: "duration")
+            "Keeps runs with a save in this time (7d); deletes the others.", valueName: "duration")
     )
     var keepRunsWithin: String?
 
     @Option(
         help: ArgumentHelp(
-            "Only of this run: its name (* and ? are wild), or 4 digits of an id.", valueName: "run"
+            "Prunes only this run: its name (* and ?), or 4 digits of its id.", valueName: "run"
         ))
     var run: String?
 
@@ -75,10 +75,10 @@ struct Prune: StoreVerb {
             throw ValidationError("\(name) must be at least 1.")
         }
         if keepWithin != nil, policy.keepWithin == nil {
-            throw ValidationError("--keep-within takes 90s, 15m, 36h, 7d or 2w.")
+            throw ValidationError("--keep-within must be a duration such as 90s, 15m, 36h, 7d or 2w.")
         }
         if keepRunsWithin != nil, policy.keepRunsWithin == nil {
-            throw ValidationError("--keep-runs-within takes 90s, 15m, 36h, 7d or 2w.")
+            throw ValidationError("--keep-runs-within must be a duration such as 90s, 15m, 36h, 7d or 2w.")
         }
     }
 
@@ -107,7 +107,7 @@ struct Prune: StoreVerb {
         return .fine
     }
 
-    /// A rule of a metric that nothing has keeps nothing, and is a slip of the finger.
+    /// A rule for a metric that no checkpoint has keeps nothing, and is probably a typing error.
     private func checkMetrics(of store: CheckpointStore) throws {
         guard !keepBest.isEmpty else { return }
         let known = Set(try store.checkpoints().separated.checkpoints.flatMap(\.metrics.keys))
@@ -115,10 +115,10 @@ struct Prune: StoreVerb {
         let there =
             known.isEmpty
             ? "there are no metrics"
-            : "there are \(known.sorted().prefix(8).joined(separator: ", "))"
+            : "the metrics are \(known.sorted().prefix(8).joined(separator: ", "))"
         throw CheckpointError(
             .notFound, "no checkpoint has a metric \(unknown.metric); \(there)",
-            remedy: "Name another with --keep-best")
+            remedy: "Give --keep-best one of these")
     }
 
     private func runs(named name: String, in store: CheckpointStore) throws -> Set<RunID> {
@@ -126,7 +126,7 @@ struct Prune: StoreVerb {
             try store.checkpoints().separated.checkpoints.filter { $0.isOf(run: name) }.map(\.run))
         guard !runs.isEmpty else {
             throw CheckpointError(
-                .notFound, "no run is called \(name)", remedy: "ckpt log shows them all")
+                .notFound, "no run has the name \(name)", remedy: "ckpt log lists the runs")
         }
         return runs
     }
@@ -141,7 +141,7 @@ struct Prune: StoreVerb {
                 String(checkpoint.step), Output.short(checkpoint.id), checkpoint.runName,
                 action(checkpoint),
                 checkpoint.isInUse
-                    ? "a save in flight uses it" : checkpoint.reasons.joined(separator: ", "),
+                    ? "a running save uses it" : checkpoint.reasons.joined(separator: ", "),
             ])
         }
         table.print()
@@ -178,6 +178,6 @@ struct Prune: StoreVerb {
 }
 
 extension RetentionPolicy.Best: ExpressibleByArgument {
-    /// What stands after `--keep-best`.
+    /// The argument of `--keep-best`.
     public init?(argument: String) { self.init(argument) }
 }

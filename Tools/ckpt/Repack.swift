@@ -11,8 +11,9 @@ struct Repack: StoreVerb {
         discussion: """
             Example: ckpt repack runs/first --dry-run
 
-            The newest checkpoint of each run stays as it is. Safe beside a running trainer, and whenever it is interrupted: every \
-            checkpoint can be restored at every moment, and running it again goes on from there. What is in use stays as it is.
+            Does not change the newest checkpoint of each run, or checkpoints that another process uses. Safe while a \
+            trainer is running. Safe to interrupt: every checkpoint can be restored at any time, and the next repack \
+            continues.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -22,7 +23,7 @@ struct Repack: StoreVerb {
 
     @Option(
         help:
-            "Maximum length of a chain of deltas, 1 to 8; longer is smaller, but slower to restore."
+            "Maximum number of deltas in a chain, 1 to 8; more is smaller, but slower to restore."
     )
     var chain = RepackOptions().chainMax
 
@@ -31,10 +32,10 @@ struct Repack: StoreVerb {
 
     func validate() throws {
         guard (1...8).contains(chain) else {
-            throw ValidationError("--chain is \(chain), not from 1 to 8")
+            throw ValidationError("--chain must be 1 to 8 (got \(chain))")
         }
         guard (1...64).contains(threads) else {
-            throw ValidationError("--threads is \(threads), not from 1 to 64")
+            throw ValidationError("--threads must be 1 to 64 (got \(threads))")
         }
     }
 

@@ -6,16 +6,16 @@ import Checkpointing
 
 struct Repair: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "repair", abstract: "Repairs a damaged store, and salvages intact tensors.",
+        commandName: "repair", abstract: "Repairs a damaged store and salvages intact tensors.",
         usage: "ckpt repair STORE [--dry-run] [options]",
         discussion: """
             Example: ckpt repair runs/first --dry-run
 
-            Everything is read. A store.json that is missing or damaged is made anew; the catalog is brought into step; what is \
-            intact is copied out of damaged files; of each checkpoint that has lost something a new one is made, of what is left, in a \
-            run named "salvaged: ..."; and damaged files are put aside into quarantine/, from where only you remove them. It works \
-            beside a running trainer, and whenever it is interrupted. Exit code 1 means that something is lost, or stays damaged \
-            because it is in use.
+            Reads the full store. Rebuilds a missing or damaged store.json, updates the catalog, and copies intact blocks \
+            out of damaged files. For each checkpoint with losses, makes a new checkpoint of its intact tensors and \
+            objects, in a run named "salvaged: ...". Moves damaged files to quarantine/, and never deletes them. Safe \
+            while a trainer is running, and safe to interrupt. Exit code 1 means that data is lost, or stays damaged \
+            because another process uses it.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -25,7 +25,7 @@ struct Repair: StoreVerb {
 
     func execute() throws -> ExitCode {
         let identity = try CheckpointStore.repairIdentity(common.store, isDryRun: dryRun)
-        // Without it the store cannot be opened, and a dry run tells no more.
+        // Without store.json the store cannot be opened, so a dry run ends here.
         var report = dryRun && identity != nil ? RepairReport() : try repair()
         report.identity = identity
         if common.json { printJSON(report) } else { printText(report) }
@@ -43,7 +43,7 @@ struct Repair: StoreVerb {
 
     private func printText(_ report: RepairReport) {
         if let identity = report.identity {
-            let what = dryRun ? "would be rebuilt, and everything else checked" : "was rebuilt"
+            let what = dryRun ? "would be rebuilt, and the full store checked" : "was rebuilt"
             let source = "from \(Output.count(identity.checkpointCount, "readable checkpoint"))"
             Output.line(
                 "store.json: \(what), \(source) (store \(Output.short(identity.id))): \(identity.fault.message)"
@@ -83,7 +83,7 @@ struct Repair: StoreVerb {
         Output.line("damaged: \(text(loss.damaged)) lost \(some); \(rest)\(new)")
         if !loss.tags.isEmpty {
             Output.line(
-                "  its tags have no checkpoint now: \(loss.tags.joined(separator: ", ")); move them with ckpt tag --force"
+                "  its tags name no checkpoint now: \(loss.tags.joined(separator: ", ")); move them with ckpt tag --force"
             )
         }
     }
@@ -96,16 +96,16 @@ struct Repair: StoreVerb {
         if report.isWithoutLoss {
             if report.identity != nil {
                 return dryRun
-                    ? "nothing was written; run it again without --dry-run"
+                    ? "nothing was written; to repair, run the command without --dry-run"
                     : "repaired: nothing is lost"
             }
             return report.quarantined.isEmpty
                 ? "no damage found" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
         }
         if report.losses.isEmpty, report.unreadable.isEmpty, report.inUse.isEmpty {
-            return "no checkpoint is damaged, but a tag is"
+            return "no checkpoint is damaged, but a tag is (see above)"
         }
-        if dryRun { return "nothing was written; run it again without --dry-run" }
+        if dryRun { return "nothing was written; to repair, run the command without --dry-run" }
         return report.inUse.isEmpty
             ? "repaired, with the losses listed above"
             : "NOT REPAIRED: try again when no process writes to the store"

@@ -67,7 +67,7 @@ struct Restore: StoreVerb {
         let report = try Interruption.cancelling { cancellation in
             try store.exportRaw(
                 reference, to: output, as: format, tensors: patterns, sharesFiles: aliases,
-                onSkip: { Output.warn("skipped: \($0)") }, cancellation: cancellation,
+                onSkip: { Output.warn("skipped a damaged checkpoint: \($0)") }, cancellation: cancellation,
                 onProgress: { progress.show($0, of: $1) })
         }
         ProgressLine.clear()

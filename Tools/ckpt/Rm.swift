@@ -11,9 +11,9 @@ struct Rm: StoreVerb {
         discussion: """
             Example: ckpt rm runs/first 1000 weights:500
 
-            Refuses to delete a checkpoint that is pinned, has a tag, or is the newest intact one of its run, unless --force is given; \
-            then nothing is deleted. A checkpoint that a save in flight uses always stays. Bytes shared with other checkpoints stay. \
-            Safe while a trainer writes and others read; needs no free space.
+            Deletes nothing if one of the checkpoints is pinned, has a tag, or is the newest intact one of its run, unless \
+            --force is given. Keeps a checkpoint that a running save uses, and bytes shared with other checkpoints. \
+            Safe while a trainer writes and others read. Needs no free space.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -42,7 +42,7 @@ struct Rm: StoreVerb {
             let id = checkpoint.id.map { " (\(Output.short($0)))" } ?? ""
             switch checkpoint.outcome {
             case .removed: Output.line("\(dryRun ? "would delete" : "deleted") step \(checkpoint.step) of \(run)\(id)")
-            case .inUse: Output.line("kept step \(checkpoint.step) of \(run)\(id): a save in flight or a reader uses it. Try again later")
+            case .inUse: Output.line("kept step \(checkpoint.step) of \(run)\(id): a running save or a reader uses it. Try again later")
             }
         }
         let segments = Output.count(report.segmentCount, "segment")

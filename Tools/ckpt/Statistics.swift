@@ -2,14 +2,14 @@ import CheckpointFormat
 import CheckpointState
 import Checkpointing
 
-/// What `inspect --stats` tells of one tensor.
+/// The figures of one tensor in `inspect --stats`.
 struct TensorFigures {
     static let bins = 32
 
     let statistics: TensorStatistics
     let histogram: TensorHistogram?
 
-    /// Reads the tensor twice: its histogram needs to know where it begins and ends.
+    /// Reads the tensor twice: its histogram needs the smallest and the largest value.
     init(_ record: TensorRecord, _ stream: TensorStream) throws {
         statistics = try stream.statistics(of: record)
         histogram = try stream.histogram(of: record, statistics, bins: Self.bins)

@@ -11,8 +11,8 @@ struct Stats: StoreVerb {
         discussion: """
             Example: ckpt stats runs/first
 
-            Reads every manifest, and no tensor data. LOGICAL is the size of all checkpoints before compression, UNIQUE the same with \
-            shared chunks counted once, STORED the size after compression.
+            Reads every manifest, and no tensor data. LOGICAL is the size of all checkpoints before compression; UNIQUE \
+            counts shared chunks once; STORED is the size after compression.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -52,7 +52,7 @@ struct Stats: StoreVerb {
         Output.line()
         growth.print()
         let older = statistics.growth.count - Self.shown
-        if older > 0 { Output.line("and \(Output.count(older, "older checkpoint")); --json has them all") }
+        if older > 0 { Output.line("and \(Output.count(older, "older checkpoint")); --json lists them all") }
         for error in damaged { Output.line("\(error.code.rawValue): \(error)") }
     }
 
@@ -75,8 +75,8 @@ struct Stats: StoreVerb {
         var parts: [String] = []
         if leavings.count > 0 {
             parts.append(
-                "\(Output.size(leavings.bytes)) in \(Output.count(leavings.count, "file")) of no checkpoint "
-                    + "(of a save in flight, or left by a killed writer: ckpt clean deletes them)")
+                "\(Output.size(leavings.bytes)) in \(Output.count(leavings.count, "file")) outside checkpoints "
+                    + "(of a running save, or left by a killed writer; see ckpt clean)")
         }
         if statistics.quarantineBytes > 0 {
             parts.append("\(Output.size(statistics.quarantineBytes)) in quarantine")

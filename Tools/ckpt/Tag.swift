@@ -24,11 +24,11 @@ struct Tag: StoreVerb {
     @Option(help: ArgumentHelp("Deletes this tag, not its checkpoint; repeatable.", valueName: "tag"), completion: .tags)
     var delete: [TagName] = []
 
-    @Flag(help: "Moves tags that another checkpoint has.")
+    @Flag(help: "Moves tags from another checkpoint.")
     var force = false
 
     func validate() throws {
-        guard delete.isEmpty || arguments.isEmpty else { throw ValidationError("--delete does not go with TAG or REF.") }
+        guard delete.isEmpty || arguments.isEmpty else { throw ValidationError("--delete cannot be combined with TAG or REF.") }
         if !arguments.isEmpty { _ = try request }
     }
 
@@ -42,7 +42,7 @@ struct Tag: StoreVerb {
             if names.count > 1 {
                 let last = names.removeLast()
                 guard let named = CheckpointReference(last) else {
-                    throw ValidationError("\(last) is no checkpoint: REF comes last; see ckpt --help.")
+                    throw ValidationError("\(last) is not a checkpoint: REF comes last; see ckpt --help.")
                 }
                 reference = named
             }

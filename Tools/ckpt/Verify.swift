@@ -7,7 +7,7 @@ import Checkpointing
 struct Verify: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Checks every block against its hash, and lists what is damaged.",
+        abstract: "Checks every block against its hash, and lists damage.",
         usage: "ckpt verify STORE [REF] [options]",
         discussion: """
             Example: ckpt verify runs/first latest
@@ -38,9 +38,9 @@ struct Verify: StoreVerb {
     var seed: UInt64?
 
     func validate() throws {
-        if all, reference != nil { throw ValidationError("REF and --all exclude each other") }
-        if quick, sample != nil { throw ValidationError("--quick and --sample exclude each other") }
-        if seed != nil, sample == nil { throw ValidationError("--seed goes with --sample") }
+        if all, reference != nil { throw ValidationError("REF and --all cannot be combined") }
+        if quick, sample != nil { throw ValidationError("--quick and --sample cannot be combined") }
+        if seed != nil, sample == nil { throw ValidationError("--seed needs --sample") }
     }
 
     func execute() throws -> ExitCode {
@@ -57,7 +57,7 @@ struct Verify: StoreVerb {
         return report.isWhole ? .fine : .difference
     }
 
-    /// Whether all that was asked for has been found whole; nil if some of it was not read, and nothing else is wrong.
+    /// True if everything requested is intact; nil if no damage was found, but some of it was not read.
     private func verdict(_ report: VerificationReport) -> Bool? {
         if !report.isWhole { return false }
         return quick || sample != nil && report.checkedFraction < 1 ? nil : true
@@ -79,7 +79,7 @@ struct Verify: StoreVerb {
         Output.line(
             "\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
         if !damage.isEmpty {
-            Output.line("ckpt repair \(common.store) --dry-run shows what can be saved")
+            Output.line("ckpt repair \(common.store) --dry-run shows what can be salvaged")
         }
     }
 

@@ -51,7 +51,7 @@ struct Watch: StoreVerb {
         return .fine
     }
 
-    /// Of what was there to begin with, the run counts that is being written, or else the newest.
+    /// Of the existing checkpoints, those of the run that is being written count, or else of the newest run.
     private func isReached(_ events: [WatchEvent], _ first: WatchSample) -> Bool {
         let run = first.status?.run ?? first.names.last?.run
         if let until, first.names.contains(where: { $0.run == run && $0.step >= until }) { return true }
@@ -98,7 +98,7 @@ struct Watch: StoreVerb {
         try announce(event.text)
     }
 
-    /// Prints a line at once: the next event may be progress, which is written over the line below.
+    /// Prints a line immediately: the next event may be progress, which overwrites the line below.
     private func announce(_ text: String) throws {
         ProgressLine.clear()
         Output.line(text)

@@ -87,7 +87,7 @@ private struct History {
         return options
     }
 
-    /// Every acknowledged checkpoint is there, whole, and what it was; the latest restores.
+    /// Checks that every acknowledged checkpoint exists, is intact and unchanged; and that the latest restores.
     private func check() throws {
         let store = try CheckpointStore(fileSystem: disk, root: "/store", access: .writing, usesCatalog: false)
         let found = try store.checkpoints().map { try $0.get().id }
@@ -97,11 +97,11 @@ private struct History {
             let expected = TestTensors(sizes: sizes)
             expected.fillPattern(content)
             try store.restore(.id(prefix: id.description), into: restored)
-            guard restored.bytes == expected.bytes else { throw CheckpointError.lost("checkpoint \(id) is not what it was") }
+            guard restored.bytes == expected.bytes else { throw CheckpointError.lost("checkpoint \(id) has changed") }
         }
         if !found.isEmpty { try store.restore(.latest, into: TestTensors(sizes: sizes)) }
-        guard try store.verify().isWhole else { throw CheckpointError.lost("the store is not whole") }
-        guard try disk.list("/store/staging").isEmpty else { throw CheckpointError.lost("rubbish is left in staging/") }
+        guard try store.verify().isWhole else { throw CheckpointError.lost("the store is not intact") }
+        guard try disk.list("/store/staging").isEmpty else { throw CheckpointError.lost("files are left in staging/") }
     }
 }
 

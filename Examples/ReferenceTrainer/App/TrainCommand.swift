@@ -10,10 +10,10 @@ internal import ReferenceModel
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ReferenceTrainer",
-        abstract: "Trains a small byte-level GPT with asynchronous checkpoints, and resumes where the store left off.",
+        abstract: "Trains a small byte-level GPT with asynchronous checkpoints, and resumes from the newest one.",
         discussion: "Example: ReferenceTrainer --store /tmp/run --steps 200 --every 20")
 
-    @Option(help: "Directory of the checkpoint store; made if missing.")
+    @Option(help: "Directory of the checkpoint store; created if missing.")
     var store: String
 
     @Option(help: "Text to train on.")
@@ -22,10 +22,10 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Model: tiny, small or medium.")
     var model = "small"
 
-    @Option(help: "Number of updates in the whole run, across resumes.")
+    @Option(help: "Number of updates of the run, across restarts.")
     var steps = 200
 
-    @Option(help: "A checkpoint every so many updates.")
+    @Option(help: "Saves every N updates.")
     var every = 20
 
     @Option(help: "Sequences per batch.")
@@ -37,13 +37,13 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "auto, none, fast, balanced, max, lz4, zstd or zstd:LEVEL.")
     var compression = "auto"
 
-    @Option(help: "Threads of the matrix products.")
+    @Option(help: "Number of threads for matrix products.")
     var threads = 1
 
     @Option(help: "f32, or bf16: weights rounded from float32 masters.")
     var precision = "f32"
 
-    @Option(help: "Staging memory in MiB.")
+    @Option(help: "Size of the staging arena, in MiB.")
     var arena = 64
 
     @Option(help: "Name of the run (default: reference- and the model).")
@@ -52,25 +52,25 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Checkpoint to resume from, instead of the run's newest: latest, a step, RUN:latest, a tag or an id.")
     var resumeFrom: String?
 
-    @Option(help: "Keep the newest N checkpoints of the run.")
+    @Option(help: "Keeps the newest N checkpoints of the run.")
     var keepLast: Int?
 
-    @Option(help: "Append a line 'STEP LOSS-BITS' per update to this file.")
+    @Option(help: "Appends a line 'STEP LOSS-BITS' per update to this file.")
     var lossLog: String?
 
-    @Option(help: "Write what each thread did when to this file, for Perfetto or chrome://tracing.")
+    @Option(help: "Writes a trace of all threads to this file, for Perfetto or chrome://tracing.")
     var trace: String?
 
-    @Flag(help: "Print a fingerprint of weights and moments at every save.")
+    @Flag(help: "Prints a fingerprint of weights and moments at every save.")
     var fingerprints = false
 
-    @Option(help: "Send SIGKILL to this process when the save of this step is half written.")
+    @Option(help: "Sends SIGKILL to this process when the save of this step is half written.")
     var killDuringSave: Int?
 
-    @Option(help: "On SIGTERM, finish the saves in flight for at most this many seconds.")
+    @Option(help: "On SIGTERM, finishes the saves in flight for at most this many seconds.")
     var publishOnTerm: Int?
 
-    @Option(help: "Write at most this many bytes per second.")
+    @Option(help: "Writes at most this many bytes per second.")
     var bytesPerSecond: Int?
 
     @Option(help: "After the last save: close, exit (without closing) or sleep.")

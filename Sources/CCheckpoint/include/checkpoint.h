@@ -1,7 +1,7 @@
 /* checkpoint.h: asynchronous checkpoints for training loops.
  *
  * A program opens a store (a directory), makes a checkpointer in it, describes its tensors, and
- * calls ckpt_save. The call returns at once. Threads of the library copy the tensors while the
+ * calls ckpt_save, which returns immediately. Threads of the library copy the tensors while the
  * program computes, hash and compress the copies, and publish the checkpoint in one atomic step.
  * Before the program changes a tensor it calls ckpt_fence, which waits until what is about to
  * change has been copied.
@@ -24,17 +24,17 @@
  *
  * Errors.   Functions return CKPT_OK or another status. After a failure, ckpt_last_message says
  *           what happened, to which file or tensor, and what to do. Each thread has its own text;
- *           the next failure in the thread replaces it, a success leaves it alone.
+ *           the next failure in the thread replaces it, a success does not.
  *           A failure of the disk during a save does not fail ckpt_save: the ticket, the next
  *           ticket and ckpt_checkpointer_close report it. Results are set only on success, unless
- *           a function says otherwise.
+ *           the comment of a function says otherwise.
  * Handles.  A handle is a number in the form of a pointer; it never points to anything. A NULL
- *           handle, one that was closed, one of another kind, and any other value give CKPT_MISUSE.
- *           No handle is given out twice. The functions that close one accept NULL.
- * Memory.   Strings are UTF-8 and end with a zero byte. What is passed in is copied before the
+ *           handle, a closed one, one of a different kind, and any other value give CKPT_MISUSE.
+ *           No handle value is used twice. The functions that close a handle accept NULL.
+ * Memory.   Strings are UTF-8 and end with a zero byte. Arguments are copied before the
  *           function returns, except the tensors themselves: those are lent. Lent memory must stay
  *           mapped until it is released (see ckpt_describe). Other addresses than NULL are not
- *           checked. What a function allocates for the caller is freed by ckpt_free.
+ *           checked. Free memory that a function allocates for you with ckpt_free.
  * Threads.  Any function may be called on any thread. Calls on one checkpointer take turns; waits
  *           for tickets and events do not block other calls. The library calls no function of the
  *           program, and its threads receive no signals.
@@ -66,7 +66,7 @@ extern "C" {
 
 /* ------------------------------------------------------------------ version and errors */
 
-/* Version of this interface. It grows when something is added; nothing is taken away. */
+/* Version of this interface. It increases when something is added; nothing is ever removed. */
 #define CKPT_ABI_VERSION 1
 
 /* The result of a call. The numbers never change. */
@@ -83,11 +83,11 @@ enum {
     CKPT_DAMAGED = 8,        /* bytes on disk differ from those written */
     CKPT_UNSUPPORTED = 9,    /* a version, feature, codec or kernel that is not supported */
     CKPT_MISMATCH = 10,      /* the state and the checkpoint do not fit together */
-    CKPT_MISUSE = 11,        /* a bad argument or handle, or a call at the wrong time */
+    CKPT_MISUSE = 11,        /* an invalid argument or handle, or a call at the wrong time */
     CKPT_CANCELLED = 12,     /* the save was cancelled, or the checkpointer is closed */
     CKPT_SKIPPED = 13,       /* the save was skipped: an earlier one was still being written */
     CKPT_TIMED_OUT = 14,     /* a wait reached its deadline */
-    CKPT_OUT_OF_MEMORY = 15, /* the system refused memory */
+    CKPT_OUT_OF_MEMORY = 15, /* memory could not be allocated */
     CKPT_PROVIDER = 16,      /* the state could not be encoded or decoded */
     CKPT_DEVICE = 17         /* a device failed to copy */
 };
@@ -102,11 +102,11 @@ const char *CKPT_NONNULL ckpt_version(void);
 /* A name of a status, such as "CKPT_NO_SPACE"; "CKPT_UNKNOWN" for other numbers. A constant. */
 const char *CKPT_NONNULL ckpt_status_name(ckpt_status status);
 
-/* What the last failure in this thread was: message and remedy, in sentences. Empty if none has
+/* The last failure in this thread: message and remedy, in sentences. Empty if no call has
  * failed. Valid until the next failure in this thread. At most 8 KiB; longer texts are cut. */
 const char *CKPT_NONNULL ckpt_last_message(void);
 
-/* The part of ckpt_last_message that says what to do; empty if nothing is known. */
+/* The part of ckpt_last_message that says what to do; empty if none is known. */
 const char *CKPT_NONNULL ckpt_last_remedy(void);
 
 /* The path of the file that the last failure in this thread concerns; empty if none. */
@@ -132,8 +132,8 @@ enum { CKPT_READING = 0, CKPT_WRITING = 1 };
 ckpt_status ckpt_store_open(
     const char *CKPT_NULLABLE path, uint32_t access, ckpt_store *CKPT_NULLABLE *CKPT_NULLABLE store);
 
-/* Closes a store: other processes may write to it. Open checkpoints stay readable.
- * Fails with MISUSE while a checkpointer is open in it; the handle stays valid then. */
+/* Closes a store: other processes may then write to it. Open checkpoints stay readable.
+ * Fails with MISUSE while a checkpointer is open in it; the handle then stays valid. */
 ckpt_status ckpt_store_close(ckpt_store *CKPT_NULLABLE store);
 
 /* A checkpoint in a list. */
@@ -167,8 +167,8 @@ ckpt_status ckpt_store_list(
 ckpt_status ckpt_store_list_json(
     ckpt_store *CKPT_NULLABLE store, size_t limit, char *CKPT_NULLABLE *CKPT_NULLABLE text);
 
-/* Sets a tag on a checkpoint, which retention then never removes. `moves` not 0 takes the tag from
- * another checkpoint. Fails with NOT_FOUND, EXISTS, BUSY, MISUSE (open for reading), IO. */
+/* Sets a tag on a checkpoint, which retention then never removes. If `moves` is not 0, the tag may be
+ * taken from another checkpoint. Fails with NOT_FOUND, EXISTS, BUSY, MISUSE (open for reading), IO. */
 ckpt_status ckpt_store_tag(
     ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference,
     const char *CKPT_NULLABLE tag, uint32_t moves);
@@ -176,7 +176,7 @@ ckpt_status ckpt_store_tag(
 /* Deletes a tag; the checkpoint stays. Fails with NOT_FOUND, BUSY, MISUSE, IO. */
 ckpt_status ckpt_store_untag(ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE tag);
 
-/* Protects a checkpoint from removal by retention, or ends that if `pinned` is 0.
+/* Protects a checkpoint from removal by retention, or ends the protection if `pinned` is 0.
  * Fails with NOT_FOUND, BUSY, MISUSE, IO. */
 ckpt_status ckpt_store_pin(
     ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference, uint32_t pinned);
@@ -201,7 +201,7 @@ enum { CKPT_PARAMETER = 0, CKPT_OPTIMIZER = 1, CKPT_BUFFER = 2, CKPT_OTHER = 3 }
 typedef struct ckpt_tensor {
     size_t struct_size;
     const char *CKPT_NULLABLE name;  /* 1 to 4096 bytes */
-    const char *CKPT_NULLABLE group; /* what is changed together; NULL: "state" */
+    const char *CKPT_NULLABLE group; /* tensors that change together; NULL: "state" */
     void *CKPT_NULLABLE data;        /* element (0, ..., 0); NULL only if there is none */
     const int64_t *CKPT_NULLABLE shape;   /* `rank` extents, slowest first */
     const int64_t *CKPT_NULLABLE strides; /* `rank` strides in elements; NULL: row-major */
@@ -212,8 +212,8 @@ typedef struct ckpt_tensor {
     uint32_t reserved;
 } ckpt_tensor;
 
-/* Roles of objects: state that is not a tensor. `ckpt inspect` decides by the roles whether a
- * checkpoint has all that a resume needs. */
+/* Roles of objects: state that is not a tensor. `ckpt inspect` uses the roles to decide whether a
+ * checkpoint has everything that a resume needs. */
 enum {
     CKPT_OBJECT_OTHER = 0, CKPT_OBJECT_RNG = 1, CKPT_OBJECT_DATA = 2, CKPT_OBJECT_SCHEDULE = 3,
     CKPT_OBJECT_OPTIMIZER = 4, CKPT_OBJECT_CONFIG = 5
@@ -241,7 +241,7 @@ ckpt_status ckpt_checkpoint_open(
     ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference,
     ckpt_checkpoint *CKPT_NULLABLE *CKPT_NULLABLE checkpoint);
 
-/* Closes a checkpoint. Strings and shapes that were read from it are invalid then. */
+/* Closes a checkpoint. Strings and shapes that were read from it become invalid. */
 ckpt_status ckpt_checkpoint_close(ckpt_checkpoint *CKPT_NULLABLE checkpoint);
 
 /* Gets step, id, run and sizes. */
@@ -263,7 +263,7 @@ ckpt_status ckpt_checkpoint_tensor_count(
 ckpt_status ckpt_checkpoint_tensor(
     ckpt_checkpoint *CKPT_NULLABLE checkpoint, size_t index, ckpt_tensor *CKPT_NULLABLE tensor);
 
-/* Finds a tensor by name. Fails with NOT_FOUND, and names the nearest. */
+/* Finds a tensor by name. Fails with NOT_FOUND; the message lists the nearest names. */
 ckpt_status ckpt_checkpoint_find(
     ckpt_checkpoint *CKPT_NULLABLE checkpoint, const char *CKPT_NULLABLE name,
     size_t *CKPT_NULLABLE index);
@@ -276,8 +276,8 @@ ckpt_status ckpt_checkpoint_object_count(
 ckpt_status ckpt_checkpoint_object(
     ckpt_checkpoint *CKPT_NULLABLE checkpoint, size_t index, ckpt_object *CKPT_NULLABLE object);
 
-/* Reads tensors into memory of the program. Each needs the type and shape that the checkpoint has;
- * strides may be any. After a failure other than MISMATCH, NOT_FOUND and MISUSE the memory is partly
+/* Reads tensors into memory of the program. Each must have the type and shape of the checkpoint;
+ * any strides are allowed. After a failure other than MISMATCH, NOT_FOUND and MISUSE the memory is partly
  * overwritten. Fails with NOT_FOUND, MISMATCH, MISUSE, DAMAGED, IO, OUT_OF_MEMORY. */
 ckpt_status ckpt_read_tensors(
     ckpt_checkpoint *CKPT_NULLABLE checkpoint, const ckpt_tensor *CKPT_NULLABLE tensors,
@@ -304,10 +304,10 @@ ckpt_status ckpt_checkpoint_verify(ckpt_checkpoint *CKPT_NULLABLE checkpoint);
 enum {
     CKPT_FENCED = 0,  /* the program calls ckpt_fence before it changes tensors */
     CKPT_CHECKED = 1, /* also finds and names tensors that change without a fence; for tests */
-    CKPT_GUARDED = 2  /* the kernel holds writes to what has not been copied; Linux 6.4 */
+    CKPT_GUARDED = 2  /* the kernel delays writes to memory that is not copied yet; Linux 6.4 */
 };
 
-/* What happens if saves come faster than the disk can write them. */
+/* Policies for saves that come faster than the disk can write them. */
 enum {
     CKPT_BLOCK = 0,          /* the program waits */
     CKPT_SKIP = 1,           /* the new save is skipped */
@@ -336,8 +336,8 @@ typedef struct ckpt_options {
     uint64_t chunk_bytes;      /* multiple of 4096; default 4 MiB */
     uint64_t bytes_per_second; /* limit of the disk bandwidth; default none */
     uint64_t keep_last;        /* checkpoints of the run to keep; default all */
-    double exit_seconds;       /* waits so long for saves at exit() without close; default 30 */
-    double termination_seconds; /* at SIGTERM finishes saves for so long; default: not handled */
+    double exit_seconds;       /* maximum wait for saves at exit() without close; default 30 */
+    double termination_seconds; /* maximum wait for saves at SIGTERM; default: not handled */
     uint32_t workers;          /* threads that copy and compress, 1 to 64; default 2 */
     uint32_t compression;      /* CKPT_COMPRESS_... */
     uint32_t capture;          /* CKPT_FENCED, ... */
@@ -346,16 +346,15 @@ typedef struct ckpt_options {
     uint32_t reserved;
 } ckpt_options;
 
-/* Makes a checkpointer in a store that is open for writing, and starts its threads. `options` may
+/* Opens a checkpointer in a store that is open for writing, and starts its threads. `options` may
  * be NULL. A store has one checkpointer at a time.
  * Fails with MISUSE, BUSY, UNSUPPORTED, OUT_OF_MEMORY, IO. */
 ckpt_status ckpt_checkpointer_open(
     ckpt_store *CKPT_NULLABLE store, const ckpt_options *CKPT_NULLABLE options,
     ckpt_checkpointer *CKPT_NULLABLE *CKPT_NULLABLE checkpointer);
 
-/* Waits for the saves in flight, ends the threads, and closes the handle. All lent memory is
- * released then, and the handle is closed whatever the status. Returns the failure of the last save
- * if there was no later save, whose ticket would report it. */
+/* Waits for the saves in flight, ends the threads, releases all lent memory, and closes the handle,
+ * whatever the status. Returns the failure of the last save if no later ticket has reported it. */
 ckpt_status ckpt_checkpointer_close(ckpt_checkpointer *CKPT_NULLABLE checkpointer);
 
 /* Describes the tensors of the state, in place of an earlier description. Saves and restores that
@@ -363,8 +362,8 @@ ckpt_status ckpt_checkpointer_close(ckpt_checkpointer *CKPT_NULLABLE checkpointe
  *
  * The memory of a description is lent until ckpt_oldest_lent is greater than the number that
  * this function sets in `description` (which may be NULL), or until the checkpointer is closed.
- * Fails with MISUSE (a NULL address, a bad shape, a name given twice); the earlier description stays
- * then. */
+ * Fails with MISUSE (a NULL address, an invalid shape, a name given twice); the earlier description
+ * then stays in use. */
 ckpt_status ckpt_describe(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const ckpt_tensor *CKPT_NULLABLE tensors,
     size_t count, uint64_t *CKPT_NULLABLE description);
@@ -378,7 +377,7 @@ ckpt_status ckpt_describe_packed(
     size_t field_count, const char *CKPT_NULLABLE names, size_t names_length, size_t tensor_count,
     uint64_t *CKPT_NULLABLE description);
 
-/* Gives the described tensors other addresses, in the order of the description; all else stays.
+/* Changes the addresses of the described tensors, in the order of the description, and nothing else.
  * This is a new description. Fails with MISUSE (another count, a NULL address). */
 ckpt_status ckpt_set_pointers(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, void *CKPT_NULLABLE const *CKPT_NULLABLE data,
@@ -407,9 +406,9 @@ ckpt_status ckpt_get_object(
 
 /* --------------------------------------------------------------------- fences */
 
-/* Waits until no tensor of a group is being copied for a save, and keeps it so until
- * ckpt_fence_end. NULL, and a name that no tensor has, mean all tensors. The group may be fenced
- * already. What has not been copied yet is copied now, on this thread and those of the library.
+/* Waits until no tensor of a group is being copied for a save; none is then copied until
+ * ckpt_fence_end. NULL, and a name that no tensor has, mean all tensors. The group may already be
+ * fenced. Bytes that are not copied yet are copied now, on this thread and those of the library.
  * Does not fail if a save fails. Fails with MISUSE. */
 ckpt_status ckpt_fence(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE group);
@@ -431,9 +430,9 @@ typedef struct ckpt_metric {
     double value;
 } ckpt_metric;
 
-/* Asks for a checkpoint of the state as it is now, and returns at once. `step` is unique in the
- * run. `ticket` may be NULL. Fails with MISUSE alone: a fence is held, the step is negative, an
- * argument is bad. */
+/* Requests a checkpoint of the state as it is now, and returns immediately. `step` is unique in the
+ * run. `ticket` may be NULL. Fails only with MISUSE: a fence is held, the step is negative, an
+ * argument is invalid. */
 ckpt_status ckpt_save(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, int64_t step,
     const ckpt_metric *CKPT_NULLABLE metrics, size_t metric_count,
@@ -448,14 +447,14 @@ enum {
 };
 
 /* Waits until a save has reached a state. Returns the failure of the save, or TIMED_OUT; the save
- * goes on then. */
+ * then continues. */
 ckpt_status ckpt_ticket_wait(ckpt_ticket *CKPT_NULLABLE ticket, uint32_t state, double seconds);
 
 /* Gets the state that a save has reached. Returns the failure of the save if it has failed, and
- * sets `state` in that case, too. */
+ * sets `state` in that case as well. */
 ckpt_status ckpt_ticket_state(ckpt_ticket *CKPT_NULLABLE ticket, uint32_t *CKPT_NULLABLE state);
 
-/* Returns the failure of the save before this one, if it failed and nothing had reported that. */
+/* Returns the failure of the save before this one, if it failed and has not been reported yet. */
 ckpt_status ckpt_ticket_earlier_failure(ckpt_ticket *CKPT_NULLABLE ticket);
 
 /* The result of a committed save. Times count from the call of ckpt_save. */
@@ -472,7 +471,7 @@ typedef struct ckpt_save_report {
     double stall_submit_seconds;
     double stall_fence_seconds;
     double stall_disk_seconds;
-    uint32_t is_unchanged; /* every tensor equals that of the checkpoint before */
+    uint32_t is_unchanged; /* every tensor equals that of the previous checkpoint */
     uint32_t reserved;
     char id[40];
 } ckpt_save_report;
@@ -484,15 +483,15 @@ ckpt_status ckpt_ticket_report(
 /* Cancels a save, unless it is being committed already. */
 ckpt_status ckpt_ticket_cancel(ckpt_ticket *CKPT_NULLABLE ticket);
 
-/* Closes a ticket; the save goes on. */
+/* Closes a ticket; the save continues. */
 ckpt_status ckpt_ticket_close(ckpt_ticket *CKPT_NULLABLE ticket);
 
 /* -------------------------------------------------------------------- restoring */
 
 /* Strictness about names that only the state or only the checkpoint has. */
 enum {
-    CKPT_STRICT = 0, /* the tensors have the same names; the objects of the state are there */
-    CKPT_PARTIAL = 1 /* what both have is restored */
+    CKPT_STRICT = 0, /* the tensors have the same names; the checkpoint has the objects of the state */
+    CKPT_PARTIAL = 1 /* tensors and objects that both have are restored */
 };
 
 /* The result of a restore. */
@@ -511,8 +510,8 @@ typedef struct ckpt_restore_report {
 } ckpt_restore_report;
 
 /* Restores the newest intact checkpoint of the run into the described tensors and the objects, and
- * goes on from it. All objects of the checkpoint become objects of the state. No checkpoint is no
- * failure: `found` is 0 then. `report` may be NULL.
+ * continues the run from it. All objects of the checkpoint become objects of the state. If the run
+ * has no checkpoint, the call succeeds, and `found` is 0. `report` may be NULL.
  * Fails with MISMATCH (nothing was changed), MISUSE, DAMAGED, IO, UNSUPPORTED, OUT_OF_MEMORY. */
 ckpt_status ckpt_resume(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint32_t mode,
@@ -524,7 +523,7 @@ ckpt_status ckpt_resume(
 ckpt_status ckpt_resume_reference(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, char *CKPT_NULLABLE *CKPT_NULLABLE text);
 
-/* As ckpt_resume, from a checkpoint that need not be the run's newest. What is saved after it is a
+/* As ckpt_resume, from a checkpoint that need not be the run's newest. The saves that follow form a
  * branch of the run. Also fails with NOT_FOUND. */
 ckpt_status ckpt_restore(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE reference,
@@ -555,7 +554,7 @@ typedef struct ckpt_event {
 ckpt_status ckpt_next_event(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, double seconds, ckpt_event *CKPT_NULLABLE event);
 
-/* Time for which the program was blocked since the checkpointer was made. */
+/* Time for which the program was blocked since the checkpointer was opened. */
 typedef struct ckpt_stall {
     size_t struct_size;
     double submit_seconds; /* in ckpt_save */

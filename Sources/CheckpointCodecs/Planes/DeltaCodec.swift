@@ -52,6 +52,6 @@ struct BaselessCodec: BlockCodec {
     func encode(_ raw: UnsafeRawBufferPointer, into stored: UnsafeMutableRawBufferPointer) -> Int? { nil }
 
     func decode(_ stored: UnsafeRawBufferPointer, into raw: UnsafeMutableRawBufferPointer) throws(CodecError) {
-        throw CodecError(identifier, "a block that is made of its base, and no base")
+        throw CodecError(identifier, "the block needs a base, and has none")
     }
 }

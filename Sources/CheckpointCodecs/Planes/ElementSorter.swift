@@ -8,7 +8,7 @@ final class ElementSorter {
     /// Maximum number of elements: elements of two bytes are the smallest that are sorted.
     private static let elementsMax = SubBlockHeader.rawBytesMax / 2
     /// Maximum number of rows and of columns in `fit`. With more, the sums would overflow 32 bits,
-    /// and a row or a column would say little about its elements.
+    /// and a row or a column would predict little about its elements.
     static let fittedMax = 1 << 16
     private static let quartersMiddle = 128.0
 

@@ -1,7 +1,7 @@
 internal import CZstd
 
 /// A compression context for planes, in its own fixed memory. libzstd would reallocate the memory
-/// of its own contexts when planes become smaller or larger.
+/// of an ordinary context when planes become smaller or larger.
 @safe
 final class FrameCoder {
     private let memory: AlignedBuffer

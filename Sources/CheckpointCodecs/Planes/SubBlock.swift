@@ -24,7 +24,8 @@ package struct PlaneTransform: Equatable, Sendable {
     ///   - rotation: Rotation to the left in bits: 0 to 7; 0 for width 1.
     ///   - residual: Operation on the element and the base's element.
     ///   - isSorted: Elements are sorted by their keys; false for width 1.
-    package init(width: Int, rotation: Int = 0, residual: Residual = .none, isSorted: Bool = false) {
+    package init(width: Int, rotation: Int = 0, residual: Residual = .none, isSorted: Bool = false)
+    {
         self.width = width
         self.rotation = rotation
         self.residual = residual
@@ -33,7 +34,8 @@ package struct PlaneTransform: Equatable, Sendable {
 
     /// True if the format allows the transform.
     package var isValid: Bool {
-        [1, 2, 4, 8].contains(width) && (0...7).contains(rotation) && !(width == 1 && (rotation != 0 || isSorted))
+        [1, 2, 4, 8].contains(width) && (0...7).contains(rotation)
+            && !(width == 1 && (rotation != 0 || isSorted))
     }
 
     /// True if the keys come from a grid that is stored with the elements.
@@ -42,13 +44,15 @@ package struct PlaneTransform: Equatable, Sendable {
     /// The bits above the length in the header's first word.
     var layout: Int {
         let rotated = (rotation & 1) << 2 | (rotation >> 1) << 5
-        return width.trailingZeroBitCount | rotated | Int(residual.rawValue) << 3 | (isSorted ? 128 : 0)
+        return width.trailingZeroBitCount | rotated | Int(residual.rawValue) << 3
+            | (isSorted ? 128 : 0)
     }
 
     init?(layout: Int) {
         guard let residual = Residual(rawValue: UInt8(layout >> 3 & 3)) else { return nil }
         self.init(
-            width: 1 << (layout & 3), rotation: layout >> 2 & 1 | (layout >> 5 & 3) << 1, residual: residual, isSorted: layout & 128 != 0)
+            width: 1 << (layout & 3), rotation: layout >> 2 & 1 | (layout >> 5 & 3) << 1,
+            residual: residual, isSorted: layout & 128 != 0)
         if !isValid { return nil }
     }
 }
@@ -70,7 +74,9 @@ package struct PlaneRow: Equatable, Sendable {
     package var storedBytes: Int
 
     func write(to memory: UnsafeMutableRawPointer) {
-        let word = UInt32(storedBytes) | UInt32(mode.rawValue) << 24 | UInt32(max(bits, 1) - 1) << 26 | UInt32(inner) << 28
+        let word =
+            UInt32(storedBytes) | UInt32(mode.rawValue) << 24 | UInt32(max(bits, 1) - 1) << 26
+            | UInt32(inner) << 28
         unsafe memory.storeBytes(of: word, as: UInt32.self)
     }
 }
@@ -89,7 +95,9 @@ package struct SubBlockGrid: Equatable, Sendable {
     func rows(_ elements: Int) -> Int { (first + elements - 1) / columns + 1 }
 
     /// Returns true if the format allows the grid for this number of elements.
-    func isPossible(_ elements: Int) -> Bool { (2...max(elements, 2)).contains(columns) && elements >= 2 && (0..<columns).contains(first) }
+    func isPossible(_ elements: Int) -> Bool {
+        (2...max(elements, 2)).contains(columns) && elements >= 2 && (0..<columns).contains(first)
+    }
 
     func write(to memory: UnsafeMutableRawPointer) {
         unsafe memory.storeBytes(of: UInt32(columns), as: UInt32.self)
@@ -167,32 +175,48 @@ package struct SubBlockReader {
     /// - Returns: The header. Its rows fit; its payloads have not been checked.
     /// - Throws: `CodecError` if a field is invalid or the bytes end too early.
     package mutating func header(rawLeft: Int) throws(CodecError) -> SubBlockHeader {
-        guard left >= SubBlockHeader.bytes else { throw fault(0, "\(left) bytes left for the header of a sub-block") }
+        guard left >= SubBlockHeader.bytes else {
+            throw fault(0, "only \(left) bytes are left for the header of a sub-block")
+        }
         let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         let rawBytes = word & 0xFF_FFFF
         guard rawBytes > 0, rawBytes <= min(SubBlockHeader.rawBytesMax, rawLeft) else {
-            throw fault(0, "a sub-block of \(rawBytes) bytes where \(rawLeft) are left of the block")
+            throw fault(
+                0, "a sub-block has \(rawBytes) bytes, but \(rawLeft) are left of the block")
         }
         var header = SubBlockHeader(rawBytes: rawBytes, transform: try transform(word >> 24))
-        guard header.planeBytes > 0 else { throw fault(0, "\(rawBytes) bytes are less than one element") }
+        guard header.planeBytes > 0 else {
+            throw fault(0, "\(rawBytes) bytes are less than one element")
+        }
         if header.transform.hasGrid { header.grid = try grid(header.planeBytes) }
-        guard left >= header.headerBytes + header.tailBytes else { throw fault(0, "the header of a sub-block is cut short") }
+        guard left >= header.headerBytes + header.tailBytes else {
+            throw fault(0, "the header of a sub-block is truncated")
+        }
         return header
     }
 
     private func transform(_ layout: Int) throws(CodecError) -> PlaneTransform {
-        guard let transform = PlaneTransform(layout: layout) else { throw fault(3, "a layout that the format does not allow") }
-        guard transform.residual == .none || codec == .delta else { throw fault(3, "a residual without a base") }
+        guard let transform = PlaneTransform(layout: layout) else {
+            throw fault(3, "invalid layout of a sub-block")
+        }
+        guard transform.residual == .none || codec == .delta else {
+            throw fault(3, "a residual has no base")
+        }
         return transform
     }
 
     private func grid(_ elements: Int) throws(CodecError) -> SubBlockGrid {
         let at = SubBlockHeader.bytes
-        guard left >= at + SubBlockGrid.bytes else { throw fault(at, "the grid of a sub-block is cut short") }
+        guard left >= at + SubBlockGrid.bytes else {
+            throw fault(at, "the grid of a sub-block is truncated")
+        }
         let columns = unsafe stored.loadUnaligned(fromByteOffset: offset + at, as: UInt32.self)
         let first = unsafe stored.loadUnaligned(fromByteOffset: offset + at + 4, as: UInt32.self)
         let grid = SubBlockGrid(columns: Int(columns), first: Int(first))
-        guard grid.isPossible(elements) else { throw fault(at, "\(elements) elements in \(columns) columns, from column \(first) on") }
+        guard grid.isPossible(elements) else {
+            throw fault(
+                at, "\(elements) elements do not fit \(columns) columns from column \(first) on")
+        }
         return grid
     }
 
@@ -206,12 +230,19 @@ package struct SubBlockReader {
         let at = header.rowsOffset + PlaneRow.bytes * plane
         let word = Int(unsafe stored.loadUnaligned(fromByteOffset: offset + at, as: UInt32.self))
         let (storedBytes, kind) = (word & 0xFF_FFFF, word >> 24)
-        guard let mode = PlaneMode(rawValue: UInt8(kind & 3)), kind >> 4 <= 4, mode == .top || kind < 4 else {
-            throw fault(at + 3, "an unknown mode of plane \(plane)")
+        guard let mode = PlaneMode(rawValue: UInt8(kind & 3)), kind >> 4 <= 4,
+            mode == .top || kind < 4
+        else {
+            throw fault(at + 3, "plane \(plane) has an unknown mode")
         }
-        let row = PlaneRow(mode: mode, bits: mode == .top ? kind >> 2 & 3 + 1 : 0, inner: kind >> 4, storedBytes: storedBytes)
+        let row = PlaneRow(
+            mode: mode, bits: mode == .top ? kind >> 2 & 3 + 1 : 0, inner: kind >> 4,
+            storedBytes: storedBytes)
         guard row.isPossible(planeBytes: header.bytes(ofPlane: plane)) else {
-            throw fault(at, "plane \(plane) of \(header.bytes(ofPlane: plane)) bytes is said to be stored in \(storedBytes)")
+            throw fault(
+                at,
+                "plane \(plane) has \(header.bytes(ofPlane: plane)) bytes, but \(storedBytes) stored bytes"
+            )
         }
         return row
     }
@@ -223,9 +254,14 @@ package struct SubBlockReader {
     ///   - bytes: Size of the payload in bytes.
     ///   - plane: Index of the plane, for the error.
     /// - Throws: `CodecError` if the payload does not fit.
-    func payload(from start: Int, _ bytes: Int, of plane: Int) throws(CodecError) -> UnsafeRawBufferPointer {
-        guard bytes <= left - start else { throw fault(start, "the payload of plane \(plane) is cut short") }
-        return unsafe UnsafeRawBufferPointer(rebasing: stored[offset + start..<offset + start + bytes])
+    func payload(from start: Int, _ bytes: Int, of plane: Int) throws(CodecError)
+        -> UnsafeRawBufferPointer
+    {
+        guard bytes <= left - start else {
+            throw fault(start, "the payload of plane \(plane) is truncated")
+        }
+        return unsafe UnsafeRawBufferPointer(
+            rebasing: stored[offset + start..<offset + start + bytes])
     }
 
     /// Moves on to the next sub-block.
@@ -233,11 +269,13 @@ package struct SubBlockReader {
     /// - Parameter bytes: Size of the stored sub-block in bytes.
     /// - Throws: `CodecError` if fewer bytes remain.
     package mutating func advance(_ bytes: Int) throws(CodecError) {
-        guard bytes <= left else { throw fault(0, "a sub-block is cut short") }
+        guard bytes <= left else { throw fault(0, "a sub-block is truncated") }
         offset += bytes
     }
 
-    func fault(_ at: Int, _ message: String) -> CodecError { CodecError(codec, "\(message), at stored offset \(offset + at)") }
+    func fault(_ at: Int, _ message: String) -> CodecError {
+        CodecError(codec, "\(message), at stored offset \(offset + at)")
+    }
 }
 
 extension PlaneRow {
@@ -248,7 +286,9 @@ extension PlaneRow {
         case .constant: storedBytes == 1
         case .raw: storedBytes == planeBytes
         case .zstd: storedBytes > 0
-        case .top: storedBytes >= TopLayout(bits: bits, count: planeBytes).wordsEnd + (inner == 0 ? 0 : TopLayout.countBytes)
+        case .top:
+            storedBytes >= TopLayout(bits: bits, count: planeBytes).wordsEnd
+                + (inner == 0 ? 0 : TopLayout.countBytes)
         }
     }
 }

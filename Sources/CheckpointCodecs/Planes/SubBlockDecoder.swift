@@ -24,9 +24,9 @@ struct SubBlockDecoder {
         _ codec: CodecIdentifier, _ stored: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer?,
         into raw: UnsafeMutableRawBufferPointer, kernels: PlaneKernels = .best
     ) throws(CodecError) {
-        guard let scratch = PlaneScratch.pool.take() else { throw CodecError(codec, "no memory for decoding") }
+        guard let scratch = PlaneScratch.pool.take() else { throw CodecError(codec, "out of memory for decoding") }
         defer { PlaneScratch.pool.give(scratch) }
-        guard let decompressor = unsafe ZstdContexts.decompressors.take() else { throw CodecError(codec, "no memory for decoding") }
+        guard let decompressor = unsafe ZstdContexts.decompressors.take() else { throw CodecError(codec, "out of memory for decoding") }
         defer { unsafe ZstdContexts.decompressors.give(decompressor) }
         let decoder = unsafe SubBlockDecoder(scratch: scratch, decompressor: decompressor, kernels: kernels, base: base)
         unsafe try decoder.decode(SubBlockReader(stored, codec: codec), into: raw)
@@ -77,7 +77,7 @@ struct SubBlockDecoder {
     /// Returns the sorter that undoes the order, or nil if the elements are not sorted.
     private func sorter(_ header: SubBlockHeader, _ reader: SubBlockReader) throws(CodecError) -> ElementSorter? {
         guard header.transform.isSorted else { return nil }
-        guard let sorter = scratch.sorter else { throw reader.fault(0, "no memory for decoding") }
+        guard let sorter = scratch.sorter else { throw reader.fault(0, "out of memory for decoding") }
         return sorter
     }
 
@@ -137,7 +137,7 @@ struct SubBlockDecoder {
         let count = Int(unsafe rest.loadUnaligned(as: UInt32.self))
         let layout = TopLayout(bits: row.inner, count: count)
         let coded = unsafe UnsafeRawBufferPointer(rebasing: rest[TopLayout.countBytes...])
-        guard count <= room.count, layout.wordsEnd <= coded.count else { return "\(count) escapes do not fit" }
+        guard count <= room.count, layout.wordsEnd <= coded.count else { return "\(count) escapes are more than fit" }
         let escapes = unsafe UnsafeMutableRawBufferPointer(rebasing: scratch.escapeRoom[..<count])
         let left = unsafe UnsafeRawBufferPointer(rebasing: coded[layout.wordsEnd...])
         return unsafe decodeTop(coded, layout, escapes: left, into: escapes)
@@ -151,7 +151,7 @@ struct SubBlockDecoder {
         guard let start = payload.baseAddress else { return "no bytes" }
         let used = unsafe kernels.topDecode(
             room, bits: layout.bits, table: start, words: start + layout.tableBytes, escapes: escapes)
-        guard let used else { return "too few escapes for the codes, or codes beyond the end" }
+        guard let used else { return "there are too few escapes for the codes, or codes beyond the end" }
         return used == escapes.count ? nil : "\(escapes.count - used) escapes are left over"
     }
 }

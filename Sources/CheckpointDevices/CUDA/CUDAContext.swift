@@ -17,7 +17,7 @@ package final class CUDAContext: Sendable {
     init(_ driver: CUDADriver, ordinal: Int) throws(DeviceError) {
         self.driver = driver
         name = "cuda:\(ordinal)"
-        try Self.check(driver, name, driver.initialize(0), "starting the driver")
+        try Self.check(driver, name, driver.initialize(0), "initializing the driver")
         var device: Int32 = 0
         var handle: CUDADriver.Handle = 0
         unsafe try Self.check(driver, name, driver.device(&device, Int32(clamping: ordinal)), "finding the GPU")

@@ -178,7 +178,7 @@ public final class CUDADevice: TensorDevice {
             let slot = try takeEvent()
             do throws(DeviceError) {
                 try context.check(copy(), action())
-                try context.check(driver.recordEvent(slot.event, stream), "recording an event behind a copy")
+                try context.check(driver.recordEvent(slot.event, stream), "recording an event after a copy")
             } catch {
                 // The copy may be in flight without an event that marks its end, so wait for the
                 // stream.
@@ -197,7 +197,7 @@ public final class CUDADevice: TensorDevice {
     public func finish(_ copy: DeviceCopy) throws(DeviceError) {
         let slot = Int(clamping: copy.id)
         guard let event = events.withLock({ $0.busyEvent(slot) }) else {
-            throw DeviceError("\(name): copy \(copy.id) is not under way; finish each copy once")
+            throw DeviceError("\(name): copy \(copy.id) is not running. Finish each copy exactly once")
         }
         defer { events.withLock { $0.giveBack(slot) } }
         try context.current { () throws(DeviceError) in

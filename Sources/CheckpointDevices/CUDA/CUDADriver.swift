@@ -53,7 +53,7 @@ package struct CUDADriver: Sendable {
     package static func load(_ library: String) throws(DeviceError) -> CUDADriver {
         guard let handle = unsafe dlopen(library, RTLD_NOW) else {
             let reason = unsafe dlerror().map { unsafe String(cString: $0) } ?? "unknown reason"
-            throw DeviceError("no CUDA driver: \(reason). Install the NVIDIA driver, or keep the state in the host's memory")
+            throw DeviceError("no CUDA driver: \(reason). Install the NVIDIA driver, or keep the state in host memory")
         }
         return unsafe try CUDADriver { name in unsafe dlsym(handle, name) }
     }
@@ -98,7 +98,7 @@ package struct CUDADriver: Sendable {
         subscript<Function>(_ name: String) -> Function {
             get throws(DeviceError) {
                 guard let address = unsafe find(name) else {
-                    throw DeviceError("the CUDA driver has no \(name). Install a driver of CUDA 11.1 or later")
+                    throw DeviceError("the CUDA driver lacks \(name). Install a driver of CUDA 11.1 or later")
                 }
                 return unsafe unsafeBitCast(address, to: Function.self)
             }
@@ -117,14 +117,14 @@ enum CUDAResult {
     /// Returns the remedy for a failure.
     static func remedy(_ result: Int32) -> String {
         switch result {
-        case 1: "Check that what was lent lies in one allocation that is still alive"
-        case outOfMemory: "Free memory of the device, or lower the arena or the limits on locked memory"
+        case 1: "Check that the lent memory is in one allocation, and not freed"
+        case outOfMemory: "Free device memory, lower arenaBytes, or raise the limit on locked memory (ulimit -l)"
         case noDevice, invalidDevice: "Check nvidia-smi and CUDA_VISIBLE_DEVICES"
-        case 201, 400: "Give a stream of the device's primary context, the one that the CUDA runtime uses"
-        case 700...702, 709, 714...719: "The context is lost by an earlier error of the program's: restart it and resume"
-        case 803, 999: "Check that driver and kernel module are of one version"
+        case 201, 400: "Pass a stream of the device's primary context, which the CUDA runtime uses"
+        case 700...702, 709, 714...719: "An earlier error of the program has destroyed the context: restart the program and resume"
+        case 803, 999: "Check that the driver and the kernel module have the same version"
         case 900...909: "Do not save while the stream is being captured into a graph"
-        default: "The CUDA driver's documentation says more"
+        default: "See the documentation of the CUDA driver"
         }
     }
 }

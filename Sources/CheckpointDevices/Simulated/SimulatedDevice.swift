@@ -83,7 +83,7 @@ public final class SimulatedDevice: TensorDevice {
                 stream.join()
                 throw error
             }
-        } catch { throw DeviceError("\(name): \(error); raise the limit of threads") }
+        } catch { throw DeviceError("\(name): \(error). Raise the limit on threads (ulimit -u)") }
     }
 
     /// Drops pending work and joins the threads. A kernel must therefore not hold the last
@@ -157,7 +157,7 @@ public final class SimulatedDevice: TensorDevice {
                 queues.withLock { $0.finishedCopy(copy.id, copy.failure) }
             } catch {
                 // The memory was allocated when the copy was started.
-                queues.withLock { $0.finishedCopy(copy.id, $0.misuse("memory was freed under a copy")) }
+                queues.withLock { $0.finishedCopy(copy.id, $0.misuse("memory was freed while it was copied")) }
             }
         }
     }
@@ -217,7 +217,7 @@ public final class SimulatedDevice: TensorDevice {
         _ direction: CopyDirection, _ address: DeviceAddress, _ host: UnsafeMutableRawBufferPointer
     ) throws(DeviceError) -> DeviceCopy {
         guard let region = unsafe MemoryRegion(host) else {
-            throw queues.withLock { $0.misuse("a copy of nothing; leave it out") }
+            throw queues.withLock { $0.misuse("a copy of 0 bytes was requested") }
         }
         do throws(DeviceError) { try memory.check(address, region.count) } catch {
             queues.withLock { $0.report.misuses.append(error.description) }

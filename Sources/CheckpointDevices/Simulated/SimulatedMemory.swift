@@ -41,11 +41,11 @@ public final class SimulatedMemory: Sendable {
     func allocate(_ byteCount: Int) throws(DeviceError) -> DeviceAddress {
         try state.withLock { state throws(DeviceError) in
             guard byteCount > 0, byteCount <= capacity - state.used else {
-                throw DeviceError("\(device): no room for \(byteCount) bytes: \(state.used) of \(capacity) are in use; free some")
+                throw DeviceError("\(device): no room for \(byteCount) bytes: \(state.used) of \(capacity) are in use. Free device memory")
             }
             let buffer: AlignedBuffer
             do throws(OutOfMemory) { buffer = try AlignedBuffer(count: byteCount, hugePages: false) } catch {
-                throw DeviceError("\(device): \(error); ask for less")
+                throw DeviceError("\(device): \(error). Allocate less")
             }
             let address = state.next
             state.allocations.append(Allocation(address: address, count: byteCount, buffer: buffer))
@@ -114,7 +114,7 @@ public final class SimulatedMemory: Sendable {
                 first <= found.end, UInt64(byteCount) <= found.end - first
             else {
                 let text = String(first, radix: 16)
-                throw DeviceError("\(device): \(byteCount) bytes at 0x\(text) do not lie in one allocation; check the loan and its life")
+                throw DeviceError("\(device): \(byteCount) bytes at 0x\(text) are not in one allocation. Was the memory freed?")
             }
             let offset = Int(first - found.address)
             return body(found.buffer.region[offset..<offset + byteCount])

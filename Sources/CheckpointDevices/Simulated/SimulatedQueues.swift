@@ -111,8 +111,8 @@ struct SimulatedQueues {
             outcomes[copy.id] = nil
             return .failure(failure)
         case nil:
-            let what = (1..<nextID).contains(copy.id) ? "was finished already" : "was never started"
-            return .failure(misuse("copy \(copy.id) \(what); finish each copy once"))
+            let what = (1..<nextID).contains(copy.id) ? "is already finished" : "was never started"
+            return .failure(misuse("copy \(copy.id) \(what). Finish each copy exactly once"))
         }
         return .success(())
     }
@@ -125,7 +125,7 @@ struct SimulatedQueues {
         try pass(.prepare)
         let range = Self.addresses(host)
         guard !prepared.contains(where: { $0.overlaps(range) }) else {
-            throw misuse("host memory was prepared already; release it first")
+            throw misuse("host memory is already prepared. Release it first")
         }
         prepared.append(range)
         report.preparedRegions = prepared.count
@@ -134,7 +134,7 @@ struct SimulatedQueues {
     mutating func release(_ host: MemoryRegion) {
         let range = Self.addresses(host)
         guard let index = prepared.firstIndex(of: range) else {
-            _ = misuse("host memory was released that was not prepared")
+            _ = misuse("host memory was released, but never prepared")
             return
         }
         prepared.remove(at: index)
@@ -155,7 +155,7 @@ struct SimulatedQueues {
         for index in faults.indices where faults[index].fault == fault { faults[index].countdown -= 1 }
         guard let index = faults.firstIndex(where: { $0.fault == fault && $0.countdown < 0 }) else { return }
         faults.remove(at: index)
-        throw DeviceError("\(device): \(fault) failed, as a test asked for; nothing is to be done")
+        throw DeviceError("\(device): \(fault) failed, because a test requested it")
     }
 
     /// Records a misuse of the device, and returns it as an error.

@@ -148,6 +148,6 @@ final class Assembly: TensorDevice {
     func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress)
         throws(DeviceError) -> DeviceCopy
     {
-        throw DeviceError("\(name) are open for reading only")
+        throw DeviceError("\(name) are open only for reading")
     }
 }

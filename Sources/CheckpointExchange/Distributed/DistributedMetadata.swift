@@ -62,7 +62,9 @@ struct DistributedMetadata {
             }
             let info = try pickle.attributes(value, .storageInfo)
             if let steps = pickle.node(info["transform_descriptors"]), !steps.items.isEmpty {
-                throw .refused(pickle.path, "tensor \(quoted(name)) is stored transformed")
+                throw .refused(
+                    pickle.path,
+                    "tensor \(quoted(name)) is stored transformed (compressed, for example)")
             }
             places[Key(name: Array(name.utf8), offset: offset)] = try place(info, name)
         }
@@ -75,19 +77,21 @@ struct DistributedMetadata {
         guard isPlainFileName(fileName) else {
             throw .refused(
                 pickle.path,
-                "tensor \(quoted(name)) lies in \(quoted(fileName)): files lie beside .metadata")
+                "tensor \(quoted(name)) is in \(quoted(fileName)), "
+                    + "which is not a file next to .metadata"
+            )
         }
-        let start = try pickle.integer(info["offset"], "the place of a piece")
+        let start = try pickle.integer(info["offset"], "the position of a piece")
         let count = try pickle.integer(info["length"], "the size of a piece")
         guard start >= 0, count >= 0, count <= .max - start else {
-            throw pickle.error("a piece of \(count) bytes at offset \(start)")
+            throw pickle.error("a piece has \(count) bytes at offset \(start)")
         }
         return Place(fileName: fileName, range: start..<start + count)
     }
 
     private func place(_ key: Key, _ name: String) throws(ExchangeError) -> Place {
         guard let place = places[key] else {
-            throw pickle.error("a piece of \(quoted(name)) is stored nowhere")
+            throw pickle.error("storage_data has no entry for a piece of \(quoted(name))")
         }
         return place
     }
@@ -103,13 +107,16 @@ struct DistributedMetadata {
             )
         }
         guard let bytes = TensorShape.byteCount(shape, type) else {
-            throw pickle.error("tensor \(quoted(name)): \(shown(shape)) is no shape")
+            throw pickle.error("tensor \(quoted(name)): \(shown(shape)) is not a valid shape")
         }
         guard let chunks = pickle.node(attributes["chunks"]), chunks.kind == .list else {
             throw pickle.error("tensor \(quoted(name)) has no chunks")
         }
         guard chunks.items.count <= ExchangeLimits.piecesOfTensorMax else {
-            throw .refused(pickle.path, "tensor \(quoted(name)) is in \(chunks.items.count) pieces")
+            throw .refused(
+                pickle.path,
+                "tensor \(quoted(name)) has \(chunks.items.count) pieces, "
+                    + "more than \(ExchangeLimits.piecesOfTensorMax)")
         }
         var pieces: [Piece] = []
         for chunk in chunks.items {
@@ -135,7 +142,7 @@ struct DistributedMetadata {
         case .global(.dtype(let type)): return type
         case .global(let global):
             throw .refused(
-                pickle.path, "tensor \(quoted(name)): element type \(global.name) is not known here"
+                pickle.path, "tensor \(quoted(name)): element type \(global.name) is unknown"
             )
         default: throw pickle.error("tensor \(quoted(name)) has no element type")
         }
@@ -147,20 +154,20 @@ struct DistributedMetadata {
     ) throws(ExchangeError) {
         if let outside = shards.first(where: { !$0.lies(inside: shape) }) {
             throw pickle.error(
-                "a piece of tensor \(quoted(name)) at \(shown(outside.offset)) lies outside of \(shown(shape))"
+                "a piece of tensor \(quoted(name)) at \(shown(outside.offset)) is outside shape \(shown(shape))"
             )
         }
         let covered = shards.reduce(0) { clamped($0, TensorShape.elementCount($1.extent) ?? .max) }
         guard covered == elements else {
             throw pickle.error(
-                "the pieces of tensor \(quoted(name)) hold \(covered) of its \(elements) elements")
+                "the pieces of tensor \(quoted(name)) have \(covered) of its \(elements) elements")
         }
         let sets = shards.filter { !$0.extent.contains(0) }.map { StridedElements($0, in: shape) }
         // As many elements as the tensor has, and none twice, leave no hole; with an overlap, the
         // first fault could be the hole that it leaves elsewhere.
         if let fault = ElementCover.fault(sets, in: shape, allowsHoles: true) {
             guard case .overlap(let elements, _, _) = fault else {
-                throw pickle.error("the pieces of tensor \(quoted(name)) do not make it up")
+                throw pickle.error("the pieces of tensor \(quoted(name)) do not cover it")
             }
             throw pickle.error(
                 "the pieces of tensor \(quoted(name)) overlap at \(elements.text(in: shape))")

@@ -42,7 +42,7 @@ struct DistributedReader {
     private mutating func read() throws(ExchangeError) -> ForeignCheckpoint {
         let file = try ForeignFile(directory.appending(Self.metadataName), in: files)
         guard file.size <= ExchangeLimits.pickleBytesMax else {
-            throw .refused(file.path.string, "a pickle of \(file.size) bytes")
+            throw .refused(file.path.string, Pickle.tooLong(file.size))
         }
         let metadata = try DistributedMetadata(
             Unpickler.read(file.read(count: file.size, at: 0), file.path.string))
@@ -80,7 +80,7 @@ struct DistributedReader {
         } catch {
             let metadata = directory.appending(Self.metadataName).string
             throw error.isMissingFile
-                ? .damage(metadata, "\(quoted(name)) is missing, or is no file") : error
+                ? .damage(metadata, "\(quoted(name)) is missing, or is not a file") : error
         }
         opened[Array(name.utf8)] = file
         return file
@@ -93,7 +93,8 @@ struct DistributedReader {
         guard place.range.upperBound <= file.size else {
             throw .damage(
                 file.path.string,
-                "a piece ends at byte \(place.range.upperBound), and the file at \(file.size)")
+                "a piece ends at byte \(place.range.upperBound); the file has \(file.size) bytes"
+            )
         }
         return try TorchArchive(ZipArchive(file, place.range), spill)
     }
@@ -105,7 +106,7 @@ struct DistributedReader {
         let archive = try archive(piece.place)
         let path = directory.appending(piece.place.fileName).string
         guard archive.isTensor(archive.pickle.root) else {
-            throw .damage(path, "a piece of tensor \(quoted(tensor.name)) is no tensor")
+            throw .damage(path, "a piece of tensor \(quoted(tensor.name)) is not a tensor")
         }
         let found = try archive.tensor(tensor.name, archive.pickle.root)
         guard found.view.type == tensor.type, found.view.shape == piece.shard.extent else {

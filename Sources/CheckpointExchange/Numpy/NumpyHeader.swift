@@ -27,17 +27,20 @@ struct NumpyHeader {
     ) {
         var reader = ByteReader(prefix)
         guard try reader.take(6).elementsEqual(magic) else {
-            throw .damage(at: 0, "it is no numpy file")
+            throw .damage(at: 0, "it is not a .npy file")
         }
         let version = (try reader.take(2)).first ?? 0
         guard (1...3).contains(version) else {
-            throw .unsupported(at: 6, "numpy format version \(version)")
+            throw .unsupported(
+                at: 6, "version \(version) of the .npy format; ckpt reads versions 1 to 3")
         }
         let isShort = version == 1
         let count =
             isShort ? Int(try reader.integer(UInt16.self)) : Int(try reader.integer(UInt32.self))
         guard count <= ExchangeLimits.numpyHeaderBytesMax else {
-            throw .unsupported(at: 8, "a header of \(count) bytes")
+            throw .unsupported(
+                at: 8,
+                "the header has \(count) bytes, more than \(ExchangeLimits.numpyHeaderBytesMax)")
         }
         let text = isShort ? 10 : 12
         return (text, text + count)
@@ -48,14 +51,14 @@ struct NumpyHeader {
     /// - Parameters:
     ///   - text: the dictionary.
     ///   - dataOffset: offset of the first element in the file, in bytes.
-    ///   - voidType: type of elements whose type the file does not say; nil if it is not known.
+    ///   - voidType: type of elements whose type the file does not state; nil if it is unknown.
     /// - Throws: `FormatError` if the dictionary is damaged, or the type or shape is not supported.
     init(_ text: ArraySlice<UInt8>, dataOffset: Int, voidType: ElementType?) throws(FormatError) {
         var parser = PythonLiteral(text)
         var found: [String: PythonLiteral.Value] = [:]
         for (key, value) in try parser.dictionary()
         where found.updateValue(value, forKey: key) != nil {
-            throw .damage(at: 0, "the header says \(quoted(key)) twice")
+            throw .damage(at: 0, "the header has the key \(quoted(key)) twice")
         }
         guard case .string(let description)? = found["descr"],
             case .bool(let isFortran)? = found["fortran_order"],
@@ -63,7 +66,7 @@ struct NumpyHeader {
         else {
             let shown = quoted(String(decoding: text, as: UTF8.self))
             throw .unsupported(
-                at: 0, "the header is not of descr, fortran_order and shape alone: \(shown)")
+                at: 0, "the header must have descr, fortran_order and shape only: \(shown)")
         }
         let element = try NumpyType.of(description, voidType: voidType)
         (type, note) = (element.type, element.note)

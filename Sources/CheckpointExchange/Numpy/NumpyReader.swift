@@ -42,7 +42,8 @@ struct NumpyReader {
         to checkpoint: inout ForeignCheckpoint
     ) throws(ExchangeError) {
         guard entry.name.hasSuffix(".npy") else {
-            throw .refused(archive.file.path.string, "entry \(quoted(entry.name)) is no numpy file")
+            throw .refused(
+                archive.file.path.string, "entry \(quoted(entry.name)) is not a .npy array")
         }
         if entry.isDeflated { try checkHeader(entry, archive.file) }
         let memory =
@@ -85,19 +86,19 @@ struct NumpyReader {
         do throws(FormatError) {
             let (text, data) = try NumpyHeader.dataOffset(prefix[...])
             guard data <= size else {
-                throw .damage(at: 8, "the header does not fit the \(size) bytes of the file")
+                throw .damage(at: 8, "the header is longer than the file, which has \(size) bytes")
             }
             let bytes: [UInt8]
             do throws(ExchangeError) { bytes = try read(data) } catch {
                 throw .damage(at: 0, error.message)
             }
-            guard bytes.count == data else { throw .damage(at: 8, "the header is cut short") }
+            guard bytes.count == data else { throw .damage(at: 8, "the header is truncated") }
             let header = try NumpyHeader(
                 bytes[text...], dataOffset: data, voidType: options.voidType)
             guard header.bytes == size - data else {
                 let tensor = "\(shown(header.shape)) of \(header.type)"
                 throw .damage(
-                    at: data, "\(tensor) takes \(header.bytes) bytes, and there are \(size - data)")
+                    at: data, "\(tensor) takes \(header.bytes) bytes; the file has \(size - data)")
             }
             return header
         } catch {

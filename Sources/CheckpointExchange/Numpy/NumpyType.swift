@@ -4,7 +4,7 @@ internal import CheckpointFormat
 /// width, so the type is inferred where one type has that width, or given by the user.
 struct NumpyType {
     let type: ElementType
-    /// What was assumed; nil if the file says the type.
+    /// The assumption about the type, as a note; nil if the file states the type.
     let note: String?
 
     private static let types: [String: ElementType] = [
@@ -34,14 +34,14 @@ struct NumpyType {
     ///
     /// - Parameters:
     ///   - description: the file's `descr`.
-    ///   - voidType: type of elements of which the file says only the width; nil if not known.
+    ///   - voidType: type of elements of which the file states only the width; nil if unknown.
     /// - Throws: `FormatError` if the type is not supported.
     static func of(_ description: String, voidType: ElementType?) throws(FormatError) -> NumpyType {
         if let type = names[description] { return NumpyType(type: type, note: nil) }
         if bytes.contains(description) {
             return NumpyType(
                 type: .u8,
-                note: "each \(description) is kept in the byte that numpy has it in, as u8")
+                note: "each \(description) is imported as u8, the byte that NumPy stores it in")
         }
         let (order, kind) = (description.prefix(1), String(description.dropFirst()))
         guard "<>|=".contains(order) else { throw unknown(description) }
@@ -62,11 +62,12 @@ struct NumpyType {
             return NumpyType(type: voidType, note: nil)
         }
         let note =
-            "the file says only \(description), the width of its elements; they are kept as \(usual) (another: --numpy-type)"
+            "its type \(description) states only the width of its elements; they are imported as \(usual). "
+                    + "Choose another type with --numpy-type"
         return NumpyType(type: usual, note: note)
     }
 
     private static func unknown(_ description: String) -> FormatError {
-        .unsupported(at: 0, "element type \(quoted(description)) is not known here")
+        .unsupported(at: 0, "element type \(quoted(description)) is unknown")
     }
 }

@@ -56,7 +56,7 @@ struct PythonLiteral {
             }
         }
         skipSpace()
-        guard position == text.endIndex else { throw error("text after the dictionary") }
+        guard position == text.endIndex else { throw error("there is text after the dictionary") }
         return members
     }
 
@@ -68,14 +68,14 @@ struct PythonLiteral {
         case UInt8(ascii: "("): return .tuple(try tuple())
         case UInt8(ascii: "["):
             throw .unsupported(
-                at: position - text.startIndex, "a structured dtype, or another list")
+                at: position - text.startIndex, "it is a structured dtype, or another list")
         default:
             for (word, value) in [("True", true), ("False", false)]
             where text[position...].starts(with: word.utf8) {
                 position += word.utf8.count
                 return .bool(value)
             }
-            throw error("a string, a tuple or a truth value was expected")
+            throw error("a string, a tuple, True or False was expected")
         }
     }
 

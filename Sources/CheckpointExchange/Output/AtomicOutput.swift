@@ -3,8 +3,8 @@ package import CheckpointIO
 package import SystemPackage
 
 /// A file, or a directory of files, that appears under its name complete and durable, or not at
-/// all: it is created under a temporary name in the same directory, and renamed. What a killed
-/// process left under such a name is removed by the next output in that directory.
+/// all: it is created under a temporary name in the same directory, and renamed. The next
+/// output in the directory removes files that a killed process left under such names.
 package final class AtomicOutput {
     /// Permission to replace the existing file, or an existing directory that holds only files with
     /// accepted names.
@@ -14,7 +14,9 @@ package final class AtomicOutput {
         ///
         /// - Parameter isOurs: returns whether a file of this name in the existing directory may be
         ///   removed.
-        package init(_ isOurs: @escaping @Sendable (_ fileName: String) -> Bool) { self.isOurs = isOurs }
+        package init(_ isOurs: @escaping @Sendable (_ fileName: String) -> Bool) {
+            self.isOurs = isOurs
+        }
     }
 
     private let path: FilePath
@@ -23,7 +25,7 @@ package final class AtomicOutput {
     private let replacement: Replacement?
     private let files: POSIXFileSystem
     private var outputs: [OutputFile] = []
-    /// Shows others that the temporary name is in use.
+    /// Shows other processes that the temporary name is in use.
     private var claim: FileClaim?
     private var isOver = false
 
@@ -45,10 +47,11 @@ package final class AtomicOutput {
         self.files = files
         temporary = path.removingLastComponent().appending(TemporaryName.random())
         guard path.lastComponent?.kind == .regular else {
-            throw .inUse(path.string, "it is no name for a file", remedy: "Name another with -o")
+            throw .inUse(
+                path.string, "is not a valid file name", remedy: "Choose another path with -o")
         }
         try checkPlace()
-        // While this claim is held, nobody else looks for leavings, and takes this output for one.
+        // While this claim is held, no other output looks for leftovers, so none removes this one.
         let place = files.claim(parent, within: 1)
         if place != nil { TemporaryName.removeLeavings(in: parent, files) }
         if isDirectory {
@@ -72,18 +75,26 @@ package final class AtomicOutput {
     private func checkPlace() throws(ExchangeError) {
         // The target of a link belongs to someone else, even if the link dangles.
         guard try exchanging({ () throws(FileSystemError) in try !files.isLink(path) }) else {
-            throw .inUse(path.string, "it is a link", remedy: "Name another place with -o, or what it leads to")
+            throw .inUse(
+                path.string, "is a symbolic link",
+                remedy: "Choose another path with -o, or the target of the link")
         }
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
         guard let kind else { return try checkParent() }
-        guard let replacement else { throw .inUse(path.string, "it exists", remedy: "Name another with -o") }
+        guard let replacement else {
+            throw .inUse(path.string, "already exists", remedy: "Choose another path with -o")
+        }
         guard kind == (isDirectory ? .directory : .file) else {
-            throw .inUse(path.string, "it is no \(isDirectory ? "directory" : "file")", remedy: "Name another with -o")
+            throw .inUse(
+                path.string, "is not a \(isDirectory ? "directory" : "file")",
+                remedy: "Choose another path with -o")
         }
         guard isDirectory else { return }
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }
         for name in names.sorted() where try !isOurs(name, replacement) {
-            throw .inUse(path.string, "it holds \(quoted(name)), which is no file of an export", remedy: "Name another directory")
+            throw .inUse(
+                path.string, "contains \(quoted(name)), which is not a file of an export",
+                remedy: "Choose another directory")
         }
     }
 
@@ -91,14 +102,16 @@ package final class AtomicOutput {
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: parent) }
         guard kind != .directory else { return }
         throw .inUse(
-            path.string, "there is no directory \(parent)",
-            remedy: "Create it, or name another place with -o")
+            path.string, "cannot be created: the directory \(parent) does not exist",
+            remedy: "Create it, or choose another path with -o")
     }
 
     private func isOurs(_ name: String, _ replacement: Replacement) throws(ExchangeError) -> Bool {
         let entry = path.appending(name)
         guard replacement.isOurs(name) else { return false }
-        return try exchanging { () throws(FileSystemError) in try files.isLink(entry) ? false : files.kind(of: entry) == .file }
+        return try exchanging { () throws(FileSystemError) in
+            try files.isLink(entry) ? false : files.kind(of: entry) == .file
+        }
     }
 
     /// Creates a file in the directory, or returns the output file itself if this is not a
@@ -126,7 +139,9 @@ package final class AtomicOutput {
             try output.sync()
             output.close()
         }
-        if isDirectory { try exchanging { () throws(FileSystemError) in try files.syncDirectory(temporary) } }
+        if isDirectory {
+            try exchanging { () throws(FileSystemError) in try files.syncDirectory(temporary) }
+        }
         try checkPlace()
         try exchanging { () throws(FileSystemError) in
             try rename()

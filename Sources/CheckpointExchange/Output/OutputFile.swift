@@ -25,7 +25,7 @@ package final class OutputFile: FileDevice {
     package func place(_ type: ElementType, _ shape: [Int], at range: Range<Int>) throws(ExchangeError) -> TensorView {
         let memory = LentMemory(device: self, address: DeviceAddress(rawValue: UInt64(range.lowerBound)), byteCount: range.count)
         guard isComputable(shape, type) else {
-            throw .refused(path.string, "a tensor of shape \(shown(shape)) has no elements, and a size that overflows")
+            throw .refused(path.string, "the size of a tensor of shape \(shown(shape)) overflows, though it is empty")
         }
         do throws(StateError) { return try TensorView(memory, type: type, shape: shape) } catch {
             throw .refused(path.string, error.description)
@@ -53,7 +53,7 @@ package final class OutputFile: FileDevice {
     package func startCopy(
         from address: DeviceAddress, to destination: UnsafeMutableRawBufferPointer
     ) throws(DeviceError) -> DeviceCopy {
-        throw DeviceError("\(path) is open for writing only")
+        throw DeviceError("\(path) is open only for writing")
     }
 
     package func startCopy(from source: UnsafeRawBufferPointer, to address: DeviceAddress) throws(DeviceError) -> DeviceCopy {

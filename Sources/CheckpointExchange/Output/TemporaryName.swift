@@ -2,16 +2,16 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import SystemPackage
 
-/// Names under which outputs are written before they get their own, `.ckpt-` and 32 digits.
+/// Names under which outputs are written before they are published: `.ckpt-` and 32 digits.
 ///
-/// A process that is killed leaves such a file or directory; its claim ends with it.
+/// A killed process leaves such a file or directory; its claim ends with the process.
 enum TemporaryName {
     private static let prefix = ".ckpt-"
 
     static func random() -> String { prefix + CheckpointID.random().description }
 
-    /// Removes what killed processes have left in a directory. Errors are ignored: the directory is
-    /// someone else's, and the output can be written all the same.
+    /// Removes leftovers of killed processes from a directory. Errors are ignored: the directory
+    /// belongs to the user, and the output can still be written.
     ///
     /// - Parameters:
     ///   - directory: the directory of an output.
@@ -20,7 +20,7 @@ enum TemporaryName {
         // A directory that cannot be listed is not cleaned.
         for name in (try? files.list(directory)) ?? [] where isTemporary(name) {
             let path = directory.appending(name)
-            // Without a claim it is another process's output, or cannot be told from one.
+            // If it cannot be claimed, it may be the output of another process.
             guard let claim = files.claim(path) else { continue }
             withExtendedLifetime(claim) { remove(path, files) }
         }

@@ -42,8 +42,14 @@ struct Pickle: Sendable {
     /// - Parameter name: module and name, untrusted.
     static func refusal(_ name: String) -> String {
         let called = String(quoted(name).dropFirst().dropLast())
-        let remedy = name.hasPrefix("torch.nn") ? ": of a model, save its state_dict()" : ""
+        let remedy =
+            name.hasPrefix("torch.nn") ? ": save the state_dict() of a model, not the model" : ""
         return "the pickle calls \(called), which is not data" + remedy
+    }
+
+    /// The message about a pickle of more bytes than are read.
+    static func tooLong(_ count: Int) -> String {
+        "the pickle has \(count) bytes, more than \(ExchangeLimits.pickleBytesMax)"
     }
 
     func error(_ message: String) -> ExchangeError { .damage(path, "pickle: " + message) }
@@ -63,7 +69,7 @@ struct Pickle: Sendable {
         key: Value, value: Value
     )] {
         guard let node = node(value), node.kind == .dictionary else {
-            throw error("\(what) is no dictionary")
+            throw error("\(what) is not a dictionary")
         }
         return stride(from: 0, to: node.items.count, by: 2).map {
             (node.items[$0], node.items[$0 + 1])
@@ -71,12 +77,12 @@ struct Pickle: Sendable {
     }
 
     func string(_ value: Value?, _ what: String) throws(ExchangeError) -> String {
-        guard case .string(let text)? = value else { throw error("\(what) is no string") }
+        guard case .string(let text)? = value else { throw error("\(what) is not a string") }
         return text
     }
 
     func integer(_ value: Value?, _ what: String) throws(ExchangeError) -> Int {
-        guard case .integer(let integer)? = value else { throw error("\(what) is no integer") }
+        guard case .integer(let integer)? = value else { throw error("\(what) is not an integer") }
         return Int(integer)
     }
 
@@ -89,9 +95,11 @@ struct Pickle: Sendable {
     /// - Throws: `ExchangeError` if the value is another container, or an element is not an
     ///   integer.
     func integers(_ value: Value?, _ what: String) throws(ExchangeError) -> [Int] {
-        guard var node = node(value) else { throw error("\(what) is no tuple") }
+        guard var node = node(value) else { throw error("\(what) is not a tuple") }
         if node.kind == .call(.size), let inner = self.node(node.items.first) { node = inner }
-        guard node.kind == .tuple || node.kind == .list else { throw error("\(what) is no tuple") }
+        guard node.kind == .tuple || node.kind == .list else {
+            throw error("\(what) is not a tuple")
+        }
         var integers: [Int] = []
         for item in node.items { integers.append(try integer(item, what)) }
         return integers
@@ -108,7 +116,7 @@ struct Pickle: Sendable {
         _ value: Value?, _ kind: PickleGlobal.Distributed
     ) throws(ExchangeError) -> [String: Value] {
         guard let node = node(value), node.kind == .call(.distributed(kind)) else {
-            throw error("there is no \(kind.rawValue)")
+            throw error("it does not contain a \(kind.rawValue)")
         }
         var attributes: [String: Value] = [:]
         for (key, value) in try members(node.state, "the state of \(kind.rawValue)") {

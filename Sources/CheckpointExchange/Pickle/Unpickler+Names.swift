@@ -8,7 +8,7 @@ extension Unpickler {
         case 0x93:
             let names = try pop(2)
             guard case .string(let module) = names[0], case .string(let name) = names[1] else {
-                throw damage("a name is no string")
+                throw damage("the name of a class or function is not a string")
             }
             push(.global(try global(module, name)))
         case UInt8(ascii: "R"): try reduce()
@@ -31,7 +31,7 @@ extension Unpickler {
             text.append(next)
         }
         guard let line = String(validating: text, as: UTF8.self) else {
-            throw damage("a name is not UTF-8")
+            throw damage("the name of a class or function is not UTF-8")
         }
         return line
     }
@@ -55,7 +55,7 @@ extension Unpickler {
     private mutating func reduce() throws(FormatError) {
         let parts = try pop(2)
         guard case .node(let index) = parts[1], nodes[index].kind == .tuple else {
-            throw damage("a call without arguments")
+            throw damage("a call has no tuple of arguments")
         }
         let arguments = nodes[index].items
         let global = try callee(parts[0])
@@ -86,11 +86,11 @@ extension Unpickler {
 
     private func callee(_ value: Pickle.Value) throws(FormatError) -> PickleGlobal {
         if case .global(let global) = value { return global }
-        // What a foreign function returns is foreign, too.
+        // The result of a foreign function is also foreign.
         if case .node(let index) = value, case .call(.foreign(let name)) = nodes[index].kind {
             return .foreign(name)
         }
-        throw damage("a call of what cannot be called")
+        throw damage("it calls a value that is not a function")
     }
 
     /// Pushes what a foreign function would return, or a constructor of an instance would make.
@@ -119,14 +119,14 @@ extension Unpickler {
     {
         guard let first = arguments.first else { return [] }
         guard arguments.count == 1, case .node(let index) = first else {
-            throw damage("a container is made of something else than a list")
+            throw damage("it builds a set or tuple from a value that is not a list")
         }
         try countCopied(nodes[index].items.count * (pairwise ? 2 : 1))
         guard pairwise else { return nodes[index].items }
         var items: [Pickle.Value] = []
         for pair in nodes[index].items {
             guard case .node(let pair) = pair, nodes[pair].items.count == 2 else {
-                throw damage("a key without a value")
+                throw damage("a key has no value")
             }
             items += nodes[pair].items
         }
@@ -139,7 +139,7 @@ extension Unpickler {
         guard let first = arguments.first else { return [] }
         guard arguments.count == 1, case .node(let index) = first, nodes[index].kind == .dictionary
         else {
-            throw damage("a Counter is made of something else than a dictionary")
+            throw damage("it builds a Counter from a value that is not a dictionary")
         }
         try countCopied(nodes[index].items.count)
         return nodes[index].items
@@ -153,7 +153,7 @@ extension Unpickler {
             try countCopied(bytes.count / 16)
             return bytes
         case .string(let text) where arguments.count == 2: return try latin1(text)
-        default: throw damage("a bytearray is made of something else than bytes")
+        default: throw damage("it builds a bytearray from a value that is not bytes")
         }
     }
 
@@ -162,7 +162,9 @@ extension Unpickler {
         try countCopied(text.utf8.count / 16)
         var bytes: [UInt8] = []
         for scalar in text.unicodeScalars {
-            guard let byte = UInt8(exactly: scalar.value) else { throw damage("bytes beyond 255") }
+            guard let byte = UInt8(exactly: scalar.value) else {
+                throw damage("it builds bytes from a string with characters beyond 255")
+            }
             bytes.append(byte)
         }
         return bytes
@@ -174,7 +176,7 @@ extension Unpickler {
         guard case .global(let global) = parts[0], case .node(let index) = parts[1],
             nodes[index].kind == .tuple
         else {
-            throw damage("an instance of what is no class")
+            throw damage("it makes an instance of a value that is not a class")
         }
         switch global {
         case .distributed: push(.call(global), nodes[index].items)
@@ -188,12 +190,12 @@ extension Unpickler {
     private mutating func build() throws(FormatError) {
         let state = try pop()
         guard case .node(let index) = try last() else {
-            throw damage("attributes for what has none")
+            throw damage("it sets attributes of a value that has none")
         }
         switch nodes[index].kind {
         case .dictionary, .call(.foreign): break
         case .call(.distributed), .call(.numpyArray), .call(.numpyType): nodes[index].state = state
-        default: throw refused("the pickle sets attributes of what is not data")
+        default: throw refused("the pickle sets attributes of a value that is not data")
         }
     }
 

@@ -26,7 +26,7 @@ struct Unpickler {
         throws(ExchangeError) -> Pickle
     {
         guard bytes.count <= ExchangeLimits.pickleBytesMax else {
-            throw .refused(path, "a pickle of \(bytes.count) bytes")
+            throw .refused(path, Pickle.tooLong(bytes.count))
         }
         var bytes = bytes[...]
         return try readPrefix(&bytes, path, keepsForeign: keepsForeign)
@@ -66,7 +66,7 @@ struct Unpickler {
         .unsupported(at: reader.offset, message)
     }
     var tooMany: FormatError {
-        refused("the pickle makes more values than the limits of this program allow")
+        refused("the pickle has more values than ckpt supports")
     }
 
     private mutating func run() throws(FormatError) -> Pickle.Value {
@@ -74,7 +74,7 @@ struct Unpickler {
             let code = try byte()
             if code == UInt8(ascii: ".") {
                 guard stack.count == 1, marks.isEmpty, let root = stack.last else {
-                    throw damage("it ends in the middle")
+                    throw damage("it ends before its value is complete")
                 }
                 return root
             }
@@ -105,19 +105,23 @@ struct Unpickler {
 
     mutating func pop() throws(FormatError) -> Pickle.Value {
         guard stack.count > marks.last ?? 0, let value = stack.popLast() else {
-            throw damage("the stack is empty")
+            throw damage("an operation needs more values than the stack has")
         }
         return value
     }
 
     mutating func popMark() throws(FormatError) -> [Pickle.Value] {
-        guard let mark = marks.popLast() else { throw damage("there is no mark") }
+        guard let mark = marks.popLast() else {
+            throw damage("an operation needs a mark, and there is none")
+        }
         defer { stack.removeSubrange(mark...) }
         return Array(stack[mark...])
     }
 
     mutating func pop(_ count: Int) throws(FormatError) -> [Pickle.Value] {
-        guard stack.count - (marks.last ?? 0) >= count else { throw damage("the stack is empty") }
+        guard stack.count - (marks.last ?? 0) >= count else {
+            throw damage("an operation needs more values than the stack has")
+        }
         defer { stack.removeLast(count) }
         return Array(stack.suffix(count))
     }
@@ -133,7 +137,7 @@ struct Unpickler {
         guard stack.count > marks.last ?? 0, case .node(let index)? = stack.last,
             kinds.contains(nodes[index].kind)
         else {
-            throw damage("items for what holds none")
+            throw damage("items are added to a value that is not a container")
         }
         return index
     }
@@ -170,7 +174,7 @@ struct Unpickler {
     private mutating func length<T: FixedWidthInteger & UnsignedInteger>(_: T.Type)
         throws(FormatError) -> Int
     {
-        try reader.count(T.self, atMost: reader.remaining, "a length")
+        try reader.count(T.self, atMost: reader.remaining, "the length of a value")
     }
 
     private mutating func text(_ count: Int) throws(FormatError) -> Pickle.Value {
@@ -180,14 +184,15 @@ struct Unpickler {
         // valid UTF-8.
         let hasSurrogate = zip(bytes, bytes.dropFirst()).contains { $0 == 0xED && $1 >= 0xA0 }
         throw hasSurrogate
-            ? refused("a string has a lone surrogate, which is no character")
+            ? refused("a string has a lone surrogate, which is not a character")
             : damage("a string is not UTF-8")
     }
 
     /// Reads a little-endian integer in two's complement.
     private mutating func integer(_ count: Int) throws(FormatError) -> Pickle.Value {
         guard count <= ExchangeLimits.pickleIntegerBytesMax else {
-            throw refused("an integer of \(count) bytes")
+            throw refused(
+                "an integer has \(count) bytes, more than \(ExchangeLimits.pickleIntegerBytesMax)")
         }
         let bytes = Array(try reader.take(count))
         let isNegative = bytes.last ?? 0 >= 0x80
@@ -245,7 +250,7 @@ struct Unpickler {
     }
 
     private func pairs(_ items: [Pickle.Value]) throws(FormatError) -> [Pickle.Value] {
-        guard items.count % 2 == 0 else { throw damage("a key without a value") }
+        guard items.count % 2 == 0 else { throw damage("a key has no value") }
         return items
     }
 
@@ -257,7 +262,7 @@ struct Unpickler {
         case 0x80:
             let version = try byte()
             guard (2...5).contains(version) else {
-                throw refused("a pickle of protocol \(version)")
+                throw refused("pickle protocol \(version); ckpt reads protocols 2 to 5")
             }
         case 0x95: _ = try length(UInt64.self)
         case UInt8(ascii: "0"): _ = try pop()
@@ -275,13 +280,15 @@ struct Unpickler {
 
     func last() throws(FormatError) -> Pickle.Value {
         guard stack.count > marks.last ?? 0, let value = stack.last else {
-            throw damage("the stack is empty")
+            throw damage("an operation needs more values than the stack has")
         }
         return value
     }
 
     private func recall(_ index: Int) throws(FormatError) -> Pickle.Value {
-        guard let value = memo[index] else { throw damage("value \(index) was not remembered") }
+        guard let value = memo[index] else {
+            throw damage("value \(index) is used, but was never stored")
+        }
         return value
     }
 }

@@ -32,10 +32,15 @@ package struct SafetensorsHeader: Sendable {
         do throws(FormatError) {
             count = try reader.count(UInt64.self, atMost: fileBytes - 8, "length of the header")
         } catch {
-            throw .damage(at: 0, "it is no safetensors file, or it is cut short: \(error.message)")
+            throw .damage(
+                at: 0, "it is not a safetensors file, or it is truncated: \(error.message)")
         }
         guard count <= ExchangeLimits.safetensorsHeaderBytesMax else {
-            throw .unsupported(at: 0, "a header of \(count) bytes")
+            throw .unsupported(
+                at: 0,
+                "the header has \(count) bytes, "
+                    + "more than \(ExchangeLimits.safetensorsHeaderBytesMax)"
+            )
         }
         return count
     }
@@ -74,7 +79,7 @@ package struct SafetensorsHeader: Sendable {
         var pairs: [(String, String)] = []
         for member in members {
             guard case .string(let text) = member.value else {
-                throw .damage(at: 8, "__metadata__ holds more than strings")
+                throw .damage(at: 8, "__metadata__ has a value that is not a string")
             }
             pairs.append((member.key, text))
         }
@@ -90,7 +95,7 @@ package struct SafetensorsHeader: Sendable {
         try checkShape(shape, type ?? .u8, "tensor \(quoted(member.key))")
         let offsets = try fields.counts("data_offsets", atMost: 2)
         guard offsets.count == 2, offsets[0] <= offsets[1] else {
-            throw fields.error("data_offsets is no range")
+            throw fields.error("data_offsets is not a range")
         }
         if let type, TensorShape.byteCount(shape, type) != offsets[1] - offsets[0] {
             throw fields.error(
@@ -110,10 +115,11 @@ package struct SafetensorsHeader: Sendable {
             guard entry.range.lowerBound == end else {
                 let what =
                     entry.range.lowerBound < end
-                    ? "overlaps the one before" : "leaves a hole before it"
+                    ? "overlaps the previous one" : "leaves a gap before it"
                 throw .damage(
                     at: 8,
-                    "tensor \(quoted(entry.name)) \(what): it begins at \(entry.range.lowerBound), not at \(end)"
+                    "tensor \(quoted(entry.name)) \(what): it begins at byte "
+                        + "\(entry.range.lowerBound), not at \(end)"
                 )
             }
             end = entry.range.upperBound
@@ -121,13 +127,13 @@ package struct SafetensorsHeader: Sendable {
         guard end <= dataBytes else {
             throw .damage(
                 at: 8,
-                "the file is cut short: tensors take \(end) bytes, and the file has \(dataBytes) for them"
+                "the file is truncated: its tensors take \(end) bytes, and the file has \(dataBytes) bytes of data"
             )
         }
         guard end == dataBytes else {
             throw .damage(
                 at: 8,
-                "tensors take \(end) bytes, and the file has \(dataBytes) for them: \(dataBytes - end) follow the last one"
+                "its tensors take \(end) bytes, but \(dataBytes - end) more bytes follow the last tensor"
             )
         }
     }
@@ -188,6 +194,8 @@ package struct SafetensorsHeader: Sendable {
 func checkValues(_ json: [UInt8], at offset: Int) throws(FormatError) {
     let commas = json.count { $0 == UInt8(ascii: ",") }
     guard commas < ExchangeLimits.jsonValuesMax else {
-        throw .unsupported(at: offset, "JSON with \(commas) commas")
+        throw .unsupported(
+            at: offset,
+            "its JSON has more than \(ExchangeLimits.jsonValuesMax) values (\(commas) commas)")
     }
 }

@@ -67,7 +67,7 @@ package struct SafetensorsLayout: Sendable {
 
     /// Returns the index of the shards, as the transformers library writes it.
     ///
-    /// - Parameter metadata: members of its `metadata` besides `total_size`.
+    /// - Parameter metadata: members of its `metadata` other than `total_size`.
     package func index(_ metadata: [JSONValue.Member] = []) -> JSONValue {
         let map = shards.flatMap { shard in shard.header.entries.map { ($0.name, shard.fileName) } }
             .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }

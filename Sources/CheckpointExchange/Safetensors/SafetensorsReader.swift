@@ -38,8 +38,8 @@ package enum SafetensorsReader {
         }
         if let first = unknown.first {
             checkpoint.notes.append(
-                "\(file.path): \(unknown.count) of \(header.entries.count) tensors have element types that are not known here, such as "
-                    + "\(quoted(first.key)); they are kept as bytes, and exported as they were")
+                "\(file.path): \(unknown.count) of \(header.entries.count) tensors have unknown element types, such as "
+                    + "\(quoted(first.key)); they are imported as bytes, and exported unchanged")
             checkpoint.objects.append(ForeignObject(typesName, .object(unknown)))
         }
         let members = header.metadata.filter { $0.name != ownTypesKey }.map {
@@ -57,7 +57,7 @@ package enum SafetensorsReader {
 
         init(_ text: String?) {
             guard let text else { return }
-            // Anything else under the key is not from an export of this program, and says nothing.
+            // Any other value of the key is not from an export of this program, and is ignored.
             let value = try? JSONParser.parse(Array(text.utf8)[...])
             guard case .object(let members)? = value else { return }
             for member in members {
@@ -85,7 +85,7 @@ package enum SafetensorsReader {
     static func header(of file: ForeignFile) throws(ExchangeError) -> SafetensorsHeader {
         guard file.size > 8 else {
             throw .damage(
-                file.path.string, "\(file.size) bytes are too short for a safetensors file")
+                file.path.string, "a file of \(file.size) bytes is too short for safetensors")
         }
         do throws(FormatError) {
             let prefix = try orFormatError(file) { () throws(ExchangeError) in
@@ -100,7 +100,7 @@ package enum SafetensorsReader {
             if error.kind == .unsupported { throw .refused(file.path.string, error.message) }
             throw ExchangeError(
                 .damage, file.path.string, error.description,
-                remedy: "If it was copied or downloaded, do so again")
+                remedy: "Copy or download it again")
         }
     }
 

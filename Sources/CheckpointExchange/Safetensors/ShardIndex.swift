@@ -18,7 +18,8 @@ struct ShardIndex {
     init(_ file: ForeignFile) throws(ExchangeError) {
         let path = file.path.string
         guard file.size <= ExchangeLimits.indexBytesMax else {
-            throw .refused(path, "an index of \(file.size) bytes")
+            throw .refused(
+                path, "the index has \(file.size) bytes, more than \(ExchangeLimits.indexBytesMax)")
         }
         let text = try file.read(count: file.size, at: 0)
         var files: [(String, String)] = []
@@ -38,7 +39,7 @@ struct ShardIndex {
             }
             for member in members {
                 guard case .string(let name) = member.value else {
-                    throw .damage(at: 0, "weight_map holds more than file names")
+                    throw .damage(at: 0, "weight_map has a value that is not a file name")
                 }
                 files.append((member.key, name))
             }
@@ -57,14 +58,15 @@ struct ShardIndex {
 
     private func checkNames(_ path: String) throws(ExchangeError) {
         for (_, name) in files where !isPlainFileName(name) {
-            throw .refused(path, "shard \(quoted(name)): shards lie beside their index")
+            throw .refused(path, "shard \(quoted(name)) is not in the directory of the index")
         }
         if let index = fileNames.first(where: { Self.isIndex(FilePath($0)) }) {
             throw .damage(
-                path, "shard \(quoted(index)) is no file of tensors: its name is that of an index")
+                path, "shard \(quoted(index)) has the name of an index, not of a file of tensors")
         }
         guard fileNames.count <= ExchangeLimits.filesMax else {
-            throw .refused(path, "\(fileNames.count) shards")
+            throw .refused(
+                path, "it names \(fileNames.count) shards, more than \(ExchangeLimits.filesMax)")
         }
     }
 
@@ -95,9 +97,9 @@ struct ShardIndex {
                 guard place.removeValue(forKey: Array(tensor.name.utf8)) == Array(name.utf8) else {
                     throw .damage(
                         path.string,
-                        "\(quoted(name)) holds tensor \(quoted(tensor.name)), which the index does not say",
+                        "\(quoted(name)) contains tensor \(quoted(tensor.name)), but the index does not say so",
                         remedy:
-                            "Get index and shards from one save, or import the shards by their names, without the index"
+                            "Use index and shards of one save, or import the shards by name, without the index"
                     )
                 }
             }
@@ -107,11 +109,11 @@ struct ShardIndex {
             throw .damage(
                 path.string, "tensor \(quoted(missing.tensor)) is not in \(quoted(missing.file))",
                 remedy:
-                    "Get index and shards from one save, or import the shards by their names, without the index"
+                    "Use index and shards of one save, or import the shards by name, without the index"
             )
         }
         if isEmpty { return ForeignCheckpoint(.safetensors) }
-        guard var whole else { throw .damage(path.string, "an index without tensors") }
+        guard var whole else { throw .damage(path.string, "the index names no tensors") }
         if !metadata.isEmpty {
             whole.add(ForeignObject(SafetensorsReader.indexMetadataName, .object(metadata)))
         }
@@ -127,9 +129,9 @@ struct ShardIndex {
         } catch {
             guard error.isMissingFile else { throw error }
             throw .damage(
-                index.string, "shard \(quoted(name)) is missing, or is no file",
+                index.string, "shard \(quoted(name)) is missing, or is not a file",
                 remedy:
-                    "Copy or download the shards that the index names, or import the files that are there by their names"
+                    "Copy or download the missing shards, or import the existing files by name"
             )
         }
     }

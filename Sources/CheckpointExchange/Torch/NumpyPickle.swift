@@ -22,7 +22,7 @@ struct NumpyPickle {
         guard let node = pickle.node(value), node.kind == .call(.numpyType),
             case .string(let name)? = node.items.first
         else {
-            throw pickle.error("a numpy array without an element type")
+            throw pickle.error("a NumPy array has no element type")
         }
         var order = "|"
         if let state = pickle.node(node.state), state.items.count > 1,
@@ -36,7 +36,7 @@ struct NumpyPickle {
         guard isNumber, order != ">" else {
             throw .refused(
                 pickle.path,
-                "a numpy array of element type \(quoted(order + name)) is no plain value")
+                "a NumPy array of element type \(quoted(order + name)) is not a plain value")
         }
         return (order == "=" ? "<" : order) + name
     }
@@ -47,12 +47,12 @@ struct NumpyPickle {
     /// - Throws: `ExchangeError` if the array is damaged, or its type not supported.
     func array(_ node: Pickle.Node) throws(ExchangeError) -> Value {
         guard let state = pickle.node(node.state), state.items.count == 5 else {
-            throw pickle.error("a numpy array without its state")
+            throw pickle.error("a NumPy array has no state")
         }
-        let shape = try pickle.integers(state.items[1], "the shape of a numpy array")
+        let shape = try pickle.integers(state.items[1], "the shape of a NumPy array")
         let type = try description(state.items[2])
         guard case .bytes(let bytes) = state.items[4] else {
-            throw .refused(pickle.path, "a numpy array of objects is no plain value")
+            throw .refused(pickle.path, "a NumPy array of objects is not a plain value")
         }
         var members: [JSONValue.Member] = [
             .init("dtype", .string(type)), .init("shape", .counts(shape)),
@@ -62,14 +62,14 @@ struct NumpyPickle {
         return Value(json: .object([.init("numpy", .object(members))]), textBytes: bytes.count * 2)
     }
 
-    /// Returns a scalar as a number, or like an array if it is not one that JSON can say.
+    /// Returns a scalar as a number, or like an array if JSON cannot represent it.
     ///
     /// - Parameter node: a call of `scalar`.
     /// - Throws: `ExchangeError` if the scalar is damaged, or its type not supported.
     func scalar(_ node: Pickle.Node) throws(ExchangeError) -> Value {
         guard node.items.count == 2, case .bytes(let bytes) = node.items[1], bytes.count <= 64
         else {
-            throw .refused(pickle.path, "a numpy scalar of objects is no plain value")
+            throw .refused(pickle.path, "a NumPy scalar of objects is not a plain value")
         }
         let type = try description(node.items[0])
         let json =

@@ -14,7 +14,7 @@ final class SignedFile: FileDevice {
 
     private let view: TensorView
     private let part: ElementType
-    /// Whether the signs of a real part, and of an imaginary part, are the opposite.
+    /// True if the sign of the real part, and of the imaginary part, must be inverted.
     private let changes: (real: Bool, imaginary: Bool)
 
     /// Wraps a tensor.
@@ -65,6 +65,6 @@ final class SignedFile: FileDevice {
     func startCopy(
         from source: UnsafeRawBufferPointer, to address: DeviceAddress
     ) throws(DeviceError) -> DeviceCopy {
-        throw DeviceError("\(name) is open for reading only")
+        throw DeviceError("\(name) is open only for reading")
     }
 }

@@ -47,7 +47,7 @@ final class TorchArchive {
         let roots = archive.entries.filter { Self.isInFolder($0.name, "data.pkl") }
         if roots.isEmpty { throw .damage(path, "torch.save was interrupted: data.pkl is missing") }
         guard let root = roots.first, roots.count == 1 else {
-            throw .damage(path, "it holds \(roots.count) pickles, not one")
+            throw .damage(path, "it contains \(roots.count) pickles, not one")
         }
         let folder = Array(root.name.utf8.dropLast("data.pkl".utf8.count))
         let entries = Dictionary(
@@ -90,7 +90,9 @@ final class TorchArchive {
         _ entry: ZipArchive.Entry, _ file: ForeignFile, atMost limit: Int
     ) throws(ExchangeError) -> [UInt8] {
         guard entry.size <= limit else {
-            throw .refused(file.path.string, "entry \(quoted(entry.name)) of \(entry.size) bytes")
+            throw .refused(
+                file.path.string,
+                "entry \(quoted(entry.name)) has \(entry.size) bytes, more than \(limit)")
         }
         guard entry.isDeflated else {
             return try file.read(count: entry.range.count, at: entry.range.lowerBound)
@@ -129,7 +131,7 @@ final class TorchArchive {
             guard let node = pickle.node(value), case .call(let global) = node.kind,
                 global.makesTensor
             else {
-                throw pickle.error("tensor \(quoted(name)) wraps no tensor")
+                throw pickle.error("wrapper \(quoted(name)) does not contain a tensor")
             }
             guard global.wrapsTensor else { return (node, attributes) }
             if global == .tensorWithState {
@@ -139,19 +141,19 @@ final class TorchArchive {
                     let arguments = pickle.node(node.items[2]), arguments.kind == .tuple
                 else {
                     throw pickle.error(
-                        "tensor \(quoted(name)) is made of something else than a tensor")
+                        "tensor \(quoted(name)) is built from a value that is not a tensor")
                 }
                 attributes.append(node.items[3])
                 guard function.wrapsTensor else {
                     return (Pickle.Node(kind: .call(function), items: arguments.items), attributes)
                 }
                 guard let inner = arguments.items.first else {
-                    throw pickle.error("tensor \(quoted(name)) wraps no tensor")
+                    throw pickle.error("wrapper \(quoted(name)) does not contain a tensor")
                 }
                 value = inner
             } else {
                 guard let inner = node.items.first else {
-                    throw pickle.error("parameter \(quoted(name)) is no tensor")
+                    throw pickle.error("parameter \(quoted(name)) is not a tensor")
                 }
                 if global == .parameterWithState, let state = node.items.last, node.items.count == 4
                 {
@@ -160,7 +162,7 @@ final class TorchArchive {
                 value = inner
             }
         }
-        throw pickle.error("tensor \(quoted(name)) is wrapped too often")
+        throw pickle.error("tensor \(quoted(name)) is inside too many wrappers")
     }
 
     /// A tensor with its type, shape and strides, as the file stores it.
@@ -220,7 +222,7 @@ final class TorchArchive {
         let offset = try pickle.integer(node.items[1], "the offset of tensor \(quoted(name))")
         let (byteOffset, isHuge) = offset.multipliedReportingOverflow(by: elementType.width)
         guard offset >= 0, !isHuge else {
-            throw pickle.error("tensor \(quoted(name)) begins at \(offset)")
+            throw pickle.error("tensor \(quoted(name)) begins at element \(offset)")
         }
         var strides = try pickle.integers(node.items[3], "the strides of tensor \(quoted(name))")
         if elementType.elementsPerUnit > 1 { try unpack(&shape, &strides, elementType, name) }
@@ -240,7 +242,7 @@ final class TorchArchive {
         else {
             throw .refused(
                 file.path.string, "tensor \(quoted(name)) of \(type) is not stored row by row",
-                remedy: "Save it contiguous")
+                remedy: "Call .contiguous() on the tensor before saving it")
         }
         shape[last] = extent
         strides = TensorShape.rowMajorStrides(shape)
@@ -260,8 +262,8 @@ final class TorchArchive {
             case (.string("neg"), .bool(true)): marks.isNegative = true
             default:
                 throw .refused(
-                    file.path.string, "tensor \(quoted(name)) has a mark that is not known here",
-                    remedy: "Save it resolved, with .resolve_conj().resolve_neg()")
+                    file.path.string, "tensor \(quoted(name)) has unknown metadata",
+                    remedy: "Call .resolve_conj().resolve_neg() on the tensor before saving it")
             }
         }
         return marks
@@ -273,7 +275,7 @@ final class TorchArchive {
         case .global(let global):
             throw .refused(
                 file.path.string,
-                "tensor \(quoted(name)): element type \(global.name) is not known here")
+                "tensor \(quoted(name)): element type \(global.name) is unknown")
         default: throw pickle.error("tensor \(quoted(name)) has no element type")
         }
     }
@@ -285,7 +287,7 @@ final class TorchArchive {
         guard let node = pickle.node(value), node.kind == .persistent,
             let parts = pickle.node(node.items.first), parts.kind == .tuple,
             (5...6).contains(parts.items.count),
-            try pickle.string(parts.items[0], "a kind of reference") == "storage"
+            try pickle.string(parts.items[0], "the kind of a reference") == "storage"
         else { throw pickle.error("tensor \(quoted(name)) has no storage") }
         var isUntyped = false
         if case .global(.untypedStorage) = parts.items[1] { isUntyped = true }
@@ -296,7 +298,8 @@ final class TorchArchive {
         let key = try pickle.string(parts.items[2], "the key of a storage")
         let count = try pickle.integer(parts.items[4], "the size of a storage")
         guard let bytes = TensorShape.byteCount([count], stored) else {
-            throw pickle.error("storage \(quoted(key)) has \(count) elements")
+            throw pickle.error(
+                "storage \(quoted(key)) has an invalid number of elements (\(count))")
         }
         let memory = try memory(key, bytes)
         // Before PyTorch 1.6 a storage could be a part of another one.
@@ -307,7 +310,7 @@ final class TorchArchive {
             let length = TensorShape.byteCount(
                 [try pickle.integer(part.items[2], "the size of a storage")], stored),
             start <= bytes, length <= bytes - start
-        else { throw pickle.error("a part of storage \(quoted(key)) does not lie in it") }
+        else { throw pickle.error("a part of storage \(quoted(key)) is outside of it") }
         let first = memory.range.lowerBound + start
         return (memory.file.lend(first..<first + length), type)
     }
@@ -319,7 +322,7 @@ final class TorchArchive {
         guard place.byteCount == bytes else {
             throw .damage(
                 file.path.string,
-                "storage \(quoted(key)) has \(place.byteCount) bytes, and the pickle says \(bytes)")
+                "storage \(quoted(key)) has \(place.byteCount) bytes; the pickle states \(bytes)")
         }
         switch place {
         case .range(let range): return file.lend(range)

@@ -19,7 +19,7 @@ struct TorchLegacyFile {
     /// - Parameter beginning: the first bytes of the file, at least 16.
     static func isLegacy(_ beginning: [UInt8]) -> Bool {
         var bytes = beginning[...]
-        // Bytes that are no pickle are not the magic number either.
+        // Bytes that are not a pickle cannot be the magic number either.
         let first = try? Unpickler.readPrefix(&bytes, "", keepsForeign: false)
         guard case .large(magicNumber)? = first?.root else { return false }
         return true
@@ -51,7 +51,7 @@ struct TorchLegacyFile {
         _ = try Unpickler.readPrefix(&bytes, path, keepsForeign: false)
         let version = try Unpickler.readPrefix(&bytes, path, keepsForeign: false)
         guard case .integer(Self.version) = version.root else {
-            throw .refused(path, "torch.save wrote it in a version that is not known here")
+            throw .refused(path, "torch.save wrote it in an unknown version of its format")
         }
         let system = try Unpickler.readPrefix(&bytes, path, keepsForeign: false)
         for (key, value) in try system.members(system.root, "the description of the system") {
@@ -62,7 +62,7 @@ struct TorchLegacyFile {
         pickle = try Unpickler.readPrefix(&bytes, path, keepsForeign: true)
         let keys = try Unpickler.readPrefix(&bytes, path, keepsForeign: false)
         guard let list = keys.node(keys.root), list.kind == .list else {
-            throw keys.error("the keys of the storages are no list")
+            throw keys.error("the keys of the storages are not a list")
         }
         storages = try Self.storages(
             list.items, Self.widths(pickle), at: prefix - bytes.count, of: file)
@@ -90,7 +90,7 @@ struct TorchLegacyFile {
         var (offset, storages) = (start, [[UInt8]: Range<Int>]())
         for key in keys {
             guard case .string(let key) = key, let width = widths[Array(key.utf8)] else {
-                throw .refused(file.path.string, "a storage of a type that is not known here")
+                throw .refused(file.path.string, "a storage has an unknown element type")
             }
             guard file.size - offset >= 8 else { throw cut(file, key) }
             let size = try file.read(count: 8, at: offset).reversed().reduce(UInt64(0)) {
@@ -107,7 +107,7 @@ struct TorchLegacyFile {
 
     private static func cut(_ file: ForeignFile, _ key: String) -> ExchangeError {
         .damage(
-            file.path.string, "the file is cut short in storage \(quoted(key))",
+            file.path.string, "the file is truncated in storage \(quoted(key))",
             remedy: "Copy or download it again")
     }
 }

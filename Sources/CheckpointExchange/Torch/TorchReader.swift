@@ -17,8 +17,8 @@ enum TorchReader {
         if state.tensors.isEmpty, let first = state.leftOut.first {
             throw .refused(
                 file.path.string,
-                "nothing is left of it: \(first.what) is no tensor and no plain value",
-                remedy: "Save the state_dict() with torch.save, and import that")
+                "nothing in it can be imported: \(first.what) is no tensor or plain value",
+                remedy: "Save the state_dict() with torch.save, and import that file")
         }
         if let extra { checkpoint.objects = [ForeignObject(extraName, extra)] }
         if !state.attributes.isEmpty {

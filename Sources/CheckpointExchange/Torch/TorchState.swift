@@ -105,7 +105,7 @@ struct TorchState {
         case .call(let global):
             try leaveOut(foreign: global.name)
             return nil
-        case .persistent: throw .refused(pickle.path, "a storage that is no tensor's")
+        case .persistent: throw .refused(pickle.path, "a storage belongs to no tensor")
         }
     }
 
@@ -148,7 +148,7 @@ struct TorchState {
     private mutating func sparse(_ node: Pickle.Node) throws(ExchangeError) -> JSONValue? {
         guard node.items.count == 2, let data = pickle.node(node.items[1]), data.kind == .tuple
         else {
-            throw pickle.error("a sparse tensor without its parts")
+            throw pickle.error("a sparse tensor lacks its parts")
         }
         let isCoordinates = data.items.count < 4 || !archive.isTensor(data.items[2])
         let names =
@@ -187,11 +187,13 @@ struct TorchState {
             amount.textBytes <= ExchangeLimits.objectBytesMax
         else {
             throw .refused(
-                pickle.path, "more values than tensors need: a pickle may say one thing many times")
+                pickle.path,
+                "it expands to too many values: it contains many references to one value")
         }
         guard keys.count <= ExchangeLimits.pickleDepthMax else {
             throw .refused(
-                pickle.path, "containers nest more than \(ExchangeLimits.pickleDepthMax) deep")
+                pickle.path, "containers are nested more than \(ExchangeLimits.pickleDepthMax) deep"
+            )
         }
     }
 
@@ -199,7 +201,9 @@ struct TorchState {
         guard keys.reduce(0, { $0 + $1.utf8.count + 1 }) <= Limits.nameBytesMax + 1 else {
             throw .refused(
                 pickle.path,
-                "tensor \(quoted(keys.last ?? "")): a name has 1 to \(Limits.nameBytesMax) bytes")
+                "tensor \(quoted(keys.last ?? "")): its name must have "
+                    + "1 to \(Limits.nameBytesMax) bytes"
+            )
         }
         return keys.isEmpty ? "tensor" : keys.joined(separator: ".")
     }
@@ -226,7 +230,7 @@ struct TorchState {
             let key = try text(ofKey: pair.key)
             try count(key.utf8.count)
             guard seen.insert(Array(key.utf8)).inserted else {
-                throw .refused(pickle.path, "two keys read \(quoted(key))")
+                throw .refused(pickle.path, "two keys have the text \(quoted(key))")
             }
             if let value = try read(pair.value, at: key) { members.append(.init(key, value)) }
         }
@@ -246,7 +250,7 @@ struct TorchState {
         case .string(let text): return text
         case .node:
             guard pickle.node(key)?.kind == .tuple, let value = try read(key, at: "") else {
-                throw pickle.error("a key that is no value")
+                throw pickle.error("a key is not a plain value")
             }
             return String(decoding: value.text, as: UTF8.self)
         default: return String(decoding: try scalar(key).text, as: UTF8.self)
@@ -302,7 +306,7 @@ struct TorchState {
         case .global(.foreign(let name)):
             throw .refused(pickle.path, Pickle.refusal(name), remedy: Self.skipRemedy)
         case .global(let global): return .string(global.name)
-        case .node: throw pickle.error("a container where a value belongs")
+        case .node: throw pickle.error("a container is used as a plain value")
         }
     }
 }

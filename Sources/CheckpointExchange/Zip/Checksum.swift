@@ -10,7 +10,8 @@ enum Checksum {
             sum = unsafe bytes.withUnsafeBufferPointer { unsafe crc32_z(sum, $0.baseAddress, $0.count) }
         }
         guard UInt32(truncatingIfNeeded: sum) == entry.crc32 else {
-            throw .damage(file.path.string, "zip archive: entry \(quoted(entry.name)) does not have its checksum")
+            throw .damage(
+                file.path.string, "zip archive: entry \(quoted(entry.name)) does not match its checksum")
         }
     }
 }

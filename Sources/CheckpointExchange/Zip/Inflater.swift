@@ -26,7 +26,7 @@ final class Inflater {
         let code = unsafe inflateInit2_(stream, -15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard code == Z_OK else {
             unsafe stream.deallocate()
-            throw .refused(file.path.string, "zlib gave \(code): no memory")
+            throw .refused(file.path.string, "zlib failed (code \(code)); it may lack memory")
         }
     }
 
@@ -53,7 +53,7 @@ final class Inflater {
         output.removeLast(count - filled)
         checksum = unsafe output.withUnsafeBufferPointer { unsafe crc32_z(checksum, $0.baseAddress, $0.count) }
         produced += filled
-        guard produced <= entry.size else { throw damage("is larger than the \(entry.size) bytes it says") }
+        guard produced <= entry.size else { throw damage("inflates to more than the \(entry.size) bytes that it states") }
         if isAtEnd { try checkEnd() }
         return output
     }
@@ -91,8 +91,8 @@ final class Inflater {
     }
 
     private func checkEnd() throws(ExchangeError) {
-        guard produced == entry.size else { throw damage("has \(produced) bytes, not the \(entry.size) it says") }
-        guard inputOffset == input.count, fileOffset == entry.range.upperBound else { throw damage("has bytes behind its end") }
-        guard UInt32(truncatingIfNeeded: checksum) == entry.crc32 else { throw damage("does not have its checksum") }
+        guard produced == entry.size else { throw damage("inflates to \(produced) bytes, not the \(entry.size) that it states") }
+        guard inputOffset == input.count, fileOffset == entry.range.upperBound else { throw damage("has bytes after its end") }
+        guard UInt32(truncatingIfNeeded: checksum) == entry.crc32 else { throw damage("does not match its checksum") }
     }
 }

@@ -56,7 +56,7 @@ final class Spill {
             guard case .file = error.kind else { throw error }
             throw ExchangeError(
                 error.kind, source.path.string,
-                "entry \(quoted(entry.name)) was not inflated: \(error.message)")
+                "entry \(quoted(entry.name)) could not be inflated: \(error.message)")
         }
         inflated[origin] = memory
         produced[source.path, default: 0] += entry.size
@@ -84,7 +84,8 @@ final class Spill {
     {
         let path = source.path.string
         guard entry.size / ExchangeLimits.deflateRatioMax <= entry.range.count + 64 else {
-            let message = "cannot be \(entry.size) bytes: it is stored in \(entry.range.count)"
+            let message =
+                "cannot be \(entry.size) bytes long: its stored size is \(entry.range.count)"
             throw .damage(path, "zip archive: entry \(quoted(entry.name)) \(message)")
         }
         guard
@@ -93,7 +94,7 @@ final class Spill {
         else {
             throw .refused(
                 path,
-                "entries inflate to more than deflate can make of \(source.size) bytes: they share them"
+                "its entries inflate to more than \(source.size) bytes can hold: entries share bytes"
             )
         }
     }
@@ -107,7 +108,7 @@ final class Spill {
         guard entry.size <= room else {
             throw ExchangeError(
                 .file(FileSystemError("inflating", directory, .noSpace)), source.path.string,
-                "entry \(quoted(entry.name)) inflates to \(entry.size) bytes, and \(directory) has room for \(room)"
+                "entry \(quoted(entry.name)) inflates to \(entry.size) bytes, and \(directory) has \(room) free"
             )
         }
     }

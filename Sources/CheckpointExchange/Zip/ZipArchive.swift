@@ -34,8 +34,7 @@ struct ZipArchive {
         } catch {
             let message = "zip archive: \(error.message)"
             throw error.kind == .damage
-                ? .damage(
-                    file.path.string, message, remedy: "If it was copied or downloaded, do so again")
+                ? .damage(file.path.string, message, remedy: "Copy or download it again")
                 : .refused(file.path.string, message)
         }
         try checkDisjoint()
@@ -47,12 +46,18 @@ struct ZipArchive {
         var range: Range<Int>
     }
 
-    private static func read(_ file: ForeignFile, _ offset: Int, _ count: Int) throws(FormatError) -> [UInt8] {
-        do throws(ExchangeError) { return try file.read(count: count, at: offset) } catch { throw .damage(at: offset, error.message) }
+    private static func read(_ file: ForeignFile, _ offset: Int, _ count: Int) throws(FormatError)
+        -> [UInt8]
+    {
+        do throws(ExchangeError) { return try file.read(count: count, at: offset) } catch {
+            throw .damage(at: offset, error.message)
+        }
     }
 
     /// Finds the end record, which a comment of up to 65535 bytes may follow.
-    private static func end(_ file: ForeignFile, _ range: Range<Int>) throws(FormatError) -> Directory {
+    private static func end(_ file: ForeignFile, _ range: Range<Int>) throws(FormatError)
+        -> Directory
+    {
         // Most archives have no comment.
         if range.count >= 22 {
             let bytes = try read(file, range.upperBound - 22, 22)
@@ -64,10 +69,13 @@ struct ZipArchive {
         let bytes = try read(file, range.upperBound - tail, tail)
         for start in stride(from: tail - 22, through: 0, by: -1)
         where bytes[start...].starts(with: [0x50, 0x4B, 5, 6]) {
-            guard Int(bytes[start + 20]) + Int(bytes[start + 21]) << 8 == tail - start - 22 else { continue }
-            return try directory(file, range, endOffset: range.count - tail + start, bytes[start...])
+            guard Int(bytes[start + 20]) + Int(bytes[start + 21]) << 8 == tail - start - 22 else {
+                continue
+            }
+            return try directory(
+                file, range, endOffset: range.count - tail + start, bytes[start...])
         }
-        throw .damage(at: range.lowerBound, "it has no end record: is it cut short?")
+        throw .damage(at: range.lowerBound, "it has no end record; the file may be truncated")
     }
 
     private static func directory(
@@ -75,28 +83,42 @@ struct ZipArchive {
     ) throws(FormatError) -> Directory {
         var reader = ByteReader(bytes)
         _ = try reader.take(8)
-        var (here, total) = (Int(try reader.integer(UInt16.self)), Int(try reader.integer(UInt16.self)))
-        var (size, offset) = (Int(try reader.integer(UInt32.self)), Int(try reader.integer(UInt32.self)))
+        var (here, total) = (
+            Int(try reader.integer(UInt16.self)), Int(try reader.integer(UInt16.self))
+        )
+        var (size, offset) = (
+            Int(try reader.integer(UInt32.self)), Int(try reader.integer(UInt32.self))
+        )
         var limit = endOffset
         if total == 0xFFFF || size == 0xFFFF_FFFF || offset == 0xFFFF_FFFF, endOffset >= 20 {
             var locator = ByteReader(try read(file, range.lowerBound + endOffset - 20, 20)[...])
             if try locator.take(4).elementsEqual([0x50, 0x4B, 6, 7]) {
                 _ = try locator.take(4)
-                limit = try locator.count(UInt64.self, atMost: endOffset - 20, "offset of the zip64 end record")
-                var record = ByteReader(try read(file, range.lowerBound + limit, min(56, endOffset - limit))[...])
-                guard try record.take(4).elementsEqual([0x50, 0x4B, 6, 6]) else { throw .damage(at: limit, "no zip64 end record") }
+                limit = try locator.count(
+                    UInt64.self, atMost: endOffset - 20, "offset of the zip64 end record")
+                var record = ByteReader(
+                    try read(file, range.lowerBound + limit, min(56, endOffset - limit))[...])
+                guard try record.take(4).elementsEqual([0x50, 0x4B, 6, 6]) else {
+                    throw .damage(at: limit, "the zip64 end record is missing")
+                }
                 _ = try record.take(20)
-                here = try record.count(UInt64.self, atMost: ExchangeLimits.zipEntriesMax, "number of entries")
-                total = try record.count(UInt64.self, atMost: ExchangeLimits.zipEntriesMax, "number of entries")
+                here = try record.count(
+                    UInt64.self, atMost: ExchangeLimits.zipEntriesMax, "number of entries")
+                total = try record.count(
+                    UInt64.self, atMost: ExchangeLimits.zipEntriesMax, "number of entries")
                 size = try record.count(UInt64.self, atMost: limit, "size of the directory")
                 offset = try record.count(UInt64.self, atMost: limit, "offset of the directory")
             }
         }
         guard here == total, total <= ExchangeLimits.zipEntriesMax else {
-            throw .damage(at: endOffset, "\(total) entries in several parts")
+            throw .damage(at: endOffset, "its \(total) entries are split over several files")
         }
-        guard size <= ExchangeLimits.zipDirectoryBytesMax else { throw .unsupported(at: endOffset, "a directory of \(size) bytes") }
-        guard offset <= limit, size <= limit - offset else { throw .damage(at: endOffset, "the directory lies outside of the file") }
+        guard size <= ExchangeLimits.zipDirectoryBytesMax else {
+            throw .unsupported(at: endOffset, "its directory has \(size) bytes")
+        }
+        guard offset <= limit, size <= limit - offset else {
+            throw .damage(at: endOffset, "its directory is outside the file")
+        }
         return Directory(entryCount: total, range: offset..<offset + size)
     }
 
@@ -106,15 +128,21 @@ struct ZipArchive {
         var names = Set<[UInt8]>()
         for _ in 0..<directory.entryCount {
             let (entry, name) = try entry(&reader, before: directory.range.lowerBound)
-            guard names.insert(name).inserted else { throw .damage(at: reader.offset, "two entries are called \(quoted(entry.name))") }
+            guard names.insert(name).inserted else {
+                throw .damage(at: reader.offset, "two entries have the name \(quoted(entry.name))")
+            }
             entries.append(entry)
         }
     }
 
     /// Reads one entry of the directory.
-    private func entry(_ reader: inout ByteReader, before limit: Int) throws(FormatError) -> (Entry, [UInt8]) {
+    private func entry(_ reader: inout ByteReader, before limit: Int) throws(FormatError) -> (
+        Entry, [UInt8]
+    ) {
         let start = reader.offset
-        guard try reader.take(4).elementsEqual([0x50, 0x4B, 1, 2]) else { throw .damage(at: start, "no entry of the directory") }
+        guard try reader.take(4).elementsEqual([0x50, 0x4B, 1, 2]) else {
+            throw .damage(at: start, "an entry of the directory is damaged")
+        }
         _ = try reader.take(4)
         let (flags, method) = (try reader.integer(UInt16.self), try reader.integer(UInt16.self))
         _ = try reader.take(4)
@@ -122,7 +150,10 @@ struct ZipArchive {
         var fields: [Int] = []
         fields.append(Int(try reader.integer(UInt32.self)))
         fields.append(Int(try reader.integer(UInt32.self)))
-        let lengths = (try reader.integer(UInt16.self), try reader.integer(UInt16.self), try reader.integer(UInt16.self))
+        let lengths = (
+            try reader.integer(UInt16.self), try reader.integer(UInt16.self),
+            try reader.integer(UInt16.self)
+        )
         _ = try reader.take(8)
         fields.append(Int(try reader.integer(UInt32.self)))
         let name = Array(try reader.take(Int(lengths.0)))
@@ -133,20 +164,33 @@ struct ZipArchive {
         guard let text = String(validating: name, as: UTF8.self), !name.contains(0) else {
             throw .unsupported(at: start, "the name of an entry is not UTF-8")
         }
-        guard flags & 1 == 0 else { throw .unsupported(at: start, "entry \(quoted(text)) is encrypted") }
-        guard method == 0 || method == 8 else { throw .unsupported(at: start, "entry \(quoted(text)) has method \(method)") }
+        guard flags & 1 == 0 else {
+            throw .unsupported(at: start, "entry \(quoted(text)) is encrypted")
+        }
+        guard method == 0 || method == 8 else {
+            throw .unsupported(
+                at: start, "entry \(quoted(text)) has unknown compression method \(method)")
+        }
         guard method == 8 || stored == size else {
-            throw .damage(at: start, "entry \(quoted(text)) is stored in \(stored) of \(size) bytes")
+            throw .damage(
+                at: start,
+                "entry \(quoted(text)) is not compressed, but has \(stored) of \(size) bytes")
         }
         let data = try dataOffset(offset, name, text, before: limit)
-        guard stored <= limit - data else { throw .damage(at: start, "entry \(quoted(text)) does not end before the directory") }
+        guard stored <= limit - data else {
+            throw .damage(at: start, "entry \(quoted(text)) runs into the directory")
+        }
         let range = origin + data..<origin + data + stored
-        return (Entry(name: text, isDeflated: method == 8, range: range, size: size, crc32: crc), name)
+        return (
+            Entry(name: text, isDeflated: method == 8, range: range, size: size, crc32: crc), name
+        )
     }
 
     /// Reads the zip64 extra field, which holds those of stored size, size and offset that do not
     /// fit in 32 bits.
-    private static func readZip64(_ extra: ArraySlice<UInt8>, _ start: Int, _ fields: inout [Int]) throws(FormatError) {
+    private static func readZip64(_ extra: ArraySlice<UInt8>, _ start: Int, _ fields: inout [Int])
+        throws(FormatError)
+    {
         var reader = ByteReader(extra, origin: start)
         while reader.remaining >= 4 {
             let (id, count) = (try reader.integer(UInt16.self), try reader.integer(UInt16.self))
@@ -154,7 +198,7 @@ struct ZipArchive {
             guard id == 1 else { continue }
             // In the order of the specification: size, stored size, offset.
             for index in [1, 0, 2] where fields[index] == 0xFFFF_FFFF {
-                fields[index] = try field.count(UInt64.self, atMost: .max >> 1, "a size")
+                fields[index] = try field.count(UInt64.self, atMost: .max >> 1, "size of an entry")
             }
         }
     }
@@ -165,23 +209,30 @@ struct ZipArchive {
         _ offset: Int, _ name: [UInt8], _ text: String, before limit: Int
     ) throws(FormatError) -> Int {
         guard offset <= limit, limit - offset >= 30 + name.count else {
-            throw .damage(at: offset, "entry \(quoted(text)) lies outside of the file")
+            throw .damage(at: offset, "entry \(quoted(text)) is outside the file")
         }
         let header = try Self.read(file, origin + offset, 30 + name.count)
         guard header.starts(with: [0x50, 0x4B, 3, 4]), header[30...].elementsEqual(name),
             Int(header[26]) + Int(header[27]) << 8 == name.count
-        else { throw .damage(at: offset, "entry \(quoted(text)) has no header of its own") }
+        else {
+            throw .damage(at: offset, "the header of entry \(quoted(text)) is missing or damaged")
+        }
         let data = offset + 30 + name.count + Int(header[28]) + Int(header[29]) << 8
-        guard data <= limit else { throw .damage(at: offset, "entry \(quoted(text)) lies outside of the file") }
+        guard data <= limit else {
+            throw .damage(at: offset, "entry \(quoted(text)) is outside the file")
+        }
         return data
     }
 
     /// Refuses entries that share bytes, because sharing lets a small archive expand without limit.
     private func checkDisjoint() throws(ExchangeError) {
         var end = 0
-        for entry in entries.sorted(by: { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }) {
+        for entry in entries.sorted(by: {
+            ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+        }) {
             guard entry.range.lowerBound >= end else {
-                throw .damage(file.path.string, "zip archive: entry \(quoted(entry.name)) overlaps another")
+                throw .damage(
+                    file.path.string, "zip archive: entry \(quoted(entry.name)) overlaps another")
             }
             end = entry.range.upperBound
         }

@@ -18,7 +18,7 @@ extension Checkpoint {
             throw CheckpointError(
                 .unsupported,
                 "tensor \"\(name)\" is of type \(tensor.type.rawValue), which NumPy files cannot hold",
-                remedy: "Write it raw, or export it as safetensors", names: [name])
+                remedy: "Use the raw format, or export as safetensors", names: [name])
         }
         return header
     }

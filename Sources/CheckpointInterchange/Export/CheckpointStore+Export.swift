@@ -8,8 +8,8 @@ extension CheckpointStore {
     ///
     /// If `path` ends in `.safetensors` the export is one file; otherwise it is a directory of
     /// shards with an index, as transformers reads it. It appears under its name when it is
-    /// complete and durable, or not at all. Every byte is checked on its way. For `latest`, damaged
-    /// checkpoints are skipped. Memory use does not grow with the tensors.
+    /// complete and durable, or not at all. Every byte is checked against its hash. For `latest`,
+    /// damaged checkpoints are skipped. Memory use is independent of tensor size.
     ///
     /// - Parameters:
     ///   - reference: the checkpoint to export.
@@ -36,9 +36,9 @@ extension CheckpointStore {
 
     /// Exports tensors as plain files: one raw, little-endian, row-major file per tensor.
     ///
-    /// `index.json` maps names to files and holds the objects; it is written last, so a directory
-    /// without it is not complete. Every byte is checked on its way. For `latest`, damaged
-    /// checkpoints are skipped.
+    /// `index.json` maps names to files and contains the objects; it is written last, so a
+    /// directory without it is incomplete. Every byte is checked against its hash. For `latest`,
+    /// damaged checkpoints are skipped.
     ///
     /// - Parameters:
     ///   - reference: the checkpoint to export.
@@ -82,7 +82,7 @@ extension CheckpointStore {
     package func requireOutside(_ path: String) throws(CheckpointError) {
         func resolved(_ path: String) -> String {
             let url = URL(fileURLWithPath: path).standardizedFileURL
-            // A path that does not exist is no link; its directory may be one.
+            // A path that does not exist is not a link; its directory may be one.
             let parent = url.deletingLastPathComponent().resolvingSymlinksInPath()
             return parent.appendingPathComponent(url.lastPathComponent)
                 .resolvingSymlinksInPath().path
@@ -90,8 +90,8 @@ extension CheckpointStore {
         let (inner, outer) = (resolved(path), resolved(directories.root.string))
         guard inner != outer, !inner.hasPrefix(outer + "/") else {
             throw CheckpointError(
-                .misuse, "\(path) lies inside the store",
-                remedy: "Name a place outside of it with -o", path: path)
+                .misuse, "\(path) is inside the store",
+                remedy: "Choose a path outside the store with -o", path: path)
         }
     }
 }

@@ -2,9 +2,8 @@ internal import CheckpointExchange
 internal import CheckpointFormat
 internal import CheckpointStorage
 
-/// Metadata of safetensors files: what an import has kept besides tensors, and what an export says
-/// in its turn. Every key of `__metadata__` comes back as it was, and those of this program begin with
-/// `ckpt.`.
+/// Metadata of safetensors files: kept by an import, and added by an export. Every key of
+/// `__metadata__` is exported unchanged; keys of this program begin with `ckpt.`.
 struct KeptMetadata {
     private static let prefix = "ckpt."
     private var metadata: [(name: String, value: String)] = []

@@ -47,15 +47,16 @@ struct RawExport {
                 let parent = directory.lexicallyNormalized().removingLastComponent()
                 guard try parent.isEmpty || files.kind(of: parent) == .directory else {
                     throw CheckpointError(
-                        .exists, "\(path): there is no directory \(parent)",
-                        remedy: "Create it, or name another place with -o", path: path)
+                        .exists,
+                        "\(path) cannot be created: the directory \(parent) does not exist",
+                        remedy: "Create it, or choose another path with -o", path: path)
                 }
                 try files.makeDirectory(directory)
                 return true
             }
             guard kind == .directory else {
                 throw CheckpointError(
-                    .misuse, "\(path) is not a directory", remedy: "Name a new directory with -o",
+                    .misuse, "\(path) is not a directory", remedy: "Choose a new directory with -o",
                     path: path)
             }
             let names = try files.list(directory)
@@ -76,7 +77,7 @@ struct RawExport {
                 remedy: "Delete the directory, or name a new one with -o", path: path)
             : CheckpointError(
                 .misuse, "\(path) is not an empty directory",
-                remedy: "Name a new directory with -o", path: path)
+                remedy: "Choose a new directory with -o", path: path)
     }
 
     /// The index of the directory (Formats/cli-json.md, Restore).
@@ -118,7 +119,8 @@ struct RawExport {
             index: index)
     }
 
-    /// From the store to the file a window at a time, so that memory does not grow with the tensor.
+    /// Copies a tensor from the store to the file in windows: memory use is independent of its
+    /// size.
     private mutating func write(_ record: TensorRecord, to name: String) throws -> Hash128 {
         let (stream, before, total, onProgress) = (stream, tensorBytes, totalBytes, onProgress)
         let cancellation = cancellation
@@ -139,7 +141,7 @@ struct RawExport {
         }
     }
 
-    /// The index gets its name when everything else, and it, is on the disk.
+    /// Publishes the index when all other files, and the index, are on the disk.
     private mutating func publish(_ index: [UInt8]) throws {
         let (temporary, path) = (
             directory.appending("index.json.part"), directory.appending("index.json")
@@ -155,7 +157,7 @@ struct RawExport {
         }
     }
 
-    /// Objects of JSON stand in the index; the others become files.
+    /// Objects of JSON are in the index; the others become files.
     private mutating func write(_ object: ObjectContent, _ number: Int) throws {
         var description = object.description(withDigest: true)
         if object.record.encoding == .bytes {

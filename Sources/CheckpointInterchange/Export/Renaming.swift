@@ -4,7 +4,8 @@ internal import Foundation
 
 /// Other names for tensors in exported files. A plain value.
 ///
-/// A name that a file of names lists is replaced whole; otherwise the first matching prefix is.
+/// If a file of names lists a name, the complete name is replaced; otherwise the first matching
+/// prefix.
 public struct Renaming: Sendable {
     /// A prefix of names, and its replacement.
     public struct Prefix: Sendable {
@@ -19,7 +20,7 @@ public struct Renaming: Sendable {
 
     /// The rules, in order of precedence.
     public var prefixes: [Prefix]
-    /// Whole names, and their replacements. They take precedence over prefixes.
+    /// Full names, and their replacements. They take precedence over prefixes.
     public var names: [String: String]
 
     /// Creates a renaming; without arguments every name stays.
@@ -27,7 +28,7 @@ public struct Renaming: Sendable {
         (self.prefixes, self.names) = (prefixes, names)
     }
 
-    /// Reads whole names from a file.
+    /// Reads full names from a file.
     ///
     /// - Parameters:
     ///   - prefixes: rules for names that the file does not list.
@@ -39,7 +40,7 @@ public struct Renaming: Sendable {
             throw CheckpointError(
                 .notFound, "\(file) cannot be read: \(error.localizedDescription)", path: file)
         }
-        // The parser's words say less than the message below.
+        // The message below is clearer than the error of the parser.
         guard case .object(let members)? = try? JSONParser.parse(Array(text)[...]) else {
             throw CheckpointError(.misuse, "\(file) is not a JSON object of names", path: file)
         }
@@ -47,7 +48,7 @@ public struct Renaming: Sendable {
         for member in members {
             guard case .string(let name) = member.value else {
                 throw CheckpointError(
-                    .misuse, "\(file) gives \(member.key) something other than a name", path: file)
+                    .misuse, "\(file): the new name of \(member.key) is not a string", path: file)
             }
             names[member.key] = name
         }

@@ -8,7 +8,8 @@ internal import SystemPackage
 
 /// Writes a checkpoint as safetensors: one file, or a directory of shards with an index.
 ///
-/// Tensors go from the store to the file a block at a time, so memory does not grow with them.
+/// Tensors are copied from the store to the file in blocks: memory use is independent of their
+/// size.
 struct SafetensorsExport {
     let path: String
     let options: ExportOptions
@@ -37,7 +38,7 @@ struct SafetensorsExport {
         let kept = try KeptMetadata(manifest, reader)
         let layout = try layout(records, kept, of: manifest)
         let output = try output(path, isDirectory: !isSingle)
-        // Objects of a single file have a file of their own beside it.
+        // Objects of a single file are in a second file next to it.
         let beside =
             isSingle && options.includesObjects
             ? try self.output(path + "." + Self.objectsName, isDirectory: false) : nil
@@ -113,12 +114,12 @@ struct SafetensorsExport {
             let name = options.renaming.name(of: record.name)
             if name.isEmpty || name == "__metadata__" {
                 throw CheckpointError(
-                    .misuse, "tensor \(record.name) cannot be called \(name) in a safetensors file",
+                    .misuse, "tensor \(record.name) cannot have the name \(name) in a safetensors file",
                     names: [record.name])
             }
             if let other = seen.updateValue(record.name, forKey: Array(name.utf8)) {
                 throw CheckpointError(
-                    .misuse, "tensors \(other) and \(record.name) would both be called \(name)",
+                    .misuse, "tensors \(other) and \(record.name) would both have the name \(name)",
                     names: [record.name])
             }
             if let known = kept.form(of: record) {

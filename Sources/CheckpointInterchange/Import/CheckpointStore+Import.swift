@@ -6,10 +6,10 @@ internal import Logging
 internal import SystemPackage
 
 extension CheckpointStore {
-    /// Makes a checkpoint of files that other programs have written.
+    /// Imports files of other programs as a checkpoint.
     ///
-    /// The files' tensors make one checkpoint, in a run of its own. Memory use does not grow with
-    /// the tensors.
+    /// The tensors of all files make one checkpoint, in a new run. Memory use is independent of
+    /// tensor size.
     ///
     /// - Parameters:
     ///   - files: the opened files.
@@ -37,7 +37,7 @@ extension CheckpointStore {
                 return try save(state, options, storedBytes: known.bytes(of: source))
             } catch let error as CheckpointError where error.code == .cancelled {
                 throw CheckpointError(
-                    .cancelled, "the import was interrupted: no checkpoint was made")
+                    .cancelled, "the import was interrupted: no checkpoint was created")
             }
         }
         return ImportReport(
@@ -47,7 +47,7 @@ extension CheckpointStore {
             notes: files.notes)
     }
 
-    /// Opens files of other programs, and makes a checkpoint of them.
+    /// Opens files of other programs, and imports them as a checkpoint.
     ///
     /// - Parameters:
     ///   - files: paths of files and directories.
@@ -64,7 +64,7 @@ extension CheckpointStore {
         return try importCheckpoint(from: files, options: options)
     }
 
-    /// Returns the directory in which an import into a store unpacks what is compressed, in a file
+    /// Returns the directory in which an import into a store unpacks compressed entries, in a file
     /// without a name.
     ///
     /// It is the store's `staging/`, which needs room for the import anyway; or, before the store
@@ -76,7 +76,7 @@ extension CheckpointStore {
         let (files, store) = (POSIXFileSystem(usesDirectIO: false), FilePath(store))
         let parent = store.removingLastComponent()
         for directory in [StoreDirectories(root: store).staging, store] {
-            // A directory that cannot be looked at gives an error when it is used.
+            // A directory that cannot be examined gives an error when it is used.
             if (try? files.kind(of: directory)) == .directory { return directory.string }
         }
         return parent.isEmpty ? "." : parent.string

@@ -3,18 +3,18 @@ internal import CheckpointIO
 internal import CheckpointStorage
 internal import SystemPackage
 
-/// Check of a file or directory for what an import of it would say, without reading a tensor and
+/// Check of a file or directory for the result of an import, without reading tensors and
 /// without writing anything.
 package struct ForeignExamination: Sendable {
-    /// What the file is, if it is in the place of weights: a Git LFS pointer, a web page, ...
+    /// Kind of a file that is not weights: a Git LFS pointer, a web page, ...
     package private(set) var standIn: String?
     /// Why an import would fail.
     package private(set) var problem: String?
-    /// What to do about the problem.
+    /// The remedy for the problem.
     package private(set) var remedy: String?
-    /// What an import would leave out, as sentences.
+    /// Entries that an import would leave out, as sentences.
     package private(set) var leftOut: [String] = []
-    /// What an import would assume or pass over, as sentences.
+    /// Assumptions of an import, and files that it would skip, as sentences.
     package private(set) var notes: [String] = []
 
     /// Examines a file or directory.
@@ -27,7 +27,7 @@ package struct ForeignExamination: Sendable {
             leftOut = checkpoint.leftOut.map { "\($0.name) is not imported: \($0.what)." }
             notes = checkpoint.notes
         } catch {
-            // What is compressed has to be unpacked to be checked further.
+            // Compressed entries must be unpacked to be checked further.
             if case .notInflated = error.kind { return }
             (problem, remedy) = (error.message, error.remedy)
         }
@@ -35,7 +35,7 @@ package struct ForeignExamination: Sendable {
     }
 
     private static func standIn(_ path: FilePath, _ files: POSIXFileSystem) -> String? {
-        // A file that cannot be read is no stand-in; the problem says why.
+        // The problem states why the file cannot be read.
         guard let bytes = try? beginning(of: path, files), let known = KnownFile.recognise(bytes),
             known.isStandIn
         else { return nil }

@@ -4,9 +4,9 @@ public import CheckpointStorage
 internal import Foundation
 internal import SystemPackage
 
-/// Files of other programs, opened and understood, ready to be imported.
+/// Files of other programs, opened and checked, ready to be imported.
 ///
-/// Everything but the tensors' bytes has been read. The files stay open.
+/// Everything except the tensors' bytes has been read. The files stay open.
 public struct ForeignFiles: Sendable {
     let checkpoint: ForeignCheckpoint
     /// Name of the first file without its extension, as the name of a run.
@@ -18,13 +18,13 @@ public struct ForeignFiles: Sendable {
 
     /// Opens files, whose tensors together make one checkpoint.
     ///
-    /// Pickles are read as data. A file that would call anything is refused, unless the options
-    /// say that such entries are left out; nothing is called then either.
+    /// Pickles are read as data, and no code in them is ever called. A file with calls is refused,
+    /// unless the options leave such entries out.
     ///
     /// - Parameters:
     ///   - files: paths of files and directories.
     ///   - options: their format, and what is left out.
-    ///   - spillDirectory: a directory with room for what has to be unpacked.
+    ///   - spillDirectory: a directory with space for unpacked entries.
     /// - Throws: codes `misuse` (no file, or several for a raw tensor), `notFound`, `damaged`,
     ///   `unsupported`, `io`.
     public init(
@@ -93,10 +93,10 @@ public struct ForeignFiles: Sendable {
 
     /// Bytes of all tensors.
     public var tensorBytes: Int { checkpoint.bytes }
-    /// What was found in the files and is not imported.
+    /// Parts of the files that are not imported.
     public var leftOut: [ImportReport.LeftOut] {
         checkpoint.leftOut.map { .init(name: $0.name, what: $0.what) }
     }
-    /// What the reader assumed or passed over, as sentences.
+    /// Assumptions of the reader, and files that it skipped, as sentences.
     public var notes: [String] { checkpoint.notes }
 }

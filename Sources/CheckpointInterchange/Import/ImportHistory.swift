@@ -7,8 +7,8 @@ struct ImportHistory {
     private static let importsMax = 256
     private var imports: [(checkpoint: CheckpointSummary, source: ImportSource)] = []
 
-    /// Reads what the newest imports record. What cannot be read is passed over: an import does not
-    /// depend on it.
+    /// Reads what the newest imports record. Unreadable records are skipped: an import does not
+    /// depend on them.
     ///
     /// - Throws: code `io` (the store cannot be listed).
     init(of store: CheckpointStore) throws(CheckpointError) {

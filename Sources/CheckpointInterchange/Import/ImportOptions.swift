@@ -25,26 +25,26 @@ public struct ImportOptions: Sendable {
 
     /// The checkpoint's step; nil means the step that the files name, or 0 if they name none.
     public var step: Int?
-    /// Name of the run that the checkpoint is; nil means the name of the first file, without its
+    /// Name of the checkpoint's run; nil means the name of the first file, without its
     /// extension.
     public var run: String?
     /// The checkpoint's metrics.
     public var metrics: [String: Double] = [:]
-    /// How hard to compress.
+    /// Effort of compression.
     public var compression = Compression.auto
-    /// Roles of tensors; the first pattern that matches decides. For names that no pattern
-    /// matches, the names decide that PyTorch and others give to optimizer state, buffers and
-    /// the states of random number generators; all others are parameters.
+    /// Roles of tensors; the first pattern that matches decides. Without a match, the usual names
+    /// of optimizer state, buffers and the states of random number generators in PyTorch and other
+    /// programs decide; all other tensors are parameters.
     public var roles: [(pattern: NamePattern, role: TensorRole)] = []
     /// The format of the files.
     public var format = Format.auto
-    /// Whether entries that are neither tensors nor plain values are left out; otherwise a file that
-    /// has one is refused. Nothing is called in either case.
+    /// True to leave out entries that are neither tensors nor plain values; false to refuse a file
+    /// that has one. No code is called in either case.
     public var skipsObjects = false
-    /// Type of the elements of NumPy arrays whose file does not say it, as ml_dtypes writes them;
+    /// Type of the elements of NumPy arrays whose file does not state it, as ml_dtypes writes them;
     /// nil means `bf16` for 2 bytes and `u8` for 1.
     public var numpyElementType: ElementType?
-    /// Stops the import, which then leaves no checkpoint and no file of it.
+    /// Stops the import, which then leaves no checkpoint and no files behind.
     public var cancellation = Cancellation()
     /// Called with the bytes read and written so far and their total: the files are read once for
     /// their digests, then their tensors are written. On this thread and the engine's.

@@ -6,7 +6,7 @@ public struct ImportReport: Sendable {
     public struct LeftOut: Sendable, Equatable {
         /// The keys that lead to it in its file, joined by dots; or the name of a file.
         public let name: String
-        /// What it is: a class, or a reason.
+        /// Its class, or the reason why it was left out.
         public let what: String
     }
 
@@ -16,7 +16,7 @@ public struct ImportReport: Sendable {
     public let tensorBytes: Int
     /// Number of the files' values that became objects. The checkpoint also has `import_source`.
     public var objectCount: Int { checkpoint.summary.objectCount - 1 }
-    /// Bytes that the store did not hold before.
+    /// Bytes that the store did not have before.
     public let newBytes: Int
     /// Name of the files' format: `safetensors`, `npy`, `npz`, `pt`, `dcp`, `raw`, or `mixed`.
     public let format: String
@@ -24,8 +24,8 @@ public struct ImportReport: Sendable {
     public let source: ImportSource
     /// An earlier import of the same bytes; nil if there is none.
     public let earlier: CheckpointSummary?
-    /// What was left out. The checkpoint records it in the object `left_out`.
+    /// Parts that were left out. The checkpoint records them in the object `left_out`.
     public let leftOut: [LeftOut]
-    /// What the reader assumed or passed over, as sentences.
+    /// Assumptions of the reader, and files that it skipped, as sentences.
     public let notes: [String]
 }

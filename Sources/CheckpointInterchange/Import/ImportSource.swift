@@ -5,7 +5,7 @@ internal import CheckpointSegments
 internal import CheckpointStorage
 internal import SystemPackage
 
-/// The files that an import has read: what its checkpoint records of them, in the object
+/// The files that an import has read, as its checkpoint records them in the object
 /// `import_source` (Formats/exchange.md, Source).
 public struct ImportSource: Sendable, Equatable {
     /// A file.
@@ -26,7 +26,7 @@ public struct ImportSource: Sendable, Equatable {
     /// The files, in the order in which they were read.
     public let files: [File]
 
-    /// Returns true if the files' bytes are the same, wherever they lie.
+    /// Returns true if the files' bytes are the same, regardless of their paths.
     func isSame(as other: ImportSource) -> Bool {
         format == other.format && Set(files.map(\.digest)) == Set(other.files.map(\.digest))
     }

@@ -18,14 +18,16 @@ extension Manifest {
         ])
     }
 
-    /// Those of which the name matches one of the patterns; all if there is none.
+    /// The tensors whose name matches one of the patterns; all if there is no pattern.
     package func tensors(
         matching patterns: [NamePattern]
     ) throws(CheckpointError) -> [(number: Int, record: TensorRecord)] {
         let matching = tensors.enumerated().filter { tensor in patterns.isEmpty || patterns.contains { $0.matches(tensor.element.name) } }
         if !patterns.isEmpty, matching.isEmpty {
             let names = patterns.map(\.description).joined(separator: ", ")
-            throw CheckpointError(.notFound, "no tensor of step \(step) matches \(names)", remedy: "ckpt inspect lists them all")
+            throw CheckpointError(
+                .notFound, "no tensor of step \(step) matches \(names)",
+                remedy: "List the tensors with ckpt inspect")
         }
         return matching.map { ($0.offset, $0.element) }
     }
@@ -48,7 +50,7 @@ extension TensorRecord {
 package struct ObjectContent {
     package let record: ObjectRecord
     package let bytes: [UInt8]
-    /// Its value, if it is JSON that this program can say again without changing a number.
+    /// Its value, if it is JSON that this program can print without changing a number.
     package let value: JSONValue?
 
     package init(
@@ -71,7 +73,7 @@ package struct ObjectContent {
             ] + (withDigest ? [.init("digest", .hex(digest))] : []) + valueMembers)
     }
 
-    /// JSON with integers beyond 64 bits, which the parser refuses, is passed on as the text that it is.
+    /// JSON with integers beyond 64 bits, which the parser refuses, is printed unchanged.
     private var valueMembers: [JSONValue.Member] {
         guard record.encoding == .json else { return [] }
         return [value.map { .init("value", $0) } ?? .init("value_text", .string(text))]

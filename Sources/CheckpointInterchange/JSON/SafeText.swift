@@ -1,7 +1,7 @@
-/// Text that a terminal shows as it is: no character of it moves the cursor or turns text around.
+/// Text that is safe for a terminal: no character moves the cursor or changes the text direction.
 package enum SafeText {
-    /// Returns `text` with every character that is not shown as itself replaced.
-    /// - Parameter replacement: the text that stands for such a character.
+    /// Returns `text` with every invisible or control character replaced.
+    /// - Parameter replacement: the text that replaces such a character.
     package static func escape(
         _ text: String, _ replacement: (Unicode.Scalar) -> String
     ) -> String {

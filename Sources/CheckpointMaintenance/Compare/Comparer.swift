@@ -52,7 +52,9 @@ struct Comparer: ~Copyable {
         try compareTensors { name in patterns.isEmpty || patterns.contains { $0.matches(name) } }
         guard !result.tensors.isEmpty || patterns.isEmpty else {
             let names = patterns.map(\.description).joined(separator: ", ")
-            throw CheckpointError(.notFound, "no tensor matches \(names) on either side", remedy: "ckpt inspect lists them all")
+            throw CheckpointError(
+                .notFound, "no tensor of either checkpoint matches \(names)",
+                remedy: "List the tensors with ckpt inspect")
         }
     }
 

@@ -4,7 +4,7 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointStorage
 
-/// Copies one checkpoint: refers to blocks that the destination holds already, and writes the
+/// Copies one checkpoint: refers to blocks that the destination already has, and writes the
 /// others. Every chunk that is written is compared with its hash first.
 struct CheckpointCopier: ~Copyable {
     private let source: CheckpointStore
@@ -64,7 +64,7 @@ struct CheckpointCopier: ~Copyable {
             for row in manifest.blocks.indices {
                 try cancellation.check(
                     "the copy of step \(manifest.step)",
-                    remedy: "What was copied before is complete; run it again to continue")
+                    remedy: "Run the command again to continue; checkpoints copied so far are complete")
                 fates[row] = try fate(row, copied)
             }
         } catch {
@@ -195,7 +195,7 @@ struct CheckpointCopier: ~Copyable {
         }
         var made = manifest
         if let destination { made.store = destination.id }
-        // What a copy comes from stays known: a run of the destination must not resume from it.
+        // The origin of a copy stays known: a run of the destination must not resume from it.
         made.recordedOrigin = manifest.origin
         for index in made.chunks.indices {
             let chunk = made.chunks[index]

@@ -11,7 +11,7 @@ public struct CopyReport: Sendable {
         public enum Outcome: String, Sendable {
             /// The checkpoint was copied; in a dry run, it would be.
             case copied
-            /// The destination held the checkpoint already.
+            /// The destination already had the checkpoint.
             case present
             /// The source's owner removed the checkpoint before it could be copied.
             case gone
@@ -54,7 +54,7 @@ public struct CopyReport: Sendable {
 extension CheckpointStore {
     /// Copies checkpoints to another store, with their ids, runs, parents, metrics, tags and pins.
     ///
-    /// Checkpoints and chunks that the destination holds already are not copied again. Every chunk
+    /// Checkpoints and chunks that the destination already has are not copied again. Every chunk
     /// that is written is compared with the hash taken at capture first.
     ///
     /// Each checkpoint is committed as a save would be, the newest first (Formats/durability.md,
@@ -154,7 +154,7 @@ private struct StoreCopy {
         throw CheckpointError(
             .busy,
             "another process is removing or repacking checkpoints of \(destination.directories.root)",
-            remedy: "Wait for it")
+            remedy: "Wait until it has finished")
     }
 
     private mutating func readDestination() throws(CheckpointError) {
@@ -198,7 +198,8 @@ private struct StoreCopy {
         guard other.id == manifest.id else {
             throw CheckpointError(
                 .exists,
-                "\(destination.directories.root) has another checkpoint of step \(manifest.step) of run \(manifest.run): \(other.id)",
+                "\(destination.directories.root) already has another checkpoint of step \(manifest.step) "
+                    + "of run \(manifest.run): \(other.id)",
                 remedy: "Copy to another store")
         }
         copied.add(manifest, as: other)

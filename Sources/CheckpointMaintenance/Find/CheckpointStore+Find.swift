@@ -6,7 +6,7 @@ extension CheckpointStore {
     /// Finds the checkpoints that hold tensors or objects of a name, and where they changed.
     ///
     /// Reads every manifest. Content is compared by the hashes of its chunks, so nothing else is
-    /// read, unless a digest is asked for: tensors of several chunks are then read, each content
+    /// read, unless a digest is given: tensors of several chunks are then read, each content
     /// once.
     ///
     /// - Parameters:
@@ -56,7 +56,7 @@ extension CheckpointStore {
                         kind: content.key.kind,
                         bytes: content.bytes, change: content.change(from: before[content.key])))
             }
-            // Newest last until the end, where all are turned round.
+            // Oldest first; the order is reversed at the end.
             report.occurrences += found.reversed()
         }
         report.occurrences.reverse()

@@ -11,7 +11,7 @@ public struct FindReport: Sendable {
         public enum Change: String, Sendable {
             /// The checkpoint before it lacks the name, or there is none.
             case new
-            /// The content, type or shape is another.
+            /// The content, type or shape differs.
             case changed
             /// The content is the same.
             case same
@@ -30,7 +30,7 @@ public struct FindReport: Sendable {
         public let change: Change
     }
 
-    /// What was found, newest checkpoint first.
+    /// The occurrences found, newest checkpoint first.
     public internal(set) var occurrences: [Occurrence] = []
     /// Number of checkpoints that could be read.
     public internal(set) var checkpointCount = 0

@@ -64,7 +64,7 @@ extension CheckpointStore {
         }
         if let mistake = policy.mistake { throw CheckpointError(.misuse, mistake) }
         guard !policy.isEmpty else {
-            throw CheckpointError(.misuse, "the retention policy is empty", remedy: "Set a rule")
+            throw CheckpointError(.misuse, "the retention policy is empty", remedy: "Set at least one rule")
         }
         var prune = Prune(store: self)
         try prune.read(progress)
@@ -123,7 +123,7 @@ private struct Prune {
         let name = runNames[bare].map { "\($0) (\(bare))" } ?? "\(bare)"
         throw CheckpointError(
             .misuse, "these rules keep only the newest checkpoint of run \(name)",
-            remedy: "If that is meant, add --keep-last 1")
+            remedy: "To confirm, add --keep-last 1")
     }
 
     /// Removes checkpoints and orphan segments. The maintenance lock is held.

@@ -12,7 +12,7 @@ extension CheckpointStore {
     ///   - references: the checkpoints.
     ///   - isForced: removes protected checkpoints too, with their pins and tags.
     ///   - isDryRun: decides, and changes nothing; the store may then be open for reading.
-    /// - Returns: what became of each checkpoint, and the space freed. A checkpoint that a save in
+    /// - Returns: the outcome for each checkpoint, and the space freed. A checkpoint that a save in
     ///   flight uses stays in any case.
     /// - Throws: codes `misuse` (the store is not open for maintaining; a checkpoint is protected:
     ///   all of them are listed), `notFound`, `damaged` (a tag cannot be read), `io`.
@@ -94,13 +94,13 @@ private struct NamedRemoval {
         }
         guard !reasons.isEmpty else { return }
         throw CheckpointError(
-            .misuse, "nothing was removed: \(reasons.joined(separator: "; "))",
-            remedy: "Remove pins and tags first, or give --force")
+            .misuse, "nothing was deleted: \(reasons.joined(separator: "; "))",
+            remedy: "Remove the pins and tags first, or give --force")
     }
 
     /// Returns the newest intact checkpoint of each run, with the run's name.
     ///
-    /// A run goes on across branches. Of several branches, only the newest counts.
+    /// A run continues across branches. Of several branches, only the newest counts.
     private func newestOfRuns() -> [ManifestName: String] {
         var newest: [ManifestName: String] = [:]
         let intact = items.filter { !$0.isDamaged }

@@ -2,7 +2,7 @@ public import CheckpointFormat
 
 /// Result of removing checkpoints by name. Sizes in bytes.
 public struct RemoveReport: Sendable {
-    /// Fate of one checkpoint.
+    /// Outcome for one checkpoint.
     public enum Outcome: String, Sendable {
         /// It was removed; in a dry run, it would be.
         case removed
@@ -20,7 +20,7 @@ public struct RemoveReport: Sendable {
         public var runName: String
         /// The checkpoint's step.
         public var step: Int
-        /// Fate of the checkpoint.
+        /// Outcome for the checkpoint.
         public var outcome = Outcome.removed
     }
 
@@ -30,7 +30,7 @@ public struct RemoveReport: Sendable {
     public var freedBytes = 0
     /// Number of those files.
     public var segmentCount = 0
-    /// True if a manifest cannot be read. What it may name was not removed; `clean` or the next
-    /// writer removes what nothing names.
+    /// True if a manifest cannot be read. Segments that it may name were kept; `clean` or the next
+    /// writer removes unused ones later.
     public var leavesSegments = false
 }

@@ -104,7 +104,7 @@ struct CheckpointRepacker {
             }) {
                 do {
                     try options.cancellation.check(
-                        "the repack of step \(manifest.step)", remedy: "Run it again to continue")
+                        "the repack of step \(manifest.step)", remedy: "Run the command again to continue")
                     try repack(row, fates[row], pairing, &repacker, state, appender)
                 } catch {
                     let error = CheckpointError(any: error, during: "repacking step \(manifest.step)")

@@ -15,7 +15,7 @@ public struct RepackOptions: Sendable {
     public var isDryRun = false
     /// Repacks only checkpoints of this run; nil means all runs.
     public var run: RunID?
-    /// Stops the repack; checkpoints that were repacked before stay so.
+    /// Stops the repack; checkpoints that are already repacked stay repacked.
     public var cancellation = Cancellation()
 
     /// Creates the default options.
@@ -38,7 +38,7 @@ public struct RepackReport: Sendable {
         public var bytesBefore = 0
         /// Stored size of those blocks now.
         public var bytesAfter = 0
-        /// Reason for leaving the checkpoint as it is; nil if it was repacked.
+        /// Reason for not changing the checkpoint; nil if it was repacked.
         public var skipped: String?
 
         init(_ manifest: Manifest) { (run, step) = (manifest.run, manifest.step) }
@@ -58,8 +58,8 @@ extension CheckpointStore {
     ///
     /// Only blocks that one checkpoint alone names are encoded again. The newest checkpoint of each
     /// run stays as it is. Every checkpoint is restorable at every moment, also after a crash
-    /// (Formats/durability.md, Maintenance); a killed run keeps its progress, and another run
-    /// continues from there. A writer and readers in other processes may run concurrently.
+    /// (Formats/durability.md, Maintenance); a killed repack keeps its progress, and the next one
+    /// continues. A writer and readers in other processes may run concurrently.
     ///
     /// - Parameters:
     ///   - options: limits, threads, dry run.
@@ -75,7 +75,7 @@ extension CheckpointStore {
             throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
         }
         guard (1...Limits.deltaChainMax).contains(options.chainMax), (1...64).contains(options.threads) else {
-            throw CheckpointError(.misuse, "a chain of \(options.chainMax) or \(options.threads) threads is out of range")
+            throw CheckpointError(.misuse, "chainMax \(options.chainMax) or threads \(options.threads) is out of range")
         }
         if !options.isDryRun, let maintenance { try translating("maintenance") { try maintenance.changeGeneration() } }
         var repack = Repack(store: self, options: options)
@@ -108,7 +108,7 @@ private struct Repack {
         var report = RepackReport()
         for (index, step) in plan.steps.enumerated() {
             progress(index, plan.steps.count)
-            try options.cancellation.check("the repack of step \(step.checkpoint.step)", remedy: "Run it again to continue")
+            try options.cancellation.check("the repack of step \(step.checkpoint.step)", remedy: "Run the command again to continue")
             report.checkpoints.append(try repack(step))
             if (index + 1) % Self.batch == 0 { try removeOrphans() }
         }
@@ -130,7 +130,7 @@ private struct Repack {
         } catch {
             // The writer removed one of the two since they were listed.
             guard error.code == .notFound else { throw error }
-            return RepackReport.Checkpoint(step.checkpoint, skipped: "it, or the next newer one, has been removed meanwhile")
+            return RepackReport.Checkpoint(step.checkpoint, skipped: "it or the next newer checkpoint was deleted meanwhile")
         }
         let repacker = CheckpointRepacker(store: store, older: older, newer: newer, options: options)
         var (changed, report) = try repacker.run(uses)
@@ -138,7 +138,7 @@ private struct Repack {
             uses.add(Manifest.Tables(changed, hash: older.hash))
             orphans += uses.remove(Manifest.Tables(older.manifest, hash: older.hash))
         } else if !options.isDryRun {
-            report.skipped = report.bytesBefore == 0 ? "nothing in it is its alone" : "it would not become smaller, or it is in use"
+            report.skipped = report.bytesBefore == 0 ? "all its blocks are shared" : "it would not become smaller, or it is in use"
         }
         return report
     }

@@ -61,7 +61,7 @@ struct BlockRescue {
         _ scratch: inout ScratchBuffer
     ) throws(SegmentError) {
         let id = BlockID(segment: segment, offset: block.offset)
-        // Of a block that is damaged in part, the copy has a hash of its own.
+        // The copy of a partly damaged block has a new hash.
         let encoded = EncodedBlock(
             codec: block.codec, rawBytes: block.rawBytes, storedBytes: block.storedBytes,
             storedHash: stored.hash64)

@@ -76,7 +76,7 @@ private struct IdentityRepair {
         }
         guard let (id, count) = counts.max(by: { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }) else {
             var failure = fault
-            failure.remedy = "No checkpoint can be read that would say what belongs there: put store.json back from a copy"
+            failure.remedy = "No checkpoint can be read from which it could be rebuilt: restore store.json from a backup"
             throw failure
         }
         return (StoreIdentity(id: id, created: created), count)
@@ -87,13 +87,13 @@ private struct IdentityRepair {
         let maintenance = try translating("maintenance") { try MaintenanceLock(fileSystem, directories) }
         guard maintenance != nil else {
             throw CheckpointError(
-                .busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it",
+                .busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait until it has finished",
                 path: directories.maintenanceLock.string)
         }
         defer { withExtendedLifetime(maintenance) {} }
         let quarantine = Quarantine(fileSystem: fileSystem, directories: directories)
         let staged = directories.staging.appending("\(CheckpointID.random()).json")
-        try translating("making store.json anew") {
+        try translating("rebuilding store.json") {
             try fileSystem.makeDirectory(directories.staging)
             if try fileSystem.kind(of: directories.identity) == .file {
                 try quarantine.prepare()

@@ -10,7 +10,7 @@ struct Quarantine {
     let directories: StoreDirectories
 
     func prepare() throws(CheckpointError) {
-        try translating("making \(directories.quarantine)") {
+        try translating("creating \(directories.quarantine)") {
             try fileSystem.makeDirectory(directories.quarantine)
             try fileSystem.syncDirectory(directories.root)
         }
@@ -24,7 +24,7 @@ struct Quarantine {
     /// - Returns: the name in quarantine.
     /// - Throws: code `io`.
     func keep(_ path: FilePath, as name: String) throws(CheckpointError) -> String {
-        try translating("putting \(path) aside") {
+        try translating("moving \(path) to quarantine") {
             for number in 0... {
                 let place = number == 0 ? name : "\(name).\(number)"
                 do throws(FileSystemError) {

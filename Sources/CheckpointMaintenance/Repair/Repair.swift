@@ -62,7 +62,7 @@ extension CheckpointStore {
     /// files to `quarantine/`. A file is removed only if it has another name or a copy.
     ///
     /// A writer and readers in other processes may run concurrently. The call may be interrupted at
-    /// any time; running it again continues from there.
+    /// any time; the next call continues.
     ///
     /// - Parameters:
     ///   - isDryRun: finds the damage, and changes nothing; the store may then be open for reading.
@@ -171,7 +171,7 @@ private struct Repair {
         var rescue = BlockRescue(store: store)
         do throws(CheckpointError) {
             for segment in survey.existingBroken {
-                try cancellation.check("the repair", remedy: "Run it again to continue")
+                try cancellation.check("the repair", remedy: "Run the command again to continue")
                 try rescue.copy(Set(affected.flatMap { $0.survivingBlocks(in: segment) }), of: segment)
             }
             let runs = Salvage.runs(affected)
@@ -201,7 +201,7 @@ private struct Repair {
         if try commit.replace(old, with: copies.relocated(old), nobody) {
             report.moved.append(.init(old))
         } else {
-            report.inUse.append("step \(old.step) of run \(old.run): a save or another process counts on it")
+            report.inUse.append("step \(old.step) of run \(old.run): a running save or another process uses it")
         }
     }
 
@@ -227,7 +227,7 @@ private struct Repair {
     /// Q4: publishes what is left of a checkpoint. Segments that were copied for it stay if that
     /// fails: other checkpoints may name them.
     private func publish(_ manifest: Manifest) throws(CheckpointError) {
-        // What a repair writes must be readable, whatever it was made from.
+        // Everything that a repair writes must be readable, whatever its source.
         try translating("salvaging \(manifest.name)") {
             _ = try Manifest(decoding: manifest.encoded(digest: Hashing.digest)[...], digest: Hashing.digest)
         }
@@ -241,7 +241,7 @@ private struct Repair {
         let path = store.directories.path(of: name)
         let claim = try translating("claiming \(path)") { try store.fileSystem.reopen(path) }
         guard let claim else {
-            report.inUse.append("\(name): a save or another process counts on it")
+            report.inUse.append("\(name): a running save or another process uses it")
             return
         }
         defer { claim.close() }

@@ -50,7 +50,7 @@ struct RepairSurvey {
         let total = uses.values.reduce(0) { $0 + $1.fileBytes }
         var done = 0
         for (name, use) in uses.sorted(by: { $0.key.description < $1.key.description }) {
-            try cancellation.check("the repair", remedy: "Run it again to continue")
+            try cancellation.check("the repair", remedy: "Run the command again to continue")
             var check = SegmentCheck(store: store, name: name, use: use)
             check.structure()
             check.contents(where: { _ in true }) { progress(min(done + $0, total), total) }
@@ -67,7 +67,7 @@ struct RepairSurvey {
             var failure = CheckpointError(error)
             failure.code = .io
             failure.remedy =
-                "Is a disk not mounted? Bring it back; or, if it is lost for good, make an empty directory in its place"
+                "Check that the disk is mounted. If the disk is lost, make an empty directory instead"
             throw failure
         }
     }

@@ -11,9 +11,10 @@ public struct StoreStatistics: Sendable {
     public struct Amount: Sendable, Equatable {
         /// In all checkpoints together.
         public var logical = 0
-        /// The same with what several checkpoints, or several tensors, share counted once.
+        /// The same, with content that several checkpoints or tensors share counted once.
         public var unique = 0
-        /// What that takes in its blocks; a block that holds several things is divided among them.
+        /// Its bytes in stored blocks; a block with several tensors or objects is divided among
+        /// them.
         public var stored = 0.0
 
         /// `stored`, rounded.
@@ -30,7 +31,7 @@ public struct StoreStatistics: Sendable {
         public var stored = 0
     }
 
-    /// What one checkpoint has added to those before it.
+    /// Growth of the store by one checkpoint.
     public struct Growth: Sendable, Equatable {
         /// The checkpoint's id.
         public var id: CheckpointID
@@ -48,7 +49,7 @@ public struct StoreStatistics: Sendable {
 
     /// In order of checkpoint names.
     public private(set) var growth: [Growth] = []
-    /// Number of runs, by their names.
+    /// Number of runs with different names.
     public var runCount: Int { Set(growth.map(\.runName)).count }
     /// All content.
     public private(set) var total = Amount()
@@ -107,7 +108,7 @@ public struct StoreStatistics: Sendable {
     ///
     /// - Parameters:
     ///   - manifest: the checkpoint.
-    ///   - defaultName: name of a run that nobody named.
+    ///   - defaultName: the name to use for a run without a name.
     package mutating func add(_ manifest: Manifest, defaultName: String) {
         var new = 0
         for segment in manifest.segments where segments.insert(segment.name).inserted {

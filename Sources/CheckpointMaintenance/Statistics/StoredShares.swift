@@ -4,7 +4,7 @@ public import CheckpointStorage
 
 /// The stored bytes that one checkpoint needs, by who else needs them. Sizes in bytes.
 public struct StoredShares: Sendable, Equatable {
-    /// Blocks that no other checkpoint needs: what deleting this one would free.
+    /// Blocks that no other checkpoint needs: deleting this one would free them.
     public internal(set) var own = 0
     /// Blocks with content of this checkpoint that others need too.
     public internal(set) var shared = 0
@@ -38,7 +38,7 @@ extension CheckpointStore {
     /// Divides what a checkpoint needs by who else needs it. Reads every manifest, and no segment.
     ///
     /// - Parameter checkpoint: a checkpoint of this store.
-    /// - Returns: the sizes. What a manifest that cannot be read names counts as not shared.
+    /// - Returns: the sizes. Blocks that only an unreadable manifest shares count as not shared.
     /// - Throws: code `io` (the store cannot be listed).
     public func storedShares(of checkpoint: Checkpoint) throws(CheckpointError) -> StoredShares {
         var others: Set<BlockID> = []

@@ -33,7 +33,7 @@ struct SegmentCheck {
                 return try compareIndex()
             }
             fault(
-                "the segment should have \(expected) bytes and has \(end)", at: min(end, expected),
+                "the segment has \(end) bytes, not \(expected)", at: min(end, expected),
                 end < expected ? .past(end) : .nothing)
         } catch {
             // A damaged structure loses no bytes, since blocks are read through the manifests. A
@@ -54,7 +54,7 @@ struct SegmentCheck {
         self.index = index
         if use.references.contains(where: { $0.trailerHash != index.trailerHash }) {
             fault(
-                "the segment is not the one that was committed: its trailer hash differs",
+                "the segment is not the committed one: its trailer hash differs",
                 at: index.fileBytes - 16,
                 .nothing)
         }
@@ -63,7 +63,7 @@ struct SegmentCheck {
             $0.offset < $1.offset
         }) {
             fault(
-                "the segment's index does not have this block as its manifests do",
+                "the entry of this block in the segment's index differs from the manifests",
                 at: block.offset, .nothing)
         }
     }
@@ -107,7 +107,7 @@ struct SegmentCheck {
     }
 
     /// Returns the faults of the chunks of a damaged raw block, which do not need each other; nil if
-    /// the block is lost as a whole.
+    /// the complete block is lost.
     private func parts(
         of fault: SegmentFault, _ block: SegmentBlock?, _ stored: MemoryRegion?,
         _ scratch: inout ScratchBuffer

@@ -71,7 +71,7 @@ private struct Verifier {
             report.checkpointCount += 1
             if loaded.manifest.hasBases { withDeltas.append(name) }
             if let contradiction = store.catalog.contradiction(of: loaded) {
-                let advice = "delete catalog.sqlite, and the next writer builds it again"
+                let advice = "delete catalog.sqlite; the next writer rebuilds it"
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
             }
         } catch {
@@ -92,18 +92,18 @@ private struct Verifier {
     /// Reports files in the store that do not belong to it.
     mutating func noteStrangers() throws(CheckpointError) {
         for name in try store.files.foreignNames() {
-            note(store.directories.manifests, name, "this is not a checkpoint's name, and is ignored")
+            note(store.directories.manifests, name, "ignored: the name is not that of a checkpoint")
         }
         // Missing segments are reported one by one.
         let segments = try translating("listing segments") { try store.fileSystem.listIfThere(store.directories.segments) }
         for text in segments.sorted() {
             guard let name = SegmentName(text) else {
-                note(store.directories.segments, text, "this is not a segment's name, and is ignored")
+                note(store.directories.segments, text, "ignored: the name is not that of a segment")
                 continue
             }
             guard uses[name] == nil else { continue }
             let readable = isEveryManifestRead ? "" : " that can be read"
-            note(store.directories.segments, text, "no checkpoint\(readable) names this segment")
+            note(store.directories.segments, text, "no checkpoint\(readable) uses this segment")
         }
     }
 

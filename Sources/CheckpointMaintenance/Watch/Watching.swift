@@ -140,7 +140,7 @@ package struct RestartLabel: Sendable, Equatable {
 extension CheckpointStore {
     /// Returns the restart that saved a checkpoint; nil if the checkpoint is gone or damaged.
     package func restart(of name: ManifestName) -> RestartLabel? {
-        // What cannot be read is shown without a name; `verify` reports it.
+        // An unreadable checkpoint is shown without a name; `verify` reports it.
         guard let manifest = try? files.load(name).manifest else { return nil }
         return RestartLabel(
             runName: manifest.runName.isEmpty ? defaultRunName : manifest.runName,

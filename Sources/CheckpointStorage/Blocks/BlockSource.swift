@@ -59,8 +59,7 @@ package struct BlockSource: Sendable {
             try buffers.raw.bytes(blocks[row].rawBytes)
         }
         if blocks[row].codec == .raw {
-            // The chunks have hashes of their own: one damaged byte costs only the chunk that it is
-            // in.
+            // Each chunk has its own hash: one damaged byte costs only its chunk.
             try reader(of: row).readUnchecked(blocks[row].location, into: raw)
         } else {
             try read(row, into: raw, &buffers)

@@ -10,7 +10,7 @@ package struct ChunkMismatch: Error, Equatable, CustomStringConvertible {
     package var range: Range<Int>
 
     package var description: String {
-        "\(path): block at offset \(offset): \(range.count) bytes are not what was captured"
+        "\(path): block at offset \(offset): \(range.count) bytes differ from the captured ones"
     }
 }
 

@@ -20,7 +20,7 @@ final class SegmentReaders: Sendable {
     /// Returns the reader of the segment in row `segment` of the manifest. Any thread.
     ///
     /// The file is opened outside the lock, so that threads do not wait for each other's I/O. If
-    /// two threads open it at once, the first one's reader is kept.
+    /// two threads open it at the same time, the first one's reader is kept.
     ///
     /// - Throws: `SegmentError.missing` if the file does not exist. This is the one place where
     ///   a missing segment becomes damage to the checkpoint that names it.

@@ -152,7 +152,8 @@ package struct CommitProtocol {
             if found != nil { writer?.abandon() }
             throw error.errno == .fileExists
                 ? CheckpointError(
-                    .exists, "\(final) is already committed", remedy: "A committed step is never overwritten; save another step",
+                    .exists, "\(final) is already committed",
+                    remedy: "Save another step: a committed step is never overwritten",
                     path: final.string)
                 : CheckpointError(error)
         }

@@ -156,7 +156,7 @@ package struct RankCommit: Sendable {
         }
     }
 
-    /// Publishes the root when every rank is known to be ready, and tells the others.
+    /// Publishes the root when every rank is known to be ready, and notifies the others.
     private func publishAndTell(
         _ deadline: ContinuousClock.Instant
     ) throws(CheckpointError) -> Hash128 {
@@ -203,7 +203,7 @@ package struct RankCommit: Sendable {
                     + " committed it within \(ranks.timeout)"
                 : "\(missing.count) of \(ranks.worldSize) ranks did not save step"
                     + " \(attempt.checkpoint.step) within \(ranks.timeout): \(names)\(more)",
-            remedy: "Look at what those processes do; earlier checkpoints are intact")
+            remedy: "Check why these processes did not save; earlier checkpoints are intact")
     }
 
     /// Lists the attempt's directory: step N3.

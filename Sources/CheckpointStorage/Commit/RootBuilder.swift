@@ -36,7 +36,7 @@ package struct RootBuilder {
             guard part.manifest.id == first.id, part.manifest.name == first.name,
                 part.manifest.store == first.store, part.manifest.worldSize == parts.count,
                 part.manifest.rank == rank
-            else { throw Self.mismatch("the part of rank \(rank) is of another save") }
+            else { throw Self.mismatch("the part of rank \(rank) belongs to another save") }
             try addGroups(part.manifest)
             for (record, tensor) in part.manifest.tensors.enumerated() {
                 try add(tensor, record, of: part.manifest)
@@ -213,7 +213,7 @@ package struct RootBuilder {
                     + " differ", names: [tensor.name])
         case .irregular:
             throw Self.mismatch(
-                "the shards of tensor \(tensor.name) are too irregular to be checked",
+                "the shards of tensor \(tensor.name) are too irregular to check",
                 names: [tensor.name])
         }
     }

@@ -2,8 +2,8 @@ internal import CheckpointIO
 
 /// A request, from any thread, to stop an operation.
 ///
-/// The operation takes back what it has not completed and throws code `cancelled`. What it has
-/// committed before, such as the first of several copied checkpoints, stays.
+/// The operation removes its incomplete results and throws code `cancelled`. Committed results,
+/// such as the first of several copied checkpoints, stay.
 public final class Cancellation: Sendable {
     private struct State {
         var isCancelled = false
@@ -16,10 +16,10 @@ public final class Cancellation: Sendable {
     /// Creates a request that has not been made yet.
     public init() {}
 
-    /// Whether the operation was asked to stop.
+    /// True if the operation was asked to stop.
     public var isCancelled: Bool { state.withLock(\.isCancelled) }
 
-    /// Asks the operation to stop. Returns at once; calling it again has no effect.
+    /// Asks the operation to stop. Returns immediately; calling it again has no effect.
     public func cancel() {
         let handlers = state.withLock { state -> [@Sendable () -> Void] in
             state.isCancelled = true

@@ -124,21 +124,21 @@ extension CheckpointError {
         isUnreadable = error.errno == .ioError
     }
 
-    /// Returns the class of an error by which a file system says that it lacks what a store needs.
+    /// Returns the class of an error of a file system without locks or hard links; nil for others.
     private static func missingOperation(_ error: FileSystemError) -> (Code, String?)? {
         guard error.isMissingOperation else { return nil }
         switch error.operation {
         case "flock(2)":
             return (
                 .unsupported,
-                "The file system has no locks: mount it with them (Lustre: -o flock; "
+                "The file system has no locks: mount it with locks (Lustre: -o flock; "
                     + "NFS: without nolock), or put the store elsewhere"
             )
         case "link(2)":
             return (
                 .unsupported,
-                "The file system has no hard links, with which a store publishes checkpoints: "
-                    + "put the store on another, such as ext4, XFS or NFS"
+                "The file system has no hard links, which a store needs to publish checkpoints: "
+                    + "put the store on another file system, such as ext4, XFS or NFS"
             )
         default: return nil
         }
@@ -152,14 +152,15 @@ extension CheckpointError {
         case .fileTooLarge:
             (
                 .noSpace,
-                "The process may not write files of this size: raise the limit (ulimit -f unlimited)"
+                "The limit on file size is reached: raise it (ulimit -f unlimited)"
             )
-        case .outOfRange: (.damaged, "The file is shorter than it should be")
+        case .outOfRange: (.damaged, "The file is shorter than expected: copy it again, or run ckpt verify")
         default: (.io, nil)
         }
     }
 
-    /// Returns the error of a device that is a file, as one of the file system.
+    /// The error of a device that is a file, converted to an error of the file system; other errors
+    /// unchanged.
     package var ofFile: CheckpointError {
         guard code == .device else { return self }
         var error = self
@@ -183,7 +184,7 @@ extension CheckpointError {
         cause = Cause(error)
     }
 
-    static let remedyOfDamage = "ckpt verify tells what else is damaged, ckpt repair keeps what is not"
+    static let remedyOfDamage = "Run ckpt verify to list all damage, ckpt repair to salvage intact tensors"
 
     /// Converts an error of reading or writing a segment.
     package init(_ error: SegmentError) {
@@ -216,7 +217,7 @@ extension CheckpointError {
             self.init(.device, "\(action): \(error)")
             cause = Cause(error, errno: error.errno)
         case let error as any CheckpointErrorConvertible: self = error.checkpointError(during: action)
-        case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit of threads")
+        case let error as ThreadError: self.init(.outOfMemory, "\(action): \(error)", remedy: "Raise the limit on threads (ulimit -u)")
         case let error as OutOfMemory: self.init(.outOfMemory, "\(action): \(error)")
         default: self.init(.provider, "\(action): \(error)")
         }

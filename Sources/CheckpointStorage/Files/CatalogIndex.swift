@@ -51,17 +51,17 @@ package final class CatalogIndex: Sendable {
     private func openForWriting() -> Catalog? {
         do {
             let kind = try files.fileSystem.kind(of: files.directories.catalog)
-            guard kind == nil || kind == .file else { throw CatalogError("it is no file") }
+            guard kind == nil || kind == .file else { throw CatalogError("it is not a file") }
             if kind == nil { createFile() }
             let catalog = try Catalog(path: files.directories.catalog, access: .writing)
             if isSmall { try catalog.checkIntegrity() }
             return catalog
         } catch let error as CatalogError where error.isTransient {
             // The other process continues to use it; the next writer adds the rows that it lacks.
-            warn("the catalog was not brought up to date: \(error)")
+            warn("the catalog was not updated: \(error)")
             return nil
         } catch {
-            warn("the catalog cannot be used and is rebuilt from the manifests: \(error)")
+            warn("the catalog is damaged, and is rebuilt from the manifests: \(error)")
             return replace()
         }
     }
@@ -82,7 +82,7 @@ package final class CatalogIndex: Sendable {
         }
         createFile()
         do { return try Catalog(path: files.directories.catalog, access: .writing) } catch {
-            warn("no catalog can be written: \(error); lists will be slower")
+            warn("the catalog cannot be written, so lists are slower: \(error)")
             return nil
         }
     }
@@ -118,15 +118,15 @@ package final class CatalogIndex: Sendable {
         do {
             return try synchronize(catalog, with: names)
         } catch  where error.isTransient {
-            warn("the catalog was not brought up to date: \(error)")
+            warn("the catalog was not updated: \(error)")
             return [:]
         } catch {
-            warn("the catalog is built again from the manifests: \(error)")
+            warn("the catalog is rebuilt from the manifests: \(error)")
             let fresh = replace()
             self.catalog.withLock { $0 = fresh }
             guard let fresh else { return [:] }
             do { return try synchronize(fresh, with: names) } catch {
-                warn("the catalog could not be built: \(error)")
+                warn("the catalog could not be rebuilt: \(error)")
                 return [:]
             }
         }
@@ -260,7 +260,7 @@ package final class CatalogIndex: Sendable {
         do {
             guard let entry = try catalog.entry(named: loaded.manifest.name) else { return nil }
             return entry.isSame(as: Self.entry(loaded))
-                ? nil : "the catalog's row for \(entry.name) is not what the manifest says"
+                ? nil : "the row of the catalog for \(entry.name) differs from the manifest"
         } catch { return "\(error)" }
     }
 

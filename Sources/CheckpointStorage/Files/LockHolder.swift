@@ -90,7 +90,7 @@ extension FileSystem {
     /// - Throws: the error of the system call.
     package func lockAndRecord(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
         guard let lock = try lock(path) else { return nil }
-        // On a full disk, others are not told who holds it.
+        // On a full disk, the holder is not recorded.
         try? lock.record(LockHolder.current.encoded)
         return lock
     }

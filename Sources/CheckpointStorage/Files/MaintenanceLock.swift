@@ -35,7 +35,7 @@ package final class MaintenanceLock: Sendable {
     }
 
     deinit {
-        // A later holder may not record itself, and must not be taken for this one.
+        // A later holder may not record itself, and must not be confused with this one.
         if isRecorded { try? lock.record([]) }
     }
 

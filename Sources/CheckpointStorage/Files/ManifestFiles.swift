@@ -93,9 +93,9 @@ package struct ManifestFiles: Sendable {
         do throws(FormatError) {
             let manifest = try Manifest(decoding: bytes[...], digest: Hashing.digest)
             guard manifest.name == name else {
-                throw FormatError.damage(at: ManifestHeader.bytes, "the file says that it is \(manifest.name)")
+                throw FormatError.damage(at: ManifestHeader.bytes, "it contains the checkpoint \(manifest.name)")
             }
-            guard manifest.kind == .checkpoint else { throw FormatError.damage(at: 10, "a part in a checkpoint's place") }
+            guard manifest.kind == .checkpoint else { throw FormatError.damage(at: 10, "it is the part of a rank, not a checkpoint") }
             return Loaded(manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
         } catch {
             throw CheckpointError(error, path: path.string)
@@ -127,7 +127,7 @@ package struct ManifestFiles: Sendable {
         }
     }
 
-    /// Returns what a checkpoint is in its run, as its manifest says.
+    /// Returns the place of a checkpoint in its run, from its manifest.
     ///
     /// - Parameter name: name of the checkpoint.
     /// - Returns: an error if the manifest cannot be read.
@@ -187,7 +187,7 @@ package struct ManifestFiles: Sendable {
         let bytes: [UInt8]?
         do { bytes = try contentsUnlessGone(path) } catch {
             if error.errno == .noSuchFileOrDirectory, isLinkToNothing(path) {
-                throw CheckpointError(.damaged, "\(path) is a symbolic link that leads to nothing", path: path.string)
+                throw CheckpointError(.damaged, "\(path) is a symbolic link to a missing file", path: path.string)
             }
             throw CheckpointError(error)
         }

@@ -82,7 +82,7 @@ package struct MarkFiles: Sendable {
     /// one, complete.
     private func write(_ mark: Mark, to path: FilePath, in directory: FilePath) throws(CheckpointError) {
         try translating("writing \(path)") {
-            // A copy without empty directories lacks staging/.
+            // A copy of a store without empty directories has no staging/.
             for needed in [directory, directories.staging] { try fileSystem.makeDirectory(needed) }
             try fileSystem.syncDirectory(directories.root)
             let staged = directories.staging.appending("\(CheckpointID.random()).mark")

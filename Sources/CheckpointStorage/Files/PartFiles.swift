@@ -138,7 +138,7 @@ package struct PartFiles: Sendable {
             guard part.kind == .part, part.rank == rank, part.worldSize == worldSize else {
                 throw FormatError.damage(
                     at: ManifestHeader.bytes,
-                    "the file says that it is rank \(part.rank) of \(part.worldSize)")
+                    "it contains the part of rank \(part.rank) of \(part.worldSize)")
             }
             return Loaded(
                 manifest: part, hash: Manifest.hash(ofEncoded: bytes), bytes: bytes.count)
@@ -228,7 +228,7 @@ package struct PartFiles: Sendable {
         }
         guard file.size == record.index.bytes else {
             throw CheckpointError(
-                .damaged, "\(path) has \(file.size) bytes and should have \(record.index.bytes)",
+                .damaged, "\(path) has \(file.size) bytes, not \(record.index.bytes)",
                 path: path.string, offset: min(file.size, record.index.bytes))
         }
         return try body(IndexReader(root, record.index, file, path))

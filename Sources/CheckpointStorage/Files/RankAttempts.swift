@@ -136,7 +136,7 @@ package struct RankAttempts {
     }
 
     /// Returns true if the attempt has committed its checkpoint, or that cannot be known: a manifest
-    /// of this name cannot be read, or has been put aside.
+    /// of this name cannot be read, or is in quarantine.
     private func isCommitted(_ name: AttemptName, _ published: Published) -> Bool {
         let stem = name.checkpoint.description
         if published.quarantined.contains(where: { $0.hasPrefix(stem) }) { return true }

@@ -117,7 +117,7 @@ package struct Recovery {
         var inUse = Set<SegmentName>()
         for name in names {
             do throws(CheckpointError) { inUse.formUnion(try files.load(name).manifest.segments.map(\.name)) } catch {
-                warn("segments of unknown use are kept, because a manifest cannot be read: \(error)")
+                warn("unused segments are kept, because a manifest cannot be read: \(error)")
                 removed.isComplete = false
                 return
             }

@@ -51,7 +51,7 @@ package struct StoreFounding {
         })
         {
         case .directory: return
-        case nil: throw CheckpointError(.notFound, "there is no store at \(root)", path: root)
+        case nil: throw CheckpointError(.notFound, "\(root) does not exist", path: root)
         default:
             throw CheckpointError(
                 .notAStore, "\(root) is a file, not a store",
@@ -73,7 +73,7 @@ package struct StoreFounding {
         if let lock { return lock }
         throw busy(
             directories.lock, "writing to \(directories.root)",
-            remedy: "Wait for it, or stop it; opening for reading is possible at any time")
+            remedy: "Wait until it has finished, or stop it. Opening for reading always works")
     }
 
     /// Returns the error for a lock that is held.
@@ -103,7 +103,7 @@ package struct StoreFounding {
         if let maintenance { return maintenance }
         throw busy(
             directories.maintenanceLock, "removing or repacking checkpoints of \(directories.root)",
-            remedy: "Wait for it")
+            remedy: "Wait until it has finished")
     }
 
     private static let remedy = "Run ckpt repair: it rebuilds store.json from the checkpoints"
@@ -111,7 +111,7 @@ package struct StoreFounding {
     private func notAStore<R>() throws(CheckpointError) -> R {
         if try holdsCheckpoints() {
             throw CheckpointError(
-                .damaged, "\(directories.root) holds checkpoints, but no store.json",
+                .damaged, "\(directories.root) contains checkpoints, but no store.json",
                 remedy: Self.remedy,
                 path: directories.identity.string)
         }
@@ -160,7 +160,7 @@ package struct StoreFounding {
             })
         else { return }
         throw CheckpointError(
-            .notAStore, "\(directories.root) is not a store, and not empty: it holds \(foreign)",
+            .notAStore, "\(directories.root) is neither a store nor empty: it contains \(foreign)",
             remedy: "Give an empty or new directory", path: directories.root.string)
     }
 
@@ -215,14 +215,14 @@ extension StoreFounding {
         }
         let probe = directories.root.appending("\(Self.probePrefix)\(CheckpointID.random())")
         let other = FilePath(probe.string + "-link")
-        // What cannot be removed is ignored by readers and writers of a store.
+        // Readers and writers of a store ignore a file that cannot be removed.
         defer { for path in [probe, other] { try? fileSystem.remove(path) } }
         try attempt { () throws(FileSystemError) in try fileSystem.create(probe).close() }
         do throws(FileSystemError) { try fileSystem.link(probe, to: other) } catch {
             guard error.isMissingOperation else { throw CheckpointError(error) }
             throw CheckpointError(
                 .unsupported,
-                "the file system of \(directories.root) has no hard links (\(error.errno)), with which a store publishes checkpoints",
+                "the file system of \(directories.root) has no hard links (\(error.errno)), which a store needs to publish checkpoints",
                 remedy:
                     "Put the store on another file system, such as ext4, XFS or NFS; export to this one",
                 path: directories.root.string)
@@ -237,7 +237,7 @@ extension StoreFounding {
         guard error.isMissingOperation else { return CheckpointError(error) }
         return CheckpointError(
             .unsupported,
-            "the file system of \(directories.root) has no locks (\(error)), which keep two writers apart",
+            "the file system of \(directories.root) has no locks (\(error)), which a store needs to exclude a second writer",
             remedy:
                 "Mount it with locks (Lustre: -o flock; NFS: without nolock), or put the store elsewhere",
             path: directories.root.string)

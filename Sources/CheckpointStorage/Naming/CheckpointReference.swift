@@ -41,7 +41,7 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
             self = .latestOfRun(String(text.dropLast(7)))
         } else if let colon = text.lastIndex(of: ":") {
             let number = String(text[text.index(after: colon)...])
-            // No id stands behind a run, so that a step may have any number of digits there.
+            // After RUN: there is no id, so a step may have any number of digits.
             guard colon > text.startIndex, let step = Self.step(in: number, atMost: 19) else {
                 return nil
             }
@@ -54,7 +54,7 @@ public enum CheckpointReference: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// - Parameter digitsMax: number of digits of a step that is not marked as one.
+    /// - Parameter digitsMax: largest number of digits of a step without `step-`.
     private static func step(in text: String, atMost digitsMax: Int = 11) -> Int? {
         let isMarked = text.hasPrefix("step-") || text.hasPrefix("step_")
         let digits = isMarked ? text.dropFirst(5) : text[...]

@@ -1,6 +1,6 @@
 public import CheckpointFormat
 
-/// A person's words for runs: a name, in which `*` and `?` are wild, or the first 4 or more
+/// A selector of runs: a name, in which `*` and `?` match any characters, or the first 4 or more
 /// hexadecimal digits of an id.
 public struct RunSelector: Sendable, CustomStringConvertible {
     public let description: String
@@ -19,7 +19,7 @@ public struct RunSelector: Sendable, CustomStringConvertible {
         prefix = isHexadecimal && (4...32).contains(text.utf8.count) ? text : nil
     }
 
-    /// Returns true if the run of a checkpoint is meant.
+    /// Returns true if the run of a checkpoint is selected.
     ///
     /// - Parameters:
     ///   - name: the run's name.

@@ -59,7 +59,7 @@ extension CheckpointStore {
             if old == mark { return (result, false) }
             if let old, !force {
                 throw CheckpointError(
-                    .exists, "the tag \(tag) is that of step \(old.name.step) (\(old.id))",
+                    .exists, "the tag \(tag) already names step \(old.name.step) (\(old.id))",
                     remedy: "Move it with --force, or choose another")
             }
             try marks.set(tag, mark)
@@ -146,6 +146,8 @@ extension CheckpointStore {
 
     private func takeMaintenance() throws(CheckpointError) -> MaintenanceLock {
         if let own = try translating("maintenance", { try MaintenanceLock(fileSystem, directories) }) { return own }
-        throw CheckpointError(.busy, "another process is removing or repacking checkpoints of \(directories.root)", remedy: "Wait for it")
+        throw CheckpointError(
+            .busy, "another process is removing or repacking checkpoints of \(directories.root)",
+            remedy: "Wait until it has finished")
     }
 }

@@ -50,7 +50,7 @@ extension CheckpointStore {
         return members(names, run).prefix(1).map(\.name)
     }
 
-    /// Returns the readable ones of some checkpoints whose run is meant.
+    /// Returns the readable ones of some checkpoints whose run is selected.
     private func members(_ names: [ManifestName], _ run: String) -> [RunMember] {
         let (selector, defaultName) = (RunSelector(run), defaultRunName)
         return catalog.members(names).compactMap { result in
@@ -74,7 +74,7 @@ extension CheckpointStore {
         }
         guard matches.count <= 1 else {
             throw CheckpointError(
-                .notFound, "id prefix \(prefix) means \(matches.count) checkpoints",
+                .notFound, "id prefix \(prefix) matches \(matches.count) checkpoints",
                 remedy: "Give more digits")
         }
         return matches
@@ -143,7 +143,7 @@ extension CheckpointStore {
     /// skipped silently. This is the only walk back past damage.
     ///
     /// - Parameters:
-    ///   - walksBack: false if only the first checkpoint is meant.
+    ///   - walksBack: false to try only the first checkpoint.
     ///   - selection: what is needed of a checkpoint of several ranks; nil means everything.
     ///   - onSkip: called with the damage of each checkpoint that is skipped, newest first.
     ///   - body: called again, once, if a repack replaced the manifest while it ran. Nil means that
@@ -158,7 +158,7 @@ extension CheckpointStore {
         among candidates: () throws(CheckpointError) -> [ManifestName]
     ) throws(CheckpointError) -> (result: R?, skipped: [CheckpointError]) {
         var skipped: [CheckpointError] = []
-        // Retention that keeps one checkpoint may remove all that were listed: then list again.
+        // Retention that keeps one checkpoint may remove all listed ones: then list again.
         for _ in 0..<Self.listingsMax {
             let names = try candidates()
             for name in names {
@@ -218,11 +218,11 @@ extension CheckpointStore {
             return CheckpointError(
                 .damaged,
                 "all \(skipped.count) checkpoints in \(directories.root) are damaged; the newest: \(first)",
-                remedy: "Run ckpt verify to see all of the damage", path: first.path)
+                remedy: "Run ckpt verify to list all damage", path: first.path)
         }
         let names = try newestFirst()
         guard !names.isEmpty else {
-            return CheckpointError(.notFound, "the store \(directories.root) holds no checkpoint")
+            return CheckpointError(.notFound, "the store \(directories.root) contains no checkpoints")
         }
         let near = try nearest(to: reference, names)
         return CheckpointError(
@@ -260,7 +260,7 @@ extension CheckpointStore {
             let known = catalog.entries(names).compactMap { try? $0.get().metrics.keys }
             let metrics = Set(known.joined())
             return metrics.isEmpty
-                ? "there are no metrics"
+                ? "no checkpoint has metrics"
                 : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
         }
     }

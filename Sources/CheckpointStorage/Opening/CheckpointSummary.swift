@@ -8,7 +8,7 @@ public struct CheckpointSummary: Sendable {
     public var id: CheckpointID
     /// Id of the restart that saved it.
     public var run: RunID
-    /// Name of the run. A run that nobody named has the name of the store's directory.
+    /// Name of the run. A run without a name has the name of the store's directory.
     public var runName: String
     /// Place of the checkpoint in its run.
     public var origin: CheckpointOrigin
@@ -30,7 +30,7 @@ public struct CheckpointSummary: Sendable {
     public var logicalBytes: Int
     /// Size of all blocks that it needs, as stored; other checkpoints may need them too.
     public var storedBytes: Int
-    /// The part of `storedBytes` that holds nothing of it: bases of its deltas, after a repack.
+    /// The part of `storedBytes` without content of it: bases of its deltas, after a repack.
     public var baseBytes: Int
     /// Size of the blocks that hold its tensors and objects, as stored.
     public var contentBytes: Int { storedBytes - baseBytes }
@@ -45,7 +45,7 @@ public struct CheckpointSummary: Sendable {
     /// - Parameters:
     ///   - manifest: the manifest.
     ///   - marks: all tags and pins of the store.
-    ///   - defaultRunName: name of a run that nobody named.
+    ///   - defaultRunName: name of a run without a name.
     package init(_ manifest: Manifest, _ marks: Marks, defaultRunName: String) {
         tags = marks.tagsByName()[manifest.name] ?? []
         isPinned = marks.pins.contains(manifest.name)

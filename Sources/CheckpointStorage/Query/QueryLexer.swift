@@ -55,7 +55,8 @@ enum QueryLexer {
     ) throws(CheckpointQuery.Mistake) -> CheckpointQuery.Comparison {
         let rest = String(characters[at..<min(at + 2, characters.count)])
         guard let found = CheckpointQuery.Comparison.allCases.first(where: { rest.hasPrefix($0.rawValue) }) else {
-            throw CheckpointQuery.Mistake(column: at + 1, message: "! stands only before =; to negate, write not")
+            throw CheckpointQuery.Mistake(
+                column: at + 1, message: "! must be followed by =; to negate, write not")
         }
         at += found.rawValue.count
         return found

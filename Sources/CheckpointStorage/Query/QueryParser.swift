@@ -11,7 +11,7 @@ struct QueryParser {
 
     mutating func parse() throws(CheckpointQuery.Mistake) -> CheckpointQuery.Node {
         let node = try disjunction()
-        guard tokens[next].kind == .end else { throw mistake("and, or, or the end was expected") }
+        guard tokens[next].kind == .end else { throw mistake("\"and\", \"or\", or the end was expected") }
         return node
     }
 
@@ -39,7 +39,9 @@ struct QueryParser {
         depth += 1
         defer { depth -= 1 }
         // A comparison itself does not count as a nesting level.
-        guard depth <= CheckpointQuery.depthMax + 1 else { throw mistake("this is nested deeper than \(CheckpointQuery.depthMax)") }
+        guard depth <= CheckpointQuery.depthMax + 1 else {
+            throw mistake("the condition is nested deeper than \(CheckpointQuery.depthMax)")
+        }
         if take("not") { return .not(try negation()) }
         guard tokens[next].kind == .open else { return try comparison() }
         next += 1
@@ -62,7 +64,7 @@ struct QueryParser {
         }
         next += 1
         guard case .comparison(let comparison) = tokens[next].kind else { throw mistake("one of < <= > >= = != was expected") }
-        guard key.kind != .text || comparison.isEquality else { throw mistake("texts are compared with = and != only") }
+        guard key.kind != .text || comparison.isEquality else { throw mistake("text can be compared only with = and !=") }
         next += 1
         return .comparison(key, comparison, try value(of: key.kind))
     }
@@ -94,7 +96,7 @@ package enum QueryValue {
 
     static func expectation(_ kind: CheckpointKey.Kind) -> String {
         switch kind {
-        case .text: "a text"
+        case .text: "text"
         case .number: "a number"
         case .bytes: "a size (1000, 1.5GB, 20MiB)"
         case .duration: "a duration (90s, 15m, 36h, 7d, 2w)"

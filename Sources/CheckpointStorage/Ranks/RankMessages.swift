@@ -45,7 +45,7 @@ package final class RankMessages: Sendable {
         _ bytes: [UInt8], _ deadline: ContinuousClock.Instant
     ) -> [[UInt8]]? {
         guard let group, !isBroken.withLock({ $0 }) else { return nil }
-        // The store tells who is missing.
+        // The store shows which ranks are missing.
         let answers = try? group.allGather(bytes, deadline: deadline)
         guard let answers, answers.count == group.worldSize else {
             isBroken.withLock { $0 = true }

@@ -111,7 +111,7 @@ public struct Checkpoint: Sendable {
         let range = range ?? 0..<record.bytes
         guard range.lowerBound >= 0, range.upperBound <= record.bytes else {
             throw CheckpointError(
-                .misuse, "bytes \(range) are outside tensor \"\(name)\", which has \(record.bytes)",
+                .misuse, "bytes \(range) are outside tensor \"\(name)\", which has \(record.bytes) bytes",
                 names: [name])
         }
         return try TensorStream(store: store, manifest: manifest).bytes(of: record, range)

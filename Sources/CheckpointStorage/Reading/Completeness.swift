@@ -45,7 +45,7 @@ public struct Completeness: Sendable, Equatable {
     }
 
     /// An optimizer names its tensors after those of the parameters. If no name matches, the
-    /// optimizer counts as present: the names do not say which parameters it covers.
+    /// optimizer counts as present: the names do not show which parameters it covers.
     private static func optimizer(_ manifest: Manifest) -> Part {
         let tensors = manifest.tensors.filter { $0.role == .optimizer }
         guard !tensors.isEmpty else { return objects("optimizer", .optimizer, manifest) }

@@ -47,7 +47,7 @@ package struct ContentReader: Sendable {
         let held = record.shards.reduce(0) { $0 + manifest.chunks[$1.chunks].reduce(0) { $0 + $1.bytes } }
         guard held == record.bytes else {
             throw CheckpointError(
-                .damaged, "the shards of tensor \(record.name) hold \(held) of its \(record.bytes) bytes",
+                .damaged, "the shards of tensor \(record.name) have \(held) of its \(record.bytes) bytes",
                 names: [record.name])
         }
     }

@@ -7,11 +7,11 @@ extension CheckpointStore {
     /// Restores a checkpoint into the memory that `provider` lends, checking every byte against the
     /// hash taken at capture.
     ///
-    /// `latest` walks back to the newest intact checkpoint, and reports those it skipped. Objects
-    /// are restored after all tensors. Of a tensor that is declared as a shard, only the blocks are
-    /// read that hold a part of the shard, however the checkpoint was saved. The call returns when
-    /// everything is restored. A state that does not fit the checkpoint is not touched; after any
-    /// other error, the state is partly overwritten and must not be used.
+    /// `latest` skips damaged checkpoints, and reports them. Objects are restored after all
+    /// tensors. For a tensor that is declared as a shard, only the blocks that contain a part of
+    /// the shard are read, whatever the layout of the checkpoint. The call returns when everything
+    /// is restored. A state that does not fit the checkpoint is not changed; after any other error,
+    /// the state is partly overwritten and must not be used.
     ///
     /// - Parameters:
     ///   - reference: the checkpoint.

@@ -84,7 +84,7 @@ package struct RestoreMatch {
         }
         if !unlike.isEmpty {
             parts.append(
-                "\(unlike.count) of another type or shape: "
+                "\(unlike.count) of a different type or shape: "
                     + Self.list(unlike) { "\($0.name) is \($0.text)" })
         }
         let only =

@@ -145,7 +145,7 @@ package struct RestorePlan {
             guard transfer.copies.allSatisfy({ $0.isWholeBytes(of: record.type) }) else {
                 throw CheckpointError(
                     .mismatch, "tensor \(record.name): a shard cuts a byte of \(record.type)",
-                    remedy: "Split the tensor between elements that do not share a byte",
+                    remedy: "Split the tensor where no byte is shared by two elements",
                     names: [record.name])
             }
             pieces += scatter(

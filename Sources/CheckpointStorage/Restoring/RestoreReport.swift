@@ -24,7 +24,7 @@ public struct RestoreReport: Sendable {
     /// Bytes of tensors restored.
     public var tensorBytes: Int
     /// Stored bytes of the blocks that were read for the tensors, and of those that they are deltas
-    /// of. A block is read completely, since only so can it be checked.
+    /// of. A block is read completely, because it can be checked only as a unit.
     public var readBytes: Int
     /// Names of the state that the checkpoint lacks, which were left as they were. Empty if the
     /// restore was strict.
@@ -35,7 +35,7 @@ public struct RestoreReport: Sendable {
     public var skipped: [CheckpointError] = []
     /// Newer checkpoints that `resume` did not consider, newest first.
     public var passedOver: [PassedOver] = []
-    /// Id of the branch that goes on from here; nil if a new one begins.
+    /// Id of the branch that continues from here; nil if a new one begins.
     package var continuedBranch: RunID?
     /// Time of creation, in milliseconds since 1970.
     package var createdMilliseconds: Int

@@ -93,7 +93,7 @@ package final class Expiry: Sendable {
         let maintenance = try translating("maintenance") { try MaintenanceLock(files.fileSystem, files.directories) }
         guard let maintenance else {
             throw CheckpointError(
-                .busy, "another process is removing or repacking checkpoints", remedy: "It is tried again after the next save")
+                .busy, "another process is removing or repacking checkpoints", remedy: "The next save tries again")
         }
         defer { withExtendedLifetime(maintenance) {} }
         // Marks are written under the same lock, and may be newer than the choice of names.

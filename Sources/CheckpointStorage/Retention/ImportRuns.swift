@@ -1,7 +1,7 @@
 package import CheckpointFormat
 
-/// The runs that imports are for retention: those of one name and store are one run, as people
-/// count them. Each import has ids of its own. Pure.
+/// Groups imports into runs for retention: imports with the same name and store are one run. Each
+/// import has its own ids. Pure.
 package struct ImportRuns {
     private struct Name: Hashable {
         var run: String
@@ -11,7 +11,7 @@ package struct ImportRuns {
     /// Id that stands for all imports of a name.
     private var ids: [Name: RunID] = [:]
 
-    /// Knows no import yet.
+    /// Creates an empty grouping.
     package init() {}
 
     /// Makes the item of an import a member of the run of its name; leaves other items as they are.

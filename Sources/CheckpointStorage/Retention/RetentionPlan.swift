@@ -77,8 +77,8 @@ package struct RetentionPlan {
         }.keys.sorted()
     }
 
-    /// Returns the branches that the rules for whole runs keep: all if there is no such rule, and
-    /// always the one saved to last.
+    /// Returns the branches that the rules for runs keep: all if there is no such rule, and
+    /// always the one with the most recent save.
     private func keptBranches(_ policy: RetentionPolicy, _ now: Int) -> Set<RunID> {
         guard policy.keepRuns != nil || policy.keepRunsWithin != nil else {
             return Set(branches.keys)

@@ -54,11 +54,11 @@ public struct RetentionPolicy: Sendable {
     /// stays anyway; here the tag counts as a rule.
     public var keepTags: [String] = []
 
-    /// Keeps the N runs that were saved to last, and removes all others but for tagged and pinned
-    /// checkpoints; nil: no such rule. Imports under one name count as a run.
+    /// Keeps the N runs with the most recent saves, and removes all others except tagged and pinned
+    /// checkpoints; nil: no such rule. Imports under one name count as one run.
     public var keepRuns: Int?
-    /// Keeps runs that were saved to at most this many seconds before now; nil: no such rule. The
-    /// run that was saved to last stays in any case.
+    /// Keeps runs with a save at most this many seconds before now; nil: no such rule. The
+    /// run with the most recent save stays in any case.
     public var keepRunsWithin: Double?
 
     /// Creates a policy without rules.
@@ -66,19 +66,19 @@ public struct RetentionPolicy: Sendable {
 
     /// Description of an invalid number in the policy; nil if all are valid.
     package var mistake: String? {
-        if let keepLast, keepLast < 1 { return "keepLast is \(keepLast), not 1 or more" }
-        if let keepEvery, keepEvery < 1 { return "keepEvery is \(keepEvery), not 1 or more" }
+        if let keepLast, keepLast < 1 { return "keepLast must be at least 1 (got \(keepLast))" }
+        if let keepEvery, keepEvery < 1 { return "keepEvery must be at least 1 (got \(keepEvery))" }
         if let keepWithin, !(keepWithin >= 0) {
-            return "keepWithin is \(keepWithin), not 0 or more"
+            return "keepWithin must be at least 0 (got \(keepWithin))"
         }
-        if let keepRuns, keepRuns < 1 { return "keepRuns is \(keepRuns), not 1 or more" }
+        if let keepRuns, keepRuns < 1 { return "keepRuns must be at least 1 (got \(keepRuns))" }
         if let keepRunsWithin, !(keepRunsWithin >= 0) {
-            return "keepRunsWithin is \(keepRunsWithin), not 0 or more"
+            return "keepRunsWithin must be at least 0 (got \(keepRunsWithin))"
         }
         return nil
     }
 
-    /// True if the only rules are those for whole runs: then a run that stays keeps all of its
+    /// True if the only rules are those for runs: then a kept run keeps all of its
     /// checkpoints.
     package var keepsAllOfARun: Bool { !isEmpty && !hasCheckpointRule }
 

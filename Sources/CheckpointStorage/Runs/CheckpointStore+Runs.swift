@@ -5,7 +5,7 @@ internal import Foundation
 internal import SystemPackage
 
 extension CheckpointStore {
-    /// Name of the run that nobody named: that of the store's directory.
+    /// Name of a run without a name: that of the store's directory.
     package var defaultRunName: String {
         let name = URL(fileURLWithPath: directories.root.string).standardizedFileURL
             .lastPathComponent
@@ -20,8 +20,8 @@ extension CheckpointStore {
     /// The newest checkpoints are read from their manifests, so that a damaged row of the catalog
     /// hides none of them from a run that is resumed; the others come from the catalog.
     ///
-    /// - Returns: the history; what the catalog says in it must be compared with a manifest before
-    ///   it decides what is restored.
+    /// - Returns: the history; entries from the catalog must be compared with a manifest before
+    ///   they decide what is restored.
     /// - Throws: code `io` (the store cannot be listed).
     package func runHistory() throws(CheckpointError) -> RunHistory {
         let names = try files.names()

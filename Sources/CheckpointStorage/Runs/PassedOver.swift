@@ -2,7 +2,7 @@ public import Foundation
 
 /// A checkpoint that is newer than the one resumed from, and was not considered.
 public struct PassedOver: Sendable, Equatable, CustomStringConvertible {
-    /// The reason why a checkpoint is not resumed from unless asked for.
+    /// The reason why `resume` does not consider a checkpoint.
     public enum Reason: Sendable, Equatable {
         /// It was made from files of another program.
         case imported
@@ -12,7 +12,7 @@ public struct PassedOver: Sendable, Equatable, CustomStringConvertible {
         case salvaged
         /// Another run saved it.
         case otherRun
-        /// The run went on from another checkpoint.
+        /// The run continued from another checkpoint.
         case otherBranch
     }
 

@@ -16,7 +16,7 @@ package struct RunHistory {
     ///   - members: the readable checkpoints in order of name.
     ///   - unreadable: the names of the others, in order.
     ///   - store: the store's id; checkpoints of other origin are copies.
-    ///   - defaultName: name of the run that nobody named.
+    ///   - defaultName: name of a run without a name.
     package init(
         _ members: [RunMember], unreadable: [ManifestName], store: StoreID, defaultName: String
     ) {
@@ -57,8 +57,8 @@ package struct RunHistory {
         guard names.count > 1 else { return names[0] }
         throw CheckpointError(
             .misuse,
-            "the store holds \(names.count) runs (\(names.prefix(8).joined(separator: ", "))), and this one has no name",
-            remedy: "Set options.run")
+            "the store has \(names.count) runs (\(names.prefix(8).joined(separator: ", "))), but options.run is not set",
+            remedy: "Set options.run to the run to continue, or to a new name")
     }
 
     /// Returns the branch of the newest checkpoint of a run.
@@ -83,7 +83,7 @@ package struct RunHistory {
     /// - Parameters:
     ///   - run: name of its run.
     ///   - restart: its restart id.
-    /// - Returns: a place on a branch of its own: what the process does not resume, it does not
+    /// - Returns: a place on a new branch: what the process does not resume, it does not
     ///   continue.
     package func place(of restart: RunID, in run: String) -> CheckpointOrigin {
         let earlier = members.filter { contains($0, in: run) }

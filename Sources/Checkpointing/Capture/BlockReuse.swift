@@ -25,7 +25,7 @@ final class BlockReuse: Sendable {
     }
 
     private struct State {
-        /// By number; nil once nobody can refer to it any more.
+        /// By number; nil once no save can refer to it any more.
         var sources: [Source?] = []
         var index = ChunkIndex()
         var isClosed = false
@@ -35,7 +35,7 @@ final class BlockReuse: Sendable {
             sources[Int(chunk.source)]?.isRetired == false
         }
 
-        /// Makes room in the index; the oldest checkpoints give way when it would grow out of bounds.
+        /// Makes room in the index; removes the oldest checkpoints when it would become too large.
         mutating func makeRoom(for chunks: Int, _ chunksMax: Int) {
             index.makeRoom(for: chunks, keep: isUsable)
             for oldest in sources.indices where index.count + chunks > chunksMax && sources[oldest]?.isRetired == false {
@@ -64,7 +64,7 @@ final class BlockReuse: Sendable {
     // MARK: Knowing
 
     /// Adds a checkpoint.
-    /// - Parameter isNewest: what it shares with others is reused from it from now on.
+    /// - Parameter isNewest: true to reuse shared chunks from this checkpoint from now on.
     func add(_ tables: Manifest.Tables, name: ManifestName, isNewest: Bool) {
         state.withLock { state in
             guard !state.sources.contains(where: { $0?.name == name }) else { return }
@@ -126,7 +126,7 @@ final class BlockReuse: Sendable {
     /// still the one that was read: both are checked after the lock is taken.
     private func openIfSame(_ source: Source) -> (any ReadableFile)? {
         let path = files.directories.path(of: source.name)
-        // A manifest that is gone or changed is no source; that is all there is to know.
+        // A manifest that was removed or changed is not a source.
         guard let file = try? files.fileSystem.open(path), let found = try? files.hash(of: source.name), found == source.hash
         else { return nil }
         return file
@@ -147,7 +147,7 @@ final class BlockReuse: Sendable {
     // MARK: Forgetting
 
     /// Checkpoints that are going to be removed: nothing of them is reused from now on.
-    /// - Returns: those that nobody holds; the others stay.
+    /// - Returns: those that no save holds; the others stay.
     func retire(_ names: [ManifestName]) -> [ManifestName] {
         state.withLock { state in
             var free = names

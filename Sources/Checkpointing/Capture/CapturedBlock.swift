@@ -3,8 +3,8 @@ internal import CheckpointFormat
 
 /// A captured block: the part of it that has to be stored, which is at the start of its slot.
 ///
-/// The capturing thread hands it to the encoding one through the pipeline, so that the two share no
-/// lock of their own.
+/// The capturing thread hands it to the encoding one through the pipeline, so that the two need no
+/// other lock.
 struct CapturedBlock: Equatable {
     /// Bytes to store; 0 if the store has all of them.
     var rawBytes: Int

@@ -7,15 +7,15 @@ struct CapturedChunks {
     enum Content: Equatable {
         /// In the chunk's own block, at an offset of its raw bytes.
         case own(offset: Int)
-        /// Where those of another chunk of this save are, which has them in its own block.
+        /// In the block of another chunk of this save, which has the same bytes.
         case same(row: Int)
         /// In a block of an earlier checkpoint.
         case stored(StoredChunk)
-        /// Nowhere: they are the cast of those of another chunk of this save.
+        /// Not stored: they are the cast of another chunk of this save.
         case cast(row: Int)
     }
 
-    /// A smaller chunk is stored with its neighbours rather than looked for elsewhere: a block takes whole pages.
+    /// Minimum size for deduplication. Smaller chunks share a block: a block takes full pages.
     static let reusedBytesMin = Limits.pageBytes
     /// A cast costs two rows of the manifest.
     static let castBytesMin = 256
@@ -24,9 +24,9 @@ struct CapturedChunks {
     private let isReusing: Bool
     private(set) var hashes: [Hash128]
     private(set) var contents: [Content]
-    /// What each block has to store.
+    /// The bytes that each block has to store.
     private(set) var rawBytes: [Int]
-    /// The chunk of this save that stores a content. Room is made at once.
+    /// The chunk of this save that stores a content. Space is reserved up front.
     private var rowOfContent: [Hash128: Int] = [:]
 
     init(_ plan: CapturePlan, isReusing: Bool) {
@@ -105,7 +105,7 @@ struct CapturedChunks {
 
     private func bytes(of row: Int) -> Int { plan.chunks[row].range.count }
 
-    /// Which chunks an earlier checkpoint has.
+    /// Chunks that an earlier checkpoint has.
     var areStored: [Bool] {
         contents.map { if case .stored = $0 { true } else { false } }
     }

@@ -1,8 +1,8 @@
 internal import CheckpointStorage
 internal import CheckpointFormat
 
-/// The locations of chunks by hash: an open-addressing table that is looked up on the way of every chunk, and therefore neither
-/// allocates nor waits.
+/// The locations of chunks by hash: an open-addressing table. Every chunk is looked up in it, so a
+/// lookup neither allocates nor waits.
 struct ChunkIndex: Sendable {
     private struct Entry {
         var hash: Hash128
@@ -18,7 +18,7 @@ struct ChunkIndex: Sendable {
     /// The hash's own low bits are as good as any.
     private func home(of hash: Hash128) -> Int { Int(truncatingIfNeeded: hash.rawValue) & (entries.count - 1) }
 
-    /// Where the chunk is, or where it would be.
+    /// Returns the index of the chunk, or of the free place for it.
     private func position(of hash: Hash128, _ bytes: Int32) -> Int {
         var position = home(of: hash)
         while entries[position].bytes != 0, entries[position].hash != hash || entries[position].bytes != bytes {

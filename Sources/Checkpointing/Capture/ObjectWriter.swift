@@ -5,7 +5,8 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
 
-/// Encodes the objects of a save, off the trainer's thread, and writes them packed into as few blocks as they fit.
+/// Encodes the objects of a save, off the trainer's thread, and writes them packed into as few
+/// blocks as possible.
 struct ObjectWriter {
     let task: SaveTask
     let chunkBytes: Int

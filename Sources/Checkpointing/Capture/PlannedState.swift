@@ -3,13 +3,13 @@ internal import CheckpointCodecs
 internal import CheckpointIO
 internal import CheckpointState
 
-/// All that stays the same from one save to the next while names, types and shapes do.
+/// The data that saves share as long as names, types and shapes stay the same.
 struct PlannedState: Sendable {
     let key: PlanKey
     let plan: CapturePlan
-    /// What the bytes of each block are.
+    /// Description of the bytes of each block.
     let runs: [[ElementRun]]
-    /// What may be stored as a cast.
+    /// Tensors that may be stored as casts.
     let castSources: CastSources
     /// The findings of a codec's trials for each block, kept from save to save.
     private let codecMemories: Monitor<[CodecMemory]>
@@ -27,8 +27,8 @@ struct PlannedState: Sendable {
         codecMemories = Monitor([CodecMemory](repeating: CodecMemory(), count: plan.blocks.count))
     }
 
-    /// Gives `body` a block's memory. If two saves use one at once, only what the last one has
-    /// found is kept, which costs a trial.
+    /// Gives `body` a block's memory. If two saves use one at the same time, only what the last one
+    /// has found is kept, which costs a trial.
     func withCodecMemory<R>(_ block: BlockIndex, _ body: (inout CodecMemory) -> R) -> R {
         var memory = codecMemories.withLock { $0[block.rawValue] }
         let result = body(&memory)

@@ -54,7 +54,7 @@ final class SaveReuse: Sendable {
     /// Keeps others from removing a checkpoint.
     ///
     /// A manifest is opened outside the lock, so that other capturing threads do not wait for it.
-    /// If two threads open one at once, the first result counts for both.
+    /// If two threads open one at the same time, the first result counts for both.
     private func hold(_ number: Int) -> Bool {
         if let known = sources.withLock({ $0[number] }) { return known.isHeld }
         let new: Source = store.hold(number).map { .held($0) } ?? .gone

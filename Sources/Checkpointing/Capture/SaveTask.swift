@@ -73,8 +73,8 @@ final class SaveTask: Sendable {
         var content: CapturedChunks.Content?
     }
 
-    /// Copies a block from the trainer's memory to `slot`, hashing each of its chunks on the way,
-    /// and leaves in the slot only the bytes that the store does not have.
+    /// Copies a block from the trainer's memory to `slot`, hashing each of its chunks in the same
+    /// pass, and leaves in the slot only the bytes that the store does not have.
     ///
     /// - Throws: `DeviceError`, errors of the provider's memory.
     func capture(_ index: BlockIndex, to slot: MemoryRegion) throws -> CapturedBlock {

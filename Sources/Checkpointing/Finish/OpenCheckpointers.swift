@@ -66,8 +66,8 @@ final class OpenCheckpointers: Sendable {
             guard !lost.isEmpty else { continue }
             let steps = lost.map(String.init).joined(separator: ", ")
             let text =
-                "ckpt: the process ends before the save of step \(steps) to \(entry.store) is "
-                + "committed: it is lost. Call close() on the checkpointer\n"
+                "ckpt: the process ended before the save of step \(steps) to \(entry.store) was "
+                + "committed: this save is lost. Call close() on the checkpointer\n"
             FileHandle.standardError.write(Data(text.utf8))
         }
     }

@@ -19,7 +19,7 @@ final class RunRetention: Sendable {
     /// The branch's checkpoints: those of earlier restarts as they were found, and those committed
     /// since.
     private let branch = Monitor<[ManifestName: RetentionItem]>([:])
-    /// Held while checkpoints are removed, with its I/O: two saves may end at once.
+    /// Held while checkpoints are removed, with its I/O: two saves may end at the same time.
     private let removing = Monitor((), rank: .retention)
 
     init(
@@ -34,9 +34,9 @@ final class RunRetention: Sendable {
         expiry = Expiry(files: store.files, catalog: store.catalog)
     }
 
-    /// The run goes on from a checkpoint of an earlier restart.
+    /// The run continues from a checkpoint of an earlier restart.
     ///
-    /// - Parameter items: the checkpoints of the branch that goes on; empty if a new one begins.
+    /// - Parameter items: the checkpoints of the branch that continues; empty if a new one begins.
     func continues(_ items: [RetentionItem]) {
         let items = Dictionary(items.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         branch.withLock { $0 = items }

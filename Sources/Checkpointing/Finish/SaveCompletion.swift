@@ -30,9 +30,9 @@ final class SaveCompletion: SaveLifecycle {
         self.checker = checker
     }
 
-    /// The run goes on from a restored checkpoint.
+    /// The run continues from a restored checkpoint.
     ///
-    /// - Parameter items: the checkpoints of the branch that goes on; empty if a new one begins.
+    /// - Parameter items: the checkpoints of the branch that continues; empty if a new one begins.
     func continues(_ items: [RetentionItem]) { retention.continues(items) }
 
     func captured(_ task: SaveTask) {
@@ -111,7 +111,7 @@ final class SaveCompletion: SaveLifecycle {
         do throws(CheckpointError) {
             try retention.removeExpired(segmentCount: history.withLock { $0.segmentCount })
         } catch {
-            observers.warn("old checkpoints were not removed: \(error)")
+            observers.warn("old checkpoints were not deleted: \(error)")
         }
     }
 

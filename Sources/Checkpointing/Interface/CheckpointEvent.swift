@@ -16,9 +16,10 @@ public enum CheckpointEvent: Sendable {
     case durable(step: Int)
     /// The checkpoint is published.
     case committed(SaveReport)
-    /// The save failed; earlier checkpoints are untouched and the next save starts clean.
+    /// The save failed; earlier checkpoints are not affected, and the next save starts from
+    /// scratch.
     case failed(step: Int, CheckpointError)
-    /// A problem that a person should know of, and that stops nothing.
+    /// A problem that does not stop a save or the training.
     case warning(String)
 }
 
@@ -53,13 +54,13 @@ public struct SaveReport: Sendable {
     public var timeToDurable: Duration
     /// Time from the call of `save` until the checkpoint was published.
     public var timeToCommitted: Duration
-    /// True if every tensor has the same content as in this run's previous checkpoint: the sign of
-    /// a save that does not see the training.
+    /// True if every tensor has the same content as in this run's previous checkpoint. The saved
+    /// state is then probably not the state that is trained.
     public var isUnchanged: Bool
     /// Time for which the trainer waited in this call of `save`, until the checkpoint was
     /// published.
     public var stallSubmit: Duration
-    /// Time for which the trainer waited for copies, at fences or in a held write, until the
+    /// Time for which the trainer waited for copies, at fences or in a delayed write, until the
     /// checkpoint was published. A fence is charged to the newest save.
     public var stallFence: Duration
     /// Time for which the trainer waited for the disk, before this save could begin and at fences.

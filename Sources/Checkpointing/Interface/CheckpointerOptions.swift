@@ -21,19 +21,19 @@ public struct CheckpointerOptions: Sendable {
 
     /// Method that keeps the state from changing while it is captured.
     public enum Capture: Sendable {
-        /// The trainer asks for a permit before it changes any state.
+        /// The trainer requests a permit before it changes any state.
         case fenced
         /// As `fenced`; in addition, tensors that change without a permit are detected and named,
         /// to test a training loop. The save in flight then fails. Needs Linux 6.7.
         case checked
-        /// The trainer asks for nothing: the kernel holds its writes to pages that have not been
+        /// The trainer takes no permits: the kernel delays its writes to pages that have not been
         /// captured yet. Needs Linux 6.4 and, in most configurations, a privilege; the error of
         /// `Checkpointer.init` names it.
         case guarded
     }
 
-    /// Name of the run: the training experiment that this process is one life of. A later process
-    /// that gives the same name in the same store continues it.
+    /// Name of the run: the training experiment that this process continues. A later process
+    /// with the same name in the same store continues it.
     ///
     /// From 1 to 256 bytes, without control characters. Nil means the store's only run; in a new
     /// store, the name of its directory.
@@ -44,7 +44,7 @@ public struct CheckpointerOptions: Sendable {
         get { run ?? "" }
         set { run = newValue.isEmpty ? nil : newValue }
     }
-    /// How the checkpoints come to be.
+    /// Source of the checkpoints.
     package var kind = CheckpointOrigin.Kind.training
     /// Bytes of the state that are in the store already, as far as the caller knows: the check of
     /// free space leaves them out.
@@ -53,7 +53,7 @@ public struct CheckpointerOptions: Sendable {
     public var capture = Capture.fenced
     /// Effort spent on compressing blocks.
     public var compression = Compression.auto
-    /// True to deduplicate: a chunk that any checkpoint of the store holds is referred to, and not
+    /// True to deduplicate: a chunk that any checkpoint of the store has is referred to, and not
     /// written again.
     public var deduplicates = true
     /// True to store a bf16 or f16 tensor as a cast, if it is bit for bit the cast of an f32 tensor
@@ -81,7 +81,7 @@ public struct CheckpointerOptions: Sendable {
     /// Reaction to SIGTERM.
     public var onTermination = TerminationPolicy.ignore
     /// Maximum time that a normal end of the process, without `close`, is delayed until the saves in
-    /// flight are committed. What cannot be committed by then is reported on standard error.
+    /// flight are committed. Saves that are not committed by then are reported on standard error.
     public var exitDeadline = Duration.seconds(30)
     /// Size in bytes at which a segment is closed.
     public var segmentBytes = Limits.segmentBytesDefault
@@ -125,8 +125,8 @@ public struct CheckpointerOptions: Sendable {
             }
             guard (1...256).contains(run.utf8.count), isPrintable else {
                 throw CheckpointError(
-                    .misuse, "the run's name has \(run.utf8.count) bytes, or control characters",
-                    remedy: "Give 1 to 256 bytes of text in options.run")
+                    .misuse, "the name of the run has \(run.utf8.count) bytes, or control characters",
+                    remedy: "Set options.run to 1 to 256 bytes of text")
             }
         }
         guard chunkBytes % Limits.pageBytes == 0, (Limits.pageBytes...16 << 20).contains(chunkBytes)
@@ -137,7 +137,8 @@ public struct CheckpointerOptions: Sendable {
         guard workers >= 1, workers <= 64, arenaBytes >= 0, (0...19).contains(workerNiceness) else {
             throw CheckpointError(
                 .misuse,
-                "workers \(workers), arenaBytes \(arenaBytes) or niceness \(workerNiceness) out of range"
+                "workers \(workers), arenaBytes \(arenaBytes) or workerNiceness "
+                    + "\(workerNiceness) is out of range"
             )
         }
         guard keepLast ?? 1 >= 1, bytesPerSecond ?? 1 >= 1 else {

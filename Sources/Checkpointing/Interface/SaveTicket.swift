@@ -104,7 +104,7 @@ public final class SaveTicket: Sendable {
     /// - Throws: the failure of the save, as `CheckpointError`, or `CancellationError`.
     public func value() async throws -> SaveReport {
         try await reached(.committed)
-        guard let report else { preconditionFailure("step \(step) is committed without a report") }
+        guard let report else { preconditionFailure("step \(step) is committed, but has no report") }
         return report
     }
 

@@ -12,7 +12,7 @@ final class SaveObservers: Sendable {
     private let onEvent: (@Sendable (CheckpointEvent) -> Void)?
     private let journal: SaveJournal
     private let metrics: SaveMetrics
-    /// Nil where no other process can look.
+    /// Nil if no other process can read it.
     private let status: StatusFile?
     private let stall: Monitor<StallReport>
 

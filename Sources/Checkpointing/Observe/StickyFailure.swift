@@ -5,7 +5,7 @@ internal import CheckpointStorage
 final class StickyFailure: Sendable {
     private let failure = Monitor<CheckpointError?>(nil)
 
-    /// Keeps a failure. A save that a policy skipped is no failure of the engine.
+    /// Keeps a failure. A save that a policy skipped is not a failure of the engine.
     func record(_ error: CheckpointError) {
         if error.code != .skipped { failure.withLock { $0 = error } }
     }

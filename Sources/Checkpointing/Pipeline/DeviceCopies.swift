@@ -12,7 +12,8 @@ final class DeviceCopies: Sendable {
 
     private let state = Monitor(State())
 
-    /// A checkpointer that is dropped without `close` lets go of its arena here, when its last save is over.
+    /// A checkpointer that is dropped without `close` releases its arena here, when its last save
+    /// is over.
     deinit { release() }
 
     /// Prepares every device of the state for copies, and orders them after the work that the trainer
@@ -38,7 +39,7 @@ final class DeviceCopies: Sendable {
         var isPrepared = true
         do throws(DeviceError) { try arena.prepare(for: device) } catch {
             isPrepared = false
-            warn("copies from \(device.name) are slower than they could be: \(error)")
+            warn("copies from \(device.name) are slower than possible: \(error)")
         }
         state.withLock { state in
             state.arena = arena

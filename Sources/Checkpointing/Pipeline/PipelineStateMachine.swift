@@ -9,10 +9,11 @@ internal import CheckpointState
 ///
 ///     pending --capture--> captured --encode--> encoded --write--> written
 ///
-/// through one slot of the arena. Every kind of thread has its own part in this, so that none waits for another's work: workers capture
-/// and encode, one writer writes, one thread encodes objects, others copy from devices. While no thread waits, workers run only a
-/// few blocks ahead of the writer, so that its blocks are still in the processor's cache. While a thread waits at a fence, they
-/// capture the blocks it waits for, as long as there are slots.
+/// through one slot of the arena. Every kind of thread has its own stage, so that none waits for
+/// the work of another: workers capture and encode, one writer writes, one thread encodes objects,
+/// others copy from devices. While no thread waits, workers run only a few blocks ahead of the
+/// writer, so that its blocks are still in the processor's cache. While a thread waits at a fence,
+/// they capture the blocks it waits for, as long as there are slots.
 struct PipelineStateMachine {
     typealias Job = Flight.Job
 
@@ -230,7 +231,7 @@ struct PipelineStateMachine {
         for slot in flights[index].fail() { slots.giveBack(slot) }
     }
 
-    /// Records that a save was committed or abandoned: it no longer stands in the way of another.
+    /// Records that a save was committed or abandoned: it no longer blocks another save.
     mutating func settled(_ flight: FlightID) { flights[index(of: flight)].settle() }
 
     /// Removes a settled save, of which the observers know now.

@@ -9,7 +9,7 @@ final class CapturePlanCache: Sendable {
 
     init(_ options: CheckpointerOptions) { self.options = options }
 
-    /// Returns the plan for a state; a new layout has its names checked.
+    /// Returns the plan for a state; checks the names of a new layout.
     /// - Parameter fenceOrder: groups in the order in which they will be mutated.
     /// - Throws: `StateError` for names that are empty, too long, or not unique.
     func plan(for inventory: StateInventory, fenceOrder: [String]) throws -> PlannedState {

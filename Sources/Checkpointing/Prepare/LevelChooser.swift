@@ -1,12 +1,13 @@
 internal import CheckpointStorage
 internal import CheckpointCodecs
 
-/// Chooses the level of a save when the trainer leaves it to the engine: the strongest that takes no more than half of the time between
-/// saves, or else the quickest. A plain value, fed with what earlier saves took; seconds and bytes.
+/// Chooses the level of a save for `.auto`: the strongest that takes at most half of the time
+/// between saves, or else the fastest. A plain value, fed with the times of earlier saves; seconds
+/// and bytes.
 struct LevelChooser {
     struct Choice: Equatable {
         var level: Compression
-        /// For the report: what it is based on.
+        /// The measurements behind the choice, for the report.
         var reason: String
     }
 
@@ -16,19 +17,19 @@ struct LevelChooser {
         var bytesPerSecond: Double
     }
 
-    /// From the strongest to the quickest.
+    /// From the strongest to the fastest.
     private static let levels: [Compression] = [.balanced, .fast, .none]
-    /// What is assumed of a level that has not been used yet, on a processor that has nothing else to do.
+    /// Assumed speed of a level that has not been used yet, on an idle processor.
     private static let assumed: [Compression: Speed] = [
         .balanced: Speed(ratio: 1.22, bytesPerSecond: 2.2e9), .fast: Speed(ratio: 1.18, bytesPerSecond: 6e9),
         .none: Speed(ratio: 1, bytesPerSecond: .infinity),
     ]
-    /// The part of the time between saves that one may take.
+    /// Maximum fraction of the time between saves that a save may take.
     static let share = 0.5
 
     private let workers: Int
     private var measured: [Compression: Speed] = [:]
-    /// How much slower than assumed encoding has been: the processor is the trainer's first.
+    /// Measured encoding time divided by the assumed time: the trainer uses the processor too.
     private var slowness = 1.0
     private var sinkBytesPerSecond: Double?
     private var lastCall: Double?
@@ -37,13 +38,14 @@ struct LevelChooser {
 
     init(workers: Int) { self.workers = workers }
 
-    /// A save is asked for at time `now`.
+    /// A save is requested at time `now`.
     mutating func called(at now: Double) {
         if let lastCall { window = now - lastCall }
         lastCall = now
     }
 
-    /// A save has been committed. What wrote or encoded too little to be measured says nothing.
+    /// A save has been committed. Saves that wrote or encoded too little to be measured are
+    /// ignored.
     mutating func observe(_ seen: EncodingObservation) {
         if seen.writtenBytes > 1 << 20, seen.writeSeconds > 0 {
             let speed = Double(seen.writtenBytes) / seen.writeSeconds
@@ -63,7 +65,7 @@ struct LevelChooser {
         return speed
     }
 
-    /// How long a save of `bytes` would take: encoding and writing go on side by side.
+    /// Expected duration of a save of `bytes`: encoding and writing run in parallel.
     private func seconds(_ level: Compression, _ bytes: Double, _ sink: Double) -> Double {
         let speed = speed(of: level)
         return max(bytes / speed.bytesPerSecond / Double(workers), bytes / speed.ratio / sink)
@@ -71,7 +73,7 @@ struct LevelChooser {
 
     /// - Parameter bytes: expected to be encoded.
     func choose(bytes: Int) -> Choice {
-        guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "the first save: nothing is measured yet") }
+        guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "first save: no measurements yet") }
         let times = Self.levels.map { (level: $0, seconds: seconds($0, Double(bytes), sink)) }
         let measured = "\(Self.text(Double(bytes) / 1e9)) GB, sink \(Self.text(sink / 1e9)) GB/s"
         if let window, let fitting = times.first(where: { $0.seconds <= window * Self.share }) {
@@ -79,7 +81,7 @@ struct LevelChooser {
             return Choice(level: fitting.level, reason: "\(measured): \(why)")
         }
         guard let quickest = times.min(by: { $0.seconds < $1.seconds }) else { preconditionFailure("there are levels") }
-        return Choice(level: quickest.level, reason: "\(measured): \(Self.text(quickest.seconds)) s expected is the quickest")
+        return Choice(level: quickest.level, reason: "\(measured): \(Self.text(quickest.seconds)) s expected, the fastest")
     }
 
     /// Two decimals, without Foundation's formats.

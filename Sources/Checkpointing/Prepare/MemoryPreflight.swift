@@ -1,13 +1,14 @@
 internal import CheckpointStorage
 internal import CheckpointIO
 
-/// Refuses an arena that the machine has no memory for, before the kernel has to end a process to find some.
+/// Refuses an arena that is larger than the free memory, before the kernel kills a process to get
+/// memory.
 enum MemoryPreflight {
     static func check(_ options: CheckpointerOptions) throws(CheckpointError) {
         let needed = max(options.arenaBytes, options.chunkBytes)
         guard let available = SystemMemory.availableBytes, available < needed else { return }
         throw CheckpointError(
-            .outOfMemory, "the staging arena needs \(SizeText.of(needed)), and \(SizeText.of(available)) of memory are free",
-            remedy: "Lower arenaBytes; one chunk is enough, and training then waits for the disk more often")
+            .outOfMemory, "the staging arena needs \(SizeText.of(needed)), but only \(SizeText.of(available)) of memory is free",
+            remedy: "Lower arenaBytes (one chunk is enough); training then waits more often")
     }
 }

@@ -65,7 +65,7 @@ struct RunState {
     ///
     /// - Parameters:
     ///   - parent: the checkpoint.
-    ///   - branch: the branch that goes on; nil if a new one begins.
+    ///   - branch: the branch that continues; nil if a new one begins.
     ///   - next: id of the next restart.
     mutating func continues(from parent: Manifest.Parent, branch: RunID?, next: RunID) {
         if hasSaved {

@@ -26,7 +26,7 @@ struct SaveHistory {
 
     init(workers: Int) { levels = LevelChooser(workers: workers) }
 
-    /// A save is asked for.
+    /// A save is requested.
     mutating func called(at now: ContinuousClock.Instant) {
         levels.called(at: (now - began) / .seconds(1))
     }
@@ -41,8 +41,8 @@ struct SaveHistory {
         return (BlockEncoder(choice.level), choice.reason)
     }
 
-    /// Estimates the free space that a save of `bytes` needs. Compressed sizes are known only once
-    /// something has been saved, and the next save is likely to find in the store what the last did.
+    /// Estimates the free space that a save of `bytes` needs. Compressed sizes are known only after
+    /// the first save, and the next save will probably reuse the same chunks as the last one.
     func neededBytes(_ bytes: Int, _ compression: Compression, deduplicates: Bool) -> Int {
         let stored = compression == .none ? bytes : storedBytes ?? 0
         return deduplicates ? min(stored, newBytes ?? stored) : stored

@@ -36,7 +36,7 @@ struct SavePreparation {
         }
         if let shard = inventory.tensors.first(where: { $0.shard != nil }) {
             throw CheckpointError(
-                .misuse, "tensor \(shard.name) is declared as a shard, which cannot be saved yet",
+                .misuse, "tensor \(shard.name) is declared as a shard; shards cannot be saved yet",
                 remedy: "Declare complete tensors for saves", names: [shard.name])
         }
         let fenceOrder = state.withLock { $0.epochs.beginSave() }

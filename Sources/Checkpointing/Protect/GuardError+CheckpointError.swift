@@ -3,6 +3,6 @@ internal import CheckpointStorage
 
 extension GuardError: CheckpointErrorConvertible {
     package func checkpointError(during action: String) -> CheckpointError {
-        CheckpointError(.unsupported, "\(action): \(self)", remedy: "Or choose capture: .fenced")
+        CheckpointError(.unsupported, "\(action): \(self)", remedy: "Or set capture to .fenced")
     }
 }

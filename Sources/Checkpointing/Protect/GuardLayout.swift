@@ -3,8 +3,8 @@ internal import CheckpointCodecs
 internal import CheckpointGuard
 internal import CheckpointState
 
-/// The protected pages of a state while it is captured, and copies of everything that cannot be protected. Made once and
-/// kept as long as the state does not move.
+/// The protected pages of a state while it is captured, and copies of all bytes that cannot be
+/// protected. Created once and kept as long as the state does not move.
 final class GuardLayout: Sendable {
     let plan: CapturePlan
     let map: GuardMap
@@ -33,7 +33,7 @@ final class GuardLayout: Sendable {
                 let piece = first..<first + UInt(chunk.range.count)
                 pieces.append(.init(addresses: piece, tensor: chunk.tensor, chunk: row, block: chunk.block))
             } else {
-                // A strided tensor of many pieces is copied as a whole.
+                // A strided tensor of many pieces is copied completely.
                 scattered.append(.init(chunk: row, range: 0..<chunk.range.count))
             }
         }

@@ -2,10 +2,11 @@ internal import CheckpointStorage
 internal import CheckpointGuard
 
 /// The pages of a snapshot's blocks in the process's memory: which pages can be guarded, which blocks a page is part of,
-/// and which pages are out once a block is. Pure arithmetic on addresses.
+/// and which pages can be released with a block. Pure arithmetic on addresses.
 ///
-/// A page is guarded if every byte of it is state, of one tensor if so wanted. Bytes beside it (the ends of a tensor, whole small
-/// tensors) shares its page with data that the trainer may write at any time, and has to be copied at `save`.
+/// A page is guarded if every byte of it is state, of one tensor if requested. Other bytes (the
+/// ends of a tensor, small tensors) share their page with data that the trainer may write at any
+/// time, and are copied at `save`.
 struct GuardMap {
     /// A contiguous chunk.
     struct Piece: Equatable {
@@ -36,7 +37,7 @@ struct GuardMap {
     /// - Parameters:
     ///   - unordered: the pieces, in any order.
     ///   - sharesPages: whether a page with bytes of several tensors may be guarded. A write to
-    ///     such a page does not tell which tensor changes.
+    ///     such a page does not show which tensor changes.
     init(_ unordered: [Piece], sharesPages: Bool = true) {
         pieces = unordered.filter { !$0.addresses.isEmpty }.sorted { $0.addresses.lowerBound < $1.addresses.lowerBound }
         var reach: [UInt] = []

@@ -5,8 +5,8 @@ internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointState
 
-/// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and a write that comes earlier is held until
-/// they are. The trainer calls no fence.
+/// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and
+/// an earlier write is delayed until then. The trainer calls no fence.
 final class GuardedCapture: StateProtection, PageGuarding {
     private struct Current {
         let save: CheckpointID
@@ -94,7 +94,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
         let tensors = task.inventory.tensors
         if let device = tensors.lazy.compactMap({ $0.view.memory.device }).first {
             throw CheckpointError(
-                .misuse, "memory of \(device.name) cannot be guarded", remedy: "Capture it with fences (capture: .fenced)")
+                .misuse, "memory of \(device.name) cannot be guarded", remedy: "Set capture to .fenced")
         }
         let known = state.withLock { $0.registered }
         if let known, known.fits(task.plan, tensors) { return known }
@@ -125,7 +125,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
         }
     }
 
-    /// A save has failed, and its pages are protected no more. The next save's are: it may have begun while this one was being written.
+    /// A save has failed, and its pages are no longer protected. Those of the next save are: it may
+    /// have begun while this one was being written.
     func stopProtecting(_ save: CheckpointID) {
         release { state in
             guard let current = state.current, current.save == save else { return [] }

@@ -3,8 +3,9 @@ internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointState
 
-/// Checked mode: between permits the state's pages are watched, and what changes without a permit is found and named. Found when the next
-/// permit is asked for, at the next save, and before a save commits.
+/// Checked mode: between permits the state's pages are watched, and tensors that change without a
+/// permit are reported: when the next permit is requested, at the next save, and before a save
+/// commits.
 final class MutationChecker: StateProtection {
     private struct State {
         var layout: GuardLayout?

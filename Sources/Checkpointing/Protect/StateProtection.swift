@@ -3,7 +3,7 @@ internal import CheckpointStorage
 /// The way in which a state is kept from changing, or watched, while it is captured.
 ///
 /// One implementation per capture mode: `FencedCapture`, `MutationChecker`, `GuardedCapture`.
-/// Methods are called on the trainer's thread, unless they say otherwise.
+/// Methods are called on the trainer's thread, unless stated otherwise.
 protocol StateProtection: AnyObject, Sendable {
     /// The page protection that captures respect; nil if this mode protects no pages. Only one save
     /// at a time can be captured under it.

@@ -71,7 +71,7 @@ static void *copy_ahead(void *argument) {
   return NULL;
 }
 
-/* Writes all of it. Where direct writing is refused, at the first write or after a short one, it goes on through the page cache. */
+/* Writes everything. If direct writing is refused, at the first write or after a short one, it continues through the page cache. */
 static int write_all(int file, const char *bytes, size_t count, size_t offset, int *is_direct) {
   while (count > 0) {
     ssize_t done = pwrite(file, bytes, count, (off_t)offset);

@@ -33,8 +33,8 @@ package struct Benchmark {
         let names = try translating(settings.store) { try manager.contentsOfDirectory(atPath: settings.store) }
         guard names.isEmpty else {
             throw CheckpointError(
-                .misuse, "\(settings.store) is not empty, and the benchmark removes its store at the end",
-                remedy: "Name a directory that is new or empty", path: settings.store)
+                .misuse, "\(settings.store) is not empty, and the benchmark deletes its store at the end",
+                remedy: "Choose a new or empty directory", path: settings.store)
         }
     }
 
@@ -44,7 +44,7 @@ package struct Benchmark {
     }
 
     private func measure(_ progress: (String) -> Void) throws -> BenchmarkReport {
-        progress("making the state")
+        progress("creating the state")
         let state = try loadState()
         let trainer = try Trainer(state, threads: settings.computeThreads, computeSeconds: settings.computeSeconds)
         progress("training without checkpoints")
@@ -60,7 +60,7 @@ package struct Benchmark {
         try measure(writers, progress)
 
         guard let last = engine.saves.last(where: { $0.report != nil }), let report = last.report else {
-            throw CheckpointError(.misuse, "no save was committed", remedy: "Save less often, or wait: --backpressure block")
+            throw CheckpointError(.misuse, "no save was committed", remedy: "Save less often (--every), or give --backpressure block")
         }
         trainer.undo(settings.steps - last.step + 1)
         progress("restoring")
@@ -89,7 +89,7 @@ package struct Benchmark {
     /// Measures the reference writers. It is called before and after the engine's phase, so that a
     /// drift of the machine shows in the spread.
     private func measure(_ writers: [ReferenceWriter], _ progress: (String) -> Void) throws(CheckpointError) {
-        if !writers.isEmpty { progress("writing without an engine") }
+        if !writers.isEmpty { progress("writing with the reference writer") }
         for writer in writers { try writer.measure(3) }
     }
 

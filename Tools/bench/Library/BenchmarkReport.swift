@@ -69,7 +69,7 @@ package struct BenchmarkReport {
         ]
     }
 
-    /// Build configuration. Figures of a debug build say nothing about the engine.
+    /// Build configuration. Figures of a debug build do not describe the engine.
     package static var build: String {
         #if DEBUG
             "debug"

@@ -22,9 +22,9 @@ package struct CodecSettings: Sendable {
     /// The first invalid setting as an error message; nil if all are valid.
     package var mistake: String? {
         if base != nil, compression.planeEffort == nil { return "--base needs --level fast, balanced or max" }
-        if !(1...256).contains(threads) { return "--threads is from 1 to 256" }
-        if !(1...10_000).contains(rounds) { return "--rounds is from 1 to 10000" }
-        if !(1...Limits.blockBytesMax).contains(blockBytes) { return "--block-bytes is from 1 to \(Limits.blockBytesMax)" }
+        if !(1...256).contains(threads) { return "--threads must be 1 to 256" }
+        if !(1...10_000).contains(rounds) { return "--rounds must be 1 to 10000" }
+        if !(1...Limits.blockBytesMax).contains(blockBytes) { return "--block-bytes must be 1 to \(Limits.blockBytesMax)" }
         return nil
     }
 }

@@ -31,8 +31,8 @@ final class CodecBlocks: Sendable {
         byteCount = raw.count
         if let base, base.count != raw.count {
             throw CheckpointError(
-                .mismatch, "\(settings.base ?? "") has \(base.count) bytes, \(settings.file) \(raw.count)",
-                remedy: "Give a base of the same length")
+                .mismatch, "\(settings.base ?? "") has \(base.count) bytes, but \(settings.file) has \(raw.count)",
+                remedy: "Choose a base of the same length")
         }
         count = (raw.count + settings.blockBytes - 1) / settings.blockBytes
         room = settings.compression.codec.encodedBytesMax(settings.blockBytes)
@@ -110,7 +110,7 @@ final class CodecBlocks: Sendable {
     ///
     /// - Throws: `CheckpointError` if a block could not be decoded.
     func isExact() throws -> Bool {
-        if let fault = results.withLock({ $0.fault }) { throw CheckpointError(.damaged, "what was encoded does not decode: \(fault)") }
+        if let fault = results.withLock({ $0.fault }) { throw CheckpointError(.damaged, "an encoded block cannot be decoded: \(fault)") }
         return raw.region.hash128 == decoded.region.hash128
     }
 

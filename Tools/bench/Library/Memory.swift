@@ -39,7 +39,7 @@ struct NormalTable: ~Copyable {
 
     init(seed: UInt64) throws(CheckpointError) {
         guard let values = unsafe bench_table_create(seed) else {
-            throw CheckpointError(.outOfMemory, "the system refused 4 MiB for random numbers")
+            throw CheckpointError(.outOfMemory, "cannot allocate 4 MiB for random numbers")
         }
         unsafe self.values = values
     }
@@ -70,7 +70,7 @@ struct WriterRing: ~Copyable {
 
     init() throws(CheckpointError) {
         guard let ring = unsafe baseline_ring_create() else {
-            throw CheckpointError(.outOfMemory, "the system refused 16 MiB for the reference writer")
+            throw CheckpointError(.outOfMemory, "cannot allocate 16 MiB for the reference writer")
         }
         unsafe self.ring = ring
     }

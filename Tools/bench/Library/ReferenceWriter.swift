@@ -32,7 +32,9 @@ final class ReferenceWriter {
     /// - Throws: `CheckpointError` if the path exists, or the buffers cannot be allocated.
     init(_ memory: MemoryRegion, path: String, overwrites: Bool) throws(CheckpointError) {
         guard !FileManager.default.fileExists(atPath: path) else {
-            throw CheckpointError(.misuse, "\(path), where the reference writer would write, exists", remedy: "Remove it", path: path)
+            throw CheckpointError(
+                .misuse, "the reference writer needs \(path), which already exists",
+                remedy: "Delete this file", path: path)
         }
         (self.memory, self.path, self.overwrites) = (memory, path, overwrites)
         ring = try WriterRing()

@@ -66,10 +66,10 @@ package struct Settings: Sendable {
             ("--workers", workers, 1...64), ("--niceness", niceness, 0...19), ("--keep-last", keepLast ?? 1, 1...1_000_000),
         ]
         for bound in bounds where !bound.range.contains(bound.value) {
-            return "\(bound.name) is \(bound.value), not from \(bound.range.lowerBound) to \(bound.range.upperBound)"
+            return "\(bound.name) must be \(bound.range.lowerBound) to \(bound.range.upperBound) (got \(bound.value))"
         }
-        if !(0...3600).contains(computeSeconds) { return "--compute-seconds is \(computeSeconds), not from 0 to 3600" }
-        if !(scale > 0 && scale <= 1) { return "--scale is \(scale), not above 0 and at most 1" }
+        if !(0...3600).contains(computeSeconds) { return "--compute-seconds must be 0 to 3600 (got \(computeSeconds))" }
+        if !(scale > 0 && scale <= 1) { return "--scale must be more than 0 and at most 1 (got \(scale))" }
         if scale != 1, case .workload = state { return "--scale is for synthetic states: a workload has the size of its files" }
         return nil
     }

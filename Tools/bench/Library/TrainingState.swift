@@ -29,7 +29,7 @@ final class TrainingState: StateProvider, Sendable {
     let tensors: [Tensor]
     /// Groups that the update changes, in update order.
     let groups: [Group]
-    /// Memory of all tensors, including gaps, up to a whole page.
+    /// Memory of all tensors, including gaps, rounded up to a full page.
     let memory: MemoryRegion
     private let objects: [Object]
     private let step = Monitor(0)

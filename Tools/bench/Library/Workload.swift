@@ -30,7 +30,7 @@ package struct Workload: Sendable {
         let contents = try translating("workload") {
             try POSIXFileSystem().contents(of: path, atMost: Self.manifestBytesMax)
         }
-        guard let text = contents else { throw Self.mistake(path, "it has more than \(Self.manifestBytesMax) bytes") }
+        guard let text = contents else { throw Self.mistake(path, "the file has more than \(Self.manifestBytesMax) bytes") }
         do throws(FormatError) {
             let fields = try JSONFields(try JSONParser.parse(text[...]), "the workload", offset: 0)
             let entries = try fields.array("tensors", atMost: Limits.tensorsPerManifestMax)
@@ -85,7 +85,7 @@ package struct Workload: Sendable {
             throw Self.mistake(path, "an object's name has \(object.key.utf8.count) bytes, not 1 to \(Limits.nameBytesMax)")
         }
         guard tensors.contains(where: { $0.specification.byteCount > 0 }) else {
-            throw Self.mistake(path, "it has no tensor with any bytes")
+            throw Self.mistake(path, "no tensor has any bytes")
         }
     }
 
@@ -102,7 +102,7 @@ package struct Workload: Sendable {
             let bytes = tensor.specification.byteCount
             guard tensor.offset <= size, bytes <= size - tensor.offset else {
                 throw Self.mistake(
-                    path, "tensor \(name) needs \(bytes) bytes from offset \(tensor.offset) of \(tensor.file), which has \(size)")
+                    path, "tensor \(name) needs \(bytes) bytes at offset \(tensor.offset) of \(tensor.file), which has \(size) bytes")
             }
             total += bytes
             guard total <= Self.bytesMax else {

@@ -1,7 +1,7 @@
 internal import CheckpointInterchange
 import CheckpointFormat
 
-/// What something is, what is wrong with it, and what to type.
+/// The kind of a file or directory, its problems, and the commands to type.
 struct Diagnosis {
     enum Kind: String, CaseIterable {
         case store, storeOfTheFuture, damagedStore, interruptedStore
@@ -42,15 +42,15 @@ struct Diagnosis {
     }
 
     var kind: Kind
-    /// What it is, in a sentence.
+    /// Its kind, in a sentence.
     var what: String
-    /// What is known of it besides.
+    /// Other facts about it.
     var facts: [String] = []
-    /// What is wrong.
+    /// Its problems.
     var problems: [String] = []
-    /// What to do, in the order in which to do it; commands stand by themselves.
+    /// What to do, in order; a command has its own line.
     var advice: [String] = []
-    /// What lies in it, one level down.
+    /// Its contents, one level down.
     var children: [Child] = []
 
     struct Child {

@@ -7,14 +7,14 @@ import SystemPackage
 struct Doctor: Verb {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Diagnoses a file or directory, and suggests what to do next.",
+        abstract: "Diagnoses a file or directory and suggests what to do next.",
         usage: "ckpt doctor PATH [options]",
         discussion: """
             Example: ckpt doctor runs/first
 
-            Knows stores of ckpt, and checkpoints of PyTorch (distributed), DeepSpeed, Megatron, Hugging Face, Lightning and Orbax, \
-            by their names. Reads little, whatever there is, and writes nothing. Exit code 1 means that something is wrong, 3 that \
-            nothing is there.
+            Recognizes ckpt stores, files that ckpt imports, and checkpoints of PyTorch (distributed), DeepSpeed, \
+            Megatron, Hugging Face, Lightning and Orbax. Reads little data, even of large files, and writes nothing. \
+            Exit code 1 means that a problem was found, 3 that PATH does not exist.
             """)
 
     @Argument(help: ArgumentHelp("Any file or directory.", valueName: "path"))
@@ -33,7 +33,7 @@ struct Doctor: Verb {
         Output.line("\(path): \(diagnosis.what)")
         for fact in diagnosis.facts { Output.line("  \(fact)") }
         if !diagnosis.children.isEmpty {
-            var table = Table([.init("NAME", shortest: 16), "KIND", .init("WRONG", shortest: 20)])
+            var table = Table([.init("NAME", shortest: 16), "KIND", .init("PROBLEM", shortest: 20)])
             for child in diagnosis.children {
                 table.add([
                     child.name, child.diagnosis.kind.name, child.diagnosis.problems.first ?? "-",
@@ -69,7 +69,7 @@ struct Doctor: Verb {
     }
 }
 
-/// Looks at a path, and at what lies in a directory that is nothing by itself.
+/// Examines a path, and the contents of a directory that is not itself a checkpoint or store.
 struct Examination {
     /// Directories looked into, one level down.
     private static let childrenMax = 100
@@ -81,7 +81,7 @@ struct Examination {
             case nil:
                 return Diagnosis(
                     .missing, "It does not exist.",
-                    problems: ["There is no file or directory of this name."])
+                    problems: ["No file or directory has this name."])
             case .directory: return try directory(path)
             case .file: return try FileDiagnosis(path: path, files: files).run()
             case .other: return Diagnosis(.unknownFile, "Neither a file nor a directory.")
@@ -89,7 +89,7 @@ struct Examination {
         } catch {
             return Diagnosis(
                 .unreadable, "It cannot be read.", problems: [error.description],
-                advice: ["Check its permissions, and the disk."])
+                advice: ["Check the permissions of \(path), and the disk."])
         }
     }
 
@@ -98,11 +98,11 @@ struct Examination {
         if place.names.isEmpty {
             return Diagnosis(
                 .empty, "An empty directory.",
-                advice: ["A trainer, or ckpt import, can make a store of it."])
+                advice: ["Save or import into it: a trainer and ckpt import create a store here."])
         }
         let store = StoreDiagnosis(place: place).run()
         var diagnosis = store ?? foreign(place) ?? collection(place)
-        if store == nil { lookForLeavings(of: place, &diagnosis) }
+        if store == nil { findLeftovers(of: place, &diagnosis) }
         if !place.isComplete {
             diagnosis.facts.append(
                 "It has more than \(Surroundings.namesMax) entries; only these were examined.")
@@ -110,7 +110,7 @@ struct Examination {
         return diagnosis
     }
 
-    /// Loose files beside whole checkpoints are parts of a collection.
+    /// Single files next to complete checkpoints are parts of a collection.
     private func foreign(_ place: Surroundings) -> Diagnosis? {
         guard let found = ForeignDiagnosis(place: place).run() else { return nil }
         guard found.kind == .safetensors else { return found }
@@ -118,9 +118,9 @@ struct Examination {
         return collection.children.contains { place.isDirectory($0.name) } ? collection : found
     }
 
-    /// What lies one level down, if any of it is known.
+    /// The contents one level down, if any are recognized.
     private func collection(_ place: Surroundings) -> Diagnosis {
-        // An import passes over names that begin with a dot, too.
+        // An import ignores hidden files, too.
         let names = place.names.filter { !$0.hasPrefix(".") }.sorted()
         var children: [Diagnosis.Child] = []
         var looked = 0
@@ -134,7 +134,7 @@ struct Examination {
             }
         }
         for name in names.prefix(Self.childrenMax) where !place.isDirectory(name) {
-            // One that cannot be read is not known.
+            // A file that cannot be read is not recognized.
             let file = FileDiagnosis(path: place.place(name), files: files, isThorough: false)
             guard let found = try? file.run(), found.kind != .unknownFile else { continue }
             children.append(.init(name: name, diagnosis: found))
@@ -160,19 +160,19 @@ struct Examination {
         return diagnosis
     }
 
-    /// Outputs that a killed export or restore did not finish.
-    private func lookForLeavings(of place: Surroundings, _ diagnosis: inout Diagnosis) {
+    /// Reports outputs that a killed export or restore did not finish.
+    private func findLeftovers(of place: Surroundings, _ diagnosis: inout Diagnosis) {
         let exports = place.names.filter { $0.hasPrefix(".ckpt-") }.sorted()
         if let first = exports.first {
             diagnosis.facts.append(
-                "A killed ckpt export left \(Output.count(exports.count, "unfinished output")), such as \(first).")
+                "\(Output.count(exports.count, "unfinished output")), such as \(first), of a killed export.")
             diagnosis.advice.append(
                 "If no export is running: rm -r \(quoted(place.path.string))/.ckpt-*")
         }
         if !place.has("index.json"), place.has("00000.bin") || place.has("00000.npy") {
             diagnosis.problems.append(
-                "It holds files of a ckpt restore, but no index.json, which is written last: the restore was not finished.")
-            diagnosis.advice.append("Delete the directory, and run ckpt restore again.")
+                "It contains files of an unfinished restore: there is no index.json, which is written last.")
+            diagnosis.advice.append("Delete the directory and run ckpt restore again.")
         }
     }
 }

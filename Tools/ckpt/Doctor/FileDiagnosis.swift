@@ -2,7 +2,7 @@ internal import CheckpointInterchange
 import CheckpointIO
 import SystemPackage
 
-/// Recognises a file by how it begins, and checks of files to import what an import checks.
+/// Recognizes a file by its first bytes, and makes the checks of an import for files to import.
 struct FileDiagnosis {
     let path: FilePath
     let files: POSIXFileSystem
@@ -14,10 +14,10 @@ struct FileDiagnosis {
         let head = try file.read(count: min(file.size, 16), at: 0)
         let place = quoted(path.string)
         var diagnosis = recognise(head, place)
-        diagnosis.facts.append("It has \(Output.size(file.size)).")
+        diagnosis.facts.append("Its size is \(Output.size(file.size)).")
         if file.size == 0 {
             diagnosis.problems.append("It is empty: the program that wrote it was interrupted.")
-            diagnosis.advice.append("Copy or download it again, or take the file before it.")
+            diagnosis.advice.append("Copy or download it again, or use the previous checkpoint.")
         } else if isThorough, [.safetensors, .torchFile, .numpy, .unknownFile].contains(diagnosis.kind) {
             examine(&diagnosis)
         }
@@ -35,7 +35,7 @@ struct FileDiagnosis {
         diagnosis.facts += found.notes
         guard let problem = found.problem else { return }
         if found.standIn == nil { diagnosis.problems.append("An import would fail: \(problem.sentence)") } else {
-            diagnosis.problems.append("There are no weights in it.")
+            diagnosis.problems.append("It contains no weights.")
         }
         diagnosis.advice = found.remedy.map { [$0 + "."] } ?? []
     }
@@ -45,33 +45,35 @@ struct FileDiagnosis {
         func begins(_ magic: String) -> Bool { head.starts(with: Array(magic.utf8)) }
         if begins("CKPTMANI") || begins("CKPTSEGM") {
             let store = quoted(path.removingLastComponent().removingLastComponent().string)
-            return Diagnosis(.storeFile, "A file of a store of ckpt, which is two directories up.", advice: ["ckpt doctor \(store)"])
+            return Diagnosis(.storeFile, "A file of a ckpt store; the store is two directories up.", advice: ["ckpt doctor \(store)"])
         }
         if head.starts(with: [0x93]), head.dropFirst().starts(with: Array("NUMPY".utf8)) {
             return Diagnosis(.numpy, "A NumPy array.", advice: advice)
         }
         if head.starts(with: [0x50, 0x4B, 3, 4]) {
             let isNumpy = path.extension == "npz"
-            let what = isNumpy ? "NumPy arrays." : "A zip archive, as torch.save writes, and Lightning under the name .ckpt."
+            let what = isNumpy ? "NumPy arrays." : "A zip archive, the format of torch.save and of .ckpt files of Lightning."
             return Diagnosis(isNumpy ? .numpy : .torchFile, what, advice: advice)
         }
         if head.starts(with: [0x89]), head.dropFirst().starts(with: Array("HDF".utf8)) {
             return Diagnosis(
-                .hdf5, "An HDF5 file, as Keras writes.", advice: ["ckpt does not read it: save its arrays as safetensors or .npz."])
+                .hdf5, "An HDF5 file, the format of Keras.",
+                advice: ["ckpt does not read HDF5: save its arrays as safetensors or .npz."])
         }
         if begins("GGUF") {
             return Diagnosis(
-                .gguf, "A GGUF file, as llama.cpp reads.", advice: ["ckpt does not read it: import the model that it was made of."])
+                .gguf, "A GGUF file, the format of llama.cpp.",
+                advice: ["ckpt does not read GGUF: import the model that the file was made from."])
         }
         if head.count > 8, head[8] == UInt8(ascii: "{") { return Diagnosis(.safetensors, "A safetensors file.", advice: advice) }
         if head.first == 0x80 {
             if head.starts(with: [0x80, 2, 0x8A, 10, 0x6C, 0xFC]) {
-                return Diagnosis(.torchFile, "A file of torch.save from before PyTorch 1.6.", advice: advice)
+                return Diagnosis(.torchFile, "A file of torch.save in the format of PyTorch before 1.6.", advice: advice)
             }
             return Diagnosis(
                 .pickle, "A bare pickle, which is not a file of torch.save.",
                 advice: ["Load it only if you trust it, save its tensors with torch.save, and import that."])
         }
-        return Diagnosis(.unknownFile, "A file of an unknown format.")
+        return Diagnosis(.unknownFile, "A file of unrecognized format.")
     }
 }

@@ -2,17 +2,17 @@ internal import CheckpointInterchange
 import CheckpointFormat
 import SystemPackage
 
-/// Recognises what other programs leave behind, by the names that they document.
+/// Recognizes checkpoints of other programs by their documented file names.
 struct ForeignDiagnosis {
     let place: Surroundings
     private var path: String { quoted(place.path.string) }
 
-    /// The first that fits; those of more particular names come first.
+    /// The first match; formats with more specific names come first.
     func run() -> Diagnosis? {
         orbax ?? megatron ?? deepSpeed ?? distributed ?? huggingFaceTrainer ?? huggingFace ?? lightning ?? unpacked
     }
 
-    /// - Parameter step: the step that the place tells; nil: an import takes that of the files.
+    /// - Parameter step: the step in the path; nil: the import takes the step of the files.
     private func importAdvice(_ path: String, step: String? = nil) -> String {
         "ckpt import STORE \(quoted(path))" + (step.map { " --step \($0)" } ?? "")
     }
@@ -33,25 +33,25 @@ struct ForeignDiagnosis {
         guard !parts.isEmpty || place.has(".metadata") else { return nil }
         var diagnosis = Diagnosis(
             .distributed, "A distributed checkpoint of PyTorch (torch.distributed.checkpoint).",
-            facts: ["It has \(Output.count(parts.count, "file")) of tensors."])
+            facts: ["It contains \(Output.count(parts.count, "file")) of tensors."])
         if !place.has(".metadata") {
             diagnosis.problems.append(
                 "There is no .metadata, which is written last: the save was not finished, or the file was not copied.")
-            diagnosis.advice.append("Take the checkpoint before this one; the tensors here cannot be found without it.")
+            diagnosis.advice.append("Use the checkpoint before this one: without .metadata, these tensors cannot be read.")
         } else if parts.isEmpty {
             diagnosis.problems.append("There is .metadata, but none of the .distcp files that it names.")
-            diagnosis.advice.append("Copy them from where the checkpoint was written.")
+            diagnosis.advice.append("Copy the .distcp files from where the checkpoint was written.")
         } else {
             adviseImport(of: place.path.string, &diagnosis)
         }
-        for name in parts where place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was cut off.") }
+        for name in parts where place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was interrupted.") }
         return diagnosis
     }
 
-    /// A zip archive of `torch.save` that a program has unpacked.
+    /// An unpacked zip archive of `torch.save`.
     private var unpacked: Diagnosis? {
         guard place.has("data.pkl") else { return nil }
-        var diagnosis = Diagnosis(.torchFile, "A file of torch.save that was unpacked.")
+        var diagnosis = Diagnosis(.torchFile, "An unpacked file of torch.save.")
         adviseImport(of: place.path.string, &diagnosis)
         return diagnosis
     }
@@ -73,15 +73,15 @@ struct ForeignDiagnosis {
             if optimizer.isEmpty { diagnosis.problems.append("There are no *_optim_states.pt: training cannot be resumed exactly.") }
             return diagnosis
         }
-        diagnosis.facts.append("\(Output.count(steps.count, "checkpoint")), the last one is \(last).")
+        diagnosis.facts.append("\(Output.count(steps.count, "checkpoint")), the newest is \(last).")
         var wanted = last
         if let named = place.text("latest")?.trimmed {
             if named.isPlainName, place.isDirectory(named) { wanted = named } else {
-                diagnosis.problems.append("The file latest names \(named), which is not there: DeepSpeed will not load anything by itself.")
-                diagnosis.advice.append("Write the name of a whole checkpoint, such as \(last), into \(path)/latest")
+                diagnosis.problems.append("The file latest names \(named), which does not exist: DeepSpeed cannot load a checkpoint.")
+                diagnosis.advice.append("Write the name of a complete checkpoint, such as \(last), into \(path)/latest")
             }
         } else {
-            diagnosis.problems.append("There is no file latest, from which DeepSpeed learns what to load; load_checkpoint needs a tag.")
+            diagnosis.problems.append("The file latest, which names the checkpoint to load, is missing: load_checkpoint needs a tag.")
         }
         if place.has("zero_to_fp32.py") {
             diagnosis.advice.append("cd \(path) && python zero_to_fp32.py . merged, then: \(importAdvice("merged"))")
@@ -91,7 +91,7 @@ struct ForeignDiagnosis {
             let file = place.path.string + "/" + wanted + "/" + first
             adviseImport(of: file, step: step.isEmpty ? nil : step, &diagnosis)
         } else {
-            diagnosis.problems.append("\(wanted) has no *_model_states.pt: that save was cut off.")
+            diagnosis.problems.append("\(wanted) has no *_model_states.pt: that save was interrupted.")
         }
         return diagnosis
     }
@@ -109,22 +109,22 @@ struct ForeignDiagnosis {
             }
             return diagnosis
         }
-        diagnosis.facts.append("\(Output.count(steps.count, "checkpoint"))\(steps.last.map { ", the last one is \($0)" } ?? "").")
+        diagnosis.facts.append("\(Output.count(steps.count, "checkpoint"))\(steps.last.map { ", the newest is \($0)" } ?? "").")
         guard let named = place.text(tracker)?.trimmed else {
-            diagnosis.problems.append("There is no \(tracker), from which Megatron learns what to load.")
+            diagnosis.problems.append("\(tracker), which names the iteration to load, is missing.")
             return diagnosis
         }
-        diagnosis.facts.append("\(tracker) says \(named).")
+        diagnosis.facts.append("\(tracker) contains \(named).")
         guard let number = Int(named) else {
-            if named != "release" { diagnosis.problems.append("\(tracker) holds no number.") }
+            if named != "release" { diagnosis.problems.append("\(tracker) does not contain a number.") }
             return diagnosis
         }
         let digits = String(number)
         let directory = "iter_" + String(repeating: "0", count: max(7 - digits.count, 0)) + digits
         guard let inner = place.inside(directory) else {
-            diagnosis.problems.append("\(tracker) names iteration \(named), but \(directory) is not there.")
+            diagnosis.problems.append("\(tracker) names iteration \(named), but \(directory) does not exist.")
             if let last = steps.last {
-                diagnosis.advice.append("Write the number of a whole checkpoint, such as that of \(last), into it.")
+                diagnosis.advice.append("Write the number of a complete checkpoint, such as that of \(last), into \(tracker).")
             }
             return diagnosis
         }
@@ -141,25 +141,28 @@ struct ForeignDiagnosis {
             .sorted { (Int($0.dropFirst(11)) ?? 0) < (Int($1.dropFirst(11)) ?? 0) }
         if let last = steps.last, !place.has("trainer_state.json") {
             return Diagnosis(
-                .huggingFaceTrainer, "Checkpoints of the trainer of Hugging Face's Transformers.",
-                facts: ["\(Output.count(steps.count, "checkpoint")), the last one is \(last)."],
+                .huggingFaceTrainer, "Checkpoints of the Hugging Face Trainer.",
+                facts: ["\(Output.count(steps.count, "checkpoint")), the newest is \(last)."],
                 advice: ["ckpt doctor \(quoted(place.path.string + "/" + last))"])
         }
         guard place.has("trainer_state.json") else { return nil }
         var diagnosis = huggingFace ?? Diagnosis(.huggingFaceTrainer, "")
         diagnosis.kind = .huggingFaceTrainer
-        diagnosis.what = "A checkpoint of the trainer of Hugging Face's Transformers."
+        diagnosis.what = "A checkpoint of the Hugging Face Trainer."
         if let name = place.path.lastComponent?.string, name.hasPrefix("checkpoint-"),
             let step = Int(name.dropFirst(11))
         {
-            // The weights do not tell it.
+            // The files of the weights do not contain the step.
             diagnosis.advice = diagnosis.advice.map {
                 $0.hasPrefix("ckpt import STORE ") ? "\($0) --step \(step)" : $0
             }
         }
-        let parts = [("optimizer.pt", "the optimizer's state"), ("scheduler.pt", "the schedule"), ("rng_state.pth", "random generators")]
+        let parts = [
+            ("optimizer.pt", "the optimizer's state"), ("scheduler.pt", "the schedule"),
+            ("rng_state.pth", "the random generators"),
+        ]
         for (name, what) in parts where !place.has(name) && !(name == "rng_state.pth" && place.has("rng_state_0.pth")) {
-            diagnosis.problems.append("There is no \(name): \(what) cannot be resumed.")
+            diagnosis.problems.append("There is no \(name): \(what) cannot be restored.")
         }
         return diagnosis
     }
@@ -172,7 +175,7 @@ struct ForeignDiagnosis {
         guard place.has("config.json") || place.has("adapter_config.json"), !weights.isEmpty || !indices.isEmpty else {
             return shardsAlone(weights, indices)
         }
-        var diagnosis = Diagnosis(.huggingFace, "A model as Hugging Face's libraries save it.")
+        var diagnosis = Diagnosis(.huggingFace, "A model in the layout of Hugging Face.")
         diagnosis.facts.append("\(Output.count(weights.count, "file")) of weights\(indices.map { ", " + $0 }.joined()).")
         if !place.has("tokenizer.json"), !place.has("tokenizer_config.json") { diagnosis.facts.append("It has no tokenizer.") }
         finish(&diagnosis, weights, indices)
@@ -187,7 +190,7 @@ struct ForeignDiagnosis {
         return diagnosis
     }
 
-    /// Whether all shards are there that the index names.
+    /// Checks that all shards that the index names exist.
     private func finish(_ diagnosis: inout Diagnosis, _ weights: [String], _ indices: [String]) {
         for index in indices {
             guard let text = place.text(index, atMost: Surroundings.textBytesMax), let shards = Self.shards(text) else {
@@ -199,13 +202,13 @@ struct ForeignDiagnosis {
                 let some = missing.prefix(3).joined(separator: ", ") + (missing.count > 3 ? " and more" : "")
                 diagnosis.problems.append(
                     "\(missing.count) of \(Output.count(shards.count, "shard")) that \(index) names are missing: \(some).")
-                diagnosis.advice.append("Download or copy what is missing.")
+                diagnosis.advice.append("Download or copy the missing shards.")
             }
         }
         for name in weights where place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty.") }
         let pointer = Array("version https://git-lfs.".utf8)
         for name in weights.prefix(64) where place.beginning(of: name, pointer.count) == pointer {
-            diagnosis.problems.append("\(name) is a pointer of Git LFS, not weights.")
+            diagnosis.problems.append("\(name) is a Git LFS pointer, not weights.")
             diagnosis.advice.append("git lfs pull")
         }
         guard diagnosis.problems.isEmpty else { return }
@@ -218,14 +221,14 @@ struct ForeignDiagnosis {
         let found = ForeignExamination(path)
         diagnosis.facts += found.notes
         diagnosis.problems += found.leftOut
-        if !found.leftOut.isEmpty { diagnosis.advice.append("If they belong to the checkpoint, name the files themselves in the import.") }
+        if !found.leftOut.isEmpty { diagnosis.advice.append("If these files belong to the checkpoint, name them in ckpt import.") }
         guard let problem = found.problem else { return }
         diagnosis.problems.append("An import would fail: \(problem.sentence)")
         if let remedy = found.remedy { diagnosis.advice.append(remedy + ".") }
     }
 
     private static func shards(_ text: String) -> [String]? {
-        // An index that does not parse is the problem to be told.
+        // An index that does not parse is reported as the problem.
         guard case .object(let members)? = try? JSONParser.parse(Array(text.utf8)[...]),
             case .object(let map)? = members.first(where: { $0.key == "weight_map" })?.value
         else { return nil }
@@ -241,7 +244,7 @@ struct ForeignDiagnosis {
         guard files.isEmpty else {
             var diagnosis = Diagnosis(.lightning, "Checkpoints of Lightning.", facts: ["\(Output.count(files.count, "checkpoint"))."])
             for name in files.prefix(64) where !place.isDirectory(name) {
-                if place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was cut off.") }
+                if place.size(of: name) == 0 { diagnosis.problems.append("\(name) is empty: the save was interrupted.") }
             }
             let best = place.has("last.ckpt") ? "last.ckpt" : files[files.count - 1]
             let path = place.path.string + "/" + best
@@ -255,7 +258,7 @@ struct ForeignDiagnosis {
         }
         guard let last = versions.last, place.inside(last)?.has("hparams.yaml") == true else { return nil }
         return Diagnosis(
-            .lightning, "Runs of Lightning.", facts: ["\(Output.count(versions.count, "run")), the last one is \(last)."],
+            .lightning, "Runs of Lightning.", facts: ["\(Output.count(versions.count, "run")), the newest is \(last)."],
             advice: ["ckpt doctor \(quoted(place.path.string + "/" + last + "/checkpoints"))"])
     }
 
@@ -267,24 +270,25 @@ struct ForeignDiagnosis {
         let isParent = steps.last.flatMap { place.inside($0) }.map { $0.has("_CHECKPOINT_METADATA") || $0.has("default") } ?? false
         guard !marks.isEmpty || isParent || !unfinished.isEmpty else { return nil }
         var diagnosis = Diagnosis(.orbax, isParent ? "Checkpoints of Orbax." : "One checkpoint of Orbax.")
-        if isParent { diagnosis.facts.append("\(Output.count(steps.count, "checkpoint")), the last one is \(steps.last ?? "").") }
+        if isParent { diagnosis.facts.append("\(Output.count(steps.count, "checkpoint")), the newest is \(steps.last ?? "").") }
         if place.path.lastComponent?.string.contains(".orbax-checkpoint-tmp") == true {
-            diagnosis.problems.append("It bears the name of a save that is not finished.")
+            diagnosis.problems.append("Its name is that of an unfinished save.")
         } else if !unfinished.isEmpty {
             let some = unfinished.prefix(3).joined(separator: ", ")
-            diagnosis.problems.append("\(Output.count(unfinished.count, "save")) not finished, or cut off: \(some).")
-            diagnosis.advice.append("If no trainer is running, they may be removed.")
+            diagnosis.problems.append("\(Output.count(unfinished.count, "save")) unfinished or interrupted: \(some).")
+            diagnosis.advice.append("If no trainer is running, delete them.")
         }
         diagnosis.advice.append(
-            "Its arrays are stored by TensorStore, which ckpt does not read: load it in Python, save it as safetensors, and import that.")
+            "ckpt does not read arrays of TensorStore: load the checkpoint in Python, save it as safetensors, "
+                + "and import that.")
         return diagnosis
     }
 }
 
 extension String {
-    /// With a full stop, unless it ends like a sentence.
+    /// Ends with a full stop, unless it ends like a sentence already.
     var sentence: String { hasSuffix("?") || hasSuffix(".") ? self : self + "." }
     fileprivate var trimmed: String { split(whereSeparator: \.isWhitespace).joined(separator: " ") }
-    /// Whether it can only mean something in the directory it is looked for in.
+    /// True if it can only be the name of an entry of the directory.
     fileprivate var isPlainName: Bool { !isEmpty && self != "." && self != ".." && !contains("/") && !contains("\0") }
 }

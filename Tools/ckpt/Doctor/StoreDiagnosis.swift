@@ -3,10 +3,10 @@ internal import CheckpointMaintenance
 import Checkpointing
 import SystemPackage
 
-/// Looks at a store of this program's own.
+/// Diagnoses a store of ckpt.
 struct StoreDiagnosis {
     let place: Surroundings
-    /// More manifests than this are not all opened.
+    /// Maximum number of manifests to open.
     private static let manifestsMax = 500
 
     private var path: String { quoted(place.path.string) }
@@ -23,7 +23,7 @@ struct StoreDiagnosis {
                     .storeOfTheFuture, "A ckpt store, written by a newer version of ckpt.",
                     problems: [error.description],
                     advice: ["Update ckpt: the store was written by a newer version."])
-            // Some other program's store.json.
+            // A store.json of another program.
             case .damaged where !isOurs: return nil
             case .damaged where error.path?.hasSuffix("store.json") == true:
                 return Diagnosis(
@@ -35,7 +35,7 @@ struct StoreDiagnosis {
                     .damagedStore, "A ckpt store that cannot be read.",
                     problems: [error.description],
                     advice: [
-                        "Check that the disk is mounted, and the permissions, before you repair anything."
+                        "Check that the disk is mounted, and check the permissions, before you run ckpt repair."
                     ])
             }
         }
@@ -59,7 +59,7 @@ struct StoreDiagnosis {
         }
         return Diagnosis(
             .damagedStore, "It looks like a ckpt store, but has no store.json.",
-            facts: ["It has \(Output.count(manifests, "manifest"))."],
+            facts: ["It contains \(Output.count(manifests, "manifest"))."],
             problems: ["store.json is missing: the store cannot be opened."],
             advice: ["ckpt repair \(path)      # rebuilds store.json from the checkpoints"])
     }
@@ -67,13 +67,13 @@ struct StoreDiagnosis {
     private func look(_ store: CheckpointStore) throws(CheckpointError) -> Diagnosis {
         var diagnosis = Diagnosis(.store, "A ckpt store.")
         let names = try store.files.names()
-        // One that cannot be read has a run, too.
+        // A checkpoint that cannot be read has a run, too.
         let runs = names.count > Self.manifestsMax ? nil : max(try store.runHistory().names.count, 1)
         diagnosis.facts.append(
             names.last.map { newest in
                 "\(Output.count(names.count, "checkpoint"))\(runs.map { " of \(Output.count($0, "run"))" } ?? ""); "
                     + "the newest is step \(newest.step)."
-            } ?? "It has no checkpoints.")
+            } ?? "It contains no checkpoints.")
         try checkManifests(store, names.count, &diagnosis)
         try checkCatalog(store, &diagnosis)
         try lookForLeftovers(store, names.count, &diagnosis)
@@ -103,7 +103,7 @@ struct StoreDiagnosis {
             diagnosis.problems.append("\(finding.kind.rawValue): \(finding.message)")
         }
         if bad.count > 10 {
-            diagnosis.problems.append("\(bad.count - 10) more problems of these kinds.")
+            diagnosis.problems.append("\(bad.count - 10) more problems like these.")
         }
         if !bad.isEmpty {
             diagnosis.advice += ["ckpt verify \(path)", "ckpt repair \(path) --dry-run"]

@@ -1,9 +1,9 @@
 import CheckpointIO
 import SystemPackage
 
-/// A directory as the doctor sees it: some of its names, and small files. Nothing is written, and little is read, whatever there is.
+/// The names and small files of a directory that the doctor examines. Bounded in what it reads; writes nothing.
 struct Surroundings {
-    /// Names looked at in one directory.
+    /// Maximum number of names examined in one directory.
     static let namesMax = 20_000
     static let textBytesMax = 32 << 20
 
@@ -22,7 +22,7 @@ struct Surroundings {
     }
 
     func has(_ name: String) -> Bool { names.contains(name) }
-    /// Names with that ending. Those that begin with a dot are passed over, as an import passes over
+    /// Names with that ending. Hidden names are skipped, as an import skips
     /// them.
     func names(endingIn suffix: String) -> [String] { names.filter { $0.hasSuffix(suffix) && !$0.hasPrefix(".") }.sorted() }
 
@@ -30,18 +30,18 @@ struct Surroundings {
     func place(_ name: String) -> FilePath { path.appending(name) }
 
     func isDirectory(_ name: String) -> Bool {
-        // What cannot be looked at is not one, as far as the doctor can say.
+        // A name that cannot be examined is not treated as a directory.
         (try? files.kind(of: place(name))) == .directory
     }
 
-    /// A directory in this one; nil if it is none, or cannot be read.
+    /// A directory in this one; nil if it is not a directory, or cannot be read.
     func inside(_ name: String) -> Surroundings? {
         isDirectory(name) ? try? Surroundings(place(name), files) : nil  // as said above
     }
 
     /// The content of a small file; nil if it is large, missing, or cannot be read.
     func text(_ name: String, atMost limit: Int = 4096) -> String? {
-        // A file that cannot be read tells nothing.
+        // A file that cannot be read is ignored.
         guard let bytes = try? files.contents(of: place(name), atMost: limit) else { return nil }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -1,7 +1,7 @@
 import Checkpointing
 import CheckpointFormat
 
-/// Who descends from whom, and which checkpoints stand for many: pure.
+/// The ancestors of checkpoints, and an even selection of many checkpoints: pure.
 enum Ancestry {
     struct Node: Equatable {
         var id: CheckpointID
@@ -14,7 +14,7 @@ enum Ancestry {
     /// resumed from, and so on.
     static func path(to newest: Int, in nodes: [Node]) -> [Int] {
         let places = Dictionary(nodes.indices.map { (nodes[$0].id, $0) }, uniquingKeysWith: { first, _ in first })
-        // Each run in the order of its steps, and where in it everything is.
+        // Each run in the order of its steps, and the position of each checkpoint in it.
         let runs = Dictionary(grouping: nodes.indices) { nodes[$0].run }.mapValues { $0.sorted { nodes[$0].step < nodes[$1].step } }
         var ranks = [Int](repeating: 0, count: nodes.count)
         for run in runs.values { for (rank, place) in run.enumerated() { ranks[place] = rank } }
@@ -22,7 +22,7 @@ enum Ancestry {
         while let last = path.last {
             let node = nodes[last]
             let before = runs[node.run]?.prefix(ranks[last]).last { nodes[$0].step < node.step }
-            // Links that lead in a circle can only be forged.
+            // Only forged manifests can have a cycle of parents.
             guard let next = before ?? node.parent.flatMap({ places[$0] }), seen.insert(next).inserted else { break }
             path.append(next)
         }
@@ -37,7 +37,7 @@ enum Ancestry {
     }
 }
 
-/// Tensors by the layer that their names say: pure.
+/// Tensors grouped by the layer in their names: pure.
 enum Layers {
     /// Groups of names that begin with the same components, as many components as leave at most `limit` groups; what is beyond that goes
     /// into one more. The last component of a name (`weight`, `bias`) does not count.

@@ -3,17 +3,17 @@ import CheckpointFormat
 import CheckpointState
 import Checkpointing
 
-/// How the parameters of a model changed from checkpoint to checkpoint.
+/// The change of the parameters of a model from checkpoint to checkpoint.
 struct Evolution {
     struct Layer {
         var name: String
         var tensors: [String]
         /// At each checkpoint; nil where a tensor is missing.
         var norms: [Double?] = []
-        /// L2 norm of the change since the checkpoint before; nil at the first.
+        /// L2 norm of the change since the previous checkpoint; nil at the first.
         var updates: [Double?] = []
 
-        /// The change in proportion to the norm before it.
+        /// The change divided by the norm in the previous checkpoint.
         var relativeUpdates: [Double?] {
             norms.indices.map { index in
                 guard index > 0, let update = updates[index], let norm = norms[index - 1], norm > 0 else { return nil }
@@ -35,8 +35,8 @@ struct Evolution {
     var readBytes = 0
 }
 
-/// Computes an evolution, two manifests at a time. A tensor of which every element changed is read for the comparison with the
-/// checkpoint before, one that stayed is not read at all, any other is read once more.
+/// Computes an evolution, two manifests at a time. A tensor in which every element changed is read once, for the comparison with the
+/// previous checkpoint; an unchanged tensor is not read; any other is read twice.
 struct EvolutionBuilder {
     static let layersMax = 40
     static let bins = 48
@@ -92,7 +92,7 @@ struct EvolutionBuilder {
         evolution.layers = groups.map { group in Evolution.Layer(name: group.layer, tensors: group.members.map { names[$0] }) }
     }
 
-    /// A checkpoint that says nothing of roles has parameters all the same.
+    /// In a checkpoint without roles, all tensors count as parameters.
     static func parameters(_ manifest: Manifest) -> [TensorRecord] {
         let parameters = manifest.tensors.filter { $0.role == .parameter }
         return parameters.isEmpty ? manifest.tensors : parameters
@@ -161,7 +161,7 @@ struct EvolutionBuilder {
         }
     }
 
-    /// At most twelve that were asked for; or the largest parameter of each of four layers.
+    /// At most twelve of the requested tensors; by default the largest parameter of each of four layers.
     private static func chosen(_ manifest: Manifest, _ patterns: [NamePattern]) -> [String] {
         if !patterns.isEmpty {
             return manifest.tensors.map(\.name).filter { name in patterns.contains { $0.matches(name) } }.prefix(12).map { $0 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What all pictures of a report share: a title and a description for those who do not see it, and the numbers as a table.
+/// The common parts of all charts of a report: a title, a description for screen readers, and the data as a table.
 enum Figure {
     struct Table {
         var head: [String]
@@ -39,7 +39,7 @@ enum Figure {
     static func details(_ table: Table) -> HTML {
         .tag(
             "details", [:],
-            [.tag("summary", [:], "The same as a table"), .tag("div", ["class": "picture", "tabindex": "0"], [self.table(table)])])
+            [.tag("summary", [:], "Show data"), .tag("div", ["class": "picture", "tabindex": "0"], [self.table(table)])])
     }
 
     static func table(_ table: Table) -> HTML {

@@ -1,9 +1,9 @@
-/// A part of a page. Text and attributes are escaped when they are written, and nothing else from a store can be: a name stays text.
+/// A part of a page. Text and attributes are escaped when they are written, so a name from a store can only be text.
 indirect enum HTML {
     case text(String)
     case element(String, [(String, String)], [HTML])
     case group([HTML])
-    /// Text of the program's own, as it is: style sheets, and JSON that `embedded` made harmless.
+    /// Unescaped text of this program: style sheets, and JSON that `embedded` has escaped.
     case own(String)
 
     static func tag(_ name: String, _ attributes: KeyValuePairs<String, String> = [:], _ children: [HTML] = []) -> HTML {
@@ -14,7 +14,7 @@ indirect enum HTML {
         .element(name, attributes.map { ($0.key, $0.value) }, [.text(text)])
     }
 
-    /// Elements of HTML that have no end.
+    /// Elements of HTML without an end tag.
     private static let void: Set<String> = ["meta", "br"]
 
     func write(to page: inout String) {
@@ -31,7 +31,7 @@ indirect enum HTML {
         }
     }
 
-    /// What a browser shows as this text; what is not seen as itself is spelled out, as in a terminal.
+    /// The HTML that a browser shows as this text; invisible characters are escaped, as in a terminal.
     static func escaped(_ text: String) -> String {
         var result = ""
         for character in Output.visible(text, lineFeeds: true).unicodeScalars {
@@ -47,7 +47,7 @@ indirect enum HTML {
         return result
     }
 
-    /// JSON inside of a `script` element, which ends at the first `</script` whatever it stands in.
+    /// JSON inside of a `script` element, which ends at the first `</script`, even inside a string.
     static func embedded(_ json: String) -> HTML {
         .own(json.replacing("<", with: "\\u003c").replacing(">", with: "\\u003e").replacing("&", with: "\\u0026"))
     }

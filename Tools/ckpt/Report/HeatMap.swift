@@ -1,6 +1,6 @@
 import Foundation
 
-/// Layers by steps: how large something was, from dark to bright on a logarithmic scale.
+/// Layers by steps: a magnitude, from dark to bright on a logarithmic scale.
 struct HeatMap {
     var title: String
     var caption: String
@@ -67,7 +67,7 @@ struct HeatMap {
         return .group(swatches + [Figure.text(low, start - 8, y + 10, "end"), Figure.text(high, start + extent + 8, y + 10, "start")])
     }
 
-    /// Dark blue over red to light yellow, of even steps in lightness, seen on white and on black, and without colour.
+    /// Dark blue over red to light yellow, with even steps in lightness: readable on white and on black, and without color.
     private static func color(_ place: Double) -> String {
         let stops: [(Double, Double, Double)] = [(32, 32, 110), (110, 30, 130), (190, 55, 85), (235, 120, 40), (250, 220, 110)]
         let position = min(max(place, 0), 1) * Double(stops.count - 1)

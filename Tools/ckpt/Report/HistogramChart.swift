@@ -1,4 +1,4 @@
-/// How a tensor's elements are spread, at several steps, as outlines over one axis.
+/// Histograms of a tensor's elements at several steps, as outlines over one axis.
 struct HistogramChart {
     var tensor: String
     var range: ClosedRange<Double>
@@ -19,7 +19,7 @@ struct HistogramChart {
         let lines = series.enumerated().map { index, entry in outline(entry, index, y) }
         return Figure.html(
             title: HTML.short(tensor, 80),
-            caption: "Finite elements in \(series.first?.counts.count ?? 0) bins of one width, at \(steps).",
+            caption: "Finite elements in \(series.first?.counts.count ?? 0) bins of equal width, at \(steps).",
             width: Self.width, height: Self.height,
             rows + ticks + [Figure.line(Self.left, floor, edge, floor, "axis"), Figure.text("elements", Self.left - 8, 14, "end")] + lines,
             legend: series.enumerated().map { ("s\($0.offset)", "step \($0.element.step)") }, table: table)

@@ -5,12 +5,12 @@ struct LineChart {
     struct Series {
         var name: String
         var points: [(x: Double, y: Double)]
-        /// Nil: a line among many, which has no colour of its own.
+        /// Nil: one of many lines, without its own color.
         var color: Int?
     }
 
     var title: String
-    /// What is to be seen, in a sentence or two.
+    /// Description of the chart, in a sentence or two.
     var caption: String
     var unit: String
     var series: [Series]
@@ -30,7 +30,7 @@ struct LineChart {
 
     var html: HTML {
         let (x, y) = (x, y)
-        // Lines without colour lie behind the others.
+        // Lines without color are drawn behind the others.
         let lines = (series.filter { $0.color == nil } + series.filter { $0.color != nil }).map { Self.line($0, x, y, figure) }
         return Figure.html(
             title: title, caption: caption, width: Self.width, height: Self.height, [axes(x, y), .group(lines)], legend: legend,
@@ -80,7 +80,7 @@ struct LineChart {
     private var legend: [(style: String, name: String)] {
         let colored = series.compactMap { series in series.color.map { (style: "s\($0)", name: series.name) } }
         let rest = series.count - colored.count
-        if rest > 0 { return colored + [("many", "\(rest) others")] }
+        if rest > 0 { return colored + [("many", "\(rest) more")] }
         return colored.count > 1 ? colored : []
     }
 

@@ -1,9 +1,9 @@
 import CheckpointFormat
 import Checkpointing
 
-/// Runs as rows, their checkpoints as dots over the steps, and a curve to where a run was resumed from.
+/// Runs as rows, their checkpoints as dots over the steps, and a curve to the checkpoint that a run was resumed from.
 struct LineageGraph {
-    /// The newest that have room.
+    /// Maximum number of runs, the newest ones.
     static let runsMax = 30
 
     let runs: [(id: RunID, name: String, checkpoints: [CheckpointSummary])]
@@ -31,12 +31,12 @@ struct LineageGraph {
                 Figure.text(String(Int(exactly: tick) ?? 0), $0, floor + 16, "middle")
             }
         }
-        let more = omitted == 0 ? "" : " \(omitted) older runs are left out."
+        let more = omitted == 0 ? "" : " \(omitted) older runs are not shown."
         return Figure.html(
             title: "Runs and branches",
             caption:
-                "Each row is a run or a branch of one, each dot a checkpoint at its step; a curve leads from the "
-                + "checkpoint that a branch was resumed from." + more,
+                "Each row is a run or a branch of a run; each dot is a checkpoint at its step. A curve joins a branch to the "
+                + "checkpoint that it was resumed from." + more,
             width: Self.width, height: floor + 36,
             links(x) + runs.indices.map { row($0, x) } + ticks + [
                 Figure.text("step", Self.left - 12, floor + 16, "end")

@@ -10,32 +10,33 @@ import SystemPackage
 
 struct Report: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "report", abstract: "Writes an HTML report of the checkpoints and how the model evolved.",
+        commandName: "report", abstract: "Writes an HTML report of the checkpoints and of how the model changed.",
         usage: "ckpt report STORE -o FILE [options]",
         discussion: """
             Example: ckpt report runs/first -o report.html --tensor '*.attention.*'
 
-            The page is one file that needs no network. Its data stand in it as JSON (Formats/cli-json.md). The parameters of the newest \
-            checkpoint and of those that it descends from are read, a few elements at a time; of many checkpoints some are picked \
-            evenly. Exit code 1 means that a checkpoint was damaged and is left out.
+            The page is one file that needs no network, and contains its data as JSON (Formats/cli-json.md). Reads the \
+            parameters of the newest checkpoint and of those that it descends from, at most --max-checkpoints of \
+            them, evenly spaced. Memory use is independent of tensor size. Exit code 1 means that damaged checkpoints were \
+            left out.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Option(name: [.short, .long], help: ArgumentHelp("The HTML file; it must not exist.", valueName: "file"))
+    @Option(name: [.short, .long], help: ArgumentHelp("HTML file to write; must not exist unless --force.", valueName: "file"))
     var output: String
 
-    @Option(help: ArgumentHelp("Shows histograms of tensors of this name; * and ? are wild; may repeat.", valueName: "glob"))
+    @Option(help: ArgumentHelp("Adds histograms of matching tensors (* and ?); repeatable.", valueName: "glob"))
     var tensor: [String] = []
 
-    @Option(help: "Reads the parameters of at most so many checkpoints, at least 2.")
+    @Option(help: "Reads parameters of at most N checkpoints (at least 2).")
     var maxCheckpoints = 50
 
-    @Flag(help: "Writes over an existing page.")
+    @Flag(help: "Replaces FILE if it exists.")
     var force = false
 
     func validate() throws {
-        if maxCheckpoints < 2 { throw ValidationError("--max-checkpoints is \(maxCheckpoints), not 2 or more") }
+        if maxCheckpoints < 2 { throw ValidationError("--max-checkpoints must be at least 2 (got \(maxCheckpoints))") }
     }
 
     func execute() throws -> ExitCode {
@@ -49,7 +50,7 @@ struct Report: StoreVerb {
             try file.publish()
         }
         ProgressLine.clear()
-        for error in data.damaged { Output.warn("left out: \(error)") }
+        for error in data.damaged { Output.warn("left out a damaged checkpoint: \(error)") }
         if common.json { printJSON(data, text.count) } else { printText(data, text.count) }
         return data.damaged.isEmpty ? .fine : .difference
     }
@@ -82,8 +83,8 @@ struct Report: StoreVerb {
     private func printText(_ data: ReportData, _ bytes: Int) {
         let evolution = data.evolution
         Output.line(
-            "wrote \(output) (\(Output.size(bytes))): \(Output.count(data.checkpoints.count, "checkpoint")), the model followed through "
-                + "\(evolution.checkpoints.count) of them in \(Output.count(evolution.layers.count, "layer")); "
+            "wrote \(output) (\(Output.size(bytes))): \(Output.count(data.checkpoints.count, "checkpoint")); parameters of "
+                + "\(evolution.checkpoints.count) of them, in \(Output.count(evolution.layers.count, "layer")); "
                 + "\(Output.size(evolution.readBytes)) read")
     }
 

@@ -12,7 +12,7 @@ struct ReportData {
     var damaged: [CheckpointError]
     var evolution: Evolution
 
-    /// The metric that says for how many seconds saves held the trainer since the checkpoint before (Formats/manifest.md, Metrics).
+    /// The metric for the time in seconds that saves blocked training since the previous checkpoint (Formats/manifest.md, JSON).
     static let stallMetric = "stall_s"
 
     /// Runs across their restarts, and branches of runs, in the order of their time.
@@ -24,7 +24,7 @@ struct ReportData {
 
     var metricNames: [String] { Set(checkpoints.flatMap { $0.metrics.keys }).subtracting([Self.stallMetric]).sorted() }
 
-    /// What the page embeds: all numbers of all pictures.
+    /// The data that the page embeds: all numbers of all charts.
     var json: JSONValue {
         .object([
             .init("store", .hex(store)),

@@ -2,7 +2,7 @@ import CheckpointFormat
 import Checkpointing
 import Foundation
 
-/// The page of a report: everything in one file, which asks for nothing from anywhere.
+/// The page of a report: one file that loads nothing from the network.
 struct ReportPage {
     let data: ReportData
     private static let colors = 8
@@ -21,7 +21,7 @@ struct ReportPage {
                 .tag("meta", ["charset": "utf-8"]),
                 .tag(
                     "meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
-                // Whatever a page might ask for is refused by the browser.
+                // The browser refuses every request of the page.
                 .tag(
                     "meta",
                     [
@@ -36,13 +36,13 @@ struct ReportPage {
     private var sections: [HTML] {
         [
             .tag("h1", [:], "Checkpoints of \(HTML.short(data.path, 120))"),
-            .tag("p", [:], "Store \(data.store), as \(LibraryVersion.writer) saw it."), overview,
+            .tag("p", [:], "Store \(data.store). Report of \(LibraryVersion.writer)."), overview,
             damage,
             section("Checkpoints over time", metrics + [sizes, ratios]),
-            section("Time that saves held the training loop", [stalls]),
+            section("Training time blocked by saves", [stalls]),
             section(
                 "Runs and branches", [data.checkpoints.isEmpty ? nothing : LineageGraph(data).html]),
-            section("How the model evolved", evolution),
+            section("How the model changed", evolution),
             section("Histograms", histograms), section("All checkpoints", [list]),
             .tag(
                 "script", ["type": "application/json", "id": "report-data"],
@@ -54,7 +54,7 @@ struct ReportPage {
         .tag("section", [:], [.tag("h2", [:], title)] + content)
     }
 
-    private var nothing: HTML { .tag("p", [:], "The store holds no checkpoint.") }
+    private var nothing: HTML { .tag("p", [:], "The store contains no checkpoints.") }
 
     private var overview: HTML {
         let checkpoints = data.checkpoints
@@ -66,8 +66,8 @@ struct ReportPage {
             ("Checkpoints", String(checkpoints.count)), ("Runs", String(data.runs.count)),
             ("Steps", steps.min().map { "\($0) to \(steps.max() ?? $0)" } ?? "-"),
             ("Saved", span(checkpoints.map(\.created))),
-            ("Size", Output.size(bytes)), ("Stored, before sharing", Output.size(stored)),
-            ("Ratio", Output.ratio(bytes, stored)),
+            ("Logical size", Output.size(bytes)), ("Stored, without sharing", Output.size(stored)),
+            ("Compression ratio", Output.ratio(bytes, stored)),
         ]
         return .tag(
             "dl", [:],
@@ -91,7 +91,7 @@ struct ReportPage {
             [
                 .tag(
                     "p", [:],
-                    "\(Output.count(data.damaged.count, "checkpoint")) could not be read and is left out:"
+                    "\(Output.count(data.damaged.count, "checkpoint")) could not be read, and is not in this report:"
                 ),
                 .tag("ul", [:], lines),
             ])
@@ -111,7 +111,7 @@ struct ReportPage {
             let name =
                 run.name.isEmpty
                 ? Output.short(run.id) : "\(HTML.short(run.name, 40)) (\(Output.short(run.id)))"
-            // The newest runs have colours.
+            // The newest runs have colors.
             let place = data.runs.count - 1 - index
             return points.isEmpty
                 ? nil
@@ -127,13 +127,13 @@ struct ReportPage {
         let charts = names.prefix(12).map { name in
             LineChart(
                 title: HTML.short(name),
-                caption: "The metric \(HTML.short(name)) of each checkpoint, a line for each run.",
+                caption: "The metric \(HTML.short(name)) of each checkpoint, one line per run.",
                 unit: HTML.short(name, 30), series: series { $0.metrics[name] }
             ).html
         }
         return charts
             + (names.count > 12
-                ? [.tag("p", [:], "\(names.count - 12) more metrics are in the data of this page.")]
+                ? [.tag("p", [:], "\(names.count - 12) more metrics are in the JSON data of this page.")]
                 : [])
     }
 
@@ -142,20 +142,21 @@ struct ReportPage {
         guard !all.isEmpty else { return .group([]) }
         let (name, unit) = Self.unit(all.map { max($0.logicalBytes, $0.contentBytes) }.max() ?? 0)
         let content = LineChart.Series(
-            name: "content", points: all.map { (Double($0.step), Double($0.logicalBytes) / unit) },
+            name: "logical size", points: all.map { (Double($0.step), Double($0.logicalBytes) / unit) },
             color: 0)
         let stored = LineChart.Series(
-            name: "blocks, as stored",
+            name: "stored size",
             points: all.map { (Double($0.step), Double($0.contentBytes) / unit) }, color: 1)
         return LineChart(
             title: "Size",
             caption:
-                "Bytes of tensors and objects of each checkpoint, and of the blocks that it names; checkpoints share blocks.",
+                "Logical size: bytes of tensors and objects of each checkpoint. Stored size: bytes of their blocks; "
+                + "checkpoints share blocks.",
             unit: name, series: [content, stored], isFromZero: true
         ).html
     }
 
-    /// The largest binary unit that is no larger than so many bytes.
+    /// The largest binary unit that is at most `bytes`.
     private static func unit(_ bytes: Int) -> (name: String, bytes: Double) {
         let units = ["bytes", "KiB", "MiB", "GiB", "TiB"].enumerated().map {
             ($1, Double(1 << (10 * $0)))
@@ -166,9 +167,9 @@ struct ReportPage {
     private var ratios: HTML {
         guard !data.checkpoints.isEmpty else { return .group([]) }
         return LineChart(
-            title: "Ratio",
+            title: "Compression ratio",
             caption:
-                "Content divided by the blocks that hold it: how much smaller compression makes a checkpoint.",
+                "Logical size of a checkpoint divided by its stored size.",
             unit: "ratio",
             series: series {
                 $0.contentBytes > 0 ? Double($0.logicalBytes) / Double($0.contentBytes) : nil
@@ -181,13 +182,13 @@ struct ReportPage {
         guard !lines.isEmpty else {
             return .tag(
                 "p", [:],
-                "The store does not say: no checkpoint has the metric \(ReportData.stallMetric). A trainer that saves it, as the reference "
-                    + "trainer does, gets a picture here.")
+                "No data: no checkpoint has the metric \(ReportData.stallMetric). If the trainer saves this metric, "
+                    + "as the reference trainer does, a chart appears here.")
         }
         return LineChart(
             title: "Stall",
             caption:
-                "For how long saves held the trainer since the checkpoint before: submitting, waiting at fences and for the disk.",
+                "Training time blocked by saves since the previous checkpoint: submit, fences, and waiting for the disk.",
             unit: "ms", series: lines, isFromZero: true
         ).html
     }
@@ -197,27 +198,27 @@ struct ReportPage {
     private var evolution: [HTML] {
         let evolution = data.evolution
         guard !evolution.layers.isEmpty else {
-            return [.tag("p", [:], "There are no parameters to follow.")]
+            return [.tag("p", [:], "No checkpoint has parameters to compare.")]
         }
         let steps = evolution.checkpoints.map(\.step)
-        let shown = "of \(Output.count(steps.count, "checkpoint")) that lead to the newest"
+        let shown = "\(Output.count(steps.count, "checkpoint")), up to the newest"
         let heat = HeatMap(
-            title: "Update size, layers by steps",
+            title: "Relative update of each layer, by step",
             caption:
-                "How far each layer moved since the checkpoint before, divided by its norm there: dark is little, bright is much. "
-                + "Colours are logarithmic; the parameters \(shown).",
+                "L2 norm of the change of each layer since the previous checkpoint, divided by the layer's norm in that "
+                + "checkpoint: dark is small, bright is large. The color scale is logarithmic. Parameters of \(shown).",
             rows: evolution.layers.map(\.name), columns: Array(steps.dropFirst()),
             values: evolution.layers.map { Array($0.relativeUpdates.dropFirst()) })
         let norms = chart(
             "Norm of each layer", "L2 norm of each layer's parameters.", "L2 norm", \.norms)
         let updates = chart(
             "Update of each layer",
-            "L2 norm of the change of each layer's parameters since the checkpoint before; the axis is logarithmic.",
+            "L2 norm of the change of each layer's parameters since the previous checkpoint; logarithmic axis.",
             "L2 norm", \.updates, isLogarithmic: true)
         return [norms] + (steps.count > 1 ? [updates, heat.html] : [])
     }
 
-    /// The layers that change most have colours.
+    /// The layers that change most have colors.
     private func chart(
         _ title: String, _ caption: String, _ unit: String,
         _ values: KeyPath<Evolution.Layer, [Double?]>, isLogarithmic: Bool = false
@@ -239,7 +240,7 @@ struct ReportPage {
                 color: ranked.firstIndex(of: index))
         }
         let some =
-            layers.count > Self.colors ? " The \(Self.colors) that change most have colours." : ""
+            layers.count > Self.colors ? " The \(Self.colors) layers that change most are in color." : ""
         return LineChart(
             title: title, caption: caption + some, unit: unit, series: series,
             isLogarithmic: isLogarithmic
@@ -248,7 +249,7 @@ struct ReportPage {
 
     private var histograms: [HTML] {
         if data.evolution.histograms.isEmpty {
-            return [.tag("p", [:], "There is no tensor to show.")]
+            return [.tag("p", [:], "There are no histograms. Choose tensors with --tensor.")]
         }
         return data.evolution.histograms.map { histogram in
             HistogramChart(
@@ -284,7 +285,7 @@ struct ReportPage {
             .tag(
                 "div", ["class": "picture", "tabindex": "0"],
                 [Figure.table(.init(head: head, rows: rows))]),
-            rest > 0 ? .tag("p", [:], "\(rest) older ones are left out.") : .group([]),
+            rest > 0 ? .tag("p", [:], "\(rest) older checkpoints are not shown.") : .group([]),
         ])
     }
 }

@@ -1,4 +1,4 @@
-/// How a report looks: the reader's own fonts, light or dark as the reader likes it, and colours of at least 3:1 against the ground.
+/// The style of a report: system fonts, a light and a dark theme, and colors with a contrast of at least 3:1 to the background.
 enum ReportStyle {
     static let sheet = """
         :root { color-scheme: light dark; --ground: #fff; --ink: #1c2126; --soft: #57606a; --grid: #e3e7eb;

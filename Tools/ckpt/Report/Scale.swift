@@ -1,6 +1,6 @@
 import Foundation
 
-/// Where values lie along an axis: pure.
+/// Positions of values along an axis: pure.
 struct Scale {
     let domain: ClosedRange<Double>
     /// In the units of the picture; may run backwards.
@@ -8,26 +8,26 @@ struct Scale {
     let end: Double
     let isLogarithmic: Bool
 
-    /// - Parameter values: those that are not finite, or not positive on a logarithmic scale, are passed over.
+    /// - Parameter values: those that are not finite, or not positive on a logarithmic scale, are skipped.
     init(_ values: [Double], from start: Double, to end: Double, isLogarithmic: Bool = false, isFromZero: Bool = false) {
         self.isLogarithmic = isLogarithmic
         (self.start, self.end) = (start, end)
         let usable = values.filter { $0.isFinite && (!isLogarithmic || $0 > 0) }.map { isLogarithmic ? log10($0) : $0 }
         var (low, high) = (usable.min() ?? 0, usable.max() ?? 1)
         if isFromZero { (low, high) = (min(low, 0), max(high, 0)) }
-        // One value has no extent of its own.
+        // A single value has no extent.
         if high - low <= abs(high) * 1e-12 { (low, high) = (low - max(abs(low) * 0.05, 0.5), high + max(abs(high) * 0.05, 0.5)) }
         domain = low...high
     }
 
-    /// Nil if it has no place.
+    /// Nil if the value is not on the axis.
     func place(_ value: Double) -> Double? {
         guard value.isFinite, !isLogarithmic || value > 0 else { return nil }
         let position = isLogarithmic ? log10(value) : value
         return start + (position - domain.lowerBound) / (domain.upperBound - domain.lowerBound) * (end - start)
     }
 
-    /// Round values along the axis, about as many as asked for.
+    /// Round values along the axis, about as many as requested.
     func ticks(_ count: Int) -> [Double] {
         isLogarithmic ? logarithmicTicks(count) : Self.roundValues(in: domain, count)
     }

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The name of a file or directory to write, as a person gives it.
+/// The name of a file or directory to write, from the command line.
 enum OutputName {
     /// Suffixes of files that a person may expect, and that this program does not write.
     private static let foreignSuffixes: Set = [

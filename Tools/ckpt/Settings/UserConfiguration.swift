@@ -3,8 +3,8 @@ import Foundation
 /// A person's choices for all commands: the file `ckpt/config` in `$XDG_CONFIG_HOME`, or
 /// in `~/.config` (XDG Base Directory Specification).
 ///
-/// Lines of `key = value`; `#` begins a comment. What the command line and `CKPT_STORE` say goes
-/// before it.
+/// Lines of `key = value`; `#` begins a comment. The command line and `CKPT_STORE` take
+/// precedence.
 struct UserConfiguration: Equatable {
     /// The store of commands that name none.
     var store: String?
@@ -34,7 +34,7 @@ struct UserConfiguration: Equatable {
             }
             guard parts.count == 2, !parts[1].isEmpty else {
                 throw Mistake(
-                    line: index + 1, text: "\"\(content)\" is not of the form key = value")
+                    line: index + 1, text: "\"\(content)\" does not have the form key = value")
             }
             switch parts[0] {
             case "store": store = NSString(string: parts[1]).expandingTildeInPath
@@ -43,7 +43,7 @@ struct UserConfiguration: Equatable {
             default:
                 throw Mistake(
                     line: index + 1,
-                    text: "there is no key \(parts[0]); the keys are store, quiet and utc")
+                    text: "unknown key \(parts[0]); the keys are store, quiet and utc")
             }
         }
     }
@@ -52,7 +52,7 @@ struct UserConfiguration: Equatable {
         switch text.lowercased() {
         case "yes", "true", "on", "1": true
         case "no", "false", "off", "0": false
-        default: throw Mistake(line: line, text: "\(text) is neither yes nor no")
+        default: throw Mistake(line: line, text: "\(text) must be yes or no")
         }
     }
 

@@ -1,4 +1,4 @@
-/// A column of a table, and what becomes of it where the terminal is too narrow.
+/// A column of a table, and its treatment if the terminal is too narrow.
 struct Column: ExpressibleByStringLiteral {
     let title: String
     /// Columns of the highest rank are left out first; nil: never left out.

@@ -3,8 +3,8 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// Stops a verb that writes when it is told to end: by Control-C, by a process manager, by a terminal that is closed (signal(7)). The
-/// verb takes back what is not complete, and the process then ends as it would have ended without.
+/// Stops a verb that writes when a signal asks it to end: Control-C, a process manager, a closed terminal (signal(7)). The
+/// verb deletes its incomplete results, and the process then ends with the status of the signal.
 enum Interruption {
     private struct State {
         var cancellation: Cancellation?
@@ -15,7 +15,7 @@ enum Interruption {
     private static let state = Mutex(State())
     private static let isListening = Mutex(false)
 
-    /// Runs `body`. The first signal cancels; the second ends the process at once.
+    /// Runs `body`. The first signal cancels; the second ends the process immediately.
     ///
     /// - Parameter body: what writes. If it cannot be cancelled, it is completed first.
     static func cancelling<R>(_ body: (Cancellation) throws -> R) rethrows -> R {
@@ -31,7 +31,7 @@ enum Interruption {
         if let number = state.withLock(\.signal) { end(by: number) }
     }
 
-    /// Once, when there is something to take back. The sources live as long as the process: a handler of theirs refers to them.
+    /// Set once, when there are results to delete. The sources live as long as the process: their handlers refer to them.
     private static func listen() {
         let wasListening = isListening.withLock { isListening in
             defer { isListening = true }
@@ -46,9 +46,9 @@ enum Interruption {
         }
     }
 
-    /// Whether the parent process wants the signal ignored, as nohup(1) does (proc_pid_status(5), SigIgn).
+    /// True if the parent process has set the signal to be ignored, as nohup(1) does (proc_pid_status(5), SigIgn).
     private static func isIgnored(_ number: Int32) -> Bool {
-        // A system that does not say ignores nothing.
+        // If the system does not say, the signal is not ignored.
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("SigIgn:") }
         let mask =
@@ -66,7 +66,7 @@ enum Interruption {
         // Nothing is being written, or a person does not want to wait.
         guard let cancellation else { return end(by: number) }
         ProgressLine.clear()
-        Output.warn("interrupted: stopping. Press Control-C again to stop at once")
+        Output.warn("interrupted: stopping. Press Control-C again to stop immediately")
         cancellation.cancel()
     }
 

@@ -8,14 +8,14 @@ import Foundation
 import Synchronization
 import SystemPackage
 
-/// Everything that `ckpt` prints. Names come from files that anybody may have made, so nothing is printed as it is: a
-/// terminal obeys what it is sent.
+/// Everything that `ckpt` prints. Names come from untrusted files, so control characters are
+/// escaped: a terminal would execute them.
 enum Output {
-    /// Held back until the verb has ended, so that an error leaves nothing half printed.
+    /// Buffered until the verb has ended, so that an error leaves no incomplete output.
     private static let held = Mutex("")
     private static let chosen = Mutex(OutputSettings())
 
-    /// How much is printed, and how.
+    /// Settings of the output.
     static var settings: OutputSettings {
         get { chosen.withLock { $0 } }
         set { chosen.withLock { $0 = newValue } }
@@ -38,7 +38,7 @@ enum Output {
         try send(text.utf8)
     }
 
-    /// Forgets what was printed.
+    /// Discards the buffered output.
     static func drop() { held.withLock { $0 = "" } }
 
     /// One line of JSON in which nothing can move a cursor.
@@ -48,7 +48,7 @@ enum Output {
         if !settings.isQuiet { complain("warning: \(message)") }
     }
 
-    /// Prints a detail that few want to know.
+    /// Prints a detail, only with `--verbose`.
     static func detail(_ message: String) {
         if settings.isVerbose { complain(message) }
     }
@@ -70,12 +70,12 @@ enum Output {
         tell("ckpt: \(visible(message))\n")
     }
 
-    /// Writes to standard error. Where that cannot be written, nobody can be told so; the exit code says what it says.
+    /// Writes to standard error. If that fails, the failure cannot be reported; the exit code stays the same.
     static func tell(_ text: String) {
         try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
     }
 
-    /// Text with every character that is not seen as itself written as `\u{...}`.
+    /// Text with every invisible or control character written as `\u{...}`.
     static func visible(_ text: String, lineFeeds: Bool = false) -> String {
         SafeText.escape(text) { scalar in
             lineFeeds && scalar == "\n"
@@ -90,7 +90,7 @@ enum Output {
         "\(count) \(thing)\(count == 1 ? "" : "s")"
     }
 
-    /// How many times smaller than its content something is stored.
+    /// The compression ratio: logical size divided by stored size.
     static func ratio(_ logical: Int, _ stored: Int) -> String {
         stored == 0 ? "-" : "\(rounded(Double(logical) / Double(stored), 2))x"
     }

@@ -4,12 +4,12 @@ import Synchronization
 /// The progress of a verb, on standard error: one line that is written over on a terminal, or a line
 /// every ten seconds elsewhere. Nothing with `--quiet`.
 struct ProgressLine: Sendable {
-    /// Whether a line is written over.
+    /// True if the progress line is overwritten.
     static var isShown: Bool { Terminal.showsErrors && !Output.settings.isQuiet }
 
     private struct State {
         var pace: ProgressPace
-        /// Whether there is a line to be cleared.
+        /// True if there is a line to clear.
         var isShown = false
     }
 

@@ -22,7 +22,7 @@ struct ProgressPace {
         return true
     }
 
-    /// Describes progress in bytes: how much, how quickly, and for how long.
+    /// Describes progress in bytes: share, speed, and time left.
     func text(_ verb: String, _ done: Int, of total: Int, at now: ContinuousClock.Instant) -> String
     {
         let share = min(max(Double(done) / Double(max(total, 1)), 0), 1)

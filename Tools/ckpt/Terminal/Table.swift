@@ -1,4 +1,4 @@
-/// Rows in columns, as wide as the terminal at most. A row of one line stands between the others as
+/// Rows in columns, as wide as the terminal at most. A row of one line is printed between the others as
 /// it is.
 struct Table {
     private enum Row {

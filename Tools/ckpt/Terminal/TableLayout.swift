@@ -27,7 +27,7 @@ struct TableLayout: Equatable {
                     (columns[$0].rank ?? 0, $0) < (columns[$1].rank ?? 0, $1)
                 })
             else { return }
-            // What was shortened for a column that goes may be longer again.
+            // Columns that were shortened before another column was removed may become longer again.
             widths = widths.indices.map { widths[$0] == nil || $0 == last ? nil : natural[$0] }
         }
     }

@@ -94,7 +94,7 @@ class Stall:
 
 
 class Save:
-    """A save that was asked for. It goes on whether or not this object is kept."""
+    """A requested save. It continues whether or not this object is kept."""
 
     def __init__(self, handle: ctypes.c_void_p, step: int) -> None:
         self.step = step
@@ -106,7 +106,7 @@ class Save:
         """Waits until the save has reached a state: "captured", "durable" or "committed".
 
         Raises:
-            TimedOutError: the time is over; the save goes on.
+            TimedOutError: the timeout is over; the save continues.
             CheckpointError: the save has failed.
         """
         end = None if timeout is None else time.monotonic() + timeout
@@ -123,7 +123,7 @@ class Save:
                 raise TimedOutError(f"step {self.step} is not {state} after {timeout} s")
 
     def done(self) -> bool:
-        """Whether the save is committed or has failed."""
+        """True if the save is committed or has failed."""
         reached = ctypes.c_uint32()
         status = _native.quick.ckpt_ticket_state(self._handle, ctypes.byref(reached))
         return status != 0 or reached.value == _native.COMMITTED
@@ -216,7 +216,7 @@ def flatten(state: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any],
 
 
 def _close(handle: ctypes.c_void_p, held: dict[int, Any]) -> int:
-    """Waits for the saves in flight; only then may their memory go."""
+    """Waits for the saves in flight; only then may their memory be freed."""
     try:
         return int(_native.library.ckpt_checkpointer_close(handle))
     finally:
@@ -247,17 +247,17 @@ class Checkpointer:
         state: the state.
         run: name of the run; by default that of the store's directory.
         keep_last: number of checkpoints of the run to keep; None keeps all.
-        every: the steps at which `save_if_due` saves: those that it divides.
+        every: `save_if_due` saves every N steps.
         compression: "auto", "none", "fast", "balanced" or "max".
         capture: "fenced"; "checked" also finds tensors that change outside a fence; "guarded" needs
             no fences (Linux 6.4, and usually a privilege).
-        backpressure: what happens when saves come faster than the disk: "block", "skip" or
+        backpressure: policy for saves that come faster than the disk: "block", "skip" or
             "replace_pending".
         arena_bytes: memory for copies.
         workers: threads that copy and compress.
         bytes_per_second: limit of the disk bandwidth.
         exit_seconds: maximum time for which the end of the process waits for saves.
-        termination_seconds: time to finish saves after SIGTERM; None leaves the signal alone.
+        termination_seconds: maximum time to finish saves after SIGTERM; None does not handle the signal.
         deduplicate: whether chunks that the store already holds are not written again.
         trace_path: a file for Perfetto, written by `close`.
     """
@@ -332,11 +332,11 @@ class Checkpointer:
     # ------------------------------------------------------------------ saving
 
     def save(self, step: int, metrics: Optional[Mapping[str, float]] = None) -> Save:
-        """Asks for a checkpoint of the state as it is now, and returns at once.
+        """Requests a checkpoint of the state as it is now, and returns immediately.
 
         Args:
             step: number of updates made so far; unique in the run.
-            metrics: numbers by which a person may want to choose checkpoints.
+            metrics: numbers to choose checkpoints by, such as the loss.
         """
         items, values = self._collect()
         self._send(items, values)
@@ -349,11 +349,11 @@ class Checkpointer:
         return self._last
 
     def is_due(self, step: int) -> bool:
-        """Whether `every` divides a step."""
+        """True if a step is a multiple of `every`."""
         return step % self.every == 0
 
     def save_if_due(self, step: int, metrics: Optional[Mapping[str, float]] = None) -> Optional[Save]:
-        """Saves at the steps that `every` divides."""
+        """Saves if the step is a multiple of `every`."""
         return self.save(step, metrics) if self.is_due(step) else None
 
     def _send(self, items: list[Item], values: Mapping[str, Any]) -> None:
@@ -429,7 +429,7 @@ class Checkpointer:
     # ------------------------------------------------------------------ restoring
 
     def resume(self, strict: bool = True) -> Optional[RestoreReport]:
-        """Restores the newest intact checkpoint of the run, and goes on from it.
+        """Restores the newest intact checkpoint of the run, and continues from it.
 
         Args:
             strict: whether state and checkpoint must have the same names.
@@ -446,7 +446,7 @@ class Checkpointer:
         return self._restore(newest, _native.library.ckpt_resume, (), strict)
 
     def restore(self, reference: Reference, strict: bool = True) -> RestoreReport:
-        """Restores a checkpoint that need not be the newest of the run, and goes on from it."""
+        """Restores a checkpoint that need not be the newest of the run, and continues from it."""
         name = reference_text(reference)
         report = self._restore(lambda: name, _native.library.ckpt_restore, (name,), strict)
         assert report is not None
@@ -499,10 +499,10 @@ class Checkpointer:
         return Stall(stall.submit_seconds, stall.fence_seconds, stall.disk_seconds)
 
     def wait_until_finished(self, timeout: Optional[float] = None) -> None:
-        """Waits until the last save that was asked for is committed.
+        """Waits until the last requested save is committed.
 
         Raises:
-            TimedOutError: the time is over; the save goes on.
+            TimedOutError: the timeout is over; the save continues.
             CheckpointError: it has failed.
         """
         if self._last is not None:
@@ -512,7 +512,7 @@ class Checkpointer:
         """Waits for the saves in flight, and ends. A second call does nothing.
 
         Raises:
-            CheckpointError: the last save has failed, and nothing has reported it.
+            CheckpointError: the last save has failed, and the failure was not reported yet.
         """
         if not self._finalizer.alive:
             return

@@ -1,4 +1,4 @@
-"""Memory of other libraries: where a tensor of numpy, torch or any DLPack producer lies."""
+"""Memory of other libraries: tensors of numpy, torch and any DLPack producer."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def _lent_torch(tensor: Any, name: str) -> Lent:
         raise TypeError(f"tensor {name!r} has the type {tensor.dtype}, which cannot be saved")
     shape = tuple(tensor.shape)
     address = tensor.data_ptr()
-    # A subclass that wraps another tensor, and a fake one, have no memory of their own.
+    # A subclass that wraps another tensor, and a fake tensor, have no memory.
     if address == 0 and tensor.numel() > 0:
-        raise TypeError(f"tensor {name!r} is a {type(tensor).__name__} without memory of its own, which cannot be saved")
+        raise TypeError(f"tensor {name!r} is a {type(tensor).__name__} without its own memory, which cannot be saved")
     return Lent(address, kind, shape, None if tensor.is_contiguous() else tuple(tensor.stride()), True, tensor)
 
 
@@ -69,7 +69,7 @@ def _lent_numpy(array: Any, name: str) -> Lent:
     strides = None
     if not array.flags.c_contiguous:
         if any(stride % array.itemsize for stride in array.strides):
-            raise TypeError(f"array {name!r} has strides that are not multiples of its elements")
+            raise TypeError(f"array {name!r} has strides that are not multiples of its element size")
         strides = tuple(stride // array.itemsize for stride in array.strides)
     return Lent(address if array.size else 0, kind, tuple(array.shape), strides, not is_read_only, array)
 

@@ -91,7 +91,7 @@ class Store:
         return Checkpoint(handle)
 
     def tag(self, reference: Reference, tag: str, move: bool = False) -> None:
-        """Names a checkpoint; retention does not remove it then."""
+        """Names a checkpoint; retention then never removes it."""
         _native.check(
             _native.library.ckpt_store_tag(self._handle, reference_text(reference), _native.text(tag), int(move)))
 
@@ -100,7 +100,7 @@ class Store:
         _native.check(_native.library.ckpt_store_untag(self._handle, _native.text(tag)))
 
     def pin(self, reference: Reference, pinned: bool = True) -> None:
-        """Protects a checkpoint from retention, or ends that."""
+        """Protects a checkpoint from retention, or ends the protection."""
         _native.check(_native.library.ckpt_store_pin(self._handle, reference_text(reference), int(pinned)))
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class StoredTensor:
         weight.torch()                  # a tensor of torch
         numpy.asarray(weight)           # the same as numpy()
         jax.dlpack.from_dlpack(weight)  # any consumer of DLPack, bf16 and fp8 included
-        weight.read_into(parameter)     # into memory that exists
+        weight.read_into(parameter)     # into existing memory
         weight[10:20]                   # only these rows
     """
 
@@ -187,9 +187,9 @@ class StoredTensor:
                     self._checkpoint._handle, _native.text(self.name), offset, self.nbytes, address))
 
     def read_into(self, destination: Any) -> None:
-        """Reads into an array or tensor of the same type and shape, without a copy in between."""
+        """Reads into an array or tensor of the same type and shape, without an intermediate copy."""
         if self._rows is not None:
-            raise TypeError("rows cannot be read into memory that exists; read all of the tensor")
+            raise TypeError("rows cannot be read into existing memory; read the complete tensor")
         self._checkpoint.read_into({self.name: destination})
 
     def numpy(self) -> Any:
@@ -205,7 +205,7 @@ class StoredTensor:
                 import ml_dtypes
             except ImportError:
                 raise TypeError(
-                    f"tensor {self.name!r} is {self.dtype}, which numpy knows only with the package ml_dtypes"
+                    f"tensor {self.name!r} is {self.dtype}, which numpy supports only with the package ml_dtypes"
                 ) from None
             dtype = numpy.dtype(getattr(ml_dtypes, self.type.numpy))
         return numpy.frombuffer(self.read(), dtype=dtype).reshape(self.shape)
@@ -297,11 +297,11 @@ class Checkpoint(Mapping[str, StoredTensor]):
         for name, value in destinations.items():
             memory = lent(value, name)
             if memory is None or not memory.is_writable:
-                raise MisuseError(f"{name!r} is to be read into a {type(value).__name__}, which cannot be written to")
+                raise MisuseError(f"{name!r} cannot be read into a {type(value).__name__}, which is not writable memory")
             tensor = self[name]
             if memory.type != tensor.type or memory.shape != tensor.shape:
                 raise MismatchError(
-                    f"tensor {name!r} is {tensor.dtype}{list(tensor.shape)} in the checkpoint, and "
+                    f"tensor {name!r} is {tensor.dtype}{list(tensor.shape)} in the checkpoint, but "
                     f"{memory.type.name}{list(memory.shape)} in memory")
             found.append((name, memory))
         self._read(found)

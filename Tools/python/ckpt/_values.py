@@ -139,4 +139,4 @@ def _decoded(value: Any, lifted: Callable[[str], Any]) -> Any:
         dtype = getattr(torch, value["dtype"])
         flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
         return flat.clone().reshape(value["shape"])
-    raise ValueError(f"a value of the unknown kind {kind!r}; use a newer version of ckpt")
+    raise ValueError(f"unknown kind of value {kind!r}; use a newer version of ckpt")

@@ -83,7 +83,7 @@ class MismatchError(CheckpointError):
 
 
 class MisuseError(CheckpointError):
-    """A bad argument, something that is closed, or a call at the wrong time."""
+    """An invalid argument, a closed object, or a call at the wrong time."""
 
     status = 11
 
@@ -101,13 +101,13 @@ class SkippedError(CheckpointError):
 
 
 class TimedOutError(CheckpointError, TimeoutError):
-    """A wait reached its deadline. What was waited for goes on."""
+    """A wait reached its deadline. The save continues."""
 
     status = 14
 
 
 class OutOfMemoryError(CheckpointError, MemoryError):
-    """The system refused memory."""
+    """Memory could not be allocated."""
 
     status = 15
 

@@ -82,8 +82,8 @@ class Checkpointer(_checkpointer.Checkpointer):
         dataloader: an object with `state_dict` and `load_state_dict`, such as a StatefulDataLoader.
         extra: more state by name: objects with `state_dict` and `load_state_dict`, such as a
             GradScaler or an averaged model, or plain values, which `RestoreReport.objects` returns.
-        rng: whether the random generators are saved and restored.
-        fence_on_step: whether every `step` of an optimizer is a fence.
+        rng: true to save and restore the random generators.
+        fence_on_step: true to make every `step` of an optimizer a fence.
         options: those of `ckpt.Checkpointer`.
     """
 
@@ -352,8 +352,8 @@ class Checkpointer(_checkpointer.Checkpointer):
         members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
         if saved != members and sorted(sum(saved, [])) == sorted(sum(members, [])):
             raise MismatchError(
-                f"the parameters of {name} are divided into {len(members)} groups in another way than in the "
-                f"checkpoint of step {checkpoint.step}, which has {len(saved)}. Make the groups as they were saved")
+                f"the parameter groups of {name} ({len(members)}) differ from those in the checkpoint of step "
+                f"{checkpoint.step} ({len(saved)}). Create the optimizer with the groups that were saved")
 
     def _lifted(self, name: str) -> Any:
         assert self._prepared is not None
@@ -397,7 +397,7 @@ class Checkpointer(_checkpointer.Checkpointer):
                     if isinstance(current, torch.Tensor) and current.dim() == 0:
                         current.copy_(scalar)
                     else:
-                        # Fused and capturable optimizers keep their counters beside the parameter.
+                        # Fused and capturable optimizers keep their counters on the device of the parameter.
                         is_beside = any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
                         device = by_name[owner].device if is_beside else "cpu"
                         state[key] = scalar.clone().to(device)
