@@ -74,7 +74,8 @@ struct Watch: StoreVerb {
         }
     }
 
-    /// Adds to a commit what the save has cost, which the writer tells just after it.
+    /// Adds the duration, size and stall of the save to a commit; the writer publishes them shortly
+    /// after it.
     private func completed(_ event: WatchEvent, in store: CheckpointStore) throws -> WatchEvent {
         guard case .committed(let name, nil) = event else { return event }
         for _ in 0..<3 {

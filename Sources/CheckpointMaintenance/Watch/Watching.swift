@@ -111,7 +111,8 @@ package struct WatchTracker: Sendable {
             stall: Double(status.stall) / 1e6)
     }
 
-    /// Returns what a save has cost; nil if the writer tells that of another save, or of none.
+    /// Returns the duration, size and stall of a save; nil if the status is about another save, or
+    /// about none.
     ///
     /// - Parameters:
     ///   - name: the checkpoint.

@@ -84,7 +84,7 @@ final class StatusFile: Sendable {
             switch event {
             // `save` must not wait for the write.
             case .started: return false
-            // What a save has cost is shown with its commit.
+            // `ckpt watch` shows the duration, size and stall of a save with its commit.
             case .committed: return state.becomesDue(at: now, isUrgent: true)
             default: return state.becomesDue(at: now, isUrgent: false)
             }

@@ -146,7 +146,7 @@ struct StoreDiagnosis {
             let isRepaired = place.inside("quarantine").map { !$0.names.isEmpty } ?? false
             diagnosis.facts.append(
                 isRepaired
-                    ? "\(files) of no checkpoint, left by a killed writer or by repair. The next writer deletes such files."
+                    ? "\(files) of no checkpoint, left by a killed writer or by ckpt repair. The next writer deletes them."
                     : "A killed writer left \(files) behind. The next writer deletes such files.")
             diagnosis.advice.append("ckpt clean \(path)      # deletes them now")
         }
