@@ -22,7 +22,7 @@ CREATE TABLE checkpoint (
   object_count    INTEGER NOT NULL,
   bytes_logical   INTEGER NOT NULL,              -- sum of shard and object bytes
   bytes_stored    INTEGER NOT NULL,              -- sum of stored bytes of its blocks
-  bytes_bases     INTEGER NOT NULL,              -- of these, what holds nothing of it: blocks that its deltas need, and what others have in blocks of small tensors
+  bytes_bases     INTEGER NOT NULL,              -- of these, bytes without content of it: blocks that its deltas need, and the content of others in shared blocks of small tensors
   manifest_bytes  INTEGER NOT NULL,
   manifest_hash   TEXT    NOT NULL               -- the manifest's own last 16 bytes
 ) STRICT;

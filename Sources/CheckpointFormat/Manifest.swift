@@ -65,12 +65,12 @@ package struct Manifest: Equatable, Sendable {
     /// Size of all blocks that the manifest references, as stored, in bytes.
     package var storedBytes: Int { blocks.reduce(0) { $0 + $1.storedBytes } }
 
-    /// The part of `storedBytes` that holds nothing of the checkpoint: blocks that its deltas need,
-    /// and what other checkpoints have in blocks of small tensors.
+    /// The part of `storedBytes` without content of the checkpoint: blocks that its deltas need,
+    /// and the content of other checkpoints in shared blocks of small tensors.
     package var baseBytes: Int { storedBytes - contentBytes.values.reduce(0, +) }
 
-    /// The stored bytes that hold content of the checkpoint, by row of the block. A block counts in
-    /// the proportion in which its bytes are used.
+    /// The stored bytes with content of the checkpoint, by row of the block. A block counts in
+    /// proportion to the bytes that the checkpoint uses.
     package var contentBytes: [Int: Int] {
         var places: Set<UInt64> = []
         var used: [Int: Int] = [:]
@@ -82,7 +82,7 @@ package struct Manifest: Equatable, Sendable {
         var content: [Int: Int] = [:]
         for (row, bytes) in used {
             let share = min(Double(bytes) / Double(max(blocks[row].rawBytes, 1)), 1)
-            // A cast is made of its base, and has no bytes of its own.
+            // A cast is computed from its base, and has no stored bytes.
             let holder = blocks[row].codec.isCast ? blocks[row].base ?? row : row
             let stored = Int((Double(blocks[holder].storedBytes) * share).rounded(.up))
             content[holder] = max(content[holder] ?? 0, stored)

@@ -105,7 +105,7 @@ import Testing
             try sample.folder.write([1], to: "killed/" + name)
         }
         let killed = try ckpt("restore", sample.store, "-o", sample.folder.path + "/killed")
-        #expect(killed.status == 7 && killed.errors.contains("a restore that did not finish"))
+        #expect(killed.status == 7 && killed.errors.contains("an unfinished restore"))
         let before = try sample.folder.trace()
         let inside = try ckpt("restore", sample.store, "-o", sample.store + "/segments/x")
         #expect(inside.status == 7 && inside.errors.contains("inside the store"))

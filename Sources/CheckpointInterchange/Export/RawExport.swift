@@ -65,7 +65,7 @@ struct RawExport {
         }
     }
 
-    /// The error for a directory that has files in it.
+    /// Returns the error for a directory that is not empty.
     private static func isTaken(_ path: String, by names: [String]) -> CheckpointError {
         let isUnfinished = names.allSatisfy { name in
             let number = name.hasPrefix("object-") ? name.dropFirst("object-".count) : name[...]
@@ -73,8 +73,8 @@ struct RawExport {
         }
         return isUnfinished
             ? CheckpointError(
-                .misuse, "\(path) holds files of a restore that did not finish: index.json is missing",
-                remedy: "Delete the directory, or name a new one with -o", path: path)
+                .misuse, "\(path) contains files of an unfinished restore: index.json is missing",
+                remedy: "Delete the directory, or choose a new one with -o", path: path)
             : CheckpointError(
                 .misuse, "\(path) is not an empty directory",
                 remedy: "Choose a new directory with -o", path: path)

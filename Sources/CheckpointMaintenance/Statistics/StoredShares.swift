@@ -8,8 +8,8 @@ public struct StoredShares: Sendable, Equatable {
     public internal(set) var own = 0
     /// Blocks with content of this checkpoint that others need too.
     public internal(set) var shared = 0
-    /// What holds nothing of this checkpoint: blocks that its deltas are based on, and what others
-    /// have in blocks of small tensors.
+    /// Bytes without content of this checkpoint: blocks that its deltas are based on, and the
+    /// content of other checkpoints in shared blocks of small tensors.
     public internal(set) var bases = 0
 
     /// Divides the blocks of a checkpoint. Pure.

@@ -18,7 +18,7 @@ final class StatusFile: Sendable {
         var status: SaveStatus
         /// Nil while a thread writes it.
         var buffer: [UInt8]? = [UInt8](repeating: 0, count: SaveStatus.bytes)
-        /// A thread that writes is to write again: the status has changed since it took the buffer.
+        /// True if the status has changed since a thread took the buffer: that thread writes again.
         var isBehind = false
         var written: ContinuousClock.Instant?
         /// Nil once it is closed, or if it could not be created.

@@ -50,7 +50,7 @@ struct Table {
         return lines
     }
 
-    /// Returns true if no row says anything in a column.
+    /// Returns true if every row is empty in a column.
     private func isEmpty(_ column: Int) -> Bool {
         !rows.contains { row in
             guard case .cells(let cells) = row else { return false }
