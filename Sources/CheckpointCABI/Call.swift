@@ -12,7 +12,8 @@ enum Call {
             guard cc_is_forked() == 0 else {
                 throw CheckpointError(
                     .misuse, "this process is a fork() of one that uses the library",
-                    remedy: "Use stores and checkpointers only in the parent, or call exec() after fork()")
+                    remedy: "Use stores and checkpointers only in the parent, "
+                        + "or call exec() after fork()")
             }
             try body()
             return Int32(CKPT_OK)

@@ -36,7 +36,8 @@ enum CallerMemory {
         let size = unsafe structure.loadUnaligned(as: UInt.self)
         guard (UInt(MemoryLayout<UInt>.size)...UInt(structBytesMax)).contains(size) else {
             throw .argument(
-                "struct_size of \(name) is \(size), which is not valid", remedy: "Set struct_size to the size of the structure")
+                "struct_size of \(name) is \(size), which is not valid",
+                remedy: "Set struct_size to the size of the structure")
         }
         return Int(size)
     }

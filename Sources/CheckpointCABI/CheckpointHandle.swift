@@ -58,7 +58,8 @@ final class CheckpointHandle: @unchecked Sendable {
         guard unsafe tensors.indices.contains(index) else {
             throw CheckpointError(
                 .notFound,
-                "tensor index \(UInt(bitPattern: index)) is out of range; there are \(checkpoint.tensors.count) tensors")
+                "tensor index \(UInt(bitPattern: index)) is out of range; "
+                    + "there are \(checkpoint.tensors.count) tensors")
         }
         return unsafe tensors[index]
     }
@@ -68,7 +69,8 @@ final class CheckpointHandle: @unchecked Sendable {
         guard unsafe objects.indices.contains(index) else {
             throw CheckpointError(
                 .notFound,
-                "object index \(UInt(bitPattern: index)) is out of range; there are \(checkpoint.objects.count) objects")
+                "object index \(UInt(bitPattern: index)) is out of range; "
+                    + "there are \(checkpoint.objects.count) objects")
         }
         return unsafe objects[index]
     }
@@ -266,7 +268,8 @@ public func ckpt_read_range(
         let bytes = handle.checkpoint.tensors[try handle.index(of: name)].byteCount
         guard offset <= UInt64(bytes), length <= UInt64(bytes) - offset else {
             throw .argument(
-                "\(length) bytes from \(offset) are outside tensor \"\(name)\", which has \(bytes) bytes")
+                "\(length) bytes from \(offset) are outside tensor \"\(name)\", "
+                    + "which has \(bytes) bytes")
         }
         guard length > 0 else { return }
         guard let destination = unsafe destination else {

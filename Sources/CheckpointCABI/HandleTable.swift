@@ -36,7 +36,9 @@ final class HandleTable: Sendable {
         guard let found else {
             throw Self.misuse("the handle is closed, or was never opened")
         }
-        guard let object = found as? T else { throw Self.misuse("the handle is of a different kind") }
+        guard let object = found as? T else {
+            throw Self.misuse("the handle is of a different kind")
+        }
         return object
     }
 

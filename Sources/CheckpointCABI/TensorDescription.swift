@@ -66,7 +66,8 @@ struct TensorDescription {
     ) throws(CheckpointError) {
         guard (0...Limits.tensorsPerManifestMax).contains(count) else {
             throw .argument(
-                "too many tensors: \(UInt(bitPattern: count)), at most \(Limits.tensorsPerManifestMax)")
+                "too many tensors: \(UInt(bitPattern: count)), "
+                    + "at most \(Limits.tensorsPerManifestMax)")
         }
         var (next, nextName) = (0, 0)
         func take(_ wanted: Int) throws(CheckpointError) -> [Int] {
@@ -79,7 +80,8 @@ struct TensorDescription {
         func takeText(_ bytes: Int) throws(CheckpointError) -> String {
             guard (0...Limits.nameBytesMax).contains(bytes), bytes <= names.count - nextName else {
                 throw .argument(
-                    "the name of tensor \(layouts.count) has \(bytes) bytes, more than are left in names")
+                    "the name of tensor \(layouts.count) has \(bytes) bytes, "
+                        + "more than are left in names")
             }
             defer { nextName += bytes }
             let text = unsafe String(validating: names[nextName..<nextName + bytes], as: UTF8.self)
@@ -111,7 +113,8 @@ struct TensorDescription {
     /// - Throws: code `misuse` if the number is another.
     func moved(to addresses: [UInt]) throws(CheckpointError) -> TensorDescription {
         guard addresses.count == layouts.count else {
-            throw .argument("there are \(addresses.count) addresses for \(layouts.count) described tensors")
+            throw .argument(
+                "there are \(addresses.count) addresses for \(layouts.count) described tensors")
         }
         var moved = self
         moved.addresses = addresses

@@ -43,9 +43,9 @@ package struct BlockReader: Sendable {
         let page = try wrappingIO { () throws(FileSystemError) in
             try file.read(count: min(Limits.pageBytes, file.size), at: 0)
         }
-        guard let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest) else {
-            return
-        }  // damaged: ignored
+        // A damaged header is ignored.
+        let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest)
+        guard let header else { return }
         do throws(FormatError) { try header.check(isFor: name) } catch {
             throw .format(path, error)
         }

@@ -123,7 +123,7 @@ import Testing
         #expect(try ckpt("inspect", sample.store, "20").status == 1)
         let verified = try ckpt("verify", sample.store)
         #expect(verified.status == 1 && verified.output.contains(newest))
-        #expect(verified.output.contains("note: ") && verified.output.contains("no checkpoint that can be read names"))
+        #expect(verified.output.contains("note: ") && verified.output.contains("no checkpoint that can be read uses"))
     }
 
     @Test func strangersAreNoted() throws {
