@@ -63,5 +63,8 @@ struct RepackKillTests {
         #expect(killed >= Self.kills, "repacking ends before it can be killed: train more steps")
         #expect(try tool.run(["repack", store], in: directory).status == 0)
         #expect(try contents(store) == expected)
+        // Nothing is left: no segment of old manifests, and no row of them in the catalog.
+        #expect(try tool.run(["clean", store], in: directory).status == 0)
+        #expect(try CheckpointStore.open(store).verify().findings.isEmpty, "seed \(seed)")
     }
 }
