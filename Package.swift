@@ -244,7 +244,8 @@ let package = Package(
             dependencies: [
                 "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
                 "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointDevices",
-                "CheckpointGuard", "CheckpointSegments", "CheckpointState", "CheckpointTestSupport",
+                "CheckpointGuard", "CheckpointSegments", "CheckpointSharding", "CheckpointState",
+                "CheckpointTestSupport",
                 "CheckpointingTestSupport", system, logging,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
