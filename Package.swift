@@ -272,11 +272,18 @@ let package = Package(
             path: "Tests/AllocationProbe/Program", swiftSettings: strict),
         .testTarget(
             name: "CheckpointCABITests", dependencies: ["CheckpointTestSupport"], swiftSettings: strict),
+        .executableTarget(
+            name: "RankProgram",
+            dependencies: [
+                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system, logging,
+            ],
+            path: "Tests/RankProgram", swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
             dependencies: [
-                "Checkpointing", "CheckpointMaintenance", "CheckpointCodecs", "CheckpointFormat",
-                "CheckpointTestSupport", "ReferenceTrainer",
+                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCodecs",
+                "CheckpointFormat", "CheckpointIO", "CheckpointSegments", "CheckpointTestSupport",
+                "ReferenceTrainer", "RankProgram", system,
             ],
             swiftSettings: strict),
     ],
