@@ -150,9 +150,10 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .target(
             name: "ReferenceModel",
-            dependencies: ["COpenBLAS", "CheckpointState", "CheckpointFormat"],
+            dependencies: ["CMPI", "COpenBLAS", "CheckpointState", "CheckpointFormat"],
             path: "Examples/ReferenceTrainer/Model",
             swiftSettings: strict),
+        .target(name: "CMPI", path: "Examples/ReferenceTrainer/MPI"),
         .executableTarget(
             name: "ReferenceTrainer",
             dependencies: [
