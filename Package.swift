@@ -150,9 +150,10 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .target(
             name: "ReferenceModel",
-            dependencies: ["COpenBLAS", "CheckpointState", "CheckpointFormat"],
+            dependencies: ["CMPI", "COpenBLAS", "CheckpointState", "CheckpointFormat"],
             path: "Examples/ReferenceTrainer/Model",
             swiftSettings: strict),
+        .target(name: "CMPI", path: "Examples/ReferenceTrainer/MPI"),
         .executableTarget(
             name: "ReferenceTrainer",
             dependencies: [
@@ -244,7 +245,8 @@ let package = Package(
             dependencies: [
                 "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
                 "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointDevices",
-                "CheckpointGuard", "CheckpointSegments", "CheckpointState", "CheckpointTestSupport",
+                "CheckpointGuard", "CheckpointSegments", "CheckpointSharding", "CheckpointState",
+                "CheckpointTestSupport",
                 "CheckpointingTestSupport", system, logging,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
@@ -271,11 +273,18 @@ let package = Package(
             path: "Tests/AllocationProbe/Program", swiftSettings: strict),
         .testTarget(
             name: "CheckpointCABITests", dependencies: ["CheckpointTestSupport"], swiftSettings: strict),
+        .executableTarget(
+            name: "RankProgram",
+            dependencies: [
+                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system, logging,
+            ],
+            path: "Tests/RankProgram", swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
             dependencies: [
-                "Checkpointing", "CheckpointMaintenance", "CheckpointCodecs", "CheckpointFormat",
-                "CheckpointTestSupport", "ReferenceTrainer",
+                "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCodecs",
+                "CheckpointFormat", "CheckpointIO", "CheckpointSegments", "CheckpointTestSupport",
+                "ReferenceTrainer", "RankProgram", system,
             ],
             swiftSettings: strict),
     ],

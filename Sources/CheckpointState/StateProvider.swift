@@ -27,6 +27,9 @@ public struct TensorItem: Sendable {
     public var role: TensorRole
     /// Name of the mutation group; by default the group of the enclosing `CompositeState`.
     public var group: String
+    /// In an inventory that is divided into pieces, the elements that the view has; nil if it has
+    /// none.
+    package var region: ShardRegion?
 
     /// Shape of the complete tensor.
     package var shape: [Int] { shard?.shape ?? view.shape }
@@ -120,8 +123,13 @@ public struct StateInventory: Sendable {
     ///   - view: memory and layout of the tensor.
     ///   - role: the tensor's purpose in the training loop.
     ///   - group: mutation group; nil means the group of the enclosing `CompositeState`.
-    public mutating func add(tensor name: String, _ view: TensorView, role: TensorRole, group: String? = nil) {
-        tensors.append(TensorItem(name: prefix + name, view: view, shard: nil, role: role, group: group ?? self.group))
+    public mutating func add(
+        tensor name: String, _ view: TensorView, role: TensorRole, group: String? = nil
+    ) {
+        tensors.append(
+            TensorItem(
+                name: prefix + name, view: view, shard: nil, role: role, group: group ?? self.group)
+        )
     }
 
     /// Adds a rank's shard of a tensor.
@@ -153,6 +161,12 @@ public struct StateInventory: Sendable {
                 name: name, view: view, shard: shard, role: role, group: group ?? self.group))
     }
 
+    /// Removes all tensors.
+    mutating func removeTensors() { tensors = [] }
+
+    /// Adds an item as it is.
+    mutating func add(_ item: TensorItem) { tensors.append(item) }
+
     /// Adds an object.
     ///
     /// - Parameters:
@@ -168,7 +182,9 @@ public struct StateInventory: Sendable {
         freeze: @escaping () throws -> FrozenObject, restore: @escaping ([UInt8]) throws -> Void
     ) {
         objects.append(
-            ObjectItem(name: prefix + name, role: role, encoding: encoding, freeze: freeze, restore: restore))
+            ObjectItem(
+                name: prefix + name, role: role, encoding: encoding, freeze: freeze,
+                restore: restore))
     }
 
     /// Takes all objects of a checkpoint that are not described, so that a restore does not have to
@@ -206,9 +222,13 @@ public struct StateInventory: Sendable {
         var seen = Set<[UInt8]>(minimumCapacity: names.count)
         for name in names {
             guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
-                throw StateError("a \(what)'s name has \(name.utf8.count) bytes, not 1 to \(Limits.nameBytesMax)")
+                throw StateError(
+                    "a \(what)'s name has \(name.utf8.count) bytes, not 1 to \(Limits.nameBytesMax)"
+                )
             }
-            guard seen.insert(Array(name.utf8)).inserted else { throw StateError("two \(what)s have the name \(name)") }
+            guard seen.insert(Array(name.utf8)).inserted else {
+                throw StateError("two \(what)s have the name \(name)")
+            }
         }
     }
 }

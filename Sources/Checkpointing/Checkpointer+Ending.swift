@@ -1,7 +1,7 @@
 internal import CheckpointIO
 internal import CheckpointSegments
 public import CheckpointState
-internal import CheckpointStorage
+public import CheckpointStorage
 internal import Logging
 internal import SystemPackage
 
@@ -34,16 +34,19 @@ extension Checkpointer {
 ///   - path: the store's directory; created, with its parents, if it is missing.
 ///   - state: the state to save and restore.
 ///   - options: how to save.
+///   - ranks: the processes that save together; nil if this one saves alone.
 ///   - body: the training loop. The saves in flight when it ends are finished.
 /// - Returns: the result of `body`.
 /// - Throws: the error of `body`; otherwise those of `CheckpointStore.open`, `Checkpointer.init` and
 ///   `Checkpointer.close`, which include the failure of the last save.
 public func withCheckpointer<R>(
     _ path: String, state: any StateProvider, options: CheckpointerOptions = CheckpointerOptions(),
-    _ body: (Checkpointer) throws -> R
+    ranks: RankGroup? = nil, _ body: (Checkpointer) throws -> R
 ) throws -> R {
     let logger = options.logger
-    let store = try CheckpointStore.open(path, for: .writing) { logger.warning("\($0)") }
+    let store = try CheckpointStore.open(path, for: .writing, ranks: ranks) {
+        logger.warning("\($0)")
+    }
     let checkpointer = try Checkpointer(store: store, state: state, options: options)
     let result = Result { try body(checkpointer) }
     let closing = Result { () throws(CheckpointError) in try checkpointer.close() }

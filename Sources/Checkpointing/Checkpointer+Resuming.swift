@@ -19,16 +19,19 @@ extension Checkpointer {
     ///
     /// The run's checkpoints are those that a checkpointer with the same run name saved in this
     /// store. Imports, copies from other stores and other runs are not considered; the report and
-    /// the log name those that are newer.
+    /// the log name those that are newer. Several ranks restore the newest checkpoint that every one
+    /// of them can restore, each in its own layout; all of them make this call. What a rank does not
+    /// describe is then left to the others, in mode `strict` too.
     ///
     /// - Parameter mode: whether state and checkpoint must have the same names.
     /// - Returns: nil if the run has no checkpoint.
-    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint of the run is intact).
+    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint of the run is intact), `cancelled`
+    ///   (another rank has failed), `timedOut` (another rank is not there).
     @discardableResult
     public func resume(mode: RestoreMode = .strict) throws(CheckpointError) -> RestoreReport? {
         let report = try restoring { () throws(CheckpointError) in
             try store.restoreNewest(
-                ofRun: runName, into: provider, mode: mode, threads: options.workers)
+                ofRun: runName, into: provider, mode: ranked(mode), threads: options.workers)
         }
         guard let report else {
             let others = try store.runHistory().names
@@ -81,7 +84,12 @@ extension Checkpointer {
         _ reference: CheckpointReference, mode: RestoreMode = .strict
     ) throws(CheckpointError) -> RestoreReport {
         var report = try restoring { () throws(CheckpointError) in
-            try store.restore(reference, into: provider, mode: mode, threads: options.workers)
+            guard store.meeting == nil else {
+                return try store.restoreTogether(
+                    reference, into: provider, mode: ranked(mode), threads: options.workers)
+            }
+            return try store.restore(
+                reference, into: provider, mode: mode, threads: options.workers)
         }
         let history = try store.runHistory()
         // Damaged checkpoints that were skipped may stand before it in the line.
@@ -94,6 +102,12 @@ extension Checkpointer {
         return report
     }
 
+    /// Returns the mode for this rank's part of the state: what the checkpoint has beyond it is for
+    /// other ranks.
+    private func ranked(_ mode: RestoreMode) -> RestoreMode {
+        store.meeting != nil && mode == .strict ? .subset : mode
+    }
+
     private func restoring<R>(_ body: () throws(CheckpointError) -> R) throws(CheckpointError) -> R
     {
         pipeline.waitUntilIdle()
@@ -104,9 +118,12 @@ extension Checkpointer {
     private func adopt(_ report: RestoreReport) throws(CheckpointError) {
         let newest = try store.files.names().last?.run
         let parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
+        let current = state.withLock { $0.restart }
+        let next = try store.agreed(
+            RunID.next(
+                clockMilliseconds: UInt64(Clock.milliseconds),
+                after: max(newest ?? current, current)))
         let (restart, branch) = state.withLock { state in
-            let next = RunID.next(
-                clockMilliseconds: UInt64(Clock.milliseconds), after: max(newest ?? state.restart, state.restart))
             state.continues(from: parent, branch: report.continuedBranch, next: next)
             return (state.restart, state.place.branch)
         }

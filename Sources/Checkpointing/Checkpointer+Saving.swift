@@ -1,3 +1,5 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
@@ -25,9 +27,9 @@ extension Checkpointer {
         history.withLock { $0.called(at: called) }
         let span = trainer.begin()
         defer { trainer.end("save", since: span, step: step) }
-        let ticket = SaveTicket(step: step, earlierFailure: observers.failure.take()) {
-            [pipeline] in pipeline.cancel($0)
-        }
+        let ticket = SaveTicket(
+            step: step, id: attemptID(step), earlierFailure: observers.failure.take()
+        ) { [pipeline] in pipeline.cancel($0) }
         do throws(CheckpointError) {
             try pipeline.admit(step: step, options.backpressure)
             // Pages can be protected for one save at a time.
@@ -46,9 +48,28 @@ extension Checkpointer {
             task.timing.withLock { $0.end(at: .now) }
             stalls.withLock { $0.add(submit: .now - started, backpressure: started - called) }
         } catch {
+            tellRanks(of: error, ticket)
             observers.notify(.failed(ticket, error))
         }
         return ticket
+    }
+
+    /// Returns the id of the next attempt to save a step. Ranks derive the same id, so that none
+    /// has to wait for another: from their restart, which they have agreed on, the step, and the
+    /// number of times that it has been saved.
+    private func attemptID(_ step: Int) -> CheckpointID {
+        guard let ranks = store.meeting?.ranks else { return .random() }
+        let (restart, attempt) = state.withLock { ($0.restart, $0.nextAttempt(at: step)) }
+        let text = "ckpt attempt\n\(restart)\n\(step)\n\(ranks.worldSize)\n\(attempt)\n"
+        return CheckpointID(rawValue: Hashing.digest(Array(text.utf8)[...]).rawValue)
+    }
+
+    /// Tells the other ranks of a save that could not begin. The trainer does not wait for it.
+    private func tellRanks(of error: CheckpointError, _ ticket: SaveTicket) {
+        guard let commit = preparation.rankCommit(ticket) else { return }
+        do { _ = try WorkerThread(name: "ckpt-failed") { commit.fail(error) } } catch {
+            observers.warn("other ranks wait for step \(ticket.step) in vain: \(error)")
+        }
     }
 
     /// Prepares a save. If there is not enough space, waits for the saves in flight, after which

@@ -1,9 +1,9 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 public import CheckpointState
+internal import CheckpointStorage
 internal import SystemPackage
 
 /// Saves and restores the state of one training loop in one store.
@@ -58,17 +58,17 @@ public final class Checkpointer: Sendable {
     /// mistakes in it are found before training and the first save is as fast as the others.
     ///
     /// - Parameters:
-    ///   - store: open for writing.
+    ///   - store: open for writing; if it was opened with ranks, each of them makes a checkpointer.
     ///   - provider: the state to save and restore.
     ///   - options: how to save.
     /// - Throws: codes `misuse`, `busy` (another checkpointer saves to this store), `unsupported`
     ///   (the kernel or the process's privileges do not allow the capture mode), `provider`,
-    ///   `outOfMemory`, `io`.
+    ///   `timedOut` (rank 0 is not there), `outOfMemory`, `io`.
     public init(
         store: CheckpointStore, state provider: any StateProvider,
         options: CheckpointerOptions = .init()
     ) throws(CheckpointError) {
-        try options.check()
+        try options.check(ranks: store.meeting?.ranks)
         guard store.access == .writing else {
             throw CheckpointError(
                 .misuse, "the store is open for reading only",
@@ -86,7 +86,7 @@ public final class Checkpointer: Sendable {
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
         trainer = trace?.trainer ?? .none
         observers = SaveObservers(options, store: store, restart: place.branch, stall: stalls)
-        reuse = options.deduplicates ? BlockReuse(files: store.files) : nil
+        reuse = options.deduplicates && store.meeting == nil ? BlockReuse(files: store.files) : nil
         history = Monitor(SaveHistory(workers: options.workers), rank: .history)
         let pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         let checker = try translating("watching the state") {

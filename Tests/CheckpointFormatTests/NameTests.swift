@@ -103,4 +103,22 @@ struct NameTests {
 
 extension String {
     fileprivate func leftPadded(to count: Int) -> String { String(repeating: "0", count: count - utf8.count) + self }
+
+    @Test("Names and messages of launches, and what is none")
+    func launches() {
+        let name = LaunchName(Hash128(rawValue: 0xAB))
+        #expect(name.description == String(repeating: "0", count: 30) + "ab.launch")
+        #expect(LaunchName(name.description) == name)
+        for text in ["", ".launch", "ab.launch", name.description.uppercased(), "\(name).launch"] {
+            #expect(LaunchName(text) == nil, "\(text)")
+        }
+        #expect(LaunchMessage.name(call: 12, rank: 345) == "000012-00345.message")
+        let message = LaunchMessage(
+            milliseconds: 1 << 40, life: CheckpointID(rawValue: 7), content: [1, 2, 3])
+        let bytes = message.encoded()
+        #expect(bytes.count == 27)
+        #expect(LaunchMessage(decoding: bytes) == message)
+        #expect(LaunchMessage(decoding: Array(bytes.prefix(24)))?.content == [])
+        #expect(LaunchMessage(decoding: Array(bytes.prefix(23))) == nil)
+    }
 }

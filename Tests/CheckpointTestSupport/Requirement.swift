@@ -22,6 +22,8 @@ package struct Requirement: Sendable {
         case python
         /// A Chromium that shows the page of `ckpt report`.
         case browser
+        /// `mpirun` of Open MPI.
+        case mpi
     }
 
     /// A machine lacks what `CKPT_REQUIRE` names.
@@ -60,13 +62,14 @@ package struct Requirement: Sendable {
         let environment = ProcessInfo.processInfo.environment
         let isCI = environment["CI"] == "true"
         guard let text = environment["CKPT_REQUIRE"] else { return isCI ? [.mount, .python] : [] }
-        return Set(text.split(separator: ",").map { word in
-            guard let name = Name(rawValue: String(word)) else {
-                let names = Name.allCases.map(\.rawValue).joined(separator: ", ")
-                preconditionFailure("CKPT_REQUIRE names \"\(word)\", which is none of \(names)")
-            }
-            return name
-        })
+        return Set(
+            text.split(separator: ",").map { word in
+                guard let name = Name(rawValue: String(word)) else {
+                    let names = Name.allCases.map(\.rawValue).joined(separator: ", ")
+                    preconditionFailure("CKPT_REQUIRE names \"\(word)\", which is none of \(names)")
+                }
+                return name
+            })
     }()
 }
 
@@ -83,6 +86,12 @@ extension Requirement {
         .python,
         refusal: refusal("python3-xxhash, python3-zstandard or python3-lz4 is not installed") {
             try runProcess("/usr/bin/python3", ["-c", "import xxhash, zstandard, lz4.block"])
+        })
+
+    package static let mpi = Requirement(
+        .mpi,
+        refusal: refusal("mpirun of Open MPI is not installed (openmpi-bin)") {
+            try runProcess("/usr/bin/env", ["mpirun", "--version"])
         })
 
     /// Returns nil if a program succeeds, otherwise `reason` with what the program says.

@@ -43,6 +43,20 @@ package enum Seeds {
         return (1...UInt64(count)).map { $0 }
     }
 
+    /// Returns some of the seeds from 1 to `total`, others every day, so that all are tested within
+    /// `total / count` days.
+    ///
+    /// - Parameters:
+    ///   - count: number of seeds to return.
+    ///   - total: number of seeds.
+    /// - Returns: the seeds, or only the one in the environment variable CKPT_TEST_SEED.
+    package static func ofTheDay(_ count: Int, of total: Int) -> [UInt64] {
+        let all = first(total)
+        guard all.count == total, count < total else { return all }
+        let day = Int(Date().timeIntervalSince1970) / 86400
+        return (0..<count).map { all[(day * count + $0) % total] }.sorted()
+    }
+
     /// Returns a new seed for a test whose runs should differ. The test must print the seed when it
     /// fails.
     ///

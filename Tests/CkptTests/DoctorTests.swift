@@ -247,4 +247,34 @@ import Testing
         let json = try ckpt("doctor", folder.path, "--json").json()
         #expect(json.text("kind") == "ckpt-store-interrupted" && json.flag("fine") == true)
     }
+
+    @Test func abandonedSavesOfSeveralRanks() throws {
+        let sample = try Sample()
+        let attempt = "\(String(repeating: "1", count: 32))-\(String(repeating: "0", count: 18))40-"
+            + String(repeating: "2", count: 32)
+        func write(_ name: PartName, _ text: String = "") throws {
+            let file = URL(fileURLWithPath: "\(sample.store)/parts/\(attempt)/\(name)")
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: file)
+        }
+        let now = Int(Date().timeIntervalSince1970 * 1000)
+        for rank in [0, 1, 3] { try write(.begun(rank: rank, worldSize: 4, milliseconds: now - 7_200_000)) }
+        try write(.part(rank: 0, worldSize: 4))
+        try write(.part(rank: 3, worldSize: 4))
+        try write(.failed(rank: 1), "the disk is full")
+        let young = try ckpt("doctor", sample.store, "--json").json()
+        let facts = young.texts("facts")
+        #expect(facts.contains { $0.contains("step 40 by 4 ranks is not committed. Missing: 1, 2.") }, "\(facts)")
+        #expect(facts.contains("Rank 1 has failed: the disk is full"), "\(facts)")
+        #expect(young.texts("advice").contains { $0.contains("start them again") })
+        // A day later.
+        try FileManager.default.removeItem(atPath: "\(sample.store)/parts/\(attempt)")
+        try write(.begun(rank: 0, worldSize: 4, milliseconds: now - 25 * 3_600_000))
+        let old = try ckpt("doctor", sample.store, "--json").json()
+        #expect(old.texts("advice").contains { $0.hasPrefix("ckpt clean ") })
+        #expect(try ckpt("clean", sample.store).status == 0)
+        let clean = try ckpt("doctor", sample.store, "--json").json().texts("facts")
+        #expect(!clean.contains { $0.contains("ranks") })
+    }
 }

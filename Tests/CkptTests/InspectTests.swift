@@ -36,6 +36,18 @@ import Testing
         #expect(try statistics(.bool, [0, 1, 1, 0] as [UInt8]).mean == 0.5)
     }
 
+    @Test func layoutOfSeveralRanks() throws {
+        let folder = try TemporaryDirectory()
+        let store = checkout.appendingPathComponent("Formats/vectors/stores/ranks").path
+        try FileManager.default.copyItem(atPath: store, toPath: folder.path + "/store")
+        let run = try ckpt("inspect", folder.path + "/store", "--layout")
+        try Golden(folder: folder).expect(run, "inspect-layout.txt")
+        #expect(run.output.split(separator: "\n").allSatisfy { $0.hasPrefix("to resume") || $0.count <= 80 })
+        let json = try ckpt("inspect", folder.path + "/store", "--layout", "--json").json()
+        let columns = try #require(json.list("tensors").first { $0.text("name") == "columns" })
+        #expect(columns.list("layout").map { $0.integer("rank") } == [0, 1, 2])
+    }
+
     @Test func whatIsNotFiniteIsCountedApart() throws {
         let figures = try statistics(.f32, [Float.nan, .infinity, -.infinity, 3, -0.0].map(\.bitPattern))
         #expect(figures.nans == 1 && figures.infinities == 2 && figures.zeros == 1 && figures.finite == 2)

@@ -32,6 +32,9 @@ struct Inspect: StoreVerb {
     @Flag(help: "Adds the XXH3-128 digest of each tensor and object.")
     var digests = false
 
+    @Flag(help: "Draws which rank saved which part of each tensor.")
+    var layout = false
+
     func execute() throws -> ExitCode {
         let store = try common.open()
         let (manifest, skipped) = try store.find(reference)
@@ -43,7 +46,7 @@ struct Inspect: StoreVerb {
         let tensors = records.indices.map { index in
             Row(
                 record: records[index], storage: manifest.storage(of: records[index].shards.map(\.chunks)), digest: hashes[index],
-                figures: figures[index])
+                figures: figures[index], layout: layout ? Layout(records[index], in: manifest) : nil)
         }
         ProgressLine.clear()
         let marks = try store.marks()
@@ -61,6 +64,7 @@ struct Inspect: StoreVerb {
         let storage: TensorInfo.Storage
         let digest: Hash128?
         let figures: TensorFigures?
+        let layout: Layout?
     }
 
     private func figures(of records: [TensorRecord], _ stream: TensorStream) throws -> [TensorFigures?] {
@@ -96,7 +100,9 @@ struct Inspect: StoreVerb {
                 .init("base_bytes", .count(shares.bases)),
                 .init("completeness", Completeness(of: manifest).json),
                 .init("tensors", .array(tensors.map { row in
-                    row.record.description(row.storage, row.digest).adding(row.figures.map { [.init("stats", $0.json)] } ?? [])
+                    row.record.description(row.storage, row.digest)
+                        .adding(row.figures.map { [.init("stats", $0.json)] } ?? [])
+                        .adding(row.layout.map { [.init("layout", $0.json)] } ?? [])
                 })),
                 .init("objects", .array(objects.map { $0.description(withDigest: digests) })),
                 .init("skipped", .array(skipped.map { .error($0) })),
@@ -156,6 +162,12 @@ struct Inspect: StoreVerb {
         }
         Output.line()
         table.print()
+        for row in tensors {
+            guard let layout = row.layout else { continue }
+            Output.line()
+            Output.line("\(row.record.name)  \(Output.shape(row.record.shape))")
+            for line in layout.lines { Output.line("  " + line) }
+        }
         guard stats else { return }
         var figures = Table(TensorFigures.columns)
         for row in tensors { if let cells = row.figures?.cells(row.record.name) { figures.add(cells) } }

@@ -49,7 +49,10 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Name of the run (default: reference- and the model).")
     var runName: String?
 
-    @Option(help: "Checkpoint to resume from, instead of the run's newest: latest, a step, RUN:latest, a tag or an id.")
+    @Option(
+        help:
+            "Checkpoint to resume from, instead of the run's newest: latest, a step, RUN:latest, a tag or an id."
+    )
     var resumeFrom: String?
 
     @Option(help: "Keeps the newest N checkpoints of the run.")
@@ -67,6 +70,13 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Sends SIGKILL to this process when the save of this step is half written.")
     var killDuringSave: Int?
 
+    @Flag(
+        help: "Trains as one of the processes that mpirun started: data parallel, with ZeRO-1.")
+    var mpi = false
+
+    @Option(help: "With --mpi, only the process of this rank obeys --kill-during-save.")
+    var killRank = 0
+
     @Option(help: "On SIGTERM, finishes the saves in flight for at most this many seconds.")
     var publishOnTerm: Int?
 
@@ -77,12 +87,20 @@ struct TrainCommand: ParsableCommand {
     var afterLastSave = "close"
 
     func validate() throws {
-        guard Compression(compression) != nil else { throw ValidationError("unknown compression \(compression)") }
+        guard Compression(compression) != nil else {
+            throw ValidationError("unknown compression \(compression)")
+        }
         guard configuration != nil else { throw ValidationError("unknown model \(model)") }
-        guard ["f32", "bf16"].contains(precision) else { throw ValidationError("unknown precision \(precision)") }
-        if let resumeFrom, CheckpointReference(resumeFrom) == nil { throw ValidationError("\(resumeFrom) is not a checkpoint") }
+        guard ["f32", "bf16"].contains(precision) else {
+            throw ValidationError("unknown precision \(precision)")
+        }
+        if let resumeFrom, CheckpointReference(resumeFrom) == nil {
+            throw ValidationError("\(resumeFrom) is not a checkpoint")
+        }
         guard keepLast ?? 1 > 0 else { throw ValidationError("--keep-last must be at least 1") }
-        guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else { throw ValidationError("a number is not positive") }
+        guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else {
+            throw ValidationError("a number is not positive")
+        }
     }
 
     private var configuration: ModelConfiguration? {
@@ -98,16 +116,29 @@ struct TrainCommand: ParsableCommand {
         setThreads(threads)
         guard let configuration else { return }
         let text = try Array(Data(contentsOf: URL(fileURLWithPath: data)))
-        guard text.count > configuration.context else { throw ValidationError("\(data) is too short to train on") }
-        let training = TrainingRun(
-            configuration: configuration, text: text, batch: batch, steps: steps, seed: seed, isMixed: precision == "bf16")
-        let store = try CheckpointStore.open(store, for: .writing, onWarning: { say("warning: \($0)") })
-        let checkpointer = try Checkpointer(store: store, state: training.state, options: options)
-        if let resumed = try resume(checkpointer) {
-            training.adoptRestored()
-            say("resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))")
+        guard text.count > configuration.context else {
+            throw ValidationError("\(data) is too short to train on")
         }
-        try train(training, checkpointer)
+        let processes = mpi ? try MPI() : nil
+        if let processes { try check(processes, configuration) }
+        let parallel = processes.flatMap { $0.worldSize > 1 ? DataParallel(mpi: $0) : nil }
+        let training = TrainingRun(
+            configuration: configuration, text: text, batch: batch, steps: steps, seed: seed,
+            isMixed: precision == "bf16", parallel: parallel)
+        let store = try CheckpointStore.open(
+            store, for: .writing, ranks: processes.map { RankGroup(MPIGroup(mpi: $0)) },
+            onWarning: { say("warning: \($0)") })
+        let checkpointer = try Checkpointer(
+            store: store, state: try training.state(), options: options(processes))
+        if let resumed = try resume(checkpointer) {
+            try training.adoptRestored()
+            say(
+                "resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))"
+            )
+        }
+        // One process logs for all: they compute the same.
+        let lossLog = processes?.rank ?? 0 == 0 ? try lossLog.map { try LossLog(path: $0) } : nil
+        try train(training, checkpointer, lossLog)
         say("finished at step \(training.step), state \(training.digest)")
         switch afterLastSave {
         case "exit": Foundation.exit(0)
@@ -116,26 +147,48 @@ struct TrainCommand: ParsableCommand {
         }
         defer { sayHowLongSavesHeldTheTrainer(checkpointer.stall) }
         try checkpointer.close()
+        processes?.stop()
+    }
+
+    private func check(_ processes: MPI, _ configuration: ModelConfiguration) throws {
+        guard batch % processes.worldSize == 0 else {
+            throw ValidationError(
+                "--batch must be a multiple of the \(processes.worldSize) processes")
+        }
+        guard precision == "f32" || processes.worldSize == 1 else {
+            throw ValidationError("--precision bf16 is for one process")
+        }
+        // Each process owns a row of every parameter.
+        guard processes.worldSize <= configuration.width else {
+            throw ValidationError("at most \(configuration.width) processes train this model")
+        }
     }
 
     private func resume(_ checkpointer: Checkpointer) throws -> RestoreReport? {
-        guard let reference = resumeFrom.flatMap({ CheckpointReference($0) }) else { return try checkpointer.resume() }
+        guard let reference = resumeFrom.flatMap({ CheckpointReference($0) }) else {
+            return try checkpointer.resume()
+        }
         return try checkpointer.resume(from: .reference(reference))
     }
 
-    private func train(_ training: TrainingRun, _ checkpointer: Checkpointer) throws {
-        let log = try lossLog.map { try LossLog(path: $0) }
+    private func train(
+        _ training: TrainingRun, _ checkpointer: Checkpointer, _ log: LossLog?
+    ) throws {
         var held = Duration.zero
         while training.step < steps {
-            let loss = training.advance(checkpointer)
+            let loss = try training.advance(checkpointer)
             let step = training.step
             try log?.append(step: step, loss: loss)
-            if step % 10 == 0 || step == 1 { say("step \(step) loss \(String(format: "%.4f", loss))") }
+            if step % 10 == 0 || step == 1 {
+                say("step \(step) loss \(String(format: "%.4f", loss))")
+            }
             if step % every == 0 || step == steps {
                 say("saving step \(step)\(fingerprint(training))")
                 let (before, stall) = (held, checkpointer.stall)
                 held = stall.submit + stall.fence + stall.backpressure
-                try checkpointer.save(step: step, metrics: ["loss": Double(loss), "stall_s": (held - before) / .seconds(1)])
+                try checkpointer.save(
+                    step: step,
+                    metrics: ["loss": Double(loss), "stall_s": (held - before) / .seconds(1)])
             }
         }
     }
@@ -144,7 +197,7 @@ struct TrainCommand: ParsableCommand {
         fingerprints ? ", state \(training.digest)" : ""
     }
 
-    private var options: CheckpointerOptions {
+    private func options(_ processes: MPI?) -> CheckpointerOptions {
         var options = CheckpointerOptions()
         options.run = runName ?? "reference-\(model)"
         options.keepLast = keepLast
@@ -152,10 +205,15 @@ struct TrainCommand: ParsableCommand {
         options.arenaBytes = arena << 20
         options.tracePath = trace
         options.bytesPerSecond = bytesPerSecond
-        if let publishOnTerm { options.onTermination = .publishNewest(within: .seconds(publishOnTerm)) }
+        if let publishOnTerm {
+            options.onTermination = .publishNewest(within: .seconds(publishOnTerm))
+        }
         // The trainer itself prints commits.
         options.logger.logLevel = .warning
-        options.onEvent = { [killDuringSave] event in report(event, killDuringSave: killDuringSave) }
+        let isVictim = processes == nil || processes?.rank == killRank
+        options.onEvent = { [killDuringSave] event in
+            report(event, killDuringSave: isVictim ? killDuringSave : nil)
+        }
         return options
     }
 }
@@ -169,7 +227,8 @@ private func report(_ event: CheckpointEvent, killDuringSave: Int?) {
             "committed step \(report.step): \(report.logicalBytes) bytes, ratio \(String(format: "%.2f", report.ratio)), "
                 + "committed after \(milliseconds(report.timeToCommitted)) ms in the background")
     case .failed(let step, let error): say("save of step \(step) failed: \(error)")
-    case .progress(let step, let written, let total) where step == killDuringSave && written * 2 >= total:
+    case .progress(let step, let written, let total)
+    where step == killDuringSave && written * 2 >= total:
         say("killing this process in the middle of the save of step \(step)")
         kill(getpid(), SIGKILL)
     default: break
@@ -182,7 +241,9 @@ private func sayHowLongSavesHeldTheTrainer(_ stall: StallReport) {
             + "\(milliseconds(stall.backpressure)) ms waiting for the disk")
 }
 
-private func milliseconds(_ duration: Duration) -> String { String(format: "%.1f", duration / .milliseconds(1)) }
+private func milliseconds(_ duration: Duration) -> String {
+    String(format: "%.1f", duration / .milliseconds(1))
+}
 
 /// Prints a line with one write, so that lines of several threads do not mix, and a line printed
 /// before the process is killed is not lost.

@@ -30,14 +30,17 @@ package final class AdamW {
     package var hyperparameters: Hyperparameters
     /// Number of steps begun. To resume, set it and fill the moments.
     package var step = 0
-    /// Running means of the gradients, in the order and shapes of the parameters.
+    /// Running means of the gradients, in the order of the parameters and in the shapes of their
+    /// updated rows.
     package let firstMoments: [Tensor]
-    /// Running means of the squared gradients, in the order and shapes of the parameters.
+    /// Running means of the squared gradients, likewise.
     package let secondMoments: [Tensor]
     /// The groups in update order.
     package let groups: [String]
 
     private let parameters: [Tensor]
+    /// Rows of each parameter that are updated; the others are left to other processes.
+    private let rows: [Range<Int>]
     /// Rounding of the updated parameters, if they are masters; otherwise nil.
     private let mixed: MixedPrecision?
     private let gradients: [Tensor]
@@ -49,13 +52,15 @@ package final class AdamW {
     /// - Parameters:
     ///   - model: the model to train.
     ///   - mixed: if the model's weights are rounded from masters, the masters to update instead.
+    ///   - rows: rows of each parameter to update; nil means all. None is empty.
     ///   - hyperparameters: initial hyperparameters.
     package convenience init(
-        model: GPT, mixed: MixedPrecision? = nil, hyperparameters: Hyperparameters = Hyperparameters()
+        model: GPT, mixed: MixedPrecision? = nil, rows: [Range<Int>]? = nil,
+        hyperparameters: Hyperparameters = Hyperparameters()
     ) {
         self.init(
             parameters: mixed?.masters ?? model.parameters, mixed: mixed, gradients: model.gradients,
-            groupOfParameter: model.parameters.indices.map(model.parameterGroup(of:)),
+            groupOfParameter: model.parameters.indices.map(model.parameterGroup(of:)), rows: rows,
             hyperparameters: hyperparameters)
     }
 
@@ -67,9 +72,11 @@ package final class AdamW {
     ///   - mixed: rounding after each update, if the parameters are masters.
     ///   - gradients: gradients, in the shapes of the parameters.
     ///   - groupOfParameter: name of each parameter's update group.
+    ///   - rows: rows of each parameter to update; nil means all. None is empty.
     ///   - hyperparameters: initial hyperparameters.
     package init(
-        parameters: [Tensor], mixed: MixedPrecision? = nil, gradients: [Tensor], groupOfParameter: [String],
+        parameters: [Tensor], mixed: MixedPrecision? = nil, gradients: [Tensor],
+        groupOfParameter: [String], rows: [Range<Int>]? = nil,
         hyperparameters: Hyperparameters = Hyperparameters()
     ) {
         precondition(parameters.map(\.shape) == gradients.map(\.shape))
@@ -79,8 +86,17 @@ package final class AdamW {
         self.gradients = gradients
         self.groupOfParameter = groupOfParameter
         self.hyperparameters = hyperparameters
-        firstMoments = parameters.map { Tensor(name: "optimizer.m.\($0.name)", shape: $0.shape) }
-        secondMoments = parameters.map { Tensor(name: "optimizer.v.\($0.name)", shape: $0.shape) }
+        let rows = rows ?? parameters.map { 0..<$0.shape[0] }
+        self.rows = rows
+        func moments(_ kind: String) -> [Tensor] {
+            zip(parameters, rows).map { parameter, rows in
+                Tensor(
+                    name: "optimizer.\(kind).\(parameter.name)",
+                    shape: [rows.count] + parameter.shape.dropFirst())
+            }
+        }
+        firstMoments = moments("m")
+        secondMoments = moments("v")
         groups = groupOfParameter.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
@@ -127,11 +143,17 @@ package final class AdamW {
     private func updateMoments(_ index: Int) {
         let (beta1, beta2) = (hyperparameters.beta1, hyperparameters.beta2)
         let (g, m, v) = (gradients[index].row, firstMoments[index].row, secondMoments[index].row)
-        precondition(m.count == g.count && v.count == g.count)
-        for i in 0..<g.count {
-            m[i] = beta1 * m[i] + (1 - beta1) * g[i]
-            v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i]
+        let first = offset(index)
+        precondition(m.count == v.count && first + m.count <= g.count)
+        for i in 0..<m.count {
+            m[i] = beta1 * m[i] + (1 - beta1) * g[first + i]
+            v[i] = beta2 * v[i] + (1 - beta2) * g[first + i] * g[first + i]
         }
+    }
+
+    /// Returns the position of the first updated value of a parameter.
+    private func offset(_ index: Int) -> Int {
+        rows[index].lowerBound * (parameters[index].count / parameters[index].shape[0])
     }
 
     private func updateParameter(_ index: Int, learningRate: Float) {
@@ -140,10 +162,11 @@ package final class AdamW {
         let scale2 = correction(hyperparameters.beta2)
         let decay = parameters[index].shape.count > 1 ? hyperparameters.weightDecay : 0
         let epsilon = hyperparameters.epsilon
-        precondition(m.count == p.count && v.count == p.count)
-        for i in 0..<p.count {
+        let first = offset(index)
+        precondition(m.count == v.count && first + m.count <= p.count)
+        for i in 0..<m.count {
             let direction = scale1 * m[i] / ((scale2 * v[i]).squareRoot() + epsilon)
-            p[i] -= learningRate * (direction + decay * p[i])
+            p[first + i] -= learningRate * (direction + decay * p[first + i])
         }
     }
 

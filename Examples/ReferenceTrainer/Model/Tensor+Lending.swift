@@ -11,6 +11,18 @@ extension Tensor {
         }
     }
 
+    /// Some rows of the tensor's memory, lent to the checkpoint engine.
+    ///
+    /// - Parameter rows: positions in the first dimension.
+    package func view(rows: Range<Int>) -> TensorView {
+        let rest = Array(shape.dropFirst())
+        do {
+            return try view.part(
+                ShardDescriptor(
+                    offset: [rows.lowerBound] + rest.map { _ in 0 }, extent: [rows.count] + rest))
+        } catch { preconditionFailure("rows \(rows) of a tensor of shape \(shape): \(error)") }
+    }
+
     /// A 64-bit hash of the tensor's bits (FNV-1a over the elements), which any change of a bit
     /// changes, except by accident.
     package var fingerprint: UInt64 {

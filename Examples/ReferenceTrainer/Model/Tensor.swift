@@ -44,6 +44,25 @@ package final class Tensor: @unchecked Sendable {
         try unsafe body(UnsafeMutableBufferPointer(start: base, count: count))
     }
 
+    /// Copies some of the values out.
+    ///
+    /// - Parameter range: positions in row-major order.
+    package func values(_ range: Range<Int>) -> [Float] {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        return unsafe Array(UnsafeBufferPointer(start: base + range.lowerBound, count: range.count))
+    }
+
+    /// Replaces some of the values.
+    ///
+    /// - Parameters:
+    ///   - range: positions in row-major order.
+    ///   - values: as many values.
+    package func set(_ range: Range<Int>, to values: ArraySlice<Float>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        precondition(values.count == range.count)
+        for (place, value) in zip(range, values) { unsafe base[place] = value }
+    }
+
     /// Sets every value.
     ///
     /// - Parameter value: the new value.

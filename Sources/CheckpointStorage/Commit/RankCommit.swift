@@ -17,6 +17,20 @@ package struct RankCommit: Sendable {
     package let ranks: RankGroup
     private let commit: CommitProtocol
     private let messages: RankMessages
+    private let progress = Monitor(Progress())
+
+    /// Progress of this object.
+    private struct Progress {
+        enum Beginning {
+            case new, now
+            case done(Result<Void, CheckpointError>)
+        }
+
+        var beginning = Beginning.new
+        /// True once `finish` or `fail` was called: the other ranks know, or will.
+        var isDecided = false
+    }
+
     private let clock = ContinuousClock()
     /// Waits between two listings.
     private let pause: @Sendable (Duration) -> Void
@@ -71,6 +85,26 @@ package struct RankCommit: Sendable {
             try fileSystem.syncDirectory(directories.parts)
         }
         _ = try state()
+    }
+
+    /// Makes the save known: the first call begins, and the others wait for it. Any thread.
+    ///
+    /// - Throws: as `begin`, at each call.
+    package func beginOnce() throws(CheckpointError) {
+        let done = progress.waitFor { progress -> Result<Void, CheckpointError>?? in
+            switch progress.beginning {
+            case .new:
+                progress.beginning = .now
+                return .some(nil)
+            case .now: return nil
+            case .done(let result): return result
+            }
+        }
+        if let done { return try done.get() }
+        // Outside the lock: this is I/O.
+        let result = Result { () throws(CheckpointError) in try begin() }
+        progress.withLock { $0.beginning = .done(result) }
+        try result.get()
     }
 
     /// Makes this rank's part durable under its name: step N2. Its segments are durable.
@@ -133,15 +167,18 @@ package struct RankCommit: Sendable {
     ///   are not one checkpoint), `cancelled` (another rank could not save), `exists` (another save
     ///   of the step is committed), `damaged`, `io`.
     package func finish() throws(CheckpointError) -> Hash128 {
+        progress.withLock { $0.isDecided = true }
         let start = clock.now
         let deadline = start + ranks.timeout
-        if let answers = messages.exchange(nil, deadline) {
+        if let answers = messages.exchange(attempt.attempt, nil, deadline) {
             if let failure = answers.failure { throw failure }
             if ranks.rank == 0 { return try publishAndTell(deadline) }
-            if let failure = messages.exchange(nil, deadline)?.failure { throw failure }
+            if let failure = messages.exchange(attempt.attempt, nil, deadline)?.failure {
+                throw failure
+            }
         }
         let patience =
-            min(ranks.timeout / 4, .seconds(10))
+            ranks.patience ?? min(ranks.timeout / 4, .seconds(10))
             + min(ranks.timeout / 50, .milliseconds(200)) * ranks.rank
         let turn = ranks.rank == 0 ? start : start + patience
         var wait = Duration.milliseconds(1)
@@ -162,21 +199,32 @@ package struct RankCommit: Sendable {
     ) throws(CheckpointError) -> Hash128 {
         do throws(CheckpointError) {
             let hash = try publishRoot()
-            _ = messages.exchange(nil, deadline)
+            _ = messages.exchange(attempt.attempt, nil, deadline)
             return hash
         } catch {
             record(error)
-            _ = messages.exchange(error, deadline)
+            _ = messages.exchange(attempt.attempt, error, deadline)
             throw error
         }
     }
 
-    /// Tells the other ranks that this one has no part, so that they do not wait for it.
+    /// Tells the other ranks that this one has no part, so that they do not wait for it. Does
+    /// nothing after `finish`: what this rank has saved may be committed by others.
     ///
     /// - Parameter error: the failure.
     package func fail(_ error: CheckpointError) {
-        record(error)
-        _ = messages.exchange(error, clock.now + ranks.timeout)
+        let isDecided = progress.withLock { progress in
+            defer { progress.isDecided = true }
+            return progress.isDecided
+        }
+        guard !isDecided else { return }
+        // Another process has saved this rank's part: its save may go on.
+        if error.code != .exists {
+            // If it cannot be recorded, the others wait until their deadline.
+            try? beginOnce()
+            record(error)
+        }
+        _ = messages.exchange(attempt.attempt, error, clock.now + ranks.timeout)
     }
 
     private func record(_ error: CheckpointError) {
@@ -194,15 +242,14 @@ package struct RankCommit: Sendable {
 
     private func timedOut(_ state: State) -> CheckpointError {
         let missing = (0..<ranks.worldSize).filter { !state.parts.contains($0) }
-        let names = missing.prefix(16).map(String.init).joined(separator: ", ")
-        let more = missing.count > 16 ? " and \(missing.count - 16) more" : ""
         return CheckpointError(
             .timedOut,
             missing.isEmpty
                 ? "all \(ranks.worldSize) ranks saved step \(attempt.checkpoint.step), and none"
                     + " committed it within \(ranks.timeout)"
                 : "\(missing.count) of \(ranks.worldSize) ranks did not save step"
-                    + " \(attempt.checkpoint.step) within \(ranks.timeout): \(names)\(more)",
+                    + " \(attempt.checkpoint.step) within \(ranks.timeout):"
+                    + " \(RankGroup.text(of: missing))",
             remedy: "Check why these processes did not save; earlier checkpoints are intact")
     }
 

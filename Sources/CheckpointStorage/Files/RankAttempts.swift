@@ -25,6 +25,8 @@ package struct RankAttempts {
         /// Ranks that have begun, and those whose part is durable; ascending.
         package var begun: [Int] = []
         package var saved: [Int] = []
+        /// Ranks that have recorded a failure; ascending.
+        package var failed: [Int] = []
         /// Time at which the last rank began, in milliseconds since 1970; nil if none has.
         package var lastBegun: Int?
 
@@ -60,12 +62,30 @@ package struct RankAttempts {
             case .part(let rank, let worldSize):
                 attempt.worldSize = worldSize
                 attempt.saved.append(rank)
-            case .failed, .index, nil: break
+            case .failed(let rank): attempt.failed.append(rank)
+            case .index, nil: break
             }
         }
         attempt.begun = Set(attempt.begun).sorted()
         attempt.saved.sort()
+        attempt.failed.sort()
         return attempt
+    }
+
+    /// Lists the attempts that are not committed: in flight, abandoned, or failed.
+    ///
+    /// - Throws: the error of the system call.
+    package func uncommitted() throws(FileSystemError) -> [Attempt] {
+        let published = try published()
+        return try list().filter { !isCommitted($0.name, published) }
+    }
+
+    /// Returns the failure that a rank has recorded; nil if it cannot be read.
+    package func failure(of rank: Int, in attempt: AttemptName) -> String? {
+        let path = directories.path(of: .failed(rank: rank), in: attempt)
+        // The text is for people only.
+        let text = try? fileSystem.contents(of: path, atMost: RankMessages.textBytesMax)
+        return text.flatMap { $0 }.map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Removes the attempts that are neither committed nor leased: steps X1 to X3.
@@ -110,6 +130,29 @@ package struct RankAttempts {
             try fileSystem.removeDirectory(collected)  // X3
         }
         return kept
+    }
+
+    /// Removes the directories of launches whose youngest message is older than a lease.
+    ///
+    /// - Parameters:
+    ///   - now: the time, in milliseconds since 1970.
+    ///   - remove: removes a file.
+    /// - Throws: the error of the system call, or of `remove`.
+    package func collectLaunches(now: Int, remove: (FilePath) throws -> Void) throws {
+        for text in try fileSystem.listIfThere(directories.parts) where LaunchName(text) != nil {
+            let launch = directories.parts.appending(text)
+            let files = try fileSystem.listIfThere(launch)
+            let youngest = files.compactMap { name -> Int? in
+                let path = launch.appending(name)
+                // A message that cannot be read is of no use to the ranks either.
+                let bytes = try? fileSystem.contents(of: path, atMost: LaunchMessage.bytesMax)
+                return bytes.flatMap { LaunchMessage(decoding: $0)?.milliseconds }
+            }.max()
+            // Without a message: a rank is about to write one, or never will.
+            guard let youngest, now - youngest >= Self.leaseMilliseconds else { continue }
+            for file in files { try remove(launch.appending(file)) }
+            try fileSystem.removeDirectory(launch)
+        }
     }
 
     /// Removes the directory of a checkpoint whose manifest has been removed.

@@ -27,15 +27,17 @@ package struct Recovery {
             // Attempts of several ranks that may still be in flight, on any machine.
             var inFlight: Set<CheckpointID> = []
             if maintenance != nil {
-                inFlight = try RankAttempts(files: files).collect(now: Clock.milliseconds) {
-                    try remove($0, &removed)
-                }
+                let (attempts, now) = (RankAttempts(files: files), Clock.milliseconds)
+                inFlight = try attempts.collect(now: now) { try remove($0, &removed) }
+                try attempts.collectLaunches(now: now) { try remove($0, &removed) }
                 try clearStaging(except: inFlight, &removed)
             } else {
                 removed.isComplete = false
             }
             let names = try files.names()
-            for (name, error) in catalog.synchronize(with: names) { warn("checkpoint \(name) is damaged: \(error)") }
+            for (name, error) in catalog.synchronize(with: names) {
+                warn("checkpoint \(name) is damaged: \(error)")
+            }
             guard let maintenance else { return removed }
             try removeOrphans(
                 names, except: inFlight, wasMaintained: maintenance.generation() != nil, &removed)
@@ -75,7 +77,8 @@ package struct Recovery {
             let path = directory.appending(name)
             // A file that cannot be read names no segment; its segments have a second name in
             // quarantine.
-            guard let bytes = try? files.fileSystem.contents(of: path, atMost: Limits.manifestBytesMax) else { return nil }
+            let bytes = try? files.fileSystem.contents(of: path, atMost: Limits.manifestBytesMax)
+            guard let bytes else { return nil }
             // Nor does a damaged manifest name any.
             let manifest = try? Manifest(decoding: bytes[...], digest: Hashing.digest)
             guard let manifest, manifest.root != nil else { return manifest }
@@ -116,8 +119,11 @@ package struct Recovery {
         guard !suspects.isEmpty else { return }
         var inUse = Set<SegmentName>()
         for name in names {
-            do throws(CheckpointError) { inUse.formUnion(try files.load(name).manifest.segments.map(\.name)) } catch {
-                warn("unused segments are kept, because a manifest cannot be read: \(error)")
+            do throws(CheckpointError) {
+                inUse.formUnion(try files.load(name).manifest.segments.map(\.name))
+            } catch {
+                warn(
+                    "unused segments are kept, because a manifest cannot be read: \(error)")
                 removed.isComplete = false
                 return
             }

@@ -2,6 +2,7 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
+internal import Foundation
 internal import SystemPackage
 
 /// Creates and recognizes stores (Formats/store-layout.md, Opening).
@@ -40,6 +41,27 @@ package struct StoreFounding {
             if let above = parent.parent { try fileSystem.syncDirectory(above) }
         }
         try fileSystem.makeDirectory(path)
+    }
+
+    /// Waits until another process has created the store, by listing its directory.
+    ///
+    /// - Parameter timeout: how long.
+    /// - Throws: codes `timedOut`, `io`.
+    package func awaitIdentity(_ timeout: Duration) throws(CheckpointError) {
+        let deadline = ContinuousClock.now + timeout
+        let name = directories.identity.lastComponent?.string ?? ""
+        while true {
+            let names = try attempt { () throws(FileSystemError) in
+                try fileSystem.listIfThere(directories.root)
+            }
+            if names.contains(name) { return }
+            guard ContinuousClock.now < deadline else {
+                throw CheckpointError(
+                    .timedOut, "rank 0 did not open \(directories.root) within \(timeout)",
+                    remedy: "Look at what that process does", path: directories.root.string)
+            }
+            Thread.sleep(forTimeInterval: 0.01)
+        }
     }
 
     /// Checks that the store's root is a directory.

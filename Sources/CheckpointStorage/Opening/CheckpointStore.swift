@@ -8,8 +8,8 @@ package import SystemPackage
 
 /// A directory of checkpoints (Formats/store-layout.md).
 ///
-/// Any number of processes may open it for reading at any time; one process at a time may open it
-/// for writing. All calls are allowed on any thread.
+/// Any number of processes may open it for reading at any time; one process at a time, or the ranks
+/// of one group, may open it for writing. All calls are allowed on any thread.
 public final class CheckpointStore: Sendable {
     /// The rights of a process in a store.
     public enum Access: Sendable {
@@ -30,6 +30,8 @@ public final class CheckpointStore: Sendable {
     public let access: Access
     /// The store's id.
     public let id: StoreID
+    /// The processes that save together, and how they meet; nil if this process saves alone.
+    package let meeting: RankMeeting?
     private let locks: Monitor<Locks>
     /// True while a checkpointer saves here. There is one at a time, since each keeps its own
     /// counts of the segments that may be removed.
@@ -56,18 +58,23 @@ public final class CheckpointStore: Sendable {
     ///   - path: the store's directory.
     ///   - access: the rights to take.
     ///   - usesDirectIO: writes blocks past the page cache, where the file system supports it.
+    ///   - ranks: the processes that save one checkpoint together, each of which opens the store
+    ///     for writing: rank 0 as its writer, the others without a lock. Nil, or a group of one,
+    ///     if this process saves alone.
     ///   - onWarning: called with problems that do not prevent opening, such as a damaged
     ///     checkpoint; from any thread.
     /// - Returns: the open store.
     /// - Throws: codes `notFound`, `notAStore`, `busy`, `readOnly`, `noSpace`, `unsupported`,
-    ///   `damaged`, `io`.
+    ///   `damaged`, `timedOut` (rank 0 has not created the store), `misuse` (ranks), `io`.
     public static func open(
         _ path: String, for access: Access = .reading, usesDirectIO: Bool = true,
+        ranks: RankGroup? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
         try CheckpointStore(
-            fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path), access: access,
-            usesCatalog: true, onWarning: onWarning)
+            fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path),
+            access: access,
+            usesCatalog: true, ranks: ranks, onWarning: onWarning)
     }
 
     /// Opens the store on a given file system.
@@ -77,31 +84,60 @@ public final class CheckpointStore: Sendable {
     ///   - root: the store's directory.
     ///   - access: the rights to take.
     ///   - usesCatalog: false for file systems that SQLite cannot see.
+    ///   - ranks: the processes that save together.
     ///   - onWarning: called with problems that do not prevent opening.
     /// - Throws: codes as `open`.
     package init(
         fileSystem: any FileSystem, root: FilePath, access: Access, usesCatalog: Bool,
+        ranks: RankGroup? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) {
         let directories = StoreDirectories(root: root)
         let founding = StoreFounding(fileSystem: fileSystem, directories: directories)
-        if access == .writing { try founding.prepareDirectory() }
+        let group = try Self.group(ranks, access)
+        meeting = group.map { RankMeeting(fileSystem, directories, $0) }
+        let isWriter = access == .writing && group?.rank ?? 0 == 0
+        if isWriter {
+            try founding.prepareDirectory()
+        } else if let group {
+            try founding.awaitIdentity(group.startTimeout)
+        }
         try founding.requireDirectory()
         locks = Monitor(
             Locks(
-                writer: access == .writing ? try founding.takeLock() : nil,
+                writer: isWriter ? try founding.takeLock() : nil,
                 maintenance: access == .maintaining ? try founding.takeMaintenance() : nil))
-        if access == .writing { try founding.createIfNew() }
+        if isWriter { try founding.createIfNew() }
         id = try founding.identity().id
         self.fileSystem = fileSystem
         self.directories = directories
         self.access = access
         files = ManifestFiles(fileSystem: fileSystem, directories: directories)
         catalog = CatalogIndex(
-            files: files, access: access == .reading ? .reading : .writing, isEnabled: usesCatalog, warn: onWarning)
-        recovered = access == .writing ? try Recovery(files: files, catalog: catalog, warn: onWarning).run() : Leavings()
+            files: files, access: isWriter || access == .maintaining ? .writing : .reading,
+            isEnabled: usesCatalog, warn: onWarning)
+        recovered =
+            isWriter
+            ? try Recovery(files: files, catalog: catalog, warn: onWarning).run() : Leavings()
         guard access == .maintaining else { return }
-        for (name, error) in catalog.synchronize(with: try files.names()) { onWarning("checkpoint \(name) is damaged: \(error)") }
+        for (name, error) in catalog.synchronize(with: try files.names()) {
+            onWarning("checkpoint \(name) is damaged: \(error)")
+        }
+    }
+
+    /// Returns the processes that save together; nil if this one saves alone.
+    private static func group(
+        _ ranks: RankGroup?, _ access: Access
+    ) throws(CheckpointError) -> RankGroup? {
+        guard let ranks else { return nil }
+        try ranks.check()
+        guard ranks.worldSize > 1 else { return nil }
+        guard access == .writing else {
+            throw CheckpointError(
+                .misuse, "ranks are given for a store that is not opened for writing",
+                remedy: "Leave them out: a reader needs no other process")
+        }
+        return ranks
     }
 
     /// Closes the store: other processes may write to it now.
@@ -130,7 +166,8 @@ public final class CheckpointStore: Sendable {
     /// - Throws: code `busy` (another checkpointer of this process saves here).
     package func claimForCheckpointer() throws(CheckpointError) -> CheckpointerClaim {
         guard !locks.withLock({ $0.isClosed }) else {
-            throw CheckpointError(.misuse, "the store \(directories.root) is closed", remedy: "Open it again")
+            throw CheckpointError(
+                .misuse, "the store \(directories.root) is closed", remedy: "Open it again")
         }
         let wasTaken = hasCheckpointer.withLock { isTaken in
             defer { isTaken = true }
@@ -138,7 +175,8 @@ public final class CheckpointStore: Sendable {
         }
         guard !wasTaken else {
             throw CheckpointError(
-                .busy, "another checkpointer of this process saves to \(directories.root)", remedy: "Close it first",
+                .busy, "another checkpointer of this process saves to \(directories.root)",
+                remedy: "Close it first",
                 path: directories.root.string)
         }
         return CheckpointerClaim { [hasCheckpointer] in hasCheckpointer.withLock { $0 = false } }
@@ -148,7 +186,9 @@ public final class CheckpointStore: Sendable {
     ///
     /// - Returns: summaries, newest first; an error in place of each damaged checkpoint.
     /// - Throws: codes `io` (the store cannot be listed).
-    public func checkpoints() throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
+    public func checkpoints() throws(CheckpointError) -> [Result<
+        CheckpointSummary, CheckpointError
+    >] {
         try summaries(try files.names().reversed())
     }
 
@@ -156,18 +196,24 @@ public final class CheckpointStore: Sendable {
     ///
     /// - Returns: the number of checkpoints without a row, and of rows without a checkpoint; nil if
     ///   the catalog cannot be used.
-    package func catalogGap() throws(CheckpointError) -> (unknown: Int, gone: Int)? { catalog.gap(try files.names()) }
+    package func catalogGap() throws(CheckpointError) -> (unknown: Int, gone: Int)? {
+        catalog.gap(try files.names())
+    }
 
     /// Lists the newest checkpoints.
     ///
     /// - Parameter limit: maximum number of checkpoints.
     /// - Returns: summaries, newest first; an error in place of each damaged checkpoint.
     /// - Throws: codes `io` (the store cannot be listed).
-    public func newest(_ limit: Int) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
+    public func newest(_ limit: Int) throws(CheckpointError) -> [Result<
+        CheckpointSummary, CheckpointError
+    >] {
         try summaries(try files.names().suffix(limit).reversed())
     }
 
-    private func summaries(_ names: [ManifestName]) throws(CheckpointError) -> [Result<CheckpointSummary, CheckpointError>] {
+    private func summaries(_ names: [ManifestName]) throws(CheckpointError) -> [Result<
+        CheckpointSummary, CheckpointError
+    >] {
         let marks = try marks()
         let (tags, defaultRunName) = (marks.tagsByName(), defaultRunName)
         return catalog.entries(names).map { entry in

@@ -1,3 +1,4 @@
+package import CheckpointFormat
 internal import CheckpointIO
 
 /// Messages about one save after the other between ranks that have a process group.
@@ -6,9 +7,11 @@ internal import CheckpointIO
 /// again, and they meet in the store.
 package final class RankMessages: Sendable {
     private let group: (any ProcessGroup)?
-    private let isBroken = Monitor(false)
+    private let state = Monitor(State.idle)
     /// Maximum length of the text of a failure, in bytes.
     package static let textBytesMax = 4096
+
+    private enum State { case idle, calling, broken }
 
     /// - Parameter group: the trainer's process group, if there is one.
     package init(_ group: (any ProcessGroup)?) { self.group = group }
@@ -22,17 +25,29 @@ package final class RankMessages: Sendable {
     /// Tells all ranks whether this one has succeeded, and hears the same from them.
     ///
     /// - Parameters:
+    ///   - attempt: the save that is told of.
     ///   - failure: the failure of this rank; nil if it has succeeded.
     ///   - deadline: when to give up.
     /// - Returns: nil if there is no group, or it has failed.
     package func exchange(
-        _ failure: CheckpointError?, _ deadline: ContinuousClock.Instant
+        _ attempt: CheckpointID, _ failure: CheckpointError?,
+        _ deadline: ContinuousClock.Instant
     ) -> Answers? {
-        let message = failure.map { [1] + "\($0)".utf8.prefix(Self.textBytesMax) } ?? [0]
-        guard let answers = allGather(message, deadline) else { return nil }
-        let failed = answers.firstIndex { $0.first != 0 }
+        var writer = ByteWriter()
+        writer.identifier(attempt)
+        let subject = writer.bytes
+        let text = failure.map { [1] + "\($0)".utf8.prefix(Self.textBytesMax) } ?? [0]
+        guard let answers = allGather(subject + text, deadline) else { return nil }
+        // A rank that failed before it could begin tells of its next save.
+        guard answers.allSatisfy({ $0.starts(with: subject) && $0.count > subject.count }) else {
+            state.withLock { $0 = .broken }
+            return nil
+        }
+        let failed = answers.firstIndex { $0[subject.count] != 0 }
         return Answers(
-            failure: failed.map { Self.failure(of: $0, Array(answers[$0].dropFirst())) })
+            failure: failed.map {
+                Self.failure(of: $0, Array(answers[$0].dropFirst(subject.count + 1)))
+            })
     }
 
     /// Gives every rank what each of them brings.
@@ -44,14 +59,27 @@ package final class RankMessages: Sendable {
     package func allGather(
         _ bytes: [UInt8], _ deadline: ContinuousClock.Instant
     ) -> [[UInt8]]? {
-        guard let group, !isBroken.withLock({ $0 }) else { return nil }
+        guard let group, begin(deadline) else { return nil }
         // The store shows which ranks are missing.
         let answers = try? group.allGather(bytes, deadline: deadline)
-        guard let answers, answers.count == group.worldSize else {
-            isBroken.withLock { $0 = true }
-            return nil
-        }
-        return answers
+        let isComplete = answers?.count == group.worldSize
+        state.withLock { $0 = isComplete ? .idle : .broken }
+        return isComplete ? answers : nil
+    }
+
+    /// Waits until no other thread calls the group.
+    ///
+    /// - Returns: false if the group has failed, or the time is over.
+    private func begin(_ deadline: ContinuousClock.Instant) -> Bool {
+        state.waitFor(timeout: deadline - .now) { state in
+            switch state {
+            case .idle:
+                state = .calling
+                return true
+            case .calling: return nil
+            case .broken: return false
+            }
+        } ?? false
     }
 
     /// Returns the error of a rank whose save cannot be completed because another one has failed.

@@ -42,7 +42,34 @@ extension CheckpointStore {
         return report
     }
 
-    /// Restores the newest intact checkpoint of a run's line.
+    /// Restores a checkpoint on all ranks, each into its own state.
+    ///
+    /// - Parameters:
+    ///   - reference: the checkpoint, as rank 0 understands it; `latest` is the newest that every
+    ///     rank can restore.
+    ///   - provider: describes the state, lends its memory and takes the objects.
+    ///   - mode: whether state and checkpoint must have the same names.
+    ///   - threads: number of reading threads, at least 1.
+    /// - Returns: the report.
+    /// - Throws: as `restore`, and code `cancelled` if another rank cannot restore it.
+    package func restoreTogether(
+        _ reference: CheckpointReference, into provider: any StateProvider, mode: RestoreMode,
+        threads: Int
+    ) throws(CheckpointError) -> RestoreReport {
+        let target = try RestoreTarget(provider, nil, mode, threads) { _ in }
+        let (found, skipped) = try walkBackTogether(reference.walksBack, target.selection) {
+            manifest throws(CheckpointError) in
+            try restore(manifest, into: target)
+        } among: { () throws(CheckpointError) in
+            try candidates(reference)
+        }
+        guard var report = found else { throw try missing(reference, skipped) }
+        report.skipped = skipped
+        return report
+    }
+
+    /// Restores the newest intact checkpoint of a run's line; of several ranks, the newest that
+    /// every rank can restore.
     ///
     /// - Parameters:
     ///   - run: the run's name.
@@ -57,9 +84,9 @@ extension CheckpointStore {
         let target = try RestoreTarget(provider, nil, mode, threads) { _ in }
         var history = try runHistory()
         var line = history.line(of: run)
-        guard !line.isEmpty else { return nil }
+        guard !line.isEmpty || meeting != nil else { return nil }
         var isFirst = true
-        let (found, skipped) = try walkBack(true, target.selection) {
+        let (found, skipped) = try walkBackTogether(true, target.selection) {
             manifest throws(CheckpointError) -> RestoreReport? in
             // The catalog, which may be wrong, has chosen the line.
             guard history.contains(RunMember(manifest), in: run) else { return nil }
@@ -101,38 +128,5 @@ extension CheckpointStore {
         }
         return RestoreReport(
             manifest, match, plan, defaultRunName: defaultRunName)
-    }
-}
-
-/// The state that a restore fills, and how.
-private struct RestoreTarget {
-    let inventory: StateInventory
-    let pattern: NamePattern?
-    let mode: RestoreMode
-    let threads: Int
-    let progress: @Sendable (Int) -> Void
-
-    /// What is needed of a checkpoint of several ranks.
-    var selection: PartFiles.Selection {
-        var selection = PartFiles.Selection()
-        for item in inventory.tensors where pattern?.matches(item.name) ?? true {
-            selection.tensors[Array(item.name.utf8)] =
-                item.shard.map { .pieces($0.pieces) } ?? .whole
-        }
-        for item in inventory.objects where pattern?.matches(item.name) ?? true {
-            selection.objects.insert(Array(item.name.utf8))
-        }
-        return selection
-    }
-
-    init(
-        _ provider: any StateProvider, _ pattern: NamePattern?, _ mode: RestoreMode, _ threads: Int,
-        _ progress: @escaping @Sendable (Int) -> Void
-    ) throws(CheckpointError) {
-        guard threads >= 1 else {
-            throw CheckpointError(.misuse, "threads must be at least 1 (got \(threads))")
-        }
-        inventory = try translating("describing the state") { try StateInventory(of: provider) }
-        (self.pattern, self.mode, self.threads, self.progress) = (pattern, mode, threads, progress)
     }
 }

@@ -37,4 +37,18 @@ extension CheckpointStore {
         }
         return RunHistory(members, unreadable: unreadable, store: id, defaultName: defaultRunName)
     }
+
+    /// Returns the restart id that rank 0 proposes.
+    ///
+    /// - Parameter own: what this rank would choose; counts on rank 0 alone.
+    /// - Returns: `own`, if this process saves alone.
+    /// - Throws: codes `timedOut`, `misuse` (the launch is not new), `io`, `noSpace`, `readOnly`.
+    package func agreed(_ own: RunID) throws(CheckpointError) -> RunID {
+        guard let meeting else { return own }
+        let bytes = try meeting.decide { Array(own.description.utf8) }
+        guard let restart = RunID(String(decoding: bytes, as: UTF8.self)) else {
+            throw CheckpointError(.io, "rank 0 did not say which restart this is")
+        }
+        return restart
+    }
 }

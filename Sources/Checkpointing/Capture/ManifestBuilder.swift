@@ -35,26 +35,44 @@ struct ManifestBuilder {
         manifest.objects = progress.objects.records
         var chunks: [ChunkRecord] = []
         for row in task.plan.chunks.indices { chunks.append(chunk(row)) }
-        manifest.chunks = chunks + progress.objects.chunks.map { chunk in
-            var chunk = chunk
-            chunk.block = objectRows[chunk.block]
-            return chunk
-        }
+        manifest.chunks =
+            chunks
+            + progress.objects.chunks.map { chunk in
+                var chunk = chunk
+                chunk.block = objectRows[chunk.block]
+                return chunk
+            }
         (manifest.segments, manifest.blocks) = (table.segments, table.blocks)
         return manifest
     }
 
-    /// The tensor directory of a checkpoint whose one rank holds everything.
+    /// The tensor directory: of one rank that holds everything, or of one of several. Pieces of a
+    /// tensor follow each other.
     private func directory() -> [TensorRecord] {
         let plan = task.plan
-        return task.inventory.tensors.enumerated().map { index, item in
-            let shard = ShardRecord(
-                descriptor: ShardDescriptor(whole: item.view.shape),
-                chunks: plan.chunksOfTensor[index])
-            return TensorRecord(
-                name: item.name, type: item.view.type, shape: item.view.shape, role: item.role,
-                group: plan.groupOfTensor[index].rawValue, shards: [shard])
+        var records: [TensorRecord] = []
+        for (index, item) in task.inventory.tensors.enumerated() {
+            let chunks = plan.chunksOfTensor[index]
+            guard task.output.commit != nil else {
+                let whole = ShardDescriptor(whole: item.shape)
+                records.append(record(index, [ShardRecord(descriptor: whole, chunks: chunks)]))
+                continue
+            }
+            let shards = item.region.map { [ShardRecord(region: $0, chunks: chunks)] } ?? []
+            if let last = records.last, last.name.utf8.elementsEqual(item.name.utf8) {
+                records[records.count - 1].shards += shards
+            } else {
+                records.append(record(index, shards))
+            }
         }
+        return records
+    }
+
+    private func record(_ index: Int, _ shards: [ShardRecord]) -> TensorRecord {
+        let item = task.inventory.tensors[index]
+        return TensorRecord(
+            name: item.name, type: item.view.type, shape: item.shape, role: item.role,
+            group: task.plan.groupOfTensor[index].rawValue, shards: shards)
     }
 
     private mutating func chunk(_ row: Int) -> ChunkRecord {

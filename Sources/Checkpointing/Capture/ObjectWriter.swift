@@ -1,9 +1,9 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// Encodes the objects of a save, off the trainer's thread, and writes them packed into as few
 /// blocks as possible.
@@ -57,13 +57,15 @@ struct ObjectWriter {
         var scratch = ScratchBuffer()
         let regionBytes = roundedUpToPage(min(chunkBytes, bytes.count))
         let region = try raw.region(atLeast: regionBytes).prefix(regionBytes)
-        let spare = task.encoder.needsSpare ? try scratch.region(atLeast: regionBytes).prefix(regionBytes) : nil
+        let spare =
+            task.encoder.needsSpare
+            ? try scratch.region(atLeast: regionBytes).prefix(regionBytes) : nil
         return try stride(from: 0, to: bytes.count, by: chunkBytes).map { start in
             let part = bytes[start..<min(start + chunkBytes, bytes.count)]
             region.store(part)
             let (block, isInSpare) = task.encoder.encode(region, rawBytes: part.count, spare: spare)
-            return try task.writer.write(
-                isInSpare ? spare ?? region : region, block: block, at: place(block.storedBytes))
+            return try task.write(
+                block, at: place(block.storedBytes), from: isInSpare ? spare ?? region : region)
         }
     }
 }

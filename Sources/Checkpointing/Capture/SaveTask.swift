@@ -1,9 +1,9 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// One save in flight: the state to capture, where its blocks go, and the actions on one block.
 ///
@@ -30,6 +30,8 @@ final class SaveTask: Sendable {
         var levelReason: String?
         /// Nil if every chunk is written.
         var reuse: SaveReuse?
+        /// The commit of several ranks; nil if this process saves alone.
+        var commit: RankCommit?
     }
 
     let content: Content
@@ -159,10 +161,11 @@ final class SaveTask: Sendable {
 
     /// Writes an encoded block.
     ///
-    /// - Throws: `SegmentError`.
+    /// - Throws: `SegmentError`; `CheckpointError` if a save of several ranks cannot begin.
     func write(
         _ block: EncodedBlock, at place: SegmentLayout.Place, from slot: MemoryRegion
-    ) throws(SegmentError) -> PlacedBlock {
-        try writer.write(slot, block: block, at: place)
+    ) throws -> PlacedBlock {
+        try output.commit?.beginOnce()
+        return try writer.write(slot, block: block, at: place)
     }
 }

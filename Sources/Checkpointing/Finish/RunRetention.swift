@@ -27,8 +27,9 @@ final class RunRetention: Sendable {
         reuse: BlockReuse?
     ) {
         self.store = store
-        keepLast = options.keepLast
-        recycles = options.mechanisms.recycles
+        // Rank 0 removes old checkpoints.
+        keepLast = store.meeting?.ranks.rank ?? 0 == 0 ? options.keepLast : nil
+        recycles = options.mechanisms.recycles && store.meeting == nil
         self.pool = pool
         self.reuse = reuse
         expiry = Expiry(files: store.files, catalog: store.catalog)
@@ -47,6 +48,20 @@ final class RunRetention: Sendable {
         expiry.committed(manifest)
         guard keepLast != nil else { return }
         branch.withLock { $0[manifest.name] = RetentionItem(manifest) }
+    }
+
+    /// A checkpoint of several ranks was committed.
+    ///
+    /// - Parameter manifest: reads it, with the parts of all ranks.
+    /// - Throws: the error of `manifest`.
+    func committed(
+        _ manifest: () throws(CheckpointError) -> Manifest
+    ) throws(CheckpointError) {
+        guard keepLast != nil else { return }
+        do throws(CheckpointError) { committed(try manifest()) } catch {
+            invalidateCounts()
+            throw error
+        }
     }
 
     /// A commit failed, and its manifest may exist all the same.

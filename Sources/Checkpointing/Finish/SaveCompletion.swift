@@ -1,5 +1,6 @@
 internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointSegments
 internal import CheckpointStorage
 
 /// The completion of saves: commits what the pipeline has written, and reports the result.
@@ -59,6 +60,7 @@ final class SaveCompletion: SaveLifecycle {
     ) throws(CheckpointError) -> SaveReport {
         // No worker has captured the last block of a state without tensors.
         if task.plan.blocks.isEmpty { captured(task) }
+        if let commit = task.output.commit { return try self.commit(task, progress, commit) }
         let (manifest, hash) = try publish(task, progress)
         retention.committed(manifest)
         reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)
@@ -97,8 +99,41 @@ final class SaveCompletion: SaveLifecycle {
         }
     }
 
+    /// Commits the part of this rank together with those of the others.
+    private func commit(
+        _ task: SaveTask, _ progress: SaveProgress, _ commit: RankCommit
+    ) throws(CheckpointError) -> SaveReport {
+        let segments: [SegmentReference]
+        do { segments = try task.writer.seal() } catch {
+            task.writer.abandon()
+            throw CheckpointError(error)
+        }
+        task.timing.withLock { $0.toDurable = task.age }
+        observers.notify(.durable(task))
+        var builder = ManifestBuilder(task, progress, segments)
+        let part = builder.manifest()
+        // A state without blocks has not begun.
+        try commit.beginOnce()
+        // From here on others may commit what this rank has saved: its segments stay.
+        try commit.publish(part: part)
+        do throws(CheckpointError) { _ = try commit.finish() } catch {
+            // Another rank may commit it later.
+            retention.invalidateCounts()
+            throw error
+        }
+        if commit.ranks.rank == 0 {
+            do throws(CheckpointError) {
+                try retention.committed { () throws(CheckpointError) in
+                    try store.files.load(part.name).manifest
+                }
+            } catch { observers.warn("step \(part.step) does not count for retention: \(error)") }
+        }
+        return history.withLock { $0.remember(part, task, progress) }
+    }
+
     func failed(_ task: SaveTask, _ error: CheckpointError) {
         task.reuse?.end()
+        task.output.commit?.fail(error)
         observers.notify(.failed(task.ticket, error))
     }
 

@@ -118,7 +118,12 @@ public struct CheckpointerOptions: Sendable {
     /// Creates the default options.
     public init() {}
 
-    func check() throws(CheckpointError) {
+    func check(ranks: RankGroup?) throws(CheckpointError) {
+        guard ranks == nil || backpressure == .block else {
+            throw CheckpointError(
+                .misuse, "several ranks save, and backpressure is \(backpressure)",
+                remedy: "Set it to .block: a save that one rank skips fails on all")
+        }
         if let run {
             let isPrintable = run.unicodeScalars.allSatisfy {
                 $0.properties.generalCategory != .control

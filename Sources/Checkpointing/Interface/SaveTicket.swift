@@ -1,6 +1,6 @@
-internal import CheckpointStorage
 public import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointStorage
 
 /// Handle of a requested save. All calls are allowed on any thread.
 public final class SaveTicket: Sendable {
@@ -58,11 +58,11 @@ public final class SaveTicket: Sendable {
     private let state: Monitor<State>
 
     init(
-        step: Int, earlierFailure: CheckpointError?,
+        step: Int, id: CheckpointID = .random(), earlierFailure: CheckpointError?,
         onCancel: @escaping @Sendable (SaveTicket) -> Void
     ) {
         self.step = step
-        id = .random()
+        self.id = id
         self.earlierFailure = earlierFailure
         state = Monitor(State(onCancel: onCancel))
     }
@@ -81,7 +81,9 @@ public final class SaveTicket: Sendable {
     ///   - goal: the state to wait for.
     ///   - timeout: maximum time to wait.
     /// - Throws: the failure of the save, or code `timedOut`; the save then continues.
-    public func wait(for goal: Progress = .committed, timeout: Duration = .seconds(86_400)) throws(CheckpointError) {
+    public func wait(for goal: Progress = .committed, timeout: Duration = .seconds(86_400))
+        throws(CheckpointError)
+    {
         let outcome: Result<Void, CheckpointError>? = state.waitFor(timeout: timeout) { state in
             state.outcome(goal)
         }

@@ -12,17 +12,21 @@ final class SaveObservers: Sendable {
     private let onEvent: (@Sendable (CheckpointEvent) -> Void)?
     private let journal: SaveJournal
     private let metrics: SaveMetrics
-    /// Nil if no other process can read it.
+    /// Nil if no other process can read it, and on ranks after the first.
     private let status: StatusFile?
     private let stall: Monitor<StallReport>
 
     init(
-        _ options: CheckpointerOptions, store: CheckpointStore, restart: RunID, stall: Monitor<StallReport>
+        _ options: CheckpointerOptions, store: CheckpointStore, restart: RunID,
+        stall: Monitor<StallReport>
     ) {
         onEvent = options.onEvent
         journal = SaveJournal(logger: options.logger)
         metrics = SaveMetrics(options.metrics)
-        status = store.catalog.isEnabled ? StatusFile(store.directories, run: restart) : nil
+        let isWriter = store.meeting?.ranks.rank ?? 0 == 0
+        status =
+            store.catalog.isEnabled && isWriter
+            ? StatusFile(store.directories, run: restart) : nil
         self.stall = stall
     }
 

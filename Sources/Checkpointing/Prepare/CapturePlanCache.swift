@@ -10,12 +10,17 @@ final class CapturePlanCache: Sendable {
     init(_ options: CheckpointerOptions) { self.options = options }
 
     /// Returns the plan for a state; checks the names of a new layout.
-    /// - Parameter fenceOrder: groups in the order in which they will be mutated.
+    ///
+    /// - Parameters:
+    ///   - fenceOrder: groups in the order in which they will be mutated.
+    ///   - areNamesChecked: whether the caller has checked the names.
     /// - Throws: `StateError` for names that are empty, too long, or not unique.
-    func plan(for inventory: StateInventory, fenceOrder: [String]) throws -> PlannedState {
+    func plan(for inventory: StateInventory, fenceOrder: [String], areNamesChecked: Bool) throws
+        -> PlannedState
+    {
         let key = PlanKey(inventory, fenceOrder)
         if let planned = planned.withLock({ $0 }), planned.key == key { return planned }
-        try inventory.checkNames()
+        if !areNamesChecked { try inventory.checkNames() }
         let casts = CastSources(options.dropsCasts ? inventory.tensors : [])
         let tensors = inventory.tensors.enumerated().map { index, tensor in
             CapturePlan.Tensor(

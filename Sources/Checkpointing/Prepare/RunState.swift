@@ -21,10 +21,27 @@ struct RunState {
     var isUnresumed: Bool
 
     /// A mistake of the training loop that is reported the first time.
-    enum Mistake: Hashable { case notResumed, stepsDiffer, unknownGroup(String), moved(tensor: String) }
+    enum Mistake: Hashable {
+        case notResumed, stepsDiffer
+        case unknownGroup(String)
+        case moved(tensor: String)
+    }
 
     /// Addresses of the tensors' memory at the last save, in checked mode.
     private var addresses: [String: Range<UInt>] = [:]
+    /// Number of times that this restart has asked for a save of each step. Of several ranks only.
+    private var attempts: [Int: Int] = [:]
+    /// Number of steps to remember: a step is saved again soon, if at all.
+    private static let attemptsMax = 1024
+
+    /// Returns the number of times that a step was to be saved, and counts one more.
+    mutating func nextAttempt(at step: Int) -> Int {
+        // The same on all ranks, even if one of them then fails to begin.
+        hasSaved = true
+        if attempts.count >= Self.attemptsMax { attempts = [:] }
+        defer { attempts[step, default: 0] += 1 }
+        return attempts[step] ?? 0
+    }
 
     /// Returns true the first time that a mistake is reported.
     mutating func isNew(_ mistake: Mistake) -> Bool { reported.insert(mistake).inserted }
@@ -70,6 +87,7 @@ struct RunState {
     mutating func continues(from parent: Manifest.Parent, branch: RunID?, next: RunID) {
         if hasSaved {
             restart = next
+            attempts = [:]
             place.restart = place.restart == .max ? .max : place.restart + 1
             hasSaved = false
         }

@@ -1,10 +1,10 @@
-internal import SystemPackage
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointSharding
 internal import CheckpointState
 internal import CheckpointStorage
+internal import SystemPackage
 
 /// The preparation of saves: describes the state, plans its capture, and checks the free space.
 ///
@@ -30,18 +30,22 @@ struct SavePreparation {
     func prepare(
         _ ticket: SaveTicket, _ metrics: [String: Double], started: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveTask {
-        let (inventory, objects) = try translating("describing the state") {
-            let inventory = try StateInventory(unchecked: trained.provider)
-            return (inventory, try inventory.objects.map { try $0.freeze() })
+        let (inventory, objects, isDivided) = try translating("describing the state") {
+            var inventory = try StateInventory(unchecked: trained.provider)
+            let isDivided = store.meeting != nil || inventory.tensors.contains { $0.shard != nil }
+            if isDivided { inventory = try inventory.dividedIntoPieces() }
+            return (inventory, try inventory.objects.map { try $0.freeze() }, isDivided)
         }
-        if let shard = inventory.tensors.first(where: { $0.shard != nil }) {
+        if store.meeting == nil, let part = inventory.tensors.first(where: { !$0.isComplete }) {
             throw CheckpointError(
-                .misuse, "tensor \(shard.name) is declared as a shard; shards cannot be saved yet",
-                remedy: "Declare complete tensors for saves", names: [shard.name])
+                .misuse, "tensor \(part.name) is declared as a shard, and this process saves alone",
+                remedy: "Give CheckpointStore.open the ranks, or declare complete tensors",
+                names: [part.name])
         }
         let fenceOrder = state.withLock { $0.epochs.beginSave() }
         let planned = try translating("describing the state") {
-            try plans.plan(for: inventory, fenceOrder: fenceOrder)
+            try plans.plan(
+                for: inventory, fenceOrder: fenceOrder, areNamesChecked: isDivided)
         }
         let plan = planned.plan
         try checkSpace(plan.totalBytes, step: ticket.step)
@@ -51,7 +55,7 @@ struct SavePreparation {
         }
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id,
-            attempt: ticket.id, rank: 0, blockCount: plan.blocks.count, pool: pool)
+            attempt: ticket.id, rank: header.rank, blockCount: plan.blocks.count, pool: pool)
         let reuse = reuse.map { reuse in
             SaveReuse(
                 reuse, likelyStored: history.withLock { $0.likelyStored(plan, header.groups) })
@@ -60,8 +64,22 @@ struct SavePreparation {
             .init(
                 header: header, planned: planned, inventory: inventory, frozenObjects: objects,
                 guarding: guarding),
-            to: .init(writer: writer, encoder: encoder, levelReason: reason, reuse: reuse),
+            to: .init(
+                writer: writer, encoder: encoder, levelReason: reason, reuse: reuse,
+                commit: rankCommit(ticket)),
             ticket: ticket, started: started)
+    }
+
+    /// Returns the commit of a save by several ranks; nil if this process saves alone.
+    func rankCommit(_ ticket: SaveTicket) -> RankCommit? {
+        guard let meeting = store.meeting else { return nil }
+        let name = ManifestName(run: state.withLock { $0.restart }, step: ticket.step)
+        return RankCommit(
+            CommitProtocol(
+                fileSystem: store.fileSystem, directories: store.directories,
+                catalog: store.catalog),
+            attempt: AttemptName(checkpoint: name, attempt: ticket.id), ranks: meeting.ranks,
+            meeting.messages)
     }
 
     private func header(
@@ -71,6 +89,9 @@ struct SavePreparation {
             var header = Manifest(
                 id: ticket.id, store: store.id, run: state.restart, runName: runName,
                 step: ticket.step, created: Clock.milliseconds, writer: LibraryVersion.writer)
+            if let ranks = store.meeting?.ranks {
+                (header.kind, header.worldSize, header.rank) = (.part, ranks.worldSize, ranks.rank)
+            }
             header.parent = state.parent
             header.recordedOrigin = state.place
             state.note(groups: plan.groups)

@@ -1,5 +1,6 @@
 import CheckpointFormat
 internal import CheckpointMaintenance
+internal import CheckpointStorage
 import Checkpointing
 import SystemPackage
 
@@ -77,6 +78,7 @@ struct StoreDiagnosis {
         try checkManifests(store, names.count, &diagnosis)
         try checkCatalog(store, &diagnosis)
         try lookForLeftovers(store, names.count, &diagnosis)
+        lookForRanks(store, &diagnosis)
         lookAround(&diagnosis)
         if diagnosis.problems.isEmpty {
             diagnosis.advice.append(names.isEmpty ? "A trainer can save here." : "ckpt ls \(path)")
@@ -142,6 +144,8 @@ struct StoreDiagnosis {
         if let status = try store.look().status {
             diagnosis.facts.append(
                 "Process \(status.process) is saving: \(files) not part of a checkpoint yet.")
+        } else if uncommitted(store).contains(where: { $0.isLeased(Clock.milliseconds) }) {
+            diagnosis.facts.append("\(files) are not part of a checkpoint.")
         } else {
             let isRepaired = place.inside("quarantine").map { !$0.names.isEmpty } ?? false
             diagnosis.facts.append(
@@ -150,6 +154,41 @@ struct StoreDiagnosis {
                     : "A killed writer left \(files) behind. The next writer deletes such files.")
             diagnosis.advice.append("ckpt clean \(path)      # deletes them now")
         }
+    }
+
+    private func uncommitted(_ store: CheckpointStore) -> [RankAttempts.Attempt] {
+        // A directory that cannot be listed is a problem of the checks before.
+        (try? RankAttempts(files: store.files).uncommitted()) ?? []
+    }
+
+    /// Saves of several ranks that are not committed.
+    private func lookForRanks(_ store: CheckpointStore, _ diagnosis: inout Diagnosis) {
+        let attempts = RankAttempts(files: store.files)
+        let open = uncommitted(store)
+        for attempt in open.suffix(3) {
+            let ranks = attempt.worldSize ?? 0
+            let missing = (0..<ranks).filter { !attempt.saved.contains($0) }
+            let began = attempt.lastBegun.map { (Clock.milliseconds - $0) / 60_000 } ?? 0
+            diagnosis.facts.append(
+                "The save of step \(attempt.name.checkpoint.step) by \(Output.count(ranks, "rank")) is not committed."
+                    + (missing.isEmpty
+                        ? " All of them have saved." : " Missing: \(RankGroup.text(of: missing)).")
+                    + " The last one began \(Output.count(began, "minute")) ago.")
+            for rank in attempt.failed.prefix(3) {
+                let text =
+                    attempts.failure(of: rank, in: attempt.name) ?? "its error cannot be read"
+                diagnosis.facts.append("Rank \(rank) has failed: \(text)")
+            }
+        }
+        guard !open.isEmpty else { return }
+        if open.count > 3 { diagnosis.facts.append("There are \(open.count) such saves in all.") }
+        let isOver = open.contains { !$0.isLeased(Clock.milliseconds) }
+        diagnosis.advice.append(
+            isOver
+                ? "ckpt clean \(path)      # deletes what saves of several ranks left more than a day ago"
+                : "If no rank runs any more, start them again: they resume from the newest checkpoint."
+                    + " What the save left is deleted a day after it began."
+        )
     }
 
     private func lookAround(_ diagnosis: inout Diagnosis) {

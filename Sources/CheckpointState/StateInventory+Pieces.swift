@@ -1,0 +1,83 @@
+internal import CheckpointFormat
+internal import CheckpointSharding
+
+extension StateInventory {
+    /// Returns the inventory of what one of several ranks saves: one item for each piece of a shard,
+    /// and one without elements for a shard that is empty. Items of one tensor follow each other.
+    ///
+    /// - Throws: `StateError` if names are invalid, or a shard's memory cannot be divided.
+    package func dividedIntoPieces() throws(StateError) -> StateInventory {
+        try checkNames()
+        var divided = self
+        divided.removeTensors()
+        for item in tensors {
+            for piece in try item.pieces() { divided.add(piece) }
+        }
+        return divided
+    }
+}
+
+extension TensorItem {
+    /// True if this process holds all elements of the tensor, in row-major order.
+    package var isComplete: Bool {
+        guard shard != nil else { return true }
+        return shape.contains(0) || region == .box(ShardDescriptor(whole: shape))
+    }
+
+    fileprivate func pieces() throws(StateError) -> [TensorItem] {
+        guard let shard else {
+            var whole = self
+            let box = ShardDescriptor(whole: view.shape)
+            whole.region = view.byteCount == 0 ? nil : .box(box)
+            return [whole]
+        }
+        guard view.isRowMajor else {
+            throw StateError("tensor \(name): the memory of a shard must be row-major")
+        }
+        var (items, seen) = ([TensorItem](), Set<StridedElements>())
+        // A rank may hold a piece twice, as when several of its heads share their keys.
+        for piece in shard.pieces where seen.insert(piece.elements.normalized).inserted {
+            var item = self
+            item.view = try view.elements(of: piece, tensor: name)
+            item.region = piece.region(in: shard.shape)
+            items.append(item)
+        }
+        guard items.isEmpty else { return items }
+        var empty = self
+        empty.view = try TensorView(view.memory, type: view.type, shape: [0])
+        return [empty]
+    }
+}
+
+extension TensorView {
+    fileprivate var isRowMajor: Bool {
+        zip(strides, TensorShape.rowMajorStrides(shape)).enumerated().allSatisfy {
+            shape[$0.offset] <= 1 || $0.element.0 == $0.element.1
+        }
+    }
+
+    /// Views a piece of row-major memory.
+    fileprivate func elements(
+        of piece: ShardPiece, tensor name: String
+    ) throws(StateError) -> TensorView {
+        guard piece.localOffset % type.elementsPerUnit == 0 else {
+            throw StateError("tensor \(name): a shard cuts a byte of \(type)")
+        }
+        return try TensorView(
+            memory, type: type, shape: piece.shape, strides: piece.localStrides,
+            byteOffset: byteOffset + type.bytes(ofElements: piece.localOffset))
+    }
+}
+
+extension ShardPiece {
+    /// Returns the elements as they follow each other in a view of the piece: a box, if that is its
+    /// row-major order.
+    ///
+    /// - Parameter tensor: Shape of the tensor.
+    fileprivate func region(in tensor: [Int]) -> ShardRegion {
+        let long = zip(shape, strides).filter { $0.0 > 1 }.map(\.1)
+        let isAscending = zip(long, long.dropFirst()).allSatisfy { $0 > $1 }
+        if isAscending, let box = ShardDescriptor(elements, in: tensor) { return .box(box) }
+        return .pieces([ShardPiece(shape: shape, offset: offset, strides: strides)])
+    }
+}

@@ -1,0 +1,169 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+package import CheckpointIO
+package import CheckpointSegments
+internal import Foundation
+internal import SystemPackage
+
+/// Messages of the ranks to each other before they save: by the process group, or by files in the
+/// directory of their launch (Formats/store-layout.md, Names).
+///
+/// All ranks make the same calls in the same order, on one thread.
+package final class RankMeeting: Sendable {
+    package let ranks: RankGroup
+    /// Passes messages between the ranks.
+    package let messages: RankMessages
+    private let fileSystem: any FileSystem
+    private let directories: StoreDirectories
+    /// Tells this life of the process from any other one.
+    private let life = CheckpointID.random()
+    private let callCount = Monitor(0)
+
+    /// Maximum size of what a rank tells, in bytes.
+    package static let bytesMax = 4096
+
+    /// Prepares to meet; does nothing yet.
+    ///
+    /// - Parameters:
+    ///   - fileSystem: the file system.
+    ///   - directories: paths of the store.
+    ///   - ranks: the ranks, of which this is one.
+    package init(
+        _ fileSystem: any FileSystem, _ directories: StoreDirectories, _ ranks: RankGroup
+    ) {
+        (self.fileSystem, self.directories, self.ranks) = (fileSystem, directories, ranks)
+        messages = RankMessages(ranks.group)
+    }
+
+    private var deadline: ContinuousClock.Instant { .now + ranks.startTimeout }
+
+    /// Tells all ranks what rank 0 decides.
+    ///
+    /// - Parameter bytes: returns what rank 0 decides; is called on rank 0 alone.
+    /// - Returns: the bytes of rank 0.
+    /// - Throws: codes `timedOut` (rank 0 is not there), `misuse` (the launch is not new), `io`,
+    ///   `noSpace`, `readOnly`, and on rank 0 what `bytes` throws.
+    package func decide(
+        _ bytes: () throws(CheckpointError) -> [UInt8]
+    ) throws(CheckpointError) -> [UInt8] {
+        let own = ranks.rank == 0 ? try bytes() : []
+        precondition(own.count <= Self.bytesMax)
+        guard let launch = launchDirectory else {
+            guard let answers = messages.allGather(own, deadline) else { throw timedOut([0]) }
+            return answers[0]
+        }
+        let call = nextCall()
+        if ranks.rank == 0 {
+            try tell(own, call, launch)
+            return own
+        }
+        return try find([0], call, launch)[0]
+    }
+
+    /// Tells rank 0 what each rank brings.
+    ///
+    /// - Parameter bytes: what this rank brings.
+    /// - Returns: on rank 0, what the ranks bring, by rank; on the others nothing.
+    /// - Throws: codes `timedOut` (names the missing ranks; on rank 0 alone, if the ranks meet in
+    ///   the store), `misuse` (the launch is not new), `io`, `noSpace`, `readOnly`.
+    package func collect(_ bytes: [UInt8]) throws(CheckpointError) -> [[UInt8]] {
+        let own = Array(bytes.prefix(Self.bytesMax))
+        guard let launch = launchDirectory else {
+            guard let answers = messages.allGather(own, deadline) else { throw timedOut([]) }
+            return ranks.rank == 0 ? answers : []
+        }
+        let call = nextCall()
+        guard ranks.rank == 0 else {
+            try tell(own, call, launch)
+            return []
+        }
+        return try [own] + find(Array(1..<ranks.worldSize), call, launch)
+    }
+
+    // MARK: In the store
+
+    private func nextCall() -> Int {
+        callCount.withLock { count in
+            defer { count += 1 }
+            return count
+        }
+    }
+
+    private var launchDirectory: FilePath? {
+        ranks.launch.map { launch in
+            let name = LaunchName(Hashing.digest(Array(launch.utf8)[...]))
+            return directories.parts.appending(name.description)
+        }
+    }
+
+    /// Makes a message durable under its name.
+    private func tell(
+        _ bytes: [UInt8], _ call: Int, _ launch: FilePath
+    ) throws(CheckpointError) {
+        let message = LaunchMessage(
+            milliseconds: Clock.milliseconds, life: life, content: bytes)
+        let staged = launch.appending("\(CheckpointID.random()).tmp")
+        let final = launch.appending(LaunchMessage.name(call: call, rank: ranks.rank))
+        let isNew = try translating("meeting other ranks") {
+            try fileSystem.makeDirectory(directories.parts)
+            try fileSystem.makeDirectory(launch)
+            try fileSystem.createDurably(staged, message.encoded())
+            // If it cannot be removed, it goes with the directory.
+            defer { try? fileSystem.remove(staged) }
+            do throws(FileSystemError) { try fileSystem.link(staged, to: final) } catch {
+                // A link that was made, and whose answer was lost.
+                let found = try? fileSystem.contents(of: final, atMost: LaunchMessage.bytesMax)
+                guard let found else { throw error }
+                return LaunchMessage(decoding: found)?.life == life
+            }
+            try fileSystem.syncDirectory(launch)
+            return true
+        }
+        guard isNew else {
+            throw CheckpointError(
+                .misuse,
+                "another process was rank \(ranks.rank) of launch \(ranks.launch ?? "") before",
+                remedy: "Start all processes together, and give each start another launch name,"
+                    + " such as the job's id and the number of its restart", path: final.string)
+        }
+    }
+
+    /// Waits for messages of other ranks.
+    private func find(
+        _ senders: [Int], _ call: Int, _ launch: FilePath
+    ) throws(CheckpointError) -> [[UInt8]] {
+        let deadline = deadline
+        var found: [Int: [UInt8]] = [:]
+        var wait = 0.001
+        while true {
+            try translating("meeting other ranks") {
+                // By listing: a name that was looked for too early may stay missing.
+                let names = Set(try fileSystem.listIfThere(launch))
+                for rank in senders where found[rank] == nil {
+                    let name = LaunchMessage.name(call: call, rank: rank)
+                    guard names.contains(name) else { continue }
+                    let path = launch.appending(name)
+                    let bytes = try fileSystem.contents(of: path, atMost: LaunchMessage.bytesMax)
+                    found[rank] = bytes.flatMap { LaunchMessage(decoding: $0)?.content }
+                }
+            }
+            let missing = senders.filter { found[$0] == nil }
+            guard !missing.isEmpty else { return senders.compactMap { found[$0] } }
+            guard ContinuousClock.now < deadline else { throw timedOut(missing) }
+            Thread.sleep(forTimeInterval: wait)
+            wait = min(wait * 2, 0.25)
+        }
+    }
+
+    private func timedOut(_ missing: [Int]) -> CheckpointError {
+        let names = RankGroup.text(of: missing)
+        return CheckpointError(
+            .timedOut,
+            missing.isEmpty
+                ? "the process group did not answer rank \(ranks.rank) within \(ranks.startTimeout)"
+                : "rank \(ranks.rank) has waited \(ranks.startTimeout) for rank \(names)",
+            remedy: ranks.launch == nil
+                ? "Look at what the other processes do"
+                : "Give all processes the same launch, and look at what the missing ones do")
+    }
+}

@@ -1,0 +1,34 @@
+internal import CheckpointState
+
+/// The state that a restore fills, and how.
+struct RestoreTarget {
+    let inventory: StateInventory
+    let pattern: NamePattern?
+    let mode: RestoreMode
+    let threads: Int
+    let progress: @Sendable (Int) -> Void
+
+    /// What is needed of a checkpoint of several ranks.
+    var selection: PartFiles.Selection {
+        var selection = PartFiles.Selection()
+        for item in inventory.tensors where pattern?.matches(item.name) ?? true {
+            selection.tensors[Array(item.name.utf8)] =
+                item.shard.map { .pieces($0.pieces) } ?? .whole
+        }
+        for item in inventory.objects where pattern?.matches(item.name) ?? true {
+            selection.objects.insert(Array(item.name.utf8))
+        }
+        return selection
+    }
+
+    init(
+        _ provider: any StateProvider, _ pattern: NamePattern?, _ mode: RestoreMode, _ threads: Int,
+        _ progress: @escaping @Sendable (Int) -> Void
+    ) throws(CheckpointError) {
+        guard threads >= 1 else {
+            throw CheckpointError(.misuse, "threads must be at least 1 (got \(threads))")
+        }
+        inventory = try translating("describing the state") { try StateInventory(of: provider) }
+        (self.pattern, self.mode, self.threads, self.progress) = (pattern, mode, threads, progress)
+    }
+}

@@ -1,0 +1,53 @@
+internal import CheckpointFormat
+
+/// Message of rank 0 to the others while they look together for a checkpoint to restore.
+enum RungWord: Equatable {
+    /// Restore this one. The texts say what is wrong with the one before.
+    case attempt(ManifestName, [String])
+    /// Every rank has restored the checkpoint.
+    case done
+    /// There is no other. The texts say what is wrong with the one before.
+    case nothing([String])
+    /// Give up.
+    case stop(String)
+
+    /// Room for the words before a text.
+    private static let textBytesMax = RankMeeting.bytesMax - 128
+
+    /// The word for the next checkpoint, if there is one.
+    init(next name: ManifestName?, _ damage: [String]) {
+        self = name.map { .attempt($0, damage) } ?? .nothing(damage)
+    }
+
+    /// Parses a word; nil if it is none.
+    init?(decoding bytes: [UInt8]) {
+        let text = String(decoding: bytes, as: UTF8.self)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let rest = Array(lines.dropFirst())
+        switch lines.first {
+        case "attempt":
+            guard let name = rest.first.flatMap({ ManifestName($0) }) else { return nil }
+            self = .attempt(name, Array(rest.dropFirst()))
+        case "done": self = .done
+        case "nothing": self = .nothing(rest)
+        case "stop": self = .stop(rest.joined(separator: "\n"))
+        default: return nil
+        }
+    }
+
+    func encoded() -> [UInt8] {
+        let lines =
+            switch self {
+            case .attempt(let name, let damage): ["attempt", "\(name)"] + damage.map(Self.line)
+            case .done: ["done"]
+            case .nothing(let damage): ["nothing"] + damage.map(Self.line)
+            case .stop(let text): ["stop", Self.line(text)]
+            }
+        return Array(lines.joined(separator: "\n").utf8.prefix(RankMeeting.bytesMax))
+    }
+
+    private static func line(_ text: String) -> String {
+        let bytes = text.utf8.prefix(textBytesMax)
+        return String(decoding: bytes, as: UTF8.self).replacing("\n", with: " ")
+    }
+}

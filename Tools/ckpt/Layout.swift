@@ -1,0 +1,108 @@
+import CheckpointFormat
+
+/// The parts of a tensor with the ranks that have saved them, as `ckpt inspect --layout` shows it.
+struct Layout {
+    /// A box of elements that one rank has saved.
+    struct Part {
+        var rank: Int
+        var box: ShardDescriptor
+    }
+
+    let record: TensorRecord
+    /// The boxes, by rank.
+    let parts: [Part]
+
+    /// Width and height of a picture, without its margin.
+    private static let (width, height) = (56, 12)
+    private static let digits = Array(
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+    /// - Parameters:
+    ///   - record: the tensor.
+    ///   - manifest: the checkpoint, with the parts of all ranks.
+    init(_ record: TensorRecord, in manifest: Manifest) {
+        self.record = record
+        parts = record.shards.flatMap { shard -> [Part] in
+            // The name of a segment says which rank has written it.
+            let rank = manifest.chunks[shard.chunks].first.map { chunk in
+                manifest.segments[manifest.blocks[chunk.block].segment].name.rank
+            }
+            return shard.region.boxes(in: record.shape).map { Part(rank: rank ?? 0, box: $0) }
+        }.sorted { ($0.rank, $0.box.offset) < ($1.rank, $1.box.offset) }
+    }
+
+    var json: JSONValue {
+        .array(
+            parts.map { part in
+                .object([
+                    .init("rank", .count(part.rank)),
+                    .init("offset", .array(part.box.offset.map { .count($0) })),
+                    .init("extent", .array(part.box.extent.map { .count($0) })),
+                ])
+            })
+    }
+
+    // MARK: The picture
+
+    /// The axes along which the tensor is divided, at most two: those with the most boundaries,
+    /// first the vertical one.
+    private var axes: [Int] {
+        let boundaries = record.shape.indices.map { axis in
+            Set(parts.map { $0.box.offset[axis] }).count
+        }
+        let divided = record.shape.indices.filter { boundaries[$0] > 1 }
+        return divided.sorted { boundaries[$0] > boundaries[$1] }.prefix(2).sorted()
+    }
+
+    /// The lines of the picture: one cell of text for each rank, digits and letters for ranks 0 to
+    /// 61, `+` for higher ones.
+    var lines: [String] {
+        let axes = axes
+        guard !axes.isEmpty, !record.shape.contains(0) else {
+            return [parts.first.map { "all of it by rank \($0.rank)" } ?? "no elements"]
+        }
+        // One axis lies across; of two, the second.
+        let across = axes.last ?? 0
+        let down = axes.count > 1 ? axes[0] : nil
+        let columns = min(record.shape[across], Self.width)
+        let rows = down.map { min(record.shape[$0], Self.height) } ?? 1
+        let margin = String(record.shape[down ?? across]).count
+        var lines = [
+            String(repeating: " ", count: margin) + " dimension \(across): 0 to"
+                + " \(record.shape[across] - 1)" + (down.map { ", down: dimension \($0)" } ?? "")
+        ]
+        for row in 0..<rows {
+            var index = record.shape.map { _ in 0 }
+            if let down { index[down] = Self.position(row, of: rows, in: record.shape[down]) }
+            let label = down.map { String(index[$0]) } ?? ""
+            var cells = ""
+            for column in 0..<columns {
+                index[across] = Self.position(column, of: columns, in: record.shape[across])
+                cells.append(symbol(at: index))
+            }
+            lines.append(String(repeating: " ", count: margin - label.count) + label + " " + cells)
+        }
+        return lines
+    }
+
+    /// First position of a cell.
+    private static func position(_ cell: Int, of cells: Int, in extent: Int) -> Int {
+        let (product, overflow) = extent.multipliedReportingOverflow(by: cell)
+        return overflow ? extent / cells * cell : product / cells
+    }
+
+    private func symbol(at index: [Int]) -> Character {
+        let part = parts.first { part in
+            index.indices.allSatisfy { axis in
+                let offset = part.box.offset[axis]
+                return index[axis] >= offset && index[axis] - offset < part.box.extent[axis]
+            }
+        }
+        guard let part else { return "?" }
+        return part.rank < Self.digits.count ? Self.digits[part.rank] : "+"
+    }
+}
+
+private func < (a: (Int, [Int]), b: (Int, [Int])) -> Bool {
+    a.0 != b.0 ? a.0 < b.0 : a.1.lexicographicallyPrecedes(b.1)
+}
