@@ -28,6 +28,8 @@ def train_step():
 class ReadmeTests(TestCase):
     def test_its_code_runs(self) -> None:
         pages = [os.path.join(PACKAGE, "README.md"), os.path.join(PACKAGE, "..", "..", "README.md")]
+        docs = os.path.join(PACKAGE, "docs")
+        pages += [os.path.join(docs, name) for name in sorted(os.listdir(docs))]
         for page in pages:
             with open(page, encoding="utf-8") as file:
                 text = file.read()
