@@ -157,7 +157,7 @@ def main() -> None:
         none = statistics.median(seconds for _, seconds in figures["none"])
         print(f"{run.nbytes / 1e9:.2f} GB, {arguments.rounds} rounds, torch {torch.__version__}, ckpt {ckpt.__version__}")
         print(f"planning alone: median {1000 * statistics.median(plans):.0f} ms")
-        print(f"{'':8}{'blocked ms, median / max':>28}{'stall ms, median':>20}{'durable s, median':>20}")
+        print(f"{'':8}{'blocked ms, median / max':>28}{'stall ms, median':>20}")
         for name, found in figures.items():
             blocked_ms = [1000 * entry[0] for entry in found]
             stall = 1000 * (statistics.median(entry[1] for entry in found) - none)

@@ -28,7 +28,9 @@ try:
     from torch.distributed.checkpoint.state_dict_loader import _load_state_dict_from_keys
 
     from ckpt.dcp import _staging
-    from ckpt.dcp import CkptReader, CkptSavePlanner, CkptWriter
+    from ckpt.dcp import (
+        CkptReader, CkptSavePlanner, CkptWriter, ckpt_to_dcp, ckpt_to_torch_save, dcp_to_ckpt, torch_save_to_ckpt,
+    )
 
     from . import ranks
 except ImportError:
@@ -415,6 +417,43 @@ class AsyncTests(DCPTestCase):
         with self.assertRaises(CheckpointException):
             future.result()
         self.assertEqual((self.steps(), _staging._loans), ([1], []))
+
+
+class ConversionTests(DCPTestCase):
+    def test_there_and_back(self) -> None:
+        model = nn.Linear(3, 2)
+        optimizer = torch.optim.AdamW(model.parameters())
+        model(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+        state = {"model": model.state_dict(), "optim": optimizer.state_dict(), "step": 4, "list": [torch.ones(2), (1, "a")]}
+        file, directory, other = (os.path.join(self.directory, name) for name in ("a.pt", "dcp", "b.pt"))
+        torch.save(state, file)
+        torch_save_to_ckpt(file, f"{self.path}/step-4")
+        ckpt_to_dcp(self.path, directory)
+        dcp_to_ckpt(directory, f"{self.path}/step-5", compression="none")
+        ckpt_to_torch_save(f"{self.path}/step-5", other)
+        found = torch.load(other, weights_only=True)
+        self.assertEqual(self.steps(), [4, 5])
+        self.assertEqual((found["step"], found["list"][1]), (4, (1, "a")))
+        for name, value in model.state_dict().items():
+            self.assertTrue(torch.equal(found["model"][name], value))
+        again = torch.optim.AdamW(model.parameters())
+        again.load_state_dict({**found["optim"], "state": {int(key): value for key, value in found["optim"]["state"].items()}})
+        self.assertTrue(torch.equal(again.state[model.weight]["exp_avg"], optimizer.state[model.weight]["exp_avg"]))
+        ckpt_to_torch_save(self.path, other, "model")
+        self.assertEqual(list(torch.load(other)), ["weight", "bias"])
+
+    def test_what_is_refused(self) -> None:
+        file = os.path.join(self.directory, "a.pt")
+        torch.save([torch.ones(1)], file)
+        with self.assertRaisesRegex(TypeError, "holds a list"):
+            torch_save_to_ckpt(file, self.path)
+        torch.save({"a": Custom()}, file)
+        with self.assertRaises(pickle.UnpicklingError):
+            torch_save_to_ckpt(file, self.path)
+        with self.assertRaisesRegex(KeyError, "no 'x'; it has 'n'"):
+            dcp.save({"n": 1}, storage_writer=CkptWriter(self.path))
+            ckpt_to_torch_save(self.path, file, "x")
 
 
 class RankTests(DCPTestCase):

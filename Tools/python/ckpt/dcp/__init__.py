@@ -17,8 +17,12 @@ The page `Tools/python/docs/dcp.md` says how a checkpoint is stored.
 
 from __future__ import annotations
 
+from ._convert import ckpt_to_dcp, ckpt_to_torch_save, dcp_to_ckpt, torch_save_to_ckpt
 from ._planner import CkptSavePlanner
 from ._reader import CkptReader
 from ._writer import CkptWriter
 
-__all__ = ["CkptReader", "CkptSavePlanner", "CkptWriter"]
+__all__ = [
+    "CkptReader", "CkptSavePlanner", "CkptWriter", "ckpt_to_dcp", "ckpt_to_torch_save", "dcp_to_ckpt",
+    "torch_save_to_ckpt",
+]
