@@ -300,8 +300,11 @@ class Checkpoint(Mapping[str, StoredTensor]):
 
     def object(self, name: str) -> Any:
         """Reads an object: a value if it was stored as JSON, otherwise bytes."""
-        data = _native.returned_bytes(_native.library.ckpt_read_object, self._handle, _native.text(name))
+        data = self._object_bytes(name)
         return _values.decode(data) if self._objects[name][1] == "json" else data
+
+    def _object_bytes(self, name: str) -> bytes:
+        return _native.returned_bytes(_native.library.ckpt_read_object, self._handle, _native.text(name))
 
     def read_into(self, destinations: Mapping[str, Any]) -> None:
         """Reads tensors into arrays and tensors of the same types and shapes.

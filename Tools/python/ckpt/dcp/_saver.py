@@ -65,13 +65,15 @@ class Saver(_checkpointer.Checkpointer):
         except CheckpointError as error:
             logger.warning("%s begins a new branch of its run: %s", self.store.path, error)
 
-    def submit(self, step: int, items: list[Item], values: dict[str, Any]) -> Save:
+    def submit(
+        self, step: int, items: list[Item], values: dict[str, Any], metrics: Optional[Mapping[str, float]] = None
+    ) -> Save:
         """Asks for a checkpoint. The items may not change until they are captured."""
         with self._lock:
             self._state_now = items, values
             self.steps.add(step)
             try:
-                return self.save(step)
+                return self.save(step, metrics)
             finally:
                 self._state_now = [], {}
 
