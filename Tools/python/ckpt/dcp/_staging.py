@@ -78,8 +78,13 @@ class Loan:
                 self._saver.fence().end()
         self.end()
 
+    def abandon(self) -> None:
+        """The tensors will not be saved."""
+        self._has_ended.set()
+        self.end()
+
     def end(self) -> None:
-        """The tensors are captured."""
+        """The tensors are captured, or not needed any more."""
         with contextlib.suppress(ValueError):
             _loans.remove(self)
 

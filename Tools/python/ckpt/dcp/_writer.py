@@ -184,21 +184,22 @@ class CkptWriter(StorageWriter):
             saving.target.wait_until_made()
             # Parts live as long as the root that names them.
             path, options = rank_path(path, saving.rank), {**options, "keep_last": None, "run": None}
-        loan = _staging.take_loan()
-        lock = loan.lock if loan is not None else threading.Lock()
-        with lock:
-            items, values, results = _resolved(plan, planner, part)
-            if metadata is not None:
-                values[DESCRIPTION] = _Encoded(_metadata.encode(metadata, [results]))
+        loan = _staging.take_loan() or _staging.Loan()
+        try:
             saver = self._saver(path, saving.step, options)
-            save = saver.submit(saving.step, items, values)
-            if loan is not None:
+            with loan.lock:
+                items, values, results = _resolved(plan, planner, part)
+                if metadata is not None:
+                    values[DESCRIPTION] = _Encoded(_metadata.encode(metadata, [results]))
+                save = saver.submit(saving.step, items, values)
                 loan.submitted(saver)
+        except BaseException:
+            loan.abandon()
+            raise
         del items
         try:
             save.wait("captured")
-            if loan is not None:
-                loan.end()
+            loan.end()
             report = save.result()
         finally:
             saver.release()
