@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed._shard import sharded_tensor
+from torch.distributed._shard.sharding_spec import ChunkShardingSpec, EnumerableShardingSpec, ShardMetadata
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
@@ -99,6 +101,32 @@ def two(rank: int, world: int, store: str) -> None:
         with ckpt.Store(store) as found:
             assert found.all_steps() == [1, 2, 3, 4, 5, 6], found.all_steps()
     writer.close()
+
+
+def sharded_tensors(rank: int, world: int, store: str) -> None:
+    """ShardedTensors, which come before DTensor, from every division into every other."""
+    def enumerated(*rows: tuple[int, int, int]) -> EnumerableShardingSpec:
+        return EnumerableShardingSpec([
+            ShardMetadata([start, 0], [length, 20], f"rank:{owner}/cpu") for start, length, owner in rows])
+
+    specs = [
+        ChunkShardingSpec(0, ["rank:0/cpu", "rank:1/cpu"]),
+        ChunkShardingSpec(0, ["rank:0/cpu", "rank:1/cpu", "rank:1/cpu", "rank:0/cpu"]),
+        ChunkShardingSpec(1, ["rank:0/cpu", "rank:1/cpu"]),
+        enumerated((0, 2, 0), (2, 1, 1), (3, 3, 0), (6, 3, 1), (9, 1, 0)), enumerated((0, 8, 1), (8, 2, 0)),
+    ]
+    for number, spec in enumerate(specs):
+        # A writer of its own for each save, as programs often have it, and no checkpoint id.
+        saved = sharded_tensor.rand(spec, 10, 20)
+        dcp.save({"t": saved}, storage_writer=CkptWriter(store))
+        expected = torch.zeros(10, 20) if rank == 0 else None
+        saved.gather(out=expected)
+        for other in specs:
+            loaded = sharded_tensor.zeros(other, 10, 20)
+            dcp.load({"t": loaded}, storage_reader=CkptReader(store))
+            found = torch.zeros(10, 20) if rank == 0 else None
+            loaded.gather(out=found)
+            assert rank or torch.equal(found, expected), (number, other)
 
 
 def process_executor(rank: int, world: int, store: str) -> None:

@@ -209,7 +209,7 @@ class TrapTests(DCPTestCase):
         self.assertEqual(self.load({"n": 0})["n"], 1)
 
     def test_4_errors_of_read_metadata_say_what_happened(self) -> None:
-        self.assertFails(f"there is no store at {self.path}", lambda: self.load({"n": 0}))
+        self.assertFails(f"global metadata read failed: {self.path} ", lambda: self.load({"n": 0}))
         dcp.save({"n": 1}, storage_writer=CkptWriter(self.path))
         self.assertFails("step 5", lambda: self.load({"n": 0}, f"{self.path}/step-5"))
         manifests = os.path.join(self.path, "manifests")
@@ -513,6 +513,9 @@ class RankTests(DCPTestCase):
             self.assertTrue(torch.equal(state[name], ranks.whole(name, shape)), name)
         for name, value in model.state_dict().items():
             self.assertTrue(torch.equal(value, expected[name]), name)
+
+    def test_sharded_tensors(self) -> None:
+        self.run_ranks("sharded_tensors", 2)
 
     def test_a_fault_on_one_rank(self) -> None:
         self.run_ranks("faults", 2)
