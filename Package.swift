@@ -102,8 +102,8 @@ let package = Package(
         .target(
             name: "CheckpointCABI",
             dependencies: [
-                "CCheckpoint", "Checkpointing", "CheckpointStorage", "CheckpointFormat", "CheckpointState", "CheckpointIO",
-                logging,
+                "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage", "CheckpointFormat",
+                "CheckpointState", "CheckpointIO", logging,
             ],
             swiftSettings: strict),
 

@@ -1,5 +1,6 @@
 public import CCheckpoint
 internal import CheckpointFormat
+internal import CheckpointMaintenance
 internal import CheckpointStorage
 internal import Foundation
 internal import Logging
@@ -7,11 +8,10 @@ internal import Logging
 /// The object of a `ckpt_store` handle.
 final class StoreHandle: Sendable {
     let store: CheckpointStore
-
-    init(_ store: CheckpointStore) { self.store = store }
+    private let path: String
 
     /// Opens a store; problems that prevent nothing are logged to standard error.
-    convenience init(path: String, access: UInt32) throws(CheckpointError) {
+    init(path: String, access: UInt32) throws(CheckpointError) {
         let logger = Logger(label: "ckpt")
         let rights: CheckpointStore.Access
         switch Int(access) {
@@ -20,7 +20,22 @@ final class StoreHandle: Sendable {
         default: throw .argument("\(access) is not an access mode")
         }
         guard !path.isEmpty else { throw .argument("the path is empty") }
-        self.init(try CheckpointStore.open(path, for: rights) { logger.warning("\($0)") })
+        self.path = path
+        store = try CheckpointStore.open(path, for: rights) { logger.warning("\($0)") }
+    }
+
+    /// Deletes a checkpoint, while the program may save to the store.
+    func remove(_ target: CheckpointReference, isForced: Bool) throws(CheckpointError) {
+        guard store.access != .reading else {
+            throw .argument("the store is open for reading only")
+        }
+        let maintained = try CheckpointStore.open(path, for: .maintaining) { _ in }
+        let report = try maintained.remove([target], isForced: isForced)
+        if report.checkpoints.contains(where: { $0.outcome == .inUse }) {
+            throw CheckpointError(
+                .busy, "a reader or a save in flight uses step \(report.checkpoints[0].step)",
+                remedy: "Try again later", path: path)
+        }
     }
 
     /// Parses a reference; nil means the newest checkpoint.
@@ -194,5 +209,17 @@ public func ckpt_store_pin(
         let target = try StoreHandle.reference(
             unsafe CallerMemory.optionalText(reference, "reference"))
         if pinned != 0 { try store.pin(target) } else { try store.unpin(target) }
+    }
+}
+
+/// Deletes a checkpoint; see checkpoint.h.
+@c @implementation
+public func ckpt_store_remove(
+    _ store: OpaquePointer?, _ reference: UnsafePointer<CChar>?, _ forced: UInt32
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try HandleTable.shared.object(store, StoreHandle.self)
+        let target = try StoreHandle.reference(unsafe CallerMemory.text(reference, "reference"))
+        try handle.remove(target, isForced: forced != 0)
     }
 }

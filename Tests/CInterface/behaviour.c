@@ -157,6 +157,10 @@ static void reads(ckpt_store *store) {
     CHECK_STATUS(CKPT_OK, ckpt_store_pin(store, "good", 1));
     CHECK_STATUS(CKPT_OK, ckpt_store_untag(store, "good"));
     CHECK_STATUS(CKPT_NOT_FOUND, ckpt_store_untag(store, "good"));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_remove(store, "10", 0));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_remove(store, "20", 0));
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_store_remove(store, "25", 0));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_remove(store, NULL, 1));
 
     ckpt_checkpoint *checkpoint;
     CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, "10", &checkpoint));

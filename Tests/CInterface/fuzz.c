@@ -234,6 +234,7 @@ static void call(void) {
             ckpt_store_tag(handle(STORES), text(), text(), (uint32_t)draw(2));
             ckpt_store_untag(handle(STORES), text());
             ckpt_store_pin(handle(STORES), text(), (uint32_t)draw(2));
+            ckpt_store_remove(handle(STORES), text(), (uint32_t)draw(2));
         }
         ckpt_free(handle(CHECKPOINTERS));
         break;

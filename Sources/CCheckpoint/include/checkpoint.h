@@ -181,6 +181,13 @@ ckpt_status ckpt_store_untag(ckpt_store *CKPT_NULLABLE store, const char *CKPT_N
 ckpt_status ckpt_store_pin(
     ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference, uint32_t pinned);
 
+/* Deletes a checkpoint, and frees the bytes that no other checkpoint shares. If `forced` is 0, one
+ * that is pinned, has a tag, or is the newest intact one of its run is refused with MISUSE.
+ * Fails with NOT_FOUND, BUSY (a reader or a save in flight uses it, or another process removes or
+ * repacks checkpoints: try again later), MISUSE, DAMAGED, IO. */
+ckpt_status ckpt_store_remove(
+    ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference, uint32_t forced);
+
 /* --------------------------------------------------------------------- tensors */
 
 /* Types of elements. The numbers are those of the format (Formats/manifest.md). */

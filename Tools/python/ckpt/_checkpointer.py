@@ -35,6 +35,10 @@ class _Encoded(bytes):
     """A value that is encoded already."""
 
 
+class _Raw(bytes):
+    """A value that is kept as bytes, in an encoding of its own."""
+
+
 class Item(NamedTuple):
     """A tensor of the state."""
 
@@ -390,11 +394,12 @@ class Checkpointer:
             _native.check(_native.library.ckpt_remove_object(self._handle, _native.text(name)))
             del self._sent[name]
         for name, value in values.items():
-            data = value if isinstance(value, _Encoded) else self._encode(name, value)
+            data = value if isinstance(value, (_Encoded, _Raw)) else self._encode(name, value)
             if self._sent.get(name) != data:
+                encoding = _native.BYTES if isinstance(data, _Raw) else _native.JSON
                 _native.check(
                     _native.library.ckpt_set_object(
-                        self._handle, _native.text(name), _object_role(name), 1, data, len(data)))
+                        self._handle, _native.text(name), _object_role(name), encoding, data, len(data)))
                 self._sent[name] = data
 
     def _release(self) -> None:
@@ -559,7 +564,7 @@ def _choice(choices: Mapping[str, int], word: str) -> int:
 
 def _tensor_role(name: str) -> int:
     first = name.split(".", 1)[0]
-    return OPTIMIZER if first in ("optimizer", "opt_state") else PARAMETER
+    return OPTIMIZER if first in ("optimizer", "opt_state", "optim") else PARAMETER
 
 
 def _object_role(name: str) -> int:

@@ -18,6 +18,7 @@ READING, WRITING = 0, 1
 STRICT, PARTIAL = 0, 1
 SUBMITTED, CAPTURED, DURABLE, COMMITTED = 0, 1, 2, 3
 TIMED_OUT = 14
+BYTES, JSON = 0, 1
 EVENT_FAILED, EVENT_WARNING = 5, 6
 QUIET = 4
 
@@ -85,6 +86,7 @@ _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_store_tag": [_H, _STR, _STR, c_uint32],
     "ckpt_store_untag": [_H, _STR],
     "ckpt_store_pin": [_H, _STR, c_uint32],
+    "ckpt_store_remove": [_H, _STR, c_uint32],
     "ckpt_checkpoint_open": [_H, _STR, _OUT],
     "ckpt_checkpoint_close": [_H],
     "ckpt_checkpoint_json": [_H, _OUT],

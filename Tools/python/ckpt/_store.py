@@ -68,8 +68,13 @@ class Store:
 
     def checkpoints(self, limit: int = 0) -> list[Summary]:
         """The newest checkpoints, newest first; damaged ones are left out. 0 means all."""
+        return [_summary(entry) for entry in self._entries(limit) if "error" not in entry]
+
+    def _entries(self, limit: int = 0) -> list[dict[str, Any]]:
+        """The same as in JSON; a damaged checkpoint has the one key `error`."""
         text = _native.returned_text(_native.library.ckpt_store_list_json, self._handle, limit)
-        return [_summary(entry) for entry in json.loads(text) if "error" not in entry]
+        entries: list[dict[str, Any]] = json.loads(text)
+        return entries
 
     def all_steps(self) -> list[int]:
         """The steps of all checkpoints, ascending, each once."""
@@ -102,6 +107,17 @@ class Store:
     def pin(self, reference: Reference, pinned: bool = True) -> None:
         """Protects a checkpoint from retention, or ends the protection."""
         _native.check(_native.library.ckpt_store_pin(self._handle, reference_text(reference), int(pinned)))
+
+    def remove(self, reference: Reference, force: bool = False) -> None:
+        """Deletes a checkpoint, and frees the bytes that no other one shares.
+
+        Args:
+            force: also deletes one that is pinned, tagged or the newest of its run.
+
+        Raises:
+            BusyError: a reader or a save in flight uses it.
+        """
+        _native.check(_native.library.ckpt_store_remove(self._handle, reference_text(reference), int(force)))
 
     def close(self) -> None:
         """Closes the store. A second call does nothing."""
@@ -284,8 +300,11 @@ class Checkpoint(Mapping[str, StoredTensor]):
 
     def object(self, name: str) -> Any:
         """Reads an object: a value if it was stored as JSON, otherwise bytes."""
-        data = _native.returned_bytes(_native.library.ckpt_read_object, self._handle, _native.text(name))
+        data = self._object_bytes(name)
         return _values.decode(data) if self._objects[name][1] == "json" else data
+
+    def _object_bytes(self, name: str) -> bytes:
+        return _native.returned_bytes(_native.library.ckpt_read_object, self._handle, _native.text(name))
 
     def read_into(self, destinations: Mapping[str, Any]) -> None:
         """Reads tensors into arrays and tensors of the same types and shapes.

@@ -148,6 +148,13 @@ class SavingTests(TestCase):
             store.untag("first")
             store.pin(20)
             self.assertTrue(store.checkpoints(1)[0].is_pinned)
+            with self.assertRaisesRegex(ckpt.MisuseError, "pinned"):
+                store.remove(20)
+            store.remove(20, force=True)
+            with self.assertRaises(ckpt.NotFoundError):
+                store.remove(20)
+            with self.assertRaisesRegex(ckpt.MisuseError, "reading only"), ckpt.Store(self.path) as reader:
+                reader.remove(1)
 
 
 class ReadingTests(TestCase):

@@ -51,7 +51,8 @@ public let layers: [Layer] = [
         target: "CheckpointStorage",
         imports: [
             "CheckpointFormat", "CheckpointSharding", "CheckpointCodecs", "CheckpointIO",
-            "CheckpointState", "CheckpointSegments", "CheckpointCatalog", "SystemPackage", "Foundation",
+            "CheckpointState", "CheckpointSegments", "CheckpointCatalog", "SystemPackage",
+            "Foundation",
         ],
         reason: "a store is opened, read and restored without an engine"),
     Layer(
@@ -80,8 +81,8 @@ public let layers: [Layer] = [
     Layer(
         target: "CheckpointCABI",
         imports: [
-            "CCheckpoint", "Checkpointing", "CheckpointStorage", "CheckpointFormat",
-            "CheckpointState", "CheckpointIO", "Foundation", "Logging", "Glibc",
+            "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage",
+            "CheckpointFormat", "CheckpointState", "CheckpointIO", "Foundation", "Logging", "Glibc",
         ],
         reason: "the C interface translates arguments and errors, and decides nothing"),
 ]

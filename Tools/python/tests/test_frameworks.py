@@ -1,0 +1,231 @@
+"""Adapters of other frameworks, each with the framework itself; those that are missing are skipped."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import unittest
+from typing import Any
+
+import ckpt
+
+from .support import TestCase
+
+
+def needs(*modules: str) -> Any:
+    """Skips a test if one of the modules is not installed, unless CKPT_REQUIRE names it."""
+    required = os.environ.get("CKPT_REQUIRE", "").split(",")
+    missing = [name for name in modules if importlib.util.find_spec(name) is None and name not in required]
+    return unittest.skipIf(missing, f"{', '.join(missing)} is not installed")
+
+
+@needs("torch", "lightning")
+class LightningTests(TestCase):
+    PROGRAM = """
+        import os, sys, warnings
+        warnings.filterwarnings("ignore")
+        os.environ["TQDM_DISABLE"] = "1"
+        import logging
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        import lightning as L, torch
+        from lightning.pytorch.callbacks import ModelCheckpoint
+        from ckpt.lightning import CkptIO
+
+        class Module(L.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.save_hyperparameters({"width": 4, "names": ("a", "b")})
+                self.layers = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+            def training_step(self, batch, index):
+                loss = self.layers(batch).pow(2).mean()
+                self.log("loss", loss)
+                return loss
+            def configure_optimizers(self):
+                optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
+                return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
+
+        def fit(directory, epochs, **options):
+            L.seed_everything(1, verbose=False)
+            data = torch.utils.data.DataLoader(torch.randn(32, 8), batch_size=8)
+            module = Module()
+            keep = ModelCheckpoint(dirpath=directory, filename="{epoch}-{step}", monitor="loss", save_top_k=2, save_last=True)
+            trainer = L.Trainer(
+                max_epochs=epochs, plugins=[CkptIO()], callbacks=[keep], logger=False, enable_progress_bar=False,
+                enable_model_summary=False, accelerator="cpu", log_every_n_steps=1)
+            trainer.fit(module, data, **options)
+            return module, keep, trainer
+
+        path = sys.argv[1]
+        whole, _, _ = fit(path + "-whole", 6)
+        fit(path, 3)
+        resumed, keep, trainer = fit(path, 6, ckpt_path=path + "/last.ckpt")
+        for one, other in zip(whole.state_dict().values(), resumed.state_dict().values()):
+            assert torch.equal(one, other)
+        names = sorted(name for name in os.listdir(path) if name.endswith(".ckpt"))
+        assert len(names) == 3 and names[-1] == "last.ckpt", names
+        best = CkptIO().load_checkpoint(keep.best_model_path)
+        Module().load_state_dict(best["state_dict"])
+        assert best["hyper_parameters"]["names"] == ("a", "b"), best["hyper_parameters"]
+        import ckpt
+        with ckpt.Store(path + "/ckpt-store") as store:
+            assert len(store.checkpoints()) == 3, store.checkpoints()
+            state = store.open()
+            assert "state.state_dict.layers.0.weight" in state, list(state)
+    """
+
+    def test_model_checkpoint_resumes_and_removes(self) -> None:
+        outcome = self.program(self.PROGRAM, timeout=240)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+
+
+@needs("torch", "accelerate")
+class AccelerateTests(TestCase):
+    def test_what_was_prepared_is_saved_and_restored(self) -> None:
+        outcome = self.program(
+            """
+            import sys, torch
+            from accelerate import Accelerator
+            from ckpt.accelerate import checkpointer
+
+            class Counter:
+                def __init__(self): self.n = 0
+                def state_dict(self): return {"n": self.n}
+                def load_state_dict(self, state): self.n = state["n"]
+
+            def run(path, first, last):
+                torch.manual_seed(2)
+                accelerator = Accelerator(cpu=True)
+                model = torch.nn.Linear(6, 1)
+                optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+                scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+                model, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)
+                counter = Counter()
+                accelerator.register_for_checkpointing(counter)
+                saver = checkpointer(accelerator, path)
+                report = saver.resume()
+                assert (report.step if report else 0) == first
+                losses = []
+                for step in range(first, last):
+                    loss = model(torch.randn(4, 6)).pow(2).mean()
+                    accelerator.backward(loss)
+                    optimizer.step(); scheduler.step(); optimizer.zero_grad()
+                    counter.n += 1
+                    losses.append(loss.item())
+                    saver.save(step + 1)
+                saver.close()
+                assert counter.n == last
+                return losses
+
+            path = sys.argv[1]
+            whole = run(path + "-whole", 0, 8)
+            assert run(path, 0, 5) + run(path, 5, 8) == whole
+            """, timeout=240)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+
+
+@needs("torch", "transformers", "accelerate")
+class HuggingFaceTests(TestCase):
+    def test_a_trainer_resumes_bit_for_bit(self) -> None:
+        outcome = self.program(
+            """
+            import os, sys, torch, warnings
+            warnings.filterwarnings("ignore")
+            from transformers import TrainingArguments, TrainerCallback
+            from ckpt.huggingface import CkptTrainer
+            import ckpt
+
+            class Data(torch.utils.data.Dataset):
+                def __len__(self): return 24
+                def __getitem__(self, index):
+                    return {"x": torch.full((4,), float(index)), "labels": torch.tensor([index % 3.0])}
+
+            class Model(torch.nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.layer, self.drop = torch.nn.Linear(4, 1), torch.nn.Dropout(0.3)
+                def forward(self, x, labels):
+                    y = self.layer(self.drop(x))
+                    return {"loss": (y - labels).pow(2).mean(), "logits": y}
+
+            class Stop(TrainerCallback):
+                def on_step_end(self, args, state, control, **_):
+                    control.should_training_stop = state.global_step == 7
+
+            def train(path, stops=False, resume=None):
+                torch.manual_seed(0)
+                arguments = TrainingArguments(
+                    output_dir=path, per_device_train_batch_size=4, num_train_epochs=3, save_steps=3, save_strategy="steps",
+                    logging_steps=1, report_to=[], use_cpu=True, save_total_limit=2, disable_tqdm=True, seed=7)
+                trainer = CkptTrainer(Model(), arguments, train_dataset=Data(), callbacks=[Stop()] if stops else [])
+                trainer.train(resume_from_checkpoint=resume)
+                return trainer
+
+            path = sys.argv[1]
+            whole = train(path + "-whole")
+            train(path, stops=True, resume=True)
+            resumed = train(path, resume=True)
+            assert resumed.state.global_step == 18
+            for one, other in zip(whole.model.state_dict().values(), resumed.model.state_dict().values()):
+                assert torch.equal(one, other)
+            history = lambda trainer: [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+            assert history(whole) == history(resumed), (history(whole), history(resumed))
+            with ckpt.Store(path + "/ckpt-store") as store:
+                assert store.all_steps()[-1] == 18 and len(store.all_steps()) <= 3, store.all_steps()
+            again = train(path, resume=15) if 15 in ckpt.Store(path + "/ckpt-store").all_steps() else resumed
+            assert again.state.global_step == 18
+            """, timeout=240)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+
+
+@needs("jax")
+class JaxTests(TestCase):
+    def test_trees_come_back(self) -> None:
+        outcome = self.program(
+            """
+            import sys, collections, numpy as np
+            import jax, jax.numpy as jnp
+            import ckpt
+            from ckpt.jax import Checkpointer
+
+            Pair = collections.namedtuple("Pair", "mu nu")
+            def tree(value):
+                return {
+                    "params": {"w": jnp.full((3, 2), value), "b": jnp.full((2,), value, jnp.bfloat16)},
+                    "opt": [Pair(jnp.ones(3) * value, jnp.int32(value)), None], "key": jax.random.key(int(value)),
+                    "host": np.full(4, value), "step": int(value), "name": "x"}
+            path = sys.argv[1]
+            with Checkpointer(path, every=2, keep_last=2) as saver:
+                assert saver.latest_step() is None and saver.should_save(4) and not saver.should_save(5)
+                for step in range(4):
+                    saver.save(step, tree(step)).result()
+                assert saver.all_steps() == [2, 3]
+            with Checkpointer(path) as saver:
+                found = saver.restore(like=tree(9))
+                wanted = tree(3)
+                assert jax.tree.structure(found) == jax.tree.structure(wanted)
+                for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted)):
+                    if isinstance(one, jax.Array) and jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
+                        one, other = jax.random.key_data(one), jax.random.key_data(other)
+                    assert np.array_equal(np.asarray(one), np.asarray(other)), (one, other)
+                    assert type(one) is type(other), (type(one), type(other))
+                shapes = jax.eval_shape(lambda: tree(1)["params"])
+                try:
+                    saver.restore(2, like={"params": shapes})
+                except ckpt.MismatchError as error:
+                    assert "only in the checkpoint" in str(error)
+                else:
+                    raise AssertionError
+                wrong = tree(1)
+                wrong["params"]["w"] = jnp.zeros((3, 2), jnp.float16)
+                try:
+                    saver.restore(2, like=wrong)
+                except ckpt.MismatchError as error:
+                    assert "params.w" in str(error) and "float16" in str(error)
+                else:
+                    raise AssertionError
+            """, timeout=240)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
