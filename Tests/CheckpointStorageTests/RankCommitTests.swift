@@ -112,6 +112,36 @@ struct RankCommitTests {
         #expect(try restored(tensor, from: store) == tensor.content)
     }
 
+    @Test(
+        "A rank that is late does not bring back a checkpoint that is being removed",
+        arguments: [".collected", "/segments/"])
+    func lateRank(moment: String) throws {
+        let files = InMemoryFileSystem()
+        let tensor = try rows(2)
+        let store = try openStore(files)
+        let saves = (1...2).map { step in
+            var save = RankSave(store: store, step: step, worldSize: 2)
+            save.timeout = .milliseconds(50)
+            return save
+        }
+        for save in saves {
+            for rank in 0..<2 { try save.save(rank, [tensor]) }
+            _ = try save.commit(0).finish()
+        }
+        let (late, isOver) = (saves[0].commit(1), Box(false))
+        let hooked = HookedFileSystem(files) { operation throws(FileSystemError) in
+            let isRemoval = ["remove", "rename"].contains(operation.verb)
+            guard isRemoval, operation.path.string.contains(moment), !isOver.value else { return }
+            isOver.value = true
+            HeldLocks.settingAside { _ = try? late.finish() }
+        }
+        _ = try openForMaintaining(hooked).remove([.step(1)])
+        #expect(isOver.value)
+        #expect(try steps(of: store) == [2])
+        #expect(try store.verify().findings.isEmpty)
+        #expect(try files.list(store.directories.parts).count == 1)
+    }
+
     @Test("A missing rank is named when the time is over, and nothing is committed")
     func missingRank() throws {
         let store = try openStore(InMemoryFileSystem())

@@ -73,15 +73,17 @@ struct CheckpointRemoval {
             try store.fileSystem.syncDirectory(store.directories.manifests)  // P3
         }
         store.catalog.remove(gone)  // P4
+        let attempts = gone.compactMap { attempts[$0] }
+        try translating("removing checkpoints") {
+            try RankAttempts(files: store.files).retire(attempts)
+        }
         try addNew()
         let orphans = orphans(of: gone)
         try translating("removing segments") {
             for segment in orphans {
                 try store.fileSystem.removeIfThere(store.directories.path(of: segment.name))
             }  // P6
-            for attempt in gone.compactMap({ attempts[$0] }) {
-                try RankAttempts(files: store.files).remove(attempt)
-            }
+            for attempt in attempts { try RankAttempts(files: store.files).remove(attempt) }
         }
         return (gone, orphans)
     }

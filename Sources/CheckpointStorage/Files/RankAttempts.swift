@@ -110,8 +110,7 @@ package struct RankAttempts {
                 continue
             }
             let path = directories.path(of: attempt.name)
-            let collected = FilePath(path.string + Self.collectedSuffix)
-            try fileSystem.replace(collected, with: path)  // X1
+            try fileSystem.replace(collectedPath(of: attempt.name), with: path)  // X1
         }
         let renamed = try fileSystem.listIfThere(directories.parts).filter {
             $0.hasSuffix(Self.collectedSuffix)
@@ -155,15 +154,51 @@ package struct RankAttempts {
         }
     }
 
+    /// Makes sure that no rank that is late publishes removed checkpoints again.
+    ///
+    /// The directories are renamed, since roots are linked from there; a root that was published
+    /// again before the renaming is removed. Call it when the removal of the manifests is durable,
+    /// and before the segments go.
+    ///
+    /// - Parameter attempts: the attempts that the checkpoints were committed by.
+    /// - Throws: the error of the system call.
+    package func retire(_ attempts: [AttemptName]) throws(FileSystemError) {
+        guard !attempts.isEmpty else { return }
+        for name in attempts {
+            let path = directories.path(of: name)
+            guard try fileSystem.kind(of: path) == .directory else { continue }
+            try fileSystem.replace(collectedPath(of: name), with: path)  // X1
+        }
+        try fileSystem.syncDirectory(directories.parts)
+        let published = Set(try fileSystem.listIfThere(directories.manifests))
+        let again = attempts.filter { name in
+            guard published.contains(name.checkpoint.description) else { return false }
+            // One that cannot be read is not known to be this attempt's.
+            return (try? files.loadFile(name.checkpoint))?.manifest.id == name.attempt
+        }
+        guard !again.isEmpty else { return }
+        for name in again {
+            try fileSystem.removeIfThere(directories.path(of: name.checkpoint))
+        }
+        try fileSystem.syncDirectory(directories.manifests)
+    }
+
     /// Removes the directory of a checkpoint whose manifest has been removed.
     ///
     /// - Parameter name: the attempt that the checkpoint was committed by.
     /// - Throws: the error of the system call.
     package func remove(_ name: AttemptName) throws(FileSystemError) {
-        let path = directories.path(of: name)
-        guard try fileSystem.kind(of: path) == .directory else { return }
-        for file in try fileSystem.list(path) { try fileSystem.removeIfThere(path.appending(file)) }
-        try fileSystem.removeDirectory(path)
+        for path in [directories.path(of: name), collectedPath(of: name)] {
+            guard try fileSystem.kind(of: path) == .directory else { continue }
+            for file in try fileSystem.list(path) {
+                try fileSystem.removeIfThere(path.appending(file))
+            }
+            try fileSystem.removeDirectory(path)
+        }
+    }
+
+    private func collectedPath(of name: AttemptName) -> FilePath {
+        FilePath(directories.path(of: name).string + Self.collectedSuffix)
     }
 
     /// Names of manifests.

@@ -104,15 +104,16 @@ package final class Expiry: Sendable {
             for name in names { try files.fileSystem.remove(files.directories.path(of: name)) }  // D1
             try files.fileSystem.syncDirectory(files.directories.manifests)  // D2
             catalog.remove(names)  // D3
+            let attempts = uses.withLock { uses in
+                names.compactMap { uses?.attempts.removeValue(forKey: $0) }
+            }
+            try RankAttempts(files: files).retire(attempts)
             for segment in uses.withLock({ uses in names.flatMap { uses?.remove($0) ?? [] } }) {  // D4
                 // A missing segment needs no removal; the checkpoint that it was missing from is
                 // removed.
                 let path = files.directories.path(of: segment.name)
                 guard try files.fileSystem.kind(of: path) != nil else { continue }
                 if let discard { try discard(segment) } else { try files.fileSystem.removeIfThere(path) }
-            }
-            let attempts = uses.withLock { uses in
-                names.compactMap { uses?.attempts.removeValue(forKey: $0) }
             }
             for attempt in attempts { try RankAttempts(files: files).remove(attempt) }
         }
