@@ -15,11 +15,12 @@ struct ParallelTests {
     }
 
     private func train(
-        _ processes: Int, _ store: String, _ more: [String] = []
+        _ processes: Int, _ store: String, steps: Int = 12, _ more: [String] = []
     ) throws -> ProcessOutcome {
         let arguments = [
             "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "\(processes)", trainer.path,
-            "--mpi", "--store", directory.appending(store), "--model", "tiny", "--steps", "12",
+            "--mpi", "--store", directory.appending(store), "--model", "tiny", "--steps",
+            "\(steps)",
             "--every", "4", "--batch", "4", "--fingerprints", "--arena", "1",
         ]
         // Open MPI's own words about killed processes do not matter.
@@ -48,10 +49,13 @@ struct ParallelTests {
         .enabled(if: Requirement.mpi.isTested, "\(Requirement.mpi.reason)"))
     func elastic() throws {
         try Requirement.mpi.check()
+        let first = try train(4, "store", steps: 4)
+        #expect(first.status == 0 && report(first).committed == [4], "\(first)")
+        let saved = try #require(report(first).saved[4])
         let killed = try train(4, "store", ["--kill-during-save", "8", "--kill-rank", "2"])
         #expect(killed.status != 0)
-        #expect(report(killed).committed == [4], "\(killed)")
-        let saved = try #require(report(killed).saved[4])
+        #expect(report(killed).resumed?.state == saved, "\(killed)")
+        #expect(report(killed).committed.isEmpty, "\(killed)")
         for twin in ["first", "second"] {
             try copy("store", to: twin)
             let run = try train(2, twin, ["--loss-log", directory.appending("\(twin).log")])

@@ -10,7 +10,8 @@ internal import ReferenceModel
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ReferenceTrainer",
-        abstract: "Trains a small byte-level GPT with asynchronous checkpoints, and resumes from the newest one.",
+        abstract:
+            "Trains a small byte-level GPT with asynchronous checkpoints, and resumes from the newest one.",
         discussion: "Example: ReferenceTrainer --store /tmp/run --steps 200 --every 20")
 
     @Option(help: "Directory of the checkpoint store; created if missing.")

@@ -35,8 +35,9 @@ final class TrainingRun {
         var random = RandomGenerator(seed: seed)
         model = GPT(configuration: configuration, random: &random)
         mixed = isMixed ? MixedPrecision(model: model) : nil
+        let parameters = model.parameters
         let rows = parallel.map { parallel in
-            model.parameters.map { parallel.rows(of: $0, rank: parallel.mpi.rank) }
+            parameters.map { parallel.rows(of: $0, rank: parallel.mpi.rank) }
         }
         optimizer = AdamW(model: model, mixed: mixed, rows: rows)
         self.text = text

@@ -59,7 +59,8 @@ package final class AdamW {
         hyperparameters: Hyperparameters = Hyperparameters()
     ) {
         self.init(
-            parameters: mixed?.masters ?? model.parameters, mixed: mixed, gradients: model.gradients,
+            parameters: mixed?.masters ?? model.parameters, mixed: mixed,
+            gradients: model.gradients,
             groupOfParameter: model.parameters.indices.map(model.parameterGroup(of:)), rows: rows,
             hyperparameters: hyperparameters)
     }

@@ -44,7 +44,7 @@ package struct MPI: Sendable {
     ) throws(Failure) -> [Value] {
         guard let first = values.first else { return [] }
         var all = [Value](repeating: first, count: values.count * worldSize)
-        let number = Int32((channel == .trainer ? CMPI_TRAINER : CMPI_ENGINE).rawValue)
+        let number = Int32(channel == .trainer ? CMPI_TRAINER : CMPI_ENGINE)
         let failed = unsafe values.withUnsafeBytes { own in
             unsafe all.withUnsafeMutableBytes { all in
                 unsafe cmpi_all_gather(

@@ -5,7 +5,8 @@ extension Tensor {
     /// The tensor's memory, lent to the checkpoint engine. The loan keeps the tensor alive.
     package var view: TensorView {
         let memory = unsafe LentMemory(
-            start: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<Float>.stride, owner: self)
+            start: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<Float>.stride,
+            owner: self)
         do { return try TensorView(memory, type: .f32, shape: shape) } catch {
             preconditionFailure("a tensor that does not fit its own memory: \(error)")
         }
@@ -28,7 +29,9 @@ extension Tensor {
     package var fingerprint: UInt64 {
         unsafe withValues { values in
             var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-            for unsafe value in unsafe values { hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01b3 }
+            for unsafevalue in unsafe values {
+                hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01b3
+            }
             return hash
         }
     }
@@ -38,7 +41,8 @@ extension HalfTensor {
     /// The tensor's memory, lent to the checkpoint engine. The loan keeps the tensor alive.
     package var view: TensorView {
         let memory = unsafe LentMemory(
-            start: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<UInt16>.stride, owner: self)
+            start: UnsafeMutableRawPointer(base), byteCount: count * MemoryLayout<UInt16>.stride,
+            owner: self)
         do { return try TensorView(memory, type: .bf16, shape: shape) } catch {
             preconditionFailure("a tensor that does not fit its own memory: \(error)")
         }
