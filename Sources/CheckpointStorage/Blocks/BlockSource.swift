@@ -55,9 +55,10 @@ package struct BlockSource: Sendable {
     package func block(
         _ row: Int, into destination: MemoryRegion? = nil, _ buffers: inout Buffers
     ) throws(SegmentError) -> DecodedBlock {
-        let raw = if let destination { destination } else {
-            try buffers.raw.bytes(blocks[row].rawBytes)
-        }
+        let raw =
+            if let destination { destination } else {
+                try buffers.raw.bytes(blocks[row].rawBytes)
+            }
         if blocks[row].codec == .raw {
             // Each chunk has its own hash: one damaged byte costs only its chunk.
             try reader(of: row).readUnchecked(blocks[row].location, into: raw)
@@ -80,9 +81,10 @@ package struct BlockSource: Sendable {
         _ row: Int, of base: DecodedBlock, into destination: MemoryRegion?,
         _ buffers: inout Buffers
     ) throws(SegmentError) -> DecodedBlock {
-        let raw = if let destination { destination } else {
-            try buffers.cast.bytes(blocks[row].rawBytes)
-        }
+        let raw =
+            if let destination { destination } else {
+                try buffers.cast.bytes(blocks[row].rawBytes)
+            }
         cast(row, of: base.raw, into: raw)
         return decoded(row, raw)
     }
@@ -102,18 +104,23 @@ package struct BlockSource: Sendable {
     ///   - destination: exactly the block's `rawBytes` bytes.
     ///   - buffers: this thread's memory.
     /// - Throws: errors of reading and decoding the block or one of its bases.
-    package func read(_ row: Int, into destination: MemoryRegion, _ buffers: inout Buffers) throws(SegmentError) {
+    package func read(_ row: Int, into destination: MemoryRegion, _ buffers: inout Buffers)
+        throws(SegmentError)
+    {
         guard blocks[row].base != nil else {
-            return try reader(of: row).read(blocks[row].location, into: destination, scratch: &buffers.stored)
+            return try reader(of: row).read(
+                blocks[row].location, into: destination, scratch: &buffers.stored)
         }
         let chain = manifest.chain(of: row)
         var base: MemoryRegion?
         for (index, row) in chain.reversed().enumerated() {
-            let target = row == chain[0] ? destination : try buffers.base(index, blocks[row].rawBytes)
+            let target =
+                row == chain[0] ? destination : try buffers.base(index, blocks[row].rawBytes)
             if blocks[row].codec.isCast, let base {
                 cast(row, of: base, into: target)
             } else {
-                try reader(of: row).read(blocks[row].location, base: base, into: target, scratch: &buffers.stored)
+                try reader(of: row).read(
+                    blocks[row].location, base: base, into: target, scratch: &buffers.stored)
             }
             base = target
         }
@@ -125,7 +132,8 @@ package struct BlockSource: Sendable {
 }
 
 extension BlockSource.Buffers {
-    fileprivate mutating func base(_ index: Int, _ bytes: Int) throws(SegmentError) -> MemoryRegion {
+    fileprivate mutating func base(_ index: Int, _ bytes: Int) throws(SegmentError) -> MemoryRegion
+    {
         index % 2 == 0 ? try even.bytes(bytes) : try odd.bytes(bytes)
     }
 }
