@@ -29,7 +29,7 @@ extension Tensor {
     package var fingerprint: UInt64 {
         unsafe withValues { values in
             var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-            for unsafevalue in unsafe values {
+            for unsafe value in unsafe values {
                 hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01b3
             }
             return hash
