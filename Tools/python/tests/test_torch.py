@@ -178,7 +178,7 @@ class ResumeTests(TestCase):
             saver.save(1)
         groups = [{"params": [model.bias], "lr": 1}, {"params": [model.weight]}]
         with Checkpointer(self.path, model=model, optimizer=torch.optim.SGD(groups, lr=0.5)) as saver:
-            with self.assertRaisesRegex(ckpt.MismatchError, "2 groups in another way"):
+            with self.assertRaisesRegex(ckpt.MismatchError, r"the parameter groups of optimizer \(2\) differ from those"):
                 saver.resume()
 
     def test_several_models_and_optimizers_and_extra_state(self) -> None:
