@@ -73,7 +73,7 @@ struct CheckpointRemoval {
             try store.fileSystem.syncDirectory(store.directories.manifests)  // P3
         }
         store.catalog.remove(gone)  // P4
-        let attempts = gone.compactMap { attempts[$0] }
+        let attempts = gone.compactMap { self.attempts[$0] }
         try translating("removing checkpoints") {
             try RankAttempts(files: store.files).retire(attempts)
         }
