@@ -151,8 +151,8 @@ import Testing
         let path = folder.path
         let single = try ckpt("import", path + "/s", path + "/single")
         #expect(
-            single.status == 1 && single.errors.contains("model.fp16.safetensors too")
-                && single.errors.contains("Import one of"), "\(single.errors)")
+            single.status == 1 && single.errors.contains("model.fp16.safetensors. Import only one"),
+            "\(single.errors)")
         #expect(
             try ckpt("import", path + "/a", path + "/single/model.fp16.safetensors").status == 0)
         let sharded = try ckpt("import", path + "/s", path + "/sharded")

@@ -101,6 +101,8 @@ import Testing
         let used = try ckpt("restore", sample.store, "-o", sample.folder.path)
         #expect(used.status == 7 && used.errors.contains("not an empty directory"))
         // What a killed restore leaves.
+        try FileManager.default.createDirectory(
+            atPath: sample.folder.appending("killed"), withIntermediateDirectories: true)
         for name in ["00000.bin", "object-00001.bin", "index.json.part"] {
             try sample.folder.write([1], to: "killed/" + name)
         }

@@ -163,15 +163,21 @@ package struct RankAttempts {
     /// - Parameter attempts: the attempts that the checkpoints were committed by.
     /// - Throws: the error of the system call.
     package func retire(_ attempts: [AttemptName]) throws(FileSystemError) {
-        guard !attempts.isEmpty else { return }
+        var retired: [AttemptName] = []
         for name in attempts {
-            let path = directories.path(of: name)
-            guard try fileSystem.kind(of: path) == .directory else { continue }
-            try fileSystem.replace(collectedPath(of: name), with: path)  // X1
+            let (path, collected) = (directories.path(of: name), collectedPath(of: name))
+            if try fileSystem.kind(of: path) == .directory {
+                try fileSystem.replace(collected, with: path)  // X1
+            } else if try fileSystem.kind(of: collected) != .directory {
+                // A process that saved alone.
+                continue
+            }
+            retired.append(name)
         }
+        guard !retired.isEmpty else { return }
         try fileSystem.syncDirectory(directories.parts)
         let published = Set(try fileSystem.listIfThere(directories.manifests))
-        let again = attempts.filter { name in
+        let again = retired.filter { name in
             guard published.contains(name.checkpoint.description) else { return false }
             // One that cannot be read is not known to be this attempt's.
             return (try? files.loadFile(name.checkpoint))?.manifest.id == name.attempt
