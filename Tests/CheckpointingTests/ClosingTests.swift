@@ -83,7 +83,7 @@ struct ClosingTests {
             }
         }
         #expect(warnings.value.filter { $0.contains("group typo") }.count == 2)
-        #expect(warnings.value.filter { $0.contains("optimizer.step is 0") }.count == 2)
+        #expect(warnings.value.filter { $0.contains("does not match optimizer.step, which is 0") }.count == 2)
         #expect(warnings.value.filter { $0.contains("new branch") }.count == 1, "\(warnings.value)")
     }
 }
