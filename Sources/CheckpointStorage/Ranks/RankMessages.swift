@@ -25,7 +25,7 @@ package final class RankMessages: Sendable {
     /// Tells all ranks whether this one has succeeded, and hears the same from them.
     ///
     /// - Parameters:
-    ///   - attempt: the save that is told of.
+    ///   - attempt: the save that the message is about.
     ///   - failure: the failure of this rank; nil if it has succeeded.
     ///   - deadline: when to give up.
     /// - Returns: nil if there is no group, or it has failed.
@@ -38,7 +38,7 @@ package final class RankMessages: Sendable {
         let subject = writer.bytes
         let text = failure.map { [1] + "\($0)".utf8.prefix(Self.textBytesMax) } ?? [0]
         guard let answers = allGather(subject + text, deadline) else { return nil }
-        // A rank that failed before it could begin tells of its next save.
+        // A rank that failed before it could begin reports this with its next save.
         guard answers.allSatisfy({ $0.starts(with: subject) && $0.count > subject.count }) else {
             state.withLock { $0 = .broken }
             return nil
