@@ -77,6 +77,7 @@ package struct ForeignReader {
         }
         var error = ExchangeError(FileSystemError("stat(2)", path, .noSuchFileOrDirectory))
         error.message = "\(path) does not exist"
+        error.remedy = "Check the path of the file"
         throw error
     }
 

@@ -7,7 +7,7 @@ package enum LockRank: UInt8, CaseIterable, Sendable {
     case retention
     /// `Checkpointer.state`.
     case trainer
-    /// `Checkpointer.history`.
+    /// `SaveHistory.state`.
     case history
     /// `SaveTask.chunks` and `SaveTask.timing`.
     case save

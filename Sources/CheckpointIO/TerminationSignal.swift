@@ -48,12 +48,19 @@ package enum TerminationSignal {
         }
     }
 
-    private static func wait(_ readEnd: Int32) {
-        // Programs that start trainers may have blocked the signal in all threads.
+    /// Lets the calling thread receive a signal (pthread_sigmask(3)).
+    ///
+    /// - Parameter number: the signal.
+    package static func unblock(_ number: Int32) {
         var signals = sigset_t()
         unsafe sigemptyset(&signals)
-        unsafe sigaddset(&signals, SIGTERM)
+        unsafe sigaddset(&signals, number)
         unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
+
+    private static func wait(_ readEnd: Int32) {
+        // Programs that start trainers may have blocked the signal in all threads.
+        unblock(SIGTERM)
         var byte: UInt8 = 0
         while unsafe read(readEnd, &byte, 1) < 0, errno == EINTR {}
     }

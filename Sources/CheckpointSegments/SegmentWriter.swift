@@ -63,6 +63,11 @@ package final class SegmentWriter: Sendable {
 
     private func name(_ number: Int) -> SegmentName { SegmentName(attempt: attempt, rank: rank, number: number) }
 
+    /// Returns true if a segment has a name that only this writer gives.
+    func names(_ segment: SegmentReference) -> Bool {
+        segment.name.attempt == attempt && segment.name.rank == rank
+    }
+
     /// Writes a block (step W1). Several threads may call this at the same time.
     ///
     /// - Parameters:
@@ -121,10 +126,10 @@ package final class SegmentWriter: Sendable {
     /// Completes all segments and makes them durable under their final names (steps W2 to W5). Call
     /// it after the last `write`; the writer is unusable afterwards.
     ///
-    /// - Returns: References to the segments, by number.
+    /// - Returns: The segments.
     /// - Throws: `.io`; `.poisoned` after an earlier failure.
-    package func seal() throws(SegmentError) -> [SegmentReference] {
-        try state.withLock { state throws(SegmentError) in
+    package func seal() throws(SegmentError) -> SealedSegments {
+        let references = try state.withLock { state throws(SegmentError) -> [SegmentReference] in
             guard state.phase == .open else { throw .poisoned }
             state.phase = .sealed
             var references: [SegmentReference] = []
@@ -134,6 +139,7 @@ package final class SegmentWriter: Sendable {
             }
             return references
         }
+        return SealedSegments(references, of: self)
     }
 
     private func seal(_ number: Int, _ open: OpenSegment) throws(SegmentError) -> SegmentReference {

@@ -13,23 +13,6 @@ extension Checkpointer {
                 + "Call resume() before training, or give options.run another name")
     }
 
-    /// The step of the optimizer is not that of the save.
-    ///
-    /// - Parameter task: the first save after the start or a resume; objects are frozen.
-    func adviseOnSteps(_ task: SaveTask) {
-        guard state.withLock({ $0.isNew(.stepsDiffer) }) else { return }
-        for (item, freeze) in zip(task.inventory.objects, task.frozenObjects)
-        where item.role == .optimizer && (item.name == "step" || item.name.hasSuffix(".step")) {
-            // An encoding that fails fails the save, which reports it.
-            guard let bytes = try? freeze(), let step = Int(String(decoding: bytes, as: UTF8.self)),
-                step != task.ticket.step
-            else { continue }
-            observers.warn(
-                "save(step: \(task.ticket.step)) does not match \(item.name), which is \(step): "
-                    + "a resumed run would continue there. Pass the number of completed updates")
-        }
-    }
-
     /// The memory of a tensor has another address than at the last save, as that of a Swift array
     /// that was copied. Looked for in checked mode only.
     func adviseOnMovedMemory(_ task: SaveTask) {

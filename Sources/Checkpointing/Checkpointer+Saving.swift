@@ -24,7 +24,7 @@ extension Checkpointer {
     ) throws(CheckpointError) -> SaveTicket {
         let called = ContinuousClock.now
         try checkUse(step: step)
-        history.withLock { $0.called(at: called) }
+        history.called(at: called)
         let span = trainer.begin()
         defer { trainer.end("save", since: span, step: step) }
         let ticket = SaveTicket(
@@ -33,15 +33,14 @@ extension Checkpointer {
         do throws(CheckpointError) {
             try pipeline.admit(step: step, options.backpressure)
             // Pages can be protected for one save at a time.
-            if protection.guarding != nil {
+            if protection?.guarding != nil {
                 _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) }
             }
             let started = ContinuousClock.now
-            let task = try prepare(ticket, metrics, started: started)
+            let task = try prepare(ticket, metrics, called: called)
             state.withLock { $0.hasSaved = true }
             task.timing.withLock { $0.begin(submitted: started, called: called) }
             adviseOnResuming()
-            adviseOnSteps(task)
             adviseOnMovedMemory(task)
             observers.notify(.started(task))
             try begin(task)
@@ -75,15 +74,15 @@ extension Checkpointer {
     /// Prepares a save. If there is not enough space, waits for the saves in flight, after which
     /// retention makes room, and tries again.
     private func prepare(
-        _ ticket: SaveTicket, _ metrics: [String: Double], started: ContinuousClock.Instant
+        _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveTask {
         do throws(CheckpointError) {
-            return try preparation.prepare(ticket, metrics, started: started)
+            return try preparation.prepare(ticket, metrics, called: called)
         } catch {
             guard error.code == .noSpace, options.keepLast != nil else { throw error }
             if options.backpressure == .block { pipeline.waitUntilIdle() }
             completion.makeRoom()
-            return try preparation.prepare(ticket, metrics, started: started)
+            return try preparation.prepare(ticket, metrics, called: called)
         }
     }
 
@@ -105,7 +104,7 @@ extension Checkpointer {
     func rehearse() throws(CheckpointError) {
         do {
             let ticket = SaveTicket(step: 0, earlierFailure: nil) { _ in }
-            _ = try preparation.prepare(ticket, [:], started: .now)
+            _ = try preparation.prepare(ticket, [:], called: .now)
         } catch {
             // A full disk fails the first save, not the start.
             if error.code != .noSpace { throw error }
@@ -119,21 +118,25 @@ extension Checkpointer {
                 pipeline.waitUntilIdle()
                 try pipeline.replaceArena()
             }
-            try pipeline.devices.prepare(
-                for: task.inventory, pipeline, crew, warn: observers.warn)
+            let devices = task.inventory.tensors.devices
+            if !devices.isEmpty {
+                try crew.startDeviceThreads()
+                try pipeline.devices.prepare(
+                    devices, copyingTo: pipeline.arena, warn: observers.warn)
+            }
         }
-        let changed = try translating("protecting the state") { try protection.begin(task) }
+        let changed = try translating("protecting the state") { try protection?.begin(task) ?? [] }
         report(changed, "save of step \(task.ticket.step)")
         let flight = pipeline.begin(
             task, layout: SegmentLayout(segmentBytesMax: options.segmentBytes))
-        protection.begun(flight: flight)
+        protection?.begun(flight: flight)
         if !mechanisms.isLazy { _ = pipeline.passFence(nil, .block) { _ in } }
     }
 
     /// Reports tensors that were changed without a permit, and fails the saves that may have
     /// captured them.
     func report(_ names: [String], _ occasion: String) {
-        guard let error = MutationChecker.violation(names, occasion) else { return }
+        guard let error = CheckpointError.violation(names, before: occasion) else { return }
         observers.warn("\(error)")
         pipeline.failAll(error)
     }

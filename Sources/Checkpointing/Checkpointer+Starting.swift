@@ -25,7 +25,7 @@ extension Checkpointer {
     }
 
     static func pipeline(
-        _ options: CheckpointerOptions, _ trainer: TraceTrack, _ lifecycle: any SaveLifecycle
+        _ options: CheckpointerOptions, _ trainer: TraceTrack, _ completion: SaveCompletion
     ) throws(CheckpointError) -> SavePipeline {
         var configuration = SavePipeline.Configuration(
             options, encodes: options.compression != .none)
@@ -34,16 +34,16 @@ extension Checkpointer {
         options.compression.codec.prepareToEncode(
             threads: options.workers + 1, rawBytes: options.chunkBytes)
         return try translating("starting") {
-            try SavePipeline(configuration, lifecycle: lifecycle)
+            try SavePipeline(configuration, completion)
         }
     }
 
     static func protection(
         _ options: CheckpointerOptions, _ checker: MutationChecker?, _ pipeline: SavePipeline,
         _ stalls: Monitor<StallReport>
-    ) throws(CheckpointError) -> any StateProtection {
+    ) throws(CheckpointError) -> (any StateProtection)? {
         if let checker { return checker }
-        guard options.capture == .guarded else { return FencedCapture() }
+        guard options.capture == .guarded else { return nil }
         return try translating("watching the state") {
             try GuardedCapture(pipeline, beforeRelease: options.beforeRelease) { time, waited in
                 stalls.withLock { $0.add(wait: time, backpressure: waited) }

@@ -45,11 +45,12 @@ public final class Checkpointer: Sendable {
     let state: Monitor<RunState>
     /// The time that all saves have blocked the trainer.
     let stalls = Monitor(StallReport())
-    let history: Monitor<SaveHistory>
+    let history: SaveHistory
     let preparation: SavePreparation
     let completion: SaveCompletion
     let pipeline: SavePipeline
-    let protection: any StateProtection
+    /// Nil in fenced mode: the trainer asks for permits, so nothing is protected or watched.
+    let protection: (any StateProtection)?
     let crew: ThreadCrew
     /// Reads what earlier checkpoints hold, for deduplication.
     private let historyThread: WorkerThread?
@@ -87,25 +88,27 @@ public final class Checkpointer: Sendable {
         trainer = trace?.trainer ?? .none
         observers = SaveObservers(options, store: store, restart: place.branch, stall: stalls)
         reuse = options.deduplicates && store.meeting == nil ? BlockReuse(files: store.files) : nil
-        history = Monitor(SaveHistory(workers: options.workers), rank: .history)
-        let pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
+        history = SaveHistory(workers: options.workers)
+        let retention = RunRetention(store, options, reuse: reuse)
         let checker = try translating("watching the state") {
             options.capture == .checked ? try MutationChecker() : nil
         }
         completion = SaveCompletion(
             store, claim, observers: observers, history: history,
-            retention: RunRetention(store, options, pool: pool, reuse: reuse),
-            reuse: reuse, checker: checker)
+            retention: retention, reuse: reuse,
+            findChanged: checker.map { checker -> @Sendable () throws -> [String] in
+                { try checker.changed() }
+            })
         pipeline = try Self.pipeline(options, trainer, completion)
         protection = try Self.protection(options, checker, pipeline, stalls)
         preparation = SavePreparation(
             store: store, trained: trained, options: options, runName: runName,
-            pool: pool, reuse: reuse, guarding: protection.guarding, state: state, history: history,
-            plans: CapturePlanCache(options))
+            pool: retention?.pool, reuse: reuse, guarding: protection?.guarding, state: state,
+            history: history)
         do {
             crew = try ThreadCrew(pipeline, niceness: options.workerNiceness)
         } catch {
-            protection.close()
+            protection?.close()
             throw CheckpointError(any: error, during: "starting")
         }
         historyThread = Self.readHistory(names, reuse, observers)
@@ -124,7 +127,7 @@ public final class Checkpointer: Sendable {
     deinit {
         // Threads can be joined once.
         guard !state.withLock({ $0.isClosed }) else { return }
-        if protection.guarding == nil { pipeline.close() } else { stop() }
+        if protection?.guarding == nil { pipeline.close() } else { stop() }
     }
 
     // MARK: Ending
@@ -135,12 +138,12 @@ public final class Checkpointer: Sendable {
         pipeline.close()
         crew.join()
         OpenCheckpointers.shared.remove(pipeline)
-        protection.close()
+        protection?.close()
         reuse?.close()
         historyThread?.join()
         observers.endStatus()
         pipeline.devices.release()
-        preparation.pool.shrink(to: 0)
+        preparation.pool?.shrink(to: 0)
         completion.endClaim()
     }
 

@@ -25,7 +25,7 @@ struct DamageTests {
             ] {
                 entries.append(try write(raw, compression, writer) { layout.place(bytes: $0) })
             }
-            reference = try writer.seal()[0]
+            reference = try writer.seal().references[0]
             bytes = try store.contents(of: store.directories.path(of: reference.name))
         }
 

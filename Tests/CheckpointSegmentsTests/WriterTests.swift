@@ -38,7 +38,7 @@ struct WriterTests {
             }
         }
         for worker in workers { worker.join() }
-        let references = try writer.seal()
+        let references = try writer.seal().references
         #expect(written.entries.count == 100)
         #expect(
             references.count == layout.withLock { $0.segmentCount } && references.count > (compression == .none ? 3 : 1)
@@ -65,7 +65,7 @@ struct WriterTests {
     @Test("A save of no blocks has no segment")
     func nothing() throws {
         let store = try TemporaryStore()
-        #expect(try store.writer().seal().isEmpty)
+        #expect(try store.writer().seal().references.isEmpty)
         #expect(try store.leftovers().isEmpty)
     }
 
@@ -80,7 +80,7 @@ struct WriterTests {
             let chunk = Array(tensor[start..<min(start + 8192, tensor.count)])
             return try write(chunk, .none, writer) { layout.place(bytes: $0) }.location
         }
-        let reference = try #require(try writer.seal().first)
+        let reference = try #require(try writer.seal().references.first)
         let file = try store.contents(of: store.directories.path(of: reference.name))
         #expect(locations[0].offset % Limits.pageBytes == 0)
         #expect(Array(file[locations[0].offset..<locations[0].offset + tensor.count]) == tensor)
@@ -107,7 +107,7 @@ struct WriterTests {
         #expect(throws: SegmentError.self) {
             try write([2], .none, store.writer(attempt: attempt)) { _ in .init(segment: 0, offset: 4096) }
         }
-        #expect(try first.seal().count == 1)
+        #expect(try first.seal().references.count == 1)
     }
 }
 
@@ -118,7 +118,7 @@ struct FailureTests {
         for (segment, offset) in [(0, 4096), (0, 8192), (1, 4096)] {
             _ = try write([1, 2, 3], .none, writer) { _ in .init(segment: segment, offset: offset) }
         }
-        return try writer.seal()
+        return try writer.seal().references
     }
 
     private static let operations: [String] = {
@@ -194,7 +194,7 @@ struct FailureTests {
             let writer = store.writer()
             var layout = SegmentLayout()
             let entry = try write(content, .none, writer) { layout.place(bytes: $0) }
-            segments.append((entry, try writer.seal()[0]))
+            segments.append((entry, try writer.seal().references[0]))
         }
         let path = store.directories.path(of: segments[0].reference.name)
         var damaged = try store.contents(of: path)

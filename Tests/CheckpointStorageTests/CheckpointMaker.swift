@@ -135,18 +135,19 @@ struct CheckpointMaker {
     }
 
     /// Makes the checkpoint's blocks durable and its manifest complete.
-    mutating func seal() throws -> Manifest {
-        var table = BlockTable(try writer.seal())
+    mutating func seal() throws -> (manifest: Manifest, sealed: SealedSegments) {
+        let sealed = try writer.seal()
+        var table = BlockTable(sealed.references)
         for block in placed { _ = table.add(block) }
         (manifest.segments, manifest.blocks) = (table.segments, table.blocks)
-        return manifest
+        return (manifest, sealed)
     }
 
     /// Commits the checkpoint.
     mutating func commit() throws {
-        let manifest = try seal()
+        let (manifest, sealed) = try seal()
         let commit = CommitProtocol(
             fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
-        try commit.publish(manifest, writer)
+        try commit.publish(manifest, of: sealed)
     }
 }

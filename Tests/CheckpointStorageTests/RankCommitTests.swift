@@ -229,13 +229,13 @@ struct RankCommitTests {
         #expect(size?.message.contains("one of 2 processes") == true)
         var maker = attempt.maker(1)
         try maker.add(shardsOf: rows(2), rank: 1)
-        let part = try maker.seal()
+        let (part, sealed) = try maker.seal()
         var twin = part
         twin.writer = "another process"
-        try attempt.commit(1).publish(part: part)
-        try attempt.commit(1).publish(part: part)
+        try attempt.commit(1).publish(part: part, of: sealed)
+        try attempt.commit(1).publish(part: part, of: sealed)
         let twice = #expect(throws: CheckpointError.self) {
-            try attempt.commit(1).publish(part: twin)
+            try attempt.commit(1).publish(part: twin, of: sealed)
         }
         #expect(twice?.code == .exists && twice?.message.contains("rank 1") == true)
         _ = try attempt.commit(0).finish()

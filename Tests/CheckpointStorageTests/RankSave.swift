@@ -55,7 +55,8 @@ struct RankSave {
                 : try maker.add(shardsOf: tensor, rank: rank)
         }
         try change(&maker)
-        try commit(rank, fileSystem).publish(part: maker.seal())
+        let (part, sealed) = try maker.seal()
+        try commit(rank, fileSystem).publish(part: part, of: sealed)
     }
 
     var directory: FilePath {

@@ -24,8 +24,17 @@ package final class InMemoryFileSystem: FileSystem {
         var entries: [String: [String: Entry]] = ["": [:]]
         var durableEntries: [String: [String: Entry]] = ["": [:]]
         var locked: Set<FilePath> = []
+        /// Open files that hold a lock on their node, as flock(2) does, by number.
+        var holds: [Int: Hold] = [:]
+        var nextHold = 0
         /// What the holders of locks have recorded.
         var records: [FilePath: [UInt8]] = [:]
+    }
+
+    /// The lock of an open file.
+    struct Hold {
+        var node: Int
+        var isExclusive: Bool
     }
 
     let state: Monitor<State>
@@ -61,11 +70,31 @@ package final class InMemoryFileSystem: FileSystem {
 
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
         let (node, size) = try find(path)
-        return File(fileSystem: self, node: node, path: path, size: size)
+        guard let hold = hold(node, exclusively: false) else {
+            throw FileSystemError("flock(2)", path, .noSuchFileOrDirectory)
+        }
+        return File(fileSystem: self, node: node, path: path, size: size, hold: hold)
     }
 
     package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? {
-        File(fileSystem: self, node: try find(path).node, path: path, size: 0)
+        let node = try find(path).node
+        return hold(node, exclusively: true).map {
+            File(fileSystem: self, node: node, path: path, size: 0, hold: $0)
+        }
+    }
+
+    /// Locks a file that is open, and returns the number of the hold; nil if the lock of another one
+    /// excludes it.
+    private func hold(_ node: Int, exclusively: Bool) -> Int? {
+        state.withLock { state in
+            let isExcluded = state.holds.values.contains {
+                $0.node == node && ($0.isExclusive || exclusively)
+            }
+            guard !isExcluded else { return nil }
+            defer { state.nextHold += 1 }
+            state.holds[state.nextHold] = Hold(node: node, isExclusive: exclusively)
+            return state.nextHold
+        }
     }
 
     private func find(_ path: FilePath) throws(FileSystemError) -> (node: Int, size: Int) {
@@ -274,6 +303,8 @@ package final class InMemoryFileSystem: FileSystem {
         }
     }
 
+    fileprivate func release(_ hold: Int) { state.withLock { $0.holds[hold] = nil } }
+
     fileprivate func unlock(_ path: FilePath) { state.withLock { _ = $0.locked.remove(path) } }
 
     private final class Lock: FileLock {
@@ -295,13 +326,20 @@ package final class InMemoryFileSystem: FileSystem {
         private let node: Int
         private let path: FilePath
         let size: Int
+        /// Number of the lock; nil for a new file, which nobody else knows.
+        private let hold: Int?
 
-        init(fileSystem: InMemoryFileSystem, node: Int, path: FilePath, size: Int) {
+        init(
+            fileSystem: InMemoryFileSystem, node: Int, path: FilePath, size: Int, hold: Int? = nil
+        ) {
             self.fileSystem = fileSystem
             self.node = node
             self.path = path
             self.size = size
+            self.hold = hold
         }
+
+        deinit { close() }
 
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
             unsafe try fileSystem.write(Array(bytes), to: node, at: offset, path)
@@ -309,7 +347,7 @@ package final class InMemoryFileSystem: FileSystem {
 
         func truncate(to count: Int) throws(FileSystemError) { fileSystem.truncate(node, to: count) }
         func sync() throws(FileSystemError) { fileSystem.sync(node) }
-        func close() {}
+        func close() { if let hold { fileSystem.release(hold) } }
 
         func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileSystemError) {
             guard let found = fileSystem.read(node, offset..<offset + bytes.count) else {

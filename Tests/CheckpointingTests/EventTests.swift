@@ -5,6 +5,7 @@ import CheckpointIO
 import CheckpointMaintenance
 @testable import CheckpointStorage
 import CheckpointTestSupport
+import Foundation
 import Logging
 import SystemPackage
 import Testing
@@ -103,6 +104,43 @@ struct EventTests {
         let total = checkpointer.stall
         #expect(total.submit >= held.stallSubmit + free.stallSubmit)
         #expect(total.backpressure >= held.stallBackpressure)
+    }
+
+    @Test("the trainer's thread runs no code of observers while it captures at a fence", arguments: [false, true])
+    func threads(isReusing: Bool) throws {
+        let gate = Gate(isOpen: true)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            try gate.holdWrite(operation)
+        }
+        let trainer = pthread_self()
+        let threads = Box<[pthread_t]>([])
+        var options = smallOptions()
+        // Room for all blocks: the worker stops early, and the trainer captures the others.
+        options.arenaBytes = 40 * 4096
+        options.deduplicates = isReusing
+        options.onEvent = { event in
+            switch event {
+            case .captured, .progress: threads.value.append(pthread_self())
+            default: break
+            }
+        }
+        let tensors = TestTensors(sizes: [32 * 4096])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
+        var fenced = 0
+        for step in 1...20 {
+            // If chunks are reused, every other save finds all of them.
+            if !isReusing || step % 2 == 1 { tensors.fill(UInt64(step)) }
+            gate.isOpen = false
+            let ticket = try checkpointer.save(step: step)
+            checkpointer.mutate {}
+            gate.isOpen = true
+            try ticket.wait()
+            fenced += ticket.report?.fencedBytes ?? 0
+        }
+        try checkpointer.close()
+        #expect(fenced > 0)
+        #expect(threads.value.count > 20)
+        #expect(!threads.value.contains(trainer))
     }
 
     @Test("a wait is charged as what it was, as far as it has come")

@@ -20,6 +20,7 @@ private struct Simulation {
         var written: [BlockIndex: Int] = [:]
         var places: [SegmentLayout.Place] = []
         var objectsEncoded = 0
+        var captureReports = 0
         var end: PipelineStateMachine.Action?
         var isFailed = false
         var taken: [CaptureLane: [BlockIndex]] = [:]
@@ -107,6 +108,10 @@ private struct Simulation {
             self[write.job.flight].places.append(write.place)
             self[write.job.flight].placeOfBlock[write.job.block] = write.place
             machine.finishedWriting(write.job)
+        case .reportCapture(let flight):
+            #expect(self[flight].isCaptured(nil) && self[flight].end == nil)
+            self[flight].captureReports += 1
+            machine.finishedCaptureReport(of: flight)
         case .encodeObjects(let flight):
             self[flight].objectsEncoded += 1
             self[flight].places.append(machine.place(of: flight, storedBytes: 10))
@@ -179,7 +184,7 @@ extension Simulation.Save {
     var isWhole: Bool {
         unitOfBlock.indices.allSatisfy {
             captured[BlockIndex($0)] == 1 && written[BlockIndex($0)] == (isReused($0) ? nil : 1)
-        } && objectsEncoded == 1
+        } && objectsEncoded == 1 && captureReports == 1
             && Set(places.map { [$0.segment, $0.offset] }).count == unitOfBlock.indices.count { !isReused($0) } + 1
     }
 
@@ -370,7 +375,5 @@ struct RateLimiterTests {
         check(limiter.delay(before: 250, now: start + .seconds(0.75)), .seconds(0.25))
         check(limiter.delay(before: 100, now: start + .seconds(60)), .zero)
         check(limiter.delay(before: 100, now: start + .seconds(60)), .seconds(0.1))
-        var unlimited = RateLimiter(bytesPerSecond: nil)
-        check(unlimited.delay(before: .max, now: start), .zero)
     }
 }

@@ -9,15 +9,17 @@ extension ExchangeError: CheckpointErrorConvertible {
         case .refused, .notInflated:
             CheckpointError(.unsupported, description, remedy: remedy, path: path)
         case .inUse: CheckpointError(.exists, description, remedy: remedy, path: path)
-        case .file(let cause): CheckpointError(renamed: cause, message)
+        case .file(let cause): CheckpointError(cause, message, remedy: remedy)
         }
     }
 }
 
 extension CheckpointError {
-    fileprivate init(renamed cause: FileSystemError, _ message: String) {
+    /// The error of a system call, in the words of a foreign format.
+    fileprivate init(_ cause: FileSystemError, _ message: String, remedy: String?) {
         self.init(cause)
         self.message = message
+        self.remedy = remedy ?? self.remedy
     }
 }
 

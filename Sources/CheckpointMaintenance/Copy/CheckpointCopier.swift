@@ -55,10 +55,14 @@ struct CheckpointCopier: ~Copyable {
 
     /// Copies the blocks.
     ///
-    /// - Parameter copied: content of the destination.
+    /// - Parameters:
+    ///   - copied: content of the destination.
+    ///   - progress: called with the part that is done, from 0 to 1.
     /// - Returns: the manifest for the destination.
     /// - Throws: codes `damaged`, `io`, `noSpace`, `outOfMemory`, `cancelled`.
-    mutating func run(_ copied: CopiedBlocks) throws(CheckpointError) -> Manifest {
+    mutating func run(
+        _ copied: CopiedBlocks, _ progress: (Double) -> Void
+    ) throws(CheckpointError) -> Manifest {
         var fates: [Int: Fate] = [:]
         do throws(CheckpointError) {
             for row in manifest.blocks.indices {
@@ -66,6 +70,7 @@ struct CheckpointCopier: ~Copyable {
                     "the copy of step \(manifest.step)",
                     remedy: "Run the command again to continue; checkpoints copied so far are complete")
                 fates[row] = try fate(row, copied)
+                progress(Double(row + 1) / Double(manifest.blocks.count))
             }
         } catch {
             appender.abandon()
@@ -75,8 +80,10 @@ struct CheckpointCopier: ~Copyable {
         let commit = CommitProtocol(
             fileSystem: destination.fileSystem, directories: destination.directories,
             catalog: destination.catalog)
-        return try commit.commit(writer, manifest: { made(fates, copied, $0) }, durable: {})
-            .manifest
+        let sealed = try CommitProtocol.seal(writer)
+        let made = made(fates, copied, sealed.references)
+        try commit.publish(made, of: sealed)
+        return made
     }
 
     /// Decides on a block. Nil if nothing is written for it: only blocks based on it are needed, or

@@ -23,6 +23,8 @@ public struct CopyReport: Sendable {
         public var id: CheckpointID?
         /// The checkpoint's run.
         public var run: RunID
+        /// Name of the run; empty if its manifest could not be read.
+        public var runName = ""
         /// The checkpoint's step.
         public var step: Int
         /// Outcome of the copy.
@@ -68,8 +70,8 @@ extension CheckpointStore {
     ///     not exist yet.
     ///   - isDryRun: decides what to copy, and writes nothing.
     ///   - cancellation: stops the copy; checkpoints that are complete stay.
-    ///   - progress: called before each checkpoint with the number done and the total, on this
-    ///     thread.
+    ///   - progress: called as the copy advances with the bytes of the checkpoints that are done,
+    ///     and of all, before encoding. On this thread.
     /// - Returns: the outcome for each checkpoint. A damaged checkpoint is an outcome, not an
     ///   error.
     /// - Throws: codes `notFound`, `exists` (the destination has another checkpoint of the same run
@@ -125,10 +127,18 @@ private struct StoreCopy {
         // tag of the same name.
         if let error = try destination?.marks().unreadable.first { throw error }
         try readDestination()
-        for (index, name) in wanted.enumerated() {
-            progress(index, wanted.count)
-            report.checkpoints.append(try copy(name))
+        let sizes = try source.summaries(of: wanted).map { summary in
+            (try? summary.get())?.logicalBytes ?? 0  // reported when it is copied
         }
+        let total = sizes.reduce(0, +)
+        var done = 0
+        for (name, size) in zip(wanted, sizes) {
+            progress(done, total)
+            let row = try copy(name) { progress(done + Int($0 * Double(size)), total) }
+            report.checkpoints.append(row)
+            done += size
+        }
+        progress(done, total)
         try copyMarks()
         return report
     }
@@ -170,18 +180,22 @@ private struct StoreCopy {
         }
     }
 
-    private mutating func copy(_ name: ManifestName) throws(CheckpointError)
-        -> CopyReport.Checkpoint
-    {
+    /// Copies a checkpoint.
+    ///
+    /// - Parameter progress: called with the part that is done, from 0 to 1.
+    private mutating func copy(
+        _ name: ManifestName, _ progress: (Double) -> Void
+    ) throws(CheckpointError) -> CopyReport.Checkpoint {
         var row = CopyReport.Checkpoint(run: name.run, step: name.step, outcome: .copied)
         do throws(CheckpointError) {
             try source.files.reading(name) { manifest throws(CheckpointError) in
-                (row.id, row.logicalBytes) = (manifest.id, manifest.logicalBytes)
+                (row.id, row.runName) = (manifest.id, manifest.runName)
+                row.logicalBytes = manifest.logicalBytes
                 if names.contains(name) {
                     try compare(manifest)
                     row.outcome = .present
                 } else {
-                    try copy(manifest, &row)
+                    try copy(manifest, &row, progress)
                 }
             }
         } catch {
@@ -205,9 +219,9 @@ private struct StoreCopy {
         copied.add(manifest, as: other)
     }
 
-    private mutating func copy(_ manifest: Manifest, _ row: inout CopyReport.Checkpoint)
-        throws(CheckpointError)
-    {
+    private mutating func copy(
+        _ manifest: Manifest, _ row: inout CopyReport.Checkpoint, _ progress: (Double) -> Void
+    ) throws(CheckpointError) {
         // A checkpointer of this process has to read manifests that it did not write.
         if let maintenance, !isTold {
             try translating("maintenance") { try maintenance.changeGeneration() }
@@ -219,7 +233,7 @@ private struct StoreCopy {
         var copier = CheckpointCopier(
             manifest, from: source, to: destination, attempt: attempt, isDryRun: isDryRun,
             cancellation: cancellation)
-        let made = try copier.run(copied)
+        let made = try copier.run(copied, progress)
         (row.newBytes, row.reencodedCount) = (copier.newBytes, copier.reencodedCount)
         names.insert(manifest.name)
         copied.add(manifest, as: made)

@@ -55,6 +55,7 @@ struct CheckpointRepacker {
         let writer = store.segmentWriter(attempt: .random(), blockCount: rows.count)
         let appender = BlockAppender(options.isDryRun ? nil : writer)
         let changed: Manifest
+        let sealed: SealedSegments
         do throws(CheckpointError) {
             let repacked = try write(rows, fates, pairing, appender)
             report.bytesAfter = repacked.values.reduce(0) {
@@ -66,14 +67,14 @@ struct CheckpointRepacker {
                 writer.abandon()
                 return (nil, report)
             }
-            let segments = try translating("sealing") { try writer.seal() }
-            changed = self.changed(fates, repacked, segments)
-            try check(changed, segments)
+            sealed = try translating("sealing") { try writer.seal() }
+            changed = self.changed(fates, repacked, sealed.references)
+            try check(changed, sealed.references)
         } catch {
             writer.abandon()
             throw error
         }
-        return (try replace(with: changed, writer) ? changed : nil, report)
+        return (try replace(with: changed, of: sealed) ? changed : nil, report)
     }
 
     private func fate(_ row: Int, _ uses: BlockUses, _ pairing: BlockPairing) -> Fate {
@@ -185,9 +186,11 @@ struct CheckpointRepacker {
     /// Replaces the manifest: steps M2 to M5.
     ///
     /// - Returns: false if a save in flight or a reader has the old manifest locked: it stays.
-    private func replace(with changed: Manifest, _ writer: SegmentWriter) throws(CheckpointError) -> Bool {
+    private func replace(
+        with changed: Manifest, of sealed: SealedSegments
+    ) throws(CheckpointError) -> Bool {
         let commit = CommitProtocol(fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
-        return try commit.replace(manifest, with: changed, writer)
+        return try commit.replace(manifest, with: changed, of: sealed)
     }
 }
 

@@ -28,6 +28,8 @@ public struct RepackReport: Sendable {
     public struct Checkpoint: Sendable {
         /// The checkpoint's run.
         public var run: RunID
+        /// Name of the run; empty if its manifest could not be read.
+        public var runName = ""
         /// The checkpoint's step.
         public var step: Int
         /// Number of blocks that were encoded again or replaced by blocks of the newer checkpoint.
@@ -41,7 +43,10 @@ public struct RepackReport: Sendable {
         /// Reason for not changing the checkpoint; nil if it was repacked.
         public var skipped: String?
 
-        init(_ manifest: Manifest) { (run, step) = (manifest.run, manifest.step) }
+        init(_ manifest: Manifest) {
+            (run, runName, step) = (manifest.run, manifest.runName, manifest.step)
+        }
+
         init(_ name: ManifestName, skipped: String) { (run, step, self.skipped) = (name.run, name.step, skipped) }
     }
 
@@ -63,8 +68,8 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - options: limits, threads, dry run.
-    ///   - progress: called before each checkpoint with the number done and the total, on this
-    ///     thread.
+    ///   - progress: called before each checkpoint with the bytes of those that are done, and of
+    ///     all, before encoding. On this thread.
     /// - Returns: the result for each checkpoint.
     /// - Throws: codes `misuse` (the store is not open for maintaining, or an option is out of
     ///   range), `io`, `noSpace`, `damaged` (every manifest must be readable), `cancelled`.
@@ -106,14 +111,20 @@ private struct Repack {
         try add(names)
         let plan = RepackPlan(names, of: options.run)
         var report = RepackReport()
+        let sizes = try store.summaries(of: plan.steps.map(\.checkpoint)).map { summary in
+            (try? summary.get())?.logicalBytes ?? 0  // reported when it is repacked
+        }
+        let total = sizes.reduce(0, +)
+        var done = 0
         for (index, step) in plan.steps.enumerated() {
-            progress(index, plan.steps.count)
+            progress(done, total)
+            done += sizes[index]
             try options.cancellation.check("the repack of step \(step.checkpoint.step)", remedy: "Run the command again to continue")
             report.checkpoints.append(try repack(step))
             if (index + 1) % Self.batch == 0 { try removeOrphans() }
         }
         try removeOrphans()
-        progress(plan.steps.count, plan.steps.count)
+        progress(total, total)
         return report
     }
 

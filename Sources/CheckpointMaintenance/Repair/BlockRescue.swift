@@ -90,7 +90,7 @@ struct BlockRescue {
     /// - Returns: the positions of all copies.
     /// - Throws: codes `damaged`, `io`, `noSpace`.
     mutating func finish() throws(CheckpointError) -> BlockCopies {
-        copies.segments = try translating("sealing copies") { try writer.seal() }
+        copies.segments = try translating("sealing copies") { try writer.seal().references }
         let verifier = SegmentVerifier(fileSystem: store.fileSystem, directories: store.directories)
         var failure: SegmentError?
         try translating("reading back copies") {

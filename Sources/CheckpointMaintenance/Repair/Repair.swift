@@ -196,9 +196,7 @@ private struct Repair {
         let old = checkpoint.manifest
         let commit = CommitProtocol(fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
         // The copies may be needed by other checkpoints too, so a failure must not remove them.
-        let nobody = SegmentWriter(
-            fileSystem: store.fileSystem, directories: store.directories, store: store.id, attempt: .random(), rank: 0)
-        if try commit.replace(old, with: copies.relocated(old), nobody) {
+        if try commit.replace(old, with: copies.relocated(old), of: nil) {
             report.moved.append(.init(old))
         } else {
             report.inUse.append("step \(old.step) of run \(old.run): a running save or another process uses it")
@@ -233,7 +231,7 @@ private struct Repair {
         }
         try CommitProtocol(
             fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog
-        ).publish(manifest, nil)
+        ).publish(manifest, of: nil)
     }
 
     /// Q5: moves a manifest to quarantine, unless another process has it locked.

@@ -25,29 +25,18 @@ package struct CommitProtocol {
         (self.fileSystem, self.directories, self.catalog) = (fileSystem, directories, catalog)
     }
 
-    /// Commits the checkpoint whose blocks `writer` has written: steps W2 to W10.
+    /// Makes the segments of a checkpoint durable: steps W2 to W5. `publish` follows.
     ///
-    /// The caller holds the writer lock. If W7 or W8 fails, the result is read back from disk
-    /// before the call returns or throws.
+    /// The caller holds the writer lock. If a step fails, the segments are removed.
     ///
-    /// - Parameters:
-    ///   - writer: the writer, with all blocks appended.
-    ///   - manifest: makes the manifest from the sealed segments; its parameter has one reference
-    ///     per segment.
-    ///   - durable: called between W5 and W6.
-    /// - Returns: the published manifest and its hash.
-    /// - Throws: codes `exists` (the step is committed already), `noSpace`, `readOnly`, `io`.
-    package func commit(
-        _ writer: SegmentWriter, manifest: ([SegmentReference]) -> Manifest, durable: () -> Void
-    ) throws(CheckpointError) -> (manifest: Manifest, hash: Hash128) {
-        let segments: [SegmentReference]
-        do { segments = try writer.seal() } catch {  // W2-W5
+    /// - Parameter writer: the writer, with all blocks appended.
+    /// - Returns: the segments.
+    /// - Throws: codes `noSpace`, `readOnly`, `io`.
+    package static func seal(_ writer: SegmentWriter) throws(CheckpointError) -> SealedSegments {
+        do { return try writer.seal() } catch {
             writer.abandon()
             throw CheckpointError(error)
         }
-        durable()
-        let manifest = manifest(segments)
-        return (manifest, try publish(manifest, writer))
     }
 
     /// Replaces a manifest by one that describes the same checkpoint with other segments: steps M2
@@ -59,23 +48,27 @@ package struct CommitProtocol {
     /// - Parameters:
     ///   - old: the published manifest.
     ///   - new: its replacement, with the same name.
-    ///   - writer: writer of the segments that only `new` names, sealed.
+    ///   - sealed: the segments that only `new` names, removed if it does not replace the old one;
+    ///     nil if other manifests may name them too.
     /// - Returns: false if the old manifest stays, because a reader or a save in flight has it
     ///   locked, or the file system has no locks.
     /// - Throws: codes `noSpace`, `readOnly`, `io`. After a failure in M4 or M5 either manifest may
     ///   be in place; both are complete.
-    package func replace(_ old: Manifest, with new: Manifest, _ writer: SegmentWriter) throws(CheckpointError) -> Bool {
+    package func replace(
+        _ old: Manifest, with new: Manifest, of sealed: SealedSegments?
+    ) throws(CheckpointError) -> Bool {
         precondition(old.name == new.name && old.directoryText == new.directoryText, "another checkpoint")
+        precondition(sealed?.cover(new.segments) ?? true, "a segment is not sealed")
         let (final, bytes) = (directories.path(of: new.name), new.encoded(digest: Hashing.digest))
         return try translating("replacing \(final)") {
             let staged = directories.staging.appending("\(CheckpointID.random()).manifest")
             do { try fileSystem.createDurably(staged, bytes) } catch {  // M2
-                writer.abandon()
+                sealed?.discard()
                 throw error
             }
             // Held only briefly: while it is held, readers cannot open the checkpoint's manifest.
             guard let claim = try fileSystem.reopen(final) else {  // M3
-                writer.abandon()
+                sealed?.discard()
                 try fileSystem.remove(staged)
                 return false
             }
@@ -91,35 +84,37 @@ package struct CommitProtocol {
         }
     }
 
-    /// Publishes a manifest whose segments are durable: steps W6 to W10, and Q4 of a repair.
+    /// Publishes a manifest, whose segments are durable: steps W6 to W10, and Q4 of a repair.
     ///
-    /// The caller holds the writer lock or the maintenance lock.
+    /// The caller holds the writer lock or the maintenance lock. If W7 or W8 fails, the result is
+    /// read back from disk before the call returns or throws.
     ///
     /// - Parameters:
     ///   - manifest: the manifest.
-    ///   - writer: the writer of its segments, whose files are removed if the manifest is known not
-    ///     to be published; nil keeps them.
+    ///   - sealed: its new segments, removed if the manifest is known not to be published; nil if
+    ///     other manifests name them too.
     ///   - staged: path of the temporary file; nil means one in `staging/`.
     /// - Returns: the hash of the encoded manifest.
-    /// - Throws: codes `exists`, `noSpace`, `readOnly`, `io`.
+    /// - Throws: codes `exists` (the step is committed already), `noSpace`, `readOnly`, `io`.
     @discardableResult
     package func publish(
-        _ manifest: Manifest, _ writer: SegmentWriter?, stagedAs staged: FilePath? = nil
+        _ manifest: Manifest, of sealed: SealedSegments?, stagedAs staged: FilePath? = nil
     ) throws(CheckpointError) -> Hash128 {
+        precondition(sealed?.cover(manifest.segments) ?? true, "a segment is not sealed")
         let bytes = manifest.encoded(digest: Hashing.digest)
         let staged = staged ?? directories.staging.appending("\(manifest.id).manifest")
         let final = directories.path(of: manifest.name)
         do {
             try fileSystem.createDurably(staged, bytes)  // W6
         } catch {
-            writer?.abandon()
+            sealed?.discard()
             throw CheckpointError(error)
         }
         do {
-            try fileSystem.link(staged, to: final)  // W7, the commit point
+            try fileSystem.link(staged, to: final)  // W7 (N5, Q4), the commit point
             try fileSystem.syncDirectory(directories.manifests)  // W8
         } catch {
-            try readBackOutcome(error, final, bytes, writer)
+            try readBackOutcome(error, final, bytes, sealed)
         }
         // W9. If this fails, the next recovery removes the name in staging/.
         try? fileSystem.remove(staged)
@@ -141,16 +136,16 @@ package struct CommitProtocol {
     ///   - error: the failure of W7 or W8.
     ///   - final: path of the published manifest.
     ///   - bytes: the encoded manifest of this attempt.
-    ///   - writer: writer of this attempt's segments.
+    ///   - sealed: this attempt's segments.
     /// - Throws: if the checkpoint is not known to be committed.
     private func readBackOutcome(
-        _ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8], _ writer: SegmentWriter?
+        _ error: FileSystemError, _ final: FilePath, _ bytes: [UInt8], _ sealed: SealedSegments?
     ) throws(CheckpointError) {
         // If the manifest cannot be read, its owner is unknown: the segments stay, and the save
         // fails.
         let found = try? fileSystem.contents(of: final, atMost: Limits.manifestBytesMax)
         guard let found, found == bytes else {
-            if found != nil { writer?.abandon() }
+            if found != nil { sealed?.discard() }
             throw error.errno == .fileExists
                 ? CheckpointError(
                     .exists, "\(final) is already committed",

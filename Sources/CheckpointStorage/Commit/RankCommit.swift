@@ -107,13 +107,16 @@ package struct RankCommit: Sendable {
         try result.get()
     }
 
-    /// Makes this rank's part durable under its name: step N2. Its segments are durable.
+    /// Makes this rank's part durable under its name: step N2.
     ///
-    /// - Parameter part: the part.
+    /// - Parameters:
+    ///   - part: the part.
+    ///   - sealed: its segments.
     /// - Throws: codes `exists` (another process has saved this rank's part), `noSpace`,
     ///   `readOnly`, `io`.
-    package func publish(part: Manifest) throws(CheckpointError) {
+    package func publish(part: Manifest, of sealed: SealedSegments) throws(CheckpointError) {
         precondition(part.kind == .part && part.rank == ranks.rank)
+        precondition(sealed.cover(part.segments), "a segment is not sealed")
         let bytes = part.encoded(digest: Hashing.digest)
         let name = PartName.part(rank: ranks.rank, worldSize: ranks.worldSize)
         guard try create(name, bytes) else {
@@ -319,6 +322,6 @@ package struct RankCommit: Sendable {
             throw CheckpointError(.damaged, "the index of \(attempt) does not have its hash")
         }
         try translating("syncing \(directory)") { try fileSystem.syncDirectory(directory) }
-        return try commit.publish(root, nil, stagedAs: stagedPath)  // N5, N6, N8
+        return try commit.publish(root, of: nil, stagedAs: stagedPath)  // N5, N6, N8
     }
 }

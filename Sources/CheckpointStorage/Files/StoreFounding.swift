@@ -73,7 +73,10 @@ package struct StoreFounding {
         })
         {
         case .directory: return
-        case nil: throw CheckpointError(.notFound, "\(root) does not exist", path: root)
+        case nil:
+            throw CheckpointError(
+                .notFound, "\(root) does not exist",
+                remedy: "Check the path. A trainer or ckpt import creates a store", path: root)
         default:
             throw CheckpointError(
                 .notAStore, "\(root) is a file, not a store",
@@ -169,21 +172,25 @@ package struct StoreFounding {
     /// Checks that a directory may become a store: it is empty, or holds only what an interrupted
     /// creation leaves.
     private func requireEmptyOrInterrupted() throws(CheckpointError) {
-        let ours: Set = [
-            "manifests", "segments", "staging", "writer.lock", "maintenance.lock", "generation",
-        ]
         let names = try attempt { () throws(FileSystemError) in
             try fileSystem.list(directories.root)
         }
         if try holdsCheckpoints() { return try notAStore() }
         guard
-            let foreign = names.sorted().first(where: {
-                !ours.contains($0) && !$0.hasPrefix(Self.probePrefix)
-            })
+            let foreign = names.sorted().first(where: { !Self.isMadeBeforeIdentity($0) })
         else { return }
         throw CheckpointError(
             .notAStore, "\(directories.root) is neither a store nor empty: it contains \(foreign)",
             remedy: "Give an empty or new directory", path: directories.root.string)
+    }
+
+    /// Returns true if the creation of a store makes a file or directory of this name in the
+    /// store's directory before `store.json`.
+    package static func isMadeBeforeIdentity(_ name: String) -> Bool {
+        let names: Set = [
+            "manifests", "segments", "staging", "writer.lock", "maintenance.lock", "generation",
+        ]
+        return names.contains(name) || name.hasPrefix(probePrefix)
     }
 
     private func holdsCheckpoints() throws(CheckpointError) -> Bool {

@@ -77,6 +77,16 @@ public final class CheckpointStore: Sendable {
             usesCatalog: true, ranks: ranks, onWarning: onWarning)
     }
 
+    /// Returns true if there is a store at a path. It may be damaged.
+    ///
+    /// - Throws: codes `io`, such as for a directory that cannot be searched.
+    public static func exists(at path: String) throws(CheckpointError) -> Bool {
+        let identity = StoreDirectories(root: FilePath(path)).identity
+        do { return try POSIXFileSystem().kind(of: identity) == .file } catch {
+            throw CheckpointError(error)
+        }
+    }
+
     /// Opens the store on a given file system.
     ///
     /// - Parameters:
@@ -189,7 +199,7 @@ public final class CheckpointStore: Sendable {
     public func checkpoints() throws(CheckpointError) -> [Result<
         CheckpointSummary, CheckpointError
     >] {
-        try summaries(try files.names().reversed())
+        try summaries(of: try files.names().reversed())
     }
 
     /// Counts the differences between the catalog and the manifests.
@@ -208,10 +218,13 @@ public final class CheckpointStore: Sendable {
     public func newest(_ limit: Int) throws(CheckpointError) -> [Result<
         CheckpointSummary, CheckpointError
     >] {
-        try summaries(try files.names().suffix(limit).reversed())
+        try summaries(of: try files.names().suffix(limit).reversed())
     }
 
-    private func summaries(_ names: [ManifestName]) throws(CheckpointError) -> [Result<
+    /// Returns the summaries of checkpoints, or why one cannot be read, in the order of `names`.
+    ///
+    /// - Throws: codes `io`, `damaged` (marks).
+    package func summaries(of names: [ManifestName]) throws(CheckpointError) -> [Result<
         CheckpointSummary, CheckpointError
     >] {
         let marks = try marks()

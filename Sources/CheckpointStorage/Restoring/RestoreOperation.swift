@@ -126,10 +126,12 @@ package struct RestoreOperation {
     package func objects(_ records: [ObjectRecord]) throws(CheckpointError) -> [[UInt8]] {
         let source = BlockSource(store: store, manifest: manifest)
         var buffers = BlockSource.Buffers()
+        // Objects are packed: many are in one block.
+        var last: (row: Int, block: DecodedBlock)?
         var contents: [[UInt8]] = []
         for record in records {
             do {
-                contents.append(try object(record, source, &buffers))
+                contents.append(try object(record, source, &buffers, &last))
             } catch {
                 var error = CheckpointError(any: error, during: "object \(record.name)")
                 error.names = [record.name]
@@ -140,11 +142,17 @@ package struct RestoreOperation {
     }
 
     private func object(
-        _ record: ObjectRecord, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
+        _ record: ObjectRecord, _ source: BlockSource, _ buffers: inout BlockSource.Buffers,
+        _ last: inout (row: Int, block: DecodedBlock)?
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
         for chunk in manifest.chunks[record.chunks] {
-            bytes += try source.block(chunk.block, &buffers).chunk(chunk).array
+            if last?.row != chunk.block {
+                // Its bytes are in `buffers`, which the next block overwrites.
+                last = nil
+                last = (chunk.block, try source.block(chunk.block, &buffers))
+            }
+            if let last { bytes += try last.block.chunk(chunk).array }
         }
         return bytes
     }

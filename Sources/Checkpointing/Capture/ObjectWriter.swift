@@ -21,17 +21,28 @@ struct ObjectWriter {
         var bytes: [UInt8] = []
         var records: [ObjectRecord] = []
         var chunks: [ChunkRecord] = []
+        var steps: [(name: String, step: Int)] = []
         for (item, freeze) in zip(objects, task.frozenObjects) {
             let encoded = try translating("object \(item.name)") { try freeze() }
             let first = task.plan.chunks.count + chunks.count
             chunks += cut(encoded, at: bytes.count)
             bytes += encoded
+            if let step = Self.step(item, encoded) { steps.append((item.name, step)) }
             records.append(
                 ObjectRecord(
                     name: item.name, role: item.role, encoding: item.encoding, bytes: encoded.count,
                     chunks: first..<task.plan.chunks.count + chunks.count))
         }
-        return StoredObjects(records: records, chunks: chunks, blocks: try write(bytes))
+        return StoredObjects(
+            records: records, chunks: chunks, blocks: try write(bytes), optimizerSteps: steps)
+    }
+
+    /// Returns the step of the optimizer, if that is what an object holds.
+    private static func step(_ item: ObjectItem, _ bytes: [UInt8]) -> Int? {
+        guard item.role == .optimizer, item.name == "step" || item.name.hasSuffix(".step"),
+            bytes.count <= 20
+        else { return nil }
+        return Int(String(decoding: bytes, as: UTF8.self))
     }
 
     /// Chunks of an object whose bytes start at `start` of all objects' bytes, which are cut into blocks of `chunkBytes`.

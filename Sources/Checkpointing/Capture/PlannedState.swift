@@ -1,11 +1,43 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
+internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// The data that saves share as long as names, types and shapes stay the same.
 struct PlannedState: Sendable {
-    let key: PlanKey
+    /// The properties of a state that its plan depends on.
+    private struct Layout: Equatable {
+        struct Tensor: Equatable {
+            var name: String
+            var group: String
+            var type: ElementType
+            var shape: [Int]
+            var device: ObjectIdentifier?
+
+            /// Names are compared as bytes, as everywhere.
+            static func == (a: Tensor, b: Tensor) -> Bool {
+                a.name.utf8.elementsEqual(b.name.utf8) && a.group == b.group && a.type == b.type
+                    && a.shape == b.shape && a.device == b.device
+            }
+        }
+
+        let tensors: [Tensor]
+        let objects: [[UInt8]]
+        let fenceOrder: [String]
+
+        init(_ inventory: StateInventory, _ fenceOrder: [String]) {
+            tensors = inventory.tensors.map {
+                Tensor(
+                    name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape,
+                    device: $0.view.memory.device.map { ObjectIdentifier($0) })
+            }
+            objects = inventory.objects.map { Array($0.name.utf8) }
+            self.fenceOrder = fenceOrder
+        }
+    }
+
+    private let layout: Layout
     let plan: CapturePlan
     /// Description of the bytes of each block.
     let runs: [[ElementRun]]
@@ -14,10 +46,24 @@ struct PlannedState: Sendable {
     /// The findings of a codec's trials for each block, kept from save to save.
     private let codecMemories: Monitor<[CodecMemory]>
 
-    init(key: PlanKey, plan: CapturePlan, castSources: CastSources, _ inventory: StateInventory) {
-        self.castSources = castSources
-        self.key = key
-        self.plan = plan
+    /// Plans the capture of a state.
+    ///
+    /// - Parameters:
+    ///   - inventory: the state, with names that are unique.
+    ///   - fenceOrder: groups in the order in which they will be mutated.
+    ///   - options: chunk size and mechanisms.
+    init(_ inventory: StateInventory, fenceOrder: [String], _ options: CheckpointerOptions) {
+        layout = Layout(inventory, fenceOrder)
+        let castSources = CastSources(options.dropsCasts ? inventory.tensors : [])
+        let tensors = inventory.tensors.enumerated().map { index, tensor in
+            CapturePlan.Tensor(
+                group: tensor.group, bytes: tensor.view.byteCount, lane: tensor.view.memory.lane,
+                isHalf: !castSources[index].isEmpty)
+        }
+        let plan = CapturePlan(
+            tensors: tensors, chunkBytes: options.chunkBytes,
+            packs: options.mechanisms.coalesces, groupOrder: fenceOrder)
+        (self.plan, self.castSources) = (plan, castSources)
         runs = plan.blocks.map { block in
             plan.chunks[block.chunks].map { chunk in
                 let view = inventory.tensors[chunk.tensor].view
@@ -25,6 +71,11 @@ struct PlannedState: Sendable {
             }
         }
         codecMemories = Monitor([CodecMemory](repeating: CodecMemory(), count: plan.blocks.count))
+    }
+
+    /// Returns true if this is the plan of a state, too.
+    func fits(_ inventory: StateInventory, fenceOrder: [String]) -> Bool {
+        layout == Layout(inventory, fenceOrder)
     }
 
     /// Gives `body` a block's memory. If two saves use one at the same time, only what the last one

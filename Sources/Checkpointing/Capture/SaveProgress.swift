@@ -21,6 +21,8 @@ struct SaveProgress {
     private(set) var objects = StoredObjects()
     private(set) var bytes = Bytes()
     private(set) var observation: EncodingObservation
+    /// Time from the call of `save` until every block was captured.
+    var timeToCaptured = Duration.zero
     /// The most arena memory in use since the start of the process, set at the end.
     var arenaHighWaterBytes = 0
 

@@ -19,7 +19,7 @@ extension SaveReport {
             storedBytes: manifest.storedBytes, newBytes: progress.newBytes, reusedBytes: reused,
             derivedBytes: derived, compression: task.encoder.compression,
             compressionReason: task.output.levelReason, liveBytes: progress.bytes.live,
-            fencedBytes: progress.bytes.fenced, timeToCaptured: timing.toCaptured,
+            fencedBytes: progress.bytes.fenced, timeToCaptured: progress.timeToCaptured,
             timeToDurable: timing.toDurable, timeToCommitted: task.age, isUnchanged: isUnchanged,
             stallSubmit: stall.submit, stallFence: stall.fence,
             stallBackpressure: stall.backpressure,

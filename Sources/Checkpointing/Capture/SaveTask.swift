@@ -37,7 +37,8 @@ final class SaveTask: Sendable {
     let content: Content
     let output: Output
     let ticket: SaveTicket
-    let started: ContinuousClock.Instant
+    /// The time at which `save` was called.
+    let called: ContinuousClock.Instant
     /// The captured chunks. Any thread that captures.
     let chunks: Monitor<CapturedChunks>
     let timing = Monitor(SaveTiming(), rank: .save)
@@ -54,17 +55,17 @@ final class SaveTask: Sendable {
 
     init(
         _ content: Content, to output: Output, ticket: SaveTicket,
-        started: ContinuousClock.Instant
+        called: ContinuousClock.Instant
     ) {
         self.content = content
         self.output = output
         self.ticket = ticket
-        self.started = started
+        self.called = called
         chunks = Monitor(
             CapturedChunks(content.planned.plan, isReusing: output.reuse != nil), rank: .save)
     }
 
-    var age: Duration { .now - started }
+    var age: Duration { .now - called }
 
     // MARK: Capturing
 

@@ -12,7 +12,6 @@ struct SaveTiming {
         case fence
     }
 
-    var toCaptured = Duration.zero
     var toDurable = Duration.zero
     private var total = StallReport()
     private var running: (kind: Wait, since: ContinuousClock.Instant)?

@@ -11,9 +11,10 @@ internal import CheckpointStorage
 /// one removal at a time.
 final class RunRetention: Sendable {
     private let store: CheckpointStore
-    private let keepLast: Int?
+    private let keepLast: Int
     private let recycles: Bool
-    private let pool: SegmentPool
+    /// Segments of expired checkpoints, to be written over.
+    let pool: SegmentPool
     private let reuse: BlockReuse?
     private let expiry: Expiry
     /// The branch's checkpoints: those of earlier restarts as they were found, and those committed
@@ -22,15 +23,15 @@ final class RunRetention: Sendable {
     /// Held while checkpoints are removed, with its I/O: two saves may end at the same time.
     private let removing = Monitor((), rank: .retention)
 
-    init(
-        _ store: CheckpointStore, _ options: CheckpointerOptions, pool: SegmentPool,
-        reuse: BlockReuse?
-    ) {
+    /// Returns nil if the run keeps every checkpoint, or if another rank removes old ones.
+    init?(_ store: CheckpointStore, _ options: CheckpointerOptions, reuse: BlockReuse?) {
+        guard let keepLast = options.keepLast, store.meeting?.ranks.rank ?? 0 == 0 else {
+            return nil
+        }
         self.store = store
-        // Rank 0 removes old checkpoints.
-        keepLast = store.meeting?.ranks.rank ?? 0 == 0 ? options.keepLast : nil
+        self.keepLast = keepLast
         recycles = options.mechanisms.recycles && store.meeting == nil
-        self.pool = pool
+        pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         self.reuse = reuse
         expiry = Expiry(files: store.files, catalog: store.catalog)
     }
@@ -46,7 +47,6 @@ final class RunRetention: Sendable {
     /// A checkpoint was committed.
     func committed(_ manifest: Manifest) {
         expiry.committed(manifest)
-        guard keepLast != nil else { return }
         branch.withLock { $0[manifest.name] = RetentionItem(manifest) }
     }
 
@@ -57,7 +57,6 @@ final class RunRetention: Sendable {
     func committed(
         _ manifest: () throws(CheckpointError) -> Manifest
     ) throws(CheckpointError) {
-        guard keepLast != nil else { return }
         do throws(CheckpointError) { committed(try manifest()) } catch {
             invalidateCounts()
             throw error
@@ -82,7 +81,6 @@ final class RunRetention: Sendable {
     /// - Parameter segmentCount: segments of one save, which are kept to be written over.
     /// - Throws: the next save tries again.
     func removeExpired(segmentCount: Int) throws(CheckpointError) {
-        guard let keepLast else { return }
         try removing.withLock { _ throws(CheckpointError) in
             var policy = RetentionPolicy()
             policy.keepLast = keepLast

@@ -5,22 +5,26 @@ internal import CheckpointStorage
 
 /// The completion of saves: commits what the pipeline has written, and reports the result.
 ///
-/// The pipeline owns it, so it lives until the last save in flight has ended, and so do the objects
-/// that it owns: the store's claim among them.
-final class SaveCompletion: SaveLifecycle {
+/// The pipeline calls it, with no lock held and on its own threads: never on the trainer's or the
+/// guard's. The pipeline owns it, so it lives until the last save in flight has ended, and so do the
+/// objects that it owns: the store's claim among them.
+final class SaveCompletion: Sendable {
     private let store: CheckpointStore
     private let observers: SaveObservers
-    private let history: Monitor<SaveHistory>
-    private let retention: RunRetention
+    private let history: SaveHistory
+    /// Nil if every checkpoint is kept.
+    private let retention: RunRetention?
     private let reuse: BlockReuse?
-    /// Finds changes without a permit; nil unless capture is checked.
-    private let checker: MutationChecker?
+    /// Returns the names of tensors that were changed without a permit; nil unless capture is checked.
+    private let findChanged: (@Sendable () throws -> [String])?
     private let claim: CheckpointerClaim
+    /// True once a step of the optimizer that is not the save's has been reported.
+    private let hasReportedStep = Monitor(false)
 
     init(
         _ store: CheckpointStore, _ claim: CheckpointerClaim, observers: SaveObservers,
-        history: Monitor<SaveHistory>, retention: RunRetention, reuse: BlockReuse?,
-        checker: MutationChecker?
+        history: SaveHistory, retention: RunRetention?, reuse: BlockReuse?,
+        findChanged: (@Sendable () throws -> [String])?
     ) {
         self.store = store
         self.claim = claim
@@ -28,109 +32,112 @@ final class SaveCompletion: SaveLifecycle {
         self.history = history
         self.retention = retention
         self.reuse = reuse
-        self.checker = checker
+        self.findChanged = findChanged
     }
 
     /// The run continues from a restored checkpoint.
     ///
     /// - Parameter items: the checkpoints of the branch that continues; empty if a new one begins.
-    func continues(_ items: [RetentionItem]) { retention.continues(items) }
+    func continues(_ items: [RetentionItem]) { retention?.continues(items) }
 
-    func captured(_ task: SaveTask) {
-        task.timing.withLock { $0.toCaptured = task.age }
-        observers.notify(.captured(task))
-    }
+    /// Every byte is out of the trainer's memory.
+    func captured(_ task: SaveTask) { observers.notify(.captured(task)) }
 
+    /// `bytes` bytes of the state are written, or need not be.
     func written(_ task: SaveTask, bytes: Int) {
         observers.notify(.progress(task, writtenBytes: bytes))
     }
 
+    /// Returns the error if no save in flight can be trusted. Asked before each commit.
     func violation(before task: SaveTask) -> CheckpointError? {
-        guard let checker else { return nil }
+        guard let findChanged else { return nil }
         do throws(CheckpointError) {
-            let names = try translating("looking for changes") { try checker.changed() }
-            let error = MutationChecker.violation(names, "step \(task.ticket.step) was captured")
+            let names = try translating("looking for changes") { try findChanged() }
+            let error = CheckpointError.violation(
+                names, before: "step \(task.ticket.step) was captured")
             if let error { observers.warn("\(error)") }
             return error
         } catch { return error }
     }
 
+    /// Publishes the save: W2 to W10, or with several ranks W2 to W5 and N2 to N8.
+    ///
+    /// - Throws: as `CommitProtocol` and `RankCommit`.
     func commit(
         _ task: SaveTask, _ progress: SaveProgress
     ) throws(CheckpointError) -> SaveReport {
-        // No worker has captured the last block of a state without tensors.
-        if task.plan.blocks.isEmpty { captured(task) }
-        if let commit = task.output.commit { return try self.commit(task, progress, commit) }
-        let (manifest, hash) = try publish(task, progress)
-        retention.committed(manifest)
-        reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)
+        let sealed = try CommitProtocol.seal(task.writer)
+        task.timing.withLock { $0.toDurable = task.age }
+        observers.notify(.durable(task))
+        var builder = ManifestBuilder(task, progress, sealed.references)
+        let manifest = builder.manifest()
+        do throws(CheckpointError) {
+            if let ranks = task.output.commit {
+                try publish(part: manifest, of: sealed, ranks)
+            } else {
+                try publish(manifest, of: sealed)
+            }
+        } catch {
+            // The manifest may exist all the same, or another rank may commit it later.
+            retention?.invalidateCounts()
+            throw error
+        }
         task.reuse?.end()
-        return history.withLock { $0.remember(manifest, task, progress) }
+        return history.remember(manifest, task, progress)
     }
 
-    func committed(_ task: SaveTask, _ report: SaveReport) {
+    private func publish(
+        _ manifest: Manifest, of sealed: SealedSegments
+    ) throws(CheckpointError) {
+        let hash = try CommitProtocol(
+            fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog
+        ).publish(manifest, of: sealed)
+        retention?.committed(manifest)
+        reuse?.add(Manifest.Tables(manifest, hash: hash), name: manifest.name, isNewest: true)
+    }
+
+    /// Publishes the part of this rank, and the checkpoint together with the other ranks.
+    private func publish(
+        part: Manifest, of sealed: SealedSegments, _ ranks: RankCommit
+    ) throws(CheckpointError) {
+        // A state without blocks has not begun.
+        try ranks.beginOnce()
+        // From here on others may commit what this rank has saved: its segments stay.
+        try ranks.publish(part: part, of: sealed)
+        _ = try ranks.finish()
+        guard ranks.ranks.rank == 0 else { return }
+        do throws(CheckpointError) {
+            try retention?.committed { () throws(CheckpointError) in
+                try store.files.load(part.name).manifest
+            }
+        } catch { observers.warn("step \(part.step) does not count for retention: \(error)") }
+    }
+
+    /// The save is committed, and the next may begin.
+    func committed(_ task: SaveTask, _ report: SaveReport, _ progress: SaveProgress) {
         if report.isUnchanged {
             observers.warn(
                 "step \(report.step) has the same tensors as the checkpoint before it: "
                     + "is the training state what is saved?")
         }
+        adviseOnStep(task, progress.objects)
         observers.notify(.committed(task.ticket, report))
     }
 
-    private func publish(
-        _ task: SaveTask, _ progress: SaveProgress
-    ) throws(CheckpointError) -> (manifest: Manifest, hash: Hash128) {
-        let commit = CommitProtocol(
-            fileSystem: store.fileSystem, directories: store.directories, catalog: store.catalog)
-        do throws(CheckpointError) {
-            return try commit.commit(
-                task.writer,
-                manifest: { segments in
-                    var builder = ManifestBuilder(task, progress, segments)
-                    return builder.manifest()
-                },
-                durable: {
-                    task.timing.withLock { $0.toDurable = task.age }
-                    observers.notify(.durable(task))
-                })
-        } catch {
-            retention.invalidateCounts()
-            throw error
-        }
+    /// Reports once that the step of the optimizer is not that of the save.
+    private func adviseOnStep(_ task: SaveTask, _ objects: StoredObjects) {
+        guard let (name, step) = objects.optimizerSteps.first(where: { $0.step != task.ticket.step }),
+            hasReportedStep.withLock({ isReported in
+                defer { isReported = true }
+                return !isReported
+            })
+        else { return }
+        observers.warn(
+            "save(step: \(task.ticket.step)) does not match \(name), which is \(step): "
+                + "a resumed run would continue there. Pass the number of completed updates")
     }
 
-    /// Commits the part of this rank together with those of the others.
-    private func commit(
-        _ task: SaveTask, _ progress: SaveProgress, _ commit: RankCommit
-    ) throws(CheckpointError) -> SaveReport {
-        let segments: [SegmentReference]
-        do { segments = try task.writer.seal() } catch {
-            task.writer.abandon()
-            throw CheckpointError(error)
-        }
-        task.timing.withLock { $0.toDurable = task.age }
-        observers.notify(.durable(task))
-        var builder = ManifestBuilder(task, progress, segments)
-        let part = builder.manifest()
-        // A state without blocks has not begun.
-        try commit.beginOnce()
-        // From here on others may commit what this rank has saved: its segments stay.
-        try commit.publish(part: part)
-        do throws(CheckpointError) { _ = try commit.finish() } catch {
-            // Another rank may commit it later.
-            retention.invalidateCounts()
-            throw error
-        }
-        if commit.ranks.rank == 0 {
-            do throws(CheckpointError) {
-                try retention.committed { () throws(CheckpointError) in
-                    try store.files.load(part.name).manifest
-                }
-            } catch { observers.warn("step \(part.step) does not count for retention: \(error)") }
-        }
-        return history.withLock { $0.remember(part, task, progress) }
-    }
-
+    /// The save has failed, nothing of it is in use any more, and the next may begin.
     func failed(_ task: SaveTask, _ error: CheckpointError) {
         task.reuse?.end()
         task.output.commit?.fail(error)
@@ -140,11 +147,12 @@ final class SaveCompletion: SaveLifecycle {
     /// Removes what the run no longer keeps, if an earlier try has failed or is still going on.
     func makeRoom() { removeExpired() }
 
+    /// A committed save is no longer in flight.
     func ended() { removeExpired() }
 
     private func removeExpired() {
         do throws(CheckpointError) {
-            try retention.removeExpired(segmentCount: history.withLock { $0.segmentCount })
+            try retention?.removeExpired(segmentCount: history.segmentCount)
         } catch {
             observers.warn("old checkpoints were not deleted: \(error)")
         }

@@ -2,13 +2,15 @@ internal import CheckpointStorage
 public import CheckpointCodecs
 public import CheckpointFormat
 
-/// An event of a save, published as it happens: `started` on the trainer's thread, the others on
-/// the engine's, or on the trainer's if it captured the last block at a fence.
+/// An event of a save, published as it happens: on the engine's threads, except for `started`,
+/// warnings about the training loop, and `failed` of a save that could not begin, which come on the
+/// trainer's.
 public enum CheckpointEvent: Sendable {
     /// `save` was called, and is about to return.
     case started(step: Int, id: CheckpointID)
     /// A block has been written. Bytes are of the state, before encoding; objects count once they
-    /// are encoded.
+    /// are encoded. Of blocks that end at about the same time the events may come in another order,
+    /// also after those of `captured`, `durable` and `committed`.
     case progress(step: Int, writtenBytes: Int, totalBytes: Int)
     /// Every byte has been copied out of the trainer's memory.
     case captured(step: Int)

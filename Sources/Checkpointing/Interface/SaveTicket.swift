@@ -17,26 +17,39 @@ public final class SaveTicket: Sendable {
         public static func < (a: Progress, b: Progress) -> Bool { a.rawValue < b.rawValue }
     }
 
-    private struct State {
-        var progress = Progress.submitted
-        var failure: CheckpointError?
-        var report: SaveReport?
-        /// Cancels the save; nil once it has ended, so that a ticket that is kept keeps nothing else.
-        var onCancel: (@Sendable (SaveTicket) -> Void)?
-        /// Tasks that wait, by number.
-        var waiters: [Int: Waiter] = [:]
-        var nextWaiter = 0
+    /// The life of a save.
+    private enum Phase {
+        /// `cancel` fails the save. A ticket that is kept after the end keeps nothing else alive.
+        case inFlight(Progress, cancel: @Sendable (SaveTicket) -> Void)
+        case committed(SaveReport)
+        /// Failed after it had come as far as `Progress`.
+        case failed(CheckpointError, at: Progress)
+
+        var progress: Progress {
+            switch self {
+            case .inFlight(let progress, _), .failed(_, let progress): progress
+            case .committed: .committed
+            }
+        }
 
         /// The result of waiting for `goal`; nil while the save has neither reached it nor failed.
         func outcome(_ goal: Progress) -> Result<Void, CheckpointError>? {
             if progress >= goal { return .success(()) }
-            return failure.map { .failure($0) }
+            if case .failed(let error, _) = self { return .failure(error) }
+            return nil
         }
+    }
+
+    private struct State {
+        var phase: Phase
+        /// Tasks that wait, by number.
+        var waiters: [Int: Waiter] = [:]
+        var nextWaiter = 0
 
         /// Removes and returns the waiters whose wait is over.
         mutating func takeDone() -> [(waiter: Waiter, outcome: Result<Void, CheckpointError>)] {
             let done = waiters.compactMap { number, waiter in
-                outcome(waiter.goal).map { (number: number, waiter: waiter, outcome: $0) }
+                phase.outcome(waiter.goal).map { (number: number, waiter: waiter, outcome: $0) }
             }
             for (number, _, _) in done { waiters[number] = nil }
             return done.map { ($0.waiter, $0.outcome) }
@@ -64,16 +77,21 @@ public final class SaveTicket: Sendable {
         self.step = step
         self.id = id
         self.earlierFailure = earlierFailure
-        state = Monitor(State(onCancel: onCancel))
+        state = Monitor(State(phase: .inFlight(.submitted, cancel: onCancel)))
     }
 
     /// The state that the save has reached.
-    public var progress: Progress { state.withLock { $0.progress } }
+    public var progress: Progress { state.withLock { $0.phase.progress } }
+
     /// Failure of the save; nil if it has not failed.
-    public var failure: CheckpointError? { state.withLock { $0.failure } }
+    public var failure: CheckpointError? {
+        if case .failed(let error, _) = state.withLock({ $0.phase }) { error } else { nil }
+    }
 
     /// Result of the save; nil until it is committed.
-    public var report: SaveReport? { state.withLock { $0.report } }
+    public var report: SaveReport? {
+        if case .committed(let report) = state.withLock({ $0.phase }) { report } else { nil }
+    }
 
     /// Blocks the calling thread until the save has reached `goal`.
     ///
@@ -85,7 +103,7 @@ public final class SaveTicket: Sendable {
         throws(CheckpointError)
     {
         let outcome: Result<Void, CheckpointError>? = state.waitFor(timeout: timeout) { state in
-            state.outcome(goal)
+            state.phase.outcome(goal)
         }
         guard let outcome else {
             throw CheckpointError(.timedOut, "step \(step) is not \(goal) after \(timeout)")
@@ -94,7 +112,9 @@ public final class SaveTicket: Sendable {
     }
 
     /// Cancels the save. It fails with code `cancelled`, unless it is already being committed.
-    public func cancel() { state.withLock { $0.onCancel }?(self) }
+    public func cancel() {
+        if case .inFlight(_, let cancel) = state.withLock({ $0.phase }) { cancel(self) }
+    }
 
     // MARK: Waiting without a thread
 
@@ -126,7 +146,7 @@ public final class SaveTicket: Sendable {
                 let waiter = Waiter(goal: goal, continuation: continuation)
                 // A task that is cancelled already has called the handler, which found no waiter.
                 let outcome = state.withLock { state -> Result<Void, any Error>? in
-                    if let outcome = state.outcome(goal) { return outcome.mapError { $0 } }
+                    if let outcome = state.phase.outcome(goal) { return outcome.mapError { $0 } }
                     if Task.isCancelled { return .failure(CancellationError()) }
                     state.waiters[number] = waiter
                     return nil
@@ -142,18 +162,19 @@ public final class SaveTicket: Sendable {
     // MARK: Progress
 
     func advance(to progress: Progress) {
-        change { $0.progress = max($0.progress, progress) }
+        change { phase in
+            guard case .inFlight(let before, let cancel) = phase else { return phase }
+            return .inFlight(max(before, progress), cancel: cancel)
+        }
     }
 
-    func commit(_ report: SaveReport) {
-        change { ($0.report, $0.progress, $0.onCancel) = (report, .committed, nil) }
-    }
+    func commit(_ report: SaveReport) { change { _ in .committed(report) } }
 
-    func fail(_ error: CheckpointError) { change { ($0.failure, $0.onCancel) = (error, nil) } }
+    func fail(_ error: CheckpointError) { change { .failed(error, at: $0.progress) } }
 
-    private func change(_ body: (inout State) -> Void) {
+    private func change(_ next: (Phase) -> Phase) {
         let done = state.withLock { state in
-            body(&state)
+            state.phase = next(state.phase)
             return state.takeDone()
         }
         // Not under the lock: a task may continue on this thread.

@@ -10,9 +10,8 @@ internal import SystemPackage
 /// Status).
 ///
 /// The file is overwritten at most four times a second and at each commit, by the thread that
-/// reports an event, and is never synced. No lock is held during the write. `save` never writes
-/// it; a fence may, if the trainer's thread captured the last block. Nothing is allocated while
-/// blocks are written.
+/// reports an event, and is never synced. No lock is held during the write. Neither `save` nor a
+/// fence writes it. Nothing is allocated while blocks are written.
 final class StatusFile: Sendable {
     private struct State {
         var status: SaveStatus
@@ -118,7 +117,8 @@ extension SaveStatus {
         case .started(let step, let id):
             (self.step, self.id, phase, started) = (step, id, .capturing, Clock.milliseconds)
             (written, total) = (0, 0)
-        case .progress(let step, let written, let total) where step == self.step: (self.written, self.total) = (written, total)
+        case .progress(let step, let written, let total) where step == self.step:
+            (self.written, self.total) = (max(self.written, written), total)
         case .captured(let step) where step == self.step: phase = .captured
         case .durable(let step) where step == self.step: phase = .durable
         case .committed(let report): committed(report)

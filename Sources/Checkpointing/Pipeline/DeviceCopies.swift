@@ -16,16 +16,17 @@ final class DeviceCopies: Sendable {
     /// is over.
     deinit { release() }
 
-    /// Prepares every device of the state for copies, and orders them after the work that the trainer
-    /// has submitted. Called by each save, on the trainer's thread.
-    /// - Parameter warn: called for a device that could not be prepared; its copies are slower.
+    /// Prepares devices for copies, and orders these after the work that the trainer has submitted.
+    /// Called by each save, on the trainer's thread.
+    ///
+    /// - Parameters:
+    ///   - devices: the devices of the state.
+    ///   - arena: the memory that is copied to.
+    ///   - warn: called for a device that could not be prepared; its copies are slower.
+    /// - Throws: `DeviceError`.
     func prepare(
-        for inventory: StateInventory, _ pipeline: SavePipeline, _ crew: ThreadCrew, warn: (String) -> Void
-    ) throws {
-        let devices = inventory.tensors.devices
-        guard !devices.isEmpty else { return }
-        try crew.startDeviceThreads()
-        let arena = pipeline.state.withLock { $0.arena }
+        _ devices: [any TensorDevice], copyingTo arena: StagingArena, warn: (String) -> Void
+    ) throws(DeviceError) {
         for device in devices {
             prepare(device, arena, warn)
             try device.orderCopiesAfterTrainer()

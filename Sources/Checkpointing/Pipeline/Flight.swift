@@ -45,10 +45,21 @@ struct Flight {
         var blocks: Int
         /// True until a thread has taken the objects.
         var objects: Bool
+        /// Whether the observers know that every block is captured.
+        var capture = CaptureReport.early
         /// Number of actions that threads are executing.
         var busy = 0
 
-        var isNothing: Bool { blocks == 0 && busy == 0 && !objects }
+        var isNothing: Bool { blocks == 0 && busy == 0 && !objects && capture == .taken }
+    }
+
+    /// The report to the observers that every block is captured.
+    enum CaptureReport {
+        /// Some blocks are not captured yet.
+        case early
+        case due
+        /// A thread reports it, or has.
+        case taken
     }
 
     /// The life of a save. `failed` is reached only from `waiting` and `running`; `committing` and
@@ -90,7 +101,9 @@ struct Flight {
         unitIndex = plan.unitIndex
         layout = plan.layout
         isPlacedEarly = plan.isPlacedEarly
-        phase = .waiting(Remaining(blocks: plan.snapshot.blockCount, objects: plan.hasObjects))
+        var remaining = Remaining(blocks: plan.snapshot.blockCount, objects: plan.hasObjects)
+        if remaining.blocks == 0 { remaining.capture = .due }
+        phase = .waiting(remaining)
         taken = CaptureLane.allCases.map { _ in [] }
         for lane in taken.indices { taken[lane].reserveCapacity(slotCount) }
         toEncode.reserveCapacity(slotCount)
@@ -111,6 +124,8 @@ struct Flight {
     }
 
     var needsObjects: Bool { remaining?.objects ?? false }
+    /// True if every block is captured, and the observers are to be told.
+    var needsCaptureReport: Bool { remaining?.capture == .due }
     /// True if everything is written, and may be sealed and published.
     var isWritten: Bool { remaining?.isNothing ?? false }
     /// True if the save has failed and threads may still be executing its actions.
@@ -204,7 +219,9 @@ struct Flight {
         if captured.rawBytes == 0 { change { $0.blocks -= 1 } }
         let next = EncodeJob(job: job, captured: captured, place: nil)
         if isPlacedEarly { place(next) } else if captured.rawBytes > 0 { toEncode.append(next) }
-        return snapshot.isReleased()
+        guard snapshot.isReleased() else { return false }
+        change { $0.capture = .due }
+        return true
     }
 
     /// Gives places in the order in which blocks were taken: to this block, unless an earlier
@@ -256,6 +273,15 @@ struct Flight {
         endAction()
         change { $0.blocks -= 1 }
     }
+
+    mutating func takeCaptureReport() {
+        change {
+            $0.capture = .taken
+            $0.busy += 1
+        }
+    }
+
+    mutating func finishedCaptureReport() { endAction() }
 
     // MARK: Objects
 

@@ -28,12 +28,19 @@ struct PipelineStateMachine {
         case writer
         /// Encodes objects.
         case objects
+
+        /// Number of the channel of the lock on which threads of this kind wait; 0 is for all
+        /// threads outside the pipeline.
+        var channel: Int { rawValue + 1 }
     }
 
     enum Action: Equatable {
         case capture(Job)
         case encode(Flight.EncodeJob)
         case write(Flight.WriteJob)
+        /// Every block is captured: tell the observers. An action of its own, because the thread
+        /// that captured the last block may be the trainer's.
+        case reportCapture(FlightID)
         case encodeObjects(FlightID)
         /// Everything is written: seal and publish.
         case commit(FlightID)
@@ -45,7 +52,7 @@ struct PipelineStateMachine {
     /// An action before it is taken. Indices are positions in `flights`.
     private enum Choice {
         case capture(Int, CaptureLane, unit: UnitIndex?)
-        case encode(Int), write(Int), objects(Int), commit(Int), abandon(Int)
+        case encode(Int), write(Int), report(Int), objects(Int), commit(Int), abandon(Int)
         case stop
     }
 
@@ -112,6 +119,9 @@ struct PipelineStateMachine {
             // If the arena is full, most blocks have left the processor's cache, but the newest has
             // not. Otherwise the order of the file is best.
             return .write(flights[index].takeToWrite(newest: !slots.hasFree))
+        case .report(let index):
+            flights[index].takeCaptureReport()
+            return .reportCapture(flights[index].id)
         case .objects(let index):
             flights[index].takeObjects()
             return .encodeObjects(flights[index].id)
@@ -132,7 +142,7 @@ struct PipelineStateMachine {
         if flights.isEmpty { return isClosing ? .stop : nil }
         return switch role {
         case .worker:
-            capture(.host, isFenced: true) ?? encode() ?? ending() ?? capture(.host, isFenced: false)
+            capture(.host, isFenced: true) ?? captureReport() ?? encode() ?? ending() ?? capture(.host, isFenced: false)
         case .device: capture(.device, isFenced: true) ?? capture(.device, isFenced: false)
         case .writer: write()
         case .objects: flights.firstIndex { $0.needsObjects }.map(Choice.objects)
@@ -162,6 +172,10 @@ struct PipelineStateMachine {
     }
 
     private func encode() -> Choice? { flights.firstIndex { !$0.toEncode.isEmpty }.map(Choice.encode) }
+
+    private func captureReport() -> Choice? {
+        flights.firstIndex { $0.needsCaptureReport }.map(Choice.report)
+    }
 
     private func write() -> Choice? {
         flights.firstIndex { flight in
@@ -207,6 +221,10 @@ struct PipelineStateMachine {
     mutating func finishedWriting(_ job: Job) {
         slots.giveBack(job.slot)
         flights[index(of: job.flight)].finishedWriting()
+    }
+
+    mutating func finishedCaptureReport(of flight: FlightID) {
+        flights[index(of: flight)].finishedCaptureReport()
     }
 
     mutating func finishedObjects(of flight: FlightID) { flights[index(of: flight)].finishedObjects() }

@@ -3,19 +3,18 @@ internal import CheckpointStorage
 /// Spreads writes over time, to leave disk bandwidth to others. A plain value: it computes the
 /// delay, and does not wait.
 struct RateLimiter {
-    private let bytesPerSecond: Int?
+    private let bytesPerSecond: Int
     /// Time at which everything admitted so far is within the limit.
     private var paidUntil: ContinuousClock.Instant?
 
     /// Creates a limiter.
     ///
-    /// - Parameter bytesPerSecond: the limit; nil means none.
-    init(bytesPerSecond: Int?) { self.bytesPerSecond = bytesPerSecond }
+    /// - Parameter bytesPerSecond: the limit.
+    init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
 
     /// Returns the delay before a write of `bytes` bytes. Unused bandwidth of the past is not saved
     /// up.
     mutating func delay(before bytes: Int, now: ContinuousClock.Instant) -> Duration {
-        guard let bytesPerSecond else { return .zero }
         let start = max(paidUntil ?? now, now)
         paidUntil = start + .seconds(Double(bytes) / Double(bytesPerSecond))
         return start - now

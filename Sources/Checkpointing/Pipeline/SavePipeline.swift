@@ -58,7 +58,7 @@ final class SavePipeline: Sendable {
 
     let configuration: Configuration
     let state: Monitor<State>
-    private let lifecycle: any SaveLifecycle
+    private let completion: SaveCompletion
     /// Devices prepared for copies to the arena.
     let devices = DeviceCopies()
 
@@ -66,13 +66,13 @@ final class SavePipeline: Sendable {
     ///
     /// - Parameters:
     ///   - configuration: sizes and thread counts.
-    ///   - lifecycle: receives the events of every save.
+    ///   - completion: commits what is written, and reports the progress of every save.
     /// - Throws: `OutOfMemory` if the system refuses the arena.
     init(
-        _ configuration: Configuration, lifecycle: any SaveLifecycle
+        _ configuration: Configuration, _ completion: SaveCompletion
     ) throws(OutOfMemory) {
         self.configuration = configuration
-        self.lifecycle = lifecycle
+        self.completion = completion
         let machine = PipelineStateMachine(
             slotCount: configuration.slotCount, spareCount: configuration.spareCount, streams: configuration.streams)
         let arena = try Self.arena(configuration)
@@ -91,6 +91,7 @@ final class SavePipeline: Sendable {
     }
 
     var isIdle: Bool { state.withLock { $0.machine.isIdle } }
+    var arena: StagingArena { state.withLock { $0.arena } }
     var arenaHighWaterBytes: Int { state.withLock { $0.machine.slots.highWaterMark } * configuration.chunkBytes }
 
     func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
@@ -203,7 +204,7 @@ final class SavePipeline: Sendable {
         as role: PipelineStateMachine.Role, spare: SlotIndex? = nil, track: TraceTrack = .none
     ) {
         var spare = spare
-        var limiter = RateLimiter(bytesPerSecond: configuration.bytesPerSecond)
+        var limiter = configuration.bytesPerSecond.map(RateLimiter.init)
         while true {
             let (action, task, arena) = state.waitFor(on: role.channel) { state in
                 state.machine.nextAction(for: role).map { action in
@@ -213,7 +214,8 @@ final class SavePipeline: Sendable {
             guard let task else { return }
             if case .write(let write) = action {
                 let bytes = task.plan[block: write.job.block].bytes
-                pause(limiter.delay(before: bytes, now: .now), write.job.flight)
+                let delay = limiter?.delay(before: bytes, now: .now)
+                pause(delay ?? .zero, write.job.flight)
             }
             let began = track.begin()
             defer { track.end(action, task, since: began) }
@@ -221,6 +223,7 @@ final class SavePipeline: Sendable {
             case .capture(let job): capture(job, task, arena, track, isFenced: false)
             case .encode(let encode): self.encode(encode, task, arena, &spare)
             case .write(let write): self.write(write, task, arena)
+            case .reportCapture(let flight): reportCapture(task, flight)
             case .encodeObjects(let flight): encodeObjects(task, flight)
             case .commit(let flight): commit(task, flight)
             case .abandon(let flight): abandon(task, flight)
@@ -241,14 +244,25 @@ final class SavePipeline: Sendable {
         }
         // Before anybody learns of it: the span must not reach into the update that waits for it.
         track.end("capture", job, task, since: began)
-        let (wasLast, written) = state.withLock { state in
+        let written = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
             state[job.flight].progress.captured(captured, of: bytes, isFenced: isFenced)
-            let wasLast = state.machine.finishedCapture(job, captured)
-            return (wasLast, state[job.flight].progress.bytes.written)
+            if state.machine.finishedCapture(job, captured) {
+                state[job.flight].progress.timeToCaptured = task.age
+            }
+            return state[job.flight].progress.bytes.written
         }
-        if captured.rawBytes == 0 { lifecycle.written(task, bytes: written) }
-        if wasLast { lifecycle.captured(task) }
+        // At a fence this may be the trainer's thread, or one that a delayed write waits for. Code of
+        // the user, which observers call, does not run on it.
+        if captured.rawBytes == 0, !isFenced { completion.written(task, bytes: written) }
+    }
+
+    private func reportCapture(_ task: SaveTask, _ flight: FlightID) {
+        let bytes = state.withLock { $0[flight].progress.bytes }
+        // Of these blocks, those that the store had were not reported.
+        if bytes.fenced > 0 { completion.written(task, bytes: bytes.written) }
+        completion.captured(task)
+        state.withLock { $0.machine.finishedCaptureReport(of: flight) }
     }
 
     private func encode(
@@ -294,7 +308,7 @@ final class SavePipeline: Sendable {
             }
             return state[write.job.flight].progress.bytes.written
         }
-        if failure == nil { lifecycle.written(task, bytes: written) }
+        if failure == nil { completion.written(task, bytes: written) }
     }
 
     private func encodeObjects(_ task: SaveTask, _ flight: FlightID) {
@@ -322,18 +336,18 @@ final class SavePipeline: Sendable {
                 state.machine.slots.highWaterMark * configuration.chunkBytes
             return progress
         }
-        if let reason = lifecycle.violation(before: task) {
+        if let reason = completion.violation(before: task) {
             failAll(reason)
             task.writer.abandon()
             return failed(flight, task, reason)
         }
         do throws(CheckpointError) {
-            let report = try lifecycle.commit(task, progress)
+            let report = try completion.commit(task, progress)
             // Before the trainer learns of it: its next save must not be refused for this one.
             state.withLock { $0.machine.settled(flight) }
-            lifecycle.committed(task, report)
+            completion.committed(task, report, progress)
             end(flight)
-            lifecycle.ended()
+            completion.ended()
         } catch {
             // The commit protocol removes segments or keeps them: it alone knows whether a manifest
             // may name them.
@@ -349,7 +363,7 @@ final class SavePipeline: Sendable {
 
     private func failed(_ flight: FlightID, _ task: SaveTask, _ error: CheckpointError) {
         state.withLock { $0.machine.settled(flight) }
-        lifecycle.failed(task, error)
+        completion.failed(task, error)
         end(flight)
     }
 
@@ -360,18 +374,12 @@ final class SavePipeline: Sendable {
         }
     }
 
-    private static func failure(_ action: @autoclosure () -> String, _ body: () throws -> Void) -> CheckpointError? {
-        do {
-            try body()
-            return nil
-        } catch { return CheckpointError(any: error, during: action()) }
+    private static func failure(
+        _ action: @autoclosure () -> String, _ body: () throws -> Void
+    ) -> CheckpointError? {
+        do { try body() } catch { return CheckpointError(any: error, during: action()) }
+        return nil
     }
-}
-
-extension PipelineStateMachine.Role {
-    /// Number of the channel on which threads of this kind wait; 0 is for all threads outside the
-    /// pipeline.
-    var channel: Int { rawValue + 1 }
 }
 
 extension PipelineStateMachine.Action {
@@ -381,7 +389,9 @@ extension PipelineStateMachine.Action {
         case .capture(let job): job.flight
         case .encode(let encode): encode.job.flight
         case .write(let write): write.job.flight
-        case .encodeObjects(let flight), .commit(let flight), .abandon(let flight): flight
+        case .reportCapture(let flight), .encodeObjects(let flight), .commit(let flight),
+            .abandon(let flight):
+            flight
         case .stop: nil
         }
     }

@@ -22,7 +22,7 @@ struct RunState {
 
     /// A mistake of the training loop that is reported the first time.
     enum Mistake: Hashable {
-        case notResumed, stepsDiffer
+        case notResumed
         case unknownGroup(String)
         case moved(tensor: String)
     }

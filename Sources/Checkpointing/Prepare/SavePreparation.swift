@@ -14,21 +14,22 @@ struct SavePreparation {
     let trained: TrainerState
     let options: CheckpointerOptions
     let runName: String
-    /// Segments of expired checkpoints, to be written over.
-    let pool: SegmentPool
+    /// Segments of expired checkpoints, to be written over; nil if none expire.
+    let pool: SegmentPool?
     /// The store's chunks; nil if every chunk is written.
     let reuse: BlockReuse?
     let guarding: (any PageGuarding)?
     let state: Monitor<RunState>
-    let history: Monitor<SaveHistory>
-    let plans: CapturePlanCache
+    let history: SaveHistory
+    /// The plan of the last save.
+    private let lastPlanned = Monitor<PlannedState?>(nil)
 
     /// Freezes the objects and describes the tensors as they are now.
     ///
-    /// - Parameter started: the time at which `save` could begin.
+    /// - Parameter called: the time at which `save` was called.
     /// - Throws: codes `provider`, `misuse` (names), `noSpace`, `io`.
     func prepare(
-        _ ticket: SaveTicket, _ metrics: [String: Double], started: ContinuousClock.Instant
+        _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveTask {
         let (inventory, objects, isDivided) = try translating("describing the state") {
             var inventory = try StateInventory(unchecked: trained.provider)
@@ -44,21 +45,17 @@ struct SavePreparation {
         }
         let fenceOrder = state.withLock { $0.epochs.beginSave() }
         let planned = try translating("describing the state") {
-            try plans.plan(
-                for: inventory, fenceOrder: fenceOrder, areNamesChecked: isDivided)
+            try self.plan(inventory, fenceOrder: fenceOrder, areNamesChecked: isDivided)
         }
         let plan = planned.plan
         try checkSpace(plan.totalBytes, step: ticket.step)
         let header = header(ticket, metrics, plan)
-        let (encoder, reason) = history.withLock {
-            $0.encoder(options.compression, bytes: plan.totalBytes)
-        }
+        let (encoder, reason) = history.encoder(options.compression, bytes: plan.totalBytes)
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id,
             attempt: ticket.id, rank: header.rank, blockCount: plan.blocks.count, pool: pool)
         let reuse = reuse.map { reuse in
-            SaveReuse(
-                reuse, likelyStored: history.withLock { $0.likelyStored(plan, header.groups) })
+            SaveReuse(reuse, likelyStored: history.likelyStored(plan, header.groups))
         }
         return SaveTask(
             .init(
@@ -67,7 +64,23 @@ struct SavePreparation {
             to: .init(
                 writer: writer, encoder: encoder, levelReason: reason, reuse: reuse,
                 commit: rankCommit(ticket)),
-            ticket: ticket, started: started)
+            ticket: ticket, called: called)
+    }
+
+    /// Returns the plan of a state: the last one if the state has the same layout, or a new one,
+    /// after a check of the names.
+    ///
+    /// - Throws: `StateError` for names that are empty, too long, or not unique.
+    private func plan(
+        _ inventory: StateInventory, fenceOrder: [String], areNamesChecked: Bool
+    ) throws -> PlannedState {
+        if let last = lastPlanned.withLock({ $0 }), last.fits(inventory, fenceOrder: fenceOrder) {
+            return last
+        }
+        if !areNamesChecked { try inventory.checkNames() }
+        let new = PlannedState(inventory, fenceOrder: fenceOrder, options)
+        lastPlanned.withLock { $0 = new }
+        return new
     }
 
     /// Returns the commit of a save by several ranks; nil if this process saves alone.
@@ -107,15 +120,14 @@ struct SavePreparation {
 
     /// Refuses a save that cannot fit, before it costs anything.
     private func checkSpace(_ bytes: Int, step: Int) throws(CheckpointError) {
-        let estimate = history.withLock {
-            $0.neededBytes(bytes, options.compression, deduplicates: reuse != nil)
-        }
+        let estimate = history.neededBytes(
+            bytes, options.compression, deduplicates: reuse != nil)
         let needed = max(estimate - options.storedBytes, 0)
         let root = store.directories.root
         let available = try translating("free space") {
             try store.fileSystem.availableBytes(at: root)
         }
-        guard available >= needed - pool.bytes else {
+        guard available >= needed - (pool?.bytes ?? 0) else {
             throw CheckpointError(
                 .noSpace,
                 "not enough space for step \(step): \(SizeText.of(needed)) needed, \(SizeText.of(available)) free on \(root)",

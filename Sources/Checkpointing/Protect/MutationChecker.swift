@@ -87,14 +87,6 @@ final class MutationChecker: StateProtection {
     /// tensors.
     private static func group(_ name: String?, _ state: State) -> GroupIndex? { name.flatMap { state.layout?.plan.groupIndex[$0] } }
 
-    /// The error that names tensors changed without a permit; nil if there are none.
-    static func violation(_ names: [String], _ occasion: String) -> CheckpointError? {
-        guard !names.isEmpty else { return nil }
-        return CheckpointError(
-            .misuse, "tensors were modified outside a mutation permit, before \(occasion)",
-            remedy: "Modify them inside mutate, or while holding permit()", names: names)
-    }
-
     private func watch(_ state: State, where isWanted: (Int) -> Bool) throws {
         guard let layout = state.layout else { return }
         try tracker.arm(layout.map.pages(ofChunksWhere: isWanted))

@@ -1,8 +1,8 @@
 internal import CheckpointStorage
 
-/// The way in which a state is kept from changing, or watched, while it is captured.
+/// The way in which a state is kept from changing, or watched, while it is captured: modes checked
+/// (`MutationChecker`) and guarded (`GuardedCapture`).
 ///
-/// One implementation per capture mode: `FencedCapture`, `MutationChecker`, `GuardedCapture`.
 /// Methods are called on the trainer's thread, unless stated otherwise.
 protocol StateProtection: AnyObject, Sendable {
     /// The page protection that captures respect; nil if this mode protects no pages. Only one save
