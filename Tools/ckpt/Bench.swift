@@ -117,6 +117,8 @@ struct BenchLoop: Verb {
     @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the table.", valueName: "file"))
     var json: String?
 
+    @OptionGroup var messages: MessageArguments
+
     func validate() throws {
         if store.isEmpty { throw ValidationError("--store is empty") }
         if let mistake = settings.mistake { throw ValidationError(mistake) }

@@ -41,6 +41,8 @@ struct BenchCodec: Verb {
     @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the tables.", valueName: "file"))
     var json: String?
 
+    @OptionGroup var messages: MessageArguments
+
     func validate() throws {
         if let mistake = settings.mistake { throw ValidationError(mistake) }
     }

@@ -69,7 +69,7 @@ struct Ckpt: ParsableCommand {
                 try command.run()
                 return .fine
             }
-            if let common = (verb as? any StoreVerb)?.common { Output.settings = common.settings }
+            Output.settings = verb.messages.settings
             return try verb.execute()
         } catch let error as CheckpointError {
             Output.drop()
@@ -142,6 +142,7 @@ struct Ckpt: ParsableCommand {
 
 /// A verb of `ckpt`, which returns an exit code.
 protocol Verb: ParsableCommand {
+    var messages: MessageArguments { get }
     func execute() throws -> ExitCode
 }
 
@@ -154,14 +155,12 @@ protocol StoreVerb: Verb {
     var common: CommonArguments { get }
 }
 
-/// The arguments of every verb on a store.
-struct CommonArguments: ParsableArguments {
-    @Argument(help: "Directory of the store (default: CKPT_STORE).", completion: .directory)
-    var store: String
+extension StoreVerb {
+    var messages: MessageArguments { common.messages }
+}
 
-    @Flag(help: "Prints one JSON object (see Formats/cli-json.md).")
-    var json = false
-
+/// The arguments of every verb: how much it prints, and in which form.
+struct MessageArguments: ParsableArguments {
     @Flag(name: [.short, .long], help: "Prints errors only: no warnings, no progress.")
     var quiet = false
 
@@ -176,6 +175,17 @@ struct CommonArguments: ParsableArguments {
         return OutputSettings(
             isQuiet: quiet || chosen.isQuiet, isVerbose: verbose, usesUTC: utc || chosen.usesUTC)
     }
+}
+
+/// The arguments of every verb on a store.
+struct CommonArguments: ParsableArguments {
+    @Argument(help: "Directory of the store (default: CKPT_STORE).", completion: .directory)
+    var store: String
+
+    @Flag(help: "Prints one JSON object (see Formats/cli-json.md).")
+    var json = false
+
+    @OptionGroup var messages: MessageArguments
 
     func validate() throws { try Self.check(store) }
 

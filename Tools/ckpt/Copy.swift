@@ -1,10 +1,8 @@
 import ArgumentParser
 import CheckpointFormat
-import CheckpointIO
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
 import Checkpointing
-import SystemPackage
 
 struct Copy: StoreVerb {
     static let configuration = CommandConfiguration(
@@ -35,10 +33,11 @@ struct Copy: StoreVerb {
         let source = try common.open()
         // Before a store is created for checkpoints that do not exist.
         for reference in references { _ = try source.load(reference) }
+        let progress = ProgressLine("copying")
         let report = try Interruption.cancelling { cancellation in
             try source.copy(
                 references, to: try destination(), isDryRun: dryRun, cancellation: cancellation
-            ) { ProgressLine.tell("copying checkpoint \($0) of \($1)") }
+            ) { progress.show($0, of: $1) }
         }
         ProgressLine.clear()
         for error in report.unreadableTags { Output.warn("not copied: \(error)") }
@@ -53,21 +52,18 @@ struct Copy: StoreVerb {
         guard dryRun else {
             return try CheckpointStore.open(target, for: .writing) { Output.warn($0) }
         }
-        let isThere =
-            try translating("copy") {
-                try POSIXFileSystem().kind(of: FilePath(target).appending("store.json"))
-            } != nil
-        return isThere ? try CheckpointStore.open(target, for: .reading) { Output.warn($0) } : nil
+        guard try CheckpointStore.exists(at: target) else { return nil }
+        return try CheckpointStore.open(target, for: .reading) { Output.warn($0) }
     }
 
     private func printText(_ report: CopyReport) {
         var table = Table([
-            "STEP", .init("ID", rank: 1), .init("RUN", rank: 2), "SIZE", "WRITTEN",
+            "STEP", .init("ID", rank: 1), .init("RUN", rank: 2, shortest: 8), "SIZE", "WRITTEN",
             .init("OUTCOME", shortest: 12),
         ])
         for row in report.checkpoints {
             table.add([
-                String(row.step), row.id.map { Output.short($0) } ?? "?", Output.short(row.run),
+                String(row.step), row.id.map { Output.short($0) } ?? "?", row.runName.isEmpty ? "?" : row.runName,
                 Output.size(row.logicalBytes),
                 Output.size(row.newBytes),
                 row.error.map { "failed: \($0)" } ?? row.outcome.rawValue,
@@ -89,6 +85,7 @@ struct Copy: StoreVerb {
         let rows = report.checkpoints.map { row in
             JSONValue.object([
                 .init("id", row.id.map { .hex($0) } ?? .null), .init("run", .hex(row.run)),
+                .init("run_name", .string(row.runName)),
                 .init("step", .count(row.step)),
                 .init("outcome", .string(row.outcome.rawValue)),
                 .init("bytes", .count(row.logicalBytes)),

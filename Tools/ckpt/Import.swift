@@ -69,6 +69,8 @@ struct Import: Verb {
     @Option(help: ArgumentHelp("Name of a raw file's tensor.", valueName: "name"))
     var name: String?
 
+    @OptionGroup var messages: MessageArguments
+
     func validate() throws {
         try CommonArguments.check(store)
         if step ?? 0 < 0 { throw ValidationError("--step must be at least 0.") }
@@ -94,10 +96,17 @@ struct Import: Verb {
         let foreign = try ForeignFiles(
             files, options: options, spillDirectory: CheckpointStore.spillDirectory(of: self.store))
         for note in foreign.notes { Output.warn(note) }
+        let isNew = try !CheckpointStore.exists(at: store)
         let report = try Interruption.cancelling { cancellation in
             options.cancellation = cancellation
-            let store = try CheckpointStore.open(self.store, for: .writing) { Output.warn($0) }
-            return try store.importCheckpoint(from: foreign, options: options)
+            do {
+                let store = try CheckpointStore.open(self.store, for: .writing) { Output.warn($0) }
+                return try store.importCheckpoint(from: foreign, options: options)
+            } catch var error as CheckpointError where error.code == .cancelled && isNew {
+                let note = "\(store) is a new store without checkpoints"
+                error.remedy = error.remedy.map { "\($0). \(note)" } ?? note
+                throw error
+            }
         }
         ProgressLine.clear()
         if json { printJSON(report) } else { printText(report) }

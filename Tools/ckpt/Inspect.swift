@@ -59,6 +59,9 @@ struct Inspect: StoreVerb {
         return .fine
     }
 
+    /// Lines of an object that are shown.
+    private static let linesMax = 40
+
     private struct Row {
         let record: TensorRecord
         let storage: TensorInfo.Storage
@@ -123,7 +126,12 @@ struct Inspect: StoreVerb {
                 "object \(object.record.name)  \(object.record.role.rawValue)  \(object.record.encoding.rawValue)  "
                     + "\(Output.size(object.record.bytes))\(digest)")
             guard object.record.encoding == .json else { continue }
-            for line in object.value.map(PrettyJSON.lines) ?? [object.text] { Output.line("  " + line) }
+            let lines = object.value.map(PrettyJSON.lines) ?? [object.text]
+            for line in lines.prefix(Self.linesMax) { Output.line("  " + line) }
+            if lines.count > Self.linesMax {
+                Output.line(
+                    "  ... \(lines.count - Self.linesMax) more lines; ckpt cat prints the object")
+            }
         }
     }
 

@@ -43,9 +43,10 @@ struct Repack: StoreVerb {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
         var options = RepackOptions()
         (options.chainMax, options.threads, options.isDryRun) = (chain, threads, dryRun)
+        let progress = ProgressLine("repacking")
         let report = try Interruption.cancelling { cancellation in
             options.cancellation = cancellation
-            return try store.repack(options) { ProgressLine.tell("repacking checkpoint \($0) of \($1)") }
+            return try store.repack(options) { progress.show($0, of: $1) }
         }
         ProgressLine.clear()
         if common.json { printJSON(report) } else { printText(report) }
@@ -54,12 +55,13 @@ struct Repack: StoreVerb {
 
     private func printText(_ report: RepackReport) {
         var table = Table([
-            "STEP", .init("RUN", rank: 1), .init("BLOCKS", rank: 3), .init("DELTAS", rank: 2),
+            "STEP", .init("RUN", rank: 1, shortest: 8), .init("BLOCKS", rank: 3), .init("DELTAS", rank: 2),
             "BEFORE", "AFTER", .init("NOTE", shortest: 12),
         ])
         for checkpoint in report.checkpoints {
             table.add([
-                String(checkpoint.step), Output.short(checkpoint.run),
+                String(checkpoint.step),
+                checkpoint.runName.isEmpty ? "?" : checkpoint.runName,
                 String(checkpoint.blockCount), String(checkpoint.deltaCount),
                 Output.size(checkpoint.bytesBefore), Output.size(checkpoint.bytesAfter),
                 checkpoint.skipped ?? "",
@@ -74,6 +76,7 @@ struct Repack: StoreVerb {
         let checkpoints = report.checkpoints.map { checkpoint in
             JSONValue.object([
                 .init("run", .string(checkpoint.run.description)),
+                .init("run_name", .string(checkpoint.runName)),
                 .init("step", .count(checkpoint.step)),
                 .init("blocks", .count(checkpoint.blockCount)),
                 .init("deltas", .count(checkpoint.deltaCount)),

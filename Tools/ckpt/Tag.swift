@@ -86,14 +86,17 @@ struct Tag: StoreVerb {
     }
 
     private func list() throws -> ExitCode {
-        let tags = try common.open().tags()
+        let store = try common.open()
+        let tags = try store.tags()
         if common.json {
             Output.json(.object([.init("tags", .array(tags.map(\.json)))]))
         } else {
-            var table = Table(["TAG", "STEP", .init("ID", rank: 2), .init("RUN", rank: 1), .init("NOTE", shortest: 10)])
-            for tag in tags {
+            var table = Table(["TAG", "STEP", .init("ID", rank: 2), .init("RUN", rank: 1, shortest: 8), .init("NOTE", shortest: 10)])
+            let names = tags.map { ManifestName(run: $0.run, step: $0.step) }
+            let runs = try store.summaries(of: names).map { (try? $0.get())?.runName }
+            for (tag, run) in zip(tags, runs) {
                 let note = tag.isDangling ? "its checkpoint was deleted" : ""
-                table.add([tag.tag.description, String(tag.step), Output.short(tag.id), Output.short(tag.run), note])
+                table.add([tag.tag.description, String(tag.step), Output.short(tag.id), run ?? "?", note])
             }
             table.print()
             if tags.isEmpty { Output.line("no tags") }

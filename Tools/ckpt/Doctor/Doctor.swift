@@ -23,6 +23,8 @@ struct Doctor: Verb {
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
     var json = false
 
+    @OptionGroup var messages: MessageArguments
+
     func execute() throws -> ExitCode {
         let diagnosis = Examination().look(at: FilePath(path))
         if json { printJSON(diagnosis) } else { printText(diagnosis) }
@@ -81,7 +83,8 @@ struct Examination {
             case nil:
                 return Diagnosis(
                     .missing, "It does not exist.",
-                    problems: ["No file or directory has this name."])
+                    problems: ["No file or directory has this name."],
+                    advice: ["Check the path. A trainer or ckpt import creates a store."])
             case .directory: return try directory(path)
             case .file: return try FileDiagnosis(path: path, files: files).run()
             case .other: return Diagnosis(.unknownFile, "Neither a file nor a directory.")

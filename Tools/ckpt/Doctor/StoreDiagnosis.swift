@@ -11,7 +11,6 @@ struct StoreDiagnosis {
     private static let manifestsMax = 500
 
     private var path: String { quoted(place.path.string) }
-    private static let parts: Set = ["manifests", "segments", "staging"]
 
     func run() -> Diagnosis? {
         guard place.has("store.json") else { return interrupted }
@@ -47,17 +46,17 @@ struct StoreDiagnosis {
     }
     private var hasParts: Bool { place.isDirectory("manifests") && place.isDirectory("segments") }
 
-    /// The directories are made before `store.json`.
+    /// `writer.lock` is made first, `store.json` last.
     private var interrupted: Diagnosis? {
-        guard place.names.isSuperset(of: ["manifests"]), hasParts || place.has("writer.lock") else {
-            return nil
-        }
         let manifests = place.inside("manifests")?.names.count ?? 0
-        if manifests == 0, place.names.isSubset(of: Self.parts.union(["writer.lock"])) {
+        if manifests == 0, place.has("writer.lock"),
+            place.names.allSatisfy(StoreFounding.isMadeBeforeIdentity)
+        {
             return Diagnosis(
                 .interruptedStore, "A ckpt store whose creation was interrupted. It is empty.",
-                advice: ["Start the trainer again: it completes the store."])
+                advice: ["Start the trainer or ckpt import again: it completes the store."])
         }
+        guard place.has("manifests"), hasParts || place.has("writer.lock") else { return nil }
         return Diagnosis(
             .damagedStore, "It looks like a ckpt store, but has no store.json.",
             facts: ["It contains \(Output.count(manifests, "manifest"))."],

@@ -42,12 +42,17 @@ struct Report: StoreVerb {
     func execute() throws -> ExitCode {
         let store = try common.open()
         try store.requireOutside(output)
-        let file = try exchanging("report") { try place() }
+        // Before the reading, which takes long: may the file be written? Until then, nothing is there
+        // that an interruption would leave.
+        try exchanging("report") { try place().abandon() }
         let data = try read(store)
         let text = Array(ReportPage(data: data).text.utf8)
-        try exchanging("report") {
-            try file.create(FilePath(output).lastComponent?.string ?? output).write(text, at: 0)
-            try file.publish()
+        try Interruption.cancelling { _ in
+            try exchanging("report") {
+                let file = try place()
+                try file.create(FilePath(output).lastComponent?.string ?? output).write(text, at: 0)
+                try file.publish()
+            }
         }
         ProgressLine.clear()
         for error in data.damaged { Output.warn("left out a damaged checkpoint: \(error)") }

@@ -141,6 +141,14 @@ struct ReportPage {
         let all = data.checkpoints.sorted { ($0.run, $0.step) < ($1.run, $1.step) }
         guard !all.isEmpty else { return .group([]) }
         let (name, unit) = Self.unit(all.map { max($0.logicalBytes, $0.contentBytes) }.max() ?? 0)
+        guard data.runs.count == 1 else {
+            return LineChart(
+                title: "Stored size",
+                caption:
+                    "Bytes of the blocks of each checkpoint, one line per run; checkpoints share blocks.",
+                unit: name, series: series { Double($0.contentBytes) / unit }, isFromZero: true
+            ).html
+        }
         let content = LineChart.Series(
             name: "logical size", points: all.map { (Double($0.step), Double($0.logicalBytes) / unit) },
             color: 0)

@@ -1,3 +1,4 @@
+import CheckpointIO
 import CheckpointStorage
 import Dispatch
 import Foundation
@@ -31,8 +32,9 @@ enum Interruption {
         if let number = state.withLock(\.signal) { end(by: number) }
     }
 
-    /// Set once, when there are results to delete. The sources live as long as the process: their handlers refer to them.
-    private static func listen() {
+    /// Listens to the signals: once there are results to delete, or a progress line to clear. The
+    /// sources live as long as the process: their handlers refer to them.
+    static func listen() {
         let wasListening = isListening.withLock { isListening in
             defer { isListening = true }
             return isListening
@@ -73,6 +75,8 @@ enum Interruption {
     private static func end(by number: Int32) {
         ProgressLine.clear()
         signal(number, SIG_DFL)
+        // Threads of Dispatch block signals; another thread would get it after `_exit`.
+        TerminationSignal.unblock(number)
         kill(getpid(), number)
         // Where the parent process has the signal blocked: what a shell would report.
         _exit(128 + number)

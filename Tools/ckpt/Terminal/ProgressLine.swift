@@ -37,7 +37,10 @@ struct ProgressLine: Sendable {
             let now = ContinuousClock.now
             guard state.pace.isDue(at: now) else { return }
             let text = Output.visible(text(state.pace, now))
-            state.isShown = Terminal.showsErrors
+            if Terminal.showsErrors, !state.isShown {
+                state.isShown = true
+                Interruption.listen()
+            }
             Output.tell(Terminal.showsErrors ? "\r\(text)\u{1B}[K" : "ckpt: \(text)\n")
         }
     }
