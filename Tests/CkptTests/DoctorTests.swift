@@ -244,8 +244,19 @@ import Testing
         for name in ["manifests", "segments", "staging"] {
             try FileManager.default.createDirectory(atPath: folder.path + "/" + name, withIntermediateDirectories: true)
         }
-        let json = try ckpt("doctor", folder.path, "--json").json()
-        #expect(json.text("kind") == "ckpt-store-interrupted" && json.flag("fine") == true)
+        // The files that creating a store makes before `store.json`, in their order.
+        for name in [nil, "writer.lock", "maintenance.lock", "generation"] {
+            if let name { try folder.write([], to: name) }
+            let json = try ckpt("doctor", folder.path, "--json").json()
+            #expect(json.text("kind") == "ckpt-store-interrupted" && json.flag("fine") == true)
+        }
+        let early = try TemporaryDirectory()
+        for name in ["writer.lock", "probe-1", "probe-1-link"] {
+            try early.write([], to: name)
+            #expect(try ckpt("doctor", early.path, "--json").json().text("kind") == "ckpt-store-interrupted")
+        }
+        try early.write([1], to: "notes.txt")
+        #expect(try ckpt("doctor", early.path, "--json").json().text("kind") != "ckpt-store-interrupted")
     }
 
     @Test func abandonedSavesOfSeveralRanks() throws {

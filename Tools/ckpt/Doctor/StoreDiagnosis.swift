@@ -49,7 +49,7 @@ struct StoreDiagnosis {
     /// `writer.lock` is made first, `store.json` last.
     private var interrupted: Diagnosis? {
         let manifests = place.inside("manifests")?.names.count ?? 0
-        if manifests == 0, place.has("writer.lock"),
+        if manifests == 0, hasParts || place.has("writer.lock"),
             place.names.allSatisfy(StoreFounding.isMadeBeforeIdentity)
         {
             return Diagnosis(
