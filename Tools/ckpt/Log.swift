@@ -33,11 +33,24 @@ struct Log: StoreVerb {
                 if graph { Output.line(line.graph) }
                 continue
             }
-            let text = (graph ? line.graph + "  " : "") + text(checkpoints, index, lineage)
-            Output.line(Terminal.width.map { DisplayWidth.shortened(text, to: $0) } ?? text)
+            let head = (graph ? line.graph + "  " : "") + text(checkpoints, index, lineage)
+            Output.line(fitted(head, checkpoints[index]))
         }
         for error in damaged { Output.line("\(error.code.rawValue): \(error)") }
         if checkpoints.isEmpty, damaged.isEmpty { Output.line("no checkpoints") }
+    }
+
+    /// Adds the time and the metrics to the text of a checkpoint. In a narrow terminal first the
+    /// metrics are shortened, and then the text.
+    private func fitted(_ head: String, _ checkpoint: CheckpointSummary) -> String {
+        let time = "  \(Output.time(checkpoint.created))"
+        let metrics = checkpoint.metrics.isEmpty ? "" : "  \(checkpoint.metricsText)"
+        guard let width = Terminal.width else { return head + time + metrics }
+        let left = width - DisplayWidth.of(time)
+        let start = DisplayWidth.shortened(head, to: left) + time
+        let room = width - DisplayWidth.of(start)
+        // Less than this says nothing.
+        return room < 10 ? start : start + DisplayWidth.shortened(metrics, to: room)
     }
 
     private func text(_ checkpoints: [CheckpointSummary], _ index: Int, _ lineage: Lineage) -> String {
@@ -53,7 +66,7 @@ struct Log: StoreVerb {
                 text += ", from \(Output.short(parent)), which is not in this store"
             }
         }
-        return text + "  \(Output.time(checkpoint.created))" + (checkpoint.metrics.isEmpty ? "" : "  " + checkpoint.metricsText)
+        return text
     }
 
     private func printJSON(_ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError], _ lineage: Lineage) {
