@@ -196,6 +196,32 @@ struct RankCommitTests {
         #expect(try steps(of: store) == [round])
     }
 
+    @Test("Of two attempts at a step that publish at the same moment, the first one stays")
+    func publishedMeanwhile() throws {
+        let memory = InMemoryFileSystem()
+        let store = try openStore(memory)
+        let (first, second) = (try rows(2, seed: 1), try rows(2, seed: 2))
+        let winner = RankSave(store: store, step: 5, worldSize: 2)
+        let late = RankSave(store: store, step: 5, worldSize: 2)
+        for rank in 0..<2 {
+            try winner.save(rank, [first])
+            try late.save(rank, [second])
+        }
+        let isFirst = Box(true)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            // The late attempt has found no root, and is about to publish its own.
+            guard operation.path.string.contains("/manifests/"), isFirst.value else { return }
+            isFirst.value = false
+            do { _ = try winner.commit(0).finish() } catch {
+                throw FileSystemError("link(2)", operation.path, .ioError)
+            }
+        }
+        let error = #expect(throws: CheckpointError.self) { try late.commit(0, disk).finish() }
+        #expect(error?.code == .exists && !isFirst.value)
+        #expect(try steps(of: store) == [5])
+        #expect(try restored(first, from: store) == first.content)
+    }
+
     @Test("A second attempt at a committed step is refused, and changes nothing")
     func secondAttempt() throws {
         let store = try openStore(InMemoryFileSystem())
