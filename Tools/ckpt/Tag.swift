@@ -93,6 +93,7 @@ struct Tag: StoreVerb {
         } else {
             var table = Table(["TAG", "STEP", .init("ID", rank: 2), .init("RUN", rank: 1, shortest: 8), .init("NOTE", shortest: 10)])
             let names = tags.map { ManifestName(run: $0.run, step: $0.step) }
+            // Of a checkpoint that is gone or cannot be read, the name is unknown.
             let runs = try store.summaries(of: names).map { (try? $0.get())?.runName }
             for (tag, run) in zip(tags, runs) {
                 let note = tag.isDangling ? "its checkpoint was deleted" : ""

@@ -77,9 +77,11 @@ public final class CheckpointStore: Sendable {
             usesCatalog: true, ranks: ranks, onWarning: onWarning)
     }
 
-    /// Returns true if there is a store at a path. It may be damaged.
+    /// Looks for a store, without opening it.
     ///
-    /// - Throws: codes `io`, such as for a directory that cannot be searched.
+    /// - Parameter path: the store's directory.
+    /// - Returns: true if the path has the identity file of a store, which may be damaged.
+    /// - Throws: code `io`, such as for a directory that cannot be searched.
     public static func exists(at path: String) throws(CheckpointError) -> Bool {
         let identity = StoreDirectories(root: FilePath(path)).identity
         do { return try POSIXFileSystem().kind(of: identity) == .file } catch {

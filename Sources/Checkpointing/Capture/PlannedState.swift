@@ -73,7 +73,7 @@ struct PlannedState: Sendable {
         codecMemories = Monitor([CodecMemory](repeating: CodecMemory(), count: plan.blocks.count))
     }
 
-    /// Returns true if this is the plan of a state, too.
+    /// Returns true if the plan can be used for a state, which has the same layout.
     func fits(_ inventory: StateInventory, fenceOrder: [String]) -> Bool {
         layout == Layout(inventory, fenceOrder)
     }

@@ -124,7 +124,7 @@ struct Flight {
     }
 
     var needsObjects: Bool { remaining?.objects ?? false }
-    /// True if every block is captured, and the observers are to be told.
+    /// True if every block is captured, and no thread has taken the report of it.
     var needsCaptureReport: Bool { remaining?.capture == .due }
     /// True if everything is written, and may be sealed and published.
     var isWritten: Bool { remaining?.isNothing ?? false }

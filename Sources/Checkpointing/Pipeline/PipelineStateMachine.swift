@@ -38,8 +38,8 @@ struct PipelineStateMachine {
         case capture(Job)
         case encode(Flight.EncodeJob)
         case write(Flight.WriteJob)
-        /// Every block is captured: tell the observers. An action of its own, because the thread
-        /// that captured the last block may be the trainer's.
+        /// Every block is captured: report it to the observers. An action of its own, because the
+        /// thread that captured the last block may be the trainer's.
         case reportCapture(FlightID)
         case encodeObjects(FlightID)
         /// Everything is written: seal and publish.
