@@ -777,26 +777,34 @@ def check_tensor(tensor, groups, chunks, seen, head):
         check_disjoint(shards, what)
     if head["world_size"] == 1:
         need(sum(elements_of(s) for s in shards) == product(shape), None, f"{what}: shards do not cover the shape")
-    return {"name": name, "type": kind, "shape": shape, "role": role if role in TENSOR_ROLES else "other",
-            "group": group, "shards": shards}
+    found = {"name": name, "type": kind, "shape": shape, "role": role if role in TENSOR_ROLES else "other",
+             "group": group, "shards": shards}
+    if "copies" in tensor:
+        need(head["world_size"] > 1 and not head["features"] & PARTS, None, f"{what}: copies outside a part")
+        copies = get(tensor, "copies", list, what)
+        need(len(copies) <= WORLD_SIZE_MAX, None, f"{what}: too many copies")
+        found["copies"] = [check_copy(copy, shape, BITS[kind], unit, what) for copy in copies]
+    return found
+
+
+def check_copy(copy, shape, bits, unit, what):
+    """Elements that the rank holds and another one saves: a place as a shard's, and hashes."""
+    found = check_place(copy, shape, unit, what)
+    sizes, hashes = get(copy, "bytes", list, what), get(copy, "hashes", list, what)
+    need(len(sizes) == len(hashes) and all(type(size) is int and 1 <= size <= BLOCK_BYTES_MAX for size in sizes), None,
+         f"{what}: sizes of a copy's chunks")
+    need(all(type(digest) is str and len(digest) == 32 and set(digest) <= set("0123456789abcdef") for digest in hashes), None,
+         f"{what}: hashes of a copy's chunks")
+    need(sum(sizes) == elements_of(found) * bits // 8, None, f"{what}: chunks do not add up to the copy")
+    return {**found, "bytes": sizes, "hashes": hashes}
 
 
 def check_shard(shard, shape, bits, unit, chunks, head, what):
     rows = chunk_range(shard, chunks, what)
-    found = {"first": rows.start, "count": len(rows)}
+    found = {"first": rows.start, "count": len(rows), **check_place(shard, shape, unit, what)}
     if "pieces" in shard:
         need(head["features"] & PIECES, None, f"{what}: pieces without feature `pieces`")
-        need("offset" not in shard and "extent" not in shard, None, f"{what}: a shard with both pieces and a box")
-        found["pieces"] = check_pieces(get(shard, "pieces", list, what), shape, what)
-        need(unit == 1, None, f"{what}: a shard of a packed type that is not a box")
         need(all(chunks[n]["bytes"] * 8 % bits == 0 for n in rows), None, f"{what}: a chunk ends inside an element")
-    else:
-        offset, extent = get_sizes(shard, "offset", what), get_sizes(shard, "extent", what)
-        need(len(offset) == len(extent) == len(shape), None, f"{what}: shard of another rank than its tensor")
-        need(all(o + e <= s for o, e, s in zip(offset, extent, shape)), None, f"{what}: shard outside the shape")
-        need(unit == 1 or extent == shape or all(n % unit == 0 for n in (shape[-1], offset[-1], extent[-1])), None,
-             f"{what}: a shard that cuts a byte")
-        found.update(offset=offset, extent=extent)
     if "replicas" in shard:
         replicas = found["replicas"] = get(shard, "replicas", list, what)
         need(all(type(r) is int and 0 <= r < head["world_size"] and r != head["rank"] for r in replicas), None,
@@ -805,6 +813,20 @@ def check_shard(shard, shape, bits, unit, chunks, head, what):
     need(sum(chunks[n]["bytes"] for n in rows) == elements_of(found) * bits // 8, None,
          f"{what}: chunks do not add up to the shard")
     return found
+
+
+def check_place(shard, shape, unit, what):
+    """The elements of a shard or a copy: a box, or pieces."""
+    if "pieces" in shard:
+        need("offset" not in shard and "extent" not in shard, None, f"{what}: a shard with both pieces and a box")
+        need(unit == 1, None, f"{what}: a shard of a packed type that is not a box")
+        return {"pieces": check_pieces(get(shard, "pieces", list, what), shape, what)}
+    offset, extent = get_sizes(shard, "offset", what), get_sizes(shard, "extent", what)
+    need(len(offset) == len(extent) == len(shape), None, f"{what}: shard of another rank than its tensor")
+    need(all(o + e <= s for o, e, s in zip(offset, extent, shape)), None, f"{what}: shard outside the shape")
+    need(unit == 1 or extent == shape or all(n % unit == 0 for n in (shape[-1], offset[-1], extent[-1])), None,
+         f"{what}: a shard that cuts a byte")
+    return {"offset": offset, "extent": extent}
 
 
 def check_pieces(pieces, shape, what):

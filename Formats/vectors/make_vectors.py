@@ -1249,6 +1249,46 @@ def product(sizes):
     return count
 
 
+def copies_manifest(world_size=8, rank=3):
+    """A part with copies of both kinds: boxes, and pieces without feature `pieces`."""
+    m = Manifest(world_size=world_size, rank=rank)
+    m.kind = 1
+    m.text["tensors"] = [
+        {"name": "box", "type": "f32", "shape": [6, 8], "role": "parameter", "group": 0, "shards": [], "copies": [
+            {"offset": [0, 0], "extent": [2, 8], "bytes": [64], "hashes": [hash128(b"a").hex()]},
+            {"offset": [4, 0], "extent": [2, 8], "bytes": [60, 4], "hashes": [hash128(b"b").hex(), hash128(b"c").hex()]}]},
+        {"name": "pieces", "type": "bf16", "shape": [5, 7], "role": "optimizer", "group": 0, "shards": [], "copies": [
+            {"pieces": [{"shape": [11], "offset": 3, "strides": [1]}], "bytes": [22], "hashes": [hash128(b"d").hex()]}]},
+        {"name": "empty", "type": "u8", "shape": [0], "role": "other", "group": 0, "shards": [], "copies": []}]
+    return m
+
+
+def make_copies():
+    m = copies_manifest()
+    valid("manifest-copies", "manifest", m.data(), m.expect())
+
+    def bad(name, why, edit, tensor=0):
+        m = copies_manifest()
+        edit(m.text["tensors"][tensor]["copies"][0], m)
+        damage("manifest-copies-" + name, "manifest", m.data(), None, why + "; the hash is right")
+
+    def field(name, why, tensor=0, **fields):
+        bad(name, why, lambda copy, m: copy.update(fields), tensor)
+
+    field("outside", "a copy outside its tensor", offset=[5, 0])
+    field("dimensions", "a copy of another rank than its tensor", offset=[0], extent=[16])
+    field("short", "chunks that are fewer bytes than the copy", bytes=[60])
+    field("empty-chunk", "a chunk of no bytes", bytes=[64, 0], hashes=["0" * 32] * 2)
+    field("hashes", "two hashes of one chunk", hashes=["0" * 32] * 2)
+    field("hash", "a hash that is none", hashes=["0" * 31 + "g"])
+    field("huge", "sizes whose sum does not fit 64 bits", bytes=[2**62] * 4, hashes=["0" * 32] * 4)
+    field("both", "both pieces and a box", tensor=1, offset=[0, 0], extent=[1, 7])
+    field("pieces", "a piece outside its tensor", tensor=1, pieces=[{"shape": [11], "offset": 30, "strides": [1]}])
+    bad("no-array", "copies that are no array", lambda copy, m: m.text["tensors"][0].update(copies={}))
+    bad("no-part", "copies in a checkpoint of one rank",
+        lambda copy, m: (setattr(m, "kind", 0), m.text.update(world_size=1, rank=0, tensors=m.text["tensors"][2:])))
+
+
 def make_pieces():
     m, _, _ = pieces_manifest()
     valid("manifest-pieces", "manifest", m.data(), m.expect())
@@ -1654,6 +1694,7 @@ def main():
     make_repacked_store()
     make_restarts_store()
     make_pieces()
+    make_copies()
     make_pieces_store()
     make_ranks()
     make_ranks_store()

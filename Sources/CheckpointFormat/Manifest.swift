@@ -154,6 +154,8 @@ package struct TensorRecord: Equatable, Sendable {
     /// Index into the manifest's groups.
     package var group: Int
     package var shards: [ShardRecord]
+    /// In a part, the elements that the rank holds and another one saves.
+    package var copies: [CopyRecord] = []
 
     package init(
         name: String, type: ElementType, shape: [Int], role: TensorRole, group: Int,

@@ -179,12 +179,15 @@ extension Manifest.Group {
 
 extension TensorRecord {
     var json: JSONValue {
-        .object([
-            .init("name", .string(name)), .init("type", .string(type.rawValue)),
-            .init("shape", .counts(shape)),
-            .init("role", .string(role.rawValue)), .init("group", .count(group)),
-            .init("shards", .array(shards.map(\.json))),
-        ])
+        let copies: [JSONValue.Member] =
+            copies.isEmpty ? [] : [.init("copies", .array(copies.map(\.json)))]
+        return .object(
+            [
+                .init("name", .string(name)), .init("type", .string(type.rawValue)),
+                .init("shape", .counts(shape)),
+                .init("role", .string(role.rawValue)), .init("group", .count(group)),
+                .init("shards", .array(shards.map(\.json))),
+            ] + copies)
     }
 
     init(
@@ -219,6 +222,15 @@ extension TensorRecord {
                     value, of: self, epoch: epoch, chunks: chunks, head: head, offset: offset))
         }
         try checkShards(fields, isComplete: head.worldSize == 1)
+        guard fields.has("copies") else { return }
+        guard head.worldSize > 1, !head.features.contains(.parts) else {
+            throw fields.error("copies are present outside a part")
+        }
+        for value in try fields.array("copies", atMost: Limits.worldSizeMax) {
+            let copy = try CopyRecord(value, of: self, offset: offset)
+            try check(copy.region, "copy \(copies.count)", fields)
+            copies.append(copy)
+        }
     }
 
     /// Checks that the shards lie in the tensor and do not overlap and, if the manifest is of the
@@ -228,18 +240,7 @@ extension TensorRecord {
             throw fields.error("an empty tensor has several shards")
         }
         for (index, shard) in shards.enumerated() {
-            guard shard.region.box?.lies(inside: shape) ?? true else {
-                throw fields.error("shard \(index) is outside shape \(shape)")
-            }
-            guard let box = shard.region.box else {
-                guard type.elementsPerUnit == 1 else {
-                    throw fields.error("shard \(index) of packed \(type) is not a box")
-                }
-                continue
-            }
-            guard TensorShape.isWholeBytes(box, of: shape, type) else {
-                throw fields.error("shard \(index) of \(shape) cuts a byte of \(type)")
-            }
+            try check(shard.region, "shard \(index)", fields)
         }
         // Most tensors are one shard.
         if shards.count == 1, shards[0].region.box?.extent == shape { return }
@@ -259,6 +260,24 @@ extension TensorRecord {
         case .hole(let elements):
             throw fields.error("no shard of \(name) has \(elements.text(in: shape))")
         case .irregular: throw fields.error("its pieces have too many runs")
+        }
+    }
+
+    /// Checks that a region lies in the tensor, and cuts no byte.
+    private func check(
+        _ region: ShardRegion, _ what: String, _ fields: JSONFields
+    ) throws(FormatError) {
+        guard let box = region.box else {
+            guard type.elementsPerUnit == 1 else {
+                throw fields.error("\(what) of packed \(type) is not a box")
+            }
+            return
+        }
+        guard box.lies(inside: shape) else {
+            throw fields.error("\(what) is outside shape \(shape)")
+        }
+        guard TensorShape.isWholeBytes(box, of: shape, type) else {
+            throw fields.error("\(what) of \(shape) cuts a byte of \(type)")
         }
     }
 

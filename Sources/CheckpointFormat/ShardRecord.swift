@@ -20,28 +20,12 @@ package struct ShardRecord: Equatable, Sendable {
 
 extension ShardRecord {
     var json: JSONValue {
-        let place: [JSONValue.Member] =
-            switch region {
-            case .box(let box):
-                [.init("offset", .counts(box.offset)), .init("extent", .counts(box.extent))]
-            case .pieces(let pieces): [.init("pieces", Self.json(pieces))]
-            }
         let replicas: [JSONValue.Member] =
             replicas.isEmpty ? [] : [.init("replicas", .counts(replicas))]
         return .object(
-            place + [
+            region.json + [
                 .init("first", .count(chunks.lowerBound)), .init("count", .count(chunks.count)),
             ] + replicas)
-    }
-
-    private static func json(_ pieces: [ShardPiece]) -> JSONValue {
-        var end = 0
-        return .array(
-            pieces.map { piece in
-                let json = piece.json(packedAt: end)
-                end += piece.count
-                return json
-            })
     }
 
     /// Decodes a shard and checks everything that does not concern other shards.
@@ -60,16 +44,9 @@ extension ShardRecord {
     ) throws(FormatError) {
         let fields = try JSONFields(value, "shard", offset: offset)
         chunks = try fields.chunkRange(in: table)
-        if fields.has("pieces") {
-            region = .pieces(try Self.pieces(fields, of: tensor, head, offset: offset))
-        } else {
-            let box = ShardDescriptor(
-                offset: try fields.counts("offset", atMost: Limits.rankOfTensorMax),
-                extent: try fields.counts("extent", atMost: Limits.rankOfTensorMax))
-            guard TensorShape.byteCount(box.extent, tensor.type) != nil else {
-                throw fields.error("extent \(box.extent) is too large")
-            }
-            region = .box(box)
+        region = try ShardRegion(fields, of: tensor, offset: offset)
+        guard region.box != nil || head.features.contains(.pieces) else {
+            throw fields.error("pieces are present without feature pieces")
         }
         replicas = try Self.replicas(fields, head)
         let bytes = table[chunks].totalBytes
@@ -88,39 +65,6 @@ extension ShardRecord {
         }
     }
 
-    private static func pieces(
-        _ fields: JSONFields, of tensor: TensorRecord, _ head: ManifestHead, offset: Int
-    ) throws(FormatError) -> [ShardPiece] {
-        guard head.features.contains(.pieces) else {
-            throw fields.error("pieces are present without feature pieces")
-        }
-        guard !fields.has("offset"), !fields.has("extent") else {
-            throw fields.error("it has both pieces and a box")
-        }
-        let elements = TensorShape.elementCount(tensor.shape) ?? 0
-        var (pieces, end) = ([ShardPiece](), 0)
-        for value in try fields.array("pieces", atMost: Limits.piecesPerShardMax) {
-            let piece = try ShardPiece(value, packedAt: end, offset: offset)
-            // The memory is as large as the pieces together, which is not known yet.
-            do throws(PieceError) { try piece.check(tensor: elements, memory: .max) } catch {
-                throw fields.error("\(error)")
-            }
-            let (sum, isHuge) = end.addingReportingOverflow(piece.count)
-            guard !isHuge else { throw fields.error("its pieces are too large") }
-            end = sum
-            pieces.append(piece)
-        }
-        guard !pieces.isEmpty else { throw fields.error("pieces is empty") }
-        // Of more runs the next checks would take too long, those of the tensor included.
-        guard pieces.runCount <= Limits.runsPerTensorMax else {
-            throw fields.error("its pieces have more than \(Limits.runsPerTensorMax) runs")
-        }
-        guard pieces.allSatisfy({ $0.localElements.isValid(below: end) }),
-            ElementCover.fault(pieces.map(\.localElements), in: [end]) == nil
-        else { throw fields.error("its pieces do not fill \(end) elements, each once") }
-        return pieces
-    }
-
     private static func replicas(
         _ fields: JSONFields, _ head: ManifestHead
     ) throws(FormatError) -> [Int] {
@@ -133,9 +77,4 @@ extension ShardRecord {
         }
         return replicas
     }
-}
-
-extension [ShardPiece] {
-    /// Number of runs in the tensor. The pieces must be valid.
-    var runCount: Int { reduce(0) { $0 + $1.elements.runCount } }
 }

@@ -1,32 +1,59 @@
-/// The choice of the rank that saves a region, among those that hold it.
-struct OwnerBalance {
-    /// Bytes that each rank saves so far.
-    private var loads: [Int: Int] = [:]
+/// The choice of the rank that saves a region, among those that hold it (Formats/manifest.md,
+/// Checkpoints of several ranks). Each holder finds the same owner from its own declarations,
+/// without a message, as long as all of them declare the same regions.
+package struct OwnerBalance {
+    /// A part of a tensor that some ranks hold completely.
+    package struct Region {
+        package var tensor: String
+        /// Number in the tensor of the region's first element.
+        package var first: Int
+        package var bytes: Int
+        /// The ranks that hold it, ascending; at least one.
+        package var holders: [Int]
 
-    /// Chooses the owners: large regions first, each by the rank that has least to save so far, or
-    /// by the lowest of those. Regions that only one rank holds count from the start.
-    mutating func assign(_ tensors: inout [ShardedTensor]) {
-        var shared: [(bytes: Int, tensor: Int, region: Int)] = []
-        for tensor in tensors.indices {
-            for (index, region) in tensors[tensor].regions.enumerated() {
-                let bytes = tensors[tensor].bytes(of: region)
-                if region.holders.count == 1 {
-                    loads[region.owner.rank, default: 0] += bytes
-                } else {
-                    shared.append((bytes, tensor, index))
-                }
-            }
+        package init(tensor: String, first: Int, bytes: Int, holders: [Int]) {
+            self.tensor = tensor
+            self.first = first
+            self.bytes = bytes
+            self.holders = holders
         }
-        shared.sort { ($1.bytes, $0.tensor, $0.region) < ($0.bytes, $1.tensor, $1.region) }
-        for item in shared {
-            let holders = tensors[item.tensor].regions[item.region].holders
-            let lightest = holders.indices.min {
-                let (a, b) = (holders[$0].rank, holders[$1].rank)
-                return (loads[a] ?? 0, a) < (loads[b] ?? 0, b)
+
+        /// Orders regions that differ in tensor or place: large ones first.
+        fileprivate func precedes(_ other: Region) -> Bool {
+            if bytes != other.bytes { return bytes > other.bytes }
+            guard tensor.utf8.elementsEqual(other.tensor.utf8) else {
+                return tensor.utf8.lexicographicallyPrecedes(other.tensor.utf8)
             }
-            guard let lightest else { continue }
-            tensors[item.tensor].regions[item.region].ownerIndex = lightest
-            loads[holders[lightest].rank, default: 0] += item.bytes
+            return first < other.first
         }
+    }
+
+    /// Bytes that each holder saves so far, by the set of holders.
+    private var loads: [[Int]: [Int]] = [:]
+
+    private init() {}
+
+    /// Returns the owner of each region: of the regions with one set of holders, large ones first,
+    /// each goes to the holder that has least to save so far, or to the lowest of those.
+    ///
+    /// - Parameter regions: the regions, in any order.
+    /// - Returns: the owners' ranks, in the order of `regions`.
+    package static func owners(of regions: [Region]) -> [Int] {
+        var balance = OwnerBalance()
+        var owners = regions.map { $0.holders[0] }
+        let shared = regions.indices.filter { regions[$0].holders.count > 1 }
+        for index in shared.sorted(by: { regions[$0].precedes(regions[$1]) }) {
+            owners[index] = balance.assign(regions[index])
+        }
+        return owners
+    }
+
+    private mutating func assign(_ region: Region) -> Int {
+        let holders = region.holders
+        var loads = loads.removeValue(forKey: holders) ?? holders.map { _ in 0 }
+        let lightest = loads.indices.min { loads[$0] < loads[$1] } ?? 0
+        loads[lightest] += region.bytes
+        self.loads[holders] = loads
+        return holders[lightest]
     }
 }

@@ -50,4 +50,22 @@ public struct RankMesh: Hashable, Sendable {
         }
         return (rank / counts[(axis + 1)...].reduce(1, *) % counts[axis], counts[axis])
     }
+
+    /// Returns the ranks that have the same coordinates as a rank, except on some axes.
+    ///
+    /// - Parameters:
+    ///   - rank: A rank of the mesh.
+    ///   - axes: Numbers of the axes along which they may differ.
+    /// - Returns: The ranks, ascending; `rank` is one of them.
+    func neighbors(of rank: Int, along axes: [Int]) -> [Int] {
+        var ranks = [rank]
+        for axis in axes {
+            let step = counts[(axis + 1)...].reduce(1, *)
+            ranks = ranks.flatMap { rank in
+                let first = rank - rank / step % counts[axis] * step
+                return (0..<counts[axis]).map { first + $0 * step }
+            }
+        }
+        return ranks.sorted()
+    }
 }

@@ -16,13 +16,23 @@ package struct ShardedTensor: Hashable, Sendable {
         /// One copy per rank, by rank.
         package let holders: [Holder]
         /// Index in `holders` of the copy that is saved.
-        package internal(set) var ownerIndex = 0
+        private var ownerIndex = 0
 
         /// The copy that is saved.
         package var owner: Holder { holders[ownerIndex] }
         /// Ranks of the copies that are not saved, ascending.
         package var replicas: [Int] {
             holders.indices.filter { $0 != ownerIndex }.map { holders[$0].rank }
+        }
+
+        init(elements: StridedElements, holders: [Holder]) {
+            self.elements = elements
+            self.holders = holders
+        }
+
+        /// Lets a rank save the region, one of its holders.
+        mutating func choose(_ rank: Int) {
+            ownerIndex = holders.firstIndex { $0.rank == rank } ?? ownerIndex
         }
     }
 

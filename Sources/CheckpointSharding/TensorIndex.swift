@@ -6,8 +6,8 @@ package struct TensorIndex: Hashable, Sendable {
     /// The tensors, by the bytes of their names.
     package private(set) var tensors: [ShardedTensor]
 
-    /// Joins the claims of all ranks, and chooses the owner of each region so that ranks save
-    /// about equally many bytes.
+    /// Joins the claims of all ranks, and chooses the owner of each region so that its holders
+    /// save about equally many bytes.
     ///
     /// - Parameter claims: The claims, in any order.
     /// - Throws: `ShardingError`; the tensor and the ranks are named.
@@ -21,8 +21,24 @@ package struct TensorIndex: Hashable, Sendable {
             let group = (groups[name] ?? []).sorted { $0.rank < $1.rank }
             tensors.append(try ShardedTensor(group))
         }
-        var balance = OwnerBalance()
-        balance.assign(&tensors)
+        chooseOwners()
+    }
+
+    private mutating func chooseOwners() {
+        let places = tensors.indices.flatMap { tensor in
+            tensors[tensor].regions.indices.map { (tensor: tensor, region: $0) }
+        }
+        let owners = OwnerBalance.owners(
+            of: places.map { place in
+                let tensor = tensors[place.tensor]
+                let region = tensor.regions[place.region]
+                return OwnerBalance.Region(
+                    tensor: tensor.name, first: region.elements.offset,
+                    bytes: tensor.bytes(of: region), holders: region.holders.map(\.rank))
+            })
+        for (place, owner) in zip(places, owners) {
+            tensors[place.tensor].regions[place.region].choose(owner)
+        }
     }
 
     /// Returns the number of bytes that each rank saves.

@@ -13,6 +13,9 @@ public struct TensorShard: Hashable, Sendable {
     public let memoryShape: [Int]
     /// The pieces of the tensor in the rank's memory; none is empty.
     package let pieces: [ShardPiece]
+    /// The ranks that hold each piece, and which of them this one is; nil if that is not known, and
+    /// this rank saves all pieces.
+    package let holders: PieceHolders?
 
     /// Declares a box that is row-major in the rank's memory.
     ///
@@ -30,6 +33,7 @@ public struct TensorShard: Hashable, Sendable {
         self.shape = shape
         memoryShape = extent
         pieces = ShardRegion.box(box).pieces(in: shape)
+        holders = nil
     }
 
     /// Declares that the rank holds nothing of a tensor.
@@ -39,12 +43,45 @@ public struct TensorShard: Hashable, Sendable {
         self.shape = shape
         memoryShape = [0]
         pieces = []
+        holders = nil
     }
 
-    init(shape: [Int], _ local: LocalTensor) {
+    init(shape: [Int], _ local: LocalTensor, _ holders: PieceHolders?) {
         self.shape = shape
         memoryShape = local.shape
         pieces = local.pieces
+        self.holders = holders
+    }
+
+    /// Declares which ranks hold the same elements, so that each of them saves a share of what they
+    /// have in common. All of them must declare it.
+    ///
+    /// The shards of `TensorSharding` know this already. If a declaration is wrong, the save fails:
+    /// elements would be missing, or the ranks hold different bytes.
+    ///
+    /// - Parameters:
+    ///   - ranks: the ranks, in any order; `rank` is one of them.
+    ///   - rank: this rank.
+    /// - Returns: the same shard.
+    /// - Throws: `ShardingError` if `rank` is not one of `ranks`, or one is out of range.
+    public func held(by ranks: [Int], on rank: Int) throws(ShardingError) -> TensorShard {
+        let ranks = Set(ranks).sorted()
+        guard ranks.contains(rank), ranks[0] >= 0, ranks[ranks.count - 1] < Limits.worldSizeMax
+        else {
+            throw ShardingError(
+                .declaration, "ranks \(ranks) cannot hold what rank \(rank) holds", ranks: [rank])
+        }
+        let holders = PieceHolders(rank: rank, ranks: pieces.map { _ in ranks })
+        return TensorShard(shape: shape, memoryShape: memoryShape, pieces: pieces, holders)
+    }
+
+    private init(
+        shape: [Int], memoryShape: [Int], pieces: [ShardPiece], _ holders: PieceHolders?
+    ) {
+        self.shape = shape
+        self.memoryShape = memoryShape
+        self.pieces = pieces
+        self.holders = holders
     }
 
     /// True if the rank holds no element of the tensor.

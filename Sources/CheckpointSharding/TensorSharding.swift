@@ -19,7 +19,7 @@ public struct TensorSharding: Hashable, Sendable {
 
     /// Shape of the complete tensor.
     public let shape: [Int]
-    private var steps: [Step] = []
+    private(set) var steps: [Step] = []
 
     /// Declares a tensor that every rank holds completely.
     ///
@@ -139,7 +139,8 @@ public struct TensorSharding: Hashable, Sendable {
     /// - Throws: `ShardingError` if a step is impossible.
     public func shard(of rank: Int, in mesh: RankMesh) throws(ShardingError) -> TensorShard {
         guard let local = try local(of: rank, in: mesh) else { return TensorShard(noneOf: shape) }
-        return TensorShard(shape: shape, local)
+        return TensorShard(
+            shape: shape, local, try PieceHolders(of: local.pieces, self, rank, mesh))
     }
 
     /// Returns the memory of a rank for the tensor.

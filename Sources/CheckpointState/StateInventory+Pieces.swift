@@ -2,16 +2,17 @@ internal import CheckpointFormat
 internal import CheckpointSharding
 
 extension StateInventory {
-    /// Returns the inventory of what one of several ranks saves: one item for each piece of a shard,
+    /// Returns the inventory of what one of several ranks holds: one item for each piece of a shard,
     /// and one without elements for a shard that is empty. Items of one tensor follow each other.
     ///
+    /// - Parameter rank: the rank. What a shard of another rank says of holders does not count.
     /// - Throws: `StateError` if names are invalid, or a shard's memory cannot be divided.
-    package func dividedIntoPieces() throws(StateError) -> StateInventory {
+    package func dividedIntoPieces(of rank: Int = 0) throws(StateError) -> StateInventory {
         try checkNames()
         var divided = self
         divided.removeTensors()
         for item in tensors {
-            for piece in try item.pieces() { divided.add(piece) }
+            for piece in try item.pieces(of: rank) { divided.add(piece) }
         }
         return divided
     }
@@ -24,7 +25,7 @@ extension TensorItem {
         return shape.contains(0) || region == .box(ShardDescriptor(whole: shape))
     }
 
-    fileprivate func pieces() throws(StateError) -> [TensorItem] {
+    fileprivate func pieces(of rank: Int) throws(StateError) -> [TensorItem] {
         guard let shard else {
             var whole = self
             let box = ShardDescriptor(whole: view.shape)
@@ -36,8 +37,11 @@ extension TensorItem {
         }
         var (items, seen) = ([TensorItem](), Set<StridedElements>())
         // A rank may hold a piece twice, as when several of its heads share their keys.
-        for piece in shard.pieces where seen.insert(piece.elements.normalized).inserted {
+        let holders = shard.holders.flatMap { $0.rank == rank ? $0.ranks : nil }
+        for (index, piece) in shard.pieces.enumerated()
+        where seen.insert(piece.elements.normalized).inserted {
             var item = self
+            item.holders = holders?[index] ?? []
             item.view = try view.elements(of: piece, tensor: name)
             item.region = piece.region(in: shard.shape)
             items.append(item)

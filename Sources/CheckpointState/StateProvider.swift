@@ -30,6 +30,9 @@ public struct TensorItem: Sendable {
     /// In an inventory that is divided into pieces, the elements that the view has; nil if it has
     /// none.
     package var region: ShardRegion?
+    /// In an inventory that is divided into pieces, the ranks that hold the same elements,
+    /// ascending, this one among them; empty if only this one is known to.
+    package var holders: [Int] = []
 
     /// Shape of the complete tensor.
     package var shape: [Int] { shard?.shape ?? view.shape }

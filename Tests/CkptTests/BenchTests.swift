@@ -73,6 +73,33 @@ import Testing
         #expect(Set(Self.promised).isSubset(of: documented))
     }
 
+    @Test("Several ranks save together, and every one restores its part")
+    func ranks() throws {
+        let folder = try TemporaryDirectory()
+        let store = folder.path + "/store"
+        let report = try bench(
+            store, ["--ranks", "3", "--keep-store", "--state", "gpt2", "--scale", "0.0005"]).json()
+        #expect(report.integer("ranks") == 3 && report.flag("bit_exact") == true)
+        let page = try String(
+            contentsOf: checkout.appendingPathComponent("Formats/cli-json.md"), encoding: .utf8)
+        let table = try #require(
+            page.components(separatedBy: "<!-- table: bench ranks -->").dropFirst().first)
+        let rows = table.components(separatedBy: "\n").dropFirst().prefix { $0.hasPrefix("|") }
+        let documented = rows.dropFirst(2).flatMap { row in
+            row.split(separator: "|")[0].split(separator: ",").map {
+                $0.trimmingCharacters(in: [" ", "`"])
+            }
+        }
+        #expect(documented.sorted() == report.members.keys.sorted())
+        // Parameters are a third of the state: each rank saves a third of them, and of the rest.
+        let whole = report.integer("bytes_logical") ?? 0
+        #expect(report.object("bytes_of_rank").number("max") ?? 0 < Double(whole) * 0.4)
+        #expect(report.object("bytes_copied").number("min") ?? 0 > Double(whole) * 0.15)
+        #expect(report.integer("root_bytes") ?? 0 > 1000)
+        let verified = try ckpt("verify", store, "--replicas", "--json").json()
+        #expect(verified.flag("whole") == true)
+    }
+
     private static let switches = [
         "lazy", "preallocation", "coalescing", "streaming", "direct", "recycling", "group_fences", "priority",
     ]

@@ -23,6 +23,7 @@ struct BenchLoop: Verb {
         usage: "ckpt bench loop --store DIR [options]",
         discussion: """
             Example: ckpt bench --store runs/bench --state gpt2 --steps 20 --compute-seconds 1
+            Example: ckpt bench --store runs/bench --ranks 4 --scale 0.1
 
             Runs a simulated training loop without checkpoints, then with checkpoints; then restores the last \
             checkpoint and compares it with the state. Each --no-... switch turns off one mechanism of the engine, \
@@ -39,6 +40,15 @@ struct BenchLoop: Verb {
     @Option(help: ArgumentHelp("State: gpt2, bf16, small, lora, or a file that describes one (Formats/cli-json.md).", valueName: "state"))
     var state = StateSource.synthetic(.gpt2)
 
+    @Option(help: "Number of processes that train and save together, data-parallel with ZeRO-1.")
+    var ranks = 1
+
+    @Option(help: .hidden)
+    var rank: Int?
+
+    @Option(help: .hidden)
+    var launch: String?
+
     @Option(help: "Scales a synthetic state: more than 0, at most 1.")
     var scale = 1.0
 
@@ -54,8 +64,8 @@ struct BenchLoop: Verb {
     @Option(help: "Duration of forward and backward of a step, in seconds.")
     var computeSeconds = 1.0
 
-    @Option(help: "Number of threads that compute and update.")
-    var computeThreads = ProcessInfo.processInfo.activeProcessorCount
+    @Option(help: "Number of threads of each rank that compute and update (default: its share of the cores).")
+    var computeThreads: Int?
 
     @Option(help: "\(Compression.forms).")
     var codec = Compression.none
@@ -125,11 +135,34 @@ struct BenchLoop: Verb {
     }
 
     func execute() throws -> ExitCode {
-        let report = try Benchmark(settings).run { ProgressLine.tell("\($0) ...") }
-        ProgressLine.clear()
-        if json != "-" { printTable(report) }
+        guard ranks == 1 || rank != nil else { return try executeRanks() }
+        let report = try Benchmark(settings).run(meet: meet) { ProgressLine.tell("\($0) ...") }
+        if rank == nil {
+            ProgressLine.clear()
+            if json != "-" { print(report.rows) }
+        }
         try Output.figures(report.json, to: json)
         return report.isBitExact ? .fine : .difference
+    }
+
+    private func executeRanks() throws -> ExitCode {
+        let benchmark = RankedBenchmark(
+            settings, executable: "/proc/self/exe", arguments: Array(CommandLine.arguments.dropFirst()))
+        let report = try benchmark.run { ProgressLine.tell("\($0) ...") }
+        ProgressLine.clear()
+        if json != "-" { print(report.rows) }
+        try Output.figures(report.json, to: json)
+        return report.isBitExact ? .fine : .difference
+    }
+
+    /// Waits for the other ranks: the process that has started them answers a line when all have
+    /// printed one.
+    private func meet() throws(CheckpointError) {
+        guard rank != nil else { return }
+        FileHandle.standardOutput.write(Data("ready\n".utf8))
+        guard readLine() != nil else {
+            throw CheckpointError(.cancelled, "the benchmark that started this rank has ended")
+        }
     }
 
     private var settings: Settings {
@@ -137,7 +170,12 @@ struct BenchLoop: Verb {
         (settings.store, settings.keepsStore) = (store, keepStore)
         (settings.state, settings.scale) = (state, scale)
         (settings.steps, settings.every, settings.warmup) = (steps, every, warmup)
-        (settings.computeSeconds, settings.computeThreads) = (computeSeconds, computeThreads)
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        (settings.computeSeconds, settings.computeThreads) = (
+            computeSeconds, computeThreads ?? max(cores / max(ranks, 1), 1)
+        )
+        settings.ranks = ranks
+        if let rank { settings.place = RankPlace(rank: rank, launch: launch ?? "") }
         settings.trace = trace
         (settings.capture, settings.usesDirectIO) = (capture, !noDirect)
         (settings.usesGroupFences, settings.hasPriority) = (!noGroupFences, !noPriority)
@@ -154,9 +192,9 @@ struct BenchLoop: Verb {
         return settings
     }
 
-    private func printTable(_ report: BenchmarkReport) {
+    private func print(_ rows: [[String]]) {
         var table = Table(["FIGURE", "MEDIAN", "MIN", "MAX", "N"])
-        for row in report.rows { table.add(row) }
+        for row in rows { table.add(row) }
         table.print()
         Output.warnOfDebugBuild()
     }

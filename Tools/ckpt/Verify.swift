@@ -12,10 +12,12 @@ struct Verify: StoreVerb {
         discussion: """
             Example: ckpt verify runs/first latest
             Example: ckpt verify runs/first --all --sample 10%
+            Example: ckpt verify runs/first --replicas
 
             Checks the whole store if no REF is given, and lists files that belong to no checkpoint. Damage is listed with the tensors \
-            that it affects. Exit code 1 means damage, or a file that could not be read. --sample prints how much was read, and \
-            the seed that selects the same blocks again.
+            that it affects. Exit code 1 means damage, or a file that could not be read. \
+            --replicas compares instead what several ranks held of the same elements, in saves that were refused too. \
+            --sample prints how much was read, and the seed that selects the same blocks again.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -25,6 +27,9 @@ struct Verify: StoreVerb {
 
     @Flag(help: "Checks the whole store.")
     var all = false
+
+    @Flag(help: "Compares what several ranks held of the same elements.")
+    var replicas = false
 
     @Flag(help: "Checks manifests and segment structure only, no tensor data.")
     var quick = false
@@ -40,11 +45,20 @@ struct Verify: StoreVerb {
     func validate() throws {
         if all, reference != nil { throw ValidationError("REF and --all cannot be combined") }
         if quick, sample != nil { throw ValidationError("--quick and --sample cannot be combined") }
+        if replicas, quick || sample != nil {
+            throw ValidationError("--replicas reads no blocks: leave out --quick and --sample")
+        }
         if seed != nil, sample == nil { throw ValidationError("--seed needs --sample") }
     }
 
     func execute() throws -> ExitCode {
         let store = try common.open()
+        if replicas {
+            let reports = try store.compareReplicas(reference)
+            let output = ReplicaOutput(store: common.store, reports: reports)
+            if common.json { output.printJSON() } else { output.printText() }
+            return reports.allSatisfy(\.isWhole) ? .fine : .difference
+        }
         let progress = ProgressLine("verifying")
         let sample = sample.map {
             VerificationSample(fraction: $0.fraction, seed: seed ?? .random(in: 0..<1 << 32))

@@ -6,19 +6,22 @@ internal import CheckpointIO
 /// checkpoint: ranks that disagree, elements that no rank has, and copies that differ. Pure; the
 /// same parts give the same bytes.
 package struct RootBuilder {
-    /// A shard of one part.
+    /// Elements of a tensor that one rank holds: a shard of its part, or a copy.
     private struct Held {
         var rank: Int
+        /// The tensor in the part.
         var record: Int
+        /// The shard of the tensor, if the rank has saved the elements; otherwise the copy.
         var number: Int
-        var shard: ShardRecord
+        var isSaved: Bool
+        var region: ShardRegion
     }
 
     private let parts: [PartFiles.Loaded]
     private var root: Manifest
     private var tensorRows: [[UInt8]: Int] = [:]
     private var groupRows: [String: Int] = [:]
-    private var shards: [[Held]] = []
+    private var held: [[Held]] = []
     private var objectRows: [[UInt8]: Int] = [:]
 
     /// Joins parts.
@@ -79,9 +82,9 @@ package struct RootBuilder {
             row = root.tensors.count
             tensorRows[Array(tensor.name.utf8)] = row
             var new = tensor
-            (new.shards, new.group) = ([], groupRows[group] ?? 0)
+            (new.shards, new.copies, new.group) = ([], [], groupRows[group] ?? 0)
             root.tensors.append(new)
-            shards.append([])
+            held.append([])
         }
         let known = root.tensors[row]
         guard known.type == tensor.type, known.shape == tensor.shape,
@@ -93,10 +96,16 @@ package struct RootBuilder {
                     + " \(root.groups[known.group].name) on a rank before it",
                 names: [tensor.name])
         }
-        for (number, shard) in tensor.shards.enumerated()
-        where !shard.region.pieces(in: tensor.shape).isEmpty {
-            shards[row].append(
-                Held(rank: part.rank, record: record, number: number, shard: shard))
+        for (regions, isSaved) in [
+            (tensor.shards.map(\.region), true), (tensor.copies.map(\.region), false),
+        ] {
+            for (number, region) in regions.enumerated()
+            where !region.pieces(in: tensor.shape).isEmpty {
+                held[row].append(
+                    Held(
+                        rank: part.rank, record: record, number: number, isSaved: isSaved,
+                        region: region))
+            }
         }
     }
 
@@ -124,8 +133,16 @@ package struct RootBuilder {
     }
 
     /// Sizes and hashes of chunks.
-    private static func content(_ chunks: Range<Int>, _ part: Manifest) -> [[UInt128]] {
-        part.chunks[chunks].map { [UInt128($0.bytes), $0.hash.rawValue] }
+    private static func content(_ chunks: Range<Int>, _ part: Manifest) -> [CopyRecord.Chunk] {
+        part.chunks[chunks].map { CopyRecord.Chunk(bytes: $0.bytes, hash: $0.hash) }
+    }
+
+    private func content(_ held: Held) -> [CopyRecord.Chunk] {
+        let part = parts[held.rank].manifest
+        let tensor = part.tensors[held.record]
+        return held.isSaved
+            ? Self.content(tensor.shards[held.number].chunks, part)
+            : tensor.copies[held.number].chunks
     }
 
     /// Checks the shards of every tensor, and makes the root.
@@ -133,12 +150,13 @@ package struct RootBuilder {
     /// - Returns: the root's manifest, and the bytes of its index.
     /// - Throws: code `mismatch`; the message names tensors and ranks.
     package consuming func build() throws(CheckpointError) -> (root: Manifest, index: [UInt8]) {
+        if let error = comparedReplicas().error { throw error }
         var rows: [PartIndexRow] = []
         for (row, tensor) in root.tensors.enumerated() {
-            let owned = try owned(tensor, shards[row])
-            try checkCover(tensor, owned)
-            for held in owned {
-                guard let ends = held.shard.region.ends(in: tensor.shape) else { continue }
+            let saved = saved(tensor, held[row])
+            try checkCover(tensor, saved)
+            for held in saved {
+                guard let ends = held.region.ends(in: tensor.shape) else { continue }
                 rows.append(
                     PartIndexRow(
                         first: ends.first, last: ends.last, tensor: row, rank: held.rank,
@@ -156,38 +174,42 @@ package struct RootBuilder {
         return (root, bytes)
     }
 
-    /// Returns one copy of each shard, that of the lowest rank, after comparing the others with it.
-    private func owned(
-        _ tensor: TensorRecord, _ shards: [Held]
-    ) throws(CheckpointError) -> [Held] {
-        var owned: [Held] = []
-        var copies: [[StridedElements]: Int] = [:]
-        for held in shards {
-            let pieces = held.shard.region.pieces(in: tensor.shape)
-            let place = pieces.map(\.elements.normalized)
-            guard let first = copies[place] else {
-                copies[place] = owned.count
-                owned.append(held)
-                continue
-            }
-            let other = owned[first]
-            let (a, b) = (
-                Self.content(other.shard.chunks, parts[other.rank].manifest),
-                Self.content(held.shard.chunks, parts[held.rank].manifest)
-            )
-            guard a == b else {
-                let isComparable = a.map { $0[0] } == b.map { $0[0] }
-                throw Self.mismatch(
-                    "ranks \(other.rank) and \(held.rank) both hold"
-                        + " \(place[0].text(in: tensor.shape)) of tensor \(tensor.name), "
-                        + (isComparable
-                            ? "with different bytes" : "in chunks that cannot be compared"),
-                    remedy: isComparable
-                        ? "Its copies have diverged, or two tensors have one name"
-                        : "Give all ranks the same chunk size", names: [tensor.name])
-            }
+    /// Elements in normal form: equal for the same elements, however they are described.
+    private typealias Place = [StridedElements]
+
+    private func place(_ held: Held, of tensor: TensorRecord) -> Place {
+        held.region.pieces(in: tensor.shape).map(\.elements.normalized)
+    }
+
+    /// Returns the saved shards of a tensor; of those of the same elements that of the lowest rank.
+    private func saved(_ tensor: TensorRecord, _ held: [Held]) -> [Held] {
+        var seen: Set<Place> = []
+        return held.filter { $0.isSaved && seen.insert(place($0, of: tensor)).inserted }
+    }
+
+    /// Compares what several ranks hold of the same elements.
+    package func comparedReplicas() -> ReplicaComparison {
+        var comparison = ReplicaComparison()
+        for (tensor, held) in zip(root.tensors, held)
+        where held.count > 1 || held.first?.isSaved == false {
+            compare(tensor, held, &comparison)
         }
-        return owned
+        return comparison
+    }
+
+    private func compare(
+        _ tensor: TensorRecord, _ held: [Held], _ comparison: inout ReplicaComparison
+    ) {
+        var owners: [Place: Held] = [:]
+        for owner in saved(tensor, held) { owners[place(owner, of: tensor)] = owner }
+        for held in held {
+            let place = place(held, of: tensor)
+            let owner = owners[place]
+            if held.isSaved, owner?.rank == held.rank { continue }
+            comparison.compare(
+                content(held), of: held.rank, with: owner.map { ($0.rank, content($0)) },
+                tensor: tensor.name, elements: place[0].text(in: tensor.shape))
+        }
     }
 
     private func checkCover(
@@ -195,7 +217,7 @@ package struct RootBuilder {
     ) throws(CheckpointError) {
         var (sets, ranks) = ([StridedElements](), [Int]())
         for held in shards {
-            for piece in held.shard.region.pieces(in: tensor.shape) {
+            for piece in held.region.pieces(in: tensor.shape) {
                 sets.append(piece.elements)
                 ranks.append(held.rank)
             }

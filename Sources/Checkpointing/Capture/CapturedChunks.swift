@@ -13,6 +13,8 @@ struct CapturedChunks {
         case stored(StoredChunk)
         /// Not stored: they are the cast of another chunk of this save.
         case cast(row: Int)
+        /// Not stored: another rank saves the tensor.
+        case copy
     }
 
     /// Minimum size for deduplication. Smaller chunks share a block: a block takes full pages.
@@ -87,7 +89,9 @@ struct CapturedChunks {
     private mutating func reuse(_ rows: Range<Int>) {
         for row in rows { findInSave(row) }
         guard rows.contains(where: isOwn) else { return }
-        for row in rows where !isCast(row) && bytes(of: row) < Self.reusedBytesMin { contents[row] = .own(offset: 0) }
+        for row in rows where !isElsewhere(row) && bytes(of: row) < Self.reusedBytesMin {
+            contents[row] = .own(offset: 0)
+        }
     }
 
     private mutating func findInSave(_ row: Int) {
@@ -103,6 +107,9 @@ struct CapturedChunks {
         if case .cast = contents[row] { true } else { false }
     }
 
+    /// True for a chunk that is never stored, whatever the blocks around it.
+    private func isElsewhere(_ row: Int) -> Bool { isCast(row) || contents[row] == .copy }
+
     private func bytes(of row: Int) -> Int { plan.chunks[row].range.count }
 
     /// Chunks that an earlier checkpoint has.
@@ -113,6 +120,11 @@ struct CapturedChunks {
     /// Bytes that are casts of others.
     var castBytes: Int { contents.indices.reduce(0) { $0 + (isCast($1) ? bytes(of: $1) : 0) } }
 
+    /// Bytes that another rank saves.
+    var copiedBytes: Int {
+        contents.indices.reduce(0) { $0 + (contents[$1] == .copy ? bytes(of: $1) : 0) }
+    }
+
     /// Bytes of the state that the store has, or this save more than once.
-    var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) - castBytes }
+    var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) - castBytes - copiedBytes }
 }

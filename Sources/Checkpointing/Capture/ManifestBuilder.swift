@@ -34,7 +34,8 @@ struct ManifestBuilder {
         manifest.tensors = directory()
         manifest.objects = progress.objects.records
         var chunks: [ChunkRecord] = []
-        for row in task.plan.chunks.indices { chunks.append(chunk(row)) }
+        for row in task.plan.chunks.indices
+        where !task.planned.isCopy[task.plan.chunks[row].tensor] { chunks.append(chunk(row)) }
         manifest.chunks =
             chunks
             + progress.objects.chunks.map { chunk in
@@ -52,20 +53,33 @@ struct ManifestBuilder {
         let plan = task.plan
         var records: [TensorRecord] = []
         for (index, item) in task.inventory.tensors.enumerated() {
-            let chunks = plan.chunksOfTensor[index]
+            let rows = plan.chunksOfTensor[index]
+            let chunks = task.planned.savedRows(rows)
             guard task.output.commit != nil else {
                 let whole = ShardDescriptor(whole: item.shape)
                 records.append(record(index, [ShardRecord(descriptor: whole, chunks: chunks)]))
                 continue
             }
-            let shards = item.region.map { [ShardRecord(region: $0, chunks: chunks)] } ?? []
-            if let last = records.last, last.name.utf8.elementsEqual(item.name.utf8) {
-                records[records.count - 1].shards += shards
+            if records.last?.name.utf8.elementsEqual(item.name.utf8) != true {
+                records.append(record(index, []))
+            }
+            guard let region = item.region else { continue }
+            if task.planned.isCopy[index] {
+                records[records.count - 1].copies.append(copy(region, rows))
             } else {
-                records.append(record(index, shards))
+                records[records.count - 1].shards.append(ShardRecord(region: region, chunks: chunks))
             }
         }
         return records
+    }
+
+    private func copy(_ region: ShardRegion, _ rows: Range<Int>) -> CopyRecord {
+        CopyRecord(
+            region: region,
+            chunks: rows.map { row in
+                CopyRecord.Chunk(
+                    bytes: task.plan.chunks[row].range.count, hash: captured.hashes[row])
+            })
     }
 
     private func record(_ index: Int, _ shards: [ShardRecord]) -> TensorRecord {
@@ -99,6 +113,7 @@ struct ManifestBuilder {
             }
             return (table.add(block.location, of: block.segment), Int(stored.offset))
         case .same(let first): return location(of: first)
+        case .copy: preconditionFailure("another rank saves it")
         case .cast(let source):
             let type = task.inventory.tensors[chunk.tensor].view.type
             guard let codec = CastCodec.identifier(type) else { preconditionFailure("no cast") }

@@ -24,14 +24,14 @@ struct ObjectWriter {
         var steps: [(name: String, step: Int)] = []
         for (item, freeze) in zip(objects, task.frozenObjects) {
             let encoded = try translating("object \(item.name)") { try freeze() }
-            let first = task.plan.chunks.count + chunks.count
+            let first = task.planned.savedChunkCount + chunks.count
             chunks += cut(encoded, at: bytes.count)
             bytes += encoded
             if let step = Self.step(item, encoded) { steps.append((item.name, step)) }
             records.append(
                 ObjectRecord(
                     name: item.name, role: item.role, encoding: item.encoding, bytes: encoded.count,
-                    chunks: first..<task.plan.chunks.count + chunks.count))
+                    chunks: first..<task.planned.savedChunkCount + chunks.count))
         }
         return StoredObjects(
             records: records, chunks: chunks, blocks: try write(bytes), optimizerSteps: steps)

@@ -1,6 +1,7 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointSharding
 internal import CheckpointState
 internal import CheckpointStorage
 
@@ -14,11 +15,14 @@ struct PlannedState: Sendable {
             var type: ElementType
             var shape: [Int]
             var device: ObjectIdentifier?
+            var region: ShardRegion?
+            var holders: [Int]
 
             /// Names are compared as bytes, as everywhere.
             static func == (a: Tensor, b: Tensor) -> Bool {
                 a.name.utf8.elementsEqual(b.name.utf8) && a.group == b.group && a.type == b.type
-                    && a.shape == b.shape && a.device == b.device
+                    && a.shape == b.shape && a.device == b.device && a.region == b.region
+                    && a.holders == b.holders
             }
         }
 
@@ -30,7 +34,8 @@ struct PlannedState: Sendable {
             tensors = inventory.tensors.map {
                 Tensor(
                     name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape,
-                    device: $0.view.memory.device.map { ObjectIdentifier($0) })
+                    device: $0.view.memory.device.map { ObjectIdentifier($0) },
+                    region: $0.region, holders: $0.holders)
             }
             objects = inventory.objects.map { Array($0.name.utf8) }
             self.fenceOrder = fenceOrder
@@ -43,6 +48,13 @@ struct PlannedState: Sendable {
     let runs: [[ElementRun]]
     /// Tensors that may be stored as casts.
     let castSources: CastSources
+    /// Per tensor, whether another rank saves it.
+    let isCopy: [Bool]
+    /// Size of the tensors that this process saves, in bytes.
+    let savedBytes: Int
+    /// Per chunk of the plan the number of chunks before it that this process saves; and the number
+    /// of all of them.
+    private let savedRows: [Int]
     /// The findings of a codec's trials for each block, kept from save to save.
     private let codecMemories: Monitor<[CodecMemory]>
 
@@ -50,9 +62,13 @@ struct PlannedState: Sendable {
     ///
     /// - Parameters:
     ///   - inventory: the state, with names that are unique.
+    ///   - rank: number of this process.
     ///   - fenceOrder: groups in the order in which they will be mutated.
     ///   - options: chunk size and mechanisms.
-    init(_ inventory: StateInventory, fenceOrder: [String], _ options: CheckpointerOptions) {
+    init(
+        _ inventory: StateInventory, of rank: Int, fenceOrder: [String],
+        _ options: CheckpointerOptions
+    ) {
         layout = Layout(inventory, fenceOrder)
         let castSources = CastSources(options.dropsCasts ? inventory.tensors : [])
         let tensors = inventory.tensors.enumerated().map { index, tensor in
@@ -64,6 +80,18 @@ struct PlannedState: Sendable {
             tensors: tensors, chunkBytes: options.chunkBytes,
             packs: options.mechanisms.coalesces, groupOrder: fenceOrder)
         (self.plan, self.castSources) = (plan, castSources)
+        let isCopy = Self.copies(inventory, of: rank)
+        self.isCopy = isCopy
+        savedBytes = inventory.tensors.indices.reduce(0) {
+            $0 + (isCopy[$1] ? 0 : inventory.tensors[$1].view.byteCount)
+        }
+        var (savedRows, count) = ([0], 0)
+        savedRows.reserveCapacity(plan.chunks.count + 1)
+        for chunk in plan.chunks {
+            count += isCopy[chunk.tensor] ? 0 : 1
+            savedRows.append(count)
+        }
+        self.savedRows = savedRows
         runs = plan.blocks.map { block in
             plan.chunks[block.chunks].map { chunk in
                 let view = inventory.tensors[chunk.tensor].view
@@ -71,6 +99,31 @@ struct PlannedState: Sendable {
             }
         }
         codecMemories = Monitor([CodecMemory](repeating: CodecMemory(), count: plan.blocks.count))
+    }
+
+    /// Number of the plan's chunks that this process saves.
+    var savedChunkCount: Int { savedRows[savedRows.count - 1] }
+
+    /// Returns the rows in the manifest of consecutive chunks of the plan.
+    func savedRows(_ chunks: Range<Int>) -> Range<Int> {
+        savedRows[chunks.lowerBound]..<savedRows[chunks.upperBound]
+    }
+
+    /// Finds the tensors that another rank saves.
+    private static func copies(_ inventory: StateInventory, of rank: Int) -> [Bool] {
+        let tensors = inventory.tensors
+        let shared = tensors.indices.filter { tensors[$0].holders.count > 1 }
+        let owners = OwnerBalance.owners(
+            of: shared.map { index in
+                let item = tensors[index]
+                let first = item.region?.ends(in: item.shape)?.first ?? 0
+                return OwnerBalance.Region(
+                    tensor: item.name, first: first, bytes: item.view.byteCount,
+                    holders: item.holders)
+            })
+        var isCopy = [Bool](repeating: false, count: tensors.count)
+        for (index, owner) in zip(shared, owners) { isCopy[index] = owner != rank }
+        return isCopy
     }
 
     /// Returns true if the plan can be used for a state, which has the same layout.

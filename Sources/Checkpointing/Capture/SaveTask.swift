@@ -99,13 +99,26 @@ final class SaveTask: Sendable {
     }
 
     private func capture(_ row: Int, to slot: MemoryRegion) throws -> Found {
-        if guarding == nil, let found = findCast(row) ?? findUncopied(row) { return found }
         let chunk = plan.chunks[row]
+        let isCopy = planned.isCopy[chunk.tensor]
+        if guarding == nil {
+            let found = isCopy ? hashUncopied(row) : findCast(row) ?? findUncopied(row)
+            if let found { return found }
+        }
         let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
         var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
         if let guarding, guarding.restoreFrozen(row, in: region) { hash = region.hash128 }
+        if isCopy { return Found(row: row, hash: hash, content: .copy) }
         let stored = reuse?.find(hash, bytes: region.count)
         return Found(row: row, hash: hash, content: stored.map { .stored($0) })
+    }
+
+    /// Hashes a chunk that another rank saves, in the trainer's memory.
+    private func hashUncopied(_ row: Int) -> Found? {
+        let chunk = plan.chunks[row]
+        return inventory.tensors[chunk.tensor].view.hash(chunk.range).map {
+            Found(row: row, hash: $0, content: .copy)
+        }
     }
 
     /// Looks a chunk up by the hash of the trainer's memory, which saves the copy.
@@ -129,7 +142,7 @@ final class SaveTask: Sendable {
             let codec = CastCodec.identifier(view.type),
             let elements = view.contiguousRegion(chunk.range)
         else { return nil }
-        for source in sources {
+        for source in sources where !planned.isCopy[source] {
             guard let wide = plan.wideChunk(of: row, in: source),
                 let region = inventory.tensors[source].view.contiguousRegion(
                     plan.chunks[wide].range),

@@ -31,7 +31,7 @@ public struct SaveReport: Sendable {
     public var step: Int
     /// The checkpoint's id.
     public var id: CheckpointID
-    /// Size of tensors and objects before encoding.
+    /// Size of tensors and objects before encoding, without what other ranks save.
     public var logicalBytes: Int
     /// Stored size of the checkpoint's blocks.
     public var storedBytes: Int
@@ -42,6 +42,8 @@ public struct SaveReport: Sendable {
     public var reusedBytes: Int
     /// Tensor bytes that are casts of other tensors, and are computed again on restore.
     public var derivedBytes: Int
+    /// Bytes of tensors that another rank saves, and that are compared with its bytes.
+    public var copiedBytes: Int
     /// Compression level of the blocks: the one requested, or the engine's choice for `auto`.
     public var compression: Compression
     /// Reason for the engine's choice, with its figures; nil if the level was requested.

@@ -75,7 +75,7 @@ final class SaveHistory: Sendable {
     func remember(
         _ manifest: Manifest, _ task: SaveTask, _ progress: SaveProgress
     ) -> SaveReport {
-        let hashes = Array(manifest.chunks.prefix(task.plan.chunks.count).map(\.hash))
+        let hashes = task.chunks.withLock { $0.hashes }
         let stored = task.reuse.map { _ in
             StoredChunks(
                 plan: task.plan, groups: task.header.groups,

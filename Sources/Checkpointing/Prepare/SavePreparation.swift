@@ -34,7 +34,9 @@ struct SavePreparation {
         let (inventory, objects, isDivided) = try translating("describing the state") {
             var inventory = try StateInventory(unchecked: trained.provider)
             let isDivided = store.meeting != nil || inventory.tensors.contains { $0.shard != nil }
-            if isDivided { inventory = try inventory.dividedIntoPieces() }
+            if isDivided {
+                inventory = try inventory.dividedIntoPieces(of: store.meeting?.ranks.rank ?? 0)
+            }
             return (inventory, try inventory.objects.map { try $0.freeze() }, isDivided)
         }
         if store.meeting == nil, let part = inventory.tensors.first(where: { !$0.isComplete }) {
@@ -48,9 +50,10 @@ struct SavePreparation {
             try self.plan(inventory, fenceOrder: fenceOrder, areNamesChecked: isDivided)
         }
         let plan = planned.plan
-        try checkSpace(plan.totalBytes, step: ticket.step)
+        try checkHolders(inventory)
+        try checkSpace(planned.savedBytes, step: ticket.step)
         let header = header(ticket, metrics, plan)
-        let (encoder, reason) = history.encoder(options.compression, bytes: plan.totalBytes)
+        let (encoder, reason) = history.encoder(options.compression, bytes: planned.savedBytes)
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id,
             attempt: ticket.id, rank: header.rank, blockCount: plan.blocks.count, pool: pool)
@@ -78,7 +81,8 @@ struct SavePreparation {
             return last
         }
         if !areNamesChecked { try inventory.checkNames() }
-        let new = PlannedState(inventory, fenceOrder: fenceOrder, options)
+        let new = PlannedState(
+            inventory, of: store.meeting?.ranks.rank ?? 0, fenceOrder: fenceOrder, options)
         lastPlanned.withLock { $0 = new }
         return new
     }
@@ -115,6 +119,19 @@ struct SavePreparation {
                 Manifest.Metric(name: $0.key, value: $0.value)
             }
             return header
+        }
+    }
+
+    /// Refuses a state whose declaration names ranks that do not save with this one.
+    private func checkHolders(_ inventory: StateInventory) throws(CheckpointError) {
+        let worldSize = store.meeting?.ranks.worldSize ?? 1
+        for item in inventory.tensors {
+            guard let last = item.holders.last, last >= worldSize else { continue }
+            throw CheckpointError(
+                .misuse,
+                "tensor \(item.name) is declared to be on rank \(last) too, and \(worldSize)"
+                    + " processes save together",
+                remedy: "Declare the mesh of the processes that save", names: [item.name])
         }
     }
 

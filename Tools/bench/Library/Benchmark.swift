@@ -1,5 +1,4 @@
 package import Checkpointing
-internal import Foundation
 
 /// The `ckpt bench` run: a training loop without checkpoints, the same loop with checkpoints, and
 /// restores of the last one.
@@ -15,38 +14,32 @@ package struct Benchmark {
     }
 
     /// Runs the benchmark. Creates the store, and removes it at the end unless the settings keep
-    /// it.
+    /// it, or this process is one of several ranks.
     ///
-    /// - Parameter progress: called with the name of each phase when it begins.
+    /// - Parameters:
+    ///   - meet: waits for the other ranks; called before a phase that they begin together.
+    ///   - progress: called with the name of each phase when it begins.
     /// - Returns: the report.
     /// - Throws: `CheckpointError` with code `misuse` if the store's directory is in use or a
     ///   workload is wrong; otherwise the engine's errors.
-    package func run(progress: (String) -> Void = { _ in }) throws(CheckpointError) -> BenchmarkReport {
-        try requireNewStore()
-        defer { if !settings.keepsStore { removeStore() } }
-        return try translating("benchmark") { try measure(progress) }
-    }
-
-    private func requireNewStore() throws(CheckpointError) {
-        let manager = FileManager.default
-        guard manager.fileExists(atPath: settings.store) else { return }
-        let names = try translating(settings.store) { try manager.contentsOfDirectory(atPath: settings.store) }
-        guard names.isEmpty else {
-            throw CheckpointError(
-                .misuse, "\(settings.store) is not empty, and the benchmark deletes its store at the end",
-                remedy: "Choose a new or empty directory", path: settings.store)
+    package func run(
+        meet: () throws(CheckpointError) -> Void = {}, progress: (String) -> Void = { _ in }
+    ) throws(CheckpointError) -> BenchmarkReport {
+        guard settings.place == nil else {
+            return try translating("benchmark") { try measure(meet, { _ in }) }
         }
+        try BenchmarkStore(settings).requireNew()
+        defer { if !settings.keepsStore { BenchmarkStore(settings).remove() } }
+        return try translating("benchmark") { try measure(meet, progress) }
     }
 
-    private func removeStore() {
-        // Errors are ignored: the user named the directory, and can remove the rest.
-        try? FileManager.default.removeItem(atPath: settings.store)
-    }
-
-    private func measure(_ progress: (String) -> Void) throws -> BenchmarkReport {
+    private func measure(
+        _ meet: () throws(CheckpointError) -> Void, _ progress: (String) -> Void
+    ) throws -> BenchmarkReport {
         progress("creating the state")
         let state = try loadState()
         let trainer = try Trainer(state, threads: settings.computeThreads, computeSeconds: settings.computeSeconds)
+        try meet()
         progress("training without checkpoints")
         let plain = PlainPhase(trainer, settings)
         let writers = try makeWriters(state)
@@ -54,6 +47,7 @@ package struct Benchmark {
 
         let resident = ProcessMemory.resident
         let peakMemory = try PeakMemory()
+        try meet()
         progress("training with checkpoints")
         let engine = try train(trainer)
         let extra = max(peakMemory.stop() - resident, 0)
@@ -63,6 +57,7 @@ package struct Benchmark {
             throw CheckpointError(.misuse, "no save was committed", remedy: "Save less often (--every), or give --backpressure block")
         }
         trainer.undo(settings.steps - last.step + 1)
+        try meet()
         progress("restoring")
         let restores = try RestorePhase(state, step: last.step, settings)
         return BenchmarkReport(
@@ -72,7 +67,10 @@ package struct Benchmark {
 
     private func loadState() throws -> TrainingState {
         switch settings.state {
-        case .synthetic(let synthetic): try TrainingState(synthetic, scale: settings.scale)
+        case .synthetic(let synthetic):
+            try TrainingState(
+                synthetic, scale: settings.scale, rank: settings.place?.rank ?? 0,
+                of: settings.ranks)
         case .workload(let path): try Workload(path: path).load()
         }
     }

@@ -1,6 +1,5 @@
 package import CheckpointFormat
 internal import Checkpointing
-internal import Foundation
 
 /// Results of a benchmark. Formats/cli-json.md defines the keys and units of `json`.
 package struct BenchmarkReport {
@@ -77,27 +76,4 @@ package struct BenchmarkReport {
             "release"
         #endif
     }
-}
-
-/// Figures, collected both as JSON and as rows of a table.
-private struct FigureList {
-    var members: [JSONValue.Member] = []
-    var rows: [[String]] = []
-
-    mutating func add(_ name: String, _ spread: Spread) {
-        members.append(.init(name, spread.json))
-        rows.append([name] + [spread.median, spread.min, spread.max].map(text) + [String(spread.n)])
-    }
-
-    mutating func add(_ name: String, _ value: Double) { add(name, .metric(value), text(value)) }
-    mutating func add(_ name: String, _ value: Int) { add(name, .count(value), String(value)) }
-    mutating func add(_ name: String, _ value: Bool) { add(name, .bool(value), value ? "yes" : "no") }
-
-    private mutating func add(_ name: String, _ value: JSONValue, _ text: String) {
-        members.append(.init(name, value))
-        rows.append([name, text, "", "", ""])
-    }
-
-    /// Formats counts exactly, and measurements with four significant digits.
-    private func text(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? String(format: "%.4g", value) }
 }

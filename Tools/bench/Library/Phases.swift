@@ -54,7 +54,9 @@ struct EnginePhase {
         (self.trainer, self.settings) = (trainer, settings)
         var options = settings.options
         options.onEvent = { [listener] in listener.hear($0) }
-        let store = try CheckpointStore.open(settings.store, for: .writing, usesDirectIO: settings.usesDirectIO)
+        let store = try CheckpointStore.open(
+            settings.store, for: .writing, usesDirectIO: settings.usesDirectIO,
+            ranks: settings.group)
         checkpointer = try Checkpointer(store: store, state: trainer.state, options: options)
     }
 

@@ -27,6 +27,7 @@ struct SaveRecord: Sendable {
             .init("new_bytes", report.map { .count($0.newBytes) } ?? .null),
             .init("reused_bytes", report.map { .count($0.reusedBytes) } ?? .null),
             .init("derived_bytes", report.map { .count($0.derivedBytes) } ?? .null),
+            .init("copied_bytes", report.map { .count($0.copiedBytes) } ?? .null),
         ])
     }
 

@@ -26,6 +26,10 @@ package struct Settings: Sendable {
     /// Directory of the store. It is created, and removed at the end unless `keepsStore`.
     package var store = ""
     package var keepsStore = false
+    /// Number of processes that save together.
+    package var ranks = 1
+    /// The rank that this process is; nil if it starts the ranks, or is alone.
+    package var place: RankPlace?
     package var state = StateSource.synthetic(.gpt2)
     /// Size of a synthetic state relative to its full size.
     package var scale = 1.0
@@ -63,15 +67,25 @@ package struct Settings: Sendable {
         let bounds: [(name: String, value: Int, range: ClosedRange<Int>)] = [
             ("--steps", steps, 1...1_000_000), ("--every", every, 1...max(steps, 1)), ("--warmup", warmup, 0...1000),
             ("--compute-threads", computeThreads, 1...256), ("--arena", arenaMebibytes, 1...1 << 20),
-            ("--workers", workers, 1...64), ("--niceness", niceness, 0...19), ("--keep-last", keepLast ?? 1, 1...1_000_000),
+            ("--workers", workers, 1...64),
+            ("--ranks", ranks, 1...256), ("--rank", place?.rank ?? 0, 0...max(ranks - 1, 0)),
+            ("--niceness", niceness, 0...19), ("--keep-last", keepLast ?? 1, 1...1_000_000),
         ]
         for bound in bounds where !bound.range.contains(bound.value) {
             return "\(bound.name) must be \(bound.range.lowerBound) to \(bound.range.upperBound) (got \(bound.value))"
         }
         if !(0...3600).contains(computeSeconds) { return "--compute-seconds must be 0 to 3600 (got \(computeSeconds))" }
+        if ranks > 1, case .workload = state { return "--ranks is for synthetic states" }
+        if ranks > 1, measuresWriter || measuresRecycledWriter { return "--baseline is for one rank" }
+        if ranks > 1, backpressure != .block { return "--backpressure must be block with several ranks" }
         if !(scale > 0 && scale <= 1) { return "--scale must be more than 0 and at most 1 (got \(scale))" }
         if scale != 1, case .workload = state { return "--scale is for synthetic states: a workload has the size of its files" }
         return nil
+    }
+
+    /// The ranks that save with this process; nil if it saves alone.
+    var group: RankGroup? {
+        place.map { RankGroup(rank: $0.rank, worldSize: ranks, launch: $0.launch) }
     }
 
     package var options: CheckpointerOptions {
@@ -96,6 +110,7 @@ package struct Settings: Sendable {
     var json: [JSONValue.Member] {
         [
             .init("state", .string(state.description)), .init("scale", .number(scale)), .init("steps", .count(steps)),
+            .init("ranks", .count(ranks)),
             .init("every", .count(every)), .init("warmup", .count(warmup)), .init("compute_seconds", .number(computeSeconds)),
             .init("compute_threads", .count(computeThreads)), .init("codec", .string(compression.description)),
             .init("arena_mib", .count(arenaMebibytes)), .init("workers", .count(workers)),

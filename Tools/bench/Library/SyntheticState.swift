@@ -1,4 +1,5 @@
 package import CheckpointFormat
+package import Checkpointing
 
 /// Description of a tensor to create.
 package struct TensorSpecification: Sendable, Equatable {
@@ -16,6 +17,9 @@ package struct TensorSpecification: Sendable, Equatable {
     package var values = Values.weights
     /// True if the update does not change the tensor.
     package var isFrozen = false
+    /// The part of the tensor that this rank holds, whose extents are `shape`; nil if it holds the
+    /// complete tensor.
+    package var shard: TensorShard?
 
     package var byteCount: Int { TensorShape.byteCount(shape, type) ?? 0 }
 }
@@ -45,6 +49,28 @@ package enum SyntheticState: String, Sendable, CaseIterable {
         case .small: return Self.small(count: max(Int(20_000 * scale), 8))
         case .lora: return Self.lora(width)
         }
+    }
+
+    /// Returns the part of the tensors that a data-parallel rank with ZeRO-1 holds: all parameters,
+    /// and its rows of the optimizer's state.
+    ///
+    /// - Parameters:
+    ///   - scale: size relative to the full size.
+    ///   - rank: the rank.
+    ///   - worldSize: number of ranks.
+    /// - Throws: `ShardingError` if the numbers are out of range.
+    func tensors(
+        scale: Double, rank: Int, of worldSize: Int
+    ) throws(ShardingError) -> [TensorSpecification] {
+        let mesh = try RankMesh(["dp": worldSize])
+        var tensors = tensors(scale: scale)
+        for (index, tensor) in tensors.enumerated() {
+            let whole = TensorSharding(tensor.shape)
+            let sharding = tensor.role == .optimizer ? whole.split(0, over: "dp") : whole
+            let shard = try sharding.shard(of: rank, in: mesh)
+            (tensors[index].shape, tensors[index].shard) = (shard.memoryShape, shard)
+        }
+        return tensors
     }
 
     private struct Parameter {

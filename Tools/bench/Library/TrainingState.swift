@@ -78,10 +78,18 @@ final class TrainingState: StateProvider, Sendable {
     /// Total size of all tensors in bytes, without gaps.
     var byteCount: Int { tensors.reduce(0) { $0 + $1.region.count } }
 
-    func describe(to inventory: inout StateInventory) {
+    func describe(to inventory: inout StateInventory) throws {
         for tensor in tensors {
             let specification = tensor.specification
-            inventory.add(tensor: specification.name, tensor.view, role: specification.role, group: specification.group)
+            if let shard = specification.shard {
+                try inventory.add(
+                    tensor: specification.name, tensor.view, of: shard, role: specification.role,
+                    group: specification.group)
+            } else {
+                inventory.add(
+                    tensor: specification.name, tensor.view, role: specification.role,
+                    group: specification.group)
+            }
         }
         for object in objects {
             inventory.add(
@@ -123,9 +131,17 @@ extension TrainingState {
     /// - Parameters:
     ///   - synthetic: the kind of state.
     ///   - scale: size relative to the full size; above 0 and at most 1.
+    ///   - rank: the rank that holds the state.
+    ///   - worldSize: number of ranks.
     /// - Throws: `CheckpointError` or `OutOfMemory` if the system refuses the memory.
-    convenience init(_ synthetic: SyntheticState, scale: Double) throws {
-        try self.init(synthetic.tensors(scale: scale), objects: Self.objects(synthetic))
+    convenience init(
+        _ synthetic: SyntheticState, scale: Double, rank: Int = 0, of worldSize: Int = 1
+    ) throws {
+        let specifications =
+            worldSize == 1
+            ? synthetic.tensors(scale: scale)
+            : try synthetic.tensors(scale: scale, rank: rank, of: worldSize)
+        try self.init(specifications, objects: Self.objects(synthetic))
         let table = try NormalTable(seed: 1)
         for (index, tensor) in tensors.enumerated() {
             let specification = tensor.specification

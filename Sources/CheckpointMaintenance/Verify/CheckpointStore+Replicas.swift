@@ -1,0 +1,91 @@
+internal import CheckpointFormat
+internal import CheckpointSegments
+public import CheckpointStorage
+
+/// The result of comparing the copies that the ranks of one save hold of the same elements.
+public struct ReplicaReport: Sendable {
+    /// The step.
+    public let step: Int
+    /// Id of the save.
+    public let id: CheckpointID
+    /// Id of the restart that saved it.
+    public let run: RunID
+    /// Whether the checkpoint was committed. The commit refuses what differs, so only a save that
+    /// was not committed can have differences.
+    public let isCommitted: Bool
+    /// Number of ranks.
+    public let worldSize: Int
+    /// Ranks that have not saved their part, ascending. Without them nothing was compared.
+    public let missingRanks: [Int]
+    /// Size of what was compared.
+    public let comparedBytes: Int
+    /// The differences, in the order of tensors and ranks.
+    public let differences: [ReplicaDifference]
+    /// The reason that the parts cannot be one checkpoint, or cannot be read; nil if there is none.
+    public let problem: CheckpointError?
+
+    /// True if all copies were compared, and are the same.
+    public var isWhole: Bool { missingRanks.isEmpty && differences.isEmpty && problem == nil }
+}
+
+extension CheckpointStore {
+    /// Compares what the ranks of saves held of the same elements. Reads the parts of the ranks,
+    /// and no tensor data.
+    ///
+    /// Elements that several ranks hold are saved by one of them; the others leave hashes.
+    ///
+    /// - Parameter reference: one checkpoint; nil means all saves of several ranks, those that
+    ///   were not committed included.
+    /// - Returns: the results, oldest first; empty if no save was one of several ranks.
+    /// - Throws: codes `notFound` (no such checkpoint), `damaged` (of `reference`), `io`,
+    ///   `readOnly`.
+    public func compareReplicas(
+        _ reference: CheckpointReference? = nil
+    ) throws(CheckpointError) -> [ReplicaReport] {
+        if let reference {
+            guard let name = try candidates(reference).first else {
+                throw try missing(reference, [])
+            }
+            let root = try files.loadFile(name).manifest
+            let attempt = AttemptName(checkpoint: name, attempt: root.id)
+            guard root.root != nil else { return [] }
+            return [comparedReplicas(attempt, worldSize: root.worldSize, missing: [], true)]
+        }
+        let attempts = RankAttempts(files: files)
+        let (all, open) = try translating("listing the saves of several ranks") {
+            (try attempts.list(), Set(try attempts.uncommitted().map(\.name)))
+        }
+        return all.compactMap { attempt in
+            guard let worldSize = attempt.worldSize else { return nil }
+            let saved = Set(attempt.saved)
+            return comparedReplicas(
+                attempt.name, worldSize: worldSize,
+                missing: (0..<worldSize).filter { !saved.contains($0) },
+                !open.contains(attempt.name))
+        }
+    }
+
+    private func comparedReplicas(
+        _ attempt: AttemptName, worldSize: Int, missing: [Int], _ isCommitted: Bool
+    ) -> ReplicaReport {
+        var comparison = ReplicaComparison()
+        var problem: CheckpointError?
+        if missing.isEmpty {
+            do throws(CheckpointError) {
+                let files = PartFiles(fileSystem: fileSystem, directories: directories)
+                var parts: [PartFiles.Loaded] = []
+                for rank in 0..<worldSize {
+                    let name = PartName.part(rank: rank, worldSize: worldSize)
+                    let path = directories.path(of: name, in: attempt)
+                    parts.append(try files.load(path, rank: rank, worldSize: worldSize))
+                }
+                comparison = try RootBuilder(parts).comparedReplicas()
+            } catch { problem = error }
+        }
+        return ReplicaReport(
+            step: attempt.checkpoint.step, id: attempt.attempt, run: attempt.checkpoint.run,
+            isCommitted: isCommitted, worldSize: worldSize, missingRanks: missing,
+            comparedBytes: comparison.bytes, differences: comparison.differences,
+            problem: problem)
+    }
+}

@@ -1,0 +1,59 @@
+internal import CheckpointFormat
+
+/// The ranks that hold each piece of a rank's shard.
+package struct PieceHolders: Hashable, Sendable {
+    /// The rank whose shard it is.
+    package let rank: Int
+    /// Per piece the ranks that hold it, ascending; `rank` is one of them.
+    package let ranks: [[Int]]
+
+    init(rank: Int, ranks: [[Int]]) {
+        self.rank = rank
+        self.ranks = ranks
+    }
+
+    /// Finds the holders of pieces that a sharding gives a rank.
+    ///
+    /// - Parameters:
+    ///   - pieces: The pieces of the rank.
+    ///   - sharding: The sharding.
+    ///   - rank: The rank.
+    ///   - mesh: All ranks.
+    /// - Throws: `ShardingError` if a step is impossible on another rank.
+    init(
+        of pieces: [ShardPiece], _ sharding: TensorSharding, _ rank: Int, _ mesh: RankMesh
+    ) throws(ShardingError) {
+        let axes = sharding.steps.map(\.axes)
+        let used = Set(axes.compactMap(\.split))
+        let sharing = Set(axes.compactMap(\.shared))
+        let free = mesh.names.indices.filter {
+            !used.contains(mesh.names[$0]) && !sharing.contains(mesh.names[$0])
+        }
+        let along = mesh.names.indices.filter { sharing.contains(mesh.names[$0]) }
+        var holders = [[Int]](repeating: [], count: pieces.count)
+        for other in mesh.neighbors(of: rank, along: along) {
+            let held =
+                other == rank
+                ? pieces : try sharding.local(of: other, in: mesh)?.pieces ?? []
+            let elements = Set(held.map(\.elements.normalized))
+            let ranks = mesh.neighbors(of: other, along: free)
+            for (index, piece) in pieces.enumerated()
+            where elements.contains(piece.elements.normalized) { holders[index] += ranks }
+        }
+        self.init(rank: rank, ranks: holders.map { $0.sorted() })
+    }
+}
+
+extension TensorSharding.Step {
+    /// The axis that the step uses: one whose ranks hold different elements, or one along which
+    /// some ranks may hold the same.
+    fileprivate var axes: (split: String?, shared: String?) {
+        switch self {
+        case .split(_, let axis, _), .stridedSplit(_, let axis, _), .flat(_, _, let axis, _),
+            .only(let axis, _):
+            (axis, nil)
+        case .fused(_, _, _, let axis), .heads(_, _, let axis): (nil, axis)
+        case .padded, .slice, .permuted: (nil, nil)
+        }
+    }
+}
