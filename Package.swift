@@ -205,6 +205,14 @@ let package = Package(
             ],
             path: "Tools/crashsim", swiftSettings: strict),
         .executableTarget(
+            name: "ranksim",
+            dependencies: [
+                "CheckpointStorage", "CheckpointSegments", "CheckpointSharding", "CheckpointState",
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointTestSupport",
+                system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tools/ranksim", swiftSettings: strict),
+        .executableTarget(
             name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TidyRules"], swiftSettings: strict),
 
@@ -284,7 +292,7 @@ let package = Package(
             dependencies: [
                 "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCodecs",
                 "CheckpointFormat", "CheckpointIO", "CheckpointSegments", "CheckpointTestSupport",
-                "ReferenceTrainer", "RankProgram", system,
+                "ReferenceTrainer", "RankProgram", "ranksim", system,
             ],
             swiftSettings: strict),
     ],

@@ -206,6 +206,21 @@ extension Manifest {
         }
     }
 
+    /// End of the id at the beginning of the JSON part, in manifests that this software writes.
+    package static var idEnd: Int { ManifestHeader.bytes + idKey.count + 32 }
+    private static let idKey = Array("{\"id\":\"".utf8)
+
+    /// Returns the id that an encoded manifest begins with.
+    ///
+    /// - Parameter bytes: The first `idEnd` bytes of the file.
+    /// - Returns: The id; nil if these are no manifest's, or its id is elsewhere.
+    package static func id(atBeginningOf bytes: [UInt8]) -> CheckpointID? {
+        guard bytes.count == idEnd, bytes.starts(with: "CKPTMANI".utf8),
+            bytes[ManifestHeader.bytes...].starts(with: idKey)
+        else { return nil }
+        return CheckpointID(String(decoding: bytes.suffix(32), as: UTF8.self))
+    }
+
     /// Returns the last 16 bytes of an encoded manifest: the hash that identifies it.
     ///
     /// - Parameter bytes: The complete file.

@@ -73,12 +73,7 @@ extension CheckpointStore {
         if missing.isEmpty {
             do throws(CheckpointError) {
                 let files = PartFiles(fileSystem: fileSystem, directories: directories)
-                var parts: [PartFiles.Loaded] = []
-                for rank in 0..<worldSize {
-                    let name = PartName.part(rank: rank, worldSize: worldSize)
-                    let path = directories.path(of: name, in: attempt)
-                    parts.append(try files.load(path, rank: rank, worldSize: worldSize))
-                }
+                let parts = try files.load(Array(0..<worldSize), of: attempt, worldSize)
                 comparison = try RootBuilder(parts).comparedReplicas()
             } catch { problem = error }
         }

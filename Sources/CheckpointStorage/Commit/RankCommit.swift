@@ -185,15 +185,31 @@ package struct RankCommit: Sendable {
             + min(ranks.timeout / 50, .milliseconds(200)) * ranks.rank
         let turn = ranks.rank == 0 ? start : start + patience
         var wait = Duration.milliseconds(1)
+        var round = 0
         while true {
             if let hash = try committed() { return hash }
-            let state = try state()
-            if let rank = state.failed.first { throw try failure(of: rank) }
-            if state.parts.count == ranks.worldSize, clock.now >= turn { return try publishRoot() }
-            guard clock.now < deadline else { throw timedOut(state) }
+            let now = clock.now
+            // Of many ranks, only those that may publish list what all of them have saved.
+            if now >= turn || now >= deadline || round % roundsPerLook == 0 {
+                let state = try state()
+                if let rank = state.failed.first { throw try failure(of: rank) }
+                if state.parts.count == ranks.worldSize, now >= turn { return try publishRoot() }
+                guard now < deadline else { throw timedOut(state) }
+            }
             pause(wait)
-            wait = min(wait * 2, .milliseconds(250))
+            wait = min(wait * 2, longestWait)
+            round += 1
         }
+    }
+
+    /// Number of rounds in which a rank that waits for the root looks for failures once.
+    private var roundsPerLook: Int { ranks.worldSize <= 64 ? 1 : 4 }
+
+    /// Longest wait between two rounds. All ranks together list about a thousand times a second at
+    /// most: they share a file system, which lists a directory for each of them.
+    private var longestWait: Duration {
+        let shared = ranks.rank == 0 ? .zero : Duration.milliseconds(ranks.worldSize)
+        return min(max(shared, .milliseconds(250)), max(ranks.timeout / 20, .milliseconds(1)))
     }
 
     /// Publishes the root when every rank is known to be ready, and notifies the others.
@@ -285,8 +301,8 @@ package struct RankCommit: Sendable {
     private func committed() throws(CheckpointError) -> Hash128? {
         let files = ManifestFiles(fileSystem: fileSystem, directories: directories)
         guard try files.names().contains(attempt.checkpoint) else { return nil }
-        let loaded = try files.loadFile(attempt.checkpoint)
-        guard loaded.manifest.id == attempt.attempt else {
+        let committed = try files.identity(of: attempt.checkpoint)
+        guard committed.id == attempt.attempt else {
             throw CheckpointError(
                 .exists,
                 "step \(attempt.checkpoint.step) is already committed, by another save",
@@ -297,23 +313,18 @@ package struct RankCommit: Sendable {
         try translating("syncing manifests") {
             try fileSystem.syncDirectory(directories.manifests)
         }
-        return loaded.hash
+        return committed.hash
     }
 
     /// Publishes the root: steps N4 to N6 and N8.
     private func publishRoot() throws(CheckpointError) -> Hash128 {
         let files = PartFiles(fileSystem: fileSystem, directories: directories)
-        var parts: [PartFiles.Loaded] = []
-        for rank in 0..<ranks.worldSize {
-            let name = PartName.part(rank: rank, worldSize: ranks.worldSize)
+        let parts = try files.load(Array(0..<ranks.worldSize), of: attempt, ranks.worldSize)
+        for part in parts
+        where part.manifest.id != attempt.attempt || part.manifest.name != attempt.checkpoint {
+            let name = PartName.part(rank: part.manifest.rank, worldSize: ranks.worldSize)
             let path = directories.path(of: name, in: attempt)
-            let part = try files.load(path, rank: rank, worldSize: ranks.worldSize)
-            guard part.manifest.id == attempt.attempt, part.manifest.name == attempt.checkpoint
-            else {
-                throw CheckpointError(
-                    .damaged, "\(path) is of another save", path: path.string)
-            }
-            parts.append(part)
+            throw CheckpointError(.damaged, "\(path) is of another save", path: path.string)
         }
         let (root, index) = try RootBuilder(parts).build()
         if let record = root.root, !index.isEmpty,

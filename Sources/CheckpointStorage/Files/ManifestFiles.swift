@@ -102,6 +102,29 @@ package struct ManifestFiles: Sendable {
         }
     }
 
+    /// Reads which save has committed a checkpoint. Its cost does not depend on the size of the
+    /// manifest, which may be many megabytes for a checkpoint of thousands of ranks.
+    ///
+    /// - Parameter name: the manifest's name.
+    /// - Returns: the id and the hash that the file states; nothing else of it is checked.
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
+    package func identity(
+        of name: ManifestName
+    ) throws(CheckpointError) -> (id: CheckpointID, hash: Hash128) {
+        do throws(FileSystemError) {
+            let file = try fileSystem.open(directories.path(of: name))
+            if file.size >= Manifest.idEnd + 16,
+                let id = Manifest.id(
+                    atBeginningOf: try file.read(count: Manifest.idEnd, at: 0))
+            {
+                let end = try file.read(count: 16, at: file.size - 16)
+                return (id, Manifest.hash(ofEncoded: end))
+            }
+        } catch {}  // Reading it as a whole says why.
+        let loaded = try loadFile(name)
+        return (loaded.manifest.id, loaded.hash)
+    }
+
     /// Loads a manifest and calls `body` with it.
     ///
     /// If `body` finds a segment missing or damaged, and the manifest was replaced by a repack

@@ -2,7 +2,7 @@ internal import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
-package import SystemPackage
+internal import SystemPackage
 
 /// Reads the files in `parts/`: what each rank adds to a checkpoint of several ranks
 /// (Formats/manifest.md, Checkpoints of several ranks).
@@ -65,11 +65,15 @@ package struct PartFiles: Sendable {
         }
         if selection == nil { ranks.formUnion(0..<root.worldSize) }
         var assembly = RootAssembly(root)
-        for rank in ranks.sorted() {
-            let part = try part(rank, of: attempt, record.parts[rank], root.worldSize)
-            try translated(path(of: attempt, rank, root.worldSize)) { () throws(FormatError) in
-                try assembly.add(part)
+        let needed = ranks.sorted()
+        for (rank, part) in zip(needed, try load(needed, of: attempt, root.worldSize)) {
+            let path = path(of: attempt, rank, root.worldSize)
+            guard part.hash == record.parts[rank].hash else {
+                throw CheckpointError(
+                    .damaged, "\(path) is not the part that the checkpoint names",
+                    path: path.string)
             }
+            try translated(path) { () throws(FormatError) in try assembly.add(part.manifest) }
         }
         do throws(FormatError) {
             let whole = root.tensors.indices.filter { row in
@@ -97,17 +101,21 @@ package struct PartFiles: Sendable {
         }
     }
 
-    /// Reads and checks one rank's part.
-    private func part(
-        _ rank: Int, of attempt: AttemptName, _ expected: RootRecord.Part, _ worldSize: Int
-    ) throws(CheckpointError) -> Manifest {
-        let path = path(of: attempt, rank, worldSize)
-        let part = try load(path, rank: rank, worldSize: worldSize)
-        guard part.hash == expected.hash else {
-            throw CheckpointError(
-                .damaged, "\(path) is not the part that the checkpoint names", path: path.string)
+    /// Reads and checks the parts of ranks, many at the same time.
+    ///
+    /// - Parameters:
+    ///   - ranks: the ranks.
+    ///   - attempt: the save.
+    ///   - worldSize: number of ranks of the save.
+    /// - Returns: their parts, in the order of `ranks`.
+    /// - Throws: codes `damaged` (also if a file is missing), `unsupported`, `io`.
+    package func load(
+        _ ranks: [Int], of attempt: AttemptName, _ worldSize: Int
+    ) throws(CheckpointError) -> [Loaded] {
+        try ParallelMap.run(ranks.count, name: "ckpt-parts") { index throws(CheckpointError) in
+            let rank = ranks[index]
+            return try load(path(of: attempt, rank, worldSize), rank: rank, worldSize: worldSize)
         }
-        return part.manifest
     }
 
     /// Reads and checks a part's file.
@@ -118,7 +126,7 @@ package struct PartFiles: Sendable {
     ///   - worldSize: number of ranks.
     /// - Returns: the part, its hash, and the size of its file.
     /// - Throws: codes `damaged` (also if the file is missing), `unsupported`, `io`.
-    package func load(
+    private func load(
         _ path: FilePath, rank: Int, worldSize: Int
     ) throws(CheckpointError) -> Loaded {
         let bytes: [UInt8]?
