@@ -40,8 +40,9 @@ package enum LockRank: UInt8, CaseIterable, Sendable {
         case .history: next == .save
         case .pipeline: [.guarded, .pages, .leaf].contains(next)
         case .checker: [.pages, .leaf].contains(next)
+        case .uses: next == .leaf
         case .writer: next == .pool
-        case .trainer, .save, .guarded, .pages, .uses, .pool, .metrics, .leaf: false
+        case .trainer, .save, .guarded, .pages, .pool, .metrics, .leaf: false
         case .unchecked: true
         }
     }

@@ -22,6 +22,12 @@ struct RankProcessTests {
         return (0..<(environment["CKPT_TEST_SEED"] == nil ? runs : 1)).map { first &+ UInt64($0) }
     }()
 
+    /// Directories of one file system that several machines share, one for each of them:
+    /// `Tools/network-mount`. Empty if all ranks use the disk of this machine.
+    private static let mounts =
+        ProcessInfo.processInfo.environment["CKPT_RANK_MOUNTS"]?.split(separator: ":").map(
+            String.init) ?? []
+
     /// A run that a seed chooses.
     private struct Scenario {
         var worldSize: Int
@@ -31,7 +37,8 @@ struct RankProcessTests {
         /// Number of ranks that go on afterwards; nil if none do.
         var nextWorldSize: Int?
 
-        static let timeout = 700
+        /// Time that a rank waits for the others, in milliseconds.
+        static let timeout = mounts.isEmpty ? 700 : 3000
         private static let operations = 150
 
         init(_ seed: UInt64) {
@@ -67,11 +74,16 @@ struct RankProcessTests {
     func anyFault(_ seed: UInt64) throws {
         let scenario = Scenario(seed)
         let directory = try TemporaryDirectory()
-        let store = directory.appending("store")
+        let stores =
+            Self.mounts.isEmpty
+            ? [directory.appending("store")] : Self.mounts.map { "\($0)/run-\(seed)" }
+        // What cannot be removed goes with the mount.
+        defer { try? FileManager.default.removeItem(atPath: stores[0]) }
+        let store = stores[stores.count - 1]
         let program = try Program("RankProgram")
         let first = RankProcesses(program, in: directory)
         try first.start(
-            store: store, launch: "first", worldSize: scenario.worldSize, steps: 3,
+            store: stores, launch: "first", worldSize: scenario.worldSize, steps: 3,
             timeout: Scenario.timeout, isEager: scenario.isEager, faults: scenario.faults)
         let late = first.finish(scenario.faults, within: 90)
         let comment: Comment = "\(scenario) \(first.outputs)"
@@ -88,7 +100,7 @@ struct RankProcessTests {
         guard let worldSize = scenario.nextWorldSize else { return }
         let second = RankProcesses(program, in: directory)
         try second.start(
-            store: store, launch: "second", worldSize: worldSize, steps: 1, timeout: 60_000,
+            store: stores, launch: "second", worldSize: worldSize, steps: 1, timeout: 60_000,
             isEager: false, faults: [])
         #expect(second.finish([], within: 90).isEmpty, "\(comment) \(second.outputs)")
         #expect(second.haveSucceeded.allSatisfy { $0 }, "\(comment) \(second.outputs)")

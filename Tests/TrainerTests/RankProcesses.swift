@@ -23,8 +23,11 @@ final class RankProcesses {
     }
 
     /// Starts one process for each rank.
+    ///
+    /// - Parameter store: paths of the store: rank N uses number N, from the first again after the
+    ///   last.
     func start(
-        store: String, launch: String, worldSize: Int, steps: Int, timeout: Int, isEager: Bool,
+        store: [String], launch: String, worldSize: Int, steps: Int, timeout: Int, isEager: Bool,
         faults: [Fault]
     ) throws {
         for rank in 0..<worldSize {
@@ -33,7 +36,7 @@ final class RankProcesses {
             let process = Process()
             process.executableURL = URL(fileURLWithPath: program.path)
             process.arguments =
-                [store, launch, "\(rank)", "\(worldSize)", "\(steps)", "\(timeout)"]
+                [store[rank % store.count], launch, "\(rank)", "\(worldSize)", "\(steps)", "\(timeout)"]
                 + [isEager ? "1" : "0"]
             if let fault = faults.first(where: { $0.rank == rank }) {
                 process.arguments? += ["\(fault.signal)", "\(fault.operation)"]

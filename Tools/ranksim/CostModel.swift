@@ -1,46 +1,34 @@
-/// A linear model of one figure over the number of ranks and the size of their parts, fitted by
-/// least squares.
+/// The time to publish as a line over the number of shards, fitted by least squares of the relative
+/// error. The parts of one model have about the same size for any number of ranks: they are in the
+/// constant.
 struct CostModel {
-    /// A measurement: the sizes that the figure depends on, and the figure.
+    /// One simulated save.
     struct Sample {
-        var ranks: Double
-        var megabytes: Double
-        var value: Double
-
-        fileprivate var terms: [Double] { [1, ranks, megabytes] }
+        var shards: Double
+        var seconds: Double
     }
 
-    /// The constant, the cost of a rank, and the cost of a megabyte.
-    let coefficients: [Double]
+    /// The time without shards, and that of one.
+    let constant: Double
+    let perShard: Double
 
-    /// Fits the model.
+    /// Fits the line.
     ///
-    /// - Parameter samples: at least as many as there are coefficients.
-    /// - Returns: nil if the samples do not determine the coefficients.
+    /// - Parameter samples: simulated saves of one model.
+    /// - Returns: nil if the samples have fewer than two numbers of shards.
     init?(_ samples: [Sample]) {
-        let count = 3
-        // Relative errors count, so that the small sizes matter too.
-        let weights = samples.map { 1 / max($0.value * $0.value, 1e-12) }
-        var rows = (0..<count).map { row in
-            (0..<count).map { column in
-                zip(samples, weights).reduce(0) { $0 + $1.1 * $1.0.terms[row] * $1.0.terms[column] }
-            } + [zip(samples, weights).reduce(0) { $0 + $1.1 * $1.0.terms[row] * $1.0.value }]
+        let weights = samples.map { 1 / max($0.seconds * $0.seconds, 1e-12) }
+        func sum(_ term: (Sample) -> Double) -> Double {
+            zip(samples, weights).reduce(0) { $0 + $1.1 * term($1.0) }
         }
-        for pivot in 0..<count {
-            guard let best = (pivot..<count).max(by: { abs(rows[$0][pivot]) < abs(rows[$1][pivot]) }),
-                abs(rows[best][pivot]) > 1e-12
-            else { return nil }
-            rows.swapAt(pivot, best)
-            for row in 0..<count where row != pivot {
-                let factor = rows[row][pivot] / rows[pivot][pivot]
-                for column in pivot...count { rows[row][column] -= factor * rows[pivot][column] }
-            }
-        }
-        coefficients = (0..<count).map { rows[$0][count] / rows[$0][$0] }
+        let (n, x, y) = (sum { _ in 1 }, sum(\.shards), sum(\.seconds))
+        let (xx, xy) = (sum { $0.shards * $0.shards }, sum { $0.shards * $0.seconds })
+        let determinant = n * xx - x * x
+        guard determinant > 1e-9 * n * xx else { return nil }
+        perShard = (n * xy - x * y) / determinant
+        constant = (y - perShard * x) / n
     }
 
-    /// Predicts the figure.
-    func value(ranks: Double, megabytes: Double) -> Double {
-        coefficients[0] + coefficients[1] * ranks + coefficients[2] * megabytes
-    }
+    /// Predicts the time to publish, in seconds.
+    func seconds(shards: Double) -> Double { constant + perShard * shards }
 }

@@ -28,7 +28,9 @@ struct PartMaker {
             let shard = try tensor.sharding.shard(of: rank, in: layout.mesh)
             for (number, piece) in shard.pieces.enumerated() {
                 held.append(
-                    Held(tensor: index, piece: piece, holders: shard.holders?.ranks[number] ?? [rank]))
+                    Held(
+                        tensor: index, piece: piece, holders: shard.holders?.ranks[number] ?? [rank]
+                    ))
             }
         }
         let owners = OwnerBalance.owners(
@@ -71,7 +73,8 @@ struct PartMaker {
         let chunks = stride(from: 0, to: bytes, by: chunkBytes).map { start in
             CopyRecord.Chunk(
                 bytes: min(chunkBytes, bytes - start),
-                hash: Hashing.digest(Array("\(tensor.name) \(held.piece.offset) \(start)".utf8)[...]))
+                hash: Hashing.digest(
+                    Array("\(tensor.name) \(held.piece.offset) \(start)".utf8)[...]))
         }
         let last = manifest.tensors.count - 1
         guard isOwner else {

@@ -51,7 +51,9 @@ struct RankSim: ParsableCommand {
         var speed = SharedStorage.Speed()
         (speed.latency, speed.bandwidth) = (latencyMs / 1000, bandwidth * 1e6)
         let simulation = RankSimulation(model: model, speed: speed, seed: seed)
-        print("model \(model.rawValue), \(latencyMs) ms an operation, \(bandwidth) MB/s a client, seed \(seed)")
+        print(
+            "model \(model.rawValue), \(latencyMs) ms an operation, \(bandwidth) MB/s a client, seed \(seed)"
+        )
         print(
             "  ranks   root MB  index MB  parts MB    shards  part s  publish s  learn s   open s"
                 + "  open MB  need GB  read GB   blocks  requests")
@@ -61,15 +63,17 @@ struct RankSim: ParsableCommand {
         guard let fitted = CostModel(samples) else {
             throw ValidationError("give more sizes: the model cannot be fitted to \(sizes)")
         }
-        let terms = fitted.coefficients.map { String(format: "%.3g", $0) }
-        print("publish s = \(terms[0]) + \(terms[1]) * ranks + \(terms[2]) * parts MB")
+        print(
+            String(
+                format: "publish s = %.2f + %.1f us * shards", fitted.constant,
+                fitted.perShard * 1e6))
         for size in check {
             let sample = try report(simulation, size)
-            let predicted = fitted.value(ranks: sample.ranks, megabytes: sample.megabytes)
+            let predicted = fitted.seconds(shards: sample.shards)
             print(
                 String(
                     format: "  %6d ranks: predicted %.2f s, simulated %.2f s (%+.0f %%)", size,
-                    predicted, sample.value, (predicted / sample.value - 1) * 100))
+                    predicted, sample.seconds, (predicted / sample.seconds - 1) * 100))
         }
     }
 
@@ -78,17 +82,19 @@ struct RankSim: ParsableCommand {
     ) throws -> CostModel.Sample {
         let result = try simulation.run(worldSize: worldSize)
         func megabytes(_ bytes: Int) -> Double { Double(bytes) / 1e6 }
-        let requests = result.publish.operations + worldSize * (result.part.operations + result.learn.operations)
+        let requests =
+            result.publish.operations + worldSize
+            * (result.part.operations + result.learn.operations)
         print(
             String(
-                format: "%7d %9.3f %9.3f %9.2f %9d %7.3f %10.3f %8.3f %8.3f %8.2f %8.2f %8.2f %8d %9d",
+                format:
+                    "%7d %9.3f %9.3f %9.2f %9d %7.3f %10.3f %8.3f %8.3f %8.2f %8.2f %8.2f %8d %9d",
                 worldSize, megabytes(result.rootBytes), megabytes(result.indexBytes),
                 megabytes(result.partsBytes), result.shards, result.part.seconds,
                 result.publish.seconds, result.learn.seconds, result.open.seconds,
                 megabytes(result.open.readBytes), megabytes(result.needed.bytes) / 1000,
                 megabytes(result.needed.readBytes) / 1000, result.needed.blocks, requests))
         return CostModel.Sample(
-            ranks: Double(worldSize), megabytes: megabytes(result.partsBytes),
-            value: result.publish.seconds)
+            shards: Double(result.shards), seconds: result.publish.seconds)
     }
 }
