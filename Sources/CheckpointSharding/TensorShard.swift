@@ -16,6 +16,18 @@ public struct TensorShard: Hashable, Sendable {
     /// The ranks that hold each piece, and which of them this one is; nil if that is not known, and
     /// this rank saves all pieces.
     package let holders: PieceHolders?
+    /// The pieces as they are saved.
+    package let parts: [Part]
+
+    /// Elements that the rank holds, as they are saved.
+    package struct Part: Hashable, Sendable {
+        /// The elements, and their place in the rank's memory.
+        package let piece: ShardPiece
+        /// The elements, in the order in which they are saved.
+        package let region: ShardRegion
+        /// The ranks that hold them, ascending; empty if only this one is known to.
+        package let holders: [Int]
+    }
 
     /// Declares a box that is row-major in the rank's memory.
     ///
@@ -30,27 +42,19 @@ public struct TensorShard: Hashable, Sendable {
             throw ShardingError(
                 .declaration, "a box at \(offset) of extent \(extent) is not inside \(shape)")
         }
-        self.shape = shape
-        memoryShape = extent
-        pieces = ShardRegion.box(box).pieces(in: shape)
-        holders = nil
+        self.init(
+            shape: shape, memoryShape: extent, pieces: ShardRegion.box(box).pieces(in: shape), nil)
     }
 
     /// Declares that the rank holds nothing of a tensor.
     ///
     /// - Parameter shape: Shape of the complete tensor.
     init(noneOf shape: [Int]) {
-        self.shape = shape
-        memoryShape = [0]
-        pieces = []
-        holders = nil
+        self.init(shape: shape, memoryShape: [0], pieces: [], nil)
     }
 
     init(shape: [Int], _ local: LocalTensor, _ holders: PieceHolders?) {
-        self.shape = shape
-        memoryShape = local.shape
-        pieces = local.pieces
-        self.holders = holders
+        self.init(shape: shape, memoryShape: local.shape, pieces: local.pieces, holders)
     }
 
     /// Declares which ranks hold the same elements, so that each of them saves a share of what they
@@ -82,6 +86,14 @@ public struct TensorShard: Hashable, Sendable {
         self.memoryShape = memoryShape
         self.pieces = pieces
         self.holders = holders
+        // A rank may hold a piece twice, as when several of its heads share their keys.
+        var seen: Set<StridedElements> = []
+        parts = pieces.enumerated().compactMap { index, piece in
+            guard seen.insert(piece.elements.normalized).inserted else { return nil }
+            return Part(
+                piece: piece, region: piece.region(in: shape),
+                holders: holders?.ranks[index] ?? [])
+        }
     }
 
     /// True if the rank holds no element of the tensor.
@@ -89,4 +101,17 @@ public struct TensorShard: Hashable, Sendable {
 
     /// Number of elements of the tensor that the rank holds; padding does not count.
     public var elementCount: Int { pieces.reduce(0) { $0 + $1.count } }
+}
+
+extension ShardPiece {
+    /// Returns the elements as they follow each other in a view of the piece: a box, if that is its
+    /// row-major order.
+    ///
+    /// - Parameter tensor: Shape of the tensor.
+    fileprivate func region(in tensor: [Int]) -> ShardRegion {
+        let long = zip(shape, strides).filter { $0.0 > 1 }.map(\.1)
+        let isAscending = zip(long, long.dropFirst()).allSatisfy { $0 > $1 }
+        if isAscending, let box = ShardDescriptor(elements, in: tensor) { return .box(box) }
+        return .pieces([ShardPiece(shape: shape, offset: offset, strides: strides)])
+    }
 }

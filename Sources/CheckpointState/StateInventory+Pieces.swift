@@ -4,11 +4,11 @@ internal import CheckpointSharding
 extension StateInventory {
     /// Returns the inventory of what one of several ranks holds: one item for each piece of a shard,
     /// and one without elements for a shard that is empty. Items of one tensor follow each other.
+    /// Names are not checked.
     ///
     /// - Parameter rank: the rank. What a shard of another rank says of holders does not count.
-    /// - Throws: `StateError` if names are invalid, or a shard's memory cannot be divided.
+    /// - Throws: `StateError` if a shard's memory cannot be divided.
     package func dividedIntoPieces(of rank: Int = 0) throws(StateError) -> StateInventory {
-        try checkNames()
         var divided = self
         divided.removeTensors()
         for item in tensors {
@@ -35,16 +35,13 @@ extension TensorItem {
         guard view.isRowMajor else {
             throw StateError("tensor \(name): the memory of a shard must be row-major")
         }
-        var (items, seen) = ([TensorItem](), Set<StridedElements>())
-        // A rank may hold a piece twice, as when several of its heads share their keys.
-        let holders = shard.holders.flatMap { $0.rank == rank ? $0.ranks : nil }
-        for (index, piece) in shard.pieces.enumerated()
-        where seen.insert(piece.elements.normalized).inserted {
+        let areHoldersKnown = shard.holders?.rank == rank
+        let items = try shard.parts.map { part throws(StateError) in
             var item = self
-            item.holders = holders?[index] ?? []
-            item.view = try view.elements(of: piece, tensor: name)
-            item.region = piece.region(in: shard.shape)
-            items.append(item)
+            item.holders = areHoldersKnown ? part.holders : []
+            item.view = try view.elements(of: part.piece, tensor: name)
+            item.region = part.region
+            return item
         }
         guard items.isEmpty else { return items }
         var empty = self
@@ -70,18 +67,5 @@ extension TensorView {
         return try TensorView(
             memory, type: type, shape: piece.shape, strides: piece.localStrides,
             byteOffset: byteOffset + type.bytes(ofElements: piece.localOffset))
-    }
-}
-
-extension ShardPiece {
-    /// Returns the elements as they follow each other in a view of the piece: a box, if that is its
-    /// row-major order.
-    ///
-    /// - Parameter tensor: Shape of the tensor.
-    fileprivate func region(in tensor: [Int]) -> ShardRegion {
-        let long = zip(shape, strides).filter { $0.0 > 1 }.map(\.1)
-        let isAscending = zip(long, long.dropFirst()).allSatisfy { $0 > $1 }
-        if isAscending, let box = ShardDescriptor(elements, in: tensor) { return .box(box) }
-        return .pieces([ShardPiece(shape: shape, offset: offset, strides: strides)])
     }
 }

@@ -9,13 +9,13 @@ struct RankSimulationTests {
     func figures() throws {
         let directory = try TemporaryDirectory()
         let outcome = try Program("ranksim").run(
-            ["8", "16", "32", "--check", "64", "--model", "tiny", "--latency-ms", "0.2"], in: directory)
+            ["32", "64", "--check", "128", "--model", "tiny", "--latency-ms", "0.2"], in: directory)
         #expect(outcome.status == 0, "\(outcome.output)")
         let rows = outcome.lines.compactMap { line -> [Double]? in
             let fields = line.split(separator: " ").compactMap { Double($0) }
             return fields.count == 14 ? fields : nil
         }
-        try #require(rows.map { Int($0[0]) } == [8, 16, 32, 64], "\(outcome.output)")
+        try #require(rows.map { Int($0[0]) } == [32, 64, 128], "\(outcome.output)")
         for row in rows {
             // 32 bytes for each shard.
             #expect(abs(row[2] - row[4] * 32 / 1e6) < 0.001)

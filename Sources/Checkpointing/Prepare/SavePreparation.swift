@@ -31,13 +31,13 @@ struct SavePreparation {
     func prepare(
         _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveTask {
-        let (inventory, objects, isDivided) = try translating("describing the state") {
-            var inventory = try StateInventory(unchecked: trained.provider)
-            let isDivided = store.meeting != nil || inventory.tensors.contains { $0.shard != nil }
-            if isDivided {
-                inventory = try inventory.dividedIntoPieces(of: store.meeting?.ranks.rank ?? 0)
-            }
-            return (inventory, try inventory.objects.map { try $0.freeze() }, isDivided)
+        let (described, inventory, objects) = try translating("describing the state") {
+            let described = try StateInventory(unchecked: trained.provider)
+            let isDivided = store.meeting != nil || described.tensors.contains { $0.shard != nil }
+            let inventory =
+                isDivided
+                ? try described.dividedIntoPieces(of: store.meeting?.ranks.rank ?? 0) : described
+            return (described, inventory, try described.objects.map { try $0.freeze() })
         }
         if store.meeting == nil, let part = inventory.tensors.first(where: { !$0.isComplete }) {
             throw CheckpointError(
@@ -47,7 +47,7 @@ struct SavePreparation {
         }
         let fenceOrder = state.withLock { $0.epochs.beginSave() }
         let planned = try translating("describing the state") {
-            try self.plan(inventory, fenceOrder: fenceOrder, areNamesChecked: isDivided)
+            try self.plan(inventory, of: described, fenceOrder: fenceOrder)
         }
         let plan = planned.plan
         try checkHolders(inventory)
@@ -73,14 +73,18 @@ struct SavePreparation {
     /// Returns the plan of a state: the last one if the state has the same layout, or a new one,
     /// after a check of the names.
     ///
+    /// - Parameters:
+    ///   - inventory: what is saved.
+    ///   - described: the same as it was described, each tensor once.
+    ///   - fenceOrder: groups in the order in which they will be mutated.
     /// - Throws: `StateError` for names that are empty, too long, or not unique.
     private func plan(
-        _ inventory: StateInventory, fenceOrder: [String], areNamesChecked: Bool
+        _ inventory: StateInventory, of described: StateInventory, fenceOrder: [String]
     ) throws -> PlannedState {
         if let last = lastPlanned.withLock({ $0 }), last.fits(inventory, fenceOrder: fenceOrder) {
             return last
         }
-        if !areNamesChecked { try inventory.checkNames() }
+        try described.checkNames()
         let new = PlannedState(
             inventory, of: store.meeting?.ranks.rank ?? 0, fenceOrder: fenceOrder, options)
         lastPlanned.withLock { $0 = new }
