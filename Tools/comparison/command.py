@@ -65,10 +65,10 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "scale": arguments.scale or (0.002 if quick else 1.0),
         "threads": arguments.threads or max(1, len(os.sched_getaffinity(0)) // 2),
         "limit": arguments.limit or (120.0 if quick else 900.0),
-        "compute_seconds": 0.02 if quick else 0.6,
+        "compute_seconds": 0.02 if quick else 0.5,
         "rounds": 1 if quick else 2,
-        "steps": 2 if quick else 4,
-        "every": 2 if quick else 4,
+        "steps": 2 if quick else 3,
+        "every": 2 if quick else 3,
         "checkpoints": 3 if quick else 10,
         "damage": not quick,
         "fill_cache": arguments.fill_cache,
@@ -133,7 +133,8 @@ class Comparison:
         return disk.Filler(os.path.join(self._work, "filler"), size) if size > 0 else None
 
     def _calibrate(self, name: str) -> int:
-        outcome = self._job("calibrate", "comparison.peers.base:Peer", name, {})
+        loop = peers.Entry("the loop", "", peers.FLOOR, "comparison.peers.base:Peer")
+        outcome = self._job("calibrate", loop, name, {})
         if outcome["status"] != processes.OK:
             raise RuntimeError(f"the training loop does not run: {outcome['message']}")
         return int(outcome["values"]["passes"][0])
@@ -141,7 +142,7 @@ class Comparison:
     def _tasks(self, entry: peers.Entry, variant: Mapping[str, Any], repeat: int) -> list[dict[str, Any]]:
         """All that is measured of a peer in a repeat."""
         if entry.kind == peers.CODEC:
-            return [self._job("codec", entry.source, variant["name"], {})]
+            return [self._job("codec", entry, variant["name"], {})]
         common = {"passes": variant["passes"]}
         outcomes = self._pair(entry, variant, "save", "restore", common)
         if repeat == 0 and entry.restores and entry.kind != peers.FLOOR and outcomes[0]["status"] == processes.OK:
@@ -157,23 +158,23 @@ class Comparison:
         folder = os.path.join(self._work, entry.name)
         os.mkdir(folder)
         try:
-            outcomes = [self._job(first, entry.source, variant["name"], {**more, "directory": folder})]
+            outcomes = [self._job(first, entry, variant["name"], {**more, "directory": folder})]
             saved = outcomes[0]["values"].get("saved")
             if second and entry.restores and saved and outcomes[0]["status"] == processes.OK:
-                outcomes.append(
-                    self._job(second, entry.source, variant["name"], {**more, **saved[-1], "directory": folder}))
+                outcomes.append(self._job(second, entry, variant["name"], {**more, **saved[-1], "directory": folder}))
             return outcomes
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _job(self, task: str, peer: str, variant: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    def _job(self, task: str, entry: peers.Entry, variant: str, more: Mapping[str, Any]) -> dict[str, Any]:
         if self._filler is not None:
             self._filler.fill()
         job = {
-            **self.settings, "passes": 1, "task": task, "peer": peer, "state": self._state, "variant": variant, **more}
+            **self.settings, "passes": 1, "task": task, "peer": entry.source, "state": self._state, "variant": variant,
+            **more}
         outcome = processes.run(self._command, job, self._environment, self.settings["limit"])
         remark = "" if outcome.status == processes.OK else f" ({outcome.phase}: {outcome.message})"
-        say(f"{variant}: {peer.split(':')[1]}, {task}: {outcome.status}{remark}, {outcome.seconds:.0f} s")
+        say(f"{variant}: {entry.name}, {task}: {outcome.status}{remark}, {outcome.seconds:.0f} s")
         return {
             "task": task, "status": outcome.status, "phase": outcome.phase, "message": outcome.message,
             "seconds": outcome.seconds, "values": outcome.values}
@@ -221,7 +222,7 @@ def main(arguments: Sequence[str]) -> int:
             if entry.program and shutil.which(entry.program) is None})
         runner = runner_environment(library_path)
         packages = dict.fromkeys(
-            requirement.split("==")[0] for entry in [*entries] for requirement in (*peers.BASE, *entry.requirements))
+            requirement.split("==")[0] for entry in entries for requirement in (*peers.BASE, *entry.requirements))
         versions = environment.versions(packages)
         if library_path is not None:
             versions = {"ckpt": environment.version_of_ckpt(runner), **versions}
