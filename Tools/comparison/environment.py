@@ -80,7 +80,7 @@ class Environment:
         found = subprocess.run(
             [self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", _CONSTRAINTS,
              *requirements], capture_output=True, text=True)
-        return "" if found.returncode == 0 else last_line(found.stderr) or f"pip ended with {found.returncode}"
+        return "" if found.returncode == 0 else pip_reason(found.stderr) or f"pip ended with {found.returncode}"
 
     def _installed(self) -> set[str]:
         try:
@@ -119,6 +119,11 @@ class Environment:
         if found.returncode:
             raise RuntimeError(f"the library of ckpt cannot be loaded: {last_line(found.stderr)}")
         return found.stdout.strip()
+
+
+def pip_reason(text: str) -> str:
+    """The last line of an error of pip that gives a reason; not the one that refers to a manual."""
+    return last_line("\n".join(line for line in text.splitlines() if "ResolutionImpossible" not in line))
 
 
 def library(say: Say) -> str:

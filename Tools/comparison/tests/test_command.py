@@ -61,6 +61,12 @@ class RegistryTests(unittest.TestCase):
 
 
 class EnvironmentTests(TestCase):
+    def test_the_reason_of_pip_is_not_the_address_of_its_manual(self) -> None:
+        text = "ERROR: Cannot install x\nERROR: ResolutionImpossible: for help visit https://example.org/a\n"
+        self.assertEqual(environment.pip_reason(text), "ERROR: Cannot install x")
+        self.assertEqual(environment.pip_reason("ERROR: No matching distribution found for x==9\n"),
+                         "ERROR: No matching distribution found for x==9")
+
     def test_a_peer_that_cannot_be_installed_leaves_the_others(self) -> None:
         found = environment.Environment(self.directory)
         os.makedirs(os.path.dirname(found.python))
