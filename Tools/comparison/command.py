@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import disk, machine, markdown, page, peers, processes, schedule, variants
 from .environment import WORK, Environment, library, runner_environment
@@ -102,8 +102,13 @@ class Comparison:
         """Removes the checkpoints."""
         shutil.rmtree(self._work, ignore_errors=True)
 
-    def run(self, name: str) -> None:
-        """Measures all peers on one variant."""
+    def run(self, name: str, after_repeat: Callable[[], None] = lambda: None) -> None:
+        """Measures all peers on one variant.
+
+        Args:
+            name: the variant.
+            after_repeat: called after each repeat.
+        """
         described = variants.variant(name, self.settings["scale"])
         found: dict[str, Any] = {
             "name": name, "title": described.title, "scale": self.settings["scale"], "bytes": described.nbytes,
@@ -126,6 +131,7 @@ class Comparison:
             done = repeat + 1
             left = (time.monotonic() - start) / done * (self.settings["repeats"] - done)
             say(f"{name}: repeat {done} of {self.settings['repeats']} done; at most {left / 60:.0f} min left")
+            after_repeat()
 
     def _make_filler(self, nbytes: int) -> Optional[disk.Filler]:
         # A fifth is left to the kernel and to files that are read meanwhile.
@@ -239,8 +245,7 @@ def main(arguments: Sequence[str]) -> int:
         "peers": [{"name": entry.name, "title": entry.title, "kind": entry.kind} for entry in entries]}
     try:
         for name in variants.NAMES if "all" in found.variant else found.variant:
-            comparison.run(name)
-            write(directory, results)
+            comparison.run(name, lambda: write(directory, results))
     except RuntimeError as error:
         print(f"Tools/compare: {error}", file=sys.stderr)
         return 1

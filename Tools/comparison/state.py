@@ -74,9 +74,8 @@ class State:
         #: All tensors by name. They share the memory of the parameters.
         self.tensors: dict[str, torch.Tensor] = {
             f"model.{name}": parameter.detach() for name, parameter in self.model.named_parameters()}
-        for parameter, state in self.optimizer.state.items():
-            self.tensors.update({
-                f"optimizer.state.{names[id(parameter)]}.{key}": value for key, value in state.items()})
+        for owner, state in self.optimizer.state.items():
+            self.tensors.update({f"optimizer.state.{names[id(owner)]}.{key}": value for key, value in state.items()})
         self.nbytes = sum(tensor.nbytes for tensor in self.tensors.values())
         widths = [parameter.shape[-1] for parameter in self.model.parameters()]
         self._activations = torch.randn(TOKENS, max(widths)) * 0.1
@@ -129,12 +128,14 @@ class State:
 def memory(tensor: Any) -> memoryview:
     """The bytes of a contiguous tensor of PyTorch, or of an array of numpy."""
     if isinstance(tensor, torch.Tensor):
-        return memoryview(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+        plain: Any = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+        return memoryview(plain)
     if isinstance(tensor, (bytes, bytearray, memoryview)):
         return memoryview(tensor).cast("B")
     import numpy
 
-    return memoryview(numpy.ascontiguousarray(tensor).reshape(-1).view(numpy.uint8))
+    array: Any = numpy.ascontiguousarray(tensor).reshape(-1).view(numpy.uint8)
+    return memoryview(array)
 
 
 def _register(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:

@@ -1,4 +1,4 @@
-"""Floor: what fio reports for as many bytes as the state has, in one sequential job."""
+"""Floor: fio with as many bytes as the state has, in one sequential job. Its start counts."""
 
 from __future__ import annotations
 

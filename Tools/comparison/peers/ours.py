@@ -78,7 +78,7 @@ class OverDCP(Peer):
         super().prepare(state, directory)
         from ckpt.dcp import CkptWriter
 
-        self._writer = CkptWriter(directory)
+        self._writer: Any = CkptWriter(directory)
         self._last: Any = None
 
     def save(self, step: int) -> Any:
@@ -86,7 +86,7 @@ class OverDCP(Peer):
 
         if self._last is not None:
             self._last.result()
-        self._last = dcp.async_save(dict(self.state.tensors), storage_writer=self._writer, checkpoint_id=step)
+        self._last = dcp.async_save(dict(self.state.tensors), storage_writer=self._writer, checkpoint_id=str(step))
         return self._last
 
     def fence(self) -> ContextManager[Any]:
@@ -110,7 +110,7 @@ class OverDCP(Peer):
         import torch.distributed.checkpoint as dcp
         from ckpt.dcp import CkptReader
 
-        dcp.load(dict(self.state.tensors), storage_reader=CkptReader(self.directory), checkpoint_id=step)
+        dcp.load(dict(self.state.tensors), storage_reader=CkptReader(self.directory), checkpoint_id=str(step))
 
     def restore_one(self, step: int, name: str) -> Any:
         import torch
@@ -118,7 +118,7 @@ class OverDCP(Peer):
         from ckpt.dcp import CkptReader
 
         tensor = torch.empty_like(self.state.tensors[name])
-        dcp.load({name: tensor}, storage_reader=CkptReader(self.directory), checkpoint_id=step)
+        dcp.load({name: tensor}, storage_reader=CkptReader(self.directory), checkpoint_id=str(step))
         return tensor
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ class DCPAsyncStaged(DCPSave):
         super().prepare(state, directory)
         from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
-        self._stager = DefaultStager(StagingOptions(
+        self._stager: Any = DefaultStager(StagingOptions(
             use_pinned_memory=False, use_shared_memory=True, use_async_staging=True, use_non_blocking_copy=False))
         self._last: Any = None
 
