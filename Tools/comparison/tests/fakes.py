@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
 import threading
 import time
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 from ..peers.base import Codec, Peer
 from ..variants import Variant
@@ -65,17 +66,20 @@ class Good(Peer):
 class Late(Good):
     """Writes in the background without keeping a copy, so that it stores what the next update has made."""
 
-    def save(self, step: int) -> Any:
-        thread = threading.Thread(target=self._write, args=(step,))
-        thread.start()
-        return thread
+    _updated = threading.Event()
 
-    def _write(self, step: int) -> None:
-        time.sleep(0.2)
-        super().save(step)
+    def save(self, step: int) -> Any:
+        self._updated.clear()
+        return step
+
+    @contextlib.contextmanager
+    def fence(self) -> Iterator[None]:
+        yield
+        self._updated.set()
 
     def wait(self, handle: Any) -> None:
-        handle.join()
+        self._updated.wait(30)
+        super().save(handle)
 
 
 class Checked(Good):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import unittest
 from typing import Any
 
@@ -13,8 +12,8 @@ from .support import COMMAND, ENVIRONMENT, SETTINGS, STATE, TestCase, fake
 
 
 class ProcessTests(TestCase):
-    def summary(self, name: str, **settings: Any) -> PeerSummary:
-        results = self.compare(fake(name), **settings)
+    def summary(self, name: str, kind: str = peers.ASYNC, **settings: Any) -> PeerSummary:
+        results = self.compare(fake(name, kind), **settings)
         self.assertEqual(os.listdir(self.directory), [], "checkpoints are left")
         found, = summarize(results["variants"][0], results["peers"])
         return found
@@ -35,7 +34,8 @@ class ProcessTests(TestCase):
         self.assertTrue(found.flip.startswith("noticed: ValueError: .../step-1 is damaged"), found.flip)
 
     def test_a_save_that_captures_the_next_update_is_wrong(self) -> None:
-        found = self.summary("Late", damage=False)
+        # Floors make no successive saves, in which this one would wait for an update.
+        found = self.summary("Late", peers.FLOOR)
         self.assertIs(found.is_equal, False)
         self.assertIn("WRONG BYTES", found.problems[0])
 
@@ -48,10 +48,8 @@ class ProcessTests(TestCase):
         self.assertNotIn("blocked", found.spreads)
 
     def test_a_hang_ends_at_the_limit_and_is_not_tried_again(self) -> None:
-        start = time.monotonic()
-        found = self.summary("Hanging", limit=2.0, repeats=5)
-        self.assertLess(time.monotonic() - start, 8)
-        self.assertEqual(found.problems, ["save, save: timed out: nothing within 2 s"])
+        found = self.summary("Hanging", limit=5.0, repeats=4)
+        self.assertEqual(found.problems, ["save, save: timed out: nothing within 5 s"])
 
     def test_an_error_is_listed_without_paths(self) -> None:
         found = self.summary("Raising", repeats=2)
