@@ -95,7 +95,8 @@ def saving(variant: Mapping[str, Any], summaries: Sequence[PeerSummary]) -> Tabl
     best_name = best.name if best is not None else "none"
     return Table("Saving", (
         "Peer", "Kind", "Blocked per save", "Whole stall per save", "Save at every step", "Request to durable",
-        "Perceived throughput", "Less blocked than torch.save", f"Less blocked than the best async peer ({best_name})",
+        "Perceived throughput", "Blocked, times shorter than torch.save",
+        f"Blocked, times shorter than the best async peer ({best_name})",
         "Blocked by the first save"), rows)
 
 

@@ -53,6 +53,14 @@ class DiskTests(TestCase):
         self.assertLessEqual(disk.cached_share([path]), 1.0)
         self.assertEqual(disk.cached_share([self.write("empty", b"")]), 0.0)
 
+    def test_a_filler_is_in_the_cache(self) -> None:
+        path = os.path.join(self.directory, "filler")
+        filler = disk.Filler(path, 16 << 20)
+        self.assertEqual(os.path.getsize(path), 16 << 20)
+        disk.evict([path])
+        filler.fill()
+        self.assertEqual(disk.cached_share([path]), 1.0)
+
 
 class MachineTests(unittest.TestCase):
     MOUNTS = """\
