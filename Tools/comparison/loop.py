@@ -58,14 +58,21 @@ class Watch:
 class Saved:
     """A loop around one save. Times are in seconds."""
 
-    #: The call of `save`, and all waits before updates.
-    blocked: float
+    #: The call of `save`.
+    call: float
+    #: All waits before updates.
+    waits: float
     #: The loop.
     loop: float
     steps: int
     #: From the request; None if the peer has skipped the save.
     complete: Optional[float]
     durable: Optional[float]
+
+    @property
+    def blocked(self) -> float:
+        """Time for which training was blocked by the save."""
+        return self.call + self.waits
 
 
 def steps(state: State, passes: int, count: int) -> float:
@@ -99,17 +106,17 @@ def saved(peer: Peer, state: State, step: int, passes: int, least: int) -> Saved
     """
     start = time.perf_counter()
     handle = peer.save(step)
-    blocked = time.perf_counter() - start
+    call, waits = time.perf_counter() - start, 0.0
     watch = None if handle is None else Watch(peer, handle, step, start)
     count = 0
     while count < least or (watch is not None and not watch.done and count < MOST_STEPS):
-        blocked += _step(peer, state, passes)
+        waits += _step(peer, state, passes)
         count += 1
     loop = time.perf_counter() - start
     if watch is None:
-        return Saved(blocked, loop, count, None, None)
+        return Saved(call, waits, loop, count, None, None)
     watch.join()
-    return Saved(blocked, loop, count, watch.complete, watch.durable)
+    return Saved(call, waits, loop, count, watch.complete, watch.durable)
 
 
 @dataclasses.dataclass

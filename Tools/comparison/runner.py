@@ -89,6 +89,8 @@ class Runner:
                 self._value("skipped", step)
                 continue
             self._value("blocked", found.blocked)
+            self._value("blocked_call", found.call)
+            self._value("blocked_waits", found.waits)
             self._value("stall", found.loop - found.steps * base)
             self._value("complete", found.complete)
             self._value("durable", found.durable)
