@@ -37,7 +37,7 @@ path.series { fill: none; stroke-width: 2; }
   height: .8em; margin-right: .4em; width: .8em; }
 """
 
-_WIDTH, _LABEL, _VALUE, _ROW = 620, 150, 90, 22
+_WIDTH, _LABEL, _VALUE, _ROW = 620, 150, 150, 22
 
 #: Figure, title, how a value is written, and whether its scale is logarithmic.
 _PLOTS: tuple[tuple[str, str, Callable[[Spread], str], bool], ...] = (
@@ -71,7 +71,8 @@ def render(results: Mapping[str, Any]) -> str:
         for figure, title, write, is_log in _PLOTS:
             rows = [(entry, entry.spreads[figure]) for entry in summaries if figure in entry.spreads]
             if rows:
-                parts.append(_figure(title, bars(rows, write, is_log)))
+                remark = tables.done if figure == "every_step" else _nothing
+                parts.append(_figure(title, bars(rows, write, is_log, remark)))
         stored = [entry for entry in summaries if len(entry.stored) > 1]
         if stored:
             parts.append(_figure("Disk space after successive checkpoints", lines(stored, variant["bytes"])))
@@ -125,8 +126,22 @@ def _bad(row: Sequence[str]) -> str:
     return ' class="bad"' if any("WRONG BYTES" in cell for cell in row) else ""
 
 
-def bars(rows: Sequence[tuple[PeerSummary, Spread]], write: Callable[[Spread], str], is_log: bool) -> str:
-    """Horizontal bars of medians, with a line from the smallest to the largest sample."""
+def _nothing(entry: PeerSummary) -> str:
+    return ""
+
+
+def bars(
+    rows: Sequence[tuple[PeerSummary, Spread]], write: Callable[[Spread], str], is_log: bool,
+    remark: Callable[[PeerSummary], str] = _nothing,
+) -> str:
+    """Horizontal bars of medians, with a line from the smallest to the largest sample.
+
+    Args:
+        rows: the peers and their figures.
+        write: how a figure is written.
+        is_log: whether the scale is logarithmic.
+        remark: what is written after the figure of a peer.
+    """
     rows = sorted(rows, key=lambda row: row[1].median)
     least = min((spread.low for _, spread in rows if spread.low > 0), default=1e-6)
     scale = _scale([spread for _, spread in rows], least, is_log)
@@ -137,11 +152,12 @@ def bars(rows: Sequence[tuple[PeerSummary, Spread]], write: Callable[[Spread], s
         middle = top + 8
         end = scale(spread.median)
         low, high = scale(spread.low), scale(spread.high)
+        text = _text(write(spread) + remark(entry))
         shapes.append(
             f'<text x="{_LABEL - 8}" y="{middle + 4}" text-anchor="end">{_text(entry.name)}</text>'
             f'<rect class="{entry.kind}" x="{_LABEL}" y="{top}" width="{max(end - _LABEL, 1):.1f}" height="16" rx="2"/>'
             f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
-            f'<text class="soft" x="{max(end, high) + 6:.1f}" y="{middle + 4}">{_text(write(spread))}</text>')
+            f'<text class="soft" x="{max(end, high) + 6:.1f}" y="{middle + 4}">{text}</text>')
     return "".join(shapes) + "</svg>"
 
 
@@ -150,7 +166,8 @@ def _scale(spreads: Sequence[Spread], least: float, is_log: bool) -> Callable[[f
     most = max(max(spread.high for spread in spreads), least)
     if not is_log:
         return lambda value: _LABEL + room * max(value, 0) / most
-    bottom = math.floor(math.log10(least))
+    # The smallest has a bar, too.
+    bottom = math.log10(least) - 0.5
     span = max(math.log10(most) - bottom, 1e-9)
     return lambda value: _LABEL + room * max(0.0, (math.log10(max(value, least)) - bottom) / span)
 

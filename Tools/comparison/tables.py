@@ -88,7 +88,7 @@ def saving(variant: Mapping[str, Any], summaries: Sequence[PeerSummary]) -> Tabl
         blocked = entry.spreads["blocked"].median
         rows.append((
             label(entry), entry.kind, seconds(entry.spreads["blocked"]), seconds(entry.spreads.get("stall")),
-            times(entry.spreads.get("every_step")) + _done(entry), seconds(entry.spreads.get("durable")),
+            times(entry.spreads.get("every_step")) + done(entry), seconds(entry.spreads.get("durable")),
             f"{number(variant['bytes'] / blocked / 1e9)} GB/s" if blocked else NONE,
             factor(ratio(base, entry, "blocked")), factor(ratio(best, entry, "blocked")),
             seconds(entry.spreads.get("first_blocked"), False)))
@@ -100,10 +100,10 @@ def saving(variant: Mapping[str, Any], summaries: Sequence[PeerSummary]) -> Tabl
         "Blocked by the first save"), rows)
 
 
-def _done(entry: PeerSummary) -> str:
+def done(entry: PeerSummary) -> str:
     """A remark if saves were skipped."""
-    done = entry.median("every_step_done")
-    return "" if done is None or done == 1 else f", {100 * done:.0f} % of the saves"
+    part = entry.median("every_step_done")
+    return "" if part is None or part == 1 else f", {100 * part:.0f} % of the saves"
 
 
 def storing(variant: Mapping[str, Any], summaries: Sequence[PeerSummary]) -> Table:
