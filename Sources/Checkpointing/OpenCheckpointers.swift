@@ -37,12 +37,17 @@ final class OpenCheckpointers: Sendable {
                 OpenCheckpointers.shared.drain { $0.terminationDeadline }
             }
         }
-        let isFirst = entries.withLock { entries in
-            entries.all = entries.all.filter { $0.value.pipeline != nil }
+        let (isFirst, living) = entries.withLock { entries in
+            // Released after the lock: another thread may let go of one now, and the end of a
+            // pipeline takes locks.
+            let living = entries.all.values.map(\.pipeline) + [entry.pipeline]
+            let known = Set(living.compactMap { $0.map { ObjectIdentifier($0) } })
+            entries.all = entries.all.filter { known.contains($0.key) }
             if let pipeline = entry.pipeline { entries.all[ObjectIdentifier(pipeline)] = entry }
             defer { entries.isInstalled = true }
-            return !entries.isInstalled
+            return (!entries.isInstalled, living)
         }
+        withExtendedLifetime(living) {}
         if isFirst { ProcessExit.add { OpenCheckpointers.shared.drain { $0.exitDeadline } } }
     }
 
