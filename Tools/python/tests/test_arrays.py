@@ -110,7 +110,9 @@ class SavingTests(TestCase):
                             with saver.fence():
                                 array.fill(step)
                         else:
-                            array.fill(step)
+                            # Until it has ended, so that the save sees a change on a busy machine too.
+                            while not save.done():
+                                array += 1
                         save.result(60)
                 with ckpt.Store(path) as store:
                     for step in range(1, 9):
@@ -196,7 +198,8 @@ class ReadingTests(TestCase):
 
         with ckpt.Checkpointer(self.path + "2", {"a": Producer(self.array.T)}) as saver:
             saver.save(1)
-            self.array *= 0
+            with saver.fence():
+                self.array *= 0
             saver.restore(1)
         self.assertNotEqual(self.array[0, 0], 0)
 
