@@ -211,7 +211,7 @@ let package = Package(
                 "CheckpointFormat", "CheckpointCodecs", "CheckpointIO", "CheckpointTestSupport",
                 system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            path: "Tools/ranksim", swiftSettings: strict),
+            path: "Tools/ranksim", exclude: ["README.md"], swiftSettings: strict),
         .executableTarget(
             name: "tidy", dependencies: ["TidyRules"], path: "Tools/tidy/Command", swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TidyRules"], swiftSettings: strict),

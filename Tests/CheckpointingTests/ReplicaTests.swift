@@ -164,6 +164,22 @@ struct ReplicaTests: RankedCheckpointing {
         #expect(errors.isEmpty, "\(errors)")
     }
 
+    @Test("A process that saves alone saves what it holds, whoever else holds it", arguments: 0..<4)
+    func alone(_ rank: Int) throws {
+        let files = InMemoryFileSystem()
+        do {
+            let state = try Replica(rank, of: 4)
+            let store = try openStore(files)
+            let checkpointer = try Checkpointer(store: store, state: state, options: options())
+            checkpointer.mutate { state.update(to: 1) }
+            try checkpointer.save(step: 1).wait()
+            try checkpointer.close()
+        }
+        let state = try Replica(0, of: 1)
+        try openStore(files, for: .reading).restore(.step(1), into: state)
+        #expect(state.isAt(1))
+    }
+
     @Test("Holders beyond the ranks that save are refused")
     func outOfRange() throws {
         let files = InMemoryFileSystem()

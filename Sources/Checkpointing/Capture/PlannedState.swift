@@ -62,11 +62,11 @@ struct PlannedState: Sendable {
     ///
     /// - Parameters:
     ///   - inventory: the state, with names that are unique.
-    ///   - rank: number of this process.
+    ///   - rank: number of this process among those that save together; nil if it saves alone.
     ///   - fenceOrder: groups in the order in which they will be mutated.
     ///   - options: chunk size and mechanisms.
     init(
-        _ inventory: StateInventory, of rank: Int, fenceOrder: [String],
+        _ inventory: StateInventory, of rank: Int?, fenceOrder: [String],
         _ options: CheckpointerOptions
     ) {
         layout = Layout(inventory, fenceOrder)
@@ -110,8 +110,9 @@ struct PlannedState: Sendable {
     }
 
     /// Finds the tensors that another rank saves.
-    private static func copies(_ inventory: StateInventory, of rank: Int) -> [Bool] {
+    private static func copies(_ inventory: StateInventory, of rank: Int?) -> [Bool] {
         let tensors = inventory.tensors
+        guard let rank else { return tensors.map { _ in false } }
         let shared = tensors.indices.filter { tensors[$0].holders.count > 1 }
         let owners = OwnerBalance.owners(
             of: shared.map { index in

@@ -86,7 +86,7 @@ struct SavePreparation {
         }
         try described.checkNames()
         let new = PlannedState(
-            inventory, of: store.meeting?.ranks.rank ?? 0, fenceOrder: fenceOrder, options)
+            inventory, of: store.meeting?.ranks.rank, fenceOrder: fenceOrder, options)
         lastPlanned.withLock { $0 = new }
         return new
     }
@@ -128,7 +128,8 @@ struct SavePreparation {
 
     /// Refuses a state whose declaration names ranks that do not save with this one.
     private func checkHolders(_ inventory: StateInventory) throws(CheckpointError) {
-        let worldSize = store.meeting?.ranks.worldSize ?? 1
+        // A process that saves alone saves what others hold too.
+        guard let worldSize = store.meeting?.ranks.worldSize else { return }
         for item in inventory.tensors {
             guard let last = item.holders.last, last >= worldSize else { continue }
             throw CheckpointError(
