@@ -140,7 +140,26 @@ package struct POSIXFileSystem: FileSystem {
                 unsafe path.withPlatformString { unsafe mkdir($0, 0o777) }
             }
         } catch {
-            guard error.errno == .fileExists, try kind(of: path) == .directory else { throw error }
+            guard error.errno == .fileExists, try isDirectorySoon(path) else { throw error }
+        }
+    }
+
+    /// Time in which a network file system shows a name that another machine created: the longest
+    /// that NFS keeps the attributes of a file by default.
+    private static let timeToShowName = Duration.seconds(3)
+
+    /// Waits for a directory that exists, as the server says, and that the mount may not show yet.
+    ///
+    /// - Parameter path: The directory.
+    /// - Returns: False if something else has this name, or it cannot be seen within a few seconds.
+    private func isDirectorySoon(_ path: FilePath) throws(FileSystemError) -> Bool {
+        let deadline = ContinuousClock.now + Self.timeToShowName
+        var wait: useconds_t = 1000
+        while true {
+            if let kind = try kind(of: path) { return kind == .directory }
+            guard ContinuousClock.now < deadline else { return false }
+            usleep(wait)
+            wait = min(wait * 2, 100_000)
         }
     }
 
