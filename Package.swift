@@ -20,6 +20,7 @@ let package = Package(
         .library(name: "CheckpointStorage", targets: ["CheckpointStorage"]),
         .library(name: "CheckpointMaintenance", targets: ["CheckpointMaintenance"]),
         .library(name: "CheckpointInterchange", targets: ["CheckpointInterchange"]),
+        .library(name: "CheckpointObjects", targets: ["CheckpointObjects"]),
         .library(name: "CheckpointDevices", targets: ["CheckpointDevices"]),
         .library(name: "checkpoint", type: .dynamic, targets: ["CheckpointCABI"]),
         .executable(name: "ckpt", targets: ["ckpt"]),
@@ -30,6 +31,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        // Of CheckpointObjects alone.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-crypto", "3.12.0"..<"5.0.0"),
     ],
     targets: [
         // Libraries, from the bottom up. The arrows are checked by Tools/tidy and by
@@ -92,6 +98,20 @@ let package = Package(
                 "Checkpointing", "CheckpointStorage", "CheckpointExchange", "CheckpointFormat",
                 "CheckpointCodecs", "CheckpointIO", "CheckpointSegments", "CheckpointState",
                 system, logging,
+            ],
+            swiftSettings: strict),
+
+        // Stores in object storage. What does not name this target builds without HTTP.
+        .target(
+            name: "CheckpointObjects",
+            dependencies: [
+                "CheckpointStorage", "CheckpointSegments", "CheckpointIO", "CheckpointCodecs",
+                "CheckpointFormat", system,
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
 
@@ -168,7 +188,7 @@ let package = Package(
             dependencies: [
                 "CheckpointBench", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
                 "CheckpointInterchange", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
-                "CheckpointIO", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CheckpointIO", "CheckpointObjects", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/ckpt", swiftSettings: strict),
         .testTarget(
@@ -257,6 +277,16 @@ let package = Package(
                 "CheckpointTestSupport",
                 "CheckpointingTestSupport", system, logging,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CheckpointObjectsTests",
+            dependencies: [
+                "ckpt", "CheckpointObjects", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
+                "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport", "CheckpointingTestSupport", system,
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: strict),
         .target(

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the Swift code of each page given to a function of its own: extract.py OUT PAGE...
+"""Writes the Swift code of pages where it can be compiled.
+
+    extract.py OUT PAGE...             each page to a function of its own in OUT
+    extract.py --loop OUT PAGE         the page's first block to OUT/main.swift, as a program
 
 Each block of a page is in a scope inside that of the block before it, so it may use what earlier
 blocks declare, and declare a name again.
@@ -8,10 +11,37 @@ import os
 import re
 import sys
 
+
+def blocks_of(page):
+    return re.findall(r"^```swift\n(.*?)^```$", open(page, encoding="utf-8").read(), re.M | re.S)
+
+
+# The program around the loop: what Trainer.swift declares, and a line that tells what was done.
+BEFORE = """\
+let trainer = Trainer()
+let layers = [try Layer("first"), try Layer("second")]
+let optimizer = Optimizer(layers)
+let parameters = layers.map { Parameter(name: $0.name, view: $0.weight.view, layer: $0.name) }
+let moments = layers.map { (name: $0.name, view: $0.moment.view, group: Optional($0.name)) }
+"""
+AFTER = """\
+print("trained \\(trainer.trained) steps, now at \\(trainer.step), \\(trainer.cursor) samples seen, "
+    + "weight \\(layers[0].weight[0].bitPattern)")
+"""
+
+if sys.argv[1] == "--loop":
+    out, page = sys.argv[2:]
+    block = blocks_of(page)[0]
+    assert block.startswith("import Checkpointing\n"), "the first block is no program"
+    code = block.removeprefix("import Checkpointing\n")
+    with open(f"{out}/main.swift", "w", encoding="utf-8") as file:
+        file.write(f"import Checkpointing\n\n{BEFORE}{code}{AFTER}")
+    sys.exit()
+
 out, pages = sys.argv[1], sys.argv[2:]
 count = 0
 for page in pages:
-    blocks = re.findall(r"^```swift\n(.*?)^```$", open(page, encoding="utf-8").read(), re.M | re.S)
+    blocks = blocks_of(page)
     if not blocks:
         continue
     imports, lines = {"import Checkpointing"}, []

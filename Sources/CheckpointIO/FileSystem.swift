@@ -79,6 +79,10 @@ package protocol FileSystem: Sendable {
     /// - Throws: The error of the system call.
     func syncDirectory(_ path: FilePath) throws(FileSystemError)
 
+    /// Whether a lock excludes every process that can reach the files; false if it excludes those
+    /// of this machine alone. Nothing that others may need is removed then.
+    var locksReachEveryone: Bool { get }
+
     /// Takes the exclusive lock on a file without waiting (flock(2)).
     ///
     /// - Parameter path: The lock file; created if it is missing.
@@ -168,6 +172,8 @@ package protocol FileLock: AnyObject, Sendable {
 }
 
 extension FileSystem {
+    package var locksReachEveryone: Bool { true }
+
     /// Returns the names of a directory's entries, or an empty list if the directory does not
     /// exist.
     ///

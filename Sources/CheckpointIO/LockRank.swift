@@ -41,7 +41,7 @@ package enum LockRank: UInt8, CaseIterable, Sendable {
         case .pipeline: [.guarded, .pages, .leaf].contains(next)
         case .checker: [.pages, .leaf].contains(next)
         case .uses: next == .leaf
-        case .writer: next == .pool
+        case .writer: [.pool, .leaf].contains(next)
         case .trainer, .save, .guarded, .pages, .pool, .metrics, .leaf: false
         case .unchecked: true
         }

@@ -240,7 +240,7 @@ struct CUDADeviceTests {
             options.chunkBytes = 4096
             options.arenaBytes = 8 * 4096
             options.logger.logLevel = .critical
-            let store = try CheckpointStore(fileSystem: InMemoryFileSystem(), root: "/store", access: .writing, usesCatalog: false)
+            let store = try CheckpointStore(fileSystem: InMemoryFileSystem(), root: "/store", access: .writing, catalog: .nowhere)
             let checkpointer = try Checkpointer(store: store, state: state, options: options)
             let values = try (0...9).map { try OwnedBytes([UInt8](repeating: UInt8($0), count: weights.byteCount)) }
             for step in 1...9 {

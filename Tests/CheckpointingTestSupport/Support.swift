@@ -21,7 +21,7 @@ package func smallOptions(workers: Int = 1) -> CheckpointerOptions {
 package func openStore(
     _ fileSystem: any FileSystem, for access: CheckpointStore.Access = .writing
 ) throws(CheckpointError) -> CheckpointStore {
-    try CheckpointStore(fileSystem: fileSystem, root: "/store", access: access, usesCatalog: false)
+    try CheckpointStore(fileSystem: fileSystem, root: "/store", access: access, catalog: .nowhere)
 }
 
 /// Opens a store for maintaining as soon as its writer lets go: it removes old checkpoints after it has told of the commit.

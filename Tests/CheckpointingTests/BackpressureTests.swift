@@ -128,7 +128,7 @@ struct BackpressureTests {
         let log = OperationLog()
         let directory = try TemporaryDirectory()
         let disk = HookedFileSystem(POSIXFileSystem(), before: log.hook)
-        let store = try CheckpointStore(fileSystem: disk, root: FilePath(directory.path), access: .writing, usesCatalog: false)
+        let store = try CheckpointStore(fileSystem: disk, root: FilePath(directory.path), access: .writing, catalog: .nowhere)
         var options = smallOptions(workers: 2)
         options.chunkBytes = Limits.chunkBytesDefault
         options.arenaBytes = 8 * options.chunkBytes

@@ -196,7 +196,7 @@ struct CastStoreTests {
         let source = try openStore(memory, for: .reading)
         for references in [[], [4, 2, 3, 1, 5].map { CheckpointReference.step($0) }] {
             let other = InMemoryFileSystem()
-            let target = try CheckpointStore(fileSystem: other, root: "/store", access: .writing, usesCatalog: false)
+            let target = try CheckpointStore(fileSystem: other, root: "/store", access: .writing, catalog: .nowhere)
             if references.isEmpty { _ = try source.copy(to: target) }
             for reference in references { _ = try source.copy([reference], to: target) }
             try check(target, contents, "copied")

@@ -59,7 +59,7 @@ struct CrashTests {
     private func check(_ fileSystem: InMemoryFileSystem, _ acknowledged: Acknowledged, _ comment: Comment) throws {
         let warnings = Box<[String]>([])
         let store = try CheckpointStore(
-            fileSystem: fileSystem, root: "/store", access: .writing, usesCatalog: false,
+            fileSystem: fileSystem, root: "/store", access: .writing, catalog: .nowhere,
             onWarning: { warnings.value.append($0) })
         #expect(warnings.value.isEmpty, comment)
         let found = try steps(of: store)

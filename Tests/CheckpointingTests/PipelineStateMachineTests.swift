@@ -1,3 +1,4 @@
+import CheckpointIO
 @testable import Checkpointing
 import CheckpointingTestSupport
 import CheckpointMaintenance

@@ -25,7 +25,7 @@ extension RankedCheckpointing {
             ?? RankGroup(rank: rank, worldSize: worldSize, launch: launch)
         (ranks.timeout, ranks.startTimeout) = (timeout, timeout)
         return try CheckpointStore(
-            fileSystem: files, root: "/store", access: .writing, usesCatalog: false, ranks: ranks)
+            fileSystem: files, root: "/store", access: .writing, catalog: .nowhere, ranks: ranks)
     }
 
     /// Runs `body` for each rank on a thread of its own, and returns what they throw.

@@ -180,7 +180,7 @@ struct RanksTests: RankedCheckpointing {
             var ranks = RankGroup(ObservedGroup(member: group.member(rank), threads: threads))
             ranks.timeout = .seconds(60)
             let store = try CheckpointStore(
-                fileSystem: files, root: "/store", access: .writing, usesCatalog: false,
+                fileSystem: files, root: "/store", access: .writing, catalog: .nowhere,
                 ranks: ranks)
             let state = try RankState(rank, of: 2)
             let checkpointer = try Checkpointer(

@@ -155,7 +155,7 @@ struct ReuseTests {
             try gate.holdWrite(operation)
         }
         let store = try CheckpointStore(
-            fileSystem: disk, root: FilePath(directory.path).appending("store"), access: .writing, usesCatalog: false)
+            fileSystem: disk, root: FilePath(directory.path).appending("store"), access: .writing, catalog: .nowhere)
         let tensors = TestTensors(sizes: [40_000, 8192])
         tensors.fillPattern(1)
         let checkpointer = try Checkpointer(store: store, state: tensors, options: reusingOptions())

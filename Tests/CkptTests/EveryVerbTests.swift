@@ -13,7 +13,7 @@ import Testing
         ["import", "<store>", "<folder>/array.npy", "--step", "1"], ["tag", "<store>", "10", "first"],
         ["pin", "<store>", "10"], ["unpin", "<store>", "10"], ["prune", "<store>", "--keep-last", "1"],
         ["rm", "<store>", "10"], ["clean", "<store>"], ["repack", "<store>"],
-        ["copy", "<store>", "<folder>/copy"], ["repair", "<store>"], ["doctor", "<store>"],
+        ["copy", "<store>", "<folder>/copy"], ["mirror", "<store>", "<folder>/mirror"], ["repair", "<store>"], ["doctor", "<store>"],
         ["report", "<store>", "-o", "<folder>/page.html"], ["watch", "<store>", "--once"],
         ["bench", "--store", "<folder>/bench", "--state", "small", "--scale", "0.0005", "--steps", "2", "--every", "1", "--warmup", "0"]
             + ["--compute-seconds", "0.001", "--compute-threads", "1", "--arena", "8"],

@@ -224,7 +224,7 @@ import Testing
     @Test(arguments: [
         "ls", "inspect", "cat", "find", "verify", "restore", "diff", "report", "doctor", "import",
         "export", "log", "stats", "tag",
-        "pin", "unpin", "rm", "prune", "clean", "repack", "repair", "copy", "watch",
+        "pin", "unpin", "rm", "prune", "clean", "repack", "repair", "copy", "mirror", "watch",
     ])
     func helpFitsEightyColumnsAndShowsAnExample(_ verb: String) throws {
         let run = try ckpt([verb, "--help"], environment: ["COLUMNS": "80"])

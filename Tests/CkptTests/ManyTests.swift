@@ -28,7 +28,7 @@ import Testing
 
     private func open(_ sample: Sample, _ access: CheckpointStore.Access) throws -> (CheckpointStore, CountingFileSystem<POSIXFileSystem>) {
         let fileSystem = CountingFileSystem(POSIXFileSystem())
-        let store = try CheckpointStore(fileSystem: fileSystem, root: FilePath(sample.store), access: access, usesCatalog: true)
+        let store = try CheckpointStore(fileSystem: fileSystem, root: FilePath(sample.store), access: access, catalog: .store)
         return (store, fileSystem)
     }
 
@@ -76,7 +76,7 @@ import Testing
         let fileSystem = CountingFileSystem(POSIXFileSystem())
         try retrying(while: { $0.code == .busy }) { () throws(CheckpointError) in
             _ = try CheckpointStore(
-                fileSystem: fileSystem, root: FilePath(sample.store), access: .writing, usesCatalog: true
+                fileSystem: fileSystem, root: FilePath(sample.store), access: .writing, catalog: .store
             ).id
         }
         #expect(fileSystem.takeListed("segments") == 1, "it was opened")

@@ -42,7 +42,7 @@ struct RankProgram {
         try train(
             CheckpointStore(
                 fileSystem: files, root: FilePath(arguments[1]), access: .writing,
-                usesCatalog: rank == 0, ranks: ranks),
+                catalog: rank == 0 ? .store : .nowhere, ranks: ranks),
             RankedState(rank: rank, of: worldSize), launch: arguments[2], steps: steps
         ) { count.withLock { $0 = 0 } }
         say("operations", count.withLock { $0 } ?? 0)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointIO
+internal import CheckpointObjects
 import Checkpointing
 import Foundation
 import SystemPackage
@@ -9,7 +10,7 @@ extension CommonArguments {
     func openForMaintaining() throws -> CheckpointStore {
         let end = ContinuousClock.now + .seconds(5)
         while true {
-            do { return try CheckpointStore.open(store, for: .maintaining) { Output.warn($0) } } catch {
+            do { return try StoreAddress(store).open(for: .maintaining) } catch let error as CheckpointError {
                 guard error.code == .busy, ContinuousClock.now < end else { throw error }
                 usleep(50_000)
             }
@@ -34,7 +35,7 @@ extension CompletionKind {
     private static func store(of words: [String]) -> CheckpointStore? {
         let named = words.dropFirst(2).first { CommonArguments.looksLikeStore($0) }
         // As said above.
-        return (named ?? CommonArguments.defaultStore).flatMap { try? CheckpointStore.open($0, for: .reading) }
+        return (named ?? CommonArguments.defaultStore).flatMap { try? StoreAddress($0).open(for: .reading) }
     }
 
     private static func tags(of store: CheckpointStore) -> [String] {
@@ -58,6 +59,7 @@ extension CommonArguments {
 
     /// True if an argument is STORE although `CKPT_STORE` is set: a directory, or a path that is not a file.
     static func looksLikeStore(_ text: String) -> Bool {
+        if S3Location.isMeant(by: text) { return true }
         // A path that cannot be examined is judged by its name.
         guard let kind = try? POSIXFileSystem().kind(of: FilePath(text)) else { return text.contains("/") }
         return kind == .directory

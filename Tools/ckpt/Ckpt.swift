@@ -36,7 +36,7 @@ struct Ckpt: ParsableCommand {
             Report.self, Doctor.self,
             Import.self, Export.self, Log.self, Stats.self, Tag.self, Pin.self, Unpin.self, Rm.self,
             Prune.self, Clean.self, Repack.self, Repair.self,
-            Copy.self, Watch.self, Bench.self,
+            Copy.self, Mirror.self, Watch.self, Bench.self,
         ])
 
     static func main() {
@@ -187,10 +187,13 @@ struct CommonArguments: ParsableArguments {
 
     @OptionGroup var messages: MessageArguments
 
-    func validate() throws { try Self.check(store) }
+    func validate() throws {
+        try Self.check(store)
+        _ = try StoreAddress(store)
+    }
 
     func open() throws -> CheckpointStore {
-        try CheckpointStore.open(store, for: .reading) { Output.warn($0) }
+        try StoreAddress(store).open(for: .reading)
     }
 }
 

@@ -29,6 +29,8 @@ struct Copy: StoreVerb {
     @Flag(help: "Shows what would be copied without writing anything.")
     var dryRun = false
 
+    func validate() throws { _ = try StoreAddress(target) }
+
     func execute() throws -> ExitCode {
         let source = try common.open()
         // Before a store is created for checkpoints that do not exist.
@@ -50,10 +52,10 @@ struct Copy: StoreVerb {
 
     private func destination() throws -> CheckpointStore? {
         guard dryRun else {
-            return try CheckpointStore.open(target, for: .writing) { Output.warn($0) }
+            return try StoreAddress(target).open(for: .writing)
         }
-        guard try CheckpointStore.exists(at: target) else { return nil }
-        return try CheckpointStore.open(target, for: .reading) { Output.warn($0) }
+        guard try StoreAddress(target).exists() else { return nil }
+        return try StoreAddress(target).open(for: .reading)
     }
 
     private func printText(_ report: CopyReport) {

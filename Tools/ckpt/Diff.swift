@@ -71,7 +71,7 @@ struct Diff: StoreVerb {
         options.onProgress = { progress.show($0, of: $1) }
         switch after {
         case .checkpoint(let reference):
-            let other = try otherStore.map { try CheckpointStore.open($0, for: .reading) { Output.warn($0) } } ?? store
+            let other = try otherStore.map { try StoreAddress($0).open(for: .reading) } ?? store
             let new = try other.find(reference).manifest
             let result = try store.compare(old, with: new, of: other, options)
             return (result, .label(new.id, new.run, new.step), "step \(new.step) (\(Output.short(new.id)))")

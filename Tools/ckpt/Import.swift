@@ -73,6 +73,7 @@ struct Import: Verb {
 
     func validate() throws {
         try CommonArguments.check(store)
+        _ = try StoreAddress(store)
         if step ?? 0 < 0 { throw ValidationError("--step must be at least 0.") }
         _ = try metrics()
         _ = try roles()
@@ -96,11 +97,11 @@ struct Import: Verb {
         let foreign = try ForeignFiles(
             files, options: options, spillDirectory: CheckpointStore.spillDirectory(of: self.store))
         for note in foreign.notes { Output.warn(note) }
-        let isNew = try !CheckpointStore.exists(at: store)
+        let isNew = try !StoreAddress(store).exists()
         let report = try Interruption.cancelling { cancellation in
             options.cancellation = cancellation
             do {
-                let store = try CheckpointStore.open(self.store, for: .writing) { Output.warn($0) }
+                let store = try StoreAddress(self.store).open(for: .writing)
                 return try store.importCheckpoint(from: foreign, options: options)
             } catch var error as CheckpointError where error.code == .cancelled && isNew {
                 let note = "\(store) is a new store without checkpoints"

@@ -62,7 +62,7 @@ private struct History {
         let dying = HookedFileSystem(disk, before: FaultCounter().hook(failAt: k, .ioError, forEver: true))
         let tensors = TestTensors(sizes: sizes, groups: ["a", "b"])
         do {
-            let store = try CheckpointStore(fileSystem: dying, root: "/store", access: .writing, usesCatalog: false)
+            let store = try CheckpointStore(fileSystem: dying, root: "/store", access: .writing, catalog: .nowhere)
             let checkpointer = try Checkpointer(store: store, state: tensors, options: options())
             for step in 1...6 {
                 let content = UInt64(life * 100 + step)
@@ -89,7 +89,7 @@ private struct History {
 
     /// Checks that every acknowledged checkpoint exists, is intact and unchanged; and that the latest restores.
     private func check() throws {
-        let store = try CheckpointStore(fileSystem: disk, root: "/store", access: .writing, usesCatalog: false)
+        let store = try CheckpointStore(fileSystem: disk, root: "/store", access: .writing, catalog: .nowhere)
         let found = try store.checkpoints().map { try $0.get().id }
         for (id, content) in acknowledged {
             guard found.contains(id) else { throw CheckpointError.lost("checkpoint \(id) is gone") }

@@ -42,7 +42,7 @@ struct RankSimulation {
         result.worldSize = worldSize
         let storage = SharedStorage(speed, seed: seed)
         let store = try CheckpointStore(
-            fileSystem: storage, root: "/store", access: .writing, usesCatalog: false)
+            fileSystem: storage, root: "/store", access: .writing, catalog: .nowhere)
         let name = ManifestName(run: RunID(rawValue: 1 << 80), step: 1000)
         let attempt = AttemptName(checkpoint: name, attempt: CheckpointID(rawValue: 7))
         let layout = try ModelLayout(model, worldSize: worldSize)

@@ -40,7 +40,7 @@ struct RawExport {
         reader = ContentReader(store: store, manifest: manifest)
         stream = TensorStream(store: store, manifest: manifest)
         directory = FilePath(path)
-        let (files, directory) = (store.fileSystem, directory)
+        let (files, directory) = (store.outputFiles, directory)
         isNewDirectory = try translating("restore") {
             let kind = try files.kind(of: directory)
             guard kind != nil else {
@@ -149,11 +149,11 @@ struct RawExport {
         try write(index, to: "index.json.part")
         try translating("writing index.json") {
             // The directory was empty, so nothing is replaced.
-            try store.fileSystem.replace(path, with: temporary)
+            try store.outputFiles.replace(path, with: temporary)
             files.append(path)
-            try store.fileSystem.syncDirectory(directory)
+            try store.outputFiles.syncDirectory(directory)
             let parent = directory.removingLastComponent()
-            if isNewDirectory { try store.fileSystem.syncDirectory(parent.isEmpty ? "." : parent) }
+            if isNewDirectory { try store.outputFiles.syncDirectory(parent.isEmpty ? "." : parent) }
         }
     }
 
@@ -173,7 +173,7 @@ struct RawExport {
         -> R
     {
         let path = directory.appending(name)
-        let file = try translating("creating \(name)") { try store.fileSystem.create(path) }
+        let file = try translating("creating \(name)") { try store.outputFiles.create(path) }
         files.append(path)
         defer { file.close() }
         let result = try body(file)
@@ -194,7 +194,7 @@ struct RawExport {
 
     /// Removes the files written so far, as far as possible: the error that led here is reported.
     func undo() {
-        for file in files { try? store.fileSystem.remove(file) }  // reported: the first error
+        for file in files { try? store.outputFiles.remove(file) }  // reported: the first error
         guard isNewDirectory else { return }
         try? FileManager.default.removeItem(atPath: directory.string)  // reported: the first error
     }

@@ -94,11 +94,17 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         offset: Int? = nil
     ) {
         self.code = code
-        self.message = message
+        self.message = Self.asWritten(message)
         self.remedy = remedy
-        self.path = path
+        self.path = path.map(Self.asWritten)
         self.names = names
         self.offset = offset
+    }
+
+    /// Writes the location of a bucket as people do: as a path, `s3://` has lost a slash.
+    private static func asWritten(_ text: String) -> String {
+        guard text.contains("s3:/") else { return text }
+        return text.replacing("s3:/", with: "s3://").replacing("s3:///", with: "s3://")
     }
 
     public var description: String {
@@ -118,7 +124,10 @@ extension CheckpointError {
 
     /// Converts an error of the file system; its errno decides the code.
     package init(_ error: FileSystemError) {
-        let (code, remedy) = Self.missingOperation(error) ?? Self.classify(error.errno)
+        let (code, remedy) =
+            error.detail == nil
+            ? Self.missingOperation(error) ?? Self.classify(error.errno)
+            : Self.classifyAnswer(error.errno)
         self.init(code, error.description, remedy: remedy, path: error.path.string)
         cause = Cause(error, errno: error.errno.rawValue)
         isUnreadable = error.errno == .ioError
@@ -141,6 +150,18 @@ extension CheckpointError {
                     + "put the store on another file system, such as ext4, XFS or NFS"
             )
         default: return nil
+        }
+    }
+
+    /// Returns the class of an error that an object store has answered.
+    private static func classifyAnswer(_ errno: Errno) -> (Code, String?) {
+        switch errno {
+        case .noSuchFileOrDirectory: (.notFound, nil)
+        case .permissionDenied:
+            (.readOnly, "Check the credentials, and what the bucket's policy allows them")
+        case .timedOut: (.io, "Check the network, and the address of the store")
+        case .notSupported: (.unsupported, nil)
+        default: (.io, nil)
         }
     }
 

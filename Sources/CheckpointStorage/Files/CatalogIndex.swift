@@ -2,38 +2,66 @@ package import CheckpointCatalog
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
-internal import SystemPackage
+package import SystemPackage
 
 /// Keeps the catalog in step with the manifests, or works without it.
 ///
 /// Nothing here can fail a save or a restore: the worst outcome is a warning and slower lists.
 package final class CatalogIndex: Sendable {
     private let files: ManifestFiles
+    private let fileSystem: any FileSystem
+    private let path: FilePath
     private let access: Catalog.Access
-    /// False for file systems that only this process sees, such as a simulated one: SQLite cannot
-    /// open files there.
-    package let isEnabled: Bool
+    private let place: Place
     private let warn: @Sendable (String) -> Void
     private let catalog = Monitor<Catalog?>(nil)
+
+    /// The place of a catalog.
+    package enum Place: Sendable, Equatable {
+        /// Nowhere: SQLite does not see the file system.
+        case nowhere
+        /// In the store's directory.
+        case store
+        /// At this path of this machine, for one user: the store lies where SQLite cannot write.
+        /// Readers fill it, too.
+        case cache(FilePath)
+    }
 
     /// Opens the catalog, and replaces it if it is damaged and `access` is for writing.
     ///
     /// - Parameters:
     ///   - files: the manifests.
     ///   - access: reading or writing.
-    ///   - isEnabled: false for file systems that SQLite cannot see.
+    ///   - place: where the catalog lies.
     ///   - warn: called with each problem, from any thread.
     package init(
-        files: ManifestFiles, access: Catalog.Access, isEnabled: Bool,
+        files: ManifestFiles, access: Catalog.Access, place: Place,
         warn: @escaping @Sendable (String) -> Void
     ) {
         self.files = files
-        self.access = access
-        self.isEnabled = isEnabled
-        self.warn = warn
-        guard isEnabled else { return }
-        let opened = access == .writing ? openForWriting() : openForReading()
+        self.place = place
+        switch place {
+        case .cache(let path):
+            (fileSystem, self.path) = (POSIXFileSystem(usesDirectIO: false), path)
+            self.access = .writing
+            // Nobody needs to know: without the cache, the manifests are read.
+            self.warn = { _ in }
+        case .nowhere, .store:
+            (fileSystem, path) = (files.fileSystem, files.directories.catalog)
+            self.access = access
+            self.warn = warn
+        }
+        guard place != .nowhere else { return }
+        let opened = self.access == .writing ? openForWriting() : openForReading()
         catalog.withLock { $0 = opened }
+    }
+
+    /// True if the store is a directory of this machine, to which other programs have access.
+    package var isInStore: Bool { place == .store }
+
+    /// True if the store lies where SQLite cannot write.
+    package var isCache: Bool {
+        if case .cache = place { true } else { false }
     }
 
     private var current: Catalog? { catalog.withLock { $0 } }
@@ -41,19 +69,19 @@ package final class CatalogIndex: Sendable {
     private func openForReading() -> Catalog? {
         // Opening a FIFO would block until another process opens its other end.
         // A path of unknown kind is not opened either.
-        guard (try? files.fileSystem.kind(of: files.directories.catalog)) == .file else {
+        guard (try? fileSystem.kind(of: path)) == .file else {
             return nil
         }
         // Without a usable catalog a reader reads the manifests.
-        return try? Catalog(path: files.directories.catalog, access: .reading)
+        return try? Catalog(path: path, access: .reading)
     }
 
     private func openForWriting() -> Catalog? {
         do {
-            let kind = try files.fileSystem.kind(of: files.directories.catalog)
+            let kind = try fileSystem.kind(of: path)
             guard kind == nil || kind == .file else { throw CatalogError("it is not a file") }
             if kind == nil { createFile() }
-            let catalog = try Catalog(path: files.directories.catalog, access: .writing)
+            let catalog = try Catalog(path: path, access: .writing)
             if isSmall { try catalog.checkIntegrity() }
             return catalog
         } catch let error as CatalogError where error.isTransient {
@@ -70,7 +98,7 @@ package final class CatalogIndex: Sendable {
     /// damage shows in a failing query.
     private var isSmall: Bool {
         // If the file does not exist, there is nothing to check.
-        let size = try? files.fileSystem.open(files.directories.catalog).size
+        let size = try? fileSystem.open(path).size
         return (size ?? 0) <= 16 << 20
     }
 
@@ -78,10 +106,10 @@ package final class CatalogIndex: Sendable {
         for suffix in ["", "-journal", "-wal", "-shm"] {
             // A missing file needs no removal; a file that cannot be removed makes the next line
             // fail.
-            try? files.fileSystem.remove(FilePath(files.directories.catalog.string + suffix))
+            try? fileSystem.remove(FilePath(path.string + suffix))
         }
         createFile()
-        do { return try Catalog(path: files.directories.catalog, access: .writing) } catch {
+        do { return try Catalog(path: path, access: .writing) } catch {
             warn("the catalog cannot be written, so lists are slower: \(error)")
             return nil
         }
@@ -91,7 +119,7 @@ package final class CatalogIndex: Sendable {
     /// to the owner alone, whatever the umask.
     private func createFile() {
         // SQLite reports what is wrong.
-        if let file = try? files.fileSystem.create(files.directories.catalog) { file.close() }
+        if let file = try? fileSystem.create(path) { file.close() }
     }
 
     /// Adds a row for one committed checkpoint (W10).
@@ -165,7 +193,11 @@ package final class CatalogIndex: Sendable {
             known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return names.map { name in
             if let entry = byName[name] { return .success(entry) }
-            do throws(CheckpointError) { return .success(Self.entry(try files.load(name))) } catch {
+            do throws(CheckpointError) {
+                let loaded = try files.load(name)
+                if isCache { add(loaded) }
+                return .success(Self.entry(loaded))
+            } catch {
                 return .failure(error)
             }
         }

@@ -12,7 +12,8 @@ package struct Recovery {
     package let catalog: CatalogIndex
     package let warn: @Sendable (String) -> Void
 
-    /// Runs R1 to R3. Skips R1 and R3 if another process holds the maintenance lock.
+    /// Runs R1 to R3. Skips R1 and R3 if another process holds the maintenance lock, or if it
+    /// would not exclude all others.
     ///
     /// - Returns: what was removed.
     /// - Throws: codes `io`, `readOnly`. Damaged manifests are reported through `warn`.
@@ -20,9 +21,11 @@ package struct Recovery {
     package func run() throws(CheckpointError) -> Leavings {
         try translating("recovery") {
             var removed = Leavings()
-            // Nil: another process is working in staging/ and segments/. Leftovers stay until the
-            // next opening.
-            let maintenance = try MaintenanceLock(files.fileSystem, files.directories)
+            // Nil: another process is working in staging/ and segments/, or may be, on a machine
+            // that locks do not reach. Leftovers stay until the next opening.
+            let maintenance =
+                files.fileSystem.locksReachEveryone
+                ? try MaintenanceLock(files.fileSystem, files.directories) : nil
             defer { withExtendedLifetime(maintenance) {} }
             // Attempts of several ranks that may still be in flight, on any machine.
             var inFlight: Set<CheckpointID> = []

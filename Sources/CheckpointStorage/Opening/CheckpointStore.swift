@@ -46,6 +46,11 @@ public final class CheckpointStore: Sendable {
         var isClosed = false
     }
 
+    /// The file system of what is written for people, which is no part of the store.
+    package var outputFiles: any FileSystem {
+        catalog.isCache ? POSIXFileSystem() : fileSystem
+    }
+
     /// The maintenance lock; nil unless the store is open for maintaining.
     package var maintenance: MaintenanceLock? { locks.withLock { $0.maintenance } }
 
@@ -74,7 +79,7 @@ public final class CheckpointStore: Sendable {
         try CheckpointStore(
             fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path),
             access: access,
-            usesCatalog: true, ranks: ranks, onWarning: onWarning)
+            catalog: .store, ranks: ranks, onWarning: onWarning)
     }
 
     /// Looks for a store, without opening it.
@@ -95,12 +100,13 @@ public final class CheckpointStore: Sendable {
     ///   - fileSystem: the file system.
     ///   - root: the store's directory.
     ///   - access: the rights to take.
-    ///   - usesCatalog: false for file systems that SQLite cannot see.
+    ///   - catalog: where the catalog lies.
     ///   - ranks: the processes that save together.
     ///   - onWarning: called with problems that do not prevent opening.
     /// - Throws: codes as `open`.
     package init(
-        fileSystem: any FileSystem, root: FilePath, access: Access, usesCatalog: Bool,
+        fileSystem: any FileSystem, root: FilePath, access: Access,
+        catalog place: CatalogIndex.Place,
         ranks: RankGroup? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) {
@@ -127,7 +133,7 @@ public final class CheckpointStore: Sendable {
         files = ManifestFiles(fileSystem: fileSystem, directories: directories)
         catalog = CatalogIndex(
             files: files, access: isWriter || access == .maintaining ? .writing : .reading,
-            isEnabled: usesCatalog, warn: onWarning)
+            place: place, warn: onWarning)
         recovered =
             isWriter
             ? try Recovery(files: files, catalog: catalog, warn: onWarning).run() : Leavings()

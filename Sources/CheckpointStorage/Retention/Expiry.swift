@@ -89,7 +89,8 @@ package final class Expiry: Sendable {
     package func remove(
         _ names: [ManifestName], discard: ((SegmentReference) throws -> Void)?
     ) throws(CheckpointError) {
-        guard !names.isEmpty else { return }
+        // Another machine may be about to refer to what is removed.
+        guard !names.isEmpty, files.fileSystem.locksReachEveryone else { return }
         let maintenance = try translating("maintenance") { try MaintenanceLock(files.fileSystem, files.directories) }
         guard let maintenance else {
             throw CheckpointError(

@@ -25,7 +25,7 @@ final class SaveObservers: Sendable {
         metrics = SaveMetrics(options.metrics)
         let isWriter = store.meeting?.ranks.rank ?? 0 == 0
         status =
-            store.catalog.isEnabled && isWriter
+            store.catalog.isInStore && isWriter
             ? StatusFile(store.directories, run: restart) : nil
         self.stall = stall
     }

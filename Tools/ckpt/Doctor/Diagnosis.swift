@@ -7,6 +7,7 @@ struct Diagnosis {
         case store, storeOfTheFuture, damagedStore, interruptedStore
         case distributed, deepSpeed, megatron, huggingFace, huggingFaceTrainer, lightning, orbax
         case safetensors, torchFile, numpy, pickle, hdf5, gguf, storeFile, standIn
+        case bucket
         case collection, empty, missing, unreadable, unknownFile, unknownDirectory
 
         /// For `--json`.
@@ -31,6 +32,7 @@ struct Diagnosis {
             case .gguf: "gguf"
             case .storeFile: "ckpt-file"
             case .standIn: "stand-in"
+            case .bucket: "bucket"
             case .collection: "collection"
             case .empty: "empty"
             case .missing: "missing"

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointFormat
 import CheckpointIO
+internal import CheckpointObjects
 import Checkpointing
 import SystemPackage
 
@@ -14,19 +15,30 @@ struct Doctor: Verb {
 
             Recognizes ckpt stores, files that ckpt imports, and checkpoints of PyTorch (distributed), DeepSpeed, \
             Megatron, Hugging Face, Lightning and Orbax. Reads little data, even of large files, and writes nothing. \
+            For s3://BUCKET/PREFIX, shows the settings in use and where each was found; with --try, creates and \
+            removes a few small objects, to find out whether checkpoints can be saved there. \
             Exit code 1 means that a problem was found, 3 that PATH does not exist.
             """)
 
     @Argument(help: ArgumentHelp("Any file or directory.", valueName: "path"))
     var path: String
 
+    @Flag(name: .customLong("try"), help: "Tries whether checkpoints can be saved in a bucket.")
+    var tries = false
+
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
     var json = false
 
     @OptionGroup var messages: MessageArguments
 
+    func validate() throws { _ = try StoreAddress(path) }
+
     func execute() throws -> ExitCode {
-        let diagnosis = Examination().look(at: FilePath(path))
+        let diagnosis =
+            switch try StoreAddress(path) {
+            case .directory(let path): Examination().look(at: FilePath(path))
+            case .bucket(let location): BucketDiagnosis(location, tries: tries).run()
+            }
         if json { printJSON(diagnosis) } else { printText(diagnosis) }
         return diagnosis.kind == .missing ? .notFound : diagnosis.isFine ? .fine : .difference
     }

@@ -10,7 +10,9 @@ public enum ImportRules {
     static let products: [String: Set<String>] = [
         "ArgumentParser": ["ArgumentParser"], "CoreMetrics": ["CoreMetrics"], "GRDB": ["GRDB"],
         "Logging": ["Logging"], "MetricsTestKit": ["MetricsTestKit"],
-        "SystemPackage": ["SystemPackage"],
+        "SystemPackage": ["SystemPackage"], "AsyncHTTPClient": ["AsyncHTTPClient"],
+        "Crypto": ["Crypto"], "NIOCore": ["NIOCore"], "NIOHTTP1": ["NIOHTTP1"],
+        "NIOPosix": ["NIOPosix"], "NIOSSL": ["NIOSSL"],
     ]
 
     /// Rule: a file imports only what its own target declares, because a dependency of a dependency

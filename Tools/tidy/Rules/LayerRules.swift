@@ -79,6 +79,14 @@ public let layers: [Layer] = [
         ],
         reason: "import and export stand on a store, an engine and the foreign formats"),
     Layer(
+        target: "CheckpointObjects",
+        imports: [
+            "CheckpointStorage", "CheckpointSegments", "CheckpointIO", "CheckpointCodecs",
+            "CheckpointFormat", "SystemPackage", "Foundation", "Glibc", "Synchronization",
+            "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL", "Crypto",
+        ],
+        reason: "objects take the place of files below a store, and know no engine"),
+    Layer(
         target: "CheckpointCABI",
         imports: [
             "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage",

@@ -1,8 +1,6 @@
-internal import CheckpointStorage
-
 /// Spreads writes over time, to leave disk bandwidth to others. A plain value: it computes the
 /// delay, and does not wait.
-struct RateLimiter {
+package struct RateLimiter {
     private let bytesPerSecond: Int
     /// Time at which everything admitted so far is within the limit.
     private var paidUntil: ContinuousClock.Instant?
@@ -10,11 +8,11 @@ struct RateLimiter {
     /// Creates a limiter.
     ///
     /// - Parameter bytesPerSecond: the limit.
-    init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
+    package init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
 
     /// Returns the delay before a write of `bytes` bytes. Unused bandwidth of the past is not saved
     /// up.
-    mutating func delay(before bytes: Int, now: ContinuousClock.Instant) -> Duration {
+    package mutating func delay(before bytes: Int, now: ContinuousClock.Instant) -> Duration {
         let start = max(paidUntil ?? now, now)
         paidUntil = start + .seconds(Double(bytes) / Double(bytesPerSecond))
         return start - now

@@ -1,18 +1,11 @@
-internal import CheckpointIO
-
 /// Calls a function for each of many numbers, on several threads: for files whose latency is long
 /// compared with the work.
-enum ParallelMap {
-    /// Maximum number of threads.
-    private static let threadsMax = 16
-    /// Fewer calls for each thread are not worth one.
-    private static let callsPerThread = 8
-
-    private struct State<R: Sendable> {
+package enum ParallelMap {
+    private struct State<R: Sendable, Failure: Error> {
         var next = 0
         var results: [R?]
         /// The failure of the lowest number that has failed.
-        var failure: (number: Int, error: CheckpointError)?
+        var failure: (number: Int, error: Failure)?
     }
 
     /// Calls `body` with 0 to `count - 1`.
@@ -20,14 +13,17 @@ enum ParallelMap {
     /// - Parameters:
     ///   - count: number of calls.
     ///   - name: name of the threads.
+    ///   - threadsMax: maximum number of threads, with the caller's.
+    ///   - callsPerThread: number of calls below which a thread is not worth it.
     ///   - body: any thread.
     /// - Returns: the results, in order.
     /// - Throws: an error of `body`; of several, that of the lowest number.
-    static func run<R: Sendable>(
-        _ count: Int, name: String,
-        _ body: @escaping @Sendable (Int) throws(CheckpointError) -> R
-    ) throws(CheckpointError) -> [R] {
-        let state = Monitor(State(results: [R?](repeating: nil, count: count)))
+    package static func run<R: Sendable, Failure: Error>(
+        _ count: Int, name: String, threadsMax: Int = 16, callsPerThread: Int = 8,
+        _ body: @escaping @Sendable (Int) throws(Failure) -> R
+    ) throws(Failure) -> [R] {
+        let state = Monitor(
+            State<R, Failure>(results: [R?](repeating: nil, count: count)))
         let work: @Sendable () -> Void = {
             while true {
                 let next = state.withLock { state -> Int? in
@@ -36,7 +32,7 @@ enum ParallelMap {
                     return state.next
                 }
                 guard let next else { return }
-                do throws(CheckpointError) {
+                do throws(Failure) {
                     let result = try body(next)
                     state.withLock { $0.results[next] = result }
                 } catch {

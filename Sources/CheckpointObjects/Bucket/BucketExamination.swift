@@ -1,0 +1,101 @@
+public import CheckpointStorage
+internal import Foundation
+
+/// A look at a place in a bucket, as a program would find it: the settings and where they come
+/// from, whether the credentials are accepted, and what the object store can do.
+public struct BucketExamination: Sendable {
+    /// A setting: its name, its value, and where it was found.
+    public struct Setting: Sendable, Equatable {
+        /// What it sets.
+        public var name: String
+        /// The value, without secrets.
+        public var value: String
+        /// Where it was found: "AWS_REGION", "default".
+        public var source: String
+    }
+
+    /// The settings, without secrets.
+    public private(set) var settings: [Setting] = []
+    /// Seconds by which the store's clock is ahead of this machine's; nil if there was no answer.
+    public private(set) var clockSkew: Double?
+    /// True if there is a store at the location; nil if that could not be found out.
+    public private(set) var holdsStore: Bool?
+    /// True if the object store keeps `If-None-Match: *` also when several create at the same
+    /// time; nil if it was not tried.
+    public private(set) var keepsCondition: Bool?
+    /// True if the object store compares what it receives with `Content-MD5`; nil if it was not
+    /// tried. Without it, uploads are read back.
+    public private(set) var checksBodies: Bool?
+    /// What keeps the bucket from being used, with what to do; empty if nothing does.
+    public private(set) var problems: [CheckpointError] = []
+
+    /// Examines a location.
+    ///
+    /// - Parameters:
+    ///   - location: the bucket and the prefix.
+    ///   - tries: whether a few small objects are created and removed, to find out whether
+    ///     checkpoints can be saved there.
+    public init(of location: S3Location, tries: Bool) {
+        let connection: S3Connection
+        do { connection = try S3Connection(to: location) } catch {
+            problems.append(error)
+            return
+        }
+        describe(connection.settings)
+        do throws(ObjectStoreError) {
+            holdsStore = try connection.objects.size(of: "store.json") != nil
+            clockSkew = connection.client.clockSkew
+            if tries {
+                checksBodies = try connection.objects.checksBodies()
+                try ConditionProbe(connection.objects).run()
+                keepsCondition = true
+            }
+        } catch {
+            if error.kind == .unsupported, checksBodies != nil { keepsCondition = false }
+            problems.append(CheckpointError(error, in: location.description))
+        }
+        settings.append(
+            Setting(
+                name: "credentials",
+                value: connection.credentials == nil ? "none: requests are not signed" : "found",
+                source: connection.credentials?.source ?? connection.settings.isAnonymous.source))
+        if let skew = clockSkew, abs(skew) > 300 {
+            problems.append(
+                CheckpointError(
+                    .misuse, "this machine's clock differs from the store's by \(Int(skew)) s",
+                    remedy: "Set the clock: other programs may be refused (ckpt corrects itself)"))
+        }
+    }
+
+    private mutating func describe(_ found: S3Settings) {
+        let address = found.address
+        let shown = S3Endpoint(
+            isSecure: address.isSecure, host: address.host, port: address.port, bucket: "",
+            isPathStyle: true
+        ).origin
+        settings += [
+            Setting(
+                name: "address", value: shown, source: found.endpoint?.source ?? "of the region"),
+            Setting(
+                name: "region", value: found.region.value, source: found.region.source),
+            Setting(
+                name: "bucket in",
+                value: found.addressingStyle.value == .path ? "the path" : "the host's name",
+                source: found.addressingStyle.source),
+        ]
+        let proxy = found.proxy(forHost: address.host, isSecure: address.isSecure)
+        let others: [Setting?] = [
+            found.certificateFile.map {
+                Setting(name: "certificates", value: $0.value, source: $0.source)
+            },
+            proxy.map { Setting(name: "proxy", value: "\($0)", source: "environment") },
+            found.storageClass.map {
+                Setting(name: "storage class", value: $0.value, source: $0.source)
+            },
+            found.encryption.map {
+                Setting(name: "encryption", value: "\($0.value)", source: $0.source)
+            },
+        ]
+        settings += others.compactMap { $0 }
+    }
+}

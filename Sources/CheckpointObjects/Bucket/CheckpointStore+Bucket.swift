@@ -1,0 +1,106 @@
+internal import CheckpointCodecs
+internal import CheckpointIO
+public import CheckpointStorage
+internal import Foundation
+package import SystemPackage
+
+extension CheckpointStore {
+    /// Opens the store in a bucket of object storage.
+    ///
+    /// The address, the region and the credentials are those that the user has configured for
+    /// other programs (environment, `~/.aws`, the machine's role). What is not in the bucket, the
+    /// catalog and the files of a save until they are uploaded, lies below `$XDG_CACHE_HOME/ckpt`
+    /// or `~/.cache/ckpt`.
+    ///
+    /// - Parameters:
+    ///   - location: the bucket and the prefix.
+    ///   - access: the rights to take. For writing, the store is tried first: whether of several
+    ///     creates of one object one succeeds. A second writer is excluded on this machine only;
+    ///     two of different machines do not harm each other's checkpoints. Maintaining is not
+    ///     supported yet: checkpoints in a bucket cannot be removed or repacked.
+    ///   - ranks: the processes that save one checkpoint together; they share no file system.
+    ///   - onWarning: called with problems that do not prevent opening; from any thread.
+    /// - Returns: the open store.
+    /// - Throws: codes as for a directory, and `unsupported` (maintaining; a store that cannot hold
+    ///   checkpoints), `misuse` (settings that contradict or cannot be read).
+    public static func open(
+        _ location: S3Location, for access: Access = .reading, ranks: RankGroup? = nil,
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(CheckpointError) -> CheckpointStore {
+        let objects =
+            access == .writing
+            ? try writableObjects(at: location) : try S3Connection(to: location).objects
+        return try open(
+            objects, root: FilePath(location.description),
+            cache: try cacheDirectory(of: location.description), for: access, ranks: ranks,
+            onWarning: onWarning)
+    }
+
+    /// Looks for a store in a bucket, without opening it.
+    ///
+    /// - Parameter location: the bucket and the prefix.
+    /// - Returns: true if there is the identity of a store, which may be damaged.
+    /// - Throws: codes `io`, `readOnly` (access denied), `misuse` (settings).
+    public static func exists(at location: S3Location) throws(CheckpointError) -> Bool {
+        let objects = try S3Connection(to: location).objects
+        do { return try objects.size(of: "store.json") != nil } catch {
+            throw CheckpointError(error, in: location.description)
+        }
+    }
+
+    /// Returns the objects of a bucket that has been tried, and may be written to.
+    ///
+    /// - Parameter location: the bucket and the prefix.
+    /// - Throws: codes `unsupported` (it cannot hold checkpoints), `misuse` (settings), `io`,
+    ///   `readOnly` (access denied).
+    package static func writableObjects(
+        at location: S3Location
+    ) throws(CheckpointError) -> S3ObjectStore {
+        let objects = try S3Connection(to: location).objects
+        do {
+            try ConditionProbe(objects).run()
+            return try objects.checksBodies() ? objects : objects.readingBack()
+        } catch { throw CheckpointError(error, in: location.description) }
+    }
+
+    /// Opens the store whose files are objects.
+    ///
+    /// - Parameters:
+    ///   - objects: the place of the objects, which has been tried if it is written to.
+    ///   - root: the path that stands for the store in errors.
+    ///   - cache: a directory on this machine, of this store alone.
+    ///   - access: the rights to take.
+    ///   - ranks: the processes that save one checkpoint together.
+    ///   - onWarning: called with problems that do not prevent opening; from any thread.
+    package static func open(
+        _ objects: any ObjectStore, root: FilePath, cache: FilePath, for access: Access,
+        ranks: RankGroup? = nil, onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(CheckpointError) -> CheckpointStore {
+        guard access != .maintaining else {
+            throw CheckpointError(
+                .unsupported,
+                "checkpoints in \(objects.description) cannot be removed, marked or repacked",
+                remedy: "Do that in a store on a disk, and copy what is left to a new prefix")
+        }
+        return try CheckpointStore(
+            fileSystem: ObjectFileSystem(objects, root: root, cache: cache), root: root,
+            access: access, catalog: .cache(cache.appending("catalog.sqlite")), ranks: ranks,
+            onWarning: onWarning)
+    }
+
+    /// Returns the directory of what is not in the bucket, and creates it.
+    private static func cacheDirectory(of place: String) throws(CheckpointError) -> FilePath {
+        let environment = ProcessInfo.processInfo.environment
+        // A relative path is invalid, as the specification says.
+        let configured = environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+        let base = configured ?? NSHomeDirectory() + "/.cache"
+        let name = Hashing.digest(Array(place.utf8)[...])
+        let path = FilePath("\(base)/ckpt/\(name)")
+        do { try SpoolDirectory.makeDirectory(path) } catch {
+            throw CheckpointError(
+                .io, "\(error)", remedy: "Set XDG_CACHE_HOME to a directory that you can write to",
+                path: path.string)
+        }
+        return path
+    }
+}

@@ -1,0 +1,255 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+package import CheckpointIO
+internal import Foundation
+package import SystemPackage
+
+/// A store's files as objects (Formats/store-layout.md, In a bucket).
+///
+/// What the other processes never see stays on this machine: `staging/`, the locks and temporary
+/// names. A file gets its final name with `link`, and that creates the object: a segment by an
+/// upload, everything else by a create that succeeds for one of several. The commit protocol is
+/// therefore the one of a directory, step by step. An object that has been created is durable, so
+/// syncs do nothing.
+///
+/// There are no locks between machines, only between the processes of this one. So nothing removes
+/// what a save elsewhere may need: recovery and retention leave a bucket as it is.
+package final class ObjectFileSystem: FileSystem {
+    private let objects: any ObjectStore
+    private let root: FilePath
+    /// What all processes of a user share: the writer's lock.
+    private let shared: FilePath
+    private let spool: SpoolDirectory
+    private let local = POSIXFileSystem(usesDirectIO: false)
+
+    /// Creates access to a store.
+    ///
+    /// - Parameters:
+    ///   - objects: the place of the objects, with keys relative to the store.
+    ///   - root: the path by which the store is opened; it exists nowhere.
+    ///   - cache: a directory on this machine for what is not an object, the same for all
+    ///     processes of one user. Created when needed.
+    package init(_ objects: any ObjectStore, root: FilePath, cache: FilePath) {
+        (self.objects, self.root, shared) = (objects, root, cache)
+        spool = SpoolDirectory(in: cache)
+    }
+
+    /// Maximum size of a file that is created under its final name, in bytes. The store creates
+    /// such files empty or with a line of text.
+    private static let directBytesMax = 1 << 20
+
+    // MARK: Names
+
+    /// The place to which a path leads.
+    private enum Place {
+        /// A file of this machine.
+        case local(FilePath)
+        /// An object or, if there is none, what the keys of objects begin with.
+        case object(String)
+        /// The store itself.
+        case root
+    }
+
+    private func place(of path: FilePath) throws(FileSystemError) -> Place {
+        var rest = path
+        guard rest.removePrefix(root) else { return .root }
+        let names = rest.components.map(\.string)
+        guard let first = names.first, let last = names.last else { return .root }
+        let joined = names.joined(separator: "/")
+        if ["writer.lock", "maintenance.lock"].contains(first) {
+            return .local(shared.appending(joined))
+        }
+        let isSpooled = first == "staging" || first.hasPrefix("probe-") || last.hasSuffix(".tmp")
+        return isSpooled ? .local(try spool.path().appending(joined)) : .object(joined)
+    }
+
+    private func failing<R>(
+        _ path: FilePath, _ body: () throws(ObjectStoreError) -> R
+    ) throws(FileSystemError) -> R {
+        do { return try body() } catch {
+            throw FileSystemError(error.operation, path, error.errno, detail: error.detail)
+        }
+    }
+
+    private func unsupported(_ call: String, _ path: FilePath) -> FileSystemError {
+        FileSystemError(
+            call, path, .notSupported, detail: "objects in a bucket do not have this operation")
+    }
+
+    /// Creates the parent directories of a local file.
+    private func prepare(_ path: FilePath) throws(FileSystemError) {
+        let parent = path.removingLastComponent()
+        if try local.kind(of: parent) == nil { try SpoolDirectory.makeDirectory(parent) }
+    }
+
+    // MARK: Files
+
+    package func create(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
+        switch try place(of: path) {
+        case .local(let file):
+            try prepare(file)
+            return SpooledFile(try local.create(file))
+        case .object(let key):
+            let size = try failing(path) { () throws(ObjectStoreError) in
+                try objects.size(of: key)
+            }
+            guard size == nil else { throw FileSystemError("PUT", path, .fileExists) }
+            return NewObject(path: path, bytesMax: Self.directBytesMax) {
+                bytes throws(FileSystemError) in
+                try self.failing(path) { () throws(ObjectStoreError) in
+                    try self.objects.create(key, bytes)
+                }
+            }
+        case .root: throw FileSystemError("PUT", path, .isDirectory)
+        }
+    }
+
+    package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? {
+        switch try place(of: path) {
+        case .local(let file): return try local.reopen(file)
+        case .object, .root: return nil
+        }
+    }
+
+    package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
+        switch try place(of: path) {
+        case .local(let file): return try local.open(file)
+        case .object(let key):
+            let size = try failing(path) { () throws(ObjectStoreError) in
+                try objects.size(of: key)
+            }
+            guard let size else { throw FileSystemError("GET", path, .noSuchFileOrDirectory) }
+            return unsafe ObjectFile(size: size) { bytes, offset throws(FileSystemError) in
+                guard offset >= 0, offset + bytes.count <= size else {
+                    throw FileSystemError("GET", path, .outOfRange)
+                }
+                try self.failing(path) { () throws(ObjectStoreError) in
+                    unsafe try self.objects.read(into: bytes, from: key, at: offset)
+                }
+            }
+        case .root: throw FileSystemError("GET", path, .notSupported)
+        }
+    }
+
+    package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
+        let prefix: String
+        switch try place(of: directory) {
+        case .local(let path): return try local.listIfThere(path)
+        case .object(let key): prefix = key + "/"
+        case .root: prefix = ""
+        }
+        let listing = try failing(directory) { () throws(ObjectStoreError) in
+            try objects.list(prefix, limit: nil)
+        }
+        return listing.objects + listing.prefixes
+    }
+
+    package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
+        switch try place(of: path) {
+        case .local(let file): return try local.kind(of: file)
+        case .root: return .directory
+        case .object(let key):
+            return try failing(path) { () throws(ObjectStoreError) in
+                if try objects.size(of: key) != nil { return .file }
+                return try objects.list(key + "/", limit: 1).isEmpty ? nil : .directory
+            }
+        }
+    }
+
+    package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? {
+        switch try place(of: path) {
+        case .local(let file): return try local.identity(of: file)
+        case .root: return FileIdentity(device: 0, number: 0, names: 1)
+        case .object(let key):
+            guard try kind(of: path) == .file else { return nil }
+            // The key is what an object is known by.
+            let hash = Hashing.digest(Array(key.utf8)[...])
+            return FileIdentity(
+                device: 0, number: UInt64(truncatingIfNeeded: hash.rawValue), names: 1)
+        }
+    }
+
+    package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
+        guard case .local(let directory) = try place(of: path) else { return }
+        try prepare(directory)
+        try local.makeDirectory(directory)
+    }
+
+    package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) {
+        switch (try place(of: existing), try place(of: new)) {
+        case (.local(let file), .local(let other)): try local.link(file, to: other)
+        case (.local(let file), .object(let key)):
+            let source = try local.open(file)
+            guard !isSegment(new) else { return try upload(source, as: key, new) }
+            let bytes = try source.read(count: source.size, at: 0)
+            try failing(new) { () throws(ObjectStoreError) in try objects.create(key, bytes) }
+        default: throw unsupported("link(2)", new)
+        }
+    }
+
+    /// Returns true for a name that only one attempt can give, so that nobody else creates it.
+    private func isSegment(_ path: FilePath) -> Bool {
+        path.removingLastComponent().lastComponent?.string == "segments"
+    }
+
+    private func upload(
+        _ source: any ReadableFile, as key: String, _ path: FilePath
+    ) throws(FileSystemError) {
+        try failing(path) { () throws(ObjectStoreError) in
+            guard try objects.size(of: key) == nil else {
+                throw ObjectStoreError(.exists, "PUT", key, "an object has this key")
+            }
+            try objects.upload(key, from: source)
+        }
+    }
+
+    package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) {
+        switch (try place(of: existing), try place(of: new)) {
+        case (.local(let file), .local(let other)): try local.replace(other, with: file)
+        case (.local(let file), .object(let key)):
+            let source = try local.open(file)
+            try failing(new) { () throws(ObjectStoreError) in
+                try objects.upload(key, from: source)
+            }
+            try local.remove(file)
+        default: throw unsupported("rename(2)", new)
+        }
+    }
+
+    package func remove(_ path: FilePath) throws(FileSystemError) {
+        switch try place(of: path) {
+        case .local(let file): try local.remove(file)
+        case .root: throw unsupported("unlink(2)", path)
+        case .object(let key):
+            try failing(path) { () throws(ObjectStoreError) in try objects.remove(key) }
+        }
+    }
+
+    package func removeDirectory(_ path: FilePath) throws(FileSystemError) {
+        guard case .local(let directory) = try place(of: path) else { return }
+        try local.removeDirectory(directory)
+    }
+
+    package func syncDirectory(_ path: FilePath) {}
+
+    // MARK: Locks and space
+
+    package var locksReachEveryone: Bool { false }
+
+    package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
+        guard case .local(let file) = try place(of: path) else { return nil }
+        try prepare(file)
+        return try local.lock(file)
+    }
+
+    package func record(inLock path: FilePath) -> [UInt8]? {
+        // It is for a message only.
+        guard case .local(let file) = try? place(of: path) else { return nil }
+        return local.record(inLock: file)
+    }
+
+    package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int {
+        // What is saved lies in the spool until it is uploaded.
+        try local.availableBytes(at: spool.path())
+    }
+}

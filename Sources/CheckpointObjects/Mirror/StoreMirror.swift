@@ -1,0 +1,295 @@
+internal import CheckpointCodecs
+internal import CheckpointFormat
+internal import CheckpointIO
+internal import CheckpointSegments
+public import CheckpointStorage
+internal import Foundation
+internal import SystemPackage
+
+/// Keeps a second store that is the same as a first one, file by file.
+///
+/// What is there already is not sent again, so an interrupted mirror goes on where it was. A
+/// checkpoint appears in the second store when everything that it needs is there. What the first
+/// store removes stays in the second. A store that is lost comes back by mirroring the second one
+/// into an empty place: runs, restarts and ids are those of the lost store, so training resumes as
+/// if nothing had happened.
+public final class StoreMirror: Sendable {
+    private let source: CheckpointStore
+    private let target: any ObjectStore
+    private let limiter: Monitor<RateLimiter>?
+    private let state = Monitor(State(), rank: .unchecked)
+
+    private struct State {
+        /// Manifests that are known to be the same in both stores, with their hashes.
+        var same: [ManifestName: Hash128] = [:]
+    }
+
+    /// The place of a mirror.
+    public enum Place: Sendable {
+        case directory(String)
+        case bucket(S3Location)
+    }
+
+    /// Creates a mirror; copies nothing yet. A bucket is tried first, as for a store that is opened
+    /// for writing.
+    ///
+    /// - Parameters:
+    ///   - source: the store, open for anything.
+    ///   - place: where its mirror lies: a mirror of the same store, or nothing.
+    ///   - bytesPerSecond: maximum speed; nil for none.
+    /// - Throws: codes `misuse` (another store is there), `unsupported` (a bucket that cannot hold
+    ///   checkpoints), `io`, `readOnly`.
+    public convenience init(
+        of source: CheckpointStore, to place: Place, bytesPerSecond: Int? = nil
+    ) throws(CheckpointError) {
+        switch place {
+        case .directory(let path):
+            try self.init(
+                of: source, to: DirectoryObjectStore(FilePath(path)),
+                bytesPerSecond: bytesPerSecond)
+        case .bucket(let location):
+            try self.init(
+                of: source, to: CheckpointStore.writableObjects(at: location),
+                bytesPerSecond: bytesPerSecond)
+        }
+    }
+
+    /// Creates a mirror of objects; copies nothing yet.
+    ///
+    /// - Parameters:
+    ///   - source: the store, open for anything.
+    ///   - target: the place of the mirror.
+    ///   - bytesPerSecond: maximum speed; nil for none.
+    /// - Throws: codes as above.
+    package init(
+        of source: CheckpointStore, to target: any ObjectStore, bytesPerSecond: Int? = nil
+    ) throws(CheckpointError) {
+        if let bytesPerSecond, bytesPerSecond < 1 {
+            throw CheckpointError(.misuse, "\(bytesPerSecond) bytes per second is not a speed")
+        }
+        (self.source, self.target) = (source, target)
+        limiter = bytesPerSecond.map {
+            Monitor(RateLimiter(bytesPerSecond: $0), rank: .unchecked)
+        }
+        try checkIdentity()
+    }
+
+    // MARK: Mirroring
+
+    /// Brings the mirror up to date: newest checkpoints first, then tags and pins.
+    ///
+    /// - Parameters:
+    ///   - cancellation: a request to stop after the object in hand.
+    ///   - onProgress: called after each object with the bytes sent and the bytes of the
+    ///     checkpoint in hand; on this thread.
+    /// - Returns: what was done. A checkpoint that failed does not keep the others from being
+    ///   mirrored.
+    /// - Throws: codes `io` (a store cannot be listed), `readOnly`, `cancelled`.
+    public func synchronize(
+        cancellation: Cancellation = Cancellation(),
+        onProgress: (_ sent: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(CheckpointError) -> MirrorReport {
+        try send(identityKey, createdFrom: source.directories.identity)
+        var present = try Present(
+            manifests: names(below: "manifests/"), segments: names(below: "segments/"))
+        var report = MirrorReport()
+        for name in try source.files.names().reversed() {
+            try cancellation.check(
+                "the mirror", remedy: "Run the same command to continue: nothing is sent twice")
+            var row = MirrorReport.Row(step: name.step, outcome: .present, newBytes: 0)
+            do throws(CheckpointError) {
+                row.outcome = try mirror(name, &present, &row.newBytes, &report, onProgress)
+            } catch {
+                row.outcome = .failed
+                row.error = error
+                // What ends the connection ends the rest, too.
+                guard error.code == .damaged || error.code == .unsupported else {
+                    report.checkpoints.append(row)
+                    throw error
+                }
+            }
+            report.checkpoints.append(row)
+        }
+        for kind in ["tags", "pins"] { report.markCount += try mirrorMarks(kind) }
+        return report
+    }
+
+    /// The names that the mirror has.
+    private struct Present {
+        var manifests: Set<String>
+        var segments: Set<String>
+    }
+
+    private func mirror(
+        _ name: ManifestName, _ present: inout Present, _ sent: inout Int,
+        _ report: inout MirrorReport, _ onProgress: (Int, Int) -> Void
+    ) throws(CheckpointError) -> MirrorReport.Row.Outcome {
+        let manifest: Manifest
+        let file: any ReadableFile
+        let loaded: ManifestFiles.Loaded
+        do {
+            // Open while it is mirrored, so that nothing that it names is written over.
+            file = try translating("reading") { () throws(FileSystemError) in
+                try source.fileSystem.open(source.directories.path(of: name))
+            }
+            if let known = state.withLock({ $0.same[name] }),
+                try source.files.identity(of: name).hash == known
+            {
+                return .present
+            }
+            loaded = try source.files.loadFile(name)
+            manifest = try source.files.load(name).manifest
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return .gone
+        }
+        defer { withExtendedLifetime(file) {} }
+        let key = "manifests/\(name)"
+        if present.manifests.contains(name.description), try isSame(key, loaded) {
+            state.withLock { $0.same[name] = loaded.hash }
+            return .present
+        }
+        let missing = manifest.segments.filter { !present.segments.contains($0.name.description) }
+        let total = missing.reduce(0) { $0 + $1.fileBytes } + loaded.fileBytes
+        for segment in missing {
+            try send(
+                "segments/\(segment.name)", uploadedFrom: source.directories.path(of: segment.name))
+            present.segments.insert(segment.name.description)
+            sent += segment.fileBytes
+            report.objectCount += 1
+            onProgress(sent, total)
+        }
+        if loaded.manifest.root != nil { try mirrorParts(of: loaded.manifest, &report) }
+        if present.manifests.contains(name.description) {
+            // Repacked since: another file of the same checkpoint.
+            try send(key, uploadedFrom: source.directories.path(of: name))
+        } else {
+            try send(key, createdFrom: source.directories.path(of: name))
+        }
+        sent += loaded.fileBytes
+        report.objectCount += 1
+        onProgress(sent, total)
+        state.withLock { $0.same[name] = loaded.hash }
+        return .mirrored
+    }
+
+    /// Returns true if the mirror's manifest is the one that is here.
+    private func isSame(
+        _ key: String, _ loaded: ManifestFiles.Loaded
+    ) throws(CheckpointError) -> Bool {
+        try failing { () throws(ObjectStoreError) in
+            guard try target.size(of: key) == loaded.fileBytes, loaded.fileBytes >= 16 else {
+                return false
+            }
+            let end = try target.bytes(of: key, at: loaded.fileBytes - 16, count: 16)
+            return Manifest.hash(ofEncoded: end) == loaded.hash
+        }
+    }
+
+    /// Sends what the ranks of a checkpoint have added to it.
+    private func mirrorParts(
+        of root: Manifest, _ report: inout MirrorReport
+    ) throws(CheckpointError) {
+        let attempt = AttemptName(checkpoint: root.name, attempt: root.id)
+        let directory = source.directories.path(of: attempt)
+        let present = try names(below: "parts/\(attempt)/")
+        let files = try translating("listing \(directory)") { () throws(FileSystemError) in
+            try source.fileSystem.list(directory)
+        }
+        for file in files
+        where (file.hasSuffix(".part") || file.hasSuffix(".index")) && !present.contains(file) {
+            try send("parts/\(attempt)/\(file)", createdFrom: directory.appending(file))
+            report.objectCount += 1
+        }
+    }
+
+    /// Makes tags or pins the same as here.
+    ///
+    /// - Returns: the number of those that were written or removed.
+    private func mirrorMarks(_ kind: String) throws(CheckpointError) -> Int {
+        let directory = source.directories.root.appending(kind)
+        let names = try translating("listing \(directory)") { () throws(FileSystemError) in
+            try source.fileSystem.listIfThere(directory)
+        }
+        let present = try self.names(below: "\(kind)/")
+        var count = 0
+        for name in names {
+            let (key, path) = ("\(kind)/\(name)", directory.appending(name))
+            let bytes = try translating("reading \(path)") { () throws(FileSystemError) in
+                try source.fileSystem.contents(of: path, atMost: 4096)
+            }
+            guard let bytes else { continue }
+            if present.contains(name), try holds(key, bytes) { continue }
+            try send(key, uploadedFrom: path)
+            count += 1
+        }
+        for name in present.subtracting(names) {
+            try failing { () throws(ObjectStoreError) in try target.remove("\(kind)/\(name)") }
+            count += 1
+        }
+        return count
+    }
+
+    private func holds(_ key: String, _ bytes: [UInt8]) throws(CheckpointError) -> Bool {
+        try failing { () throws(ObjectStoreError) in
+            guard try target.size(of: key) == bytes.count else { return false }
+            return try target.bytes(of: key, count: bytes.count) == bytes
+        }
+    }
+
+    // MARK: Objects
+
+    private let identityKey = "store.json"
+
+    /// Checks that the mirror is empty, or of the same store.
+    private func checkIdentity() throws(CheckpointError) {
+        let own = try translating("reading the store's identity") { () throws(FileSystemError) in
+            try source.fileSystem.contents(of: source.directories.identity, atMost: 1 << 16)
+        }
+        let found = try failing { () throws(ObjectStoreError) -> [UInt8]? in
+            guard let size = try target.size(of: identityKey) else {
+                // Leavings of an interrupted beginning are no store.
+                let listing = try target.list("manifests/", limit: 1)
+                return listing.isEmpty ? nil : []
+            }
+            return try target.bytes(of: identityKey, count: min(size, 1 << 16))
+        }
+        guard let found, found != own else { return }
+        throw CheckpointError(
+            .misuse, "\(target.description) holds another store",
+            remedy: "Give an empty place, or that of an earlier mirror of this store; "
+                + "ckpt copy adds checkpoints to another store")
+    }
+
+    private func names(below prefix: String) throws(CheckpointError) -> Set<String> {
+        try failing { () throws(ObjectStoreError) in
+            Set(try target.list(prefix, limit: nil).objects)
+        }
+    }
+
+    private func open(_ path: FilePath) throws(CheckpointError) -> any ReadableFile {
+        let file = try translating("reading \(path)") { () throws(FileSystemError) in
+            try source.fileSystem.open(path)
+        }
+        return limiter.map { LimitedFile(file, $0) } ?? file
+    }
+
+    private func send(_ key: String, uploadedFrom path: FilePath) throws(CheckpointError) {
+        let file = try open(path)
+        try failing { () throws(ObjectStoreError) in try target.upload(key, from: file) }
+    }
+
+    private func send(_ key: String, createdFrom path: FilePath) throws(CheckpointError) {
+        let file = try open(path)
+        let bytes = try translating("reading \(path)") { () throws(FileSystemError) in
+            try file.read(count: file.size, at: 0)
+        }
+        try failing { () throws(ObjectStoreError) in try target.create(key, bytes) }
+    }
+
+    private func failing<R>(
+        _ body: () throws(ObjectStoreError) -> R
+    ) throws(CheckpointError) -> R {
+        do { return try body() } catch { throw CheckpointError(error, in: target.description) }
+    }
+}

@@ -1,0 +1,314 @@
+package import CheckpointIO
+internal import Crypto
+internal import Foundation
+internal import NIOCore
+
+/// Objects in a bucket of an S3-compatible store, below a prefix.
+package final class S3ObjectStore: ObjectStore {
+    private let client: S3Client
+    private let location: S3Location
+    private let upload: Upload
+
+    /// The manner in which objects are uploaded.
+    package struct Upload: Sendable {
+        /// Size of a part in bytes; an object of at most this size is sent in one request.
+        package var partBytes = 16 << 20
+        /// Number of parts in flight, each of which is in memory.
+        package var partsInFlight = 4
+        /// Whether uploaded objects are read back and compared, for stores that do not check what
+        /// they receive.
+        package var isReadBack = false
+
+        /// The default values.
+        package init() {}
+    }
+
+    init(_ client: S3Client, _ location: S3Location, upload: Upload = Upload()) {
+        self.client = client
+        self.location = location
+        self.upload = upload
+    }
+
+    /// Returns access to the same objects that reads back what it uploads.
+    package func readingBack() -> S3ObjectStore {
+        var upload = upload
+        upload.isReadBack = true
+        return S3ObjectStore(client, location, upload: upload)
+    }
+
+    package var description: String { location.description }
+
+    // MARK: Creating
+
+    package func create(_ key: String, _ content: [UInt8]) throws(ObjectStoreError) {
+        guard content.count <= Self.createBytesMax else {
+            throw ObjectStoreError(
+                .unsupported, "PUT", key,
+                "\(content.count) bytes are more than one request can create")
+        }
+        let body = ByteBuffer(bytes: content)
+        let request = S3Request(
+            method: "PUT", key: full(key),
+            headers: [("if-none-match", "*"), ("content-md5", Self.md5(body))], body: body)
+        var attempt = 0
+        while true {
+            attempt += 1
+            let outcome = client.send(request, isRepeated: false)
+            if case .noCredentials = outcome { throw error("PUT", key, outcome) }
+            if case .answered(let answer, _) = outcome {
+                switch answer.verdict {
+                case .success: return
+                // Somebody has it: perhaps this process, whose request arrived twice.
+                case .exists, .corrupted: break
+                default: throw error("PUT", key, outcome)
+                }
+            }
+            if let found = try self.content(of: key, atMost: content.count) {
+                guard found == content else {
+                    throw ObjectStoreError(.exists, "PUT", key, "another object has this key")
+                }
+                return
+            }
+            guard let pause = client.retries.pause(
+                after: attempt, wish: nil, elapsed: .zero, draw: Double.random(in: 0...1))
+            else { throw error("PUT", key, outcome) }
+            Thread.sleep(forTimeInterval: pause)
+        }
+    }
+
+    /// Returns an object's content; nil if there is none. Of a larger object, the beginning and one
+    /// byte more.
+    private func content(of key: String, atMost limit: Int) throws(ObjectStoreError) -> [UInt8]? {
+        guard let size = try size(of: key) else { return nil }
+        return try bytes(of: key, count: min(size, limit + 1))
+    }
+
+    // MARK: Uploading
+
+    package func upload(
+        _ key: String, from source: any ReadableFile
+    ) throws(ObjectStoreError) {
+        if source.size <= upload.partBytes {
+            let body = try part(0, of: source, key)
+            let outcome = client.send(
+                S3Request(
+                    method: "PUT", key: full(key), headers: [("content-md5", Self.md5(body))],
+                    body: body))
+            guard case .answered(let answer, _) = outcome, answer.verdict == .success else {
+                throw error("PUT", key, outcome)
+            }
+        } else {
+            try MultipartUpload(client, full(key), partCount: partCount(of: source)).run(
+                threads: upload.partsInFlight
+            ) { number throws(ObjectStoreError) in
+                let body = try self.part(number, of: source, key)
+                return (body, Self.md5(body))
+            }
+        }
+        guard let size = try size(of: key), size == source.size else {
+            throw ObjectStoreError(.failed, "PUT", key, "the store has another size afterwards")
+        }
+        if upload.isReadBack { try compare(key, with: source) }
+    }
+
+    /// Size of the parts of an object, in bytes: larger for one that would need more than 9,000.
+    private func partBytes(of source: any ReadableFile) -> Int {
+        max(upload.partBytes, (source.size + 8999) / 9000)
+    }
+
+    private func partCount(of source: any ReadableFile) -> Int {
+        let bytes = partBytes(of: source)
+        return (source.size + bytes - 1) / bytes
+    }
+
+    /// Reads a part of an object that is uploaded.
+    private func part(
+        _ number: Int, of source: any ReadableFile, _ key: String
+    ) throws(ObjectStoreError) -> ByteBuffer {
+        let offset = number * partBytes(of: source)
+        let count = min(partBytes(of: source), source.size - offset)
+        var buffer = ByteBufferAllocator().buffer(capacity: count)
+        var failure: FileSystemError?
+        unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { bytes in
+            do throws(FileSystemError) {
+                let part = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
+                unsafe try source.read(into: part, at: offset)
+                return count
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw ObjectStoreError(.failed, "PUT", key, "\(failure)") }
+        return buffer
+    }
+
+    private static func md5(_ body: ByteBuffer) -> String {
+        var hash = Insecure.MD5()
+        unsafe body.withUnsafeReadableBytes { unsafe hash.update(bufferPointer: $0) }
+        return Data(hash.finalize()).base64EncodedString()
+    }
+
+    /// Reads an object back, and compares it with what was to be written.
+    private func compare(_ key: String, with source: any ReadableFile) throws(ObjectStoreError) {
+        for number in 0..<partCount(of: source) {
+            let wanted = try part(number, of: source, key)
+            let offset = number * partBytes(of: source)
+            let found = try bytes(of: key, at: offset, count: wanted.readableBytes)
+            guard found.elementsEqual(wanted.readableBytesView) else {
+                throw ObjectStoreError(
+                    .failed, "PUT", key,
+                    "the store returns other bytes than were written, from offset \(offset) on")
+            }
+        }
+    }
+
+    /// Finds out whether the store compares what it receives with the hash that was sent.
+    ///
+    /// - Returns: false if it takes a body that has another hash.
+    package func checksBodies() throws(ObjectStoreError) -> Bool {
+        let key = "probe-\(UUID().uuidString.lowercased())"
+        let outcome = client.send(
+            S3Request(
+                method: "PUT", key: full(key),
+                headers: [("content-md5", Self.md5(ByteBuffer(string: "sent")))],
+                body: ByteBuffer(string: "received")),
+            isRepeated: false)
+        guard case .answered(let answer, _) = outcome else { throw error("PUT", key, outcome) }
+        switch answer.verdict {
+        case .success:
+            try remove(key)
+            return false
+        case .corrupted: return true
+        // Such as InvalidDigest.
+        case .failed where answer.status == 400: return true
+        default: throw error("PUT", key, outcome)
+        }
+    }
+
+    // MARK: Reading
+
+    package func read(
+        into bytes: UnsafeMutableRawBufferPointer, from key: String, at offset: Int
+    ) throws(ObjectStoreError) {
+        let count = bytes.count
+        guard count > 0 else { return }
+        let request = S3Request(
+            method: "GET", key: full(key),
+            headers: [("range", "bytes=\(offset)-\(offset + count - 1)")])
+        let outcome = unsafe client.send(request, into: bytes)
+        guard case .answered(let answer, _) = outcome, answer.verdict == .success else {
+            throw error("GET", key, outcome)
+        }
+        // A store that does not know ranges returns the object from its beginning.
+        let isRange = answer.headers["content-range"]?.hasPrefix("bytes \(offset)-") == true
+        guard isRange || (offset == 0 && answer.status == 200) else {
+            throw ObjectStoreError(
+                .unsupported, "GET", key, "the store does not return ranges of objects")
+        }
+    }
+
+    package func size(of key: String) throws(ObjectStoreError) -> Int? {
+        let outcome = client.send(S3Request(method: "HEAD", key: full(key)))
+        guard case .answered(let answer, _) = outcome else { throw error("HEAD", key, outcome) }
+        switch answer.verdict {
+        case .notFound: return nil
+        case .success:
+            guard let size = answer.headers["content-length"].flatMap({ Int($0) }), size >= 0 else {
+                throw ObjectStoreError(.failed, "HEAD", key, "the answer has no size")
+            }
+            return size
+        default: throw error("HEAD", key, outcome)
+        }
+    }
+
+    // MARK: Listing and removing
+
+    package func list(
+        _ prefix: String, limit: Int?
+    ) throws(ObjectStoreError) -> ObjectListing {
+        var listing = ObjectListing()
+        var token: String?
+        let full = full(prefix)
+        repeat {
+            var query = [
+                ("list-type", "2"), ("prefix", full), ("delimiter", "/"), ("encoding-type", "url"),
+            ]
+            if let limit { query.append(("max-keys", "\(min(limit, 1000))")) }
+            if let token { query.append(("continuation-token", token)) }
+            let outcome = client.send(S3Request(method: "GET", key: "", query: query))
+            guard case .answered(let answer, _) = outcome, answer.verdict == .success else {
+                throw error("LIST", prefix, outcome)
+            }
+            guard let page = XMLElement(decoding: answer.body), page.name == "ListBucketResult"
+            else { throw ObjectStoreError(.failed, "LIST", prefix, "the answer is no listing") }
+            for element in page.children {
+                switch element.name {
+                case "Contents":
+                    guard let name = Self.name(element["Key"], after: full) else { continue }
+                    listing.objects.append(name)
+                case "CommonPrefixes":
+                    guard let name = Self.name(element["Prefix"], after: full) else { continue }
+                    listing.prefixes.append(String(name.dropLast()))
+                default: continue
+                }
+            }
+            let next = page["IsTruncated"] == "true" ? page["NextContinuationToken"] : nil
+            guard next == nil || next != token else {
+                throw ObjectStoreError(.failed, "LIST", prefix, "the listing does not end")
+            }
+            token = next
+        } while token != nil && listing.count < limit ?? .max
+        return listing
+    }
+
+    /// Returns the name of a key in a listing.
+    ///
+    /// - Returns: nil for the prefix itself, which some programs create as an empty object.
+    private static func name(_ key: String?, after prefix: String) -> String? {
+        guard let key = key?.replacing("+", with: " ").removingPercentEncoding,
+            key.hasPrefix(prefix), key != prefix
+        else { return nil }
+        return String(key.dropFirst(prefix.count))
+    }
+
+    package func remove(_ key: String) throws(ObjectStoreError) {
+        let outcome = client.send(S3Request(method: "DELETE", key: full(key)))
+        guard case .answered(let answer, _) = outcome,
+            [.success, .notFound].contains(answer.verdict)
+        else { throw error("DELETE", key, outcome) }
+    }
+
+    // MARK: Common
+
+    private func full(_ key: String) -> String {
+        location.prefix.isEmpty ? key : "\(location.prefix)/\(key)"
+    }
+
+    private func error(
+        _ operation: String, _ key: String, _ outcome: S3Client.Outcome
+    ) -> ObjectStoreError {
+        outcome.error(operation, key)
+    }
+}
+
+extension S3Client.Outcome {
+    /// Returns what has gone wrong.
+    func error(_ operation: String, _ key: String) -> ObjectStoreError {
+        switch self {
+        case .noCredentials(let text): return ObjectStoreError(.denied, operation, key, text)
+        case .unknown(let isAnswered, let text):
+            return ObjectStoreError(isAnswered ? .failed : .noAnswer, operation, key, text)
+        case .answered(let answer, _):
+            let kind: ObjectStoreError.Kind =
+                switch answer.verdict {
+                case .notFound: .notFound
+                case .exists: .exists
+                case .denied, .expired, .skewed: .denied
+                case .unsupported: .unsupported
+                default: .failed
+                }
+            return ObjectStoreError(kind, operation, key, answer.text)
+        }
+    }
+}

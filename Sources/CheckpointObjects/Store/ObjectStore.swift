@@ -1,0 +1,99 @@
+package import CheckpointIO
+
+/// The few things that a store asks of the place where its objects lie. An object is immutable: it
+/// is created once, read by ranges, and removed.
+///
+/// All calls wait for the answer, and may be made on any thread but those of an event loop or of
+/// Swift's concurrency pool. A call that returns has happened; one that throws may have happened.
+/// Implementations: S3 and in memory.
+package protocol ObjectStore: Sendable {
+    /// Creates an object if there is none with its key, in one step: of several that try at the
+    /// same time, one succeeds. This is the only operation that a commit relies on.
+    ///
+    /// Where the answer is lost, the object is read back. A create that finds its own bytes there
+    /// has succeeded.
+    ///
+    /// - Parameters:
+    ///   - key: the key.
+    ///   - content: the content, at most `createBytesMax` bytes.
+    /// - Throws: `.exists` if there is an object with other content.
+    func create(_ key: String, _ content: [UInt8]) throws(ObjectStoreError)
+
+    /// Writes an object, whatever is there. The bytes are compared by the store, or read back.
+    ///
+    /// - Parameters:
+    ///   - key: the key.
+    ///   - source: the content, of any size; read in parts, by several threads at once.
+    func upload(_ key: String, from source: any ReadableFile) throws(ObjectStoreError)
+
+    /// Fills memory from a range of an object.
+    ///
+    /// - Parameters:
+    ///   - bytes: the memory to fill.
+    ///   - key: the key.
+    ///   - offset: first byte of the range.
+    /// - Throws: `.notFound`; `.failed` also if the object ends before.
+    func read(
+        into bytes: UnsafeMutableRawBufferPointer, from key: String, at offset: Int
+    ) throws(ObjectStoreError)
+
+    /// Returns the size of an object in bytes; nil if there is none.
+    func size(of key: String) throws(ObjectStoreError) -> Int?
+
+    /// Lists what lies directly below a prefix, as in a directory.
+    ///
+    /// - Parameters:
+    ///   - prefix: empty, or ends with `/`.
+    ///   - limit: maximum number of names; nil for all.
+    func list(_ prefix: String, limit: Int?) throws(ObjectStoreError) -> ObjectListing
+
+    /// Removes an object; succeeds if there is none.
+    func remove(_ key: String) throws(ObjectStoreError)
+
+    /// Name of the place, for people: "s3://bucket/prefix".
+    var description: String { get }
+}
+
+/// The names that lie directly below a prefix.
+package struct ObjectListing: Sendable, Equatable {
+    /// Names of the objects, without the prefix.
+    package var objects: [String] = []
+    /// Names of what other keys begin with, without the prefix and the final `/`.
+    package var prefixes: [String] = []
+
+    /// Creates an empty listing.
+    package init() {}
+
+    /// Number of names.
+    package var count: Int { objects.count + prefixes.count }
+    package var isEmpty: Bool { count == 0 }
+}
+
+extension ObjectStore {
+    /// Maximum size of an object that is created in one step, in bytes.
+    package static var createBytesMax: Int { 1 << 30 }
+
+    /// Reads a range of an object.
+    ///
+    /// - Parameters:
+    ///   - key: the key.
+    ///   - offset: first byte of the range.
+    ///   - count: number of bytes.
+    /// - Throws: `.notFound`; `.failed` also if the object ends before.
+    package func bytes(
+        of key: String, at offset: Int = 0, count: Int
+    ) throws(ObjectStoreError) -> [UInt8] {
+        var failure: ObjectStoreError?
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            do throws(ObjectStoreError) {
+                let memory = UnsafeMutableRawBufferPointer(buffer)
+                unsafe try read(
+                    into: UnsafeMutableRawBufferPointer(rebasing: memory[..<count]), from: key,
+                    at: offset)
+                initialized = count
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+}

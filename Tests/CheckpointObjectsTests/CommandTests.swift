@@ -1,0 +1,95 @@
+import CheckpointIO
+import CheckpointTestSupport
+import Checkpointing
+import CheckpointingTestSupport
+import Foundation
+import Testing
+
+@testable import CheckpointObjects
+
+/// `ckpt` with `s3://...` for STORE.
+@Suite(
+    "Command over a bucket", .timeLimit(.minutes(10)),
+    .enabled(if: ObjectServer.shared != nil, "needs a server: Tools/object-store"))
+struct CommandTests {
+    private let directory: TemporaryDirectory
+    private let bucket: String
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        bucket = "s3://tests/\(UUID().uuidString.lowercased())/run"
+        let store = try CheckpointStore.open(directory.appending("local"), for: .writing)
+        let tensors = TestTensors(sizes: [40_000, 64, 20_000])
+        let checkpointer = try Checkpointer(store: store, state: tensors, options: smallOptions())
+        for step in [10, 20] {
+            checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
+            try checkpointer.save(step: step, metrics: ["loss": 1 / Double(step)]).wait()
+        }
+        try checkpointer.close()
+    }
+
+    private static let program: String = {
+        let directories = [CommandLine.arguments[0], Bundle.main.executablePath ?? ""]
+            .map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
+        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path
+        return (directories + [source + "/../../.build/debug"]).map { $0 + "/ckpt" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) } ?? "ckpt"
+    }()
+
+    private func ckpt(
+        _ arguments: String..., environment: [String: String] = [:]
+    ) throws -> ProcessOutcome {
+        try runProcess(
+            Self.program, arguments,
+            environment: ["XDG_CACHE_HOME": directory.appending("cache")].merging(environment) { $1 })
+    }
+
+    @Test("Every verb that reads works, and copies go both ways")
+    func verbs() throws {
+        let local = directory.appending("local")
+        let copied = try ckpt("copy", local, bucket)
+        #expect(copied.status == 0 && copied.output.contains("copied 2 checkpoints"), "\(copied)")
+        let listed = try ckpt("ls", bucket, "--json")
+        #expect(listed.status == 0, "\(listed)")
+        #expect(listed.output.components(separatedBy: "\"origin\":\"copy\"").count == 3)
+        for verb in [
+            ["inspect", bucket, "latest"], ["verify", bucket], ["stats", bucket], ["log", bucket],
+            ["diff", bucket, "20", "20"], ["cat", bucket, "20", "tensor.0", "--format", "raw"],
+            ["find", bucket, "tensor.0"],
+            ["report", bucket, "-o", directory.appending("report.html")],
+        ] {
+            let outcome = try runProcess(
+                Self.program, verb,
+                environment: ["XDG_CACHE_HOME": directory.appending("cache")])
+            #expect(outcome.status == 0, "\(verb) \(outcome)")
+        }
+        let out = directory.appending("out")
+        let restored = try ckpt("restore", bucket, "10", "-o", out)
+        #expect(restored.status == 0, "\(restored)")
+        let weights = directory.appending("weights.safetensors")
+        #expect(try ckpt("export", bucket, "10", "-o", weights).status == 0)
+        let back = try ckpt("copy", bucket, directory.appending("back"))
+        #expect(back.status == 0 && back.output.contains("copied 2 checkpoints"), "\(back)")
+        let verified = try ckpt("verify", directory.appending("back"))
+        #expect(verified.status == 0, "\(verified)")
+    }
+
+    @Test("What cannot be done says why, and what to do")
+    func refusals() throws {
+        let local = directory.appending("local")
+        #expect(try ckpt("copy", local, bucket).status == 0)
+        let pruned = try ckpt("prune", bucket, "--keep-last", "1")
+        #expect(pruned.status == 6 && pruned.errors.contains("cannot be removed"), "\(pruned)")
+        let missing = try ckpt("ls", bucket + "/elsewhere")
+        #expect(missing.status != 0 && missing.errors.contains("s3://tests/"), "\(missing)")
+        let wrong = try ckpt("ls", "s3://x/../y")
+        #expect(wrong.status == 2 && wrong.errors.contains("s3://BUCKET/PREFIX"), "\(wrong)")
+        let denied = try ckpt("ls", bucket, environment: ["AWS_SECRET_ACCESS_KEY": "wrong-secret"])
+        #expect(denied.status != 0 && denied.errors.contains("credentials"), "\(denied)")
+        #expect(!"\(denied)".contains("wrong-secret"))
+        let unreachable = try ckpt(
+            "ls", bucket,
+            environment: ["AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "2"])
+        #expect(unreachable.status == 5 && unreachable.errors.contains("network"), "\(unreachable)")
+    }
+}

@@ -1,0 +1,218 @@
+import CheckpointIO
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+@testable import CheckpointObjects
+
+/// Stands between a client and an object store, and lets one request go wrong.
+final class FaultProxy: Sendable {
+    /// A way in which a request goes wrong.
+    enum Fault: String, CaseIterable {
+        case internalError
+        case slowDown
+        case conflict
+        case preconditionFailed
+        case expiredToken
+        /// The connection breaks before the store has seen the request.
+        case resetBefore
+        /// The connection breaks after the store has acted.
+        case resetAfter
+        /// The body of the answer ends early.
+        case truncated
+        /// One bit of the answer's body is flipped; of a request that has a body, of that.
+        case flipped
+        /// No answer, ever.
+        case stalled
+        /// The store sees the request twice, the client the second answer.
+        case duplicated
+    }
+
+    private struct State {
+        var count = 0
+        var fault: Fault?
+        var target = 0
+    }
+
+    /// A request as it arrived.
+    struct Arrived: Sendable {
+        var head: HTTPRequestHead
+        var body: ByteBuffer?
+    }
+
+    private let transport = HTTPTransport(.init())
+    private let server: S3Endpoint
+    private let state = Monitor(State(), rank: .unchecked)
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let channel: any Channel
+
+    /// Starts to listen.
+    ///
+    /// - Parameter server: the object store.
+    init(_ server: S3Endpoint) throws {
+        self.server = server
+        channel = try Self.listen(on: group, for: handler)
+        handler.proxy.withLock { $0 = self }
+    }
+
+    private static func listen(
+        on group: MultiThreadedEventLoopGroup, for box: HandlerBox
+    ) throws -> any Channel {
+        try ServerBootstrap(group: group)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                    try channel.pipeline.syncOperations.addHandler(
+                        RequestHandler { arrived, channel in
+                            box.proxy.withLock { $0 }?.handle(arrived, channel)
+                        })
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).wait()
+    }
+
+    /// Refers to the proxy from its connections.
+    private final class HandlerBox: Sendable {
+        let proxy = Monitor<FaultProxy?>(nil, rank: .unchecked)
+    }
+
+    private let handler = HandlerBox()
+
+    /// Ends all connections.
+    func stop() {
+        handler.proxy.withLock { $0 = nil }
+        try? channel.close().wait()
+        try? group.syncShutdownGracefully()
+    }
+
+    /// The way to the store through this proxy.
+    var endpoint: S3Endpoint {
+        var endpoint = server
+        endpoint.port = channel.localAddress?.port
+        return endpoint
+    }
+
+    /// Number of requests that have arrived.
+    var count: Int { state.withLock { $0.count } }
+
+    /// Lets a coming request go wrong.
+    ///
+    /// - Parameters:
+    ///   - fault: what happens to it; nil for nothing.
+    ///   - request: number of requests before it.
+    func plan(_ fault: Fault?, at request: Int) {
+        state.withLock { $0 = State(fault: fault, target: request) }
+    }
+
+    private func handle(_ arrived: Arrived, _ channel: any Channel) {
+        let fault = state.withLock { state -> Fault? in
+            defer { state.count += 1 }
+            return state.count == state.target ? state.fault : nil
+        }
+        // The request is passed on by a thread of its own, which may wait.
+        Thread.detachNewThread { self.answer(arrived, fault, channel) }
+    }
+
+    private func answer(_ arrived: Arrived, _ fault: Fault?, _ channel: any Channel) {
+        func refuse(_ status: Int, _ code: String, _ headers: [(String, String)] = []) {
+            let body = "<Error><Code>\(code)</Code><Message>planned</Message></Error>"
+            send(
+                S3Answer(
+                    status: status, headers: Dictionary(uniqueKeysWithValues: headers),
+                    body: Array(body.utf8)), arrived, channel)
+        }
+        switch fault {
+        case .internalError: refuse(500, "InternalError")
+        case .slowDown: refuse(503, "SlowDown", [("retry-after", "1")])
+        case .conflict: refuse(409, "ConditionalRequestConflict")
+        case .preconditionFailed: refuse(412, "PreconditionFailed")
+        case .expiredToken: refuse(400, "ExpiredToken")
+        case .resetBefore: channel.close(promise: nil)
+        case .stalled: return
+        case .resetAfter:
+            _ = pass(arrived)
+            channel.close(promise: nil)
+        case .duplicated:
+            _ = pass(arrived)
+            send(pass(arrived), arrived, channel)
+        case .truncated:
+            send(pass(arrived), arrived, channel, isTruncated: true)
+        case .flipped:
+            var arrived = arrived
+            if var body = arrived.body, body.readableBytes > 0 {
+                let middle = body.readerIndex + body.readableBytes / 2
+                let byte: UInt8 = body.getInteger(at: middle) ?? 0
+                body.setInteger(byte ^ 4, at: middle)
+                arrived.body = body
+                send(pass(arrived), arrived, channel)
+            } else {
+                var answer = pass(arrived)
+                if !answer.body.isEmpty { answer.body[answer.body.count / 2] ^= 4 }
+                send(answer, arrived, channel)
+            }
+        case nil: send(pass(arrived), arrived, channel)
+        }
+    }
+
+    private func pass(_ arrived: Arrived) -> S3Answer {
+        let skipped = ["connection", "content-length", "transfer-encoding"]
+        let headers = arrived.head.headers.filter { !skipped.contains($0.name.lowercased()) }
+            .map { ($0.name, $0.value) }
+        do {
+            return try transport.send(
+                arrived.head.method.rawValue, server.origin + arrived.head.uri, headers: headers,
+                body: arrived.body, timeout: .seconds(60))
+        } catch { return S3Answer(status: 502, headers: [:], body: []) }
+    }
+
+    private func send(
+        _ answer: S3Answer, _ arrived: Arrived, _ channel: any Channel, isTruncated: Bool = false
+    ) {
+        var headers = HTTPHeaders(
+            answer.headers.filter { !["connection", "transfer-encoding"].contains($0.key) }
+                .map { ($0.key, $0.value) })
+        if arrived.head.method != .HEAD {
+            headers.replaceOrAdd(name: "content-length", value: "\(answer.body.count)")
+        }
+        let head = HTTPResponseHead(
+            version: .http1_1, status: .init(statusCode: answer.status), headers: headers)
+        let sent = isTruncated ? answer.body.prefix(answer.body.count / 2) : answer.body[...]
+        channel.write(HTTPServerResponsePart.head(head), promise: nil)
+        if isTruncated {
+            channel.writeAndFlush(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: sent))))
+                .whenComplete { _ in channel.close(promise: nil) }
+            return
+        }
+        if !sent.isEmpty {
+            channel.write(
+                HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: sent))), promise: nil)
+        }
+        channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+    }
+}
+
+/// Collects a request.
+private final class RequestHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+
+    private let handle: (FaultProxy.Arrived, any Channel) -> Void
+    private var arrived: FaultProxy.Arrived?
+
+    init(_ handle: @escaping (FaultProxy.Arrived, any Channel) -> Void) { self.handle = handle }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): arrived = .init(head: head)
+        case .body(var part):
+            if arrived?.body == nil {
+                arrived?.body = part
+            } else {
+                arrived?.body?.writeBuffer(&part)
+            }
+        case .end:
+            if let arrived { handle(arrived, context.channel) }
+            arrived = nil
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import CheckpointFormat
+import CheckpointIO
+import CheckpointMaintenance
+import CheckpointTestSupport
+import Checkpointing
+import CheckpointingTestSupport
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import CheckpointObjects
+@testable import CheckpointStorage
+
+/// One request goes wrong, each in turn, in each way.
+@Suite(
+    "Faults between a store and its bucket", .timeLimit(.minutes(15)), .serialized,
+    .enabled(if: ObjectServer.shared != nil, "needs a server: Tools/object-store"))
+struct FaultTests {
+    private static let sizes = [400_000, 64, 20_000]
+
+    /// Requests of these tests wait for a short time.
+    private static let settings: S3Client.Settings = {
+        var settings = S3Client.Settings(region: "us-east-1")
+        settings.requestTime = .milliseconds(1500)
+        settings.retries.time = .seconds(20)
+        return settings
+    }()
+
+    private func options() -> CheckpointerOptions {
+        var options = smallOptions(workers: 2)
+        (options.chunkBytes, options.arenaBytes) = (65536, 4 * 65536)
+        return options
+    }
+
+    /// The requests that go wrong, of so many: all with CKPT_FAULTS=all, a draw otherwise.
+    private func chosen(of count: Int) -> [Int] {
+        if ProcessInfo.processInfo.environment["CKPT_FAULTS"] == "all" { return Array(0..<count) }
+        var random = SeededGenerator(Seeds.random())
+        return Array((0..<count).shuffled(using: &random).prefix(4))
+    }
+
+    private func open(
+        _ objects: any ObjectStore, _ cache: TemporaryDirectory, _ access: CheckpointStore.Access
+    ) throws -> CheckpointStore {
+        // The store is tried by tests of its own.
+        try CheckpointStore(
+            fileSystem: ObjectFileSystem(
+                objects, root: "s3:/tests/run", cache: FilePath(cache.path)),
+            root: "s3:/tests/run", access: access, catalog: .nowhere)
+    }
+
+    /// Saves one step.
+    ///
+    /// - Returns: the state's bytes if the save is committed; nil if it says that it failed.
+    private func save(_ step: Int, to objects: any ObjectStore) throws -> [UInt8]? {
+        let cache = try TemporaryDirectory()
+        let store = try open(objects, cache, .writing)
+        let tensors = TestTensors(sizes: Self.sizes)
+        let checkpointer = try Checkpointer(
+            store: store, state: tensors, options: options())
+        checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
+        let isCommitted = (try? checkpointer.save(step: step).wait()) != nil
+        // Its error is that of the save.
+        try? checkpointer.close()
+        try? store.close()
+        withExtendedLifetime(cache) {}
+        return isCommitted ? tensors.bytes : nil
+    }
+
+    private func restored(_ step: Int, from objects: any ObjectStore) throws -> [UInt8] {
+        let tensors = TestTensors(sizes: Self.sizes)
+        let cache = try TemporaryDirectory()
+        try open(objects, cache, .reading).restore(.step(step), into: tensors)
+        return tensors.bytes
+    }
+
+    @Test("of a save", arguments: FaultProxy.Fault.allCases)
+    func saving(_ fault: FaultProxy.Fault) throws {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        /// Saves step 1 directly and step 2 through the proxy, and checks what a reader finds.
+        func attempt(_ fault: FaultProxy.Fault?, at request: Int) throws -> Bool {
+            let prefix = UUID().uuidString.lowercased()
+            let direct = server.objects(prefix: prefix)
+            let first = try #require(try save(1, to: direct))
+            proxy.plan(fault, at: request)
+            let faulty = server.objects(
+                through: proxy.endpoint, settings: Self.settings, prefix: prefix)
+            let second = try? save(2, to: faulty)
+            let comment: Comment = "\(String(describing: fault)) at \(request)"
+            #expect(try restored(1, from: direct) == first, comment)
+            let committed = second ?? nil
+            if let committed { #expect(try restored(2, from: direct) == committed, comment) }
+            let cache = try TemporaryDirectory()
+            #expect(try open(direct, cache, .reading).verify().isWhole, comment)
+            return committed != nil
+        }
+        #expect(try attempt(nil, at: 0))
+        let count = proxy.count
+        try #require(count > 10)
+        for request in chosen(of: count) {
+            let isCommitted = try attempt(fault, at: request)
+            // What says nothing about the object is tried again.
+            let isPassing: [FaultProxy.Fault] = [
+                .internalError, .slowDown, .expiredToken, .resetBefore, .duplicated,
+            ]
+            #expect(isCommitted || !isPassing.contains(fault), "\(fault) at \(request)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+        }
+    }
+
+    @Test("of a restore", arguments: FaultProxy.Fault.allCases)
+    func restoring(_ fault: FaultProxy.Fault) throws {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        let prefix = UUID().uuidString.lowercased()
+        let content = try #require(try save(1, to: server.objects(prefix: prefix)))
+        func attempt(_ fault: FaultProxy.Fault?, at request: Int) -> [UInt8]? {
+            proxy.plan(fault, at: request)
+            let faulty = server.objects(
+                through: proxy.endpoint, settings: Self.settings, prefix: prefix)
+            return try? restored(1, from: faulty)
+        }
+        #expect(attempt(nil, at: 0) == content)
+        let count = proxy.count
+        try #require(count > 5)
+        for request in chosen(of: count) {
+            let found = attempt(fault, at: request)
+            // An error is an answer; a wrong byte is not.
+            if let found { #expect(found == content, "\(fault) at \(request)") }
+            let mayFail: [FaultProxy.Fault] = [.flipped, .preconditionFailed, .conflict]
+            #expect(found != nil || mayFail.contains(fault), "\(fault) at \(request)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import CheckpointIO
+@testable import CheckpointObjects
+
+/// Objects in memory, with the faults of real stores.
+final class InMemoryObjectStore: ObjectStore {
+    /// A fault of a store.
+    enum Fault {
+        /// It overwrites an object although the request forbids that.
+        case ignoresCondition
+        /// It keeps the condition, unless several create at the same time.
+        case losesRaces
+        /// It returns the beginning of an object for any range.
+        case ignoresRanges
+    }
+
+    private struct State {
+        var objects: [String: [UInt8]] = [:]
+    }
+
+    private let fault: Fault?
+    private let state = Monitor(State(), rank: .unchecked)
+
+    init(_ fault: Fault? = nil) { self.fault = fault }
+
+    var keys: [String] { state.withLock { $0.objects.keys.sorted() } }
+
+    let description = "memory://objects"
+
+    func create(_ key: String, _ content: [UInt8]) throws(ObjectStoreError) {
+        if fault == .losesRaces {
+            let isTaken = state.withLock { state in
+                state.objects[key] != nil
+            }
+            // All who have begun by now find nothing.
+            Self.pause()
+            if isTaken { throw ObjectStoreError(.exists, "PUT", key, "taken") }
+            state.withLock { $0.objects[key] = content }
+            return
+        }
+        try state.withLock { state throws(ObjectStoreError) in
+            if fault != .ignoresCondition, let found = state.objects[key], found != content {
+                throw ObjectStoreError(.exists, "PUT", key, "taken")
+            }
+            state.objects[key] = content
+        }
+    }
+
+    private static func pause() {
+        let end = ContinuousClock.now + .milliseconds(50)
+        while ContinuousClock.now < end {}
+    }
+
+    func upload(_ key: String, from source: any ReadableFile) throws(ObjectStoreError) {
+        do {
+            let bytes = try source.read(count: source.size, at: 0)
+            state.withLock { $0.objects[key] = bytes }
+        } catch { throw ObjectStoreError(.failed, "PUT", key, "\(error)") }
+    }
+
+    func read(
+        into bytes: UnsafeMutableRawBufferPointer, from key: String, at offset: Int
+    ) throws(ObjectStoreError) {
+        guard let found = state.withLock({ $0.objects[key] }) else {
+            throw ObjectStoreError(.notFound, "GET", key, "missing")
+        }
+        let start = fault == .ignoresRanges ? 0 : offset
+        guard start + bytes.count <= found.count else {
+            throw ObjectStoreError(.failed, "GET", key, "too short")
+        }
+        unsafe bytes.copyBytes(from: found[start..<(start + bytes.count)])
+    }
+
+    func size(of key: String) -> Int? { state.withLock { $0.objects[key]?.count } }
+
+    func list(_ prefix: String, limit: Int?) -> ObjectListing {
+        var listing = ObjectListing()
+        for key in keys where key.hasPrefix(prefix) {
+            let rest = key.dropFirst(prefix.count)
+            if let slash = rest.firstIndex(of: "/") {
+                let name = String(rest[..<slash])
+                if listing.prefixes.last != name { listing.prefixes.append(name) }
+            } else {
+                listing.objects.append(String(rest))
+            }
+        }
+        return listing
+    }
+
+    func remove(_ key: String) { state.withLock { $0.objects[key] = nil } }
+}
