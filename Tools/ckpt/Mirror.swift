@@ -9,7 +9,7 @@ struct Mirror: StoreVerb {
         commandName: "mirror", abstract: "Keeps a second store that is the same as the first.",
         usage: "ckpt mirror STORE DST [options]",
         discussion: """
-            Example: ckpt mirror runs/first s3://bucket/first --follow
+            Example: ckpt mirror runs/first /archive/first
 
             DST is a directory or s3://BUCKET/PREFIX; it holds a mirror of this store, or nothing. Sends every checkpoint that DST does \
             not have, newest first, then tags and pins. What is there is not sent again: after an interruption, run the same command to \
