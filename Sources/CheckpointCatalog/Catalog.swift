@@ -48,8 +48,13 @@ package final class Catalog: Sendable {
         let application = try Int.fetchOne(database, sql: "PRAGMA application_id") ?? 0
         let tables = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema") ?? 0
         if version == 0, application == 0, tables == 0 { return false }
-        guard version == CatalogSchema.version, application == CatalogSchema.applicationID else {
-            throw CatalogError("it has version \(version), application \(application); version \(CatalogSchema.version) was expected")
+        guard application == CatalogSchema.applicationID else {
+            throw CatalogError("it is the database of another application")
+        }
+        guard version == CatalogSchema.version else {
+            throw CatalogError(
+                "it has version \(version); version \(CatalogSchema.version) was expected",
+                .ofAnotherVersion)
         }
         return true
     }
@@ -87,13 +92,18 @@ package final class Catalog: Sendable {
         try Self.wrapping { try database.write(body) }
     }
 
-    /// Failures that leave the catalog as it was.
-    private static let transientCodes: [ResultCode] = [.SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_FULL]
-
     private static func wrapping<T>(_ body: () throws -> T) throws(CatalogError) -> T {
         do { return try body() } catch let error as CatalogError { throw error } catch {
-            let code = (error as? DatabaseError)?.resultCode
-            throw CatalogError("SQLite: \(error)", isTransient: code.map(transientCodes.contains) ?? false)
+            // Without the statement, which says nothing to a person.
+            guard let error = error as? DatabaseError else { throw CatalogError("\(error)") }
+            switch error.resultCode {
+            case .SQLITE_FULL: throw CatalogError("the disk is full", .transient)
+            case .SQLITE_BUSY, .SQLITE_LOCKED:
+                throw CatalogError("another process is using it", .transient)
+            default:
+                throw CatalogError(
+                    "SQLite says \(error.message ?? "error \(error.extendedResultCode.rawValue)")")
+            }
         }
     }
 }

@@ -84,13 +84,22 @@ package struct CatalogEntry: Sendable, Equatable {
 /// The catalog could not be used. It is never the only copy of anything: the caller reads the
 /// manifests instead, or rebuilds the catalog.
 package struct CatalogError: Error, CustomStringConvertible {
-    package let description: String
-    /// True if another process holds the lock, or the disk is full; the catalog itself is not
-    /// damaged.
-    package let isTransient: Bool
+    /// A class of errors of a catalog.
+    package enum Kind: Sendable {
+        case damaged
+        /// Another version of this software has made it.
+        case ofAnotherVersion
+        /// Another process holds the lock, or the disk is full; the catalog itself is not damaged.
+        case transient
+    }
 
-    package init(_ description: String, isTransient: Bool = false) {
+    package let description: String
+    package let kind: Kind
+    /// True if the catalog itself is not damaged, and can be used later.
+    package var isTransient: Bool { kind == .transient }
+
+    package init(_ description: String, _ kind: Kind = .damaged) {
         self.description = description
-        self.isTransient = isTransient
+        self.kind = kind
     }
 }

@@ -10,12 +10,13 @@ import Testing
 /// `ckpt` with `s3://...` for STORE.
 @Suite(
     "Command over a bucket", .timeLimit(.minutes(10)),
-    .enabled(if: ObjectServer.shared != nil, "needs a server: Tools/object-store"))
+    .enabled(if: Requirement.objects.isTested, "\(Requirement.objects.reason)"))
 struct CommandTests {
     private let directory: TemporaryDirectory
     private let bucket: String
 
     init() throws {
+        try Requirement.objects.check()
         directory = try TemporaryDirectory()
         bucket = "s3://tests/\(UUID().uuidString.lowercased())/run"
         let store = try CheckpointStore.open(directory.appending("local"), for: .writing)

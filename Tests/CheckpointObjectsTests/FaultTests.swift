@@ -14,7 +14,7 @@ import Testing
 /// One request goes wrong, each in turn, in each way.
 @Suite(
     "Faults between a store and its bucket", .timeLimit(.minutes(15)), .serialized,
-    .enabled(if: ObjectServer.shared != nil, "needs a server: Tools/object-store"))
+    .enabled(if: Requirement.objects.isTested, "\(Requirement.objects.reason)"))
 struct FaultTests {
     private static let sizes = [400_000, 64, 20_000]
 

@@ -15,6 +15,8 @@ final class InMemoryObjectStore: ObjectStore {
 
     private struct State {
         var objects: [String: [UInt8]] = [:]
+        /// Number of creates of each key.
+        var creates: [String: Int] = [:]
     }
 
     private let fault: Fault?
@@ -28,13 +30,14 @@ final class InMemoryObjectStore: ObjectStore {
 
     func create(_ key: String, _ content: [UInt8]) throws(ObjectStoreError) {
         if fault == .losesRaces {
-            let isTaken = state.withLock { state in
-                state.objects[key] != nil
+            // The first two of a key come at the same time, and both win.
+            let isWon = state.withLock { state in
+                state.creates[key, default: 0] += 1
+                guard state.creates[key, default: 0] <= 2 else { return false }
+                state.objects[key] = content
+                return true
             }
-            // All who have begun by now find nothing.
-            Self.pause()
-            if isTaken { throw ObjectStoreError(.exists, "PUT", key, "taken") }
-            state.withLock { $0.objects[key] = content }
+            guard isWon else { throw ObjectStoreError(.exists, "PUT", key, "taken") }
             return
         }
         try state.withLock { state throws(ObjectStoreError) in
@@ -43,11 +46,6 @@ final class InMemoryObjectStore: ObjectStore {
             }
             state.objects[key] = content
         }
-    }
-
-    private static func pause() {
-        let end = ContinuousClock.now + .milliseconds(50)
-        while ContinuousClock.now < end {}
     }
 
     func upload(_ key: String, from source: any ReadableFile) throws(ObjectStoreError) {

@@ -1,5 +1,11 @@
 @testable import CheckpointObjects
+import CheckpointTestSupport
 import Foundation
+
+extension Requirement {
+    static let objects = Requirement(
+        .objects, refusal: ObjectServer.shared == nil ? "run the tests with Tools/object-store" : nil)
+}
 
 /// The object store that `Tools/object-store` has started for the tests.
 struct ObjectServer {

@@ -24,6 +24,10 @@ package struct Requirement: Sendable {
         case browser
         /// `mpirun` of Open MPI.
         case mpi
+        /// An object store: `Tools/object-store` runs the tests beside one.
+        case objects
+        /// Mounts of a network file system: `Tools/network-mount`, which no test needs.
+        case network
     }
 
     /// A machine lacks what `CKPT_REQUIRE` names.

@@ -88,6 +88,9 @@ package final class CatalogIndex: Sendable {
             // The other process continues to use it; the next writer adds the rows that it lacks.
             warn("the catalog was not updated: \(error)")
             return nil
+        } catch let error as CatalogError where error.kind == .ofAnotherVersion {
+            // As it should be after an update.
+            return replace()
         } catch {
             warn("the catalog is damaged, and is rebuilt from the manifests: \(error)")
             return replace()
