@@ -44,9 +44,12 @@ public final class StoreMirror: Sendable {
     ) throws(CheckpointError) {
         switch place {
         case .directory(let path):
-            try self.init(
-                of: source, to: DirectoryObjectStore(FilePath(path)),
-                bytesPerSecond: bytesPerSecond)
+            let objects = DirectoryObjectStore(FilePath(path))
+            try self.init(of: source, to: objects, bytesPerSecond: bytesPerSecond)
+            // Before `store.json`, whose presence implies a complete store.
+            do { try objects.makeDirectories(["manifests", "segments", "staging"]) } catch {
+                throw CheckpointError(error, in: path)
+            }
         case .bucket(let location):
             try self.init(
                 of: source, to: CheckpointStore.writableObjects(at: location),

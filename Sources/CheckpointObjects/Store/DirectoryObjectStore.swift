@@ -88,6 +88,17 @@ package struct DirectoryObjectStore: ObjectStore {
         }
     }
 
+    /// Creates directories, durably, in which there are no objects yet.
+    ///
+    /// - Parameter names: the names; those that exist are left as they are.
+    package func makeDirectories(_ names: [String]) throws(ObjectStoreError) {
+        for name in names {
+            try failing("mkdir", name) { () throws(FileSystemError) in
+                try makeDirectory(root.appending(name))
+            }
+        }
+    }
+
     /// Creates a directory with its parents, durably.
     private func makeDirectory(_ path: FilePath) throws(FileSystemError) {
         guard !path.isEmpty, try files.kind(of: path) == nil else { return }

@@ -38,8 +38,8 @@ final class Optimizer {
 
     func update(_ group: String) {
         for layer in layers where layer.name == group {
-            layer.weight[0] += Float(trainer.random[0] >> 44)
-            layer.moment[0] = layer.weight[0] * 0.5
+            layer.moment[0] = layer.moment[0] * 0.9 + 0.1
+            layer.weight[0] -= layer.moment[0] * 0.01
         }
     }
 }
