@@ -135,33 +135,37 @@ package struct POSIXFileSystem: FileSystem {
     }
 
     package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
-        do {
-            _ = try SystemCall.check("mkdir", path) {
-                unsafe path.withPlatformString { unsafe mkdir($0, 0o777) }
+        let deadline = ContinuousClock.now + Self.timeToShowName
+        var wait: useconds_t = 1000
+        while true {
+            do {
+                _ = try SystemCall.check("mkdir", path) {
+                    unsafe path.withPlatformString { unsafe mkdir($0, 0o777) }
+                }
+                return
+            } catch {
+                switch error.errno {
+                case .fileExists:
+                    if let kind = try kind(of: path) {
+                        guard kind == .directory else { throw error }
+                        return
+                    }
+                case .noSuchFileOrDirectory:
+                    let parent = path.removingLastComponent()
+                    guard try kind(of: parent) == .directory else { throw error }
+                default: throw error
+                }
+                // A network file system: the server and this machine do not agree yet.
+                guard ContinuousClock.now < deadline else { throw error }
             }
-        } catch {
-            guard error.errno == .fileExists, try isDirectorySoon(path) else { throw error }
+            usleep(wait)
+            wait = min(wait * 2, 100_000)
         }
     }
 
     /// Time in which a network file system shows a name that another machine created: the longest
     /// that NFS keeps the attributes of a file by default.
     private static let timeToShowName = Duration.seconds(3)
-
-    /// Waits for a directory that exists, as the server says, and that the mount may not show yet.
-    ///
-    /// - Parameter path: The directory.
-    /// - Returns: False if something else has this name, or it cannot be seen within a few seconds.
-    private func isDirectorySoon(_ path: FilePath) throws(FileSystemError) -> Bool {
-        let deadline = ContinuousClock.now + Self.timeToShowName
-        var wait: useconds_t = 1000
-        while true {
-            if let kind = try kind(of: path) { return kind == .directory }
-            guard ContinuousClock.now < deadline else { return false }
-            usleep(wait)
-            wait = min(wait * 2, 100_000)
-        }
-    }
 
     package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) {
         _ = try SystemCall.check("link", new) {
