@@ -3,6 +3,7 @@
 
     extract.py OUT PAGE...             each page to a function of its own in OUT
     extract.py --loop OUT PAGE         the page's first block to OUT/main.swift, as a program
+    extract.py --package OUT PAGE      the page's block of dependencies to OUT/Package.swift
 
 Each block of a page is in a scope inside that of the block before it, so it may use what earlier
 blocks declare, and declare a name again.
@@ -36,6 +37,20 @@ if sys.argv[1] == "--loop":
     code = block.removeprefix("import Checkpointing\n")
     with open(f"{out}/main.swift", "w", encoding="utf-8") as file:
         file.write(f"import Checkpointing\n\n{BEFORE}{code}{AFTER}")
+    sys.exit()
+
+if sys.argv[1] == "--package":
+    out, page = sys.argv[2:]
+    block = re.search(r"^```\n(dependencies: .*?)^```$", open(page, encoding="utf-8").read(), re.M | re.S)
+    with open(f"{out}/Package.swift", "w", encoding="utf-8") as file:
+        file.write(f"""\
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+name: "Train",
+{block[1]})
+""")
     sys.exit()
 
 out, pages = sys.argv[1], sys.argv[2:]
