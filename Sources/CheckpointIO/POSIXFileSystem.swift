@@ -150,7 +150,7 @@ package struct POSIXFileSystem: FileSystem {
                         guard kind == .directory else { throw error }
                         return
                     }
-                case .noSuchFileOrDirectory:
+                case .noSuchFileOrDirectory, .staleNFSFileHandle:
                     let parent = path.removingLastComponent()
                     guard try kind(of: parent) == .directory else { throw error }
                 default: throw error

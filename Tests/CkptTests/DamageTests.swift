@@ -19,7 +19,7 @@ import Testing
         let line = try #require(text.output.split(separator: "\n").first { $0.contains("tensor ") })
         #expect(line.hasPrefix("20 (") && line.contains("tensor model.weight"))
         #expect(line.contains(URL(fileURLWithPath: place.file).lastPathComponent))
-        #expect(text.output.contains("DAMAGED: 2 checkpoints, 2 segments"))
+        #expect(text.output.contains("DAMAGED: 1 of 2 checkpoints, 2 segments"))
 
         let json = try ckpt("verify", sample.store, "--json").json()
         #expect(json.flag("whole") == false)

@@ -60,6 +60,27 @@ import Testing
                 && DisplayWidth.of(DisplayWidth.shortened("層層層層", to: 5)) <= 5)
     }
 
+    @Test func shortenedNamesOfOneColumnStayDifferent() {
+        var table = Table([.init("NAME", shortest: 10), "SIZE"])
+        for layer in 0..<12 { table.add(["model.layers.\(layer).attention.weight", "4 KiB"]) }
+        let lines = table.lines(width: 24)
+        #expect(Set(lines).count == 13)
+        #expect(lines.allSatisfy { DisplayWidth.of($0) <= 24 && !$0.hasSuffix("model") })
+        // Names of which none can be told apart are cut in the middle, as one name alone.
+        #expect(DisplayWidth.bestHead(["model.layers.0.weight"], width: 11) == 5)
+        #expect(DisplayWidth.bestHead(["aaaaaaaaXaaaaaaaa", "aaaaaaaaYaaaaaaaa"], width: 5) == 2)
+    }
+
+    @Test func metricsAreShortenedToWholeNumbers() {
+        let text = "loss=5.012e-05 lr=0.001 step_time=12"
+        #expect(DisplayWidth.words(text, to: 36) == text)
+        #expect(DisplayWidth.words(text, to: 35) == "loss=5.012e-05 lr=0.001…")
+        #expect(DisplayWidth.words(text, to: 23) == "loss=5.012e-05…")
+        #expect(DisplayWidth.words(text, to: 14) == "loss=…")
+        #expect(DisplayWidth.words(text, to: 4) == "los…")
+        #expect(DisplayWidth.words("checkpoint", to: 6) == "check…")
+    }
+
     @Test func progressSaysHowMuchHowQuicklyAndForHowLong() {
         let start = ContinuousClock.now
         var pace = ProgressPace(isTerminal: true, now: start)

@@ -44,13 +44,14 @@ struct Log: StoreVerb {
     /// metrics are shortened, and then the text.
     private func fitted(_ head: String, _ checkpoint: CheckpointSummary) -> String {
         let time = "  \(Output.time(checkpoint.created))"
-        let metrics = checkpoint.metrics.isEmpty ? "" : "  \(checkpoint.metricsText)"
-        guard let width = Terminal.width else { return head + time + metrics }
+        let metrics = checkpoint.metrics.isEmpty ? "" : checkpoint.metricsText
+        let gap = metrics.isEmpty ? "" : "  "
+        guard let width = Terminal.width else { return head + time + gap + metrics }
         let left = width - DisplayWidth.of(time)
         let start = DisplayWidth.shortened(head, to: left) + time
-        let room = width - DisplayWidth.of(start)
+        let room = width - DisplayWidth.of(start + gap)
         // Less than this says nothing.
-        return room < 10 ? start : start + DisplayWidth.shortened(metrics, to: room)
+        return room < 8 ? start : start + gap + DisplayWidth.words(metrics, to: room)
     }
 
     private func text(_ checkpoints: [CheckpointSummary], _ index: Int, _ lineage: Lineage) -> String {

@@ -61,9 +61,11 @@ struct Ls: StoreVerb {
 
     private func printTable(_ checkpoints: [CheckpointSummary], _ damaged: [CheckpointError]) {
         var table = Table([
-            "STEP", .init("ID", rank: 1), .init("RUN", shortest: 8), .init("CREATED", rank: 3), .init("METRICS", shortest: 12),
-            .init("TENSORS", rank: 7), "SIZE", .init("STORED", rank: 4), .init("RATIO", rank: 5), .init("PARENT", rank: 6),
-            .init("TAGS", shortest: 6),
+            "STEP", .init("ID", rank: 1), .init("RUN", shortest: 8), .init("CREATED", rank: 3),
+            .init("METRICS", shortest: 12, keepsWords: true),
+            .init("TENSORS", rank: 7), "SIZE", .init("STORED", rank: 4), .init("RATIO", rank: 5),
+            .init("PARENT", rank: 6),
+            .init("TAGS", shortest: 6, keepsWords: true),
         ])
         for checkpoint in checkpoints { table.add(cells(checkpoint)) }
         for error in damaged { table.add(line: "\(error.code.rawValue): \(error)") }

@@ -89,7 +89,9 @@ struct Verify: StoreVerb {
         let verdict =
             verdict(report).map { $0 ? "OK" : "DAMAGED" }
             ?? "OK (\(quick ? "structure only" : "sample only"))"
-        let checkpoints = Output.count(report.checkpointCount, "checkpoint")
+        let affected = Set(damage.flatMap { $0.checkpoints.map(\.id) }).count
+        let share = (1...max(report.checkpointCount, 1)).contains(affected) ? "\(affected) of " : ""
+        let checkpoints = share + Output.count(report.checkpointCount, "checkpoint")
         Output.line(
             "\(verdict): \(checkpoints), \(Output.count(report.segmentCount, "segment")), \(depth)")
         if !damage.isEmpty {

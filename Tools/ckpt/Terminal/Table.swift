@@ -35,10 +35,11 @@ struct Table {
         }
         let empty = Set(columns.indices.filter(isEmpty))
         let layout = TableLayout(columns, natural: natural, empty: empty, available: width)
-        var lines = [aligned(columns.map(\.title), layout)]
+        let heads = heads(layout, natural)
+        var lines = [aligned(columns.map(\.title), layout, heads)]
         for row in rows {
             switch row {
-            case .cells(let cells): lines.append(aligned(cells, layout))
+            case .cells(let cells): lines.append(aligned(cells, layout, heads))
             case .line(let line): lines.append(line)
             }
         }
@@ -58,10 +59,25 @@ struct Table {
         }
     }
 
-    private func aligned(_ cells: [String], _ layout: TableLayout) -> String {
-        let shown = zip(cells, layout.widths).compactMap { cell, width -> String? in
-            guard let width else { return nil }
-            let text = DisplayWidth.shortened(cell, to: width)
+    /// Returns, for each shortened column, the width of what stays before the cut.
+    private func heads(_ layout: TableLayout, _ natural: [Int]) -> [Int?] {
+        columns.indices.map { column in
+            guard let width = layout.widths[column], width < natural[column] else { return nil }
+            let texts = rows.compactMap { row -> String? in
+                guard case .cells(let cells) = row else { return nil }
+                return cells[column]
+            }
+            return DisplayWidth.bestHead(texts, width: width)
+        }
+    }
+
+    private func aligned(_ cells: [String], _ layout: TableLayout, _ heads: [Int?]) -> String {
+        let shown = columns.indices.compactMap { column -> String? in
+            guard let width = layout.widths[column] else { return nil }
+            let text =
+                columns[column].keepsWords
+                ? DisplayWidth.words(cells[column], to: width)
+                : DisplayWidth.shortened(cells[column], to: width, head: heads[column])
             return text + String(repeating: " ", count: max(width - DisplayWidth.of(text), 0))
         }
         var line = shown.joined(separator: String(repeating: " ", count: TableLayout.gap))[...]
