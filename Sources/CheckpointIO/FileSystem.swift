@@ -28,6 +28,16 @@ package protocol FileSystem: Sendable {
     ///   overwritten, because its old content is lost; `.notSupported` if it is not a regular file.
     func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile
 
+    /// Opens a file, and keeps every process on any machine from removing or replacing it: those
+    /// that do so call `reopen` first.
+    ///
+    /// The caller checks afterwards that the file is still what it takes it for.
+    ///
+    /// - Parameter path: The file.
+    /// - Returns: The open file, held until this object is released.
+    /// - Throws: As `open`; also if somebody is removing or replacing it.
+    func hold(_ path: FilePath) throws(FileSystemError) -> any ReadableFile
+
     /// Returns the names of a directory's entries in no particular order, without `.` and `..`.
     ///
     /// - Throws: `.noSuchFileOrDirectory` if there is no such directory; otherwise the error of the
@@ -79,9 +89,9 @@ package protocol FileSystem: Sendable {
     /// - Throws: The error of the system call.
     func syncDirectory(_ path: FilePath) throws(FileSystemError)
 
-    /// Whether a lock excludes every process that can reach the files; false if it excludes those
-    /// of this machine alone. Nothing that others may need is removed then.
-    var locksReachEveryone: Bool { get }
+    /// Whether the writer's lock excludes every other writer; false if it excludes those of this
+    /// machine alone. Then files that nothing names may belong to a save on another machine.
+    var excludesOtherWriters: Bool { get }
 
     /// Takes the exclusive lock on a file without waiting (flock(2)).
     ///
@@ -172,7 +182,12 @@ package protocol FileLock: AnyObject, Sendable {
 }
 
 extension FileSystem {
-    package var locksReachEveryone: Bool { true }
+    package var excludesOtherWriters: Bool { true }
+
+    /// Opens the file: its lock is taken by every open file.
+    package func hold(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
+        try open(path)
+    }
 
     /// Returns the names of a directory's entries, or an empty list if the directory does not
     /// exist.

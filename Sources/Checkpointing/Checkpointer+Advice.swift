@@ -13,14 +13,6 @@ extension Checkpointer {
                 + "Call resume() before training, or give options.run another name")
     }
 
-    /// Old checkpoints are to be removed where nothing can be removed.
-    func adviseOnRetention() {
-        guard options.keepLast != nil, !store.fileSystem.locksReachEveryone else { return }
-        observers.warn(
-            "keepLast has no effect in a bucket: another machine may be about to refer to an old "
-                + "checkpoint. Save to a disk with keepLast, and mirror that store")
-    }
-
     /// The memory of a tensor has another address than at the last save, as that of a Swift array
     /// that was copied. Looked for in checked mode only.
     func adviseOnMovedMemory(_ task: SaveTask) {

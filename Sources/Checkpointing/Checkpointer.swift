@@ -116,7 +116,6 @@ public final class Checkpointer: Sendable {
             stop()
             throw CheckpointError(any: error, during: "starting")
         }
-        adviseOnRetention()
         do throws(CheckpointError) { try rehearse() } catch {
             stop()
             throw error

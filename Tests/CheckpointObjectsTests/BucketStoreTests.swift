@@ -20,11 +20,7 @@ struct BucketStoreTests {
     init() throws { directory = try TemporaryDirectory() }
 
     private func objects(_ kind: ObjectStoreContractTests.Kind) -> any ObjectStore {
-        switch kind {
-        case .memory: InMemoryObjectStore()
-        case .directory: DirectoryObjectStore(FilePath(directory.appending("objects")))
-        case .server: ObjectServer.shared!.objects()
-        }
+        ObjectStoreContractTests.make(kind, in: directory)
     }
 
     private func open(
@@ -110,17 +106,6 @@ struct BucketStoreTests {
         try check(back, contents)
         #expect(try back.tags().map(\.tag.description) == ["good"])
         #expect(try back.newest(3).compactMap { try? $0.get() }.filter(\.isPinned).map(\.step) == [1])
-    }
-
-    @Test("What needs a lock between machines is refused")
-    func maintenance() throws {
-        let (objects, cache) = (InMemoryObjectStore(), try TemporaryDirectory())
-        _ = try train(open(objects, cache, for: .writing), 1)
-        #expect {
-            try open(objects, cache, for: .maintaining)
-        } throws: {
-            ($0 as? CheckpointError)?.code == .unsupported
-        }
     }
 
     @Test("A bucket without a store is said to be none")

@@ -75,12 +75,34 @@ struct CommandTests {
         #expect(verified.status == 0, "\(verified)")
     }
 
+    @Test("Checkpoints are marked, removed and repacked, and the place can be tried")
+    func changes() throws {
+        let tried = try ckpt("doctor", bucket, "--try")
+        #expect(tried.status == 0 && !tried.output.contains("secret"), "\(tried)")
+        #expect(try ckpt("copy", directory.appending("local"), bucket).status == 0)
+        for arguments in [
+            ["tag", bucket, "10", "good"], ["pin", bucket, "20"], ["unpin", bucket, "20"],
+            ["prune", bucket, "--keep-last", "1"], ["repack", bucket], ["tag", bucket, "--delete", "good"],
+            ["rm", bucket, "10"],
+        ] {
+            let outcome = try runProcess(
+                Self.program, arguments,
+                environment: ["XDG_CACHE_HOME": directory.appending("cache")])
+            #expect(outcome.status == 0, "\(arguments) \(outcome)")
+        }
+        let listed = try ckpt("ls", bucket, "--json")
+        #expect(listed.output.components(separatedBy: "\"step\":").count == 2, "\(listed)")
+        #expect(try ckpt("verify", bucket).status == 0)
+    }
+
     @Test("What cannot be done says why, and what to do")
     func refusals() throws {
         let local = directory.appending("local")
         #expect(try ckpt("copy", local, bucket).status == 0)
-        let pruned = try ckpt("prune", bucket, "--keep-last", "1")
-        #expect(pruned.status == 6 && pruned.errors.contains("cannot be removed"), "\(pruned)")
+        for verb in ["repair", "clean"] {
+            let refused = try ckpt(verb, bucket)
+            #expect(refused.status == 6 && refused.errors.contains("ckpt mirror"), "\(refused)")
+        }
         let missing = try ckpt("ls", bucket + "/elsewhere")
         #expect(missing.status != 0 && missing.errors.contains("s3://tests/"), "\(missing)")
         let wrong = try ckpt("ls", "s3://x/../y")

@@ -1,4 +1,5 @@
 import CheckpointIO
+import SystemPackage
 @testable import CheckpointObjects
 
 /// Objects in memory, with the faults of real stores.
@@ -17,6 +18,9 @@ final class InMemoryObjectStore: ObjectStore {
         var objects: [String: [UInt8]] = [:]
         /// Number of creates of each key.
         var creates: [String: Int] = [:]
+        /// Ages of objects, where a test has set one.
+        var ages: [String: Duration] = [:]
+        var isStopped = false
     }
 
     private let fault: Fault?
@@ -24,7 +28,26 @@ final class InMemoryObjectStore: ObjectStore {
 
     init(_ fault: Fault? = nil) { self.fault = fault }
 
+    /// Returns a store with the same objects.
+    func copy() -> InMemoryObjectStore {
+        let copy = InMemoryObjectStore(fault)
+        let objects = state.withLock { $0.objects }
+        copy.state.withLock { $0.objects = objects }
+        return copy
+    }
+
     var keys: [String] { state.withLock { $0.objects.keys.sorted() } }
+
+    /// Makes an object older than it is.
+    func age(_ key: String, _ age: Duration) { state.withLock { $0.ages[key] = age } }
+
+    func age(of key: String) -> Duration? { state.withLock { $0.ages[key] } }
+
+    /// Whether it refuses to write.
+    var isStopped: Bool {
+        get { state.withLock { $0.isStopped } }
+        set { state.withLock { $0.isStopped = newValue } }
+    }
 
     let description = "memory://objects"
 
@@ -51,7 +74,13 @@ final class InMemoryObjectStore: ObjectStore {
     func upload(_ key: String, from source: any ReadableFile) throws(ObjectStoreError) {
         do {
             let bytes = try source.read(count: source.size, at: 0)
-            state.withLock { $0.objects[key] = bytes }
+            let isWritten = state.withLock { state in
+                guard !state.isStopped else { return false }
+                state.objects[key] = bytes
+                state.ages[key] = nil
+                return true
+            }
+            guard isWritten else { throw FileSystemError("PUT", FilePath(key), .ioError) }
         } catch { throw ObjectStoreError(.failed, "PUT", key, "\(error)") }
     }
 
@@ -79,6 +108,7 @@ final class InMemoryObjectStore: ObjectStore {
                 if listing.prefixes.last != name { listing.prefixes.append(name) }
             } else {
                 listing.objects.append(String(rest))
+                listing.ages[String(rest)] = state.withLock { $0.ages[key] } ?? .zero
             }
         }
         return listing

@@ -56,12 +56,10 @@ struct MirrorTests {
         #expect(try store.verify().isWhole)
     }
 
-    private func make(_ kind: ObjectStoreContractTests.Kind, _ directory: TemporaryDirectory) -> any ObjectStore {
-        switch kind {
-        case .memory: InMemoryObjectStore()
-        case .directory: DirectoryObjectStore(FilePath(directory.appending("mirror")))
-        case .server: ObjectServer.shared!.objects()
-        }
+    private func make(
+        _ kind: ObjectStoreContractTests.Kind, _ directory: TemporaryDirectory
+    ) -> any ObjectStore {
+        ObjectStoreContractTests.make(kind, in: directory)
     }
 
     @Test("A lost store comes back, and training resumes as if nothing had happened",

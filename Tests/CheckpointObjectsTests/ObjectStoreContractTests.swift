@@ -22,17 +22,20 @@ struct ObjectStoreContractTests {
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func make(_ kind: Kind) -> any ObjectStore {
+    private func make(_ kind: Kind) -> any ObjectStore { Self.make(kind, in: directory) }
+
+    /// Returns an empty store.
+    ///
+    /// - Parameter directory: the place of files.
+    static func make(_ kind: Kind, in directory: TemporaryDirectory) -> any ObjectStore {
         switch kind {
-        case .memory: InMemoryObjectStore()
-        case .directory: DirectoryObjectStore(FilePath(directory.appending("objects")))
+        case .memory: return InMemoryObjectStore()
+        case .directory: return DirectoryObjectStore(FilePath(directory.appending("objects")))
         case .server:
             // Parts as small as the store allows.
-            ObjectServer.shared!.objects(upload: {
-                var upload = S3ObjectStore.Upload()
-                upload.partBytes = 5 << 20
-                return upload
-            }())
+            var upload = S3ObjectStore.Upload()
+            upload.partBytes = 5 << 20
+            return ObjectServer.shared!.objects(upload: upload)
         }
     }
 

@@ -19,11 +19,7 @@ struct RankedBucketTests {
     init() throws { directory = try TemporaryDirectory() }
 
     private func objects(_ kind: ObjectStoreContractTests.Kind) -> any ObjectStore {
-        switch kind {
-        case .memory: InMemoryObjectStore()
-        case .directory: DirectoryObjectStore(FilePath(directory.appending("objects")))
-        case .server: ObjectServer.shared!.objects()
-        }
+        ObjectStoreContractTests.make(kind, in: directory)
     }
 
     private func open(

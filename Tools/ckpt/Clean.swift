@@ -17,6 +17,7 @@ struct Clean: StoreVerb {
     @OptionGroup var common: CommonArguments
 
     func execute() throws -> ExitCode {
+        try StoreAddress(common.store).requireDirectory(for: "clean")
         let leavings = try Interruption.cancelling { _ in
             try CheckpointStore.clean(common.store) { Output.warn($0) }
         }

@@ -49,8 +49,16 @@ struct Mirror: StoreVerb {
         try Interruption.cancelling { cancellation in
             var known: Int?
             repeat {
-                let report = try mirror.synchronize(cancellation: cancellation) {
-                    progress.show($0, of: $1)
+                let report: MirrorReport
+                do throws(CheckpointError) {
+                    report = try mirror.synchronize(cancellation: cancellation) {
+                        progress.show($0, of: $1)
+                    }
+                } catch {
+                    // Somebody removes checkpoints of the mirror, for a moment.
+                    guard follow, error.code == .busy else { throw error }
+                    pause(cancellation)
+                    continue
                 }
                 ProgressLine.clear()
                 if known == nil || report.objectCount + report.markCount > 0 { show(report) }

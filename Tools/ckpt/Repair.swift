@@ -24,6 +24,7 @@ struct Repair: StoreVerb {
     var dryRun = false
 
     func execute() throws -> ExitCode {
+        try StoreAddress(common.store).requireDirectory(for: "repair")
         let identity = try CheckpointStore.repairIdentity(common.store, isDryRun: dryRun)
         // Without store.json the store cannot be opened, so a dry run ends here.
         var report = dryRun && identity != nil ? RepairReport() : try repair()

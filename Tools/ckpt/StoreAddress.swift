@@ -24,6 +24,17 @@ enum StoreAddress {
         self = .bucket(location)
     }
 
+    /// Refuses a bucket, for what needs a directory.
+    ///
+    /// - Parameter verb: name of the command.
+    /// - Throws: code `unsupported`.
+    func requireDirectory(for verb: String) throws(CheckpointError) {
+        guard case .bucket(let location) = self else { return }
+        throw CheckpointError(
+            .unsupported, "ckpt \(verb) works on directories, and \(location) is a bucket",
+            remedy: "Bring the store to a disk with ckpt mirror \(location) DIRECTORY")
+    }
+
     /// The place of a mirror.
     var place: StoreMirror.Place {
         switch self {

@@ -68,8 +68,12 @@ struct CheckpointRemoval {
         guard !names.isEmpty else { return ([], []) }
         var gone: [ManifestName] = []
         try translating("removing checkpoints") {
+            let leased = try RankAttempts(files: store.files).unretirable(
+                names.compactMap { self.attempts[$0] }, now: Clock.milliseconds)
             try maintenance.changeGeneration()  // P1
-            for name in names where try unpublish(name) { gone.append(name) }
+            for name in names where self.attempts[name].map({ !leased.contains($0) }) ?? true {
+                if try unpublish(name) { gone.append(name) }
+            }
             try store.fileSystem.syncDirectory(store.directories.manifests)  // P3
         }
         store.catalog.remove(gone)  // P4

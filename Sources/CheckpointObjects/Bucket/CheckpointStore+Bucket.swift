@@ -14,22 +14,22 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - location: the bucket and the prefix.
-    ///   - access: the rights to take. For writing, the store is tried first: whether of several
-    ///     creates of one object one succeeds. A second writer is excluded on this machine only;
-    ///     two of different machines do not harm each other's checkpoints. Maintaining is not
-    ///     supported yet: checkpoints in a bucket cannot be removed or repacked.
+    ///   - access: the rights to take. For writing and maintaining, the store is tried first:
+    ///     whether of several creates of one object one succeeds. A second writer is excluded on
+    ///     this machine only; two of different machines do not harm each other's checkpoints. Who
+    ///     maintains the store is alone on all machines.
     ///   - ranks: the processes that save one checkpoint together; they share no file system.
     ///   - onWarning: called with problems that do not prevent opening; from any thread.
     /// - Returns: the open store.
-    /// - Throws: codes as for a directory, and `unsupported` (maintaining; a store that cannot hold
+    /// - Throws: codes as for a directory, and `unsupported` (a store that cannot hold
     ///   checkpoints), `misuse` (settings that contradict or cannot be read).
     public static func open(
         _ location: S3Location, for access: Access = .reading, ranks: RankGroup? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
         let objects =
-            access == .writing
-            ? try writableObjects(at: location) : try S3Connection(to: location).objects
+            access == .reading
+            ? try S3Connection(to: location).objects : try writableObjects(at: location)
         return try open(
             objects, root: FilePath(location.description),
             cache: try cacheDirectory(of: location.description), for: access, ranks: ranks,
@@ -76,15 +76,10 @@ extension CheckpointStore {
         _ objects: any ObjectStore, root: FilePath, cache: FilePath, for access: Access,
         ranks: RankGroup? = nil, onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
-        guard access != .maintaining else {
-            throw CheckpointError(
-                .unsupported,
-                "checkpoints in \(objects.description) cannot be removed, marked or repacked",
-                remedy: "Do that in a store on a disk, and copy what is left to a new prefix")
-        }
         return try CheckpointStore(
-            fileSystem: ObjectFileSystem(objects, root: root, cache: cache), root: root,
-            access: access, catalog: .cache(cache.appending("catalog.sqlite")), ranks: ranks,
+            fileSystem: ObjectFileSystem(objects, root: root, cache: cache),
+            root: root, access: access, catalog: .cache(cache.appending("catalog.sqlite")),
+            ranks: ranks,
             onWarning: onWarning)
     }
 

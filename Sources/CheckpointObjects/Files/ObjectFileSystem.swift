@@ -1,6 +1,7 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
 package import CheckpointIO
+internal import CheckpointStorage
 internal import Foundation
 package import SystemPackage
 
@@ -12,14 +13,15 @@ package import SystemPackage
 /// therefore the one of a directory, step by step. An object that has been created is durable, so
 /// syncs do nothing.
 ///
-/// There are no locks between machines, only between the processes of this one. So nothing removes
-/// what a save elsewhere may need: recovery and retention leave a bucket as it is.
+/// Manifests and the right to remove them are locked between machines by objects. The writer's lock
+/// reaches the processes of this machine only: two machines may write at the same time.
 package final class ObjectFileSystem: FileSystem {
     private let objects: any ObjectStore
     private let root: FilePath
     /// What all processes of a user share: the writer's lock.
     private let shared: FilePath
     private let spool: SpoolDirectory
+    private let locks: ObjectLocks
     private let local = POSIXFileSystem(usesDirectIO: false)
 
     /// Creates access to a store.
@@ -29,9 +31,15 @@ package final class ObjectFileSystem: FileSystem {
     ///   - root: the path by which the store is opened; it exists nowhere.
     ///   - cache: a directory on this machine for what is not an object, the same for all
     ///     processes of one user. Created when needed.
-    package init(_ objects: any ObjectStore, root: FilePath, cache: FilePath) {
+    package convenience init(_ objects: any ObjectStore, root: FilePath, cache: FilePath) {
+        let locks = ObjectLocks(objects, holder: LockHolder.current.encoded)
+        self.init(objects, root: root, cache: cache, locks: locks)
+    }
+
+    init(_ objects: any ObjectStore, root: FilePath, cache: FilePath, locks: ObjectLocks) {
         (self.objects, self.root, shared) = (objects, root, cache)
         spool = SpoolDirectory(in: cache)
+        self.locks = locks
     }
 
     /// Maximum size of a file that is created under its final name, in bytes. The store creates
@@ -107,8 +115,42 @@ package final class ObjectFileSystem: FileSystem {
     package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? {
         switch try place(of: path) {
         case .local(let file): return try local.reopen(file)
-        case .object, .root: return nil
+        case .object(let key):
+            guard let manifest = manifest(key) else { return nil }
+            let lock = try failing(path) { () throws(ObjectStoreError) in
+                guard try objects.size(of: key) != nil else {
+                    throw ObjectStoreError(.notFound, "HEAD", key, "it was removed")
+                }
+                return try locks.take(manifest, .exclusive)
+            }
+            return lock.map { ClaimedObject(path, $0) }
+        case .root: return nil
         }
+    }
+
+    package func hold(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
+        guard case .object(let key) = try place(of: path), let manifest = manifest(key) else {
+            return try open(path)
+        }
+        let lock = try failing(path) { () throws(ObjectStoreError) in
+            try locks.take(manifest, .shared)
+        }
+        guard let lock else { throw FileSystemError("PUT", path, .resourceTemporarilyUnavailable) }
+        return HeldFile(try open(path), lock)
+    }
+
+    /// Returns the name of the manifest that an object is; nil for another object.
+    private func manifest(_ key: String) -> String? {
+        key.hasPrefix("manifests/") ? String(key.dropFirst("manifests/".count)) : nil
+    }
+
+    /// Checks, before what was done under locks is made visible, that they still count.
+    private func checkLocks(_ path: FilePath) throws(FileSystemError) {
+        guard !locks.areTrusted else { return }
+        throw FileSystemError(
+            "PUT", path, .timedOut,
+            detail: "this process was stopped, or the store did not answer, for so long that "
+                + "another machine may not count its locks any more")
     }
 
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {
@@ -182,6 +224,7 @@ package final class ObjectFileSystem: FileSystem {
             let source = try local.open(file)
             guard !isSegment(new) else { return try upload(source, as: key, new) }
             let bytes = try source.read(count: source.size, at: 0)
+            try checkLocks(new)
             try failing(new) { () throws(ObjectStoreError) in try objects.create(key, bytes) }
         default: throw unsupported("link(2)", new)
         }
@@ -208,6 +251,7 @@ package final class ObjectFileSystem: FileSystem {
         case (.local(let file), .local(let other)): try local.replace(other, with: file)
         case (.local(let file), .object(let key)):
             let source = try local.open(file)
+            try checkLocks(new)
             try failing(new) { () throws(ObjectStoreError) in
                 try objects.upload(key, from: source)
             }
@@ -221,6 +265,7 @@ package final class ObjectFileSystem: FileSystem {
         case .local(let file): try local.remove(file)
         case .root: throw unsupported("unlink(2)", path)
         case .object(let key):
+            try checkLocks(path)
             try failing(path) { () throws(ObjectStoreError) in try objects.remove(key) }
         }
     }
@@ -234,19 +279,28 @@ package final class ObjectFileSystem: FileSystem {
 
     // MARK: Locks and space
 
-    package var locksReachEveryone: Bool { false }
+    package var excludesOtherWriters: Bool { false }
 
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
         guard case .local(let file) = try place(of: path) else { return nil }
         try prepare(file)
-        return try local.lock(file)
+        guard let lock = try local.lock(file) else { return nil }
+        guard file.lastComponent == Self.maintenance else { return lock }
+        let remote = try failing(path) { () throws(ObjectStoreError) in
+            try locks.take(Self.maintenance.string, .exclusive)
+        }
+        return remote.map { BucketLock(lock, $0) }
     }
 
     package func record(inLock path: FilePath) -> [UInt8]? {
         // It is for a message only.
         guard case .local(let file) = try? place(of: path) else { return nil }
-        return local.record(inLock: file)
+        guard file.lastComponent == Self.maintenance else { return local.record(inLock: file) }
+        // As above.
+        return try? locks.holder(of: Self.maintenance.string)
     }
+
+    private static let maintenance = FilePath.Component("maintenance.lock")
 
     package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int {
         // What is saved lies in the spool until it is uploaded.

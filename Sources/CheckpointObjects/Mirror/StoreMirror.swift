@@ -16,12 +16,15 @@ internal import SystemPackage
 public final class StoreMirror: Sendable {
     private let source: CheckpointStore
     private let target: any ObjectStore
+    private let lock: MirrorLock
     private let limiter: Monitor<RateLimiter>?
     private let state = Monitor(State(), rank: .unchecked)
 
     private struct State {
         /// Manifests that are known to be the same in both stores, with their hashes.
         var same: [ManifestName: Hash128] = [:]
+        /// Tags and pins as they were mirrored last; nil before.
+        var marks: [String: [UInt8]]?
     }
 
     /// The place of a mirror.
@@ -45,7 +48,10 @@ public final class StoreMirror: Sendable {
         switch place {
         case .directory(let path):
             let objects = DirectoryObjectStore(FilePath(path))
-            try self.init(of: source, to: objects, bytesPerSecond: bytesPerSecond)
+            let directories = StoreDirectories(root: FilePath(path))
+            try self.init(
+                of: source, to: objects, bytesPerSecond: bytesPerSecond,
+                lock: .file(directories.maintenanceLock))
             // Before `store.json`, whose presence implies a complete store.
             do { try objects.makeDirectories(["manifests", "segments", "staging"]) } catch {
                 throw CheckpointError(error, in: path)
@@ -53,7 +59,7 @@ public final class StoreMirror: Sendable {
         case .bucket(let location):
             try self.init(
                 of: source, to: CheckpointStore.writableObjects(at: location),
-                bytesPerSecond: bytesPerSecond)
+                bytesPerSecond: bytesPerSecond, lock: nil)
         }
     }
 
@@ -64,13 +70,24 @@ public final class StoreMirror: Sendable {
     ///   - target: the place of the mirror.
     ///   - bytesPerSecond: maximum speed; nil for none.
     /// - Throws: codes as above.
-    package init(
+    package convenience init(
         of source: CheckpointStore, to target: any ObjectStore, bytesPerSecond: Int? = nil
+    ) throws(CheckpointError) {
+        try self.init(of: source, to: target, bytesPerSecond: bytesPerSecond, lock: nil)
+    }
+
+    private init(
+        of source: CheckpointStore, to target: any ObjectStore, bytesPerSecond: Int?,
+        lock: MirrorLock?
     ) throws(CheckpointError) {
         if let bytesPerSecond, bytesPerSecond < 1 {
             throw CheckpointError(.misuse, "\(bytesPerSecond) bytes per second is not a speed")
         }
         (self.source, self.target) = (source, target)
+        self.lock =
+            lock
+            ?? .objects(
+                ObjectLocks(target, holder: LockHolder.current.encoded), place: target.description)
         limiter = bytesPerSecond.map {
             Monitor(RateLimiter(bytesPerSecond: $0), rank: .unchecked)
         }
@@ -79,7 +96,8 @@ public final class StoreMirror: Sendable {
 
     // MARK: Mirroring
 
-    /// Brings the mirror up to date: newest checkpoints first, then tags and pins.
+    /// Brings the mirror up to date: newest checkpoints first, then tags and pins. Meanwhile no
+    /// other process removes checkpoints of the mirror.
     ///
     /// - Parameters:
     ///   - cancellation: a request to stop after the object in hand.
@@ -87,12 +105,20 @@ public final class StoreMirror: Sendable {
     ///     checkpoint in hand; on this thread.
     /// - Returns: what was done. A checkpoint that failed does not keep the others from being
     ///   mirrored.
-    /// - Throws: codes `io` (a store cannot be listed), `readOnly`, `cancelled`.
+    /// - Throws: codes `busy` (a process removes checkpoints of the mirror), `io` (a store cannot
+    ///   be listed), `readOnly`, `cancelled`.
     public func synchronize(
         cancellation: Cancellation = Cancellation(),
         onProgress: (_ sent: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> MirrorReport {
+        if let report = try upToDateReport() { return report }
         try send(identityKey, createdFrom: source.directories.identity)
+        guard let lock = try lock.take() else {
+            throw CheckpointError(
+                .busy, "another process is removing checkpoints of \(target.description)",
+                remedy: "Wait until it has finished, and run the same command again")
+        }
+        defer { withExtendedLifetime(lock) {} }
         var present = try Present(
             manifests: names(below: "manifests/"), segments: names(below: "segments/"))
         var report = MirrorReport()
@@ -113,8 +139,51 @@ public final class StoreMirror: Sendable {
             }
             report.checkpoints.append(row)
         }
-        for kind in ["tags", "pins"] { report.markCount += try mirrorMarks(kind) }
+        var marks: [String: [UInt8]] = [:]
+        for kind in Self.markKinds { report.markCount += try mirrorMarks(kind, &marks) }
+        state.withLock { $0.marks = marks }
         return report
+    }
+
+    private static let markKinds = ["tags", "pins"]
+
+    /// Returns the report of a mirror that this object has brought up to date, without a request.
+    ///
+    /// - Returns: nil if something has changed since, or there was no such mirror yet.
+    private func upToDateReport() throws(CheckpointError) -> MirrorReport? {
+        let known = state.withLock { $0 }
+        guard let marks = known.marks else { return nil }
+        var now: [String: [UInt8]] = [:]
+        for kind in Self.markKinds { now.merge(try self.marks(kind)) { $1 } }
+        guard now == marks else { return nil }
+        var report = MirrorReport()
+        for name in try source.files.names().reversed() {
+            do throws(CheckpointError) {
+                guard let hash = known.same[name],
+                    try source.files.identity(of: name).hash == hash
+                else { return nil }
+            } catch { return nil }  // Mirroring it finds out what is wrong.
+            report.checkpoints.append(.init(step: name.step, outcome: .present, newBytes: 0))
+        }
+        return report
+    }
+
+    /// Reads tags or pins, by key.
+    private func marks(_ kind: String) throws(CheckpointError) -> [String: [UInt8]] {
+        let directory = source.directories.root.appending(kind)
+        let names = try translating("listing \(directory)") { () throws(FileSystemError) in
+            try source.fileSystem.listIfThere(directory)
+        }
+        var marks: [String: [UInt8]] = [:]
+        for name in names {
+            let path = directory.appending(name)
+            let bytes = try translating("reading \(path)") { () throws(FileSystemError) in
+                try source.fileSystem.contents(of: path, atMost: 4096)
+            }
+            // A larger one is none.
+            if let bytes { marks["\(kind)/\(name)"] = bytes }
+        }
+        return marks
     }
 
     /// The names that the mirror has.
@@ -208,28 +277,24 @@ public final class StoreMirror: Sendable {
 
     /// Makes tags or pins the same as here.
     ///
+    /// - Parameter all: gets those that are here.
     /// - Returns: the number of those that were written or removed.
-    private func mirrorMarks(_ kind: String) throws(CheckpointError) -> Int {
-        let directory = source.directories.root.appending(kind)
-        let names = try translating("listing \(directory)") { () throws(FileSystemError) in
-            try source.fileSystem.listIfThere(directory)
-        }
-        let present = try self.names(below: "\(kind)/")
+    private func mirrorMarks(
+        _ kind: String, _ all: inout [String: [UInt8]]
+    ) throws(CheckpointError) -> Int {
+        let marks = try marks(kind)
+        let present = Set(try names(below: "\(kind)/").map { "\(kind)/\($0)" })
         var count = 0
-        for name in names {
-            let (key, path) = ("\(kind)/\(name)", directory.appending(name))
-            let bytes = try translating("reading \(path)") { () throws(FileSystemError) in
-                try source.fileSystem.contents(of: path, atMost: 4096)
-            }
-            guard let bytes else { continue }
-            if present.contains(name), try holds(key, bytes) { continue }
-            try send(key, uploadedFrom: path)
+        for (key, bytes) in marks.sorted(by: { $0.key < $1.key }) {
+            if present.contains(key), try holds(key, bytes) { continue }
+            try send(key, uploadedFrom: source.directories.root.appending(key))
             count += 1
         }
-        for name in present.subtracting(names) {
-            try failing { () throws(ObjectStoreError) in try target.remove("\(kind)/\(name)") }
+        for key in present.subtracting(marks.keys) {
+            try failing { () throws(ObjectStoreError) in try target.remove(key) }
             count += 1
         }
+        all.merge(marks) { $1 }
         return count
     }
 

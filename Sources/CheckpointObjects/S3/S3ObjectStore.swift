@@ -50,6 +50,7 @@ package final class S3ObjectStore: ObjectStore {
         let request = S3Request(
             method: "PUT", key: full(key),
             headers: [("if-none-match", "*"), ("content-md5", Self.md5(body))], body: body)
+        let start = ContinuousClock.now
         var attempt = 0
         while true {
             attempt += 1
@@ -70,7 +71,8 @@ package final class S3ObjectStore: ObjectStore {
                 return
             }
             guard let pause = client.retries.pause(
-                after: attempt, wish: nil, elapsed: .zero, draw: Double.random(in: 0...1))
+                after: attempt, wish: nil, elapsed: ContinuousClock.now - start,
+                draw: Double.random(in: 0...1))
             else { throw error("PUT", key, outcome) }
             Thread.sleep(forTimeInterval: pause)
         }
@@ -247,6 +249,7 @@ package final class S3ObjectStore: ObjectStore {
                 case "Contents":
                     guard let name = Self.name(element["Key"], after: full) else { continue }
                     listing.objects.append(name)
+                    listing.ages[name] = Self.age(element, answer)
                 case "CommonPrefixes":
                     guard let name = Self.name(element["Prefix"], after: full) else { continue }
                     listing.prefixes.append(String(name.dropLast()))
@@ -260,6 +263,14 @@ package final class S3ObjectStore: ObjectStore {
             token = next
         } while token != nil && listing.count < limit ?? .max
         return listing
+    }
+
+    /// Returns the age of a listed object at the time of the answer.
+    private static func age(_ element: XMLElement, _ answer: S3Answer) -> Duration? {
+        guard let created = element["LastModified"].flatMap({ UTCTime.read($0) }),
+            let now = answer.headers["date"].flatMap({ HTTPDate.read($0) })
+        else { return nil }
+        return .seconds(max(now - created, 0))
     }
 
     /// Returns the name of a key in a listing.

@@ -60,6 +60,9 @@ package struct ObjectListing: Sendable, Equatable {
     package var objects: [String] = []
     /// Names of what other keys begin with, without the prefix and the final `/`.
     package var prefixes: [String] = []
+    /// Time since each object was created, by the clock of the store; objects of which it is not
+    /// known are missing.
+    package var ages: [String: Duration] = [:]
 
     /// Creates an empty listing.
     package init() {}

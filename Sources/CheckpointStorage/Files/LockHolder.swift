@@ -37,7 +37,7 @@ package struct LockHolder: Sendable, Equatable, CustomStringConvertible {
     package var isThisProcess: Bool { process == Int(ProcessInfo.processInfo.processIdentifier) && machine == Machine.identity }
 
     /// True if the process is known to have ended: it was killed, and the record is out of date.
-    var hasEnded: Bool {
+    package var hasEnded: Bool {
         machine == Machine.identity && machine != 0
             && !FileManager.default.fileExists(atPath: "/proc/\(process)")
     }

@@ -154,11 +154,28 @@ package struct RankAttempts {
         }
     }
 
+    /// Returns those of several attempts whose ranks may still publish the checkpoint again, and
+    /// cannot be kept from it: where directories cannot be renamed, and before the lease has ended.
+    ///
+    /// - Parameters:
+    ///   - attempts: attempts that are committed.
+    ///   - now: the time, in milliseconds since 1970.
+    /// - Throws: the error of the system call.
+    package func unretirable(
+        _ attempts: [AttemptName], now: Int
+    ) throws(FileSystemError) -> Set<AttemptName> {
+        guard !fileSystem.excludesOtherWriters else { return [] }
+        var leased: Set<AttemptName> = []
+        for name in attempts where try attempt(name).isLeased(now) { leased.insert(name) }
+        return leased
+    }
+
     /// Makes sure that no rank that is late publishes removed checkpoints again.
     ///
     /// The directories are renamed, since roots are linked from there; a root that was published
-    /// again before the renaming is removed. Call it when the removal of the manifests is durable,
-    /// and before the segments go.
+    /// again before the renaming is removed. In a bucket, where a directory cannot be renamed, the
+    /// parts go: `unretirable` has kept the attempts that may still be published. Call it when the
+    /// removal of the manifests is durable, and before the segments go.
     ///
     /// - Parameter attempts: the attempts that the checkpoints were committed by.
     /// - Throws: the error of the system call.
@@ -166,7 +183,10 @@ package struct RankAttempts {
         var retired: [AttemptName] = []
         for name in attempts {
             let (path, collected) = (directories.path(of: name), collectedPath(of: name))
-            if try fileSystem.kind(of: path) == .directory {
+            if !fileSystem.excludesOtherWriters {
+                guard try !fileSystem.listIfThere(path).isEmpty else { continue }
+                try remove(name)
+            } else if try fileSystem.kind(of: path) == .directory {
                 try fileSystem.replace(collected, with: path)  // X1
             } else if try fileSystem.kind(of: collected) != .directory {
                 // A process that saved alone.

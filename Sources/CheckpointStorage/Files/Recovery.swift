@@ -24,7 +24,7 @@ package struct Recovery {
             // Nil: another process is working in staging/ and segments/, or may be, on a machine
             // that locks do not reach. Leftovers stay until the next opening.
             let maintenance =
-                files.fileSystem.locksReachEveryone
+                files.fileSystem.excludesOtherWriters
                 ? try MaintenanceLock(files.fileSystem, files.directories) : nil
             defer { withExtendedLifetime(maintenance) {} }
             // Attempts of several ranks that may still be in flight, on any machine.

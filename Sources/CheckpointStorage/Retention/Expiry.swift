@@ -73,7 +73,8 @@ package final class Expiry: Sendable {
     /// (Formats/durability.md, section 8). That lock protects a checkpoint while a save in flight
     /// reuses its blocks. It is not needed here, because only the store's one writer saves, and
     /// this call runs in that writer: the caller leaves out the checkpoints that its own saves in
-    /// flight reuse, and stops further reuse of the others before the call.
+    /// flight reuse, and stops further reuse of the others before the call. In a bucket other
+    /// machines may save, so there it takes the lock, and leaves what is locked.
     ///
     /// A reader that has the manifest open reads it to its end; segments that it opens later are
     /// missing, as after a prune. The maintenance lock keeps out processes that would replace the
@@ -89,8 +90,7 @@ package final class Expiry: Sendable {
     package func remove(
         _ names: [ManifestName], discard: ((SegmentReference) throws -> Void)?
     ) throws(CheckpointError) {
-        // Another machine may be about to refer to what is removed.
-        guard !names.isEmpty, files.fileSystem.locksReachEveryone else { return }
+        guard !names.isEmpty else { return }
         let maintenance = try translating("maintenance") { try MaintenanceLock(files.fileSystem, files.directories) }
         guard let maintenance else {
             throw CheckpointError(
@@ -99,12 +99,15 @@ package final class Expiry: Sendable {
         defer { withExtendedLifetime(maintenance) {} }
         // Marks are written under the same lock, and may be newer than the choice of names.
         let protected = try MarkFiles(files).protected()
-        let names = names.filter { !protected.contains($0) }
+        let chosen = names.filter { !protected.contains($0) }
         try countUses(try translating("maintenance") { try maintenance.generation() })
+        let isAlone = files.fileSystem.excludesOtherWriters
+        if !isAlone { try countOthers(forgets: true) }
         try translating("removing old checkpoints") {
-            for name in names { try files.fileSystem.remove(files.directories.path(of: name)) }  // D1
+            let names = try removeManifests(try removable(chosen))  // D1
             try files.fileSystem.syncDirectory(files.directories.manifests)  // D2
             catalog.remove(names)  // D3
+            if !isAlone { try countOthers(forgets: false) }
             let attempts = uses.withLock { uses in
                 names.compactMap { uses?.attempts.removeValue(forKey: $0) }
             }
@@ -118,6 +121,59 @@ package final class Expiry: Sendable {
             }
             for attempt in attempts { try RankAttempts(files: files).remove(attempt) }
         }
+    }
+
+    /// Returns the checkpoints that no other process may still publish again.
+    private func removable(_ names: [ManifestName]) throws -> [ManifestName] {
+        let attempts = uses.withLock { uses in
+            uses?.attempts.filter { names.contains($0.key) } ?? [:]
+        }
+        let kept = try RankAttempts(files: files).unretirable(
+            Array(attempts.values), now: Clock.milliseconds)
+        return names.filter { name in attempts[name].map { !kept.contains($0) } ?? true }
+    }
+
+    /// D1.
+    ///
+    /// - Returns: the checkpoints that are gone: all but those that a save on another machine relies
+    ///   on.
+    private func removeManifests(
+        _ names: [ManifestName]
+    ) throws(FileSystemError) -> [ManifestName] {
+        let paths = names.map { files.directories.path(of: $0) }
+        guard !files.fileSystem.excludesOtherWriters else {
+            for path in paths { try files.fileSystem.remove(path) }
+            return names
+        }
+        var gone: [ManifestName] = []
+        for (name, path) in zip(names, paths) {
+            guard let claim = try files.fileSystem.reopen(path) else { continue }
+            defer { claim.close() }
+            try files.fileSystem.remove(path)
+            gone.append(name)
+        }
+        return gone
+    }
+
+    /// Counts the manifests that other machines have published since the last count: they may name
+    /// segments of a checkpoint that was removed, on which their saves relied.
+    ///
+    /// - Parameter forgets: whether those that other machines have removed are forgotten.
+    private func countOthers(forgets: Bool) throws(CheckpointError) {
+        let names = try files.names()
+        let known = uses.withLock { Set($0?.segments.keys.map { $0 } ?? []) }
+        for name in names where !known.contains(name) {
+            do throws(CheckpointError) {
+                let manifest = try files.load(name).manifest
+                uses.withLock { $0?.add(manifest) }
+            } catch {
+                // Gone again: it names nothing.
+                guard error.code == .notFound else { throw error }
+            }
+        }
+        guard forgets else { return }
+        let gone = known.subtracting(names)
+        uses.withLock { uses in for name in gone { _ = uses?.remove(name) } }
     }
 
     /// Counts the segments of every manifest, unless an earlier count is still valid: only this

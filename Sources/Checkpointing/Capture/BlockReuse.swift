@@ -127,7 +127,7 @@ final class BlockReuse: Sendable {
     private func openIfSame(_ source: Source) -> (any ReadableFile)? {
         let path = files.directories.path(of: source.name)
         // A manifest that was removed or changed is not a source.
-        guard let file = try? files.fileSystem.open(path), let found = try? files.hash(of: source.name), found == source.hash
+        guard let file = try? files.fileSystem.hold(path), let found = try? files.hash(of: source.name), found == source.hash
         else { return nil }
         return file
     }

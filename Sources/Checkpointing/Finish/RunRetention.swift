@@ -23,15 +23,16 @@ final class RunRetention: Sendable {
     /// Held while checkpoints are removed, with its I/O: two saves may end at the same time.
     private let removing = Monitor((), rank: .retention)
 
-    /// Returns nil if the run keeps every checkpoint, if another rank removes old ones, or if
-    /// another machine may be about to refer to them.
+    /// Returns nil if the run keeps every checkpoint, or if another rank removes old ones.
     init?(_ store: CheckpointStore, _ options: CheckpointerOptions, reuse: BlockReuse?) {
-        guard let keepLast = options.keepLast, store.meeting?.ranks.rank ?? 0 == 0,
-            store.fileSystem.locksReachEveryone
-        else { return nil }
+        guard let keepLast = options.keepLast, store.meeting?.ranks.rank ?? 0 == 0 else {
+            return nil
+        }
         self.store = store
         self.keepLast = keepLast
-        recycles = options.mechanisms.recycles && store.meeting == nil
+        recycles =
+            options.mechanisms.recycles && store.meeting == nil
+            && store.fileSystem.excludesOtherWriters
         pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         self.reuse = reuse
         expiry = Expiry(files: store.files, catalog: store.catalog)
