@@ -83,4 +83,53 @@ struct RankedBucketTests {
         #expect(try steps(of: reader).compactMap { $0 } == [6, 5, 4, 3, 2, 1])
         #expect(try reader.verify().findings.isEmpty)
     }
+
+    @Test("A checkpoint is removed when no rank can publish it again")
+    func removal() throws {
+        let objects = InMemoryObjectStore()
+        var options = smallOptions()
+        options.run = "ranks"
+        let errors = try onEachRank(3) { [options] rank in
+            let store = try open(objects, rank, of: 3, launch: "a")
+            let state = try RankedState(rank: rank, of: 3)
+            let checkpointer = try Checkpointer(store: store, state: state, options: options)
+            for step in 1...2 {
+                checkpointer.mutate { state.change(to: "a-\(step)") }
+                try checkpointer.save(step: step).wait()
+            }
+            try checkpointer.close()
+            try store.close()
+        }
+        #expect(errors.isEmpty, "\(errors)")
+        var policy = RetentionPolicy()
+        policy.keepLast = 1
+        let openAlone = { (access: CheckpointStore.Access) in
+            try CheckpointStore.open(
+                objects, root: "s3:/tests/run",
+                cache: FilePath(directory.appending("cache-\(access)")), for: access)
+        }
+        // Its lease has not ended.
+        let store = try openAlone(.maintaining)
+        #expect(try store.prune(policy).checkpoints.filter(\.isInUse).map(\.step) == [1])
+        #expect(try steps(of: store).compactMap { $0 } == [2, 1])
+        let attempts = try RankAttempts(files: store.files).list().map { "parts/\($0.name)/" }
+        // As if the ranks had begun two days ago.
+        for key in objects.keys where key.hasSuffix(".begun") {
+            let prefix = try #require(attempts.first { key.hasPrefix($0) })
+            guard case .begun(let rank, let worldSize, let time) = PartName(
+                String(key.dropFirst(prefix.count)))
+            else { continue }
+            let old = PartName.begun(
+                rank: rank, worldSize: worldSize, milliseconds: time - 48 * 60 * 60 * 1000)
+            try objects.create("\(prefix)\(old)", [])
+            objects.remove(key)
+        }
+        #expect(try store.prune(policy).removedCount == 1)
+        try store.close()
+        let reader = try openAlone(.reading)
+        #expect(try steps(of: reader).compactMap { $0 } == [2])
+        #expect(try reader.verify().findings.isEmpty)
+        #expect(try reader.leavings().count == 0)
+        #expect(objects.keys.count { $0.hasSuffix(".part") } == 3)
+    }
 }

@@ -76,7 +76,7 @@ public struct CheckpointerOptions: Sendable {
     public var backpressure = Backpressure.block
     /// Number of checkpoints of this run to keep, counted across its restarts; older ones are
     /// removed after each commit. Nil keeps all. Checkpoints of other runs, and of branches that the
-    /// run has left, are never removed.
+    /// run has left, are never removed. In a bucket those of several ranks stay for a day.
     public var keepLast: Int?
     /// Reaction to SIGTERM.
     public var onTermination = TerminationPolicy.ignore
