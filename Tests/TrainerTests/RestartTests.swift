@@ -62,6 +62,7 @@ struct RestartTests {
         let arguments = "--model tiny --batch 2 --arena 1 --compression none --steps 240 --every 2 --keep-last 2 --fingerprints"
         let outcome = try SmallDisk.run(
             """
+            cd '\(directory.path)'
             train() { '\(trainer)' --store "$DISK/store" \(arguments) "$@"; }
             # However loaded the machine is, some of the first nine saves are committed.
             train --kill-during-save 20 > log
