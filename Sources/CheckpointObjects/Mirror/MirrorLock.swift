@@ -25,4 +25,14 @@ enum MirrorLock {
             } catch { throw CheckpointError(error, in: place) }
         }
     }
+
+    /// Checks, before a checkpoint is made visible, that the lock still counts.
+    ///
+    /// - Throws: code `timedOut`.
+    func check() throws(CheckpointError) {
+        guard case .objects(let locks, let place) = self, !locks.areTrusted else { return }
+        throw CheckpointError(
+            .timedOut, "the lock of \(place) was not renewed for too long",
+            remedy: "Run the same command again: nothing is sent twice")
+    }
 }

@@ -232,6 +232,7 @@ public final class StoreMirror: Sendable {
             onProgress(sent, total)
         }
         if loaded.manifest.root != nil { try mirrorParts(of: loaded.manifest, &report) }
+        try lock.check()
         if present.manifests.contains(name.description) {
             // Repacked since: another file of the same checkpoint.
             try send(key, uploadedFrom: source.directories.path(of: name))
