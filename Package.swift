@@ -105,8 +105,8 @@ let package = Package(
         .target(
             name: "CheckpointObjects",
             dependencies: [
-                "CheckpointStorage", "CheckpointSegments", "CheckpointIO", "CheckpointCodecs",
-                "CheckpointFormat", system,
+                "CheckpointMaintenance", "CheckpointStorage", "CheckpointSegments", "CheckpointIO",
+                "CheckpointCodecs", "CheckpointFormat", system,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -177,7 +177,8 @@ let package = Package(
         .executableTarget(
             name: "ReferenceTrainer",
             dependencies: [
-                "Checkpointing", "ReferenceModel", logging, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Checkpointing", "CheckpointObjects", "ReferenceModel", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Examples/ReferenceTrainer/App", swiftSettings: strict),
         .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"], swiftSettings: strict),
@@ -282,7 +283,8 @@ let package = Package(
         .testTarget(
             name: "CheckpointObjectsTests",
             dependencies: [
-                "ckpt", "CheckpointObjects", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
+                "ckpt", "ReferenceTrainer",
+                "CheckpointObjects", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
                 "CheckpointFormat", "CheckpointIO", "CheckpointTestSupport", "CheckpointingTestSupport", system,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

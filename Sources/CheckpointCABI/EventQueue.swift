@@ -62,6 +62,9 @@ extension CheckpointEvent {
             (event.kind, event.step) = (UInt32(CKPT_EVENT_DURABLE), Int64(step))
         case .committed(let report):
             (event.kind, event.step) = (UInt32(CKPT_EVENT_COMMITTED), Int64(report.step))
+        case .mirrored(let step, let bytes):
+            (event.kind, event.step) = (UInt32(CKPT_EVENT_MIRRORED), Int64(step))
+            event.total_bytes = UInt64(clamping: bytes)
         case .failed(let step, let error):
             (event.kind, event.step) = (UInt32(CKPT_EVENT_FAILED), Int64(step))
             event.failure = error.code.status

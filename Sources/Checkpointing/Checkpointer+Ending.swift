@@ -12,13 +12,42 @@ extension Checkpointer {
     /// computing; a save that it requests now may be lost.
     public var isTerminating: Bool { TerminationSignal.isReceived }
 
+    /// Waits until everything that is committed is in the mirror, too.
+    func finishMirror() {
+        guard let mirror else { return }
+        pipeline.waitUntilIdle()
+        do throws(CheckpointError) {
+            try mirror.waitUntilCurrent(within: options.mirrorDeadline)
+        } catch {
+            observers.warn(
+                "not everything is in the mirror \(store.mirror?.place ?? ""): \(error). "
+                    + "The next process that saves to \(store.directories.root) sends the rest")
+        }
+    }
+
+    /// Waits until everything that is committed now is in the store's mirror.
+    ///
+    /// - Parameter timeout: maximum time to wait.
+    /// - Throws: codes `misuse` (the store has no mirror, or another rank sends it), `timedOut`,
+    ///   or the error that keeps the mirror from being brought up to date, which is tried again.
+    public func waitUntilMirrored(within timeout: Duration = .seconds(86_400))
+        throws(CheckpointError)
+    {
+        guard let mirror else {
+            throw CheckpointError(
+                .misuse, "this process sends \(store.directories.root) to no mirror",
+                remedy: "Open the store with a mirror, and wait on rank 0")
+        }
+        try mirror.waitUntilCurrent(within: timeout)
+    }
+
     /// Has the saves in flight finished if the process ends without `close`.
     func register() throws(ThreadError) {
         var deadline: Duration?
         if case .publishNewest(let within) = options.onTermination { deadline = within }
         try OpenCheckpointers.shared.add(
             .init(
-                pipeline: pipeline, crew: crew, store: store.directories.root.string,
+                pipeline: pipeline, crew: crew, mirror: mirror, store: store.directories.root.string,
                 exitDeadline: options.exitDeadline, terminationDeadline: deadline))
     }
 }
@@ -35,16 +64,18 @@ extension Checkpointer {
 ///   - state: the state to save and restore.
 ///   - options: how to save.
 ///   - ranks: the processes that save together; nil if this one saves alone.
+///   - mirror: a second copy of the store, kept up to date, and resumed from if the store is lost.
 ///   - body: the training loop. The saves in flight when it ends are finished.
 /// - Returns: the result of `body`.
 /// - Throws: the error of `body`; otherwise those of `CheckpointStore.open`, `Checkpointer.init` and
 ///   `Checkpointer.close`, which include the failure of the last save.
 public func withCheckpointer<R>(
     _ path: String, state: any StateProvider, options: CheckpointerOptions = CheckpointerOptions(),
-    ranks: RankGroup? = nil, _ body: (Checkpointer) throws -> R
+    ranks: RankGroup? = nil, mirror: (any CheckpointMirror)? = nil,
+    _ body: (Checkpointer) throws -> R
 ) throws -> R {
     let logger = options.logger
-    let store = try CheckpointStore.open(path, for: .writing, ranks: ranks) {
+    let store = try CheckpointStore.open(path, for: .writing, ranks: ranks, mirror: mirror) {
         logger.warning("\($0)")
     }
     let checkpointer = try Checkpointer(store: store, state: state, options: options)

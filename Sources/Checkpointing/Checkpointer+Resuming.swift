@@ -23,15 +23,21 @@ extension Checkpointer {
     /// of them can restore, each in its own layout; all of them make this call. What a rank does not
     /// describe is then left to the others, in mode `strict` too.
     ///
+    /// If the store has a mirror, and has lost the checkpoint or finds it damaged, it is restored
+    /// from the mirror: straight into memory, checked as always.
+    ///
     /// - Parameter mode: whether state and checkpoint must have the same names.
     /// - Returns: nil if the run has no checkpoint.
-    /// - Throws: codes `mismatch`, `io`, `damaged` (no checkpoint of the run is intact), `cancelled`
+    /// - Throws: codes `mismatch`, `io` (also if the store has no checkpoint of the run, and its
+    ///   mirror cannot be read), `damaged` (no checkpoint of the run is intact), `cancelled`
     ///   (another rank has failed), `timedOut` (another rank is not there).
     @discardableResult
     public func resume(mode: RestoreMode = .strict) throws(CheckpointError) -> RestoreReport? {
         let report = try restoring { () throws(CheckpointError) in
-            try store.restoreNewest(
-                ofRun: runName, into: provider, mode: ranked(mode), threads: options.workers)
+            try NearestRestore(
+                store: store, run: runName, provider: provider, mode: ranked(mode),
+                threads: options.workers
+            ).run { observers.warn($0) }
         }
         guard let report else {
             let others = try store.runHistory().names
@@ -116,15 +122,17 @@ extension Checkpointer {
 
     /// Continues from a restored checkpoint, and logs it.
     private func adopt(_ report: RestoreReport) throws(CheckpointError) {
-        let newest = try store.files.names().last?.run
         let parent = Manifest.Parent(id: report.id, run: report.run, step: report.step)
         let current = state.withLock { $0.restart }
+        // The restarts of a lost store may be ahead of this machine's clock.
+        let newest = max(try store.files.names().last?.run ?? current, report.newestRestart)
         let next = try store.agreed(
             RunID.next(
-                clockMilliseconds: UInt64(Clock.milliseconds),
-                after: max(newest ?? current, current)))
+                clockMilliseconds: UInt64(Clock.milliseconds), after: max(newest, current)))
         let (restart, branch) = state.withLock { state in
-            state.continues(from: parent, branch: report.continuedBranch, next: next)
+            if let place = report.place { state.place = place }
+            state.continues(
+                from: parent, branch: report.continuedBranch, next: next, newest: newest)
             return (state.restart, state.place.branch)
         }
         observers.begins(restart: restart)
@@ -135,6 +143,7 @@ extension Checkpointer {
             text += " of \(report.runName)"
         }
         text += ", saved \(report.created.formatted(.iso8601))"
+        if let mirror = report.mirror { text += ", from the mirror \(mirror)" }
         if !report.passedOver.isEmpty {
             let shown = report.passedOver.prefix(4).map(\.description).joined(separator: ", ")
             let more = report.passedOver.count > 4 ? " and \(report.passedOver.count - 4) more" : ""

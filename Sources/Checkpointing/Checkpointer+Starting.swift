@@ -51,6 +51,25 @@ extension Checkpointer {
         }
     }
 
+    /// Begins to keep the store's mirror up to date.
+    ///
+    /// - Returns: nil if there is none, or another rank does it.
+    static func follow(
+        _ store: CheckpointStore, _ observers: SaveObservers
+    ) throws(CheckpointError) -> (any MirrorFollowing)? {
+        guard let mirror = store.mirror, store.meeting?.ranks.rank ?? 0 == 0 else { return nil }
+        return try mirror.follow(store) { [weak observers] event in
+            switch event {
+            case .mirrored(let step, let bytes):
+                observers?.notify(.mirrored(step: step, newBytes: bytes))
+            case .failed(let error):
+                observers?.warn(
+                    "the mirror \(mirror.place) is not up to date, and is tried again: \(error)")
+            case .recovered: observers?.note("the mirror \(mirror.place) is up to date again")
+            }
+        }
+    }
+
     /// Reads the newest checkpoints now, and the others in the background.
     static func readHistory(
         _ names: [ManifestName], _ reuse: BlockReuse?, _ observers: SaveObservers

@@ -48,6 +48,8 @@ public final class Checkpointer: Sendable {
     let history: SaveHistory
     let preparation: SavePreparation
     let completion: SaveCompletion
+    /// Keeps the store's mirror up to date; nil without one, and on ranks after the first.
+    let mirror: (any MirrorFollowing)?
     let pipeline: SavePipeline
     /// Nil in fenced mode: the trainer asks for permits, so nothing is protected or watched.
     let protection: (any StateProtection)?
@@ -89,13 +91,14 @@ public final class Checkpointer: Sendable {
         observers = SaveObservers(options, store: store, restart: place.branch, stall: stalls)
         reuse = options.deduplicates && store.meeting == nil ? BlockReuse(files: store.files) : nil
         history = SaveHistory(workers: options.workers)
-        let retention = RunRetention(store, options, reuse: reuse)
+        mirror = try Self.follow(store, observers)
+        let retention = RunRetention(store, options, reuse: reuse, mirror: mirror)
         let checker = try translating("watching the state") {
             options.capture == .checked ? try MutationChecker() : nil
         }
         completion = SaveCompletion(
             store, claim, observers: observers, history: history,
-            retention: retention, reuse: reuse,
+            retention: retention, reuse: reuse, mirror: mirror,
             findChanged: checker.map { checker -> @Sendable () throws -> [String] in
                 { try checker.changed() }
             })
@@ -141,6 +144,7 @@ public final class Checkpointer: Sendable {
         protection?.close()
         reuse?.close()
         historyThread?.join()
+        mirror?.stop()
         observers.endStatus()
         pipeline.devices.release()
         preparation.pool?.shrink(to: 0)
@@ -163,6 +167,7 @@ public final class Checkpointer: Sendable {
             return state.isClosed
         }
         guard !wasClosed else { return }
+        finishMirror()
         stop()
         writeTrace()
         observers.streams.finish()

@@ -12,6 +12,7 @@ final class OpenCheckpointers: Sendable {
     struct Entry {
         weak let pipeline: SavePipeline?
         weak let crew: ThreadCrew?
+        weak let mirror: (any MirrorFollowing)?
         let store: String
         /// Time that the end of the process may be delayed.
         let exitDeadline: Duration
@@ -68,7 +69,12 @@ final class OpenCheckpointers: Sendable {
             entry.crew?.setUrgent(true)
             let rest = max(deadline - (.now - started), .zero)
             let lost = pipeline.stepsInFlight(after: rest)
-            guard !lost.isEmpty else { continue }
+            if lost.isEmpty {
+                let rest = max(deadline - (.now - started), .zero)
+                // What is not sent is sent by the next process that uses this directory.
+                try? entry.mirror?.waitUntilCurrent(within: rest)
+                continue
+            }
             let steps = lost.map(String.init).joined(separator: ", ")
             let text =
                 "ckpt: the process ended before the save of step \(steps) to \(entry.store) was "

@@ -75,6 +75,20 @@ struct CommandTests {
         #expect(verified.status == 0, "\(verified)")
     }
 
+    @Test("A damaged store is repaired from its mirror")
+    func repair() throws {
+        let local = directory.appending("local")
+        #expect(try ckpt("mirror", local, bucket).status == 0)
+        let names = try FileManager.default.contentsOfDirectory(atPath: "\(local)/segments")
+        for name in names { try FileManager.default.removeItem(atPath: "\(local)/segments/\(name)") }
+        let planned = try ckpt("repair", local, "--from", bucket, "--dry-run")
+        #expect(planned.status == 0 && planned.output.contains("would be taken from"), "\(planned)")
+        #expect(try ckpt("verify", local).status != 0)
+        let repaired = try ckpt("repair", local, "--from", bucket)
+        #expect(repaired.status == 0 && repaired.output.contains("nothing is lost"), "\(repaired)")
+        #expect(try ckpt("verify", local).status == 0)
+    }
+
     @Test("Checkpoints are marked, removed and repacked, and the place can be tried")
     func changes() throws {
         let tried = try ckpt("doctor", bucket, "--try")

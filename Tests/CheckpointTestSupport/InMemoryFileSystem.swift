@@ -49,7 +49,7 @@ package final class InMemoryFileSystem: FileSystem {
         state = Monitor(State(), rank: .unchecked)
     }
 
-    private init(state: State) {
+    init(state: State) {
         capacity = nil
         self.state = Monitor(state, rank: .unchecked)
     }

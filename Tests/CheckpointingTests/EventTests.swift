@@ -47,6 +47,7 @@ struct EventTests {
         case .captured(let step): "captured \(step)"
         case .durable(let step): "durable \(step)"
         case .committed(let report): "committed \(report.step) \(report.id)"
+        case .mirrored(let step, _): "mirrored \(step)"
         case .failed(let step, _): "failed \(step)"
         case .warning(let message): "warning \(message)"
         }

@@ -51,9 +51,8 @@ struct Mirror: StoreVerb {
             repeat {
                 let report: MirrorReport
                 do throws(CheckpointError) {
-                    report = try mirror.synchronize(cancellation: cancellation) {
-                        progress.show($0, of: $1)
-                    }
+                    report = try mirror.synchronize(
+                        cancellation: cancellation, onProgress: { progress.show($0, of: $1) })
                 } catch {
                     // Somebody removes checkpoints of the mirror, for a moment.
                     guard follow, error.code == .busy else { throw error }

@@ -7,21 +7,31 @@ import Checkpointing
 struct Repair: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "repair", abstract: "Repairs a damaged store and salvages intact tensors.",
-        usage: "ckpt repair STORE [--dry-run] [options]",
+        usage: "ckpt repair STORE [--from MIRROR] [--dry-run] [options]",
         discussion: """
             Example: ckpt repair runs/first --dry-run
 
             Reads the full store. Rebuilds a missing or damaged store.json, updates the catalog, and copies intact blocks \
             out of damaged files. For each checkpoint with losses, makes a new checkpoint of its intact tensors and \
-            objects, in a run named "salvaged: ...". Moves damaged files to quarantine/, and never deletes them. Safe \
+            objects, in a run named "salvaged: ...". With --from, takes damaged files from a mirror of the store first, \
+            if they are intact there: then nothing is lost. Moves damaged files to quarantine/, and never deletes them. Safe \
             while a trainer is running, and safe to interrupt. Exit code 1 means that data is lost, or stays damaged \
             because another process uses it.
             """)
 
     @OptionGroup var common: CommonArguments
 
+    @Option(
+        help: ArgumentHelp(
+            "Takes damaged files from this mirror: a directory or s3://BUCKET/PREFIX.",
+            valueName: "mirror"),
+        completion: .directory)
+    var from: String?
+
     @Flag(help: "Shows what would be repaired without writing anything.")
     var dryRun = false
+
+    func validate() throws { if let from { _ = try StoreAddress(from) } }
 
     func execute() throws -> ExitCode {
         try StoreAddress(common.store).requireDirectory(for: "repair")
@@ -35,10 +45,13 @@ struct Repair: StoreVerb {
 
     private func repair() throws -> RepairReport {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
+        let mirror = try from.map { try StoreAddress($0).open(for: .reading) }
         let progress = ProgressLine("checking")
         defer { ProgressLine.clear() }
         return try Interruption.cancelling { cancellation in
-            try store.repair(isDryRun: dryRun, cancellation: cancellation) { progress.show($0, of: $1) }
+            try store.repair(from: mirror, isDryRun: dryRun, cancellation: cancellation) {
+                progress.show($0, of: $1)
+            }
         }
     }
 
@@ -49,6 +62,9 @@ struct Repair: StoreVerb {
             Output.line(
                 "store.json: \(what), \(source) (store \(Output.short(identity.id))): \(identity.fault.message)"
             )
+        }
+        for name in report.mended {
+            Output.line("\(dryRun ? "would be taken" : "taken") from the mirror: \(name)")
         }
         for error in report.unreadable { Output.line("unreadable: \(error)") }
         for error in report.unreadableTags { Output.line("unreadable tag, not changed: \(error)") }
@@ -100,7 +116,7 @@ struct Repair: StoreVerb {
                     ? "nothing was written; to repair, run the command without --dry-run"
                     : "repaired: nothing is lost"
             }
-            return report.quarantined.isEmpty
+            return report.quarantined.isEmpty && report.mended.isEmpty
                 ? "no damage found" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
         }
         if report.losses.isEmpty, report.unreadable.isEmpty, report.inUse.isEmpty {
@@ -139,6 +155,8 @@ struct Repair: StoreVerb {
             .object([
                 .init("without_loss", .bool(report.isWithoutLoss)), .init("dry_run", .bool(dryRun)),
                 .init("identity", report.identity.map(json) ?? .null),
+                .init("mended", .strings(report.mended)),
+                .init("mended_bytes", .count(report.mendedBytes)),
                 .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
                 .init("unreadable", .array(report.unreadable.map { .error($0) })),
                 .init("unreadable_tags", .array(report.unreadableTags.map { .error($0) })),

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CheckpointObjects
 internal import Checkpointing
 internal import Foundation
 internal import Logging
@@ -16,6 +17,10 @@ struct TrainCommand: ParsableCommand {
 
     @Option(help: "Directory of the checkpoint store; created if missing.")
     var store: String
+
+    @Option(
+        help: "Directory or s3://BUCKET/PREFIX of a mirror; resumes from it if the store is lost.")
+    var mirror: String?
 
     @Option(help: "Text to train on.")
     var data = "/usr/share/common-licenses/GPL-3"
@@ -98,6 +103,9 @@ struct TrainCommand: ParsableCommand {
         if let resumeFrom, CheckpointReference(resumeFrom) == nil {
             throw ValidationError("\(resumeFrom) is not a checkpoint")
         }
+        if let mirror, StoreMirror.Place(mirror) == nil {
+            throw ValidationError("\(mirror) is not the place of a mirror")
+        }
         guard keepLast ?? 1 > 0 else { throw ValidationError("--keep-last must be at least 1") }
         guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else {
             throw ValidationError("a number is not positive")
@@ -128,6 +136,7 @@ struct TrainCommand: ParsableCommand {
             isMixed: precision == "bf16", parallel: parallel)
         let store = try CheckpointStore.open(
             store, for: .writing, ranks: processes.map { RankGroup(MPIGroup(mpi: $0)) },
+            mirror: mirror.flatMap { StoreMirror.Place($0) }.map { BackgroundMirror($0) },
             onWarning: { say("warning: \($0)") })
         let checkpointer = try Checkpointer(
             store: store, state: try training.state(), options: options(processes))
@@ -135,6 +144,7 @@ struct TrainCommand: ParsableCommand {
             try training.adoptRestored()
             say(
                 "resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))"
+                    + (resumed.mirror.map { ", from the mirror \($0)" } ?? "")
             )
         }
         // One process logs for all: they compute the same.

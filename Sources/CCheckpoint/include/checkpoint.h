@@ -542,7 +542,8 @@ ckpt_status ckpt_restore(
 enum {
     CKPT_EVENT_STARTED = 0, CKPT_EVENT_PROGRESS = 1, CKPT_EVENT_CAPTURED = 2,
     CKPT_EVENT_DURABLE = 3, CKPT_EVENT_COMMITTED = 4, CKPT_EVENT_FAILED = 5,
-    CKPT_EVENT_WARNING = 6
+    CKPT_EVENT_WARNING = 6,
+    CKPT_EVENT_MIRRORED = 7 /* in the mirror of the store; no call of this header makes one yet */
 };
 
 /* An event of a save. */
@@ -552,7 +553,7 @@ typedef struct ckpt_event {
     ckpt_status failure; /* of CKPT_EVENT_FAILED */
     int64_t step;        /* -1 for warnings */
     uint64_t done_bytes;  /* of CKPT_EVENT_PROGRESS: written */
-    uint64_t total_bytes; /* of CKPT_EVENT_PROGRESS: to write */
+    uint64_t total_bytes; /* of CKPT_EVENT_PROGRESS: to write; of CKPT_EVENT_MIRRORED: sent */
     char message[1024];   /* of failures and warnings; cut if longer */
 } ckpt_event;
 

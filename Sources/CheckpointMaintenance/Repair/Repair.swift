@@ -28,6 +28,10 @@ public struct RepairReport: Sendable {
     /// The rebuilt `store.json`, which is repaired before everything else; nil if it was intact.
     public var identity: RebuiltIdentity?
 
+    /// Names of damaged files that were replaced by those of a mirror: nothing of them is lost.
+    public internal(set) var mended: [String] = []
+    /// Size of these files in bytes.
+    public internal(set) var mendedBytes = 0
     /// Number of catalog rows that contradicted their manifests, and were written again.
     public internal(set) var catalogRows = 0
     /// Intact checkpoints that referred to a damaged file, and now refer to copies of its intact
@@ -48,7 +52,9 @@ public struct RepairReport: Sendable {
     public internal(set) var copiedBytes = 0
 
     /// True if nothing that was ever saved is lost, and no damaged file was left in place.
-    public var isWithoutLoss: Bool { losses.isEmpty && unreadable.isEmpty && inUse.isEmpty && unreadableTags.isEmpty }
+    public var isWithoutLoss: Bool {
+        losses.isEmpty && unreadable.isEmpty && inUse.isEmpty && unreadableTags.isEmpty
+    }
 
     /// Creates an empty report.
     package init() {}
@@ -65,20 +71,30 @@ extension CheckpointStore {
     /// any time; the next call continues.
     ///
     /// - Parameters:
+    ///   - mirror: a copy of this store, open for reading. Damaged files that it has intact are
+    ///     taken from it first.
     ///   - isDryRun: finds the damage, and changes nothing; the store may then be open for reading.
     ///   - cancellation: stops the repair while it checks, and while it copies.
     ///   - progress: called with the bytes checked so far and their total, on this thread.
     /// - Returns: the damage found, and the changes made.
-    /// - Throws: codes `misuse` (the store is not open for maintaining), `unsupported` (a manifest
+    /// - Throws: codes `misuse` (the store is not open for maintaining; the mirror is one of another
+    ///   store), `unsupported` (a manifest
     ///   of a newer version may name any segment), `io`, `noSpace`, `readOnly`, `outOfMemory`, `cancelled`.
     public func repair(
-        isDryRun: Bool = false, cancellation: Cancellation = Cancellation(),
+        from mirror: CheckpointStore? = nil, isDryRun: Bool = false, cancellation: Cancellation = Cancellation(),
         progress: (_ checked: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> RepairReport {
         guard isDryRun || access == .maintaining else {
-            throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
+            throw CheckpointError(
+                .misuse, "the store is not open for maintaining",
+                remedy: "Open it with access .maintaining")
         }
-        var survey = RepairSurvey(store: self, cancellation: cancellation)
+        var mender: FileMender?
+        if let mirror {
+            mender = try FileMender(
+                self, from: mirror, isDryRun: isDryRun, cancellation: cancellation)
+        }
+        var survey = RepairSurvey(store: self, mender: mender, cancellation: cancellation)
         try survey.run(progress)
         var repair = Repair(
             store: self, survey: survey, isDryRun: isDryRun, cancellation: cancellation)
@@ -110,6 +126,9 @@ private struct Repair {
 
     mutating func run() throws(CheckpointError) -> RepairReport {
         report.catalogRows = survey.contradicted.count
+        (report.mended, report.mendedBytes) = (
+            survey.mender?.names ?? [], survey.mender?.bytes ?? 0
+        )
         report.unreadable = survey.unreadable.map(\.error)
         let affected = try survey.affected()
         let marks = try store.marks()
@@ -119,8 +138,12 @@ private struct Repair {
             return report
         }
         if !survey.contradicted.isEmpty { try mendCatalog() }
-        guard !affected.isEmpty || !survey.unreadable.isEmpty || !survey.broken.isEmpty else { return report }
-        if let maintenance = store.maintenance { try translating("maintenance") { try maintenance.changeGeneration() } }
+        guard !affected.isEmpty || !survey.unreadable.isEmpty || !survey.broken.isEmpty else {
+            return report
+        }
+        if let maintenance = store.maintenance {
+            try translating("maintenance") { try maintenance.changeGeneration() }
+        }
         try keepDamaged(affected)  // Q1
         let salvages = try rescue(affected)  // Q2
         for checkpoint in affected where checkpoint.losses.isEmpty { try move(checkpoint) }  // Q3

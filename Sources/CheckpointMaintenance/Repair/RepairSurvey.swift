@@ -5,7 +5,7 @@ internal import CheckpointStorage
 internal import SystemPackage
 
 /// Finds the damaged files of a store, and the tensors and objects lost by them. Reads everything,
-/// writes nothing.
+/// and writes nothing but what its mender replaces.
 struct RepairSurvey {
     /// Names of the lost tensors and objects of one checkpoint, in its manifest's order.
     struct Losses {
@@ -22,6 +22,8 @@ struct RepairSurvey {
 
     let store: CheckpointStore
     private let cancellation: Cancellation
+    /// Replaces damaged files by those of a copy; nil if there is none.
+    private(set) var mender: FileMender?
     private(set) var unreadable: [(name: ManifestName, error: CheckpointError)] = []
     /// Manifests that differ from their catalog rows.
     private(set) var contradicted: [ManifestName] = []
@@ -34,8 +36,12 @@ struct RepairSurvey {
     private var salvaged = Set<CheckpointID>()
     private var lost = LostBlocks()
 
-    init(store: CheckpointStore, cancellation: Cancellation = Cancellation()) {
+    init(
+        store: CheckpointStore, mender: FileMender? = nil,
+        cancellation: Cancellation = Cancellation()
+    ) {
         self.store = store
+        self.mender = mender
         self.cancellation = cancellation
     }
 
@@ -51,12 +57,28 @@ struct RepairSurvey {
         var done = 0
         for (name, use) in uses.sorted(by: { $0.key.description < $1.key.description }) {
             try cancellation.check("the repair", remedy: "Run the command again to continue")
-            var check = SegmentCheck(store: store, name: name, use: use)
-            check.structure()
-            check.contents(where: { _ in true }) { progress(min(done + $0, total), total) }
+            let faults = faults(of: name, use) { progress(min(done + $0, total), total) }
             done += use.fileBytes
-            try note(check.faults, name)
+            if faults.isEmpty { continue }
+            if try !mend(name, use, faults) { try note(faults, name) }
         }
+    }
+
+    private func faults(
+        of name: SegmentName, _ use: SegmentUse, _ progress: (Int) -> Void
+    ) -> [SegmentFault] {
+        var check = SegmentCheck(store: store, name: name, use: use)
+        check.structure()
+        check.contents(where: { _ in true }, progress)
+        return check.faults
+    }
+
+    /// Replaces a segment that has lost something.
+    private mutating func mend(
+        _ name: SegmentName, _ use: SegmentUse, _ faults: [SegmentFault]
+    ) throws(CheckpointError) -> Bool {
+        guard faults.allSatisfy(\.error.meansLoss) else { return false }
+        return try mender?.mend(name, use) ?? false
     }
 
     /// Checks that `segments/` can be listed. A missing or unreadable directory most likely means
@@ -74,7 +96,7 @@ struct RepairSurvey {
 
     private mutating func read(_ name: ManifestName) throws(CheckpointError) {
         do throws(CheckpointError) {
-            let loaded = try store.files.load(name)
+            let loaded = try load(name)
             uses.add(loaded.manifest)
             if loaded.manifest.hasBases { withDeltas.append(name) }
             if store.catalog.contradiction(of: loaded) != nil { contradicted.append(name) }
@@ -90,6 +112,16 @@ struct RepairSurvey {
             case .damaged: unreadable.append((name, error))
             default: throw error
             }
+        }
+    }
+
+    /// Loads a manifest, from the copy if it is damaged here.
+    private mutating func load(
+        _ name: ManifestName
+    ) throws(CheckpointError) -> ManifestFiles.Loaded {
+        do throws(CheckpointError) { return try store.files.load(name) } catch {
+            guard error.code == .damaged, let mended = try mender?.mend(name) else { throw error }
+            return mended
         }
     }
 

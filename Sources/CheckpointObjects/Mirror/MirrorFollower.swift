@@ -1,48 +1,57 @@
+internal import CheckpointFormat
 internal import CheckpointIO
-public import CheckpointStorage
-internal import Foundation
+internal import CheckpointStorage
 
-/// Brings a mirror up to date again and again, on a thread in the background that gives way to all
-/// others, until it is stopped.
-public final class MirrorFollower: Sendable {
-    /// An event while it follows.
-    public enum Event: Sendable {
-        /// The mirror is up to date, and something was sent for it.
-        case synchronized(MirrorReport)
-        /// It was not brought up to date; the next try follows. Training is not concerned.
-        case failed(CheckpointError)
+/// Brings a mirror up to date whenever its store changes, on a thread in the background that gives
+/// way to all others, until it is stopped.
+final class MirrorFollower: MirrorFollowing {
+    /// The two actions of a follower, called on its thread, and how often.
+    struct Work: Sendable {
+        /// Connects to the place of the mirror. Tried again if it fails.
+        var connect: @Sendable () throws(CheckpointError) -> StoreMirror
+        /// Removes from the mirror what it no longer keeps; called after something was sent.
+        var tidyUp: @Sendable () throws(CheckpointError) -> Void
+        /// Longest time between two looks at the store, which other processes may change, too.
+        var lookEvery = Duration.seconds(30)
+        /// Shortest time between two calls of `tidyUp`.
+        var tidyEvery = Duration.seconds(60)
     }
 
     private struct State {
-        var isStopping = false
-        var isUpToDate = false
-        var error: CheckpointError?
+        /// Number of changes of the store, and of those that the mirror is up to date with.
+        var changes = 1
+        var mirrored = 0
+        /// Failure of the last round, and the changes that it was to send.
+        var failure: (error: CheckpointError, changes: Int)?
+        /// True if somebody waits: no pause is made.
+        var isAsked = false
+        var isStopped = false
+        /// Nil until it is connected.
+        var mirror: StoreMirror?
     }
 
     private let cancellation = Cancellation()
     private let state: Monitor<State>
     private let thread: Monitor<WorkerThread?>
 
-    /// Longest pause after failures, in seconds.
-    private static let pauseMax = 60.0
+    /// Pauses after failures: the first, and the longest.
+    private static let pauses = (first: Duration.seconds(1), longest: Duration.seconds(60))
 
     /// Starts the thread.
     ///
     /// - Parameters:
-    ///   - mirror: the mirror; nobody else may synchronize it meanwhile.
-    ///   - seconds: pause between two looks at the store.
+    ///   - work: what it does.
     ///   - onEvent: called on the thread of this object.
     /// - Throws: code `io` if the system cannot create a thread.
-    public init(
-        _ mirror: StoreMirror, every seconds: Double = 2,
-        onEvent: @escaping @Sendable (Event) -> Void = { _ in }
+    init(
+        _ work: Work, onEvent: @escaping @Sendable (MirrorEvent) -> Void
     ) throws(CheckpointError) {
         let state = Monitor(State(), rank: .unchecked)
         let cancellation = cancellation
         self.state = state
         do throws(ThreadError) {
             let worker = try WorkerThread(name: "ckpt-mirror", niceness: 19) {
-                Self.run(mirror, seconds, cancellation, state, onEvent)
+                Self.run(work, cancellation, state, onEvent)
             }
             thread = Monitor(worker, rank: .unchecked)
         } catch {
@@ -53,68 +62,112 @@ public final class MirrorFollower: Sendable {
     deinit {
         // Not joined: what is called on the thread may hold the last reference to this object.
         cancellation.cancel()
-        state.withLock { $0.isStopping = true }
+        state.withLock { $0.isStopped = true }
     }
 
-    /// Sends what is not sent yet, and stops.
-    ///
-    /// - Parameter timeout: time after which it stops in any case.
-    /// - Throws: code `timedOut`, or the error that kept the mirror from being brought up to date.
-    public func stop(within timeout: Duration = .seconds(60)) throws(CheckpointError) {
-        end(within: timeout)
-        let last = state.withLock { $0 }
-        if last.isUpToDate { return }
-        throw last.error
-            ?? CheckpointError(
+    func changed() { state.withLock { $0.changes += 1 } }
+
+    func isSending(run: RunID, step: Int) -> Bool {
+        state.withLock(\.mirror)?.isSending(ManifestName(run: run, step: step)) ?? false
+    }
+
+    func waitUntilCurrent(within timeout: Duration) throws(CheckpointError) {
+        let goal = state.withLock { state in
+            state.changes += 1
+            state.isAsked = true
+            return state.changes
+        }
+        let outcome: Result<Void, CheckpointError>? = state.waitFor(timeout: timeout) { state in
+            if state.mirrored >= goal { return .success(()) }
+            if let failure = state.failure, failure.changes >= goal {
+                return .failure(failure.error)
+            }
+            return state.isStopped
+                ? .failure(CheckpointError(.misuse, "the mirror is stopped")) : nil
+        }
+        guard let outcome else {
+            throw CheckpointError(
                 .timedOut, "the mirror is not up to date after \(timeout)",
                 remedy: "Run ckpt mirror with the same places: it sends the rest")
+        }
+        try outcome.get()
     }
 
-    private func end(within timeout: Duration) {
+    func stop() {
+        cancellation.cancel()
+        state.withLock { $0.isStopped = true }
         let worker = thread.withLock { worker in
             defer { worker = nil }
             return worker
         }
-        guard let worker else { return }
-        state.withLock { state in
-            state.isStopping = true
-            state.isUpToDate = false
-            state.error = nil
-        }
-        _ = state.waitFor(timeout: timeout) { $0.isUpToDate || $0.error != nil ? true : nil }
-        cancellation.cancel()
-        worker.join()
+        worker?.join()
+    }
+
+    // MARK: The thread
+
+    private static func connected(
+        _ work: Work, _ state: Monitor<State>
+    ) throws(CheckpointError) -> StoreMirror {
+        if let mirror = state.withLock(\.mirror) { return mirror }
+        let mirror = try work.connect()
+        state.withLock { $0.mirror = mirror }
+        return mirror
     }
 
     private static func run(
-        _ mirror: StoreMirror, _ seconds: Double, _ cancellation: Cancellation,
-        _ state: Monitor<State>, _ onEvent: @Sendable (Event) -> Void
+        _ work: Work, _ cancellation: Cancellation, _ state: Monitor<State>,
+        _ onEvent: @Sendable (MirrorEvent) -> Void
     ) {
-        var pause = seconds
+        var pause = pauses.first
+        /// The last cause of a failure that was reported.
+        var reported: String?
+        var tidied: ContinuousClock.Instant?
         while !cancellation.isCancelled {
-            // What is committed after this may be missed; so a stop asks for one more round.
-            let isLast = state.withLock(\.isStopping)
+            let changes = state.withLock { state in
+                state.isAsked = false
+                return state.changes
+            }
             do throws(CheckpointError) {
-                let report = try mirror.synchronize(cancellation: cancellation)
-                if report.objectCount + report.markCount > 0 { onEvent(.synchronized(report)) }
-                pause = seconds
-                if isLast {
-                    let failure = report.checkpoints.first { $0.outcome == .failed }?.error
-                    state.withLock { state in
-                        (state.isUpToDate, state.error) = (failure == nil, failure)
-                    }
-                    return
+                let mirror = try connected(work, state)
+                let report = try mirror.synchronize(cancellation: cancellation) {
+                    state.withLock { $0.changes } > changes
+                } onMirrored: { row in
+                    onEvent(.mirrored(step: row.step, newBytes: row.newBytes))
+                }
+                if let failed = report.checkpoints.first(where: { $0.outcome == .failed }) {
+                    throw failed.error ?? CheckpointError(.io, "step \(failed.step) was not sent")
+                }
+                // A newer checkpoint comes first.
+                guard report.isComplete else { continue }
+                if report.objectCount > 0 || tidied == nil,
+                    tidied.map({ $0.duration(to: .now) >= work.tidyEvery }) ?? true
+                {
+                    try work.tidyUp()
+                    tidied = .now
+                }
+                state.withLock { state in
+                    state.mirrored = max(state.mirrored, changes)
+                    state.failure = nil
+                }
+                if reported != nil { onEvent(.recovered) }
+                (reported, pause) = (nil, pauses.first)
+                _ = state.waitFor(timeout: work.lookEvery) { state in
+                    state.isStopped || state.changes > changes ? true : nil
                 }
             } catch {
                 guard error.code != .cancelled else { return }
-                onEvent(.failed(error))
-                pause = min(pause * 2, pauseMax)
-                if isLast {
-                    state.withLock { $0.error = error }
-                    return
+                if error.code != .busy {
+                    state.withLock { $0.failure = (error, changes) }
+                    let cause = "\(error.code) \(error.message)"
+                    if reported != cause { onEvent(.failed(error)) }
+                    reported = cause
                 }
+                // New checkpoints do not end the pause: they would fail, too.
+                _ = state.waitFor(timeout: error.code == .busy ? pauses.first : pause) { state in
+                    state.isStopped || state.isAsked ? true : nil
+                }
+                pause = min(pause * 2, pauses.longest)
             }
-            _ = state.waitFor(timeout: .seconds(pause)) { $0.isStopping ? true : nil }
         }
     }
 }

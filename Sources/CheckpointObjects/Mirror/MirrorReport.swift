@@ -26,6 +26,8 @@ public struct MirrorReport: Sendable {
 
     /// The checkpoints, newest first.
     public internal(set) var checkpoints: [Row] = []
+    /// False if it was ended early, because the store has a newer checkpoint.
+    public internal(set) var isComplete = true
     /// Tags and pins that were written or removed.
     public internal(set) var markCount = 0
     /// Number of objects that were sent.

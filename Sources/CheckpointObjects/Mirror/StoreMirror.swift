@@ -23,14 +23,10 @@ public final class StoreMirror: Sendable {
     private struct State {
         /// Manifests that are known to be the same in both stores, with their hashes.
         var same: [ManifestName: Hash128] = [:]
+        /// The checkpoint that is being sent.
+        var sending: ManifestName?
         /// Tags and pins as they were mirrored last; nil before.
         var marks: [String: [UInt8]]?
-    }
-
-    /// The place of a mirror.
-    public enum Place: Sendable {
-        case directory(String)
-        case bucket(S3Location)
     }
 
     /// Creates a mirror; copies nothing yet. A bucket is tried first, as for a store that is opened
@@ -101,6 +97,9 @@ public final class StoreMirror: Sendable {
     ///
     /// - Parameters:
     ///   - cancellation: a request to stop after the object in hand.
+    ///   - isOutdated: asked after each checkpoint that was sent; if true, the call returns a
+    ///     report that is not complete.
+    ///   - onMirrored: called with each checkpoint that was sent; on this thread.
     ///   - onProgress: called after each object with the bytes sent and the bytes of the
     ///     checkpoint in hand; on this thread.
     /// - Returns: what was done. A checkpoint that failed does not keep the others from being
@@ -108,11 +107,14 @@ public final class StoreMirror: Sendable {
     /// - Throws: codes `busy` (a process removes checkpoints of the mirror), `io` (a store cannot
     ///   be listed), `readOnly`, `cancelled`.
     public func synchronize(
-        cancellation: Cancellation = Cancellation(),
+        cancellation: Cancellation = Cancellation(), isOutdated: () -> Bool = { false },
+        onMirrored: (MirrorReport.Row) -> Void = { _ in },
         onProgress: (_ sent: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> MirrorReport {
         if let report = try upToDateReport() { return report }
-        try send(identityKey, createdFrom: source.directories.identity)
+        let sender = MirrorSender(
+            source: source, target: target, limiter: limiter, cancellation: cancellation)
+        try sender.create(identityKey, from: source.directories.identity)
         guard let lock = try lock.take() else {
             throw CheckpointError(
                 .busy, "another process is removing checkpoints of \(target.description)",
@@ -123,27 +125,52 @@ public final class StoreMirror: Sendable {
             manifests: names(below: "manifests/"), segments: names(below: "segments/"))
         var report = MirrorReport()
         for name in try source.files.names().reversed() {
-            try cancellation.check(
-                "the mirror", remedy: "Run the same command to continue: nothing is sent twice")
+            try cancellation.check("the mirror", remedy: Self.remedy)
             var row = MirrorReport.Row(step: name.step, outcome: .present, newBytes: 0)
+            state.withLock { $0.sending = name }
+            defer { state.withLock { $0.sending = nil } }
             do throws(CheckpointError) {
-                row.outcome = try mirror(name, &present, &row.newBytes, &report, onProgress)
+                row.outcome = try mirror(
+                    name, sender, &present, &row.newBytes, &report, onProgress)
             } catch {
-                row.outcome = .failed
+                try cancellation.check("the mirror", remedy: Self.remedy)
+                row.outcome = isGone(name) ? .gone : .failed
                 row.error = error
                 // What ends the connection ends the rest, too.
-                guard error.code == .damaged || error.code == .unsupported else {
+                let isOfOne = error.code == .damaged || error.code == .unsupported
+                guard isOfOne || row.outcome == .gone else {
                     report.checkpoints.append(row)
                     throw error
                 }
             }
             report.checkpoints.append(row)
+            guard row.outcome == .mirrored else { continue }
+            onMirrored(row)
+            if isOutdated() {
+                report.isComplete = false
+                return report
+            }
         }
         var marks: [String: [UInt8]] = [:]
-        for kind in Self.markKinds { report.markCount += try mirrorMarks(kind, &marks) }
+        for kind in Self.markKinds { report.markCount += try mirrorMarks(kind, sender, &marks) }
         state.withLock { $0.marks = marks }
         return report
     }
+
+    /// Returns true while a checkpoint is being sent.
+    ///
+    /// - Parameter name: the checkpoint.
+    func isSending(_ name: ManifestName) -> Bool { state.withLock { $0.sending == name } }
+
+    /// Returns true if a checkpoint was removed from the store while it was being sent.
+    private func isGone(_ name: ManifestName) -> Bool {
+        let path = source.directories.path(of: name)
+        // If even that cannot be found out, the first error counts.
+        let kind = try? source.fileSystem.kind(of: path)
+        return kind == .some(nil)
+    }
+
+    private static let remedy = "Run the same command to continue: nothing is sent twice"
 
     private static let markKinds = ["tags", "pins"]
 
@@ -193,7 +220,7 @@ public final class StoreMirror: Sendable {
     }
 
     private func mirror(
-        _ name: ManifestName, _ present: inout Present, _ sent: inout Int,
+        _ name: ManifestName, _ sender: MirrorSender, _ present: inout Present, _ sent: inout Int,
         _ report: inout MirrorReport, _ onProgress: (Int, Int) -> Void
     ) throws(CheckpointError) -> MirrorReport.Row.Outcome {
         let manifest: Manifest
@@ -224,26 +251,47 @@ public final class StoreMirror: Sendable {
         let missing = manifest.segments.filter { !present.segments.contains($0.name.description) }
         let total = missing.reduce(0) { $0 + $1.fileBytes } + loaded.fileBytes
         for segment in missing {
-            try send(
-                "segments/\(segment.name)", uploadedFrom: source.directories.path(of: segment.name))
+            let key = "segments/\(segment.name)"
+            do throws(CheckpointError) {
+                try sender.upload(key, from: source.directories.path(of: segment.name))
+            } catch {
+                if isGone(name) {
+                    try takeBack(missing.prefix { $0.name != segment.name }, &present)
+                }
+                throw error
+            }
             present.segments.insert(segment.name.description)
             sent += segment.fileBytes
             report.objectCount += 1
             onProgress(sent, total)
         }
-        if loaded.manifest.root != nil { try mirrorParts(of: loaded.manifest, &report) }
+        if loaded.manifest.root != nil {
+            try mirrorParts(of: loaded.manifest, sender, &report)
+        }
         try lock.check()
         if present.manifests.contains(name.description) {
             // Repacked since: another file of the same checkpoint.
-            try send(key, uploadedFrom: source.directories.path(of: name))
+            try sender.upload(key, from: source.directories.path(of: name))
         } else {
-            try send(key, createdFrom: source.directories.path(of: name))
+            try sender.create(key, from: source.directories.path(of: name))
         }
         sent += loaded.fileBytes
         report.objectCount += 1
         onProgress(sent, total)
         state.withLock { $0.same[name] = loaded.hash }
         return .mirrored
+    }
+
+    /// Removes from the mirror what was sent of a checkpoint that no longer exists.
+    private func takeBack(
+        _ segments: some Sequence<SegmentReference>, _ present: inout Present
+    ) throws(CheckpointError) {
+        for segment in segments {
+            try failing { () throws(ObjectStoreError) in
+                try target.remove("segments/\(segment.name)")
+            }
+            present.segments.remove(segment.name.description)
+        }
     }
 
     /// Returns true if the mirror's manifest is the one that is here.
@@ -261,7 +309,7 @@ public final class StoreMirror: Sendable {
 
     /// Sends what the ranks of a checkpoint have added to it.
     private func mirrorParts(
-        of root: Manifest, _ report: inout MirrorReport
+        of root: Manifest, _ sender: MirrorSender, _ report: inout MirrorReport
     ) throws(CheckpointError) {
         let attempt = AttemptName(checkpoint: root.name, attempt: root.id)
         let directory = source.directories.path(of: attempt)
@@ -271,7 +319,7 @@ public final class StoreMirror: Sendable {
         }
         for file in files
         where (file.hasSuffix(".part") || file.hasSuffix(".index")) && !present.contains(file) {
-            try send("parts/\(attempt)/\(file)", createdFrom: directory.appending(file))
+            try sender.create("parts/\(attempt)/\(file)", from: directory.appending(file))
             report.objectCount += 1
         }
     }
@@ -281,14 +329,14 @@ public final class StoreMirror: Sendable {
     /// - Parameter all: gets those that are here.
     /// - Returns: the number of those that were written or removed.
     private func mirrorMarks(
-        _ kind: String, _ all: inout [String: [UInt8]]
+        _ kind: String, _ sender: MirrorSender, _ all: inout [String: [UInt8]]
     ) throws(CheckpointError) -> Int {
         let marks = try marks(kind)
         let present = Set(try names(below: "\(kind)/").map { "\(kind)/\($0)" })
         var count = 0
         for (key, bytes) in marks.sorted(by: { $0.key < $1.key }) {
             if present.contains(key), try holds(key, bytes) { continue }
-            try send(key, uploadedFrom: source.directories.root.appending(key))
+            try sender.upload(key, from: source.directories.root.appending(key))
             count += 1
         }
         for key in present.subtracting(marks.keys) {
@@ -334,26 +382,6 @@ public final class StoreMirror: Sendable {
         try failing { () throws(ObjectStoreError) in
             Set(try target.list(prefix, limit: nil).objects)
         }
-    }
-
-    private func open(_ path: FilePath) throws(CheckpointError) -> any ReadableFile {
-        let file = try translating("reading \(path)") { () throws(FileSystemError) in
-            try source.fileSystem.open(path)
-        }
-        return limiter.map { LimitedFile(file, $0) } ?? file
-    }
-
-    private func send(_ key: String, uploadedFrom path: FilePath) throws(CheckpointError) {
-        let file = try open(path)
-        try failing { () throws(ObjectStoreError) in try target.upload(key, from: file) }
-    }
-
-    private func send(_ key: String, createdFrom path: FilePath) throws(CheckpointError) {
-        let file = try open(path)
-        let bytes = try translating("reading \(path)") { () throws(FileSystemError) in
-            try file.read(count: file.size, at: 0)
-        }
-        try failing { () throws(ObjectStoreError) in try target.create(key, bytes) }
     }
 
     private func failing<R>(

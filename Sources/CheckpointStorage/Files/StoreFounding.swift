@@ -205,9 +205,17 @@ package struct StoreFounding {
     ///
     /// In a copy of a store that lacks its empty directories, they are created again.
     ///
-    /// - Throws: codes `io`, `readOnly`, `noSpace`.
-    package func createIfNew() throws(CheckpointError) {
-        if try kindOfIdentity() == nil { try requireLinks() }
+    /// - Parameter known: returns the `store.json` of a lost store that this one is to be; nil if
+    ///   it is a new one. Called only if there is none.
+    /// - Throws: codes `io`, `readOnly`, `noSpace`, and the error of `known`.
+    package func createIfNew(
+        as known: () throws(CheckpointError) -> [UInt8]? = { () throws(CheckpointError) in nil }
+    ) throws(CheckpointError) {
+        var content: [UInt8]?
+        if try kindOfIdentity() == nil {
+            try requireLinks()
+            content = try known()
+        }
         try attempt { () throws(FileSystemError) in
             for directory in [directories.manifests, directories.segments, directories.staging] {
                 try fileSystem.makeDirectory(directory)
@@ -215,11 +223,12 @@ package struct StoreFounding {
         }
         prepareMaintenance()
         guard try kindOfIdentity() == nil else { return }
-        let identity = StoreIdentity(id: .random(), created: Clock.milliseconds)
-        let staged = directories.staging.appending("\(identity.id).json")
+        let new = StoreIdentity(id: .random(), created: Clock.milliseconds)
+        let identity = content ?? new.encoded(digest: Hashing.digest)
+        let staged = directories.staging.appending("\(new.id).json")
         try attempt { () throws(FileSystemError) in
             try fileSystem.syncDirectory(directories.root)
-            try fileSystem.createDurably(staged, identity.encoded(digest: Hashing.digest))
+            try fileSystem.createDurably(staged, identity)
             try fileSystem.link(staged, to: directories.identity)
             try fileSystem.syncDirectory(directories.root)
             if let parent = directories.root.lexicallyNormalized().parent {

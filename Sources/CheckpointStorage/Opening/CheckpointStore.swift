@@ -32,6 +32,8 @@ public final class CheckpointStore: Sendable {
     public let id: StoreID
     /// The processes that save together, and how they meet; nil if this process saves alone.
     package let meeting: RankMeeting?
+    /// The second copy that a checkpointer keeps; nil if there is none.
+    public let mirror: (any CheckpointMirror)?
     private let locks: Monitor<Locks>
     /// True while a checkpointer saves here. There is one at a time, since each keeps its own
     /// counts of the segments that may be removed.
@@ -66,20 +68,24 @@ public final class CheckpointStore: Sendable {
     ///   - ranks: the processes that save one checkpoint together, each of which opens the store
     ///     for writing: rank 0 as its writer, the others without a lock. Nil, or a group of one,
     ///     if this process saves alone.
+    ///   - mirror: a second copy elsewhere. A checkpointer of this store keeps it up to date, and
+    ///     resumes from it if the store was lost: a store that does not exist is created as the
+    ///     one that the mirror is of. Only with access `.writing`.
     ///   - onWarning: called with problems that do not prevent opening, such as a damaged
     ///     checkpoint; from any thread.
     /// - Returns: the open store.
     /// - Throws: codes `notFound`, `notAStore`, `busy`, `readOnly`, `noSpace`, `unsupported`,
-    ///   `damaged`, `timedOut` (rank 0 has not created the store), `misuse` (ranks), `io`.
+    ///   `damaged`, `timedOut` (rank 0 has not created the store), `misuse` (ranks, a mirror),
+    ///   `io` (also if the store is new and its mirror cannot be reached: it may hold checkpoints).
     public static func open(
         _ path: String, for access: Access = .reading, usesDirectIO: Bool = true,
-        ranks: RankGroup? = nil,
+        ranks: RankGroup? = nil, mirror: (any CheckpointMirror)? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
         try CheckpointStore(
             fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path),
             access: access,
-            catalog: .store, ranks: ranks, onWarning: onWarning)
+            catalog: .store, ranks: ranks, mirror: mirror, onWarning: onWarning)
     }
 
     /// Looks for a store, without opening it.
@@ -102,12 +108,13 @@ public final class CheckpointStore: Sendable {
     ///   - access: the rights to take.
     ///   - catalog: where the catalog lies.
     ///   - ranks: the processes that save together.
+    ///   - mirror: a second copy elsewhere.
     ///   - onWarning: called with problems that do not prevent opening.
     /// - Throws: codes as `open`.
     package init(
         fileSystem: any FileSystem, root: FilePath, access: Access,
         catalog place: CatalogIndex.Place,
-        ranks: RankGroup? = nil,
+        ranks: RankGroup? = nil, mirror: (any CheckpointMirror)? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) {
         let directories = StoreDirectories(root: root)
@@ -125,7 +132,17 @@ public final class CheckpointStore: Sendable {
             Locks(
                 writer: isWriter ? try founding.takeLock() : nil,
                 maintenance: access == .maintaining ? try founding.takeMaintenance() : nil))
-        if isWriter { try founding.createIfNew() }
+        guard mirror == nil || access == .writing else {
+            throw CheckpointError(
+                .misuse, "a mirror is given for a store that is not opened for writing",
+                remedy: "Leave it out, or open the mirror itself")
+        }
+        self.mirror = mirror
+        if isWriter {
+            try founding.createIfNew { () throws(CheckpointError) in
+                try Self.identity(in: mirror, directories)
+            }
+        }
         id = try founding.identity().id
         self.fileSystem = fileSystem
         self.directories = directories
@@ -141,6 +158,40 @@ public final class CheckpointStore: Sendable {
         for (name, error) in catalog.synchronize(with: try files.names()) {
             onWarning("checkpoint \(name) is damaged: \(error)")
         }
+    }
+
+    /// Returns the identity of the store that a mirror is of; nil if it is of none yet.
+    private static func identity(
+        in mirror: (any CheckpointMirror)?, _ directories: StoreDirectories
+    ) throws(CheckpointError) -> [UInt8]? {
+        guard let mirror else { return nil }
+        do throws(CheckpointError) {
+            guard let copy = try mirror.openStore() else { return nil }
+            return try copy.identityBytes()
+        } catch {
+            throw CheckpointError(
+                error.code,
+                "the store \(directories.root) is new, and its mirror \(mirror.place), which may "
+                    + "hold checkpoints of it, cannot be read: \(error)",
+                remedy: "Open it again when the mirror can be read; "
+                    + "to begin anew, open it without the mirror",
+                path: directories.root.string)
+        }
+    }
+
+    /// Reads `store.json`, which a mirror has byte for byte.
+    ///
+    /// - Throws: codes `damaged` (too large), `io`.
+    package func identityBytes() throws(CheckpointError) -> [UInt8] {
+        let path = directories.identity
+        let bytes = try translating("reading the store's identity") {
+            () throws(FileSystemError) in
+            try fileSystem.contents(of: path, atMost: Limits.storeJSONBytesMax)
+        }
+        guard let bytes else {
+            throw CheckpointError(.damaged, "\(path) is too large", path: path.string)
+        }
+        return bytes
     }
 
     /// Returns the processes that save together; nil if this one saves alone.

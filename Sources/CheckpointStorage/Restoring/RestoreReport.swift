@@ -35,6 +35,12 @@ public struct RestoreReport: Sendable {
     public var skipped: [CheckpointError] = []
     /// Newer checkpoints that `resume` did not consider, newest first.
     public var passedOver: [PassedOver] = []
+    /// The mirror that it was restored from; nil if from the store itself.
+    public var mirror: String?
+    /// The place of the next restart, if that does not follow from the store itself.
+    package var place: CheckpointOrigin?
+    /// The newest restart that has a checkpoint where this one was found.
+    package var newestRestart: RunID
     /// Id of the branch that continues from here; nil if a new one begins.
     package var continuedBranch: RunID?
     /// Time of creation, in milliseconds since 1970.
@@ -43,6 +49,7 @@ public struct RestoreReport: Sendable {
     init(_ manifest: Manifest, _ match: RestoreMatch, _ plan: RestorePlan, defaultRunName: String) {
         id = manifest.id
         run = manifest.run
+        newestRestart = manifest.run
         runName = manifest.runName.isEmpty ? defaultRunName : manifest.runName
         origin = manifest.origin
         step = manifest.step

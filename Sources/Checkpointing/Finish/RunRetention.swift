@@ -17,6 +17,7 @@ final class RunRetention: Sendable {
     let pool: SegmentPool
     private let reuse: BlockReuse?
     private let expiry: Expiry
+    private let mirror: (any MirrorFollowing)?
     /// The branch's checkpoints: those of earlier restarts as they were found, and those committed
     /// since.
     private let branch = Monitor<[ManifestName: RetentionItem]>([:])
@@ -24,7 +25,10 @@ final class RunRetention: Sendable {
     private let removing = Monitor((), rank: .retention)
 
     /// Returns nil if the run keeps every checkpoint, or if another rank removes old ones.
-    init?(_ store: CheckpointStore, _ options: CheckpointerOptions, reuse: BlockReuse?) {
+    init?(
+        _ store: CheckpointStore, _ options: CheckpointerOptions, reuse: BlockReuse?,
+        mirror: (any MirrorFollowing)?
+    ) {
         guard let keepLast = options.keepLast, store.meeting?.ranks.rank ?? 0 == 0 else {
             return nil
         }
@@ -35,6 +39,7 @@ final class RunRetention: Sendable {
             && store.fileSystem.excludesOtherWriters
         pool = SegmentPool(fileSystem: store.fileSystem, directories: store.directories)
         self.reuse = reuse
+        self.mirror = mirror
         expiry = Expiry(files: store.files, catalog: store.catalog)
     }
 
@@ -91,6 +96,10 @@ final class RunRetention: Sendable {
             guard !expired.isEmpty else { return }
             let protected = try MarkFiles(store.files).protected()
             expired.removeAll(where: protected.contains)
+            // One that is being sent stays until a save ends after that.
+            if let mirror {
+                expired.removeAll { mirror.isSending(run: $0.run, step: $0.step) }
+            }
             // Checkpoints that a save in flight reuses stay until a later save ends.
             if let reuse { expired = reuse.retire(expired) }
             guard recycles else { return try expiry.remove(expired, discard: nil) }

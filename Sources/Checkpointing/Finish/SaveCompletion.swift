@@ -15,6 +15,7 @@ final class SaveCompletion: Sendable {
     /// Nil if every checkpoint is kept.
     private let retention: RunRetention?
     private let reuse: BlockReuse?
+    private let mirror: (any MirrorFollowing)?
     /// Returns the names of tensors that were changed without a permit; nil unless capture is checked.
     private let findChanged: (@Sendable () throws -> [String])?
     private let claim: CheckpointerClaim
@@ -24,7 +25,7 @@ final class SaveCompletion: Sendable {
     init(
         _ store: CheckpointStore, _ claim: CheckpointerClaim, observers: SaveObservers,
         history: SaveHistory, retention: RunRetention?, reuse: BlockReuse?,
-        findChanged: (@Sendable () throws -> [String])?
+        mirror: (any MirrorFollowing)?, findChanged: (@Sendable () throws -> [String])?
     ) {
         self.store = store
         self.claim = claim
@@ -32,6 +33,7 @@ final class SaveCompletion: Sendable {
         self.history = history
         self.retention = retention
         self.reuse = reuse
+        self.mirror = mirror
         self.findChanged = findChanged
     }
 
@@ -122,6 +124,7 @@ final class SaveCompletion: Sendable {
         }
         adviseOnStep(task, progress.objects)
         observers.notify(.committed(task.ticket, report))
+        mirror?.changed()
     }
 
     /// Reports once that the step of the optimizer is not that of the save.

@@ -18,6 +18,9 @@ public enum CheckpointEvent: Sendable {
     case durable(step: Int)
     /// The checkpoint is published.
     case committed(SaveReport)
+    /// The checkpoint is in the store's mirror, too. Bytes are those sent for it. Comes on the
+    /// mirror's thread, and also for checkpoints that earlier processes have saved.
+    case mirrored(step: Int, newBytes: Int)
     /// The save failed; earlier checkpoints are not affected, and the next save starts from
     /// scratch.
     case failed(step: Int, CheckpointError)

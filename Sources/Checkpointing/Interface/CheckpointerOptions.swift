@@ -83,6 +83,10 @@ public struct CheckpointerOptions: Sendable {
     /// Maximum time that a normal end of the process, without `close`, is delayed until the saves in
     /// flight are committed. Saves that are not committed by then are reported on standard error.
     public var exitDeadline = Duration.seconds(30)
+    /// Maximum time that `close` waits until the store's mirror is up to date; what is not sent by
+    /// then is reported as a warning, and sent by the next process. At SIGTERM and at the end of a
+    /// process without `close`, what is left of the time for the saves is used.
+    public var mirrorDeadline = Duration.seconds(60)
     /// Size in bytes at which a segment is closed.
     public var segmentBytes = Limits.segmentBytesDefault
     /// Receives events, on the threads that `CheckpointEvent` names; must return quickly. In guarded

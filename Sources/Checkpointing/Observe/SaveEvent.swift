@@ -7,6 +7,7 @@ enum SaveEvent {
     case captured(SaveTask)
     case durable(SaveTask)
     case committed(SaveTicket, SaveReport)
+    case mirrored(step: Int, newBytes: Int)
     case failed(SaveTicket, CheckpointError)
     case warning(String)
 }
@@ -22,6 +23,7 @@ extension SaveEvent {
         case .captured(let task): .captured(step: task.ticket.step)
         case .durable(let task): .durable(step: task.ticket.step)
         case .committed(_, let report): .committed(report)
+        case .mirrored(let step, let bytes): .mirrored(step: step, newBytes: bytes)
         case .failed(let ticket, let error): .failed(step: ticket.step, error)
         case .warning(let message): .warning(message)
         }

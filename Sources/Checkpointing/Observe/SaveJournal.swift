@@ -29,6 +29,11 @@ struct SaveJournal: Sendable {
             "step \(report.step) committed in \(milliseconds) ms", metadata: Self.metadata(report))
     }
 
+    func mirrored(step: Int, bytes: Int) {
+        logger.debug(
+            "step \(step) is in the mirror", metadata: ["step": "\(step)", "bytes": "\(bytes)"])
+    }
+
     /// Logs a failure. A save that was skipped or cancelled is not an error.
     func failed(_ ticket: SaveTicket, _ error: CheckpointError) {
         let isDecided = error.code == .skipped || error.code == .cancelled

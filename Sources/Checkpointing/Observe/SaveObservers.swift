@@ -49,6 +49,7 @@ final class SaveObservers: Sendable {
             journal.committed(report)
             metrics.committed(report)
             ticket.commit(report)
+        case .mirrored(let step, let bytes): journal.mirrored(step: step, bytes: bytes)
         case .failed(let ticket, let error):
             failure.record(error)
             journal.failed(ticket, error)

@@ -125,7 +125,7 @@ extension SaveStatus {
         case .failed(let step, _):
             failedCount += 1
             if step == self.step { phase = .failed }
-        case .progress, .captured, .durable, .warning: break
+        case .progress, .captured, .durable, .mirrored, .warning: break
         }
     }
 

@@ -84,13 +84,16 @@ struct RunState {
     ///   - parent: the checkpoint.
     ///   - branch: the branch that continues; nil if a new one begins.
     ///   - next: id of the next restart.
-    mutating func continues(from parent: Manifest.Parent, branch: RunID?, next: RunID) {
+    ///   - newest: the newest restart that has a checkpoint. The saves that follow are newer.
+    mutating func continues(
+        from parent: Manifest.Parent, branch: RunID?, next: RunID, newest: RunID
+    ) {
         if hasSaved {
-            restart = next
             attempts = [:]
             place.restart = place.restart == .max ? .max : place.restart + 1
-            hasSaved = false
         }
+        if hasSaved || newest >= restart { restart = next }
+        hasSaved = false
         self.parent = parent
         place.branch = branch ?? restart
         isUnresumed = false

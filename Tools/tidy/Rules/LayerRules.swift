@@ -81,11 +81,12 @@ public let layers: [Layer] = [
     Layer(
         target: "CheckpointObjects",
         imports: [
-            "CheckpointStorage", "CheckpointSegments", "CheckpointIO", "CheckpointCodecs",
-            "CheckpointFormat", "SystemPackage", "Foundation", "Glibc", "Synchronization",
+            "CheckpointMaintenance", "CheckpointStorage", "CheckpointSegments", "CheckpointIO",
+            "CheckpointCodecs", "CheckpointFormat", "SystemPackage", "Foundation", "Glibc",
+            "Synchronization",
             "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL", "Crypto",
         ],
-        reason: "objects take the place of files below a store, and know no engine"),
+        reason: "objects take the place of files below a store, and a mirror follows one; both know no engine"),
     Layer(
         target: "CheckpointCABI",
         imports: [
