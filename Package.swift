@@ -316,15 +316,15 @@ let package = Package(
         .executableTarget(
             name: "RankProgram",
             dependencies: [
-                "Checkpointing", "CheckpointIO", "CheckpointTestSupport", system, logging,
+                "Checkpointing", "CheckpointObjects", "CheckpointIO", "CheckpointTestSupport", system, logging,
             ],
             path: "Tests/RankProgram", swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
             dependencies: [
                 "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCodecs",
-                "CheckpointFormat", "CheckpointIO", "CheckpointSegments", "CheckpointTestSupport",
-                "ReferenceTrainer", "RankProgram", "ranksim", system,
+                "CheckpointFormat", "CheckpointIO", "CheckpointObjects", "CheckpointSegments",
+                "CheckpointTestSupport", "ReferenceTrainer", "RankProgram", "ranksim", system,
             ],
             swiftSettings: strict),
     ],

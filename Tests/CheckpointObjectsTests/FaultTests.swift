@@ -26,6 +26,11 @@ struct FaultTests {
         return settings
     }()
 
+    /// Faults after which a request is tried again, since they say nothing about the object.
+    private static let passing: Set<FaultProxy.Fault> = [
+        .internalError, .slowDown, .expiredToken, .resetBefore, .duplicated,
+    ]
+
     private func options() -> CheckpointerOptions {
         var options = smallOptions(workers: 2)
         (options.chunkBytes, options.arenaBytes) = (65536, 4 * 65536)
@@ -101,11 +106,7 @@ struct FaultTests {
         try #require(count > 10)
         for request in chosen(of: count) {
             let isCommitted = try attempt(fault, at: request)
-            // What says nothing about the object is tried again.
-            let isPassing: [FaultProxy.Fault] = [
-                .internalError, .slowDown, .expiredToken, .resetBefore, .duplicated,
-            ]
-            #expect(isCommitted || !isPassing.contains(fault), "\(fault) at \(request)")
+            #expect(isCommitted || !Self.passing.contains(fault), "\(fault) at \(request)")
             #expect(proxy.count <= count + 12, "\(fault) at \(request)")
         }
     }
@@ -134,5 +135,157 @@ struct FaultTests {
             #expect(found != nil || mayFail.contains(fault), "\(fault) at \(request)")
             #expect(proxy.count <= count + 12, "\(fault) at \(request)")
         }
+    }
+
+    @Test("of a mirror", arguments: FaultProxy.Fault.allCases)
+    func mirroring(_ fault: FaultProxy.Fault) throws {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        let directory = try TemporaryDirectory()
+        let path = directory.appending("store")
+        let tensors = TestTensors(sizes: Self.sizes)
+        var contents: [Int: [UInt8]] = [:]
+        try withCheckpointer(path, state: tensors, options: options()) { checkpointer in
+            for step in 1...2 {
+                checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
+                contents[step] = tensors.bytes
+                try checkpointer.save(step: step).wait()
+            }
+        }
+        let source = try CheckpointStore.open(path)
+        /// Mirrors through the proxy, and then directly.
+        ///
+        /// - Returns: whether the first was complete.
+        func attempt(_ fault: FaultProxy.Fault?, at request: Int) throws -> Bool {
+            let prefix = UUID().uuidString.lowercased()
+            let direct = server.objects(prefix: prefix)
+            proxy.plan(fault, at: request)
+            let faulty = server.objects(
+                through: proxy.endpoint, settings: Self.settings, prefix: prefix)
+            let report = try? StoreMirror(of: source, to: faulty).synchronize()
+            let isSent = report?.checkpoints.allSatisfy { $0.outcome == .mirrored } ?? false
+            let comment: Comment = "\(String(describing: fault)) at \(request)"
+            let sent = proxy.count
+            // What is there is whole, and what is said to be sent is there.
+            var found: [Int] = []
+            if try direct.size(of: "store.json") != nil {
+                let cache = try TemporaryDirectory()
+                let reader = try open(direct, cache, .reading)
+                found = try steps(of: reader).compactMap { $0 }
+                #expect(try reader.verify().isWhole, comment)
+            }
+            for step in found { #expect(try restored(step, from: direct) == contents[step], comment) }
+            if isSent { #expect(found == [2, 1], comment) }
+            _ = try StoreMirror(of: source, to: direct).synchronize()
+            for step in 1...2 {
+                #expect(try restored(step, from: direct) == contents[step], comment)
+            }
+            #expect(proxy.count == sent, comment)
+            return isSent
+        }
+        #expect(try attempt(nil, at: 0))
+        let count = proxy.count
+        try #require(count > 10)
+        for request in chosen(of: count) {
+            let isSent = try attempt(fault, at: request)
+            #expect(isSent || !Self.passing.contains(fault), "\(fault) at \(request)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+        }
+    }
+
+    @Test("of a prune", arguments: FaultProxy.Fault.allCases)
+    func pruning(_ fault: FaultProxy.Fault) throws {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        var policy = RetentionPolicy()
+        policy.keepLast = 1
+        /// Saves two steps of one run, prunes through the proxy, and then directly.
+        ///
+        /// - Returns: whether the first prune ended without an error.
+        func attempt(_ fault: FaultProxy.Fault?, at request: Int) throws -> Bool {
+            let prefix = UUID().uuidString.lowercased()
+            let direct = server.objects(prefix: prefix)
+            let tensors = TestTensors(sizes: Self.sizes)
+            let cache = try TemporaryDirectory()
+            let store = try open(direct, cache, .writing)
+            let checkpointer = try Checkpointer(store: store, state: tensors, options: options())
+            for step in 1...2 {
+                checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
+                try checkpointer.save(step: step).wait()
+            }
+            try checkpointer.close()
+            try store.close()
+            proxy.plan(fault, at: request)
+            let faulty = server.objects(
+                through: proxy.endpoint, settings: Self.settings, prefix: prefix)
+            let comment: Comment = "\(String(describing: fault)) at \(request)"
+            var report: PruneReport?
+            do {
+                let pruned = try open(faulty, TemporaryDirectory(), .maintaining)
+                report = try? pruned.prune(policy)
+                try pruned.close()
+            } catch {}  // A store that cannot be opened is as it was.
+            let reader = try open(direct, TemporaryDirectory(), .reading)
+            let found = try steps(of: reader).compactMap { $0 }
+            #expect(found == [2, 1] || found == [2], comment)
+            if report?.removedCount == 1 { #expect(found == [2], comment) }
+            #expect(try reader.verify().isWhole, comment)
+            #expect(try restored(2, from: direct) == tensors.bytes, comment)
+            return report?.removedCount == 1
+        }
+        #expect(try attempt(nil, at: 0))
+        let count = proxy.count
+        try #require(count > 10)
+        for request in chosen(of: count) {
+            let isPruned = try attempt(fault, at: request)
+            #expect(isPruned || !Self.passing.contains(fault), "\(fault) at \(request)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+        }
+    }
+
+    @Test("Saving, mirroring and copying take no more requests than is said in advance")
+    func cost() throws {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        func faulty() -> S3ObjectStore {
+            server.objects(
+                through: proxy.endpoint, settings: Self.settings,
+                prefix: UUID().uuidString.lowercased())
+        }
+        let tensors = TestTensors(sizes: [40 << 20])
+        let directory = try TemporaryDirectory()
+        func save(_ store: CheckpointStore, steps: Int) throws {
+            let checkpointer = try Checkpointer(store: store, state: tensors, options: options())
+            for step in 1...steps {
+                checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
+                try checkpointer.save(step: step).wait()
+            }
+            try checkpointer.close()
+        }
+        let bytes = 41 << 20
+        proxy.plan(nil, at: 0)
+        let bucket = try open(faulty(), TemporaryDirectory(), .writing)
+        try save(bucket, steps: 2)
+        #expect(
+            proxy.count
+                <= TransferCost(segments: 2, bytes: 2 * bytes, checkpoints: 2).requests)
+        let path = directory.appending("store")
+        let local = try CheckpointStore.open(path, for: .writing)
+        try save(local, steps: 3)
+        proxy.plan(nil, at: 0)
+        _ = try StoreMirror(of: local, to: faulty()).synchronize()
+        let mirrored = proxy.count
+        #expect(
+            mirrored <= TransferCost(segments: 3, bytes: 3 * bytes, checkpoints: 3).requests)
+        // More than the parts alone: the count is one.
+        #expect(mirrored > 3 * (bytes >> 24))
+        proxy.plan(nil, at: 0)
+        let target = try open(faulty(), TemporaryDirectory(), .writing)
+        let report = try local.copy(to: target)
+        #expect(
+            proxy.count <= TransferCost(copying: report.checkpoints.map(\.newBytes)).requests)
     }
 }

@@ -143,4 +143,26 @@ struct ObjectStoreContractTests {
         }
         #expect(objects.keys.isEmpty)
     }
+
+    @Test("Uploads that a killed process has begun are aborted, and no others",
+        .enabled(if: Requirement.objects.isTested, "\(Requirement.objects.reason)"))
+    func staleUploads() throws {
+        let objects = try #require(ObjectServer.shared).objects()
+        let own = "segments/0123456789abcdef0123456789abcdef-00000-00000.segment"
+        for key in [own, own, "segments/other", "data/\(own)"] {
+            let outcome = objects.client.send(
+                S3Request(method: "POST", key: objects.full(key), query: [("uploads", "")]))
+            guard case .answered(let answer, _) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(answer.verdict == .success)
+        }
+        #expect(try objects.abortStaleUploads() == 0)
+        #expect(try objects.abortStaleUploads(olderThan: .zero) == 2)
+        #expect(try objects.abortStaleUploads(olderThan: .zero) == 0)
+        // The same server, and another prefix.
+        let other = try #require(ObjectServer.shared).objects()
+        #expect(try other.abortStaleUploads(olderThan: .zero) == 0)
+    }
 }

@@ -1,4 +1,5 @@
 internal import CheckpointIO
+internal import CheckpointObjects
 internal import CheckpointTestSupport
 internal import Checkpointing
 internal import Foundation
@@ -10,7 +11,8 @@ internal import SystemPackage
 ///
 ///     RankProgram STORE LAUNCH RANK WORLD STEPS MILLISECONDS EAGER [SIGNAL OPERATION]
 ///
-/// It resumes, saves STEPS steps, and waits for each save. It waits MILLISECONDS for the other ranks
+/// STORE is a directory or `s3://BUCKET/PREFIX`; in a bucket the ranks share no files, and each has
+/// a cache below `XDG_CACHE_HOME`. It resumes, saves STEPS steps, and waits for each save. It waits MILLISECONDS for the other ranks
 /// in each phase of a commit. If EAGER is 1, it publishes as soon as all parts are there, whatever
 /// its rank. Before its OPERATIONth change of the file system since it has begun to train, it sends
 /// itself SIGNAL. A save that fails is tried a second time.
@@ -31,7 +33,7 @@ struct RankProgram {
             ? Fault(signal: Int32(arguments[8]) ?? SIGKILL, operation: Int(arguments[9]) ?? 0)
             : nil
         let count = Monitor<Int?>(nil, rank: .unchecked)
-        let files = HookedFileSystem(POSIXFileSystem()) { _ throws(FileSystemError) in
+        let store = try open(arguments[1], ranks) { _ throws(FileSystemError) in
             let isNow = count.withLock { count in
                 guard let number = count else { return false }
                 count = number + 1
@@ -39,13 +41,33 @@ struct RankProgram {
             }
             if isNow, let fault { kill(getpid(), fault.signal) }
         }
-        try train(
-            CheckpointStore(
-                fileSystem: files, root: FilePath(arguments[1]), access: .writing,
-                catalog: rank == 0 ? .store : .nowhere, ranks: ranks),
-            RankedState(rank: rank, of: worldSize), launch: arguments[2], steps: steps
-        ) { count.withLock { $0 = 0 } }
+        try train(store, RankedState(rank: rank, of: worldSize), launch: arguments[2], steps: steps)
+        { count.withLock { $0 = 0 } }
         say("operations", count.withLock { $0 } ?? 0)
+    }
+
+    private typealias Hook = @Sendable (FileOperation) throws(FileSystemError) -> Void
+
+    /// Opens the store, and calls `hook` before each change of its file system.
+    private static func open(
+        _ path: String, _ ranks: RankGroup, _ hook: @escaping Hook
+    ) throws -> CheckpointStore {
+        func open(
+            _ files: some FileSystem, _ catalog: CatalogIndex.Place
+        ) throws -> CheckpointStore {
+            try CheckpointStore(
+                fileSystem: HookedFileSystem(files, before: hook), root: FilePath(path),
+                access: .writing, catalog: catalog, ranks: ranks)
+        }
+        guard S3Location.isMeant(by: path), let location = S3Location(path) else {
+            return try open(POSIXFileSystem(), ranks.rank == 0 ? .store : .nowhere)
+        }
+        let caches = ProcessInfo.processInfo.environment["XDG_CACHE_HOME"] ?? "/tmp"
+        let objects = try CheckpointStore.writableObjects(at: location)
+        return try open(
+            ObjectFileSystem(
+                objects, root: FilePath(path), cache: FilePath("\(caches)/rank-\(ranks.rank)")),
+            .nowhere)
     }
 
     private struct Fault {

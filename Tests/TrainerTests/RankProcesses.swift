@@ -41,6 +41,9 @@ final class RankProcesses {
             if let fault = faults.first(where: { $0.rank == rank }) {
                 process.arguments? += ["\(fault.signal)", "\(fault.operation)"]
             }
+            process.environment = ProcessInfo.processInfo.environment.merging([
+                "XDG_CACHE_HOME": directory.appending("cache")
+            ]) { $1 }
             let handle = try FileHandle(forWritingTo: log)
             (process.standardOutput, process.standardError) = (handle, handle)
             try process.run()

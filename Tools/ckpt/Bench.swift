@@ -1,6 +1,7 @@
 public import ArgumentParser
 import CheckpointBench
 import CheckpointFormat
+import CheckpointObjects
 public import Checkpointing
 import Foundation
 
@@ -127,10 +128,24 @@ struct BenchLoop: Verb {
     @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the table.", valueName: "file"))
     var json: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Keeps a mirror up to date meanwhile: a new directory or s3://BUCKET/PREFIX. It stays.",
+            valueName: "dst"))
+    var mirror: String?
+
+    @Option(
+        help: ArgumentHelp("Sends at most this many MB per second to it.", valueName: "mb-per-second"))
+    var mirrorLimit: Double?
+
     @OptionGroup var messages: MessageArguments
 
     func validate() throws {
         if store.isEmpty { throw ValidationError("--store is empty") }
+        if let mirror { _ = try StoreAddress(mirror) }
+        if let mirrorLimit, !(mirrorLimit > 0 && mirrorLimit < 1e9) {
+            throw ValidationError("--mirror-limit must be a number of MB per second.")
+        }
         if let mistake = settings.mistake { throw ValidationError(mistake) }
     }
 
@@ -177,6 +192,10 @@ struct BenchLoop: Verb {
         settings.ranks = ranks
         if let rank { settings.place = RankPlace(rank: rank, launch: launch ?? "") }
         settings.trace = trace
+        if let mirror, let place = StoreMirror.Place(mirror) {
+            settings.mirror = BackgroundMirror(
+                place, bytesPerSecond: mirrorLimit.map { max(Int($0 * 1e6), 1) })
+        }
         (settings.capture, settings.usesDirectIO) = (capture, !noDirect)
         (settings.usesGroupFences, settings.hasPriority) = (!noGroupFences, !noPriority)
         (settings.measuresWriter, settings.measuresRecycledWriter) = (baseline, baselineRecycled)

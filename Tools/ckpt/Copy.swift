@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointFormat
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
+internal import CheckpointObjects
 import Checkpointing
 
 struct Copy: StoreVerb {
@@ -77,10 +78,18 @@ struct Copy: StoreVerb {
             (report.tags.isEmpty ? "" : ", \(Output.count(report.tags.count, "tag"))")
             + (report.pinCount == 0 ? "" : ", \(Output.count(report.pinCount, "pin"))")
         let written = Output.size(report.newBytes)
+        let requests = cost(report).map { " in about \(Output.count($0.requests, "request"))" } ?? ""
         Output.line(
             dryRun
-                ? "would copy \(copied)\(tags) and write at most \(written)"
+                ? "would copy \(copied)\(tags) and write at most \(written)\(requests)"
                 : "copied \(copied)\(tags), wrote \(written)")
+    }
+
+    /// The cost of a dry run, if it is for a bucket.
+    private func cost(_ report: CopyReport) -> TransferCost? {
+        guard dryRun, S3Location.isMeant(by: target) else { return nil }
+        return TransferCost(
+            copying: report.checkpoints.filter { $0.outcome == .copied }.map(\.newBytes))
     }
 
     private func printJSON(_ report: CopyReport) {
@@ -99,6 +108,7 @@ struct Copy: StoreVerb {
         Output.json(
             .object([
                 .init("dry_run", .bool(dryRun)), .init("new_bytes", .count(report.newBytes)),
+                .init("requests", cost(report).map { .count($0.requests) } ?? .null),
                 .init("checkpoints", .array(rows)),
                 .init("tags", .strings(report.tags.map(\.description))),
                 .init("taken_tags", .strings(report.takenTags.map(\.description))),

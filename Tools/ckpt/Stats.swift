@@ -1,5 +1,6 @@
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
+internal import CheckpointObjects
 import ArgumentParser
 import CheckpointFormat
 import Checkpointing
@@ -67,6 +68,16 @@ struct Stats: StoreVerb {
             "\(Output.size(statistics.manifestBytes)) of manifests", "\(Output.size(statistics.catalogBytes)) of catalog",
         ] + extra(statistics)
         Output.line("on disk  \(Output.size(statistics.diskBytes)): \(parts.joined(separator: ", "))")
+        let bytes = Output.size(statistics.segmentBytes + statistics.manifestBytes)
+        let requests = Output.count(cost(statistics).requests, "request")
+        Output.line("a mirror in a bucket takes \(bytes) in about \(requests)")
+    }
+
+    /// The cost of sending everything to a bucket.
+    private func cost(_ statistics: StoreStatistics) -> TransferCost {
+        TransferCost(
+            segments: statistics.segmentCount, bytes: statistics.segmentBytes,
+            checkpoints: statistics.growth.count)
     }
 
     /// Files that belong to no checkpoint, if there are any.
@@ -109,6 +120,7 @@ struct Stats: StoreVerb {
                 .init("disk_bytes", .count(statistics.diskBytes)), .init("segment_bytes", .count(statistics.segmentBytes)),
                 .init("segments", .count(statistics.segmentCount)), .init("manifest_bytes", .count(statistics.manifestBytes)),
                 .init("catalog_bytes", .count(statistics.catalogBytes)), .init("other_bytes", .count(statistics.otherBytes)),
+                .init("mirror_requests", .count(cost(statistics).requests)),
                 .init("leftover_files", .count(statistics.leavings.count)),
                 .init("leftover_bytes", .count(statistics.leavings.bytes)),
                 .init("quarantine_bytes", .count(statistics.quarantineBytes)),

@@ -59,6 +59,8 @@ extension CheckpointStore {
         let objects = try S3Connection(to: location).objects
         do {
             try ConditionProbe(objects).run()
+            // Those that cannot be aborted cost, and do no other harm.
+            _ = try? objects.abortStaleUploads()
             return try objects.checksBodies() ? objects : objects.readingBack()
         } catch { throw CheckpointError(error, in: location.description) }
     }

@@ -5,7 +5,7 @@ internal import NIOCore
 
 /// Objects in a bucket of an S3-compatible store, below a prefix.
 package final class S3ObjectStore: ObjectStore {
-    private let client: S3Client
+    let client: S3Client
     private let location: S3Location
     private let upload: Upload
 
@@ -249,7 +249,7 @@ package final class S3ObjectStore: ObjectStore {
                 case "Contents":
                     guard let name = Self.name(element["Key"], after: full) else { continue }
                     listing.objects.append(name)
-                    listing.ages[name] = Self.age(element, answer)
+                    listing.ages[name] = Self.age(since: element["LastModified"], answer)
                 case "CommonPrefixes":
                     guard let name = Self.name(element["Prefix"], after: full) else { continue }
                     listing.prefixes.append(String(name.dropLast()))
@@ -265,9 +265,9 @@ package final class S3ObjectStore: ObjectStore {
         return listing
     }
 
-    /// Returns the age of a listed object at the time of the answer.
-    private static func age(_ element: XMLElement, _ answer: S3Answer) -> Duration? {
-        guard let created = element["LastModified"].flatMap({ UTCTime.read($0) }),
+    /// Returns the age of something listed at the time of the answer.
+    static func age(since time: String?, _ answer: S3Answer) -> Duration? {
+        guard let created = time.flatMap({ UTCTime.read($0) }),
             let now = answer.headers["date"].flatMap({ HTTPDate.read($0) })
         else { return nil }
         return .seconds(max(now - created, 0))
@@ -292,7 +292,7 @@ package final class S3ObjectStore: ObjectStore {
 
     // MARK: Common
 
-    private func full(_ key: String) -> String {
+    func full(_ key: String) -> String {
         location.prefix.isEmpty ? key : "\(location.prefix)/\(key)"
     }
 

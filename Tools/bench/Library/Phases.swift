@@ -56,7 +56,7 @@ struct EnginePhase {
         options.onEvent = { [listener] in listener.hear($0) }
         let store = try CheckpointStore.open(
             settings.store, for: .writing, usesDirectIO: settings.usesDirectIO,
-            ranks: settings.group)
+            ranks: settings.group, mirror: settings.mirror)
         checkpointer = try Checkpointer(store: store, state: trainer.state, options: options)
     }
 

@@ -59,6 +59,8 @@ package struct Settings: Sendable {
     package var backpressure = CheckpointerOptions.Backpressure.block
     package var deduplicates = true
     package var mechanisms = Mechanisms()
+    /// A mirror that is kept up to date meanwhile; nil for none.
+    package var mirror: (any CheckpointMirror)?
 
     package init() {}
 
@@ -77,6 +79,7 @@ package struct Settings: Sendable {
         if !(0...3600).contains(computeSeconds) { return "--compute-seconds must be 0 to 3600 (got \(computeSeconds))" }
         if ranks > 1, case .workload = state { return "--ranks is for synthetic states" }
         if ranks > 1, measuresWriter || measuresRecycledWriter { return "--baseline is for one rank" }
+        if ranks > 1, mirror != nil { return "--mirror is for one rank" }
         if ranks > 1, backpressure != .block { return "--backpressure must be block with several ranks" }
         if !(scale > 0 && scale <= 1) { return "--scale must be more than 0 and at most 1 (got \(scale))" }
         if scale != 1, case .workload = state { return "--scale is for synthetic states: a workload has the size of its files" }
@@ -121,7 +124,7 @@ package struct Settings: Sendable {
             .init("streaming", .bool(mechanisms.streams)), .init("recycling", .bool(mechanisms.recycles)),
             .init("deduplication", .bool(deduplicates)),
             .init("direct", .bool(usesDirectIO)), .init("group_fences", .bool(usesGroupFences)),
-            .init("priority", .bool(hasPriority)),
+            .init("priority", .bool(hasPriority)), .init("mirror", .bool(mirror != nil)),
         ]
     }
 }
