@@ -20,8 +20,9 @@ extension Checkpointer {
             try mirror.waitUntilCurrent(within: options.mirrorDeadline)
         } catch {
             observers.warn(
-                "not everything is in the mirror \(store.mirror?.place ?? ""): \(error). "
-                    + "The next process that saves to \(store.directories.root) sends the rest")
+                "not everything is in the mirror \(store.mirror?.place ?? ""): \(error)"
+                    + (error.code == .misuse
+                        ? "" : ". The next process that saves to the store sends the rest"))
         }
     }
 

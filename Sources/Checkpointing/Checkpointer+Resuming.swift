@@ -126,6 +126,11 @@ extension Checkpointer {
         let current = state.withLock { $0.restart }
         // The restarts of a lost store may be ahead of this machine's clock.
         let newest = max(try store.files.names().last?.run ?? current, report.newestRestart)
+        if let reuse, !report.skipped.isEmpty || report.mirror != nil {
+            let name = ManifestName(run: report.run, step: report.step)
+            let isHere = report.mirror == nil
+            reuse.trust(only: isHere ? try store.files.load(name).manifest.segments : [])
+        }
         let next = try store.agreed(
             RunID.next(
                 clockMilliseconds: UInt64(Clock.milliseconds), after: max(newest, current)))

@@ -103,6 +103,15 @@ struct MirrorRepairTests {
         #expect(again.mended.isEmpty)
     }
 
+    @Test("What was repaired survives a loss of power")
+    func durable() throws {
+        let damaged = try damageAll()
+        let seed = UInt64.random(in: 0...UInt64.max)
+        _ = try openStore(memory, for: .maintaining).repair(from: copy())
+        var random = SeededGenerator(seed)
+        for _ in 0..<8 { try check(memory.crashed(&random), damaged, "seed \(seed)") }
+    }
+
     @Test("A file that is damaged in the mirror, too, is repaired as without one")
     func bothDamaged() throws {
         let (first, second) = (try paths(0).segment, try paths(3).segment)

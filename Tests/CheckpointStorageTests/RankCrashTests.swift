@@ -1,6 +1,7 @@
 import CheckpointFormat
 import CheckpointIO
 import CheckpointMaintenance
+import CheckpointSegments
 import CheckpointSharding
 import CheckpointStorage
 import CheckpointTestSupport
@@ -84,5 +85,22 @@ struct RankCrashTests {
                 #expect(try store.checkpoint().bytes(ofTensor: "w") == tensor(3).content, comment)
             }
         }
+    }
+
+    @Test("What a rank in flight has staged stays, and what else is staged goes")
+    func staged() throws {
+        let files = InMemoryFileSystem()
+        let store = try openStore(files)
+        let save = RankSave(store: store, step: 1, worldSize: Self.worldSize)
+        try save.save(0, [tensor(1)])
+        let directory = store.directories.staging
+        try store.close()
+        // Rank 1 of the save in flight, and one of a save that nobody has begun.
+        let names = [save.id, .random()].map {
+            SegmentName(attempt: $0, rank: 1, number: 0).description
+        }
+        for name in names { try files.create(directory.appending(name)).close() }
+        try openStore(files).close()
+        #expect(try files.list(directory) == [names[0]])
     }
 }

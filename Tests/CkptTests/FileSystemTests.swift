@@ -166,6 +166,13 @@ import Testing
         let refused = try shell(both, sample.folder.path)
         #expect(refused.status == 6 && refused.errors.contains("is not valid UTF-8"), "\(refused)")
         #expect(!FileManager.default.fileExists(atPath: sample.folder.path + "/s"))
+        // A path that is completed from elsewhere.
+        for line in [
+            "CKPT_STORE=\"$(printf '\\350')\" \"$0\" ls", "mkdir \"$(printf 'd\\351')\"; cd d?; \"$0\" ls ../store",
+        ] {
+            let run = try shell("cd \"$1\"; " + line, sample.folder.path)
+            #expect(run.status == 2 && run.errors.contains("is not valid UTF-8"), "\(run)")
+        }
         #expect(CommandLineText.firstInvalid(in: Data([0x61, 0, 0x62, 0, 0xC3, 0x28, 0])) == 2)
         #expect(CommandLineText.firstInvalid(in: Data([0x61, 0, 0xC3, 0xA9, 0])) == nil)
     }

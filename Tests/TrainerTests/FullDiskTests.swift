@@ -44,6 +44,28 @@ struct FullDiskTests {
         #expect(parts[2].hasSuffix("status 0\n"), "\(outcome.output)")
     }
 
+    @Test(
+        "full of what an earlier process has kept: the first save fails, and makes room for the next",
+        .enabled(if: Requirement.mount.isTested, "\(Requirement.mount.reason)"))
+    func fullOfOlder() throws {
+        // With compression, it is not known before how much a first save needs.
+        let outcome = try Self.shell(
+            """
+            mount -o remount,size=16m "$DISK"
+            train --steps 30 --every 5 --compression auto > /dev/null; echo "status $?"
+            cat /dev/zero > "$DISK/fill" 2> /dev/null
+            echo "--- keeping fewer"
+            train --steps 430 --every 100 --compression auto --keep-last 2
+            ls "$DISK/store/manifests" | wc -l
+            """)
+        let parts = outcome.output.components(separatedBy: "--- ")
+        try #require(parts.count == 2 && parts[0].contains("status 0"), "\(outcome.output)")
+        #expect(parts[1].contains("save of step 100 failed"), "\(outcome.output)")
+        #expect(parts[1].contains("committed step 400"), "\(outcome.output)")
+        #expect(parts[1].contains("committed step 430"), "\(outcome.output)")
+        #expect(parts[1].hasSuffix("\n2\n"), "\(outcome.output)")
+    }
+
     /// A program of users, which does not prepare for the signal.
     @Test("a limit on file sizes: saves fail with a clear error, and no signal ends the trainer")
     func fileSizeLimit() throws {

@@ -10,17 +10,20 @@ import Foundation
 import SystemPackage
 import Testing
 
+/// Number of runs.
+private let rankRuns =
+    ProcessInfo.processInfo.environment["CKPT_RANK_RUNS"].flatMap { Int($0) } ?? 20
+
 /// Ranks, real processes, of which one or two are killed or stopped before a change of the file
 /// system that a seed chooses, sometimes with several publishers, sometimes for so long that the
 /// others try the step again.
-@Suite("Killed ranks", .timeLimit(.minutes(20)))
+@Suite("Killed ranks", .timeLimit(.minutes(20 + rankRuns / 5)))
 struct RankProcessTests {
     /// 2,000 in the long campaign, `Tools/campaign`.
     private static let seeds: [UInt64] = {
-        let environment = ProcessInfo.processInfo.environment
-        let runs = environment["CKPT_RANK_RUNS"].flatMap { Int($0) } ?? 20
         let first = Seeds.random()
-        return (0..<(environment["CKPT_TEST_SEED"] == nil ? runs : 1)).map { first &+ UInt64($0) }
+        let isOne = ProcessInfo.processInfo.environment["CKPT_TEST_SEED"] != nil
+        return (0..<(isOne ? 1 : rankRuns)).map { first &+ UInt64($0) }
     }()
 
     /// Directories of one file system that several machines share, one for each of them:

@@ -43,8 +43,8 @@ struct Ckpt: ParsableCommand {
         // A checkpoint may have more segments, and an import more shards, than the 1024 files that systems allow at first.
         DescriptorLimit.raise()
         FileSizeSignal.ignore()
-        if let number = CommandLineText.firstInvalid {
-            Output.complain("argument \(number) is not valid UTF-8. Rename the file or directory, or use a link to it")
+        if let mistake = CommandLineText.mistake {
+            Output.complain(mistake)
             Foundation.exit(ExitCode.usage.rawValue)
         }
         Foundation.exit(run(Array(CommandLine.arguments.dropFirst())).rawValue)

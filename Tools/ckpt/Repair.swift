@@ -35,17 +35,18 @@ struct Repair: StoreVerb {
 
     func execute() throws -> ExitCode {
         try StoreAddress(common.store).requireDirectory(for: "repair")
-        let identity = try CheckpointStore.repairIdentity(common.store, isDryRun: dryRun)
+        let mirror = try from.map { try StoreAddress($0).open(for: .reading) }
+        let identity = try CheckpointStore.repairIdentity(
+            common.store, from: mirror, isDryRun: dryRun)
         // Without store.json the store cannot be opened, so a dry run ends here.
-        var report = dryRun && identity != nil ? RepairReport() : try repair()
+        var report = dryRun && identity != nil ? RepairReport() : try repair(from: mirror)
         report.identity = identity
         if common.json { printJSON(report) } else { printText(report) }
         return report.isWithoutLoss && !(dryRun && identity != nil) ? .fine : .difference
     }
 
-    private func repair() throws -> RepairReport {
+    private func repair(from mirror: CheckpointStore?) throws -> RepairReport {
         let store = dryRun ? try common.open() : try common.openForMaintaining()
-        let mirror = try from.map { try StoreAddress($0).open(for: .reading) }
         let progress = ProgressLine("checking")
         defer { ProgressLine.clear() }
         return try Interruption.cancelling { cancellation in

@@ -23,25 +23,35 @@ extension CheckpointStore {
     ///
     /// - Parameters:
     ///   - path: the store's directory.
+    ///   - mirror: a mirror of the store, open for reading, whose file is taken if the checkpoints
+    ///     are of its store.
     ///   - isDryRun: finds the fault, and changes nothing.
     /// - Returns: the fault and the new identity; nil if the file is intact.
     /// - Throws: codes `damaged` (no checkpoint can be read, so the store's id is unknown),
     ///   `notFound`, `notAStore`, `busy`, `unsupported`, `io`, `readOnly`.
-    public static func repairIdentity(_ path: String, isDryRun: Bool = false) throws(CheckpointError) -> RebuiltIdentity? {
-        try repairIdentity(POSIXFileSystem(usesDirectIO: false), root: FilePath(path), isDryRun: isDryRun)
+    public static func repairIdentity(
+        _ path: String, from mirror: CheckpointStore? = nil, isDryRun: Bool = false
+    ) throws(CheckpointError) -> RebuiltIdentity? {
+        try repairIdentity(
+            POSIXFileSystem(usesDirectIO: false), root: FilePath(path), from: mirror,
+            isDryRun: isDryRun)
     }
 
     /// Rebuilds `store.json` on a given file system; see `repairIdentity(_:isDryRun:)`.
     package static func repairIdentity(
-        _ fileSystem: any FileSystem, root: FilePath, isDryRun: Bool
+        _ fileSystem: any FileSystem, root: FilePath, from mirror: CheckpointStore? = nil,
+        isDryRun: Bool
     ) throws(CheckpointError) -> RebuiltIdentity? {
-        try IdentityRepair(fileSystem: fileSystem, directories: StoreDirectories(root: root)).run(isDryRun: isDryRun)
+        try IdentityRepair(
+            fileSystem: fileSystem, directories: StoreDirectories(root: root), mirror: mirror
+        ).run(isDryRun: isDryRun)
     }
 }
 
 private struct IdentityRepair {
     let fileSystem: any FileSystem
     let directories: StoreDirectories
+    let mirror: CheckpointStore?
 
     private var founding: StoreFounding { StoreFounding(fileSystem: fileSystem, directories: directories) }
 
@@ -53,7 +63,9 @@ private struct IdentityRepair {
         } catch {
             guard error.code == .damaged else { throw error }
             let (identity, count) = try identity(error)
-            if !isDryRun { try write(identity) }
+            var bytes = identity.encoded(digest: Hashing.digest)
+            if let mirror, mirror.id == identity.id { bytes = try mirror.identityBytes() }
+            if !isDryRun { try write(bytes) }
             return RebuiltIdentity(fault: error, id: identity.id, checkpointCount: count)
         }
     }
@@ -83,7 +95,7 @@ private struct IdentityRepair {
     }
 
     /// Writes the new file. A damaged file gets a name in `quarantine/` before it loses its own.
-    private func write(_ identity: StoreIdentity) throws(CheckpointError) {
+    private func write(_ identity: [UInt8]) throws(CheckpointError) {
         let maintenance = try translating("maintenance") { try MaintenanceLock(fileSystem, directories) }
         guard maintenance != nil else {
             throw CheckpointError(
@@ -100,7 +112,7 @@ private struct IdentityRepair {
                 _ = try quarantine.keep(directories.identity, as: "store.json")
                 try quarantine.sync()
             }
-            try fileSystem.createDurably(staged, identity.encoded(digest: Hashing.digest))
+            try fileSystem.createDurably(staged, identity)
             try fileSystem.replace(directories.identity, with: staged)
             try fileSystem.syncDirectory(directories.root)
         }

@@ -1,4 +1,6 @@
+internal import CheckpointIO
 internal import CheckpointMaintenance
+internal import CheckpointSegments
 public import CheckpointStorage
 package import SystemPackage
 
@@ -67,11 +69,58 @@ public struct BackgroundMirror: CheckpointMirror {
     /// - Returns: nil if there is no store yet.
     /// - Throws: codes as `CheckpointStore.open`.
     public func openStore() throws(CheckpointError) -> CheckpointStore? {
+        if case .place(.directory(let path)) = target, try isUnused(path) { return nil }
         do throws(CheckpointError) { return try open(for: .reading) } catch {
-            // A directory that is not there, or is empty.
-            guard error.code == .notFound || error.code == .notAStore else { throw error }
+            // An empty place in a bucket.
+            guard error.code == .notAStore, !isDirectory else { throw error }
             return nil
         }
+    }
+
+    private var isDirectory: Bool {
+        if case .place(.directory) = target { true } else { false }
+    }
+
+    /// Returns true if nothing was ever written to a directory. A link that leads nowhere, or
+    /// directories without what was in them, may be a mirror that is out of reach.
+    private func isUnused(_ path: String) throws(CheckpointError) -> Bool {
+        let (files, directories) = (POSIXFileSystem(), StoreDirectories(root: FilePath(path)))
+        do throws(FileSystemError) {
+            guard try files.identity(of: directories.root) != nil else {
+                return try isBelowDirectory(directories.root, files)
+            }
+            guard try files.kind(of: directories.identity) == nil else {
+                // Opened as a store, which may have no checkpoints.
+                _ = try files.list(directories.manifests)
+                return false
+            }
+            for directory in [directories.segments, directories.manifests] {
+                if try !files.listIfThere(directory).isEmpty { return false }
+            }
+            let names = try files.list(directories.root)
+            return names.allSatisfy { StoreFounding.isMadeBeforeIdentity($0) }
+        } catch {
+            var failure = CheckpointError(error)
+            // It is not known to be absent.
+            failure.code = .io
+            failure.remedy = "Check that the disk of the mirror is mounted"
+            throw failure
+        }
+    }
+
+    /// Checks that a path can be created: the nearest of its parents that exists is a directory.
+    private func isBelowDirectory(
+        _ path: FilePath, _ files: POSIXFileSystem
+    ) throws(FileSystemError) -> Bool {
+        var parent = path.lexicallyNormalized().removingLastComponent()
+        while !parent.isEmpty, try files.identity(of: parent) == nil {
+            parent = parent.removingLastComponent()
+        }
+        let kind = parent.isEmpty ? .directory : try files.kind(of: parent)
+        guard kind == .directory else {
+            throw FileSystemError("looking for the mirror", path, .notDirectory)
+        }
+        return true
     }
 
     private func open(
@@ -100,6 +149,9 @@ public struct BackgroundMirror: CheckpointMirror {
         if let mistake = policy?.mistake { throw CheckpointError(.misuse, mistake) }
         if let bytesPerSecond, bytesPerSecond < 1 {
             throw CheckpointError(.misuse, "\(bytesPerSecond) bytes per second is not a speed")
+        }
+        if case .place(.directory(let path)) = target {
+            try MirrorIdentity.requireApart(path, from: store)
         }
         return try MirrorFollower(
             .init(

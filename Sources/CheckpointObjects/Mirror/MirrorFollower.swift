@@ -23,6 +23,8 @@ final class MirrorFollower: MirrorFollowing {
         var mirrored = 0
         /// Failure of the last round, and the changes that it was to send.
         var failure: (error: CheckpointError, changes: Int)?
+        /// The last time that another process had the mirror's lock; nil if it never had.
+        var obstacle: CheckpointError?
         /// True if somebody waits: no pause is made.
         var isAsked = false
         var isStopped = false
@@ -86,8 +88,9 @@ final class MirrorFollower: MirrorFollowing {
                 ? .failure(CheckpointError(.misuse, "the mirror is stopped")) : nil
         }
         guard let outcome else {
+            let obstacle = state.withLock(\.obstacle).map { ": \($0.message)" } ?? ""
             throw CheckpointError(
-                .timedOut, "the mirror is not up to date after \(timeout)",
+                .timedOut, "the mirror is not up to date after \(timeout)\(obstacle)",
                 remedy: "Run ckpt mirror with the same places: it sends the rest")
         }
         try outcome.get()
@@ -104,6 +107,14 @@ final class MirrorFollower: MirrorFollowing {
     }
 
     // MARK: The thread
+
+    /// Returns what two failures have in common that need not both be reported: not the names of
+    /// files, which change.
+    private static func cause(of error: CheckpointError) -> String {
+        let isOfOne = error.code == .damaged || error.code == .unsupported
+        let number = error.cause?.errno.map(String.init) ?? ""
+        return "\(error.code) \(number) \(isOfOne ? error.message : "")"
+    }
 
     private static func connected(
         _ work: Work, _ state: Monitor<State>
@@ -134,8 +145,11 @@ final class MirrorFollower: MirrorFollowing {
                 } onMirrored: { row in
                     onEvent(.mirrored(step: row.step, newBytes: row.newBytes))
                 }
-                if let failed = report.checkpoints.first(where: { $0.outcome == .failed }) {
-                    throw failed.error ?? CheckpointError(.io, "step \(failed.step) was not sent")
+                // A damaged checkpoint keeps nothing else from being sent.
+                let damage = report.checkpoints.first { $0.outcome == .failed }?.error
+                if let damage, reported != Self.cause(of: damage) {
+                    onEvent(.failed(damage))
+                    reported = Self.cause(of: damage)
                 }
                 // A newer checkpoint comes first.
                 guard report.isComplete else { continue }
@@ -147,18 +161,23 @@ final class MirrorFollower: MirrorFollowing {
                 }
                 state.withLock { state in
                     state.mirrored = max(state.mirrored, changes)
-                    state.failure = nil
+                    (state.failure, state.obstacle) = (nil, nil)
                 }
-                if reported != nil { onEvent(.recovered) }
-                (reported, pause) = (nil, pauses.first)
+                if damage == nil {
+                    if reported != nil { onEvent(.recovered) }
+                    reported = nil
+                }
+                pause = pauses.first
                 _ = state.waitFor(timeout: work.lookEvery) { state in
                     state.isStopped || state.changes > changes ? true : nil
                 }
             } catch {
                 guard error.code != .cancelled else { return }
-                if error.code != .busy {
+                if error.code == .busy {
+                    state.withLock { $0.obstacle = error }
+                } else {
                     state.withLock { $0.failure = (error, changes) }
-                    let cause = "\(error.code) \(error.message)"
+                    let cause = Self.cause(of: error)
                     if reported != cause { onEvent(.failed(error)) }
                     reported = cause
                 }

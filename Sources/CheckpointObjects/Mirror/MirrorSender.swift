@@ -1,4 +1,6 @@
+internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointSegments
 internal import CheckpointStorage
 internal import SystemPackage
 
@@ -17,6 +19,31 @@ struct MirrorSender {
             throw CheckpointError(error, in: target.description)
         }
     }
+
+    /// Checks that a segment is what was written, so that damage is not passed on: structure, and
+    /// the stored bytes of each block.
+    ///
+    /// - Throws: code `damaged`, also if the file is missing; `io`, `cancelled`.
+    func verify(_ segment: SegmentReference) throws(CheckpointError) {
+        let verifier = SegmentVerifier(
+            fileSystem: source.fileSystem, directories: source.directories)
+        var damage: SegmentError?
+        do throws(SegmentError) {
+            let index = try verifier.check(segment.name) { damage = damage ?? $0 }
+            if let damage { throw damage }
+            guard index.trailerHash != segment.trailerHash else { return }
+        } catch {
+            var failure = CheckpointError(error)
+            if failure.code == .notFound { failure.code = .damaged }
+            if failure.code == .damaged { failure.remedy = Self.remedy }
+            throw failure
+        }
+        throw CheckpointError(
+            .damaged, "\(segment.name) is not the segment that was committed", remedy: Self.remedy,
+            path: source.directories.path(of: segment.name).string)
+    }
+
+    private static let remedy = "Run ckpt verify to list all damage, ckpt repair to mend it"
 
     /// Creates an object that nobody has created.
     func create(_ key: String, from path: FilePath) throws(CheckpointError) {

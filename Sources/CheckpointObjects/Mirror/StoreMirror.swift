@@ -43,6 +43,7 @@ public final class StoreMirror: Sendable {
     ) throws(CheckpointError) {
         switch place {
         case .directory(let path):
+            try MirrorIdentity.requireApart(path, from: source)
             let objects = DirectoryObjectStore(FilePath(path))
             let directories = StoreDirectories(root: FilePath(path))
             try self.init(
@@ -87,7 +88,7 @@ public final class StoreMirror: Sendable {
         limiter = bytesPerSecond.map {
             Monitor(RateLimiter(bytesPerSecond: $0), rank: .unchecked)
         }
-        try checkIdentity()
+        _ = try MirrorIdentity(source: source, target: target).check()
     }
 
     // MARK: Mirroring
@@ -114,13 +115,18 @@ public final class StoreMirror: Sendable {
         if let report = try upToDateReport() { return report }
         let sender = MirrorSender(
             source: source, target: target, limiter: limiter, cancellation: cancellation)
-        try sender.create(identityKey, from: source.directories.identity)
+        // Somebody may have begun another mirror there since this object was created.
+        if try !MirrorIdentity(source: source, target: target).check() {
+            try sender.create(MirrorIdentity.key, from: source.directories.identity)
+        }
         guard let lock = try lock.take() else {
             throw CheckpointError(
-                .busy, "another process is removing checkpoints of \(target.description)",
+                .busy,
+                "another process sends to \(target.description), or removes its checkpoints",
                 remedy: "Wait until it has finished, and run the same command again")
         }
         defer { withExtendedLifetime(lock) {} }
+        try failing { () throws(ObjectStoreError) in try removeLeavings() }
         var present = try Present(
             manifests: names(below: "manifests/"), segments: names(below: "segments/"))
         var report = MirrorReport()
@@ -155,6 +161,16 @@ public final class StoreMirror: Sendable {
         for kind in Self.markKinds { report.markCount += try mirrorMarks(kind, sender, &marks) }
         state.withLock { $0.marks = marks }
         return report
+    }
+
+    /// Removes what a mirror that was killed has begun to write. Nobody else writes while the lock
+    /// is held.
+    private func removeLeavings() throws(ObjectStoreError) {
+        guard case .file = lock else { return }
+        let names = try target.list("staging/", limit: nil).objects
+        for name in names where name.hasSuffix(DirectoryObjectStore.stagedSuffix) {
+            try target.remove("staging/\(name)")
+        }
     }
 
     /// Returns true while a checkpoint is being sent.
@@ -253,6 +269,7 @@ public final class StoreMirror: Sendable {
         for segment in missing {
             let key = "segments/\(segment.name)"
             do throws(CheckpointError) {
+                try sender.verify(segment)
                 try sender.upload(key, from: source.directories.path(of: segment.name))
             } catch {
                 if isGone(name) {
@@ -355,28 +372,6 @@ public final class StoreMirror: Sendable {
     }
 
     // MARK: Objects
-
-    private let identityKey = "store.json"
-
-    /// Checks that the mirror is empty, or of the same store.
-    private func checkIdentity() throws(CheckpointError) {
-        let own = try translating("reading the store's identity") { () throws(FileSystemError) in
-            try source.fileSystem.contents(of: source.directories.identity, atMost: 1 << 16)
-        }
-        let found = try failing { () throws(ObjectStoreError) -> [UInt8]? in
-            guard let size = try target.size(of: identityKey) else {
-                // Leavings of an interrupted beginning are no store.
-                let listing = try target.list("manifests/", limit: 1)
-                return listing.isEmpty ? nil : []
-            }
-            return try target.bytes(of: identityKey, count: min(size, 1 << 16))
-        }
-        guard let found, found != own else { return }
-        throw CheckpointError(
-            .misuse, "\(target.description) holds another store",
-            remedy: "Give an empty place, or that of an earlier mirror of this store; "
-                + "ckpt copy adds checkpoints to another store")
-    }
 
     private func names(below prefix: String) throws(CheckpointError) -> Set<String> {
         try failing { () throws(ObjectStoreError) in

@@ -141,7 +141,9 @@ package final class S3ObjectStore: ObjectStore {
                 return 0
             }
         }
-        if let failure { throw ObjectStoreError(.failed, "PUT", key, "\(failure)") }
+        if let failure {
+            throw ObjectStoreError(.failed, "PUT", key, "\(failure)", cause: failure)
+        }
         return buffer
     }
 

@@ -21,6 +21,9 @@ package struct DirectoryObjectStore: ObjectStore {
 
     package var description: String { root.string }
 
+    /// End of the names of files that are not complete yet.
+    static let stagedSuffix = ".object"
+
     private static let copyBytes = 8 << 20
 
     private func failing<R>(
@@ -34,7 +37,7 @@ package struct DirectoryObjectStore: ObjectStore {
                 case .permissionDenied, .notPermitted, .readOnlyFileSystem: .denied
                 default: .failed
                 }
-            throw ObjectStoreError(kind, operation, key, "\(error)")
+            throw ObjectStoreError(kind, operation, key, "\(error)", cause: error)
         }
     }
 
@@ -77,7 +80,7 @@ package struct DirectoryObjectStore: ObjectStore {
         try failing(operation, key) { () throws(FileSystemError) in
             try makeDirectory(staging)
             try makeDirectory(path(of: key).removingLastComponent())
-            let staged = staging.appending("\(UUID().uuidString).object")
+            let staged = staging.appending(UUID().uuidString + Self.stagedSuffix)
             // A file that was renamed is not there any more; of another, recovery takes care.
             defer { try? files.remove(staged) }
             let file = try files.create(staged)

@@ -1,3 +1,5 @@
+package import CheckpointIO
+
 /// Why a request to an object store failed.
 package struct ObjectStoreError: Error, Equatable, CustomStringConvertible {
     /// A class of errors, by the way on from them.
@@ -23,6 +25,8 @@ package struct ObjectStoreError: Error, Equatable, CustomStringConvertible {
     package var key: String
     /// What the store answered, for people.
     package var detail: String
+    /// The error of a file of this machine that led to it; nil if there is none.
+    package var cause: FileSystemError?
 
     /// Creates an error.
     ///
@@ -31,11 +35,16 @@ package struct ObjectStoreError: Error, Equatable, CustomStringConvertible {
     ///   - operation: the request.
     ///   - key: the object.
     ///   - detail: what the store answered.
-    package init(_ kind: Kind, _ operation: String, _ key: String, _ detail: String) {
+    ///   - cause: the error of a file of this machine that led to it.
+    package init(
+        _ kind: Kind, _ operation: String, _ key: String, _ detail: String,
+        cause: FileSystemError? = nil
+    ) {
         self.kind = kind
         self.operation = operation
         self.key = key
         self.detail = detail
+        self.cause = cause
     }
 
     package var description: String { "\(operation) of \(key) failed: \(detail)" }

@@ -28,8 +28,17 @@ final class BlockReuse: Sendable {
         /// By number; nil once no save can refer to it any more.
         var sources: [Source?] = []
         var index = ChunkIndex()
+        /// The segments that are known to be whole, once damage was found; nil before.
+        var trusted: Set<SegmentName>?
         var isClosed = false
         var isHistoryRead = false
+
+        /// Returns true if a chunk may be reused: it is not in a segment that may be damaged.
+        func isTrusted(_ chunk: StoredChunk) -> Bool {
+            guard let trusted else { return true }
+            guard let source = sources[Int(chunk.source)] else { return false }
+            return trusted.contains(source.segments[source.blocks[Int(chunk.block)].segment].name)
+        }
 
         private func isUsable(_ chunk: StoredChunk) -> Bool {
             sources[Int(chunk.source)]?.isRetired == false
@@ -68,6 +77,8 @@ final class BlockReuse: Sendable {
     func add(_ tables: Manifest.Tables, name: ManifestName, isNewest: Bool) {
         state.withLock { state in
             guard !state.sources.contains(where: { $0?.name == name }) else { return }
+            // What this process has just written, and what it has reused.
+            if isNewest { state.trusted?.formUnion(tables.segments.map(\.name)) }
             state.makeRoom(for: tables.chunks.count, chunksMax)
             let number = Int32(state.sources.count)
             state.sources.append(Source(name: name, hash: tables.hash, segments: tables.segments, blocks: tables.blocks))
@@ -102,7 +113,9 @@ final class BlockReuse: Sendable {
 
     /// Returns the location of a chunk in the store. Its checkpoint must be held before it is used.
     func find(_ hash: Hash128, bytes: Int) -> StoredChunk? {
-        state.withLock { $0.index.find(hash, bytes: bytes) }
+        state.withLock { state in
+            state.index.find(hash, bytes: bytes).flatMap { state.isTrusted($0) ? $0 : nil }
+        }
     }
 
     /// Keeps others from removing a checkpoint, until `release`.
@@ -145,6 +158,14 @@ final class BlockReuse: Sendable {
     }
 
     // MARK: Forgetting
+
+    /// A checkpoint was found to be damaged: of those that exist, only chunks in segments that were
+    /// read completely are reused from now on. Of a damaged one the others would be lost, too.
+    ///
+    /// - Parameter segments: the segments of the checkpoint that was restored instead.
+    func trust(only segments: [SegmentReference]) {
+        state.withLock { $0.trusted = Set(segments.map(\.name)) }
+    }
 
     /// Checkpoints that are going to be removed: nothing of them is reused from now on.
     /// - Returns: those that no save holds; the others stay.

@@ -21,6 +21,8 @@ final class SaveCompletion: Sendable {
     private let claim: CheckpointerClaim
     /// True once a step of the optimizer that is not the save's has been reported.
     private let hasReportedStep = Monitor(false)
+    /// The last reason why old checkpoints were not deleted.
+    private let lastRemovalError = Monitor("")
 
     init(
         _ store: CheckpointStore, _ claim: CheckpointerClaim, observers: SaveObservers,
@@ -144,6 +146,9 @@ final class SaveCompletion: Sendable {
     func failed(_ task: SaveTask, _ error: CheckpointError) {
         task.reuse?.end()
         task.output.commit?.fail(error)
+        // Compression and deduplication may hide until here that there is no room. An earlier
+        // process may have kept more than this one does: the next save is to find it.
+        if error.code == .noSpace { makeRoom() }
         observers.notify(.failed(task.ticket, error))
     }
 
@@ -157,7 +162,13 @@ final class SaveCompletion: Sendable {
         do throws(CheckpointError) {
             try retention?.removeExpired(segmentCount: history.segmentCount)
         } catch {
-            observers.warn("old checkpoints were not deleted: \(error)")
+            // The same after every save, until somebody looks at it.
+            let text = "old checkpoints were not deleted: \(error)"
+            let isNew = lastRemovalError.withLock { last in
+                defer { last = text }
+                return last != text
+            }
+            if isNew { observers.warn(text) }
         }
     }
 
