@@ -104,6 +104,8 @@ package struct Settings: Sendable {
         options.deduplicates = deduplicates
         options.mechanisms = mechanisms
         options.tracePath = trace
+        // What is not sent by then is not measured.
+        options.mirrorDeadline = .zero
         // Standard output is reserved for the report.
         options.logger.logLevel = .error
         return options
