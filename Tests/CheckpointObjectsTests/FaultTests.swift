@@ -223,11 +223,11 @@ struct FaultTests {
             let comment: Comment = "\(String(describing: fault)) at \(request)"
             var report: PruneReport?
             do {
-                let pruned = try open(faulty, TemporaryDirectory(), .maintaining)
+                let pruned = try open(faulty, cache, .maintaining)
                 report = try? pruned.prune(policy)
                 try pruned.close()
             } catch {}  // A store that cannot be opened is as it was.
-            let reader = try open(direct, TemporaryDirectory(), .reading)
+            let reader = try open(direct, cache, .reading)
             let found = try steps(of: reader).compactMap { $0 }
             #expect(found == [2, 1] || found == [2], comment)
             if report?.removedCount == 1 { #expect(found == [2], comment) }
@@ -257,6 +257,8 @@ struct FaultTests {
         }
         let tensors = TestTensors(sizes: [40 << 20])
         let directory = try TemporaryDirectory()
+        let caches = try [TemporaryDirectory(), TemporaryDirectory()]
+        defer { withExtendedLifetime(caches) {} }
         func save(_ store: CheckpointStore, steps: Int) throws {
             let checkpointer = try Checkpointer(store: store, state: tensors, options: options())
             for step in 1...steps {
@@ -267,7 +269,7 @@ struct FaultTests {
         }
         let bytes = 41 << 20
         proxy.plan(nil, at: 0)
-        let bucket = try open(faulty(), TemporaryDirectory(), .writing)
+        let bucket = try open(faulty(), caches[0], .writing)
         try save(bucket, steps: 2)
         #expect(
             proxy.count
@@ -283,7 +285,7 @@ struct FaultTests {
         // More than the parts alone: the count is one.
         #expect(mirrored > 3 * (bytes >> 24))
         proxy.plan(nil, at: 0)
-        let target = try open(faulty(), TemporaryDirectory(), .writing)
+        let target = try open(faulty(), caches[1], .writing)
         let report = try local.copy(to: target)
         #expect(
             proxy.count <= TransferCost(copying: report.checkpoints.map(\.newBytes)).requests)
