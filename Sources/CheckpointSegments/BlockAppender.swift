@@ -25,7 +25,7 @@ package final class BlockAppender: Sendable {
     ///   - block: The encoded block.
     ///   - region: Memory that begins with the stored bytes, followed by zeros up to a full page.
     /// - Returns: The block with its place.
-    /// - Throws: `.io`, which poisons the writer; `.poisoned` after an earlier failure.
+    /// - Throws: as `SegmentWriter.write`.
     package func append(
         _ block: EncodedBlock, _ region: MemoryRegion
     ) throws(SegmentError) -> PlacedBlock {

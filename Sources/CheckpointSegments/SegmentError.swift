@@ -25,7 +25,7 @@ package enum SegmentError: Error, CustomStringConvertible {
         case .format(let path, let error): "\(path): \(error)"
         case .codec(let path, let offset, let error): "\(path): block at offset \(offset): \(error)"
         case .outOfMemory(let error): error.description
-        case .poisoned: "an earlier write of this segment failed"
+        case .poisoned: "this save was given up"
         }
     }
 }

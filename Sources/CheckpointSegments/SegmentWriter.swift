@@ -19,14 +19,30 @@ package final class SegmentWriter: Sendable {
         case open
         /// All segments are complete, or are being completed.
         case sealed
-        /// A write failed, or the attempt was given up.
-        case failed
+        /// A write failed, with this error, or the attempt was given up.
+        case failed(FileSystemError?)
     }
 
     private struct State {
         /// Open segments by number; nil until the first write to a segment.
         var segments: [OpenSegment?] = []
         var phase = Phase.open
+
+        /// Checks that nothing has failed. Of several threads each gets the first error, since a
+        /// person is shown that of any of them.
+        func requireOpen() throws(SegmentError) {
+            switch phase {
+            case .open: return
+            case .failed(let error?): throw .io(error)
+            case .failed(nil), .sealed: throw .poisoned
+            }
+        }
+
+        /// Notes the first error.
+        mutating func fail(_ error: FileSystemError?) {
+            if case .failed(_?) = phase { return }
+            phase = .failed(error)
+        }
     }
 
     private let fileSystem: any FileSystem
@@ -75,7 +91,8 @@ package final class SegmentWriter: Sendable {
     ///   - block: The encoded block.
     ///   - place: The place that `SegmentLayout` has assigned to the block.
     /// - Returns: The block with its place, for the manifest.
-    /// - Throws: `.io`, which poisons the writer; `.poisoned` after an earlier failure.
+    /// - Throws: `.io`, which poisons the writer: later calls throw the same; `.poisoned` if the
+    ///   writer was sealed or abandoned.
     package func write(
         _ region: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
     ) throws(SegmentError) -> PlacedBlock {
@@ -85,7 +102,7 @@ package final class SegmentWriter: Sendable {
         do {
             unsafe try file.write(padded.bytes, at: place.offset)
         } catch {
-            state.withLock { $0.phase = .failed }
+            state.withLock { $0.fail(error) }
             throw .io(error)
         }
         return placed
@@ -98,7 +115,7 @@ package final class SegmentWriter: Sendable {
         ofSegment number: Int, for block: SegmentBlock
     ) throws(SegmentError) -> any WritableFile {
         try state.withLock { state throws(SegmentError) in
-            guard state.phase == .open else { throw .poisoned }
+            try state.requireOpen()
             // The file alone: a copy of the segment would make the append copy its index.
             if number < state.segments.count, let file = state.segments[number]?.file {
                 state.segments[number]?.blocks.append(block)
@@ -117,7 +134,7 @@ package final class SegmentWriter: Sendable {
                 try file.write(SegmentHeader(name: name(number), store: store).encoded(digest: Hashing.digest), at: 0)
                 return file
             } catch {
-                state.phase = .failed
+                state.fail(error)
                 throw .io(error)
             }
         }
@@ -127,10 +144,11 @@ package final class SegmentWriter: Sendable {
     /// it after the last `write`; the writer is unusable afterwards.
     ///
     /// - Returns: The segments.
-    /// - Throws: `.io`; `.poisoned` after an earlier failure.
+    /// - Throws: `.io`, also that of an earlier call; `.poisoned` if the writer was sealed or
+    ///   abandoned.
     package func seal() throws(SegmentError) -> SealedSegments {
         let references = try state.withLock { state throws(SegmentError) -> [SegmentReference] in
-            guard state.phase == .open else { throw .poisoned }
+            try state.requireOpen()
             state.phase = .sealed
             var references: [SegmentReference] = []
             for case (let number, let open?) in state.segments.enumerated() { references.append(try seal(number, open)) }
@@ -161,7 +179,7 @@ package final class SegmentWriter: Sendable {
     /// Removes the files of an unfinished save. Files that cannot be removed are left to recovery.
     package func abandon() {
         state.withLock { state in
-            state.phase = .failed
+            state.fail(nil)
             for case (let number, let open?) in state.segments.enumerated() {
                 open.file.close()
                 for directory in [directories.staging, directories.segments] {

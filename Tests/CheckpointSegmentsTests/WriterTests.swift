@@ -156,14 +156,14 @@ struct FailureTests {
         let again = #expect(throws: SegmentError.self) {
             try write([4], .none, writer) { _ in .init(segment: 0, offset: 12288) }
         }
-        guard case .poisoned? = again else {
-            Issue.record("\(String(describing: again))")
-            return
-        }
         let sealing = #expect(throws: SegmentError.self) { try writer.seal() }
-        guard case .poisoned? = sealing else {
-            Issue.record("\(String(describing: sealing))")
-            return
+        // After a failed write the first error again, so that a person sees the cause.
+        for later in [again, sealing] {
+            switch later {
+            case .io(let repeated)?: #expect(repeated == cause)
+            case .poisoned?: #expect(operation > 6)
+            default: Issue.record("\(String(describing: later))")
+            }
         }
         writer.abandon()
         #expect(try store.leftovers().isEmpty)
