@@ -159,8 +159,8 @@ final class BlockReuse: Sendable {
 
     // MARK: Forgetting
 
-    /// A checkpoint was found to be damaged: of those that exist, only chunks in segments that were
-    /// read completely are reused from now on. Of a damaged one the others would be lost, too.
+    /// A checkpoint was found to be damaged: of what exists, only chunks in the segments of the one
+    /// that was restored are reused from now on. Blocks of them that it does not use are not read.
     ///
     /// - Parameter segments: the segments of the checkpoint that was restored instead.
     func trust(only segments: [SegmentReference]) {
