@@ -1,6 +1,6 @@
 package import CheckpointFormat
 package import CheckpointState
-internal import SystemPackage
+package import SystemPackage
 
 /// A tensor of a foreign file: its name, and a view that reads its bytes from the file.
 package struct ForeignTensor: Sendable {
@@ -79,10 +79,13 @@ package struct LeftOut: Sendable, Equatable {
     package let name: String
     /// The class of the object, or the reason why it was left out.
     package let what: String
+    /// The file, if all of it was left out.
+    package let file: FilePath?
 
-    init(name: String, what: String) {
+    init(name: String, what: String, file: FilePath? = nil) {
         self.name = name
         self.what = what
+        self.file = file
     }
 
     /// Describes what would have been refused.
@@ -151,6 +154,13 @@ package struct ForeignCheckpoint: Sendable {
                 )
             }
         }
+    }
+
+    /// Strikes files from what was left out, because they were read after all.
+    ///
+    /// - Parameter isRead: whether a file was read.
+    package mutating func strikeLeftOut(_ isRead: (FilePath) -> Bool) {
+        leftOut.removeAll { part in part.file.map(isRead) ?? false }
     }
 
     /// Name of the object that lists what was left out.

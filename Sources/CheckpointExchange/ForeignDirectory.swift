@@ -3,7 +3,7 @@ internal import SystemPackage
 
 /// The names in a directory of weights, and which of them make one checkpoint. A decision over
 /// names only.
-struct ForeignDirectory {
+package struct ForeignDirectory {
     private let path: FilePath
     private let names: [String]
     /// Names of weights that begin with a dot: companions that a Mac leaves on other file systems.
@@ -24,7 +24,7 @@ struct ForeignDirectory {
 
     /// Returns whether a name is that of an index of shards, with or without the name of a
     /// precision: `model.safetensors.index.json`, `model.safetensors.index.bf16.json`.
-    static func isIndex(_ name: String) -> Bool {
+    package static func isIndex(_ name: String) -> Bool {
         name.hasSuffix(".json")
             && (name.hasSuffix(".index.json") || name.contains(".safetensors.index.")
                 || name.contains(".bin.index."))

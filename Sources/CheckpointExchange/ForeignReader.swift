@@ -137,6 +137,11 @@ package struct ForeignReader {
             return try TorchReader.read(
                 TorchArchive(TorchLegacyFile(file), file, spill), file, options)
         }
+        if let text = KnownFile.text(beginning) {
+            throw .damage(
+                path.string, "it is a text that begins with \(quoted(text)), not weights",
+                remedy: "Copy or download the file again; a server's answer says what went wrong")
+        }
         let isNamedSo = format == .safetensors || path.extension == "safetensors"
         if isNamedSo || beginning.count >= 9 && beginning[8] == UInt8(ascii: "{") {
             return try SafetensorsReader.read(file)
@@ -168,8 +173,26 @@ package struct ForeignReader {
     private func readIndex(_ index: ForeignFile, _ format: ForeignFormat?) throws(ExchangeError)
         -> ForeignCheckpoint
     {
-        try ShardIndex(index).read(index.path) { path throws(ExchangeError) in
+        let listed = try ShardIndex(index)
+        var checkpoint = try listed.read(index.path) { path throws(ExchangeError) in
             try readTensors(ForeignFile(path, in: opened), format)
+        }
+        checkpoint.leftOut += try unlisted(listed, beside: index.path)
+        return checkpoint
+    }
+
+    /// Returns the files of weights in the directory of an index that the index does not list.
+    private func unlisted(
+        _ index: ShardIndex, beside path: FilePath
+    ) throws(ExchangeError) -> [LeftOut] {
+        let directory = path.removingLastComponent()
+        let place = directory.isEmpty ? FilePath(".") : directory
+        let all = try exchanging { () throws(FileSystemError) in try files.list(place) }.sorted()
+        let (name, listed) = (path.lastComponent?.string ?? "", index.fileNames)
+        let weights = ForeignDirectory(place, all).weights(like: name)
+        return weights.filter { !listed.contains($0) }.map {
+            LeftOut(
+                name: $0, what: "a file that \(name) does not list", file: place.appending($0))
         }
     }
 
@@ -183,13 +206,7 @@ package struct ForeignReader {
         let directory = ForeignDirectory(path, all)
         var checkpoint: ForeignCheckpoint
         if let index = try directory.index() {
-            let file = try ForeignFile(path.appending(index), in: opened)
-            let listed = try ShardIndex(file)
-            checkpoint = try readIndex(file, format)
-            for name in directory.weights(like: index) where !listed.fileNames.contains(name) {
-                checkpoint.leftOut.append(
-                    LeftOut(name: name, what: "a file that \(index) does not list"))
-            }
+            checkpoint = try readIndex(ForeignFile(path.appending(index), in: opened), format)
         } else {
             let names = try directory.files()
             var parts: [(path: String, checkpoint: ForeignCheckpoint)] = []

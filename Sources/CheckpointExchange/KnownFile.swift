@@ -45,6 +45,18 @@ package enum KnownFile {
         return nil
     }
 
+    /// Returns how a text begins, where weights were expected: a server's answer, for example.
+    ///
+    /// - Parameter beginning: the first bytes of the file.
+    /// - Returns: at most 60 characters of the first line; nil if the file is not text.
+    static func text(_ beginning: [UInt8]) -> String? {
+        let start = beginning.prefix(8)
+        let isText = start.allSatisfy { (0x20...0x7E).contains($0) || (9...13).contains($0) }
+        guard start.count == 8, isText, !beginning.contains(where: { $0 < 9 }) else { return nil }
+        let lines = String(decoding: beginning, as: UTF8.self).split(whereSeparator: \.isNewline)
+        return lines.first.map { String($0.prefix(60)) }
+    }
+
     private static let table: [(magic: [UInt8], what: String, remedy: String, isStandIn: Bool)] = [
         (
             Array("version https://git-lfs".utf8), "a Git LFS pointer, not the weights",

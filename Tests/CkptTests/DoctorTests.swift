@@ -157,7 +157,8 @@ import Testing
             "a/.metadata": "x", "a/__0_0.distcp": "x", "b/latest": "x", "b/global_step1/x": "", "c/x": "", "d.npy": "?",
         ])
         #expect(many.text("kind") == "collection")
-        #expect(many.list("children").map { $0.text("kind") } == ["torch-dcp", "deepspeed"])
+        #expect(many.list("children").map { $0.text("kind") } == ["torch-dcp", "deepspeed", "file"])
+        #expect(many.list("children")[2].texts("problems").first?.contains("An import would fail") == true)
         let mixed = try examine(["a/.metadata": "x", "a/__0_0.distcp": "x", "w.safetensors": Self.weights])
         #expect(mixed.list("children").map { $0.text("kind") } == ["torch-dcp", "safetensors"])
         let dirs = Dictionary(uniqueKeysWithValues: (0..<101).map { ("d\($0)/x", "") })

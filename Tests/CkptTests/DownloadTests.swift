@@ -36,6 +36,7 @@ import Testing
             open(out + 'cut.safetensors', 'wb').write(whole[:20000])
             open(out + 'trailing.safetensors', 'wb').write(whole + bytes(4096))
             open(out + 'text.safetensors', 'w').write('something else altogether')
+            open(out + 'pytorch_model.bin', 'w').write('{"error": "Entry not found", "status": 404}\\n')
             gzip.open(out + 'model.pth.gz', 'wb').write(whole)
             open(out + 'empty.pth', 'wb').close()
             def zip(name, **files):
@@ -55,7 +56,8 @@ import Testing
             "page.safetensors": (1, "a web page", "Download"),
             "cut.safetensors": (1, "truncated", "again"),
             "trailing.safetensors": (1, "4096 more bytes follow the last tensor", "again"),
-            "text.safetensors": (1, "it is not a safetensors file", "again"),
+            "text.safetensors": (1, "it is a text that begins with \"something else altogether\"", "again"),
+            "pytorch_model.bin": (1, "begins with \"{\"error\": \"Entry not found\"", "again"),
             "model.pth.gz": (1, "a gzip file", "gunzip"),
             "empty.pth": (1, "an empty file", "again"),
             "ppo.zip": (6, "Stable-Baselines3", "policy.pth"),
@@ -113,10 +115,45 @@ import Testing
                     && run.errors.contains("by name"), "\(run.errors)")
             #expect(try doctor(folder.path + "/" + kind).flag("fine") == false, "\(kind)")
         }
-        #expect(
-            try doctor(folder.path + "/omits").texts("problems").contains {
-                $0.hasPrefix("model-mtp.safetensors is not imported")
-            })
+        let index = folder.path + "/omits/model.safetensors.index.json"
+        let forgotten = "a file that model.safetensors.index.json does not list"
+        for path in [folder.path + "/omits", index] {
+            #expect(
+                try doctor(path).texts("problems") == [
+                    "model-mtp.safetensors is not imported: \(forgotten)."
+                ])
+            let compared = try ckpt("diff", folder.path + "/s", "0", path)
+            #expect(compared.status == 0 && compared.errors.contains(forgotten))
+        }
+        let byIndex = try ckpt("import", folder.path + "/s", index, "--json").json()
+        #expect(byIndex.text("run_name") == "model")
+        #expect(byIndex.list("left_out").map { $0.text("name") } == ["model-mtp.safetensors"])
+        // A file that the index forgot may be named beside it.
+        let all = try ckpt(
+            "import", folder.path + "/s", index, folder.path + "/omits/model-mtp.safetensors", "--json")
+        #expect(all.status == 0, "\(all.errors)")
+        #expect(try all.json().list("left_out").isEmpty && all.json().list("tensors").count == 3)
+        let missing = try doctor(folder.path + "/stale/model.safetensors.index.json")
+        #expect(missing.texts("problems").contains { $0.contains("is missing") })
+    }
+
+    /// A directory's table tells of each file what an import would.
+    @Test func aDirectoryTellsWhichFileIsBad() throws {
+        let folder = try make(
+            """
+            os.mkdir(out + 'a'); save_file({'w': f(1)}, out + 'a/model.safetensors')
+            save_file({'w': f(1)}, out + 'good.safetensors')
+            np.save(out + 'good.npy', f(2))
+            open(out + 'notes.txt', 'w').write('nothing to see here')
+            open(out + 'cut.npy', 'wb').write(open(out + 'good.npy', 'rb').read()[:-1])
+            open(out + 'answer.pt', 'w').write('Invalid username or password.')
+            """)
+        let found = try doctor(folder.path)
+        let problems = found.list("children").map { ($0.text("name") ?? "", $0.texts("problems").first ?? "") }
+        #expect(problems.map(\.0) == ["a", "answer.pt", "cut.npy", "good.npy", "good.safetensors"])
+        #expect(problems[1].1.contains("begins with \"Invalid username or password.\""))
+        #expect(problems[2].1.contains("12 bytes") && problems[3].1.isEmpty && problems[4].1.isEmpty)
+        #expect(found.flag("fine") == false && found.texts("advice") == ["ckpt doctor \(folder.path)/answer.pt"])
     }
 
     @Test func namesThatBeginWithADotArePassedOver() throws {

@@ -230,7 +230,7 @@ import Testing
         let json = try ckpt("export", sample.store, "20", "-o", sample.folder.path + "/b.safetensors", "--tensor", "*.bias", "--json")
         let expected = """
             "format":"safetensors","tensor_bytes":64,"tensors":[{"name":"model.bias","exported_name":"model.bias","type":"f32",\
-            "shape":[16],"bytes":64,"file":"b.safetensors"}],"files":[{"name":"b.safetensors","bytes":336}],"skipped":[]}
+            "shape":[16],"bytes":64,"file":"b.safetensors","file_type":"F32"}],"files":[{"name":"b.safetensors","bytes":336}],"skipped":[]}
 
             """
         #expect(json.output.hasSuffix(expected), "\(json.output)")

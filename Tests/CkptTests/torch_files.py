@@ -311,6 +311,14 @@ def make_admitted(folder):
     open(folder + "/expected-admitted.safetensors", "wb").write(text)
 
 
+def make_storages(folder):
+    """Storages that belong to no tensor, with a type and without, one of them shared."""
+    array = np.arange(6, dtype="f4")
+    typed, bare = Storage(array, STORAGES["f4"]), Storage(np.arange(5, dtype="u1"), untyped)
+    save({"typed": typed, "bare": bare, "tensor": Tensor(typed, (2, 3), (3, 1))}, folder + "/storages.pt")
+    save_file({"typed": array, "bare": np.arange(5, dtype="u1"), "tensor": array.reshape(2, 3)}, folder + "/expected-storages.safetensors")
+
+
 def make_legacy(folder):
     """A file as torch.save wrote it before PyTorch 1.6, with one storage that is a part of another."""
     base, other = np.arange(12, dtype="f4"), np.arange(5, dtype="i8")
@@ -393,6 +401,9 @@ def make_hostile(folder):
     raw("names", b"\x80\x02cos\x1b[31m\nsystem\n.")
     raw("storage-call", b"\x80\x02ctorch\nFloatStorage\n)R.")
     raw("deep", b"\x80\x02" + b"]" * 100000 + b"a" * 99999 + b".")
+    raw("jagged", b"\x80\x02}X\x01\x00\x00\x00jctorch._tensor\n_rebuild_from_type_v2\n("
+        b"ctorch.nested._internal.nested_tensor\nNestedTensor\nctorch.nested._internal.nested_tensor\nNestedTensor\n"
+        b")}tRs.")
     raw("circle", b"\x80\x02]q\x00h\x00a.")
     raw("laughs", b"\x80\x02]q\x00" + b"0" + b"".join(
         b"](h" + bytes([n]) + b"h" + bytes([n]) + b"eq" + bytes([n + 1]) + b"0" for n in range(40)) + b"h\x28.")
@@ -503,6 +514,7 @@ def main(folder):
     make_repeating_distributed(folder + "/hostile")
     make_composed(folder)
     make_admitted(folder)
+    make_storages(folder)
     make_legacy(folder)
     make_foreign(folder)
     make_steps(folder)

@@ -79,6 +79,8 @@ struct Diff: StoreVerb {
             let result = try exchanging("diff") {
                 let files = POSIXFileSystem(usesDirectIO: false)
                 let file = try ForeignReader(files, spillDirectory: "/tmp").read(FilePath(path), as: .safetensors)
+                for part in file.leftOut { Output.warn("\(path): \(part.name) is not compared: \(part.what)") }
+                for note in file.notes { Output.warn(note) }
                 let state = CompositeState(children: file.tensors.map { TensorState($0.name, $0.view) })
                 return try store.compare(old, with: state, options)
             }

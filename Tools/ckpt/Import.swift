@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointCodecs
+internal import CheckpointExchange
 import CheckpointFormat
 import CheckpointInterchange
 import CheckpointStorage
@@ -225,8 +226,9 @@ struct Import: Verb {
 
     private func elementType(_ option: String, _ name: String?) throws -> ElementType? {
         guard let name else { return nil }
-        guard let type = ElementType(rawValue: name) else {
-            throw ValidationError("\(option) \(name) is unknown; Formats/manifest.md lists the element types.")
+        guard let type = ElementType(rawValue: name) ?? NumpyType.named(name) else {
+            let types = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("\(option) \(name) is unknown; use one of \(types).")
         }
         return type
     }

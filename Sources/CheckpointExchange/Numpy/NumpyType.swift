@@ -1,8 +1,8 @@
-internal import CheckpointFormat
+package import CheckpointFormat
 
 /// The element type that a numpy file describes. Of the types of ml_dtypes, numpy writes only the
 /// width, so the type is inferred where one type has that width, or given by the user.
-struct NumpyType {
+package struct NumpyType {
     let type: ElementType
     /// The assumption about the type, as a note; nil if the file states the type.
     let note: String?
@@ -61,11 +61,20 @@ struct NumpyType {
         if let voidType, voidType.width == usual.width, voidType.elementsPerUnit == 1 {
             return NumpyType(type: voidType, note: nil)
         }
+        let other =
+            voidType.map { "\($0), which --numpy-type names, does not have that width" }
+            ?? "Choose another type with --numpy-type"
         let note =
-            "its type \(description) states only the width of its elements; they are imported as \(usual). "
-                    + "Choose another type with --numpy-type"
+            "its type \(description) states only the width of its elements; they are imported as "
+            + "\(usual). \(other)"
         return NumpyType(type: usual, note: note)
     }
+
+    /// Returns the type that ml_dtypes gives a name, such as `float8_e4m3fn`.
+    ///
+    /// - Parameter name: the name.
+    /// - Returns: nil if it is none of them, or has fewer bits than the byte of an element.
+    package static func named(_ name: String) -> ElementType? { names[name] }
 
     private static func unknown(_ description: String) -> FormatError {
         .unsupported(at: 0, "element type \(quoted(description)) is unknown")

@@ -136,6 +136,11 @@ final class TorchArchive {
             guard global.wrapsTensor else { return (node, attributes) }
             if global == .tensorWithState {
                 // The function and the arguments that make the tensor, and its class between them.
+                if case .global(.foreign(let function))? = node.items.first {
+                    throw .refused(
+                        file.path.string,
+                        "tensor \(quoted(name)) is made by \(function), which is not supported")
+                }
                 guard node.items.count == 4, case .global(let function) = node.items[0],
                     function.makesTensor,
                     let arguments = pickle.node(node.items[2]), arguments.kind == .tuple
@@ -198,6 +203,21 @@ final class TorchArchive {
             throw .damage(path, "tensor \(quoted(name)): \(error)")
         }
         return try ForeignTensor(name, view, in: path)
+    }
+
+    /// Returns a storage that belongs to no tensor, as a tensor of one dimension.
+    ///
+    /// - Parameters:
+    ///   - name: name for the tensor.
+    ///   - value: the reference to the storage. A storage without a type has bytes.
+    /// - Returns: the tensor; its elements stay in the file.
+    /// - Throws: `ExchangeError` if the storage is damaged or of an unknown type.
+    func tensor(
+        _ name: String, ofStorage value: Pickle.Value
+    ) throws(ExchangeError) -> ForeignTensor {
+        let (memory, type) = try storage(value, nil, name, untyped: .u8)
+        let units = memory.range.count / type.width
+        return try ForeignTensor(name, type, [units * type.elementsPerUnit], in: memory)
     }
 
     private func strided(_ name: String, _ value: Pickle.Value) throws(ExchangeError) -> Strided {
@@ -282,7 +302,7 @@ final class TorchArchive {
 
     /// Resolves a reference `('storage', type, key, location, count)`.
     private func storage(
-        _ value: Pickle.Value, _ given: ElementType?, _ name: String
+        _ value: Pickle.Value, _ given: ElementType?, _ name: String, untyped: ElementType? = nil
     ) throws(ExchangeError) -> (FileMemory, ElementType) {
         guard let node = pickle.node(value), node.kind == .persistent,
             let parts = pickle.node(node.items.first), parts.kind == .tuple,
@@ -292,7 +312,7 @@ final class TorchArchive {
         var isUntyped = false
         if case .global(.untypedStorage) = parts.items[1] { isUntyped = true }
         let stored = isUntyped ? .u8 : try type(parts.items[1], name)
-        guard let type = given ?? (isUntyped ? nil : stored) else {
+        guard let type = given ?? (isUntyped ? untyped : stored) else {
             throw pickle.error("tensor \(quoted(name)) has no element type")
         }
         let key = try pickle.string(parts.items[2], "the key of a storage")

@@ -19,6 +19,8 @@ struct TorchState {
     private(set) var amount: Amount
     private let skipsObjects: Bool
     private var names = Set<[UInt8]>()
+    /// The containers around the value that is being read.
+    private var open = Set<Int>()
     private let archive: TorchArchive
     private var keys: [String]
 
@@ -55,6 +57,8 @@ struct TorchState {
     }
 
     static let skipRemedy = "Give --skip-objects to import the other entries"
+    private static let rootRemedy =
+        "Load it in Python, save a dictionary of its tensors with torch.save, and import that file"
 
     /// Leaves out the value at the current keys, or refuses it.
     ///
@@ -62,13 +66,14 @@ struct TorchState {
     ///   - what: its class, or what is wrong with it.
     ///   - reason: the reason to refuse it.
     private mutating func leaveOut(_ what: String, _ reason: String) throws(ExchangeError) {
+        // Without the root nothing is left to import.
+        if keys.isEmpty { throw .refused(pickle.path, reason, remedy: Self.rootRemedy) }
         let entry = keys.joined(separator: ".")
         guard skipsObjects else {
             throw .refused(
-                pickle.path, (keys.isEmpty ? "" : "entry \(quoted(entry)): ") + reason,
-                remedy: Self.skipRemedy)
+                pickle.path, "entry \(quoted(entry)): \(reason)", remedy: Self.skipRemedy)
         }
-        leftOut.append(LeftOut(name: keys.isEmpty ? "(all)" : entry, what: what))
+        leftOut.append(LeftOut(name: entry, what: what))
     }
 
     private mutating func leaveOut(foreign name: String) throws(ExchangeError) {
@@ -86,6 +91,11 @@ struct TorchState {
             return nil
         }
         guard case .node(let index) = value else { return try scalar(value) }
+        guard open.insert(index).inserted else {
+            try leaveOut("a container that contains itself", "the container contains itself")
+            return nil
+        }
+        defer { open.remove(index) }
         let node = pickle.nodes[index]
         switch node.kind {
         case .dictionary: return try dictionary(value)
@@ -105,27 +115,49 @@ struct TorchState {
         case .call(let global):
             try leaveOut(foreign: global.name)
             return nil
-        case .persistent: throw .refused(pickle.path, "a storage belongs to no tensor")
+        case .persistent:
+            try addTensor(try name()) { archive, name throws(ExchangeError) in
+                try archive.tensor(name, ofStorage: value)
+            }
+            return nil
         }
     }
 
-    private mutating func readTensor(_ value: Pickle.Value) throws(ExchangeError) {
-        let name = try name()
+    /// Adds a tensor, or leaves it out if it is not supported.
+    ///
+    /// - Parameters:
+    ///   - name: its name.
+    ///   - read: reads it.
+    /// - Returns: whether it was added.
+    @discardableResult
+    private mutating func addTensor(
+        _ name: String, _ read: (TorchArchive, String) throws(ExchangeError) -> ForeignTensor
+    ) throws(ExchangeError) -> Bool {
         do throws(ExchangeError) {
-            let tensor = try archive.tensor(name, value)
+            let tensor = try read(archive, name)
             guard names.insert(Array(name.utf8)).inserted else {
                 throw .refused(pickle.path, "two tensors would have the name \(quoted(name))")
             }
             amount.tensors += 1
             tensors.append(tensor)
+            return true
         } catch {
             guard case .refused = error.kind else { throw error }
             guard skipsObjects else {
                 throw ExchangeError(
                     error.kind, error.path, error.message, remedy: error.remedy ?? Self.skipRemedy)
             }
-            return leftOut.append(LeftOut(name: name, error))
+            leftOut.append(LeftOut(name: name, error))
+            return false
         }
+    }
+
+    private mutating func readTensor(_ value: Pickle.Value) throws(ExchangeError) {
+        let name = try name()
+        let isAdded = try addTensor(name) { archive, name throws(ExchangeError) in
+            try archive.tensor(name, value)
+        }
+        guard isAdded else { return }
         let (node, states) = try archive.unwrapped(name, value)
         var found: [JSONValue.Member] = []
         for state in states {

@@ -18,6 +18,8 @@ public struct ExportReport: Sendable {
         public let exportedName: String
         /// The name of the file that holds it.
         public let file: String
+        /// The name of its element type in the file: `U8` if safetensors does not have the type.
+        public let fileType: String
     }
 
     /// The checkpoint that was exported.

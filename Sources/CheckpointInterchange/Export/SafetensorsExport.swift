@@ -199,15 +199,20 @@ struct SafetensorsExport {
     private func tensors(
         _ layout: SafetensorsLayout, _ records: [TensorRecord], _ manifest: Manifest
     ) -> [ExportReport.Tensor] {
-        var files: [[UInt8]: String] = [:]
+        var places: [[UInt8]: (file: String, type: String)] = [:]
         for shard in layout.shards {
-            for entry in shard.header.entries { files[Array(entry.name.utf8)] = shard.fileName }
+            for entry in shard.header.entries {
+                places[Array(entry.name.utf8)] = (shard.fileName, entry.type)
+            }
         }
         return records.map { record in
             let name = options.renaming.name(of: record.name)
+            guard let place = places[Array(name.utf8)] else {
+                preconditionFailure("a layout has the tensors it was made of")
+            }
             return ExportReport.Tensor(
-                info: TensorInfo(record, in: manifest), exportedName: name,
-                file: files[Array(name.utf8), default: ""])
+                info: TensorInfo(record, in: manifest), exportedName: name, file: place.file,
+                fileType: place.type)
         }
     }
 }

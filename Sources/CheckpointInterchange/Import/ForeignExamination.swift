@@ -34,6 +34,11 @@ package struct ForeignExamination: Sendable {
         if problem != nil { standIn = Self.standIn(FilePath(path), files) }
     }
 
+    /// Returns whether a file has the name of an index of shards.
+    ///
+    /// - Parameter name: the file's name, without directories.
+    package static func isIndex(_ name: String) -> Bool { ForeignDirectory.isIndex(name) }
+
     private static func standIn(_ path: FilePath, _ files: POSIXFileSystem) -> String? {
         // The problem states why the file cannot be read.
         guard let bytes = try? beginning(of: path, files), let known = KnownFile.recognise(bytes),

@@ -50,15 +50,24 @@ public struct ForeignFiles: Sendable {
             let parts = try files.map { try reader.read(FilePath($0), as: format.foreign) }
             return try ForeignCheckpoint(joining: parts, of: files)
         }
-        checkpoint.recordLeftOut()
         let here = FilePath(FileManager.default.currentDirectoryPath)
-        paths = reader.known.map { here.pushing($0.path).lexicallyNormalized() }
+        func absolute(_ path: FilePath) -> FilePath { here.pushing(path).lexicallyNormalized() }
+        let paths = reader.known.map { absolute($0.path) }
+        // A file that an index does not list may have been named as well.
+        checkpoint.strikeLeftOut { paths.contains(absolute($0)) }
+        checkpoint.recordLeftOut()
+        self.paths = paths
         fileBytes = reader.known.reduce(0) { $0 + $1.size }
         self.checkpoint = checkpoint
     }
 
     private static func name(of file: String?) -> String {
-        let stem = file.flatMap { FilePath($0).lexicallyNormalized().lastComponent?.stem } ?? ""
+        let last = file.flatMap { FilePath($0).lexicallyNormalized().lastComponent }
+        let name = last?.string ?? ""
+        // `model.safetensors.index.json` is the index of `model`.
+        let stem =
+            ForeignDirectory.isIndex(name)
+            ? name.split(separator: ".").first.map(String.init) ?? "" : last?.stem ?? ""
         let isPrintable = stem.unicodeScalars.allSatisfy {
             $0.properties.generalCategory != .control
         }

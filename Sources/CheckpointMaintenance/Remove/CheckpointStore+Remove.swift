@@ -95,7 +95,9 @@ private struct NamedRemoval {
         guard !reasons.isEmpty else { return }
         throw CheckpointError(
             .misuse, "nothing was deleted: \(reasons.joined(separator: "; "))",
-            remedy: "Remove the pins and tags first, or give --force")
+            remedy: chosen.contains { marks.pins.contains($0) || tags[$0] != nil }
+                ? "Remove the pins and tags first, or give --force"
+                : "Give --force to delete it all the same")
     }
 
     /// Returns the newest intact checkpoint of each run, with the run's name.

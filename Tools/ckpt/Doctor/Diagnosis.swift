@@ -68,6 +68,13 @@ struct Diagnosis {
         self.advice = advice
     }
 
+    /// Adds what an import would leave out.
+    mutating func add(leftOut: [String]) {
+        guard !leftOut.isEmpty else { return }
+        problems += leftOut
+        advice.append("If these files belong to the checkpoint, name them in ckpt import.")
+    }
+
     var isFine: Bool { problems.isEmpty && children.allSatisfy { $0.diagnosis.isFine } }
 }
 

@@ -87,6 +87,8 @@ struct Doctor: Verb {
 struct Examination {
     /// Directories looked into, one level down.
     private static let childrenMax = 100
+    /// Files that are examined as an import would; of more, only the beginning is read.
+    private static let thoroughMax = 16
     private let files = POSIXFileSystem(usesDirectIO: false)
 
     func look(at path: FilePath) -> Diagnosis {
@@ -148,10 +150,13 @@ struct Examination {
                 children.append(.init(name: name, diagnosis: found))
             }
         }
-        for name in names.prefix(Self.childrenMax) where !place.isDirectory(name) {
+        let plain = names.prefix(Self.childrenMax).filter { !place.isDirectory($0) }
+        for name in plain {
+            let file = FileDiagnosis(
+                path: place.place(name), files: files, isThorough: plain.count <= Self.thoroughMax)
             // A file that cannot be read is not recognized.
-            let file = FileDiagnosis(path: place.place(name), files: files, isThorough: false)
-            guard let found = try? file.run(), found.kind != .unknownFile else { continue }
+            guard let found = try? file.run() else { continue }
+            if found.kind == .unknownFile, !file.isNamedAsWeights || found.problems.isEmpty { continue }
             children.append(.init(name: name, diagnosis: found))
         }
         let limit = looked == Self.childrenMax ? ["Only \(looked) directories were examined."] : []
@@ -168,10 +173,13 @@ struct Examination {
             facts: [
                 "It contains \(children.count) checkpoint \(children.count == 1 ? "file or directory" : "files or directories")."
             ] + limit)
+        if plain.count > Self.thoroughMax {
+            diagnosis.facts.append("Only the beginning of each file was read: examine a file by its name.")
+        }
         diagnosis.children = children.sorted { $0.name < $1.name }
+        let first = diagnosis.children.first { !$0.diagnosis.isFine } ?? diagnosis.children.first
         diagnosis.advice.append(
-            "ckpt doctor \(quoted(place.path.string + "/" + (diagnosis.children.first?.name ?? "")))"
-        )
+            "ckpt doctor \(quoted(place.path.string + "/" + (first?.name ?? "")))")
         return diagnosis
     }
 

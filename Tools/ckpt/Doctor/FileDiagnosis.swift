@@ -29,15 +29,22 @@ struct FileDiagnosis {
         if let standIn = found.standIn {
             diagnosis.kind = .standIn
             diagnosis.what = "It is \(standIn)."
-        } else if diagnosis.kind == .unknownFile, path.extension != "safetensors" {
+        } else if diagnosis.kind == .unknownFile, !isNamedAsWeights {
             return
         }
         diagnosis.facts += found.notes
+        diagnosis.add(leftOut: found.leftOut)
         guard let problem = found.problem else { return }
         if found.standIn == nil { diagnosis.problems.append("An import would fail: \(problem.sentence)") } else {
             diagnosis.problems.append("It contains no weights.")
         }
         diagnosis.advice = found.remedy.map { [$0 + "."] } ?? []
+    }
+
+    /// True if its name is that of a file to import, whatever is in it.
+    var isNamedAsWeights: Bool {
+        ["safetensors", "pt", "pth", "ckpt", "npy", "npz"].contains(path.extension)
+            || path.lastComponent?.string.hasPrefix("pytorch_model") == true
     }
 
     private func recognise(_ head: [UInt8], _ place: String) -> Diagnosis {
@@ -46,6 +53,9 @@ struct FileDiagnosis {
         if begins("CKPTMANI") || begins("CKPTSEGM") {
             let store = quoted(path.removingLastComponent().removingLastComponent().string)
             return Diagnosis(.storeFile, "A file of a ckpt store; the store is two directories up.", advice: ["ckpt doctor \(store)"])
+        }
+        if ForeignExamination.isIndex(path.lastComponent?.string ?? ""), head.first == UInt8(ascii: "{") {
+            return Diagnosis(.safetensors, "An index of the files of a model.", advice: advice)
         }
         if head.starts(with: [0x93]), head.dropFirst().starts(with: Array("NUMPY".utf8)) {
             return Diagnosis(.numpy, "A NumPy array.", advice: advice)

@@ -220,8 +220,7 @@ struct ForeignDiagnosis {
     private func examine(_ path: String, _ diagnosis: inout Diagnosis) {
         let found = ForeignExamination(path)
         diagnosis.facts += found.notes
-        diagnosis.problems += found.leftOut
-        if !found.leftOut.isEmpty { diagnosis.advice.append("If these files belong to the checkpoint, name them in ckpt import.") }
+        diagnosis.add(leftOut: found.leftOut)
         guard let problem = found.problem else { return }
         diagnosis.problems.append("An import would fail: \(problem.sentence)")
         if let remedy = found.remedy { diagnosis.advice.append(remedy + ".") }
