@@ -19,6 +19,8 @@ extension Checkpointer {
         do throws(CheckpointError) {
             try mirror.waitUntilCurrent(within: options.mirrorDeadline)
         } catch {
+            // Of a damaged checkpoint the mirror has warned itself; everything else is there.
+            if error.code == .damaged { return }
             observers.warn(
                 "not everything is in the mirror \(store.mirror?.place ?? ""): \(error)"
                     + (error.code == .misuse

@@ -28,7 +28,8 @@ struct MirrorFaultTests {
     @discardableResult
     private func train(
         _ steps: ClosedRange<Int>, mirror: String? = nil, store: String? = nil,
-        warning: @escaping @Sendable (String) -> Void = { _ in }
+        warning: @escaping @Sendable (String) -> Void = { _ in },
+        whileOpen: (Checkpointer) throws -> Void = { _ in }
     ) throws -> RestoreReport? {
         let tensors = TestTensors(sizes: Self.sizes)
         var options = smallOptions(workers: 2)
@@ -44,6 +45,7 @@ struct MirrorFaultTests {
                 checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
                 try checkpointer.save(step: step).wait()
             }
+            try whileOpen(checkpointer)
         }
         return resumed
     }
@@ -87,6 +89,27 @@ struct MirrorFaultTests {
         let copy = try CheckpointStore.open(mirrorPath)
         #expect(try steps(of: copy) == [2, 1])
         #expect(try copy.verify().isWhole)
+    }
+
+    @Test("Who waits for the mirror is told of what could not be sent")
+    func waiting() throws {
+        try train(1...2)
+        try damage(flip)
+        try train(3...3, mirror: mirrorPath, whileOpen: { checkpointer in
+            for _ in 1...2 {
+                expect(.damaged, "damage at offset") {
+                    try checkpointer.waitUntilMirrored(within: .seconds(60))
+                }
+            }
+        })
+        #expect(try steps(of: CheckpointStore.open(mirrorPath)) == [3, 1])
+        // What is damaged no longer stands in the way once it is gone.
+        let store = try CheckpointStore.open(path, for: .maintaining)
+        _ = try store.remove([.step(2)], isForced: true)
+        try store.close()
+        try train(
+            4...4, mirror: mirrorPath,
+            whileOpen: { try $0.waitUntilMirrored(within: .seconds(60)) })
     }
 
     @Test("A save after damage was found reuses nothing of it", arguments: [true, false])

@@ -21,7 +21,7 @@ final class MirrorFollower: MirrorFollowing {
         /// Number of changes of the store, and of those that the mirror is up to date with.
         var changes = 1
         var mirrored = 0
-        /// Failure of the last round, and the changes that it was to send.
+        /// What kept the last round from sending everything, and the changes that it was to send.
         var failure: (error: CheckpointError, changes: Int)?
         /// The last time that another process had the mirror's lock; nil if it never had.
         var obstacle: CheckpointError?
@@ -160,8 +160,10 @@ final class MirrorFollower: MirrorFollowing {
                     tidied = .now
                 }
                 state.withLock { state in
-                    state.mirrored = max(state.mirrored, changes)
-                    (state.failure, state.obstacle) = (nil, nil)
+                    // What is damaged is not in the mirror, whatever else is.
+                    state.failure = damage.map { ($0, changes) }
+                    if damage == nil { state.mirrored = max(state.mirrored, changes) }
+                    state.obstacle = nil
                 }
                 if damage == nil {
                     if reported != nil { onEvent(.recovered) }
