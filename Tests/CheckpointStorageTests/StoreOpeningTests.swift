@@ -33,6 +33,17 @@ struct StoreOpeningTests {
         #expect(code(try path("absent/below/it"), for: .reading) == nil)
     }
 
+    @Test("a link that leads nowhere is named, and nothing is made where it leads")
+    func danglingLink() throws {
+        let link = try path("link")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "nowhere/at/all")
+        let error = #expect(throws: CheckpointError.self) { try CheckpointStore.open(link, for: .writing) }
+        #expect(error?.code == .io && error?.message == "\(link) is a link to a place that does not exist")
+        #expect(error?.remedy?.contains("remove the link") == true)
+        #expect(code(link, for: .reading) == .notFound)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path("")) == ["link"])
+    }
+
     @Test func aFile() throws {
         let path = try path("file")
         try Data("precious".utf8).write(to: URL(fileURLWithPath: path))

@@ -25,6 +25,27 @@ import Testing
         #expect(try ckpt("mirror", sample.store, sample.folder.path + "/m", "--limit", "0").status == 2)
     }
 
+    /// A checkpoint whose manifest is gone is not damage; the mirror has it all the same.
+    @Test func aRepairTellsWhatOnlyTheMirrorHas() throws {
+        let sample = try Sample()
+        let mirror = sample.folder.path + "/mirror"
+        #expect(try ckpt("mirror", sample.store, mirror).status == 0)
+        let manifests = sample.store + "/manifests"
+        let names = try FileManager.default.contentsOfDirectory(atPath: manifests).sorted()
+        try FileManager.default.removeItem(atPath: manifests + "/" + names[0])
+        let told = try ckpt("repair", sample.store, "--from", mirror, "--dry-run")
+        let command = "ckpt mirror \(mirror) \(sample.store)"
+        #expect(
+            told.output.contains("the mirror has 1 checkpoint that this store does not have")
+                && told.output.contains("to bring them here: \(command)\n"), "\(told.output)")
+        let run = try ckpt("repair", sample.store, "--from", mirror, "--json")
+        #expect(try run.status == 0 && run.json().integer("only_in_mirror") == 1)
+        #expect(try ckpt("mirror", mirror, sample.store).status == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: manifests).sorted() == names)
+        let again = try ckpt("repair", sample.store, "--from", mirror)
+        #expect(again.status == 0 && !again.output.contains("the mirror has"), "\(again.output)")
+    }
+
     /// Follows until it is interrupted, and then ends as a signal ends a program.
     @Test func aFollowerSendsWhatIsCommitted() throws {
         let sample = try Sample()

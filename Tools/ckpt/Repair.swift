@@ -86,6 +86,11 @@ struct Repair: StoreVerb {
                 "catalog: \(Output.count(report.catalogRows, "row")) \(dryRun ? "would be" : "were") corrected"
             )
         }
+        if report.onlyInMirror > 0, let from {
+            Output.line(
+                "the mirror has \(Output.count(report.onlyInMirror, "checkpoint")) that this store does not have; "
+                    + "to bring them here: ckpt mirror \(quoted(from)) \(quoted(common.store))")
+        }
         Output.line(verdict(report))
     }
 
@@ -158,6 +163,7 @@ struct Repair: StoreVerb {
                 .init("identity", report.identity.map(json) ?? .null),
                 .init("mended", .strings(report.mended)),
                 .init("mended_bytes", .count(report.mendedBytes)),
+                .init("only_in_mirror", .count(report.onlyInMirror)),
                 .init("losses", .array(losses)), .init("moved", .array(report.moved.map(label))),
                 .init("unreadable", .array(report.unreadable.map { .error($0) })),
                 .init("unreadable_tags", .array(report.unreadableTags.map { .error($0) })),

@@ -32,6 +32,9 @@ public struct RepairReport: Sendable {
     public internal(set) var mended: [String] = []
     /// Size of these files in bytes.
     public internal(set) var mendedBytes = 0
+    /// Number of checkpoints that only the mirror has: it keeps more, or their manifests are lost
+    /// here. `StoreMirror` in the other direction brings them back.
+    public internal(set) var onlyInMirror = 0
     /// Number of catalog rows that contradicted their manifests, and were written again.
     public internal(set) var catalogRows = 0
     /// Intact checkpoints that referred to a damaged file, and now refer to copies of its intact
@@ -98,7 +101,12 @@ extension CheckpointStore {
         try survey.run(progress)
         var repair = Repair(
             store: self, survey: survey, isDryRun: isDryRun, cancellation: cancellation)
-        return try repair.run()
+        var report = try repair.run()
+        if let mirror {
+            let here = Set(try files.names())
+            report.onlyInMirror = try mirror.files.names().count { !here.contains($0) }
+        }
+        return report
     }
 }
 

@@ -27,7 +27,16 @@ package struct StoreFounding {
     ///
     /// - Throws: codes `io`, `readOnly`, `noSpace`.
     package func prepareDirectory() throws(CheckpointError) {
-        try attempt { () throws(FileSystemError) in try makeDirectory(directories.root) }
+        do throws(FileSystemError) { try makeDirectory(directories.root) } catch {
+            // A name that exists and leads to nothing.
+            guard error.errno == .fileExists, error.path == directories.root else {
+                throw CheckpointError(error)
+            }
+            throw CheckpointError(
+                .io, "\(directories.root) is a link to a place that does not exist",
+                remedy: "Mount or create that place, or remove the link",
+                path: directories.root.string)
+        }
     }
 
     /// Creates a directory with its parents. The names of the parents are durable; that of the
