@@ -175,6 +175,44 @@ struct ReuseTests {
         try checkpointer.close()
     }
 
+    @Test("a checkpoint expires only when no save in flight reuses it any more")
+    func expiring() throws {
+        let gates = [2: Gate(isOpen: false), 3: Gate(isOpen: false)]
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            guard operation.verb == "link" else { return }
+            let step = operation.path.stem?.last.flatMap { $0.wholeNumberValue } ?? 0
+            guard let gate = gates[step], !gate.wait() else { return }
+            throw FileSystemError(operation.verb, operation.path, .timedOut)
+        }
+        let sizes = [40_000, 8192]
+        let tensors = TestTensors(sizes: sizes)
+        var options = reusingOptions(workers: 3)
+        (options.keepLast, options.arenaBytes) = (1, 4 << 20)
+        let checkpointer = try Checkpointer(
+            store: openStore(disk), state: tensors, options: options)
+        tensors.fillPattern(1)
+        try checkpointer.save(step: 1).wait()
+        // Held before its commit, while the next one finds all of its bytes in the first.
+        checkpointer.mutate { tensors.fillPattern(2) }
+        let second = try checkpointer.save(step: 2)
+        try second.wait(for: .captured)
+        checkpointer.mutate { tensors.fillPattern(1) }
+        let (third, expected) = (try checkpointer.save(step: 3), tensors.bytes)
+        try third.wait(for: .captured)
+        gates[2]?.isOpen = true
+        try second.wait()
+        checkpointer.completion.makeRoom()
+        #expect(try openStore(memory, for: .reading).files.names().map(\.step) == [1, 2])
+        gates[3]?.isOpen = true
+        try third.wait()
+        #expect(third.report?.reusedBytes == 48_192)
+        try checkpointer.close()
+        let store = try openStore(memory, for: .reading)
+        #expect(try store.verify().isWhole)
+        #expect(try store.files.names().map(\.step) == [3])
+        try checkWhole(store, 3, expected, sizes, "")
+    }
+
     @Test("a failed save leaves nothing behind that a later one could name")
     func failing() throws {
         let isBroken = Box(false)
