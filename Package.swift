@@ -188,8 +188,8 @@ let package = Package(
             name: "ckpt",
             dependencies: [
                 "CheckpointBench", "Checkpointing", "CheckpointStorage", "CheckpointMaintenance",
-                "CheckpointInterchange", "CheckpointExchange", "CheckpointFormat", "CheckpointCodecs", "CheckpointState",
-                "CheckpointIO", "CheckpointObjects", system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CheckpointInterchange", "CheckpointObjects",
+                system, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Tools/ckpt", swiftSettings: strict),
         .testTarget(

@@ -1,5 +1,5 @@
+internal import CheckpointInterchange
 import ArgumentParser
-import CheckpointIO
 internal import CheckpointObjects
 import Checkpointing
 import Foundation
@@ -61,7 +61,7 @@ extension CommonArguments {
     static func looksLikeStore(_ text: String) -> Bool {
         if S3Location.isMeant(by: text) { return true }
         // A path that cannot be examined is judged by its name.
-        guard let kind = try? POSIXFileSystem().kind(of: FilePath(text)) else { return text.contains("/") }
+        guard let kind = try? Surroundings.kind(of: FilePath(text)) else { return text.contains("/") }
         return kind == .directory
     }
 }

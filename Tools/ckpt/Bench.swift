@@ -1,6 +1,5 @@
 public import ArgumentParser
 import CheckpointBench
-import CheckpointFormat
 import CheckpointObjects
 public import Checkpointing
 import Foundation

@@ -1,7 +1,5 @@
 public import ArgumentParser
 import CheckpointBench
-import CheckpointCodecs
-import CheckpointFormat
 public import Checkpointing
 import Foundation
 

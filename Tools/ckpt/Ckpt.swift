@@ -1,5 +1,4 @@
 public import ArgumentParser
-import CheckpointIO
 public import Checkpointing
 import Foundation
 
@@ -40,9 +39,7 @@ struct Ckpt: ParsableCommand {
         ])
 
     static func main() {
-        // A checkpoint may have more segments, and an import more shards, than the 1024 files that systems allow at first.
-        DescriptorLimit.raise()
-        FileSizeSignal.ignore()
+        CommandProcess.prepare()
         if let mistake = CommandLineText.mistake {
             Output.complain(mistake)
             Foundation.exit(ExitCode.usage.rawValue)

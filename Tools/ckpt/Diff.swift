@@ -2,10 +2,6 @@ internal import CheckpointStorage
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
 import ArgumentParser
-import CheckpointExchange
-import CheckpointFormat
-import CheckpointIO
-import CheckpointState
 import Checkpointing
 import SystemPackage
 
@@ -76,14 +72,12 @@ struct Diff: StoreVerb {
             let result = try store.compare(old, with: new, of: other, options)
             return (result, .label(new.id, new.run, new.step), "step \(new.step) (\(Output.short(new.id)))")
         case .file(let path):
-            let result = try exchanging("diff") {
-                let files = POSIXFileSystem(usesDirectIO: false)
-                let file = try ForeignReader(files, spillDirectory: "/tmp").read(FilePath(path), as: .safetensors)
-                for part in file.leftOut { Output.warn("\(path): \(part.name) is not compared: \(part.what)") }
-                for note in file.notes { Output.warn(note) }
-                let state = CompositeState(children: file.tensors.map { TensorState($0.name, $0.view) })
-                return try store.compare(old, with: state, options)
-            }
+            var reading = ImportOptions()
+            reading.format = .safetensors
+            let files = try ForeignFiles([path], options: reading, spillDirectory: "/tmp")
+            for part in files.leftOut { Output.warn("\(path): \(part.name) is not compared: \(part.what)") }
+            for note in files.notes { Output.warn(note) }
+            let result = try store.compare(old, with: files.tensors, options)
             return (result, .object([.init("path", .string(path))]), path)
         }
     }

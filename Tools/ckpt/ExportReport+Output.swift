@@ -1,4 +1,3 @@
-import CheckpointFormat
 import CheckpointInterchange
 import CheckpointStorage
 

@@ -1,8 +1,7 @@
 public import ArgumentParser
-public import CheckpointFormat
 import CheckpointInterchange
 import CheckpointMaintenance
-import Checkpointing
+public import Checkpointing
 
 struct Find: StoreVerb {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,4 @@
 import ArgumentParser
-import CheckpointCodecs
-internal import CheckpointExchange
-import CheckpointFormat
 import CheckpointInterchange
 import CheckpointStorage
 
@@ -226,7 +223,7 @@ struct Import: Verb {
 
     private func elementType(_ option: String, _ name: String?) throws -> ElementType? {
         guard let name else { return nil }
-        guard let type = ElementType(rawValue: name) ?? NumpyType.named(name) else {
+        guard let type = ImportOptions.elementType(named: name) else {
             let types = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
             throw ValidationError("\(option) \(name) is unknown; use one of \(types).")
         }

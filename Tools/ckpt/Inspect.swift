@@ -2,8 +2,6 @@ internal import CheckpointStorage
 internal import CheckpointMaintenance
 internal import CheckpointInterchange
 import ArgumentParser
-import CheckpointFormat
-import CheckpointState
 import Checkpointing
 import Foundation
 

@@ -1,4 +1,4 @@
-import CheckpointFormat
+import CheckpointStorage
 
 /// The parts of a tensor with the ranks that have saved them, as `ckpt inspect --layout` shows it.
 struct Layout {

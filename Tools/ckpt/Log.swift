@@ -1,7 +1,6 @@
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
 import ArgumentParser
-import CheckpointFormat
 import Checkpointing
 
 struct Log: StoreVerb {

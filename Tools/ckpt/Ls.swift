@@ -1,6 +1,5 @@
 internal import CheckpointInterchange
 public import ArgumentParser
-import CheckpointFormat
 public import Checkpointing
 import Foundation
 

@@ -1,6 +1,5 @@
 internal import CheckpointInterchange
 import ArgumentParser
-import CheckpointFormat
 import Checkpointing
 
 struct Pin: StoreVerb {

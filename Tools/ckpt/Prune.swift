@@ -1,5 +1,4 @@
 public import ArgumentParser
-import CheckpointFormat
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
 public import Checkpointing

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CheckpointFormat
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
 import Checkpointing

@@ -1,4 +1,3 @@
-import CheckpointFormat
 import CheckpointMaintenance
 import Checkpointing
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CheckpointFormat
 import CheckpointInterchange
 import CheckpointStorage
 

@@ -1,5 +1,3 @@
-import CheckpointFormat
-import CheckpointState
 import Checkpointing
 
 /// The figures of one tensor in `inspect --stats`.

@@ -2,7 +2,6 @@ internal import CheckpointInterchange
 internal import CheckpointMaintenance
 internal import CheckpointObjects
 import ArgumentParser
-import CheckpointFormat
 import Checkpointing
 
 struct Stats: StoreVerb {

@@ -1,7 +1,6 @@
 internal import CheckpointInterchange
 public import ArgumentParser
-public import CheckpointFormat
-import Checkpointing
+public import Checkpointing
 
 struct Tag: StoreVerb {
     static let configuration = CommandConfiguration(

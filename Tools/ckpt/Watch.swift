@@ -1,6 +1,5 @@
 internal import CheckpointMaintenance
 import ArgumentParser
-import CheckpointFormat
 import Checkpointing
 import Foundation
 

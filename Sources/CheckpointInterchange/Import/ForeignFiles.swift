@@ -1,5 +1,6 @@
 internal import CheckpointExchange
 internal import CheckpointIO
+public import CheckpointState
 public import CheckpointStorage
 internal import Foundation
 internal import SystemPackage
@@ -94,6 +95,12 @@ public struct ForeignFiles: Sendable {
         var checkpoint = checkpoint
         checkpoint.record(source.json, as: ImportSource.objectName)
         return checkpoint
+    }
+
+    /// The tensors, without roles and without the values beside them: to compare them with a
+    /// checkpoint's.
+    public var tensors: any StateProvider {
+        CompositeState(children: checkpoint.tensors.map { TensorState($0.name, $0.view) })
     }
 
     /// The step that the files name: an entry `step`, `global_step` or `iteration`, or the

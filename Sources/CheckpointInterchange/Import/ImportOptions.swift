@@ -52,6 +52,15 @@ public struct ImportOptions: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// Returns the element type with a name of this library, such as `f8e4m3`, or of ml_dtypes,
+    /// such as `float8_e4m3fn`.
+    ///
+    /// - Parameter name: the name.
+    /// - Returns: nil if no type has it.
+    public static func elementType(named name: String) -> ElementType? {
+        ElementType(rawValue: name) ?? NumpyType.named(name)
+    }
 }
 
 extension ImportOptions.Format {

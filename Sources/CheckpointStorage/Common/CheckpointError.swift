@@ -3,7 +3,7 @@ package import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
 internal import CheckpointState
-internal import SystemPackage
+package import SystemPackage
 
 /// The error of the public interface: the failure, the file or names concerned, and a remedy.
 public struct CheckpointError: Error, Sendable, CustomStringConvertible {
@@ -131,6 +131,17 @@ extension CheckpointError {
         self.init(code, error.description, remedy: remedy, path: error.path.string)
         cause = Cause(error, errno: error.errno.rawValue)
         isUnreadable = error.errno == .ioError
+    }
+
+    /// Describes a failed write to what is not a file of a store, such as standard output.
+    ///
+    /// - Parameters:
+    ///   - message: the fact, without its cause.
+    ///   - path: a name for it.
+    ///   - errno: the error number.
+    package init(_ message: String, writing path: String, _ errno: Errno) {
+        self.init(FileSystemError("write(2)", FilePath(path), errno))
+        self.message = "\(message): \(errno)"
     }
 
     /// Returns the class of an error of a file system without locks or hard links; nil for others.

@@ -1,5 +1,5 @@
+import CheckpointStorage
 internal import CheckpointInterchange
-import CheckpointFormat
 
 /// The kind of a file or directory, its problems, and the commands to type.
 struct Diagnosis {

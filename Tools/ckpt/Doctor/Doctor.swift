@@ -1,6 +1,5 @@
+internal import CheckpointInterchange
 import ArgumentParser
-import CheckpointFormat
-import CheckpointIO
 internal import CheckpointObjects
 import Checkpointing
 import SystemPackage
@@ -89,29 +88,27 @@ struct Examination {
     private static let childrenMax = 100
     /// Files that are examined as an import would; of more, only the beginning is read.
     private static let thoroughMax = 16
-    private let files = POSIXFileSystem(usesDirectIO: false)
-
     func look(at path: FilePath) -> Diagnosis {
-        do throws(FileSystemError) {
-            switch try files.kind(of: path) {
+        do throws(CheckpointError) {
+            switch try Surroundings.kind(of: path) {
             case nil:
                 return Diagnosis(
                     .missing, "It does not exist.",
                     problems: ["No file or directory has this name."],
                     advice: ["Check the path. A trainer or ckpt import creates a store."])
             case .directory: return try directory(path)
-            case .file: return try FileDiagnosis(path: path, files: files).run()
+            case .file: return try FileDiagnosis(path: path).run()
             case .other: return Diagnosis(.unknownFile, "Neither a file nor a directory.")
             }
         } catch {
             return Diagnosis(
-                .unreadable, "It cannot be read.", problems: [error.description],
+                .unreadable, "It cannot be read.", problems: [error.message],
                 advice: ["Check the permissions of \(path), and the disk."])
         }
     }
 
-    private func directory(_ path: FilePath) throws(FileSystemError) -> Diagnosis {
-        let place = try Surroundings(path, files)
+    private func directory(_ path: FilePath) throws(CheckpointError) -> Diagnosis {
+        let place = try Surroundings(path)
         if place.names.isEmpty {
             return Diagnosis(
                 .empty, "An empty directory.",
@@ -153,7 +150,7 @@ struct Examination {
         let plain = names.prefix(Self.childrenMax).filter { !place.isDirectory($0) }
         for name in plain {
             let file = FileDiagnosis(
-                path: place.place(name), files: files, isThorough: plain.count <= Self.thoroughMax)
+                path: place.place(name), isThorough: plain.count <= Self.thoroughMax)
             // A file that cannot be read is not recognized.
             guard let found = try? file.run() else { continue }
             if found.kind == .unknownFile, !file.isNamedAsWeights || found.problems.isEmpty { continue }

@@ -1,21 +1,18 @@
+import CheckpointStorage
 internal import CheckpointInterchange
-import CheckpointIO
 import SystemPackage
 
 /// Recognizes a file by its first bytes, and makes the checks of an import for files to import.
 struct FileDiagnosis {
     let path: FilePath
-    let files: POSIXFileSystem
     /// False where there are many files: only the beginning is read then.
     var isThorough = true
 
-    func run() throws(FileSystemError) -> Diagnosis {
-        let file = try files.open(path)
-        let head = try file.read(count: min(file.size, 16), at: 0)
-        let place = quoted(path.string)
-        var diagnosis = recognise(head, place)
-        diagnosis.facts.append("Its size is \(Output.size(file.size)).")
-        if file.size == 0 {
+    func run() throws(CheckpointError) -> Diagnosis {
+        let file = try Surroundings.beginning(of: path, 16)
+        var diagnosis = recognise(file.bytes, quoted(path.string))
+        diagnosis.facts.append("Its size is \(Output.size(file.fileBytes)).")
+        if file.fileBytes == 0 {
             diagnosis.problems.append("It is empty: the program that wrote it was interrupted.")
             diagnosis.advice.append("Copy or download it again, or use the previous checkpoint.")
         } else if isThorough, [.safetensors, .torchFile, .numpy, .unknownFile].contains(diagnosis.kind) {

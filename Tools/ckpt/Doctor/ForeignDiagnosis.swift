@@ -1,5 +1,5 @@
+import CheckpointStorage
 internal import CheckpointInterchange
-import CheckpointFormat
 import SystemPackage
 
 /// Recognizes checkpoints of other programs by their documented file names.

@@ -1,4 +1,4 @@
-import CheckpointFormat
+internal import CheckpointInterchange
 internal import CheckpointMaintenance
 internal import CheckpointStorage
 import Checkpointing

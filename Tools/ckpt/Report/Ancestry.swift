@@ -1,5 +1,4 @@
 import Checkpointing
-import CheckpointFormat
 
 /// The ancestors of checkpoints, and an even selection of many checkpoints: pure.
 enum Ancestry {

@@ -1,6 +1,4 @@
 internal import CheckpointMaintenance
-import CheckpointFormat
-import CheckpointState
 import Checkpointing
 
 /// The change of the parameters of a model from checkpoint to checkpoint.

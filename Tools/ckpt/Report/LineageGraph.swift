@@ -1,4 +1,3 @@
-import CheckpointFormat
 import Checkpointing
 
 /// Runs as rows, their checkpoints as dots over the steps, and a curve to the checkpoint that a run was resumed from.

@@ -2,9 +2,6 @@ internal import CheckpointStorage
 internal import CheckpointMaintenance
 internal import CheckpointInterchange
 import ArgumentParser
-import CheckpointExchange
-import CheckpointFormat
-import CheckpointIO
 import Checkpointing
 import SystemPackage
 
@@ -44,26 +41,15 @@ struct Report: StoreVerb {
         try store.requireOutside(output)
         // Before the reading, which takes long: may the file be written? Until then, nothing is there
         // that an interruption would leave.
-        try exchanging("report") { try place().abandon() }
+        let file = WholeFile(output, replacesExisting: force)
+        try file.check()
         let data = try read(store)
         let text = Array(ReportPage(data: data).text.utf8)
-        try Interruption.cancelling { _ in
-            try exchanging("report") {
-                let file = try place()
-                try file.create(FilePath(output).lastComponent?.string ?? output).write(text, at: 0)
-                try file.publish()
-            }
-        }
+        try Interruption.cancelling { _ in try file.write(text) }
         ProgressLine.clear()
         for error in data.damaged { Output.warn("left out a damaged checkpoint: \(error)") }
         if common.json { printJSON(data, text.count) } else { printText(data, text.count) }
         return data.damaged.isEmpty ? .fine : .difference
-    }
-
-    private func place() throws(ExchangeError) -> AtomicOutput {
-        try AtomicOutput(
-            FilePath(output), isDirectory: false, replacement: force ? AtomicOutput.Replacement { _ in true } : nil,
-            in: POSIXFileSystem(usesDirectIO: false))
     }
 
     private func read(_ store: CheckpointStore) throws -> ReportData {

@@ -1,5 +1,4 @@
 internal import CheckpointInterchange
-import CheckpointFormat
 import Checkpointing
 import Foundation
 

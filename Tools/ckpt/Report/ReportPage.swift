@@ -1,4 +1,3 @@
-import CheckpointFormat
 import Checkpointing
 import Foundation
 

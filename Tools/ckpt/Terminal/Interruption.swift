@@ -1,4 +1,3 @@
-import CheckpointIO
 import CheckpointStorage
 import Dispatch
 import Foundation
@@ -74,11 +73,6 @@ enum Interruption {
 
     private static func end(by number: Int32) {
         ProgressLine.clear()
-        signal(number, SIG_DFL)
-        // Threads of Dispatch block signals; another thread would get it after `_exit`.
-        TerminationSignal.unblock(number)
-        kill(getpid(), number)
-        // Where the parent process has the signal blocked: what a shell would report.
-        _exit(128 + number)
+        CommandProcess.end(bySignal: number)
     }
 }

@@ -1,5 +1,3 @@
-import CheckpointFormat
-import CheckpointIO
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
 internal import CheckpointStorage
@@ -59,9 +57,8 @@ enum Output {
     private static func send(_ bytes: some Sequence<UInt8>) throws(CheckpointError) {
         do { _ = try FileDescriptor.standardOutput.writeAll(bytes) } catch {
             let errno = error as? Errno ?? .ioError
-            var failure = CheckpointError(FileSystemError("write(2)", "standard output", errno))
-            failure.message = "cannot write to standard output: \(errno)"
-            throw failure
+            throw CheckpointError(
+                "cannot write to standard output", writing: "standard output", errno)
         }
     }
 

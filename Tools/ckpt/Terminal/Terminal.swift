@@ -1,4 +1,4 @@
-import CheckpointIO
+import CheckpointStorage
 import Foundation
 
 /// The terminal that the program writes to.
@@ -9,5 +9,5 @@ enum Terminal {
     static let showsOutput = isatty(STDOUT_FILENO) == 1
 
     /// Number of characters in a line of standard output; nil if it is not a terminal.
-    static var width: Int? { TerminalSize.columns(of: STDOUT_FILENO) }
+    static var width: Int? { CommandProcess.lineLength }
 }
