@@ -37,13 +37,6 @@ enum ReturnedMemory {
 @c @implementation
 public func ckpt_free(_ memory: UnsafeMutableRawPointer?) { unsafe ReturnedMemory.free(memory) }
 
-/// The version, as a text that is never freed.
-@safe
-private struct VersionText: @unchecked Sendable {
-    static let shared = VersionText()
-    let pointer = unsafe strdup(LibraryVersion.number)
-}
-
 /// Returns the version of the library; see checkpoint.h.
 @c @implementation
 public func ckpt_version() -> UnsafePointer<CChar> {

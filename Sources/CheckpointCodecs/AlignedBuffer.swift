@@ -35,10 +35,3 @@ package final class AlignedBuffer: @unchecked Sendable {
     /// The memory. The region keeps this object alive.
     package var region: MemoryRegion { unsafe MemoryRegion(start: start, count: count, owner: self) }
 }
-
-/// The system refused memory.
-package struct OutOfMemory: Error, CustomStringConvertible {
-    /// Size of the refused allocation in bytes.
-    package var bytes: Int
-    package var description: String { "cannot allocate \(bytes) bytes of memory" }
-}

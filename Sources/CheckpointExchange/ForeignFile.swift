@@ -108,13 +108,3 @@ package final class ForeignFile: FileDevice {
         throw DeviceError("\(path) is open only for reading")
     }
 }
-
-/// A byte range of a foreign file.
-package struct FileMemory: Sendable {
-    let file: ForeignFile
-    let range: Range<Int>
-
-    var memory: LentMemory {
-        LentMemory(device: file, address: DeviceAddress(rawValue: UInt64(range.lowerBound)), byteCount: range.count)
-    }
-}

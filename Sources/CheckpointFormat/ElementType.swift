@@ -98,22 +98,3 @@ public enum ElementType: String, Sendable, CaseIterable, Hashable {
         }
     }
 }
-
-/// Role of a tensor in the training loop.
-public enum TensorRole: String, Sendable, CaseIterable, Hashable {
-    case parameter, optimizer, buffer, other
-}
-
-/// Role of an object in the training loop. `ckpt inspect` uses the roles to decide whether a
-/// checkpoint has everything that a resume needs.
-public enum ObjectRole: String, Sendable, CaseIterable, Hashable {
-    case rng, data, schedule, optimizer, config, other
-}
-
-/// Encoding of an object's bytes.
-public enum ObjectEncoding: String, Sendable, CaseIterable, Hashable {
-    /// UTF-8 JSON.
-    case json
-    /// Bytes in a form that only the training program knows.
-    case bytes
-}

@@ -112,75 +112,6 @@ package protocol FileSystem: Sendable {
     func availableBytes(at path: FilePath) throws(FileSystemError) -> Int
 }
 
-/// Kind of a file.
-package enum FileKind: Sendable, Equatable {
-    case file
-    case directory
-    case other
-}
-
-/// Identity of a file, independent of its names.
-package struct FileIdentity: Sendable {
-    package var device: UInt64
-    package var number: UInt64
-    /// Number of names (hard links).
-    package var names: Int
-
-    package init(device: UInt64, number: UInt64, names: Int) {
-        self.device = device
-        self.number = number
-        self.names = names
-    }
-
-    /// Returns true if both are the same file.
-    package func isSame(as other: FileIdentity) -> Bool { device == other.device && number == other.number }
-}
-
-/// A file that is open for writing.
-package protocol WritableFile: AnyObject, Sendable {
-    /// Writes all bytes. Several threads may write disjoint ranges at the same time.
-    ///
-    /// - Parameters:
-    ///   - bytes: The bytes to write. Page-aligned memory, count and offset allow direct I/O.
-    ///   - offset: Offset in the file, in bytes.
-    /// - Throws: The error of the system call; a part of the bytes may have been written.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError)
-
-    /// Truncates the file to `count` bytes, or extends it with zeros.
-    func truncate(to count: Int) throws(FileSystemError)
-
-    /// Makes the bytes durable (fsync(2)). After an error the file's content is unknown, and the
-    /// file must be abandoned.
-    func sync() throws(FileSystemError)
-
-    /// Closes the file. Closing it again has no effect.
-    func close()
-}
-
-/// A file that is open for reading.
-package protocol ReadableFile: AnyObject, Sendable {
-    /// Size in bytes at the time it was opened.
-    var size: Int { get }
-
-    /// Fills `bytes` from the file.
-    ///
-    /// - Parameters:
-    ///   - bytes: The memory to fill.
-    ///   - offset: Offset in the file, in bytes.
-    /// - Throws: `.outOfRange` if the file ends too early; otherwise the error of the system call.
-    func read(into bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileSystemError)
-}
-
-/// A lock that is held for the lifetime of the object.
-package protocol FileLock: AnyObject, Sendable {
-    /// Replaces the content of the lock file, for those who do not get the lock. Nothing may be
-    /// decided by it.
-    ///
-    /// - Parameter bytes: At most 4096 bytes.
-    /// - Throws: The error of the system call. The lock is held all the same.
-    func record(_ bytes: [UInt8]) throws(FileSystemError)
-}
-
 extension FileSystem {
     package var excludesOtherWriters: Bool { true }
 
@@ -207,44 +138,6 @@ extension FileSystem {
     /// - Throws: The error of the system call.
     package func removeIfThere(_ path: FilePath) throws(FileSystemError) {
         do { try remove(path) } catch { guard error.errno == .noSuchFileOrDirectory else { throw error } }
-    }
-}
-
-extension WritableFile {
-    /// Writes all bytes of an array.
-    ///
-    /// - Parameters:
-    ///   - bytes: The bytes to write.
-    ///   - offset: Offset in the file, in bytes.
-    /// - Throws: The error of the system call. A part of the bytes may have been written.
-    package func write(_ bytes: [UInt8], at offset: Int) throws(FileSystemError) {
-        let result = unsafe bytes.withUnsafeBytes { bytes -> Result<Void, FileSystemError> in
-            do throws(FileSystemError) {
-                unsafe try write(bytes, at: offset)
-                return .success(())
-            } catch { return .failure(error) }
-        }
-        try result.get()
-    }
-}
-
-extension ReadableFile {
-    /// Reads `count` bytes.
-    ///
-    /// - Parameters:
-    ///   - count: Number of bytes.
-    ///   - offset: Offset in the file, in bytes.
-    /// - Throws: `.outOfRange` if the file ends too early; otherwise the error of the system call.
-    package func read(count: Int, at offset: Int) throws(FileSystemError) -> [UInt8] {
-        var failure: FileSystemError?
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            do throws(FileSystemError) {
-                unsafe try read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]), at: offset)
-                initialized = count
-            } catch { failure = error }
-        }
-        if let failure { throw failure }
-        return bytes
     }
 }
 

@@ -52,44 +52,6 @@ public protocol TensorDevice: AnyObject, Sendable {
     func finish(_ copy: DeviceCopy) throws(DeviceError)
 }
 
-/// An address in a device's memory.
-public struct DeviceAddress: Hashable, Sendable {
-    /// The address as a number, in the device's own address space.
-    public var rawValue: UInt64
-    /// Creates an address.
-    ///
-    /// - Parameter rawValue: the address as a number, in the device's own address space.
-    public init(rawValue: UInt64) { self.rawValue = rawValue }
-
-    /// Returns the address that is `bytes` bytes further.
-    ///
-    /// - Parameter bytes: distance in bytes; may be negative.
-    /// - Returns: the new address.
-    public func advanced(by bytes: Int) -> DeviceAddress { DeviceAddress(rawValue: rawValue &+ UInt64(bitPattern: Int64(bytes))) }
-}
-
-/// A copy in flight.
-public struct DeviceCopy: Hashable, Sendable {
-    /// The device's number for the copy.
-    public var id: UInt64
-    /// Creates a copy handle.
-    ///
-    /// - Parameter id: the device's number for the copy.
-    public init(id: UInt64) { self.id = id }
-}
-
-/// A failure of a device.
-public struct DeviceError: Error, CustomStringConvertible, Sendable {
-    /// The operation that failed, the device, and the remedy.
-    public let description: String
-    /// The error number of a failed system call, if the device is a file.
-    package var errno: Int32?
-    /// Creates an error.
-    ///
-    /// - Parameter description: the operation that failed, the device, and the remedy.
-    public init(_ description: String) { self.description = description }
-}
-
 /// The earlier name of `TensorDevice`.
 @available(*, deprecated, renamed: "TensorDevice")
 public typealias Device = TensorDevice

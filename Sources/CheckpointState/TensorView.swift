@@ -258,9 +258,3 @@ public struct TensorView: Sendable {
         return byteOffset + type.bytes(ofElements: offset)
     }
 }
-
-/// A mistake of a provider in describing its state, found before anything is captured.
-public struct StateError: Error, CustomStringConvertible, Sendable {
-    public let description: String
-    package init(_ description: String) { self.description = description }
-}

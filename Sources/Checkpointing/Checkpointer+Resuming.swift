@@ -3,16 +3,6 @@ internal import CheckpointIO
 public import CheckpointStorage
 internal import Foundation
 
-/// The checkpoint that a run is resumed from, if not from its own newest one.
-public enum ResumeSource: Sendable {
-    /// The newest intact checkpoint of the run with this name.
-    case run(String)
-    /// One checkpoint.
-    case reference(CheckpointReference)
-    /// The newest intact checkpoint of the store, of any run, import or copy.
-    case any
-}
-
 extension Checkpointer {
     /// Restores the newest intact checkpoint of this run, if there is any, and continues the run
     /// from it.

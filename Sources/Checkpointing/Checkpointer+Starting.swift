@@ -1,6 +1,7 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointSegments
 internal import CheckpointStorage
 
 /// The parts of a checkpointer that are made by its options.
@@ -58,6 +59,7 @@ extension Checkpointer {
         _ store: CheckpointStore, _ observers: SaveObservers
     ) throws(CheckpointError) -> (any MirrorFollowing)? {
         guard let mirror = store.mirror, store.meeting?.ranks.rank ?? 0 == 0 else { return nil }
+        let root = store.directories.root
         return try mirror.follow(store) { [weak observers] event in
             switch event {
             case .mirrored(let step, let bytes):
@@ -65,6 +67,12 @@ extension Checkpointer {
             case .failed(let error):
                 observers?.warn(
                     "the mirror \(mirror.place) is not up to date, and is tried again: \(error)")
+            case .ahead(let step):
+                observers?.warn(
+                    "the mirror \(mirror.place) has a newer checkpoint (step \(step)) than "
+                        + "\(root) had when it was opened: if that is an older "
+                        + "copy of the store, stop, and bring the newer ones back with "
+                        + "ckpt mirror \(mirror.place) \(root)")
             case .recovered: observers?.note("the mirror \(mirror.place) is up to date again")
             }
         }

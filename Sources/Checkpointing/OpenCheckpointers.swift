@@ -4,6 +4,9 @@ internal import Foundation
 
 /// The checkpointers of this process that have not been closed: at the end of the process their
 /// saves in flight are finished, or reported as lost.
+///
+/// Any thread; its lock is held for no other work. The end runs on the thread that calls exit(3),
+/// or on that of the signal.
 final class OpenCheckpointers: Sendable {
     static let shared = OpenCheckpointers()
 

@@ -91,6 +91,28 @@ struct MirrorFaultTests {
         #expect(try copy.verify().isWhole)
     }
 
+    @Test("A store that is an older copy of the mirrored one is told of, once")
+    func olderCopy() throws {
+        let files = FileManager.default
+        try train(1...2, mirror: mirrorPath)
+        try files.copyItem(atPath: path, toPath: path + "-old")
+        let warnings = Monitor<[String]>([], rank: .unchecked)
+        try train(3...4, mirror: mirrorPath) { text in warnings.withLock { $0.append(text) } }
+        #expect(warnings.withLock { $0.isEmpty })
+        try files.removeItem(atPath: path)
+        try files.moveItem(atPath: path + "-old", toPath: path)
+        let report = try train(3...5, mirror: mirrorPath) { text in
+            warnings.withLock { $0.append(text) }
+        }
+        #expect(report?.step == 2)
+        let told = warnings.withLock { $0 }
+        #expect(told.count == 1 && told[0].contains("has a newer checkpoint (step 4)"), "\(told)")
+        #expect(told.first?.hasSuffix("ckpt mirror \(mirrorPath) \(path)") == true)
+        // It goes on from there, and the next start is as any other.
+        try train(6...6, mirror: mirrorPath) { text in warnings.withLock { $0.append(text) } }
+        #expect(warnings.withLock { $0.count } == 1)
+    }
+
     @Test("Who waits for the mirror is told of what could not be sent")
     func waiting() throws {
         try train(1...2)

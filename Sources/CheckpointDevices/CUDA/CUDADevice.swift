@@ -1,23 +1,6 @@
 internal import CheckpointIO
 public import CheckpointState
 
-/// A stream of CUDA work.
-public struct CUDAStream: Hashable, Sendable {
-    /// The driver's `CUstream`, which is the runtime's `cudaStream_t`, as a number.
-    public var handle: UInt
-    /// Wraps a stream.
-    ///
-    /// - Parameter handle: a `CUstream` or `cudaStream_t` of the device's primary context; in
-    ///   PyTorch, `stream.cuda_stream`.
-    public init(handle: UInt) { self.handle = handle }
-
-    /// The legacy default stream (`CU_STREAM_LEGACY`), used by work that names no stream.
-    public static let legacyDefault = CUDAStream(handle: 1)
-    /// The calling thread's default stream (`CU_STREAM_PER_THREAD`), for programs that are built
-    /// with one default stream per thread.
-    public static let perThreadDefault = CUDAStream(handle: 2)
-}
-
 /// The memory of one NVIDIA GPU, copied by the CUDA driver, which is loaded on first use.
 ///
 ///     let gpu = try CUDADevice(trainerStream: CUDAStream(handle: stream))
@@ -209,60 +192,5 @@ public final class CUDADevice: TensorDevice {
         if let slot = events.withLock({ $0.take() }) { return slot }
         let event = try context.makeEvent()
         return events.withLock { $0.add(event) }
-    }
-}
-
-/// Pool of reusable events: it holds the maximum number that was needed at one time.
-struct EventPool {
-    private(set) var all: [CUDADriver.Handle] = []
-    private var free: [Int] = []
-    private var isBusy: [Bool] = []
-
-    mutating func take() -> (index: Int, event: CUDADriver.Handle)? {
-        guard let index = free.popLast() else { return nil }
-        isBusy[index] = true
-        return (index, all[index])
-    }
-
-    /// Adds an event in the taken state.
-    mutating func add(_ event: CUDADriver.Handle) -> (index: Int, event: CUDADriver.Handle) {
-        all.append(event)
-        isBusy.append(true)
-        return (all.count - 1, event)
-    }
-
-    /// Returns the event; nil if it is not taken.
-    func busyEvent(_ index: Int) -> CUDADriver.Handle? { isBusy.indices.contains(index) && isBusy[index] ? all[index] : nil }
-
-    mutating func giveBack(_ index: Int) {
-        precondition(isBusy[index], "event \(index) was given back twice")
-        isBusy[index] = false
-        free.append(index)
-    }
-}
-
-/// Memory of a GPU that is freed with the object. Pass it to `LentMemory` as `owner`.
-public final class CUDAAllocation: Sendable {
-    /// Address of the first byte.
-    public let address: DeviceAddress
-    /// Size in bytes.
-    public let byteCount: Int
-    private let context: CUDAContext
-
-    init(_ context: CUDAContext, _ byteCount: Int) throws(DeviceError) {
-        var address: UInt64 = 0
-        try context.current { () throws(DeviceError) in
-            unsafe try context.check(context.driver.allocate(&address, byteCount), "allocating \(byteCount) bytes")
-        }
-        self.address = DeviceAddress(rawValue: address)
-        self.byteCount = byteCount
-        self.context = context
-    }
-
-    deinit {
-        let context = context, address = address
-        // Errors are ignored: the process may be ending and the driver with it, and nothing can be
-        // done.
-        try? context.current { () throws(DeviceError) in _ = context.driver.free(address.rawValue) }
     }
 }

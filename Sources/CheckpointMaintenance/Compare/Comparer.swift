@@ -1,8 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointSegments
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// One comparison in progress.
 struct Comparer: ~Copyable {

@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
+internal import CheckpointStorage
 
 /// Content of a copy's destination: chunks by hash, and the destination's block for each block of
 /// the source that was copied. A plain value.

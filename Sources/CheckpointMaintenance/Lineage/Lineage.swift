@@ -1,5 +1,5 @@
-public import CheckpointStorage
 internal import CheckpointFormat
+public import CheckpointStorage
 
 /// The ancestry of checkpoints as a text graph of lines and columns. Pure.
 ///

@@ -1,8 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 
 /// Encodes one block again, as small as possible: as a delta against the newer checkpoint's block,
 /// or without a base. Used by one thread.

@@ -1,8 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 internal import SystemPackage
 
 /// Repacks one checkpoint (Formats/durability.md, Maintenance): encodes the blocks again that only

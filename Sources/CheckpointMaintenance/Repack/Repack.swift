@@ -1,7 +1,7 @@
-public import CheckpointStorage
 public import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+public import CheckpointStorage
 internal import SystemPackage
 
 /// Options of a repack.

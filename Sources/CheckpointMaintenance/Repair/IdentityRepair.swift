@@ -1,19 +1,9 @@
-public import CheckpointStorage
 internal import CheckpointCodecs
-public import CheckpointFormat
+internal import CheckpointFormat
 package import CheckpointIO
 internal import CheckpointSegments
+public import CheckpointStorage
 package import SystemPackage
-
-/// Description of a `store.json` that was rebuilt, or would be in a dry run.
-public struct RebuiltIdentity: Sendable {
-    /// The fault of the old file.
-    public var fault: CheckpointError
-    /// The store's id, according to the checkpoints.
-    public var id: StoreID
-    /// Number of readable checkpoints with this store id.
-    public var checkpointCount: Int
-}
 
 extension CheckpointStore {
     /// Rebuilds `store.json` from the checkpoints if it is missing or damaged

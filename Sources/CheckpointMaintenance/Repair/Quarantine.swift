@@ -1,7 +1,7 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 internal import SystemPackage
 
 /// The directory for damaged files (Formats/store-layout.md). Only a person removes files from it.

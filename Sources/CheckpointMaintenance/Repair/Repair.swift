@@ -1,7 +1,7 @@
-public import CheckpointStorage
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+public import CheckpointStorage
 internal import SystemPackage
 
 /// Result of `CheckpointStore.repair`: findings and changes; in a dry run, the changes that would

@@ -1,21 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointSegments
+internal import CheckpointStorage
 internal import SystemPackage
-
-/// Blocks that are known to be lost, completely or in part.
-struct LostBlocks {
-    private var faults: [SegmentName: [SegmentFault.Loss]] = [:]
-
-    mutating func add(_ faults: [SegmentFault], _ segment: SegmentName) {
-        if !faults.isEmpty { self.faults[segment, default: []] += faults.map(\.loss) }
-    }
-
-    func contains(_ block: BlockRecord, of manifest: Manifest) -> Bool {
-        faults[manifest.segments[block.segment].name, default: []].contains { $0.includes(block.location, nil) }
-    }
-}
 
 /// Checks the chunks of one checkpoint that are stored as deltas or casts: decoded with their
 /// bases, they must match the hashes taken at capture.

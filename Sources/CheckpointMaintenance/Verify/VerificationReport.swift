@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 public import CheckpointFormat
+internal import CheckpointStorage
 
 /// Result of `CheckpointStore.verify`. Sizes in bytes.
 public struct VerificationReport: Sendable {

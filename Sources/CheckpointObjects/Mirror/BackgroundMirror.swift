@@ -156,7 +156,8 @@ public struct BackgroundMirror: CheckpointMirror {
         return try MirrorFollower(
             .init(
                 connect: { () throws(CheckpointError) in try connect(store) },
-                tidyUp: { () throws(CheckpointError) in try prune() }, tidyEvery: prunesEvery),
+                tidyUp: { () throws(CheckpointError) in try prune() },
+                newestAtStart: store.files.names().last, tidyEvery: prunesEvery),
             onEvent: onEvent)
     }
 

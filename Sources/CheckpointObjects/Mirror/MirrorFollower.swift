@@ -11,6 +11,8 @@ final class MirrorFollower: MirrorFollowing {
         var connect: @Sendable () throws(CheckpointError) -> StoreMirror
         /// Removes from the mirror what it no longer keeps; called after something was sent.
         var tidyUp: @Sendable () throws(CheckpointError) -> Void
+        /// The newest checkpoint of the store when it was opened; nil if it had none.
+        var newestAtStart: ManifestName?
         /// Longest time between two looks at the store, which other processes may change, too.
         var lookEvery = Duration.seconds(30)
         /// Shortest time between two calls of `tidyUp`.
@@ -133,6 +135,7 @@ final class MirrorFollower: MirrorFollowing {
         /// The last cause of a failure that was reported.
         var reported: String?
         var tidied: ContinuousClock.Instant?
+        var newestAtStart = work.newestAtStart
         while !cancellation.isCancelled {
             let changes = state.withLock { state in
                 state.isAsked = false
@@ -145,6 +148,9 @@ final class MirrorFollower: MirrorFollowing {
                 } onMirrored: { row in
                     onEvent(.mirrored(step: row.step, newBytes: row.newBytes))
                 }
+                let step = report.newestStep(after: newestAtStart)
+                if let step { onEvent(.ahead(step: step)) }
+                newestAtStart = nil
                 // A damaged checkpoint keeps nothing else from being sent.
                 let damage = report.checkpoints.first { $0.outcome == .failed }?.error
                 if let damage, reported != Self.cause(of: damage) {

@@ -1,3 +1,4 @@
+internal import CheckpointFormat
 public import CheckpointStorage
 
 /// The result of bringing a mirror up to date.
@@ -32,6 +33,17 @@ public struct MirrorReport: Sendable {
     public internal(set) var markCount = 0
     /// Number of objects that were sent.
     public internal(set) var objectCount = 0
+
+    /// The newest checkpoint that the mirror had before, and the store has not; nil if there was
+    /// none, or nobody looked.
+    var newestOnlyThere: ManifestName?
+
+    /// Returns the step of `newestOnlyThere` if that is newer than a checkpoint; nil otherwise, and
+    /// if there is nothing to compare with.
+    func newestStep(after name: ManifestName?) -> Int? {
+        guard let name, let newestOnlyThere, newestOnlyThere > name else { return nil }
+        return newestOnlyThere.step
+    }
 
     /// Bytes that were sent.
     public var newBytes: Int { checkpoints.reduce(0) { $0 + $1.newBytes } }

@@ -130,7 +130,10 @@ public final class StoreMirror: Sendable {
         var present = try Present(
             manifests: names(below: "manifests/"), segments: names(below: "segments/"))
         var report = MirrorReport()
-        for name in try source.files.names().reversed() {
+        let names = try source.files.names()
+        report.newestOnlyThere = present.manifests.subtracting(names.map(\.description))
+            .compactMap { ManifestName($0) }.max()
+        for name in names.reversed() {
             try cancellation.check("the mirror", remedy: Self.remedy)
             var row = MirrorReport.Row(step: name.step, outcome: .present, newBytes: 0)
             state.withLock { $0.sending = name }

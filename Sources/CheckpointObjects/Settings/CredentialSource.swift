@@ -8,11 +8,3 @@ package protocol CredentialSource: Sendable {
     /// - Throws: `CredentialError` if the source is configured and fails; no other source is asked.
     func fetch(now: Double) throws(CredentialError) -> CredentialAnswer
 }
-
-/// The answer of a source.
-package enum CredentialAnswer: Sendable, Equatable {
-    /// Credentials, and the source for people.
-    case found(Credentials, source: String)
-    /// The source is not configured: the source, and what is missing.
-    case absent(String)
-}

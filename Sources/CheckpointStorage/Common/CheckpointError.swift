@@ -90,8 +90,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     ///   - names: names of tensors and objects concerned.
     ///   - offset: offset in the file, in bytes.
     package init(
-        _ code: Code, _ message: String, remedy: String? = nil, path: String? = nil, names: [String] = [],
-        offset: Int? = nil
+        _ code: Code, _ message: String, remedy: String? = nil, path: String? = nil,
+        names: [String] = [], offset: Int? = nil
     ) {
         self.code = code
         self.message = Self.asWritten(message)

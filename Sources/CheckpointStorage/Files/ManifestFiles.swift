@@ -1,5 +1,5 @@
-internal import CheckpointCodecs
 package import CheckpointCatalog
+internal import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments

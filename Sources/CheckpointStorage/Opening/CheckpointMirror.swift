@@ -1,4 +1,4 @@
-public import CheckpointFormat
+internal import CheckpointFormat
 
 /// A second copy of a store, at another place: a trainer keeps it up to date while it saves, and
 /// resumes from it if the store is lost.
@@ -25,37 +25,4 @@ public protocol CheckpointMirror: Sendable {
     func follow(
         _ store: CheckpointStore, onEvent: @escaping @Sendable (MirrorEvent) -> Void
     ) throws(CheckpointError) -> any MirrorFollowing
-}
-
-/// An event of a mirror that is kept up to date.
-public enum MirrorEvent: Sendable {
-    /// A checkpoint is in the mirror, and can be restored from there. Bytes that were sent for it.
-    case mirrored(step: Int, newBytes: Int)
-    /// The mirror could not be brought up to date. It is tried again after a pause; training is
-    /// not concerned. Reported once for each cause.
-    case failed(CheckpointError)
-    /// After a failure, the mirror is up to date again.
-    case recovered
-}
-
-/// A mirror that is being kept up to date. All calls are allowed on any thread.
-public protocol MirrorFollowing: AnyObject, Sendable {
-    /// A checkpoint was committed, or a mark has changed. Returns at once.
-    func changed()
-
-    /// True while a checkpoint is being sent: it must not be removed meanwhile.
-    ///
-    /// - Parameters:
-    ///   - run: id of the restart that saved it.
-    ///   - step: its step.
-    func isSending(run: RunID, step: Int) -> Bool
-
-    /// Waits until everything is sent that the store holds now.
-    ///
-    /// - Parameter timeout: maximum time to wait.
-    /// - Throws: code `timedOut`, or the error that kept the mirror from being brought up to date.
-    func waitUntilCurrent(within timeout: Duration) throws(CheckpointError)
-
-    /// Stops after the request in hand, and waits for the thread. A second call does nothing.
-    func stop()
 }

@@ -1,7 +1,7 @@
+package import CheckpointCodecs
 package import CheckpointFormat
 internal import CheckpointSegments
 package import CheckpointState
-package import CheckpointCodecs
 
 /// Streams the elements of a checkpoint's tensors, one tensor at a time. Memory use is independent
 /// of tensor size. Used by one thread.

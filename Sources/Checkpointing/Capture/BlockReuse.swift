@@ -1,7 +1,7 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 
 /// The chunks of the store's committed checkpoints by hash, which saves reference instead of
 /// writing them again.

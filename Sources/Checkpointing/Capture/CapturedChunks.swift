@@ -1,6 +1,6 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// The captured chunks of a save, and the location of each chunk's bytes. A plain value.
 struct CapturedChunks {

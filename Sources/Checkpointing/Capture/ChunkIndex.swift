@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
+internal import CheckpointStorage
 
 /// The locations of chunks by hash: an open-addressing table. Every chunk is looked up in it, so a
 /// lookup neither allocates nor waits.

@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointIO
+internal import CheckpointStorage
 
 /// Publishes events to any number of subscribers. No subscriber can block the publisher.
 final class EventPublisher: Sendable {

@@ -1,6 +1,6 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointStorage
 internal import CoreMetrics
 
 /// Metrics of saves, recorded once for each save and never for a block:

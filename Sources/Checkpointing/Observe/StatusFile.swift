@@ -1,8 +1,8 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 package import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
+internal import CheckpointStorage
 internal import Foundation
 internal import SystemPackage
 

@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointFormat
+internal import CheckpointStorage
 
 /// Text of a trace file (Formats/trace.md).
 struct TraceFile {

@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointIO
+internal import CheckpointStorage
 
 /// Records spans of the threads' work, for a trace file (Formats/trace.md). The newest spans are
 /// kept, in memory allocated at the start.

@@ -1,8 +1,11 @@
-internal import CheckpointStorage
 internal import CheckpointIO
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// The devices of a state, prepared for copies to the arena.
+///
+/// Prepared on the trainer's thread, released on the one that ends the checkpointer; its lock is
+/// held for no call of a device.
 final class DeviceCopies: Sendable {
     private struct State {
         var devices: [(device: any TensorDevice, isPrepared: Bool)] = []

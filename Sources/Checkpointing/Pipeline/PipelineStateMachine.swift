@@ -1,6 +1,6 @@
-internal import CheckpointStorage
 internal import CheckpointSegments
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// Decides the next action of each thread of the save pipeline. A plain value: no locks, no
 /// waiting, no I/O. The pipeline holds the lock, executes the action, and reports back.

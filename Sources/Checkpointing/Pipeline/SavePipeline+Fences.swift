@@ -1,7 +1,7 @@
-internal import CheckpointStorage
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// Capture by threads outside the pipeline, before state changes.
 extension SavePipeline {

@@ -1,9 +1,9 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// Memory and threads of saving: executes the decisions of `PipelineStateMachine`.
 final class SavePipeline: Sendable {

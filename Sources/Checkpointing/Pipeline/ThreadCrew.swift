@@ -1,6 +1,6 @@
-internal import CheckpointStorage
 internal import CheckpointIO
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// The threads of a pipeline.
 final class ThreadCrew: Sendable {

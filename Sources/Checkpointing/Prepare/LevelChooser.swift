@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
+internal import CheckpointStorage
 
 /// Chooses the level of a save for `.auto`: the strongest that takes at most half of the time
 /// between saves, or else the fastest. A plain value, fed with the times of earlier saves; seconds

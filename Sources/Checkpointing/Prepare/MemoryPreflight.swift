@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointIO
+internal import CheckpointStorage
 
 /// Refuses an arena that is larger than the free memory, before the kernel kills a process to get
 /// memory.

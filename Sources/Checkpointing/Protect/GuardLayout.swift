@@ -1,10 +1,12 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointGuard
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// The protected pages of a state while it is captured, and copies of all bytes that cannot be
 /// protected. Created once and kept as long as the state does not move.
+///
+/// Made, and its copies written, on the trainer's thread; afterwards other threads only read them.
 final class GuardLayout: Sendable {
     let plan: CapturePlan
     let map: GuardMap

@@ -1,5 +1,5 @@
-internal import CheckpointStorage
 internal import CheckpointGuard
+internal import CheckpointStorage
 
 /// The pages of a snapshot's blocks in the process's memory: which pages can be guarded, which blocks a page is part of,
 /// and which pages can be released with a block. Pure arithmetic on addresses.

@@ -1,9 +1,9 @@
-internal import CheckpointStorage
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and
 /// an earlier write is delayed until then. The trainer calls no fence.

@@ -1,11 +1,14 @@
-internal import CheckpointStorage
 internal import CheckpointGuard
 internal import CheckpointIO
 internal import CheckpointState
+internal import CheckpointStorage
 
 /// Checked mode: between permits the state's pages are watched, and tensors that change without a
 /// permit are reported: when the next permit is requested, at the next save, and before a save
 /// commits.
+///
+/// On the trainer's thread, and before a commit on a worker's. Its lock is held while pages are
+/// watched and compared.
 final class MutationChecker: StateProtection {
     private struct State {
         var layout: GuardLayout?

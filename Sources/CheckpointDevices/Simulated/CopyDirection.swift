@@ -1,0 +1,1 @@
+enum CopyDirection { case toHost, toDevice }
