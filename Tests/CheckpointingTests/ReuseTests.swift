@@ -120,6 +120,7 @@ struct ReuseTests {
             let checkpointer = try checkpointer(tensors)
             #expect(try report(checkpointer, step: step).reusedBytes == 0)
             try checkpointer.close()
+            try checkpointer.store.close()
         }
         for step in [1, 4] {
             tensors.fillPattern(UInt64(step))

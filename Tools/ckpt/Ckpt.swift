@@ -158,7 +158,7 @@ extension StoreVerb {
 
 /// The arguments of every verb: how much it prints, and in which form.
 struct MessageArguments: ParsableArguments {
-    @Flag(name: [.short, .long], help: "Prints errors only: no warnings, no progress.")
+    @Flag(name: [.short, .long], help: "Prints results and errors: no warnings, no progress.")
     var quiet = false
 
     @Flag(name: [.short, .long], help: "Prints full ids, causes of errors, and the time taken.")
