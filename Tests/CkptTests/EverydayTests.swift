@@ -15,6 +15,33 @@ import Testing
         #expect(
             nothing.status == 2 && !nothing.errors.contains("Did you mean")
                 && nothing.errors.contains("ckpt --help"))
+        #expect(try ckpt("ls", "s", "--limt", "3").errors.contains("Did you mean '--limit'?"))
+        let option = try ckpt("ls", "s", "--all")
+        #expect(
+            option.errors.contains("Unknown option '--all'.")
+                && !option.errors.contains("Did you mean"))
+    }
+
+    @Test(arguments: [
+        ("import s file --step", ["-1", "x", "99999999999999999999"], 0),
+        ("watch s --until", ["-1"], 0), ("ls s --limit", ["0", "-3"], 1),
+        ("prune s --keep-last", ["0"], 1), ("prune s --keep-every", ["1.5"], 1),
+        ("prune s --keep-runs", [""], 1),
+    ])
+    func aNumberOutOfRangeIsRefusedWithTheRange(command: String, values: [String], lowest: Int) throws {
+        for value in values {
+            let run = try ckpt(command.split(separator: " ").map(String.init) + [value])
+            #expect(
+                run.status == 2 && run.errors.contains("whole number from \(lowest) to \(Int.max)"),
+                "\(run)")
+        }
+    }
+
+    @Test func helpThatCannotBeWrittenIsAnError() throws {
+        for arguments in ["--help", "import --help", "--version"] {
+            let run = try shell("exec \"$0\" \(arguments) > /dev/full")
+            #expect(run.status == 5 && run.errors.contains("standard output"), "\(run)")
+        }
     }
 
     @Test func errorsAreJSONTooIfAskedFor() throws {

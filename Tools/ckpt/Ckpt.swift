@@ -115,6 +115,7 @@ struct Ckpt: ParsableCommand {
             if let verb = arguments.first, !verb.hasPrefix("-"), !verbs.contains(verb) {
                 message = unknownVerb(verb)
             }
+            message = withoutFarGuess(message)
             if wantsJSON(arguments) {
                 let error = [
                     JSONValue.Member("code", .string("usage")), .init("message", .string(message)),
@@ -124,14 +125,26 @@ struct Ckpt: ParsableCommand {
             Output.tell(Output.visible(message, lineFeeds: true) + "\n")
             return .usage
         }
-        print(message)
+        Output.lines(message)
         return .fine
     }
 
+    /// Removes the suggestion of another option if it is not near: the parser suggests `--utc` for
+    /// `--all`.
+    private static func withoutFarGuess(_ message: String) -> String {
+        let guess = #/Unknown option '-*(?<typed>[^']*)'(?<guess>\. Did you mean '-*(?<near>[^']*)'\?)/#
+        guard let found = message.firstMatch(of: guess),
+            !isNear(String(found.typed), String(found.near))
+        else { return message }
+        return message.replacingCharacters(in: found.guess.startIndex..<found.guess.endIndex, with: ".")
+    }
+
+    private static func isNear(_ typed: String, _ name: String) -> Bool {
+        Nearest.distance(Array(typed.utf8), Array(name.utf8)) <= max(2, typed.utf8.count / 3)
+    }
+
     private static func unknownVerb(_ verb: String) -> String {
-        let near = Nearest.byDistance(verb, verbs, atMost: 1).filter {
-            Nearest.distance(Array(verb.utf8), Array($0.utf8)) <= max(2, verb.utf8.count / 3)
-        }
+        let near = Nearest.byDistance(verb, verbs, atMost: 1).filter { isNear(verb, $0) }
         let guess = near.first.map { " Did you mean ckpt \($0)?" } ?? ""
         return "ckpt: there is no command \(verb).\(guess) ckpt --help lists the commands."
     }

@@ -26,7 +26,10 @@ struct Import: Verb {
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
     var json = false
 
-    @Option(help: "Step of the checkpoint (default: the step in the files, or 0).")
+    @Option(
+        parsing: .unconditional,
+        help: "Step of the checkpoint (default: the step in the files, or 0).",
+        transform: WholeNumber.from(0))
     var step: Int?
 
     @Option(

@@ -25,12 +25,11 @@ struct Ls: StoreVerb {
         ]))
     var sort: CheckpointOrder?
 
-    @Option(help: ArgumentHelp("Lists at most N checkpoints.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Lists at most N checkpoints.", valueName: "n"),
+        transform: WholeNumber.from(1))
     var limit: Int?
-
-    func validate() throws {
-        if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
-    }
 
     func execute() throws -> ExitCode {
         let store = try common.open()

@@ -20,10 +20,16 @@ struct Prune: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Option(help: ArgumentHelp("Keeps the N newest checkpoints.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Keeps the N newest checkpoints.", valueName: "n"),
+        transform: WholeNumber.from(1))
     var keepLast: Int?
 
-    @Option(help: ArgumentHelp("Keeps the first checkpoint of every K steps.", valueName: "k"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Keeps the first checkpoint of every K steps.", valueName: "k"),
+        transform: WholeNumber.from(1))
     var keepEvery: Int?
 
     @Option(
@@ -43,7 +49,9 @@ struct Prune: StoreVerb {
     var keepTag: [String] = []
 
     @Option(
-        help: ArgumentHelp("Keeps the N most recent runs; deletes the others.", valueName: "n"))
+        parsing: .unconditional,
+        help: ArgumentHelp("Keeps the N most recent runs; deletes the others.", valueName: "n"),
+        transform: WholeNumber.from(1))
     var keepRuns: Int?
 
     @Option(
@@ -67,11 +75,6 @@ struct Prune: StoreVerb {
                 "Give at least one rule: --keep-last, --keep-every, --keep-within, --keep-best, --keep-tag, "
                     + "--keep-runs, --keep-runs-within."
             )
-        }
-        for (name, value) in [
-            ("--keep-last", keepLast), ("--keep-every", keepEvery), ("--keep-runs", keepRuns),
-        ] where value ?? 1 < 1 {
-            throw ValidationError("\(name) must be at least 1.")
         }
         if keepWithin != nil, policy.keepWithin == nil {
             throw ValidationError("--keep-within must be a duration such as 90s, 15m, 36h, 7d or 2w.")

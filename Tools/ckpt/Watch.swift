@@ -23,7 +23,11 @@ struct Watch: StoreVerb {
     @Option(help: ArgumentHelp("Exits after this many seconds.", valueName: "seconds"))
     var timeout: Double?
 
-    @Option(help: ArgumentHelp("Exits when this step, or a later one, is committed.", valueName: "step"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Exits when this step, or a later one, is committed.", valueName: "step"),
+        transform: WholeNumber.from(0))
     var until: Int?
 
     func validate() throws {

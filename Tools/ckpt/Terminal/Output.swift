@@ -22,6 +22,9 @@ enum Output {
     /// Prints a line of text.
     static func line(_ text: String = "") { raw(visible(text)) }
 
+    /// Prints several lines of text.
+    static func lines(_ text: String) { raw(visible(text, lineFeeds: true)) }
+
     /// Prints a JSON value on one line.
     static func json(_ value: JSONValue) { raw(encoded(value)) }
 
