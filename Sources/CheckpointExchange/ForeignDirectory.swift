@@ -96,6 +96,11 @@ package struct ForeignDirectory {
                         "Zip it from its parent directory: zip -0 -r model.pth \(path.lastComponent?.string ?? "archive")/"
                 )
             }
+            if names.contains("store.json"), names.contains("manifests") {
+                throw .refused(
+                    path.string, "it is a store",
+                    remedy: "Copy its checkpoints: ckpt copy \(path) STORE")
+            }
             throw .refused(
                 path.string,
                 "it contains neither .metadata, nor an index of shards, nor safetensors files",

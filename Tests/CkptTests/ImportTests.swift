@@ -25,6 +25,14 @@ import Testing
         #expect(try folder.names(in: "").allSatisfy { !$0.hasPrefix(".") })
     }
 
+    @Test func aStoreIsNotImportedButCopied() throws {
+        let sample = try Sample()
+        let run = try ckpt("import", sample.folder.path + "/new", sample.store)
+        #expect(
+            run.status == 6 && run.errors.contains("it is a store")
+                && run.errors.contains("ckpt copy \(sample.store) STORE"), "\(run)")
+    }
+
     @Test(arguments: ["none", "zstd"])
     func safetensorsComeBackByteForByte(_ compression: String) throws {
         let folder = try TemporaryDirectory()
