@@ -124,7 +124,7 @@ enum CallerMemory {
 
     /// Returns a time of waiting.
     static func duration(_ seconds: Double) throws(CheckpointError) -> Duration {
-        guard !seconds.isNaN else { throw .argument("the time is not a number") }
+        guard !seconds.isNaN else { throw .argument("the timeout is not a number") }
         return .seconds(min(max(seconds, 0), 3_155_760_000))
     }
 }

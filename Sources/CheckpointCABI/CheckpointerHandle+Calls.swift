@@ -122,7 +122,9 @@ public func ckpt_set_object(
     unsafe turn(checkpointer) { open throws(CheckpointError) in
         let name = unsafe try CallerMemory.text(name, "name")
         guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
-            throw .argument("the name of an object has \(name.utf8.count) bytes")
+            throw .argument(
+                "the name of an object has \(name.utf8.count) bytes, "
+                    + "not 1 to \(Limits.nameBytesMax)")
         }
         let length = unsafe try CallerMemory.count(length, at: data, max: .max >> 4, "bytes")
         let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: data, count: length))
@@ -242,7 +244,7 @@ public func ckpt_save(
         let given = unsafe UnsafeBufferPointer(start: metrics, count: count)
         for index in 0..<count {
             let metric = unsafe given[index]
-            let name = unsafe try CallerMemory.text(metric.name, "name of a metric")
+            let name = unsafe try CallerMemory.text(metric.name, "metric.name")
             values[name] = unsafe metric.value
         }
         let result = try open.checkpointer.save(step: Int(step), metrics: values)

@@ -37,7 +37,9 @@ final class LentState: StateProvider {
         var seen = Set<[UInt8]>(minimumCapacity: description.layouts.count)
         for layout in description.layouts {
             guard (1...Limits.nameBytesMax).contains(layout.name.utf8.count) else {
-                throw .argument("the name of a tensor has \(layout.name.utf8.count) bytes")
+                throw .argument(
+                    "the name of a tensor has \(layout.name.utf8.count) bytes, "
+                        + "not 1 to \(Limits.nameBytesMax)")
             }
             guard seen.insert(Array(layout.name.utf8)).inserted else {
                 throw .argument("two tensors have the name \"\(layout.name)\"")

@@ -50,10 +50,9 @@ final class StoreHandle: Sendable {
     }
 
     fileprivate static func tag(_ text: String) throws(CheckpointError) -> TagName {
-        guard let tag = TagName(text) else {
-            throw .argument("\"\(text)\" is not a valid tag")
+        do throws(TagName.Refusal) { return try TagName(checking: text) } catch {
+            throw .argument(error.description)
         }
-        return tag
     }
 }
 

@@ -28,7 +28,7 @@ struct TensorDescription {
     }
 
     private static func layout(_ tensor: ckpt_tensor) throws(CheckpointError) -> TensorLayout {
-        let name = unsafe try CallerMemory.text(tensor.name, "name of a tensor")
+        let name = unsafe try CallerMemory.text(tensor.name, "tensor.name")
         let rank = try rank(unsafe Int(tensor.rank), name)
         let shape = unsafe try extents(tensor.shape, rank, "shape of tensor \"\(name)\"")
         var strides: [Int]?
@@ -37,7 +37,7 @@ struct TensorDescription {
         }
         return try TensorLayout(
             name: name,
-            group: unsafe try CallerMemory.optionalText(tensor.group, "group of a tensor"),
+            group: unsafe try CallerMemory.optionalText(tensor.group, "tensor.group"),
             role: unsafe TensorRole(number: Int(tensor.role), name),
             type: unsafe ElementType(number: Int(tensor.type), name),
             shape: shape, strides: strides)
@@ -80,8 +80,8 @@ struct TensorDescription {
         func takeText(_ bytes: Int) throws(CheckpointError) -> String {
             guard (0...Limits.nameBytesMax).contains(bytes), bytes <= names.count - nextName else {
                 throw .argument(
-                    "the name of tensor \(layouts.count) has \(bytes) bytes, "
-                        + "more than are left in names")
+                    "the name of tensor \(layouts.count) has \(bytes) bytes: more than "
+                        + "\(Limits.nameBytesMax), or more than are left in names")
             }
             defer { nextName += bytes }
             let text = unsafe String(validating: names[nextName..<nextName + bytes], as: UTF8.self)

@@ -57,8 +57,9 @@ struct TensorLayout {
         let (_, isAbove) = start.addingReportingOverflow(UInt(size))
         guard size == 0 || (start != 0 && address != 0 && !isBelow && !isAbove) else {
             throw .argument(
-                "tensor \"\(name)\" has \(size) bytes at address \(String(address, radix: 16))",
-                remedy: "Pass the address of its first element")
+                "tensor \"\(name)\": \(size) bytes cannot be at address "
+                    + "0x\(String(address, radix: 16))",
+                remedy: "Pass the address of the first element")
         }
         let pointer = size == 0 ? nil : unsafe UnsafeMutableRawPointer(bitPattern: start)
         let memory = unsafe LentMemory(start: pointer, byteCount: size, owner: loan)

@@ -102,7 +102,7 @@ package final class Catalog: Sendable {
                 throw CatalogError("another process is using it", .transient)
             default:
                 throw CatalogError(
-                    "SQLite says \(error.message ?? "error \(error.extendedResultCode.rawValue)")")
+                    "SQLite: \(error.message ?? "error \(error.extendedResultCode.rawValue)")")
             }
         }
     }

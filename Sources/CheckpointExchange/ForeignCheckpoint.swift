@@ -131,7 +131,8 @@ package struct ForeignCheckpoint: Sendable {
             guard !isTooLarge, limit.overflow || sum <= limit.partialValue else {
                 throw .refused(
                     path,
-                    "its tensors have more than \(ExchangeLimits.expansionMax) times the bytes that store them"
+                    "its tensors have in total more than \(ExchangeLimits.expansionMax) times "
+                        + "the size of its files"
                 )
             }
             bytes = sum

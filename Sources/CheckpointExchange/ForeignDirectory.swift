@@ -83,7 +83,8 @@ package struct ForeignDirectory {
         guard safetensors.count <= ExchangeLimits.filesMax else {
             throw .refused(
                 path.string,
-                "it contains \(safetensors.count) files, more than \(ExchangeLimits.filesMax)")
+                "it contains \(safetensors.count) safetensors files, "
+                    + "more than \(ExchangeLimits.filesMax)")
         }
         if !safetensors.isEmpty { return safetensors }
         let torch = names.filter { name in Self.torchExtensions.contains { name.hasSuffix($0) } }
@@ -108,7 +109,8 @@ package struct ForeignDirectory {
         }
         throw .refused(
             path.string,
-            "it contains \(torch.count) files of PyTorch and no index: \(torch.prefix(8).joined(separator: ", "))",
+            "it contains \(torch.count) PyTorch files and no index of shards: "
+                + torch.prefix(8).joined(separator: ", "),
             remedy: "Name the files to import: ckpt import STORE \(path.appending(first)) ...")
     }
 }

@@ -99,7 +99,7 @@ package final class ForeignFile: FileDevice {
         do throws(FileSystemError) {
             unsafe try opened().read(into: destination, at: Int(address.rawValue))
         } catch {
-            throw DeviceError("\(error): did it change while it was read?")
+            throw DeviceError("\(error): did the file change while it was read?")
         }
         return DeviceCopy(id: 0)
     }

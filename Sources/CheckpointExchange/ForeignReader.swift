@@ -140,7 +140,8 @@ package struct ForeignReader {
         if let text = KnownFile.text(beginning) {
             throw .damage(
                 path.string, "it is a text that begins with \(quoted(text)), not weights",
-                remedy: "Copy or download the file again; a server's answer says what went wrong")
+                remedy: "Copy or download the file again. "
+                    + "If the text is an error message of a server, correct that error first")
         }
         let isNamedSo = format == .safetensors || path.extension == "safetensors"
         if isNamedSo || beginning.count >= 9 && beginning[8] == UInt8(ascii: "{") {

@@ -59,7 +59,7 @@ final class OpenFiles: Sendable {
         let file = try files.open(entry.path)
         guard let identity = try files.identity(of: entry.path), let first = entry.identity, identity.isSame(as: first),
             file.size == entry.size
-        else { throw FileSystemError("open(2), again,", entry.path, .noSuchFileOrDirectory) }
+        else { throw FileSystemError("reopening", entry.path, .noSuchFileOrDirectory) }
         state.withLock { Self.keep(file, entry.number, &$0) }
         return file
     }

@@ -34,7 +34,7 @@ package struct JSONParser {
     private mutating func value(depth: Int) throws(FormatError) -> JSONValue {
         skipSpace()
         guard depth < Limits.jsonDepthMax || current != UInt8(ascii: "{") && current != UInt8(ascii: "[") else {
-            throw error("nested more than \(Limits.jsonDepthMax) deep")
+            throw error("nested more than \(Limits.jsonDepthMax) levels deep")
         }
         switch current {
         case UInt8(ascii: "{"): return try object(depth: depth)

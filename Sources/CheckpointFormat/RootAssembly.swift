@@ -61,7 +61,8 @@ package struct RootAssembly {
             guard let held, held.bytes == object.bytes, held.encoding == object.encoding else {
                 throw .damage(
                     at: ManifestHeader.bytes,
-                    "the part of rank \(object.rank ?? 0) lacks object \(object.name)")
+                    "the part of rank \(object.rank ?? 0) lacks object \(object.name), "
+                        + "or its size or encoding differs")
             }
             flat.objects[index].chunks = held.chunks.shifted(by: part.firstChunk)
         }
@@ -80,10 +81,10 @@ package struct RootAssembly {
         let record = part.manifest.tensors[row.record]
         guard record.name.utf8.elementsEqual(tensor.name.utf8), record.type == tensor.type,
             record.shape == tensor.shape, row.shard < record.shards.count
-        else { throw fault("does not have the shard that the index names of") }
+        else { throw fault("does not have the shard that the index lists for") }
         var shard = record.shards[row.shard]
         guard shard.region.ends(in: tensor.shape).map({ $0 == (row.first, row.last) }) ?? false
-        else { throw fault("has another shard than the index says of") }
+        else { throw fault("has a different shard than the index lists for") }
         shard.chunks = shard.chunks.shifted(by: part.firstChunk)
         shard.replicas = []
         flat.tensors[row.tensor].shards.append(shard)

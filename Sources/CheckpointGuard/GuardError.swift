@@ -49,8 +49,10 @@ package enum GuardError: Error, Equatable, CustomStringConvertible {
         case ("UFFDIO_REGISTER", EINVAL): "; the memory is not mapped, or maps a file: only anonymous and shared memory can be guarded"
         case ("UFFDIO_REGISTER", EPERM): "; the memory maps a file that is not writable"
         case ("UFFDIO_REGISTER", ENOMEM): "; out of memory, or the process has too many mappings: raise vm.max_map_count"
-        case ("UFFDIO_WRITEPROTECT", ENOENT): "; the memory is not registered, or was mapped again since: register it again"
-        case ("userfaultfd(2)", EMFILE), ("eventfd(2)", EMFILE): "; raise the limit of open files (ulimit -n)"
+        case ("UFFDIO_WRITEPROTECT", ENOENT):
+            "; the memory is not registered, or was remapped after that: register it again"
+        case ("userfaultfd(2)", EMFILE), ("eventfd(2)", EMFILE):
+            "; raise the limit on open files (ulimit -n)"
         default: ""
         }
     }

@@ -5,5 +5,7 @@ internal import Glibc
 package struct ThreadError: Error, CustomStringConvertible {
     package var name: String
     package var errno: Int32
-    package var description: String { "thread \(name) could not be created (pthread_create(3) gave \(errno))" }
+    package var description: String {
+        "thread \(name) could not be created (pthread_create(3) returned error \(errno))"
+    }
 }

@@ -25,7 +25,7 @@ package enum SegmentError: Error, CustomStringConvertible {
         case .format(let path, let error): "\(path): \(error)"
         case .codec(let path, let offset, let error): "\(path): block at offset \(offset): \(error)"
         case .outOfMemory(let error): error.description
-        case .poisoned: "this save was given up"
+        case .poisoned: "an earlier error has ended this save"
         }
     }
 }

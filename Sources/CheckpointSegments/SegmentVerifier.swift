@@ -100,7 +100,9 @@ package struct SegmentVerifier {
             throw .format(
                 path,
                 .damage(
-                    at: file.size, "a file of \(file.size) bytes is not a segment: it is truncated, or of another program"))
+                    at: file.size,
+                    "a file of \(file.size) bytes is not a segment: it is truncated, "
+                        + "or was written by another program"))
         }
         let page = try read(file, Limits.pageBytes, at: 0)
         let tail = try read(

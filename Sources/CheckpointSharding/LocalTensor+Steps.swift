@@ -207,7 +207,7 @@ extension LocalTensor {
     private static func misfit(_ offset: Int, _ total: Int, _ count: Int) -> ShardingError {
         ShardingError(
             .declaration,
-            "\(count) elements at offset \(offset) are outside a buffer of \(total)")
+            "\(count) elements at offset \(offset) are outside a buffer of \(total) elements")
     }
 
     private static func misfit(_ sections: [FusedSection], _ extent: Int) -> ShardingError {

@@ -52,7 +52,9 @@ package struct TensorClaim: Hashable, Sendable {
         func fail(_ message: String) -> ShardingError {
             ShardingError(.declaration, message, tensor: name, ranks: [rank])
         }
-        guard (0..<Limits.worldSizeMax).contains(rank) else { throw fail("rank \(rank)") }
+        guard (0..<Limits.worldSizeMax).contains(rank) else {
+            throw fail("rank \(rank) is not from 0 to \(Limits.worldSizeMax - 1)")
+        }
         guard TensorShape.byteCount(shape, type) != nil, let count = TensorShape.elementCount(shape)
         else { throw fail("\(shape) is not the shape of a tensor of type \(type)") }
         guard memory >= 0, TensorShape.byteCount([memory], type) != nil else {

@@ -73,7 +73,9 @@ public struct TensorShard: Hashable, Sendable {
         guard ranks.contains(rank), ranks[0] >= 0, ranks[ranks.count - 1] < Limits.worldSizeMax
         else {
             throw ShardingError(
-                .declaration, "ranks \(ranks) cannot hold what rank \(rank) holds", ranks: [rank])
+                .declaration,
+                "ranks \(ranks) must include rank \(rank), "
+                    + "and be from 0 to \(Limits.worldSizeMax - 1)", ranks: [rank])
         }
         let holders = PieceHolders(rank: rank, ranks: pieces.map { _ in ranks })
         return TensorShard(shape: shape, memoryShape: memoryShape, pieces: pieces, holders)

@@ -38,7 +38,7 @@ extension Checkpointer {
     {
         guard let mirror else {
             throw CheckpointError(
-                .misuse, "this process sends \(store.directories.root) to no mirror",
+                .misuse, "this process does not send \(store.directories.root) to a mirror",
                 remedy: "Open the store with a mirror, and wait on rank 0")
         }
         try mirror.waitUntilCurrent(within: timeout)

@@ -67,7 +67,9 @@ extension Checkpointer {
     private func tellRanks(of error: CheckpointError, _ ticket: SaveTicket) {
         guard let commit = preparation.rankCommit(ticket) else { return }
         do { _ = try WorkerThread(name: "ckpt-failed") { commit.fail(error) } } catch {
-            observers.warn("other ranks wait for step \(ticket.step) in vain: \(error)")
+            observers.warn(
+                "the other ranks wait for step \(ticket.step) until their timeout, because they "
+                    + "cannot be notified of its failure: \(error)")
         }
     }
 
@@ -92,7 +94,7 @@ extension Checkpointer {
         guard !isClosed else { throw CheckpointError(.misuse, "the checkpointer is closed") }
         guard permits == 0 else {
             throw CheckpointError(
-                .misuse, "save of step \(step) while a mutation permit is held",
+                .misuse, "step \(step) cannot be saved while a mutation permit is held",
                 remedy:
                     "End the permit before saving: the state must not change while it is captured"
             )
@@ -126,7 +128,7 @@ extension Checkpointer {
             }
         }
         let changed = try translating("protecting the state") { try protection?.begin(task) ?? [] }
-        report(changed, "save of step \(task.ticket.step)")
+        report(changed, "the save of step \(task.ticket.step)")
         let flight = pipeline.begin(
             task, layout: SegmentLayout(segmentBytesMax: options.segmentBytes))
         protection?.begun(flight: flight)

@@ -66,12 +66,13 @@ extension Checkpointer {
                 observers?.notify(.mirrored(step: step, newBytes: bytes))
             case .failed(let error):
                 observers?.warn(
-                    "the mirror \(mirror.place) is not up to date, and is tried again: \(error)")
+                    "the mirror \(mirror.place) is not up to date; "
+                        + "sending will be tried again: \(error)")
             case .ahead(let step):
                 observers?.warn(
                     "the mirror \(mirror.place) has a newer checkpoint (step \(step)) than "
-                        + "\(root) had when it was opened: if that is an older "
-                        + "copy of the store, stop, and bring the newer ones back with "
+                        + "\(root) had when it was opened. If \(root) is an older "
+                        + "copy of the store, stop, and copy the newer checkpoints back with "
                         + "ckpt mirror \(mirror.place) \(root)")
             case .recovered: observers?.note("the mirror \(mirror.place) is up to date again")
             }

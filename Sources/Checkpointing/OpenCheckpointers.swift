@@ -79,9 +79,10 @@ final class OpenCheckpointers: Sendable {
                 continue
             }
             let steps = lost.map(String.init).joined(separator: ", ")
+            let (saves, are) = lost.count == 1 ? ("save of step", "is") : ("saves of steps", "are")
             let text =
-                "ckpt: the process ended before the save of step \(steps) to \(entry.store) was "
-                + "committed: this save is lost. Call close() on the checkpointer\n"
+                "ckpt: the \(saves) \(steps) to \(entry.store) \(are) lost: the process ended "
+                + "before the commit. Call close() on the checkpointer before the program ends\n"
             FileHandle.standardError.write(Data(text.utf8))
         }
     }

@@ -21,7 +21,7 @@ import Testing
         try capture(tensor)
         files.overwrite("/x", with: [UInt8](repeating: 1, count: 63))
         let error = try #require(throws: DeviceError.self) { try capture(tensor) }
-        #expect(error.description.contains("did it change while it was read"))
+        #expect(error.description.contains("did the file change while it was read"))
     }
 
     /// Files are opened again when they are read; what is there must be what was there.

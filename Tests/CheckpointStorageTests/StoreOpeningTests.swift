@@ -38,7 +38,9 @@ struct StoreOpeningTests {
         let link = try path("link")
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "nowhere/at/all")
         let error = #expect(throws: CheckpointError.self) { try CheckpointStore.open(link, for: .writing) }
-        #expect(error?.code == .io && error?.message == "\(link) is a link to a place that does not exist")
+        #expect(
+            error?.code == .io
+                && error?.message == "\(link) is a symbolic link to a path that does not exist")
         #expect(error?.remedy?.contains("remove the link") == true)
         #expect(code(link, for: .reading) == .notFound)
         #expect(try FileManager.default.contentsOfDirectory(atPath: path("")) == ["link"])

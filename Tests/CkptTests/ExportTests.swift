@@ -191,7 +191,7 @@ import Testing
         try FileManager.default.createDirectory(atPath: out + "/objects.json", withIntermediateDirectories: true)
         try sample.folder.write([1], to: "out/objects.json/thesis.tex")
         let run = try ckpt("export", sample.store, "-o", out, "--force")
-        #expect(run.status == 7 && run.errors.contains("not a file of an export"), "\(run.errors)")
+        #expect(run.status == 7 && run.errors.contains("not an exported file"), "\(run.errors)")
         #expect(try sample.folder.bytes(of: "out/objects.json/thesis.tex") == [1])
     }
 

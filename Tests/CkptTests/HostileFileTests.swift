@@ -186,7 +186,7 @@ import Testing
             ("{\"weight_map\":{\"a\":\"../s.safetensors\"}}", 6, "is not in the directory of the index"),
             ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", 6, "is not in the directory of the index"),
             ("{\"weight_map\":{\"a\":\"s.safetensors\",\"b\":\"s.safetensors\"}}", 1, "\"b\" is not in"),
-            ("{\"weight_map\":{\"b\":\"s.safetensors\"}}", 1, "does not say"),
+            ("{\"weight_map\":{\"b\":\"s.safetensors\"}}", 1, "does not list it there"),
             ("{\"weight_map\":{\"a\":\"none\"}}", 1, "\"none\" is missing"),
             ("{\"weight_map\":{\"a\":\"directory\"}}", 1, "is not a file"),
             ("{\"weight_map\":{\"a\":\"x.index.json\"}}", 1, "has the name of an index"),

@@ -59,7 +59,7 @@ import Testing
         let tag = try ckpt("inspect", sample.store, "relaese-2")
         #expect(tag.status == 3 && tag.errors.contains("the nearest tags are release-2, release-1, nightly"))
         let metric = try ckpt("inspect", sample.store, "best:los")
-        #expect(metric.status == 3 && metric.errors.contains("there are loss"))
+        #expect(metric.status == 3 && metric.errors.contains("the metrics are loss"))
         #expect(try ckpt("inspect", sample.store, "11").errors.contains("the nearest steps are 10, 20"))
         // Steps of other runs are not what was meant.
         try sample.forge { $0.runName = "other" }

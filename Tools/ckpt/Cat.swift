@@ -79,12 +79,10 @@ struct Cat: StoreVerb {
     private func notFound(in checkpoint: Checkpoint) -> CheckpointError {
         let near = Nearest.byDistance(
             name, checkpoint.tensors.map(\.name) + checkpoint.objects.map(\.name))
-        var error = CheckpointError(
+        return CheckpointError(
             .notFound, "step \(checkpoint.summary.step) has no tensor or object named \(name)",
             remedy: near.isEmpty ? nil : "The nearest names are \(near.joined(separator: ", "))",
             names: [name])
-        error.messageHasNames = true
-        return error
     }
 
     private func refuseTerminal(_ what: String) throws {

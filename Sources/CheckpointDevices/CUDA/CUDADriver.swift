@@ -98,7 +98,9 @@ package struct CUDADriver: Sendable {
         subscript<Function>(_ name: String) -> Function {
             get throws(DeviceError) {
                 guard let address = unsafe find(name) else {
-                    throw DeviceError("the CUDA driver lacks \(name). Install a driver of CUDA 11.1 or later")
+                    throw DeviceError(
+                        "the CUDA driver lacks \(name). "
+                            + "Install a driver for CUDA 11.1 or later")
                 }
                 return unsafe unsafeBitCast(address, to: Function.self)
             }

@@ -80,7 +80,9 @@ struct DistributedReader {
         } catch {
             let metadata = directory.appending(Self.metadataName).string
             throw error.isMissingFile
-                ? .damage(metadata, "\(quoted(name)) is missing, or is not a file") : error
+                ? .damage(
+                    metadata, "\(quoted(name)) is missing, or is not a file",
+                    remedy: "Copy or download the missing files") : error
         }
         opened[Array(name.utf8)] = file
         return file

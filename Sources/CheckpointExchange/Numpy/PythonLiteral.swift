@@ -68,7 +68,8 @@ struct PythonLiteral {
         case UInt8(ascii: "("): return .tuple(try tuple())
         case UInt8(ascii: "["):
             throw .unsupported(
-                at: position - text.startIndex, "it is a structured dtype, or another list")
+                at: position - text.startIndex,
+                "the header has a structured dtype or another list")
         default:
             for (word, value) in [("True", true), ("False", false)]
             where text[position...].starts(with: word.utf8) {

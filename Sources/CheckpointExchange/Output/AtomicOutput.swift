@@ -82,7 +82,9 @@ package final class AtomicOutput {
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
         guard let kind else { return try checkParent() }
         guard let replacement else {
-            throw .inUse(path.string, "already exists", remedy: "Choose another path with -o")
+            throw .inUse(
+                path.string, "already exists",
+                remedy: "Use --force to replace it, or choose another path with -o")
         }
         guard kind == (isDirectory ? .directory : .file) else {
             throw .inUse(
@@ -93,7 +95,7 @@ package final class AtomicOutput {
         let names = try exchanging { () throws(FileSystemError) in try files.list(path) }
         for name in names.sorted() where try !isOurs(name, replacement) {
             throw .inUse(
-                path.string, "contains \(quoted(name)), which is not a file of an export",
+                path.string, "contains \(quoted(name)), which is not an exported file",
                 remedy: "Choose another directory")
         }
     }

@@ -66,7 +66,9 @@ struct ShardIndex {
         }
         guard fileNames.count <= ExchangeLimits.filesMax else {
             throw .refused(
-                path, "it names \(fileNames.count) shards, more than \(ExchangeLimits.filesMax)")
+                path,
+                "the index names \(fileNames.count) shards, "
+                    + "more than \(ExchangeLimits.filesMax)")
         }
     }
 
@@ -97,9 +99,10 @@ struct ShardIndex {
                 guard place.removeValue(forKey: Array(tensor.name.utf8)) == Array(name.utf8) else {
                     throw .damage(
                         path.string,
-                        "\(quoted(name)) contains tensor \(quoted(tensor.name)), but the index does not say so",
-                        remedy:
-                            "Use index and shards of one save, or import the shards by name, without the index"
+                        "\(quoted(name)) contains tensor \(quoted(tensor.name)), "
+                            + "but the index does not list it there",
+                        remedy: "Use the index and the shards of the same save, "
+                            + "or import the shards by name, without the index"
                     )
                 }
             }
@@ -108,8 +111,8 @@ struct ShardIndex {
         if let missing = files.first(where: { place[Array($0.tensor.utf8)] != nil }) {
             throw .damage(
                 path.string, "tensor \(quoted(missing.tensor)) is not in \(quoted(missing.file))",
-                remedy:
-                    "Use index and shards of one save, or import the shards by name, without the index"
+                remedy: "Use the index and the shards of the same save, "
+                    + "or import the shards by name, without the index"
             )
         }
         if isEmpty { return ForeignCheckpoint(.safetensors) }

@@ -51,7 +51,7 @@ struct TorchLegacyFile {
         _ = try Unpickler.readPrefix(&bytes, path, keepsForeign: false)
         let version = try Unpickler.readPrefix(&bytes, path, keepsForeign: false)
         guard case .integer(Self.version) = version.root else {
-            throw .refused(path, "torch.save wrote it in an unknown version of its format")
+            throw .refused(path, "unknown version of the torch.save format")
         }
         let system = try Unpickler.readPrefix(&bytes, path, keepsForeign: false)
         for (key, value) in try system.members(system.root, "the description of the system") {

@@ -17,7 +17,7 @@ enum TorchReader {
         if state.tensors.isEmpty, let first = state.leftOut.first {
             throw .refused(
                 file.path.string,
-                "nothing in it can be imported: \(first.what) is no tensor or plain value",
+                "nothing in it can be imported; the first entry that was left out: \(first.what)",
                 remedy: "Save the state_dict() with torch.save, and import that file")
         }
         if let extra { checkpoint.objects = [ForeignObject(extraName, extra)] }

@@ -224,7 +224,8 @@ struct TorchState {
         }
         guard keys.count <= ExchangeLimits.pickleDepthMax else {
             throw .refused(
-                pickle.path, "containers are nested more than \(ExchangeLimits.pickleDepthMax) deep"
+                pickle.path,
+                "containers are nested more than \(ExchangeLimits.pickleDepthMax) levels deep"
             )
         }
     }

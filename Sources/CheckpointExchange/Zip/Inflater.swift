@@ -53,7 +53,9 @@ final class Inflater {
         output.removeLast(count - filled)
         checksum = unsafe output.withUnsafeBufferPointer { unsafe crc32_z(checksum, $0.baseAddress, $0.count) }
         produced += filled
-        guard produced <= entry.size else { throw damage("inflates to more than the \(entry.size) bytes that it states") }
+        guard produced <= entry.size else {
+            throw damage("inflates to more than the declared \(entry.size) bytes")
+        }
         if isAtEnd { try checkEnd() }
         return output
     }
@@ -91,7 +93,9 @@ final class Inflater {
     }
 
     private func checkEnd() throws(ExchangeError) {
-        guard produced == entry.size else { throw damage("inflates to \(produced) bytes, not the \(entry.size) that it states") }
+        guard produced == entry.size else {
+            throw damage("inflates to \(produced) bytes, not the declared \(entry.size) bytes")
+        }
         guard inputOffset == input.count, fileOffset == entry.range.upperBound else { throw damage("has bytes after its end") }
         guard UInt32(truncatingIfNeeded: checksum) == entry.crc32 else { throw damage("does not match its checksum") }
     }

@@ -94,7 +94,8 @@ final class Spill {
         else {
             throw .refused(
                 path,
-                "its entries inflate to more than \(source.size) bytes can hold: entries share bytes"
+                "its entries inflate to more than deflate can store in \(source.size) bytes: "
+                    + "entries share bytes"
             )
         }
     }

@@ -106,18 +106,20 @@ struct ZipArchive {
                     UInt64.self, atMost: ExchangeLimits.zipEntriesMax, "number of entries")
                 total = try record.count(
                     UInt64.self, atMost: ExchangeLimits.zipEntriesMax, "number of entries")
-                size = try record.count(UInt64.self, atMost: limit, "size of the directory")
-                offset = try record.count(UInt64.self, atMost: limit, "offset of the directory")
+                size = try record.count(UInt64.self, atMost: limit, "size of the central directory")
+                offset = try record.count(
+                    UInt64.self, atMost: limit, "offset of the central directory")
             }
         }
         guard here == total, total <= ExchangeLimits.zipEntriesMax else {
             throw .damage(at: endOffset, "its \(total) entries are split over several files")
         }
         guard size <= ExchangeLimits.zipDirectoryBytesMax else {
-            throw .unsupported(at: endOffset, "its directory has \(size) bytes")
+            throw .unsupported(at: endOffset, "its central directory has \(size) bytes, "
+                    + "more than \(ExchangeLimits.zipDirectoryBytesMax)")
         }
         guard offset <= limit, size <= limit - offset else {
-            throw .damage(at: endOffset, "its directory is outside the file")
+            throw .damage(at: endOffset, "its central directory is outside the file")
         }
         return Directory(entryCount: total, range: offset..<offset + size)
     }
@@ -141,7 +143,7 @@ struct ZipArchive {
     ) {
         let start = reader.offset
         guard try reader.take(4).elementsEqual([0x50, 0x4B, 1, 2]) else {
-            throw .damage(at: start, "an entry of the directory is damaged")
+            throw .damage(at: start, "an entry of the central directory is damaged")
         }
         _ = try reader.take(4)
         let (flags, method) = (try reader.integer(UInt16.self), try reader.integer(UInt16.self))
@@ -178,7 +180,7 @@ struct ZipArchive {
         }
         let data = try dataOffset(offset, name, text, before: limit)
         guard stored <= limit - data else {
-            throw .damage(at: start, "entry \(quoted(text)) runs into the directory")
+            throw .damage(at: start, "entry \(quoted(text)) overlaps the central directory")
         }
         let range = origin + data..<origin + data + stored
         return (

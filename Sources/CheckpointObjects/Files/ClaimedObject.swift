@@ -15,7 +15,7 @@ final class ClaimedObject: WritableFile {
 
     private var unsupported: FileSystemError {
         FileSystemError(
-            "PUT", path, .notSupported, detail: "an object cannot be written over in part")
+            "PUT", path, .notSupported, detail: "an object cannot be overwritten in part")
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {

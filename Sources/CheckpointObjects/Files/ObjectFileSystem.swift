@@ -81,7 +81,7 @@ package final class ObjectFileSystem: FileSystem {
 
     private func unsupported(_ call: String, _ path: FilePath) -> FileSystemError {
         FileSystemError(
-            call, path, .notSupported, detail: "objects in a bucket do not have this operation")
+            call, path, .notSupported, detail: "a bucket does not support this operation")
     }
 
     /// Creates the parent directories of a local file.
@@ -149,8 +149,8 @@ package final class ObjectFileSystem: FileSystem {
         guard !locks.areTrusted else { return }
         throw FileSystemError(
             "PUT", path, .timedOut,
-            detail: "this process was stopped, or the store did not answer, for so long that "
-                + "another machine may not count its locks any more")
+            detail: "the locks of this process have expired: the process was stopped, or the store "
+                + "did not respond, for too long")
     }
 
     package func open(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {

@@ -148,7 +148,8 @@ public struct BackgroundMirror: CheckpointMirror {
     ) throws(CheckpointError) -> any MirrorFollowing {
         if let mistake = policy?.mistake { throw CheckpointError(.misuse, mistake) }
         if let bytesPerSecond, bytesPerSecond < 1 {
-            throw CheckpointError(.misuse, "\(bytesPerSecond) bytes per second is not a speed")
+            throw CheckpointError(
+                .misuse, "bytesPerSecond must be at least 1 (got \(bytesPerSecond))")
         }
         if case .place(.directory(let path)) = target {
             try MirrorIdentity.requireApart(path, from: store)

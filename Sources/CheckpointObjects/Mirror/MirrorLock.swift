@@ -32,7 +32,7 @@ enum MirrorLock {
     func check() throws(CheckpointError) {
         guard case .objects(let locks, let place) = self, !locks.areTrusted else { return }
         throw CheckpointError(
-            .timedOut, "the lock of \(place) was not renewed for too long",
+            .timedOut, "the lock on \(place) expired: it was not renewed in time",
             remedy: "Run the same command again: nothing is sent twice")
     }
 }

@@ -43,7 +43,8 @@ struct MirrorSender {
             path: source.directories.path(of: segment.name).string)
     }
 
-    private static let remedy = "Run ckpt verify to list all damage, ckpt repair to mend it"
+    private static let remedy =
+        "Run ckpt verify to list all damage, ckpt repair to salvage intact tensors"
 
     /// Creates an object that nobody has created.
     func create(_ key: String, from path: FilePath) throws(CheckpointError) {

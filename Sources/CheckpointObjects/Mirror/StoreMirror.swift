@@ -78,7 +78,8 @@ public final class StoreMirror: Sendable {
         lock: MirrorLock?
     ) throws(CheckpointError) {
         if let bytesPerSecond, bytesPerSecond < 1 {
-            throw CheckpointError(.misuse, "\(bytesPerSecond) bytes per second is not a speed")
+            throw CheckpointError(
+                .misuse, "bytesPerSecond must be at least 1 (got \(bytesPerSecond))")
         }
         (self.source, self.target) = (source, target)
         self.lock =

@@ -31,7 +31,7 @@ struct CredentialHTTP: SmallHTTP {
             throw SmallHTTPError(error.isTimeout ? .timedOut : .unreachable, error.text)
         }
         guard answer.body.count <= Self.bodyBytesMax else {
-            throw SmallHTTPError(.tooLarge, "the answer is too large")
+            throw SmallHTTPError(.tooLarge, "the response is too large")
         }
         return SmallResponse(
             status: answer.status, headers: answer.headers.map { ($0.key, $0.value) },

@@ -24,11 +24,11 @@ final class HTTPTransport: Sendable {
         init(_ error: any Error, after timeout: Duration) {
             let seconds = Int((timeout / .seconds(1)).rounded(.up))
             switch error as? HTTPClientError {
-            case .deadlineExceeded: self.init(true, "no answer within \(seconds) s")
-            case .readTimeout: self.init(true, "the connection was silent for too long")
-            case .connectTimeout: self.init(true, "no connection within the time")
+            case .deadlineExceeded: self.init(true, "no response within \(seconds) s")
+            case .readTimeout: self.init(true, "the connection received no data for too long")
+            case .connectTimeout: self.init(true, "no connection within the time limit")
             case .remoteConnectionClosed:
-                self.init(false, "the connection was closed before the answer was complete")
+                self.init(false, "the connection was closed before the response was complete")
             case let error?: self.init(false, error.description)
             case nil:
                 // The description of the network library is for its developers.

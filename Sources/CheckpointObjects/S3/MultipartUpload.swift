@@ -55,7 +55,7 @@ struct MultipartUpload {
             throw outcome.error("POST", key)
         }
         guard let upload = XMLElement(decoding: answer.body)?["UploadId"], !upload.isEmpty else {
-            throw ObjectStoreError(.failed, "POST", key, "the answer has no id of an upload")
+            throw ObjectStoreError(.failed, "POST", key, "the response has no upload id")
         }
         return upload
     }

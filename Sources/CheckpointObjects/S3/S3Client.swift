@@ -134,7 +134,7 @@ final class S3Client: Sendable {
                     wish = nil
                     unknown = .unknown(
                         isAnswered: true,
-                        text: "the answer has another size than was asked for: \(filled) bytes")
+                        text: "the response has a different size than requested: \(filled) bytes")
                 }
             case .failure(.noCredentials(let text)):
                 return .noCredentials(text: text)

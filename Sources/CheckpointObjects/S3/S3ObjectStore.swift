@@ -44,7 +44,8 @@ package final class S3ObjectStore: ObjectStore {
         guard content.count <= Self.createBytesMax else {
             throw ObjectStoreError(
                 .unsupported, "PUT", key,
-                "\(content.count) bytes are more than one request can create")
+                "\(content.count) bytes are more than the maximum of one request, "
+                    + "\(Self.createBytesMax) bytes")
         }
         let body = ByteBuffer(bytes: content)
         let request = S3Request(
@@ -66,7 +67,8 @@ package final class S3ObjectStore: ObjectStore {
             }
             if let found = try self.content(of: key, atMost: content.count) {
                 guard found == content else {
-                    throw ObjectStoreError(.exists, "PUT", key, "another object has this key")
+                    throw ObjectStoreError(
+                        .exists, "PUT", key, "a different object already has this key")
                 }
                 return
             }
@@ -108,7 +110,8 @@ package final class S3ObjectStore: ObjectStore {
             }
         }
         guard let size = try size(of: key), size == source.size else {
-            throw ObjectStoreError(.failed, "PUT", key, "the store has another size afterwards")
+            throw ObjectStoreError(
+                .failed, "PUT", key, "the uploaded object does not have the size of its source")
         }
         if upload.isReadBack { try compare(key, with: source) }
     }
@@ -162,7 +165,7 @@ package final class S3ObjectStore: ObjectStore {
             guard found.elementsEqual(wanted.readableBytesView) else {
                 throw ObjectStoreError(
                     .failed, "PUT", key,
-                    "the store returns other bytes than were written, from offset \(offset) on")
+                    "the store returns different bytes than were written, from offset \(offset) on")
             }
         }
     }
@@ -208,7 +211,7 @@ package final class S3ObjectStore: ObjectStore {
         let isRange = answer.headers["content-range"]?.hasPrefix("bytes \(offset)-") == true
         guard isRange || (offset == 0 && answer.status == 200) else {
             throw ObjectStoreError(
-                .unsupported, "GET", key, "the store does not return ranges of objects")
+                .unsupported, "GET", key, "the store does not support range requests")
         }
     }
 
@@ -219,7 +222,7 @@ package final class S3ObjectStore: ObjectStore {
         case .notFound: return nil
         case .success:
             guard let size = answer.headers["content-length"].flatMap({ Int($0) }), size >= 0 else {
-                throw ObjectStoreError(.failed, "HEAD", key, "the answer has no size")
+                throw ObjectStoreError(.failed, "HEAD", key, "the response has no content-length")
             }
             return size
         default: throw error("HEAD", key, outcome)
@@ -245,7 +248,9 @@ package final class S3ObjectStore: ObjectStore {
                 throw error("LIST", prefix, outcome)
             }
             guard let page = XMLElement(decoding: answer.body), page.name == "ListBucketResult"
-            else { throw ObjectStoreError(.failed, "LIST", prefix, "the answer is no listing") }
+            else {
+                throw ObjectStoreError(.failed, "LIST", prefix, "the response is not a listing")
+            }
             for element in page.children {
                 switch element.name {
                 case "Contents":
@@ -260,7 +265,8 @@ package final class S3ObjectStore: ObjectStore {
             }
             let next = page["IsTruncated"] == "true" ? page["NextContinuationToken"] : nil
             guard next == nil || next != token else {
-                throw ObjectStoreError(.failed, "LIST", prefix, "the listing does not end")
+                throw ObjectStoreError(
+                    .failed, "LIST", prefix, "the store repeats the same page of the listing")
             }
             token = next
         } while token != nil && listing.count < limit ?? .max

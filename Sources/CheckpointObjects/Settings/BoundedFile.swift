@@ -32,7 +32,7 @@ enum BoundedFile {
             guard bytes.count <= sizeMax else {
                 throw SettingsError(
                     shown, "the file is over \(sizeMax >> 10) KiB",
-                    "Name the right file, or remove what does not belong there")
+                    "Give the path of the right file, or shorten the file")
             }
         }
     }

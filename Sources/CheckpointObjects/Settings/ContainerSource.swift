@@ -27,7 +27,7 @@ struct ContainerSource: CredentialSource, CustomReflectable {
         let response = try send(request, variable: variable, token: token ?? "")
         guard response.status == 200 else {
             throw CredentialError(
-                Self.name, "the service named by \(variable) answered status \(response.status)",
+                Self.name, "the service in \(variable) returned HTTP status \(response.status)",
                 "Check that the task or the pod has a role")
         }
         return .found(
@@ -49,7 +49,7 @@ struct ContainerSource: CredentialSource, CustomReflectable {
         }
         let text = SafeText.shown(failure?.text ?? "", hiding: [token])
         throw CredentialError(
-            Self.name, "the service named by \(variable) gave no answer: \(text)",
+            Self.name, "the service in \(variable) did not respond: \(text)",
             "Check that the service runs on this node")
     }
 
@@ -78,7 +78,7 @@ struct ContainerSource: CredentialSource, CustomReflectable {
         guard split.isSecure || isLoopback || Self.knownHosts.contains(host) else {
             throw CredentialError(
                 Self.name,
-                "\(Self.full) names a host that may not be asked without TLS",
+                "\(Self.full) is an http address, which ckpt accepts only for local hosts",
                 "Use https, or a service on this machine")
         }
         return (Self.full, url)

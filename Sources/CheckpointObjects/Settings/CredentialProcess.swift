@@ -33,9 +33,9 @@ struct CredentialProcess: CustomReflectable {
         _ failure: ChildProcess.Failure, _ program: String, _ timeout: Double
     ) -> String {
         switch failure {
-        case .notStarted(let number): "\(program) cannot be started (error number \(number))"
+        case .notStarted(let number): "\(program) cannot be started (errno \(number))"
         case .timedOut: "\(program) did not end within \(Int(timeout)) s"
-        case .tooLarge: "\(program) prints over \(SmallResponse.bodyMax >> 20) MiB"
+        case .tooLarge: "\(program) printed more than \(SmallResponse.bodyMax >> 20) MiB"
         case .failed(let status?): "\(program) failed with exit status \(status)"
         case .failed(nil): "\(program) was ended by a signal"
         }

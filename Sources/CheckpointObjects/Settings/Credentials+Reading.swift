@@ -13,8 +13,8 @@ extension Credentials {
             guard !SafeText.isHeaderValue(text) else { continue }
             throw CredentialError(
                 source,
-                "the \(name) is empty, or has a line break or another character it cannot have",
-                "Copy it again")
+                "the \(name) is empty, or has a line break or another invalid character",
+                "Copy the \(name) again")
         }
         return self
     }
@@ -41,13 +41,13 @@ extension Credentials {
     static func read(
         _ bytes: [UInt8], source: String, version: Int? = nil
     ) throws(CredentialError) -> Credentials {
-        let remedy = "Check what answers there"
+        let remedy = "Check the service or the program that provides the credentials"
         let answer: Answer
         do {
             answer = try JSONDecoder().decode(Answer.self, from: Data(bytes))
         } catch {
             // The decoder's own error quotes the JSON, which may hold secrets.
-            throw CredentialError(source, "the answer is not the expected JSON", remedy)
+            throw CredentialError(source, "the response is not the expected JSON", remedy)
         }
         if let version, answer.Version != version {
             throw CredentialError(
@@ -56,7 +56,7 @@ extension Credentials {
         }
         if let code = answer.Code, code != "Success" {
             let shown = SafeText.isName(code, longest: 64) ? code : "an unknown code"
-            throw CredentialError(source, "the service answers \(shown)", remedy)
+            throw CredentialError(source, "the service returned \(shown)", remedy)
         }
         guard let key = answer.AccessKeyId, let secret = answer.SecretAccessKey else {
             throw CredentialError(

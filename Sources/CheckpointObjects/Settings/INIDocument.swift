@@ -63,7 +63,7 @@ struct INIDocument: Sendable {
         private mutating func start(section name: String) throws(SettingsError) {
             guard !name.isEmpty else { throw error("the name of a section is missing") }
             guard sections[name] == nil else {
-                throw error("this section stands twice in the file")
+                throw error("this section occurs twice in the file")
             }
             sections[name] = [:]
             section = name
@@ -93,7 +93,7 @@ struct INIDocument: Sendable {
             self.key = nil
             // The key is not repeated in the message: on a malformed line it may be a secret.
             guard sections[section]?.updateValue(value, forKey: key) == nil else {
-                throw error("the same key stands twice in one section", line: keyLine)
+                throw error("the same key occurs twice in one section", line: keyLine)
             }
         }
 

@@ -31,28 +31,30 @@ struct InstanceSource: CredentialSource, CustomReflectable {
             role = try get(base.description + Self.rolePath, headers)
         } catch {
             // Without a token it is not certain that there is a metadata service at all.
-            guard isVersion1 else { throw failure("gave no answer") }
-            return .absent("\(Self.name): no metadata service answers")
+            guard isVersion1 else { throw failure("did not respond") }
+            return .absent("\(Self.name): no metadata service responds")
         }
         guard role.status == 200 else {
             if role.status == 404 || isVersion1 {
                 return .absent("\(Self.name): the instance has no role")
             }
-            throw failure("answered status \(role.status)")
+            throw failure("returned HTTP status \(role.status)")
         }
         let line = String(decoding: role.body.prefix(1024), as: UTF8.self)
         let name = SafeText.trimmed(line.prefix { !$0.isNewline })
         guard SafeText.isName(name, others: "+=,.@_-") else {
             guard !isVersion1 else {
-                return .absent("\(Self.name): something else answers at its address")
+                return .absent("\(Self.name): the metadata address is not that of EC2")
             }
-            throw failure("sent no name of a role")
+            throw failure("returned no role name")
         }
         let response: SmallResponse
         do {
             response = try get(base.description + Self.rolePath + name, headers)
-        } catch { throw failure("gave no answer") }
-        guard response.status == 200 else { throw failure("answered status \(response.status)") }
+        } catch { throw failure("did not respond") }
+        guard response.status == 200 else {
+            throw failure("returned HTTP status \(response.status)")
+        }
         var credentials = try Credentials.read(response.body, source: Self.name)
         if let expiry = credentials.expiry, expiry < now + Self.grace {
             credentials.expiry = now + Self.grace
@@ -80,19 +82,19 @@ struct InstanceSource: CredentialSource, CustomReflectable {
         } catch {
             // In a container, the answer with the token may have too few hops to arrive.
             guard error.kind == .timedOut, isVersion1Allowed else {
-                return .absent("no metadata service answers")
+                return .absent("no metadata service responds")
             }
             return .withoutToken
         }
         let token = SafeText.trimmed(String(decoding: response.body.prefix(4096), as: UTF8.self))
         switch response.status {
         case 200 where SafeText.isHeaderValue(token): return .token(token)
-        case 200: throw failure("sent no token")
+        case 200: throw failure("returned no token")
         case 403, 404, 405:
             return isVersion1Allowed
                 ? .withoutToken
                 : .absent("the service has no version 2, and AWS_EC2_METADATA_V1_DISABLED is set")
-        default: throw failure("answered status \(response.status)")
+        default: throw failure("returned HTTP status \(response.status)")
         }
     }
 

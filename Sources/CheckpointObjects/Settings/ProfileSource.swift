@@ -70,7 +70,7 @@ struct ProfileSource: CredentialSource, CustomReflectable {
                     "aws configure export-credentials --profile \(shown)"
                 throw CredentialError(
                     profile.place(of: key),
-                    "the profile signs in by SSO, which ckpt does not do itself",
+                    "the profile uses SSO, which ckpt does not support directly",
                     "Run: eval \"$(\(command) --format env)\", or set AWS_PROFILE to another "
                         + "profile with: credential_process = \(command)")
             }
@@ -149,14 +149,15 @@ struct ProfileSource: CredentialSource, CustomReflectable {
             guard !path.contains(other) || hasOwnKeys, path.count < ProfileSource.rolesMax else {
                 throw CredentialError(
                     name,
-                    "source_profile leads in a circle: "
+                    "source_profile forms a cycle, or a chain that is too long: "
                         + (path + [other]).map { SafeText.shown($0, hiding: []) }
                         .joined(separator: " -> "),
-                    "Let the last profile have keys of its own")
+                    "Add access keys to the last profile, or correct source_profile")
             }
             guard case .found(let credentials, let origin) = try answer(next, visited: path) else {
                 throw CredentialError(
-                    name, "the profile \"\(shown)\" has no credentials", "Add them to it")
+                    name, "the profile \"\(shown)\" has no credentials",
+                    "Add credentials to the profile")
             }
             return (credentials, origin)
         }
@@ -175,7 +176,7 @@ struct ProfileSource: CredentialSource, CustomReflectable {
                 answer = try InstanceSource(environment: environment, http: http).fetch(now: now)
             default:
                 throw CredentialError(
-                    name, "credential_source is not known",
+                    name, "unknown value of credential_source",
                     "Set it to Environment, EcsContainer or Ec2InstanceMetadata")
             }
             switch answer {

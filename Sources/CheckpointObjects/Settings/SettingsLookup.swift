@@ -80,7 +80,7 @@ struct SettingsLookup: CustomReflectable {
         guard let address = HostAddress(text.value) else {
             throw SettingsError(
                 text.source,
-                "the endpoint is not http:// or https:// with a host, and a port if it needs one",
+                "the endpoint is not http:// or https:// with a host and an optional port",
                 "Set it to an address such as https://minio:9000, without a path or a user")
         }
         return Sourced(address, source: text.source)
@@ -102,7 +102,7 @@ struct SettingsLookup: CustomReflectable {
             return Sourced(.virtualHost, source: text?.source ?? "")
         default:
             throw SettingsError(
-                text?.source ?? "", "the addressing style is not known",
+                text?.source ?? "", "unknown addressing style",
                 "Set it to path, virtual or auto")
         }
     }
@@ -160,11 +160,11 @@ struct SettingsLookup: CustomReflectable {
             return Sourced(.keyService(keyID: keyID?.value, isDual: true), source: "CKPT_S3_SSE")
         case ("aes256", _?):
             throw SettingsError(
-                "CKPT_S3_SSE", "AES256 has no key of the key service",
+                "CKPT_S3_SSE", "AES256 does not use a KMS key",
                 "Set CKPT_S3_SSE=aws:kms, or unset CKPT_S3_SSE_KMS_KEY_ID")
         default:
             throw SettingsError(
-                "CKPT_S3_SSE", "the encryption is not known",
+                "CKPT_S3_SSE", "unknown encryption",
                 "Set it to AES256, aws:kms or aws:kms:dsse")
         }
     }
@@ -174,7 +174,8 @@ struct SettingsLookup: CustomReflectable {
     ) throws(SettingsError) -> Sourced<ServerSideEncryption> {
         if let conflict {
             throw SettingsError(
-                text.source, "\(conflict.source) is set too, and objects have one encryption",
+                text.source,
+                "\(conflict.source) is set too, but an object can have only one encryption",
                 "Unset one of the two variables")
         }
         let count = ServerSideEncryption.customerKeyCount

@@ -25,8 +25,8 @@ enum TokenFile {
         let token = SafeText.trimmed(String(decoding: bytes, as: UTF8.self))
         guard !token.isEmpty, token.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) else {
             throw CredentialError(
-                source, "token file \(shown) does not hold a token in one line",
-                "Check what writes it")
+                source, "token file \(shown) does not contain a token on one line",
+                "Check the program that writes the file")
         }
         return token
     }

@@ -98,7 +98,7 @@ struct TokenService: Sendable {
         }
         let text = SafeText.shown(failure?.text ?? "", hiding: secrets)
         throw CredentialError(
-            source, "\(service) gave no answer: \(text)",
+            source, "\(service) did not respond: \(text)",
             "Check the network, or set AWS_ENDPOINT_URL_STS")
     }
 
@@ -115,7 +115,7 @@ struct TokenService: Sendable {
             let reason = parts.filter { !$0.isEmpty }.joined(separator: ": ")
             throw CredentialError(
                 source,
-                "\(service) answered status \(response.status)"
+                "\(service) returned HTTP status \(response.status)"
                     + (reason.isEmpty ? "" : ", \(reason)"),
                 "Check the role, its trust policy, and the identity that asks for it")
         }
@@ -124,7 +124,7 @@ struct TokenService: Sendable {
             let token = found["SessionToken"], let expiry = UTCTime.read(found["Expiration"] ?? "")
         else {
             throw CredentialError(
-                source, "\(service) sent something other than credentials",
+                source, "the response of \(service) contains no credentials",
                 "Check that the address is that of a Security Token Service")
         }
         return try Credentials(

@@ -33,10 +33,10 @@ package struct ConditionProbe {
         } catch { guard error.kind == .exists else { throw error } }
         let wanted = Self.content(winner)
         guard try objects.bytes(of: key, count: wanted.count) == wanted else {
-            throw refusal(key, "it returns other bytes than those that were created")
+            throw refusal(key, "it returns different bytes than were written")
         }
         guard try objects.bytes(of: key, at: 3, count: 4) == Array(wanted[3..<7]) else {
-            throw refusal(key, "it does not return ranges of objects")
+            throw refusal(key, "it does not support range requests")
         }
     }
 

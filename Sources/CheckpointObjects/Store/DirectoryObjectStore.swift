@@ -122,7 +122,7 @@ package struct DirectoryObjectStore: ObjectStore {
     }
 
     package func size(of key: String) throws(ObjectStoreError) -> Int? {
-        try failing("look at", key) { () throws(FileSystemError) in
+        try failing("stat", key) { () throws(FileSystemError) in
             do throws(FileSystemError) { return try files.open(path(of: key)).size } catch {
                 let absent: [Errno] = [.noSuchFileOrDirectory, .notDirectory, .notSupported]
                 guard absent.contains(error.errno) else { throw error }

@@ -269,7 +269,9 @@ package struct RankCommit: Sendable {
                 : "\(missing.count) of \(ranks.worldSize) ranks did not save step"
                     + " \(attempt.checkpoint.step) within \(ranks.timeout):"
                     + " \(RankGroup.text(of: missing))",
-            remedy: "Check why these processes did not save; earlier checkpoints are intact")
+            remedy: (missing.isEmpty
+                ? "Check the logs of all ranks" : "Check why these processes did not save")
+                + "; earlier checkpoints are intact")
     }
 
     /// Lists the attempt's directory: step N3.
@@ -284,7 +286,7 @@ package struct RankCommit: Sendable {
                         .misuse,
                         "rank \(rank) saves as one of \(worldSize) processes, and rank"
                             + " \(ranks.rank) as one of \(ranks.worldSize)",
-                        remedy: "Start all processes with the same number")
+                        remedy: "Give all processes the same number of processes")
                 }
                 if case .part = name { state.parts.insert(rank) }
             case .failed(let rank): if rank != ranks.rank { state.failed.append(rank) }
@@ -324,13 +326,14 @@ package struct RankCommit: Sendable {
         where part.manifest.id != attempt.attempt || part.manifest.name != attempt.checkpoint {
             let name = PartName.part(rank: part.manifest.rank, worldSize: ranks.worldSize)
             let path = directories.path(of: name, in: attempt)
-            throw CheckpointError(.damaged, "\(path) is of another save", path: path.string)
+            throw CheckpointError(
+                .damaged, "\(path) belongs to another save", path: path.string)
         }
         let (root, index) = try RootBuilder(parts).build()
         if let record = root.root, !index.isEmpty,
             try !create(.index(record.index.hash), index)  // N4
         {
-            throw CheckpointError(.damaged, "the index of \(attempt) does not have its hash")
+            throw CheckpointError(.damaged, "the index of \(attempt) does not match its hash")
         }
         try translating("syncing \(directory)") { try fileSystem.syncDirectory(directory) }
         return try commit.publish(root, of: nil, stagedAs: stagedPath)  // N5, N6, N8

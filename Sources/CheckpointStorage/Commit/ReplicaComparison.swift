@@ -59,7 +59,6 @@ package struct ReplicaComparison: Equatable, Sendable {
             names.append(difference.tensor)
         }
         error.names = names
-        error.messageHasNames = names.count == 1
         return error
     }
 }

@@ -33,8 +33,8 @@ extension ReplicaDifference {
             case .bytes:
                 (
                     ranks + ", with different bytes",
-                    "Its copies have diverged, or two tensors have one name; ckpt verify"
-                        + " --replicas tells where"
+                    "Its copies have diverged, or two tensors have the same name: run"
+                        + " ckpt verify --replicas to list the differences"
                 )
             case .chunkSizes:
                 (

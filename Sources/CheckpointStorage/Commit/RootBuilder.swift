@@ -65,7 +65,7 @@ package struct RootBuilder {
             guard known.epoch == group.epoch else {
                 throw Self.mismatch(
                     "rank \(part.rank) has made \(group.epoch) updates of group \(group.name) and"
-                        + " a rank before it \(known.epoch): they save different states",
+                        + " a lower rank has made \(known.epoch): they save different states",
                     remedy: "Save at the same step on all ranks")
             }
         }
@@ -93,7 +93,7 @@ package struct RootBuilder {
             throw Self.mismatch(
                 "tensor \(tensor.name) is \(tensor.type) \(tensor.shape) in group \(group) on rank"
                     + " \(part.rank), and \(known.type) \(known.shape) in group"
-                    + " \(root.groups[known.group].name) on a rank before it",
+                    + " \(root.groups[known.group].name) on a lower rank",
                 names: [tensor.name])
         }
         for (regions, isSaved) in [
@@ -127,7 +127,8 @@ package struct RootBuilder {
         else {
             throw Self.mismatch(
                 "object \(object.name) has different bytes on ranks \(rank) and \(part.rank)",
-                remedy: "Name what belongs to one rank after its coordinates, such as rng.dp0.tp1",
+                remedy: "If the object belongs to one rank, add the coordinates of the rank to "
+                    + "its name, such as rng.dp0.tp1",
                 names: [object.name])
         }
     }

@@ -77,7 +77,7 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     /// True if the device reported that it cannot read the bytes (EIO). They are lost for good,
     /// unlike bytes that a lack of memory or descriptors makes unreadable for now.
     package var isUnreadable = false
-    /// True if the message lists `names` already.
+    /// True if the message says how many `names` there are, and lists the first of them.
     package var messageHasNames = false
 
     /// Creates an error.
@@ -109,12 +109,24 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
 
     public var description: String {
         var text = message
-        if !names.isEmpty, !messageHasNames {
+        if !messageHasNames, !names.allSatisfy(isInMessage) {
             let shown = names.prefix(4).joined(separator: ", ")
             text += " (concerns \(shown)\(names.count > 4 ? " and \(names.count - 4) more" : ""))"
         }
         if let remedy { text += ". " + remedy }
         return text
+    }
+
+    /// Returns true if the message has a name, not as a part of a longer word.
+    private func isInMessage(_ name: String) -> Bool {
+        func isOfWord(_ character: Character?) -> Bool {
+            character.map { $0.isLetter || $0.isNumber || $0 == "_" } ?? false
+        }
+        guard !name.isEmpty else { return false }
+        return message.ranges(of: name).contains { range in
+            !isOfWord(message[..<range.lowerBound].last)
+                && !isOfWord(message[range.upperBound...].first)
+        }
     }
 }
 
@@ -169,7 +181,7 @@ extension CheckpointError {
         switch errno {
         case .noSuchFileOrDirectory: (.notFound, nil)
         case .permissionDenied:
-            (.readOnly, "Check the credentials, and what the bucket's policy allows them")
+            (.readOnly, "Check the credentials and the policy of the bucket")
         case .timedOut: (.io, "Check the network, and the address of the store")
         case .notSupported: (.unsupported, nil)
         default: (.io, nil)

@@ -70,7 +70,7 @@ package struct PartFiles: Sendable {
             let path = path(of: attempt, rank, root.worldSize)
             guard part.hash == record.parts[rank].hash else {
                 throw CheckpointError(
-                    .damaged, "\(path) is not the part that the checkpoint names",
+                    .damaged, "\(path) does not match its hash in the manifest",
                     path: path.string)
             }
             try translated(path) { () throws(FormatError) in try assembly.add(part.manifest) }

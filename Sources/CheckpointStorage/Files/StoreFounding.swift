@@ -33,8 +33,8 @@ package struct StoreFounding {
                 throw CheckpointError(error)
             }
             throw CheckpointError(
-                .io, "\(directories.root) is a link to a place that does not exist",
-                remedy: "Mount or create that place, or remove the link",
+                .io, "\(directories.root) is a symbolic link to a path that does not exist",
+                remedy: "Mount or create that path, or remove the link",
                 path: directories.root.string)
         }
     }
@@ -67,7 +67,8 @@ package struct StoreFounding {
             guard ContinuousClock.now < deadline else {
                 throw CheckpointError(
                     .timedOut, "rank 0 did not open \(directories.root) within \(timeout)",
-                    remedy: "Look at what that process does", path: directories.root.string)
+                    remedy: "Check that rank 0 is running, and read its log",
+                    path: directories.root.string)
             }
             Thread.sleep(forTimeInterval: 0.01)
         }
@@ -271,7 +272,8 @@ extension StoreFounding {
                 .unsupported,
                 "the file system of \(directories.root) has no hard links (\(error.errno)), which a store needs to publish checkpoints",
                 remedy:
-                    "Put the store on another file system, such as ext4, XFS or NFS; export to this one",
+                    "Put the store on another file system, such as ext4, XFS or NFS; "
+                    + "exports can be written to this one",
                 path: directories.root.string)
         }
     }

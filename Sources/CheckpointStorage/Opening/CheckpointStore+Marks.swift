@@ -45,7 +45,7 @@ extension CheckpointStore {
             if let old, !force {
                 throw CheckpointError(
                     .exists, "the tag \(tag) already names step \(old.name.step) (\(old.id))",
-                    remedy: "Move it with --force, or choose another")
+                    remedy: "Move the tag with --force, or choose another name")
             }
             try marks.set(tag, mark)
             return (result, true)

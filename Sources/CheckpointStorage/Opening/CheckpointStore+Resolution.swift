@@ -261,7 +261,7 @@ extension CheckpointStore {
             let metrics = Set(known.joined())
             return metrics.isEmpty
                 ? "no checkpoint has metrics"
-                : list("there are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
+                : list("the metrics are", Nearest.byDistance(metric, Array(metrics), atMost: 8))
         }
     }
 

@@ -172,9 +172,9 @@ public final class CheckpointStore: Sendable {
             throw CheckpointError(
                 error.code,
                 "the store \(directories.root) is new, and its mirror \(mirror.place), which may "
-                    + "hold checkpoints of it, cannot be read: \(error)",
-                remedy: "Open it again when the mirror can be read; "
-                    + "to begin anew, open it without the mirror",
+                    + "contain its checkpoints, cannot be read: \(error)",
+                remedy: "Open the store again when the mirror can be read; "
+                    + "to start from scratch, open it without the mirror",
                 path: directories.root.string)
         }
     }

@@ -40,7 +40,8 @@ struct QueryParser {
         defer { depth -= 1 }
         // A comparison itself does not count as a nesting level.
         guard depth <= CheckpointQuery.depthMax + 1 else {
-            throw mistake("the condition is nested deeper than \(CheckpointQuery.depthMax)")
+            throw mistake(
+                "the condition is nested more than \(CheckpointQuery.depthMax) levels deep")
         }
         if take("not") { return .not(try negation()) }
         guard tokens[next].kind == .open else { return try comparison() }

@@ -53,7 +53,8 @@ extension RankGroup {
         guard (1...Limits.worldSizeMax).contains(worldSize), (0..<worldSize).contains(rank) else {
             throw CheckpointError(
                 .misuse, "rank \(rank) of \(worldSize) processes is out of range",
-                remedy: "Ranks are numbered from 0; at most \(Limits.worldSizeMax) processes")
+                remedy: "Give a rank from 0 to worldSize - 1, and a worldSize "
+                    + "of at most \(Limits.worldSizeMax)")
         }
         guard worldSize == 1 || launch?.isEmpty != true else {
             throw CheckpointError(

@@ -122,7 +122,8 @@ package final class RankMeeting: Sendable {
         guard isNew else {
             throw CheckpointError(
                 .misuse,
-                "another process was rank \(ranks.rank) of launch \(ranks.launch ?? "") before",
+                "another process has already been rank \(ranks.rank) "
+                    + "of launch \(ranks.launch ?? "")",
                 remedy: "Start all processes together, and give each start another launch name,"
                     + " such as the job's id and the number of its restart", path: final.string)
         }
@@ -161,9 +162,11 @@ package final class RankMeeting: Sendable {
             .timedOut,
             missing.isEmpty
                 ? "the process group did not answer rank \(ranks.rank) within \(ranks.startTimeout)"
-                : "rank \(ranks.rank) has waited \(ranks.startTimeout) for rank \(names)",
+                : "rank \(ranks.rank) has waited \(ranks.startTimeout) "
+                    + "for \(missing.count == 1 ? "rank" : "ranks") \(names)",
             remedy: ranks.launch == nil
-                ? "Look at what the other processes do"
-                : "Give all processes the same launch, and look at what the missing ones do")
+                ? "Check that the other processes are running, and read their logs"
+                : "Give all processes the same launch name, "
+                    + "and check that the missing ones are running")
     }
 }

@@ -61,7 +61,7 @@ extension CheckpointStore {
 
     private static var notUnderstood: CheckpointError {
         CheckpointError(
-            .io, "rank 0 said something that this rank does not understand",
+            .io, "rank 0 sent a message that this rank cannot decode",
             remedy: "Start all processes with the same version of the library")
     }
 }

@@ -53,7 +53,9 @@ package struct NearestRestore {
             if let report = try restore(from: mirror, newerThan: name) { return report }
             return own
         } catch {
-            warn("the mirror \(mirror.place) has not what is damaged here: \(error)")
+            warn(
+                "the checkpoints that are damaged in \(store.directories.root) cannot be restored "
+                    + "from the mirror \(mirror.place) either: \(error)")
             // The state may be overwritten in part.
             return try newest(in: store)
         }
@@ -75,7 +77,7 @@ package struct NearestRestore {
             throw CheckpointError(
                 .misuse,
                 "\(mirror.place) is the mirror of another store than \(store.directories.root)",
-                remedy: "To go on with that store, open an empty directory with this mirror")
+                remedy: "To continue that store, open an empty directory with this mirror")
         }
         let history = try copy.runHistory()
         guard let newest = history.line(of: run).first else { return nil }
@@ -83,7 +85,7 @@ package struct NearestRestore {
         guard store.meeting == nil else {
             throw CheckpointError(
                 .unsupported, "several ranks cannot resume from the mirror \(mirror.place)",
-                remedy: "Bring the checkpoints back first: "
+                remedy: "Copy the checkpoints back first: "
                     + "ckpt mirror \(mirror.place) \(store.directories.root)")
         }
         guard var report = try self.newest(in: copy) else { return nil }

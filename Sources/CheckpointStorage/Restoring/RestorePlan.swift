@@ -53,7 +53,11 @@ package struct RestorePlan {
         for item in tensors {
             guard let record = records[Array(item.name.utf8)], record.type == item.view.type,
                 record.shape == item.shape
-            else { throw CheckpointError(.mismatch, "the checkpoint has no such tensor", names: [item.name]) }
+            else {
+                throw CheckpointError(
+                    .mismatch, "the checkpoint has no tensor of this name, type and shape",
+                    names: [item.name])
+            }
             let pieces: [Piece]
             if let shard = item.shard {
                 tensorBytes += record.type.bytes(ofElements: shard.elementCount)

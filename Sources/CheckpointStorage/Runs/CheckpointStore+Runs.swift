@@ -47,7 +47,9 @@ extension CheckpointStore {
         guard let meeting else { return own }
         let bytes = try meeting.decide { Array(own.description.utf8) }
         guard let restart = RunID(String(decoding: bytes, as: UTF8.self)) else {
-            throw CheckpointError(.io, "rank 0 did not say which restart this is")
+            throw CheckpointError(
+                .io, "rank 0 sent an invalid restart id",
+                remedy: "Start all processes with the same version of the library")
         }
         return restart
     }

@@ -114,7 +114,7 @@ final class SaveCompletion: Sendable {
             try retention?.committed { () throws(CheckpointError) in
                 try store.files.load(part.name).manifest
             }
-        } catch { observers.warn("step \(part.step) does not count for retention: \(error)") }
+        } catch { observers.warn("retention ignores step \(part.step): \(error)") }
     }
 
     /// The save is committed, and the next may begin.
@@ -139,7 +139,8 @@ final class SaveCompletion: Sendable {
         else { return }
         observers.warn(
             "save(step: \(task.ticket.step)) does not match \(name), which is \(step): "
-                + "a resumed run would continue there. Pass the number of completed updates")
+                + "a resumed run would repeat or skip updates. "
+                + "Pass the number of completed updates")
     }
 
     /// The save has failed, nothing of it is in use any more, and the next may begin.

@@ -147,7 +147,8 @@ public struct CheckpointerOptions: Sendable {
             throw CheckpointError(
                 .misuse,
                 "workers \(workers), arenaBytes \(arenaBytes) or workerNiceness "
-                    + "\(workerNiceness) is out of range"
+                    + "\(workerNiceness) is out of range",
+                remedy: "Use 1 to 64 workers, arenaBytes of at least 0 and workerNiceness 0 to 19"
             )
         }
         guard keepLast ?? 1 >= 1, bytesPerSecond ?? 1 >= 1 else {

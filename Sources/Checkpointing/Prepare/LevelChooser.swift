@@ -75,7 +75,7 @@ struct LevelChooser {
     func choose(bytes: Int) -> Choice {
         guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "first save: no measurements yet") }
         let times = Self.levels.map { (level: $0, seconds: seconds($0, Double(bytes), sink)) }
-        let measured = "\(Self.text(Double(bytes) / 1e9)) GB, sink \(Self.text(sink / 1e9)) GB/s"
+        let measured = "\(Self.text(Double(bytes) / 1e9)) GB, storage \(Self.text(sink / 1e9)) GB/s"
         if let window, let fitting = times.first(where: { $0.seconds <= window * Self.share }) {
             let why = "\(Self.text(fitting.seconds)) s expected, \(Self.text(window)) s between saves"
             return Choice(level: fitting.level, reason: "\(measured): \(why)")

@@ -131,8 +131,9 @@ struct CredentialSourceTests {
                 ], "status 400, Bad."
             ),
             ([.text("garbage", status: 500)], "status 500"),
-            ([.text("garbage")], "something other"),
-            ([.text(xml("AssumeRole"))], "something other"), ([.text("{}")], "something other"),
+            ([.text("garbage")], "contains no credentials"),
+            ([.text(xml("AssumeRole"))], "contains no credentials"),
+            ([.text("{}")], "contains no credentials"),
             ([.timeout], "no answer within 1 s"),
         ] as [([FakeHTTP.Answer], String)])
     func webIdentityFailures(_ answers: [FakeHTTP.Answer], _ expected: String) throws {

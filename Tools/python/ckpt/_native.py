@@ -141,7 +141,9 @@ def _load(kind: type[ctypes.CDLL]) -> ctypes.CDLL:
         getattr(library, name).restype = c_char_p
     library.ckpt_abi_version.restype = c_uint32
     if library.ckpt_abi_version() < ABI_VERSION:
-        raise ImportError(f"{_path()} is older than this package: ABI {library.ckpt_abi_version()}")
+        raise ImportError(
+            f"{_path()} is older than this package: its ABI is {library.ckpt_abi_version()}, "
+            f"and at least {ABI_VERSION} is needed. Install the library of the same version")
     library.ckpt_free.argtypes, library.ckpt_free.restype = [c_void_p], None
     for name, arguments in _SIGNATURES.items():
         function = getattr(library, name)
@@ -173,7 +175,7 @@ def last_error(status: int) -> CheckpointError:
 def text(value: Optional[str]) -> Optional[bytes]:
     """A text as C takes it."""
     if value is not None and "\0" in value:
-        raise ValueError(f"{value!r} contains a zero character")
+        raise ValueError(f"{value!r} contains a NUL character")
     return None if value is None else value.encode()
 
 

@@ -78,7 +78,7 @@ def _encoded(value: Any, path: str, lift: Optional[Lift]) -> Any:
             "array" if is_array else "scalar", dtype=value.dtype.str, shape=list(value.shape), data=_base64(value.tobytes()))
     raise TypeError(
         f"{path} is a {kind.__module__}.{kind.__qualname__}, which cannot be saved as a plain value. "
-        "Save its state_dict(), or numbers, texts, lists and dicts")
+        "Save its state_dict(), or numbers, strings, lists and dicts")
 
 
 def _encoded_dict(value: dict[Any, Any], path: str, lift: Optional[Lift]) -> Any:

@@ -107,7 +107,9 @@ def _saved(name: str, leaf: Any) -> Any:
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         if not leaf.is_fully_addressable or not (leaf.is_fully_replicated or len(leaf.devices()) == 1):
-            raise TypeError(f"{name!r} is divided over {len(leaf.sharding.device_set)} devices, which cannot be saved")
+            raise TypeError(
+                f"{name!r} is sharded over {len(leaf.sharding.device_set)} devices, "
+                "which cannot be saved")
         return numpy.asarray(leaf)
     return leaf.copy() if isinstance(leaf, numpy.ndarray) else leaf
 

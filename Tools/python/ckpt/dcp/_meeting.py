@@ -107,7 +107,7 @@ def _merged(one: Metadata, other: Metadata) -> Metadata:
         if known is not entry and isinstance(known, TensorStorageMetadata):
             if not isinstance(entry, TensorStorageMetadata) or (
                     entry.size != known.size or entry.properties.dtype != known.properties.dtype):
-                raise MismatchError(f"ranks save {fqn!r} with other shapes or types")
+                raise MismatchError(f"ranks save {fqn!r} with different shapes or types")
             boxes = [chunk for chunk in entry.chunks if chunk not in known.chunks]
             entries[fqn] = dataclasses.replace(known, chunks=known.chunks + boxes)
     planner_data = one.planner_data

@@ -71,7 +71,7 @@ class CkptReader(StorageReader):
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         # DCP hides the first failure, and calls again with a rank: the failure is the same.
         if self._target is None:
-            raise MisuseError("neither CkptReader nor the call of load names a store: give checkpoint_id")
+            raise MisuseError("no store is given: give checkpoint_id to CkptReader or to load")
         store, step = self._target.store, self._target.step
         root = Store(store).open("latest" if step is None else step)
         self._checkpoints = {ROOT: root}

@@ -28,11 +28,13 @@ class Target:
         """What an id means, if `base` was meant before."""
         if isinstance(checkpoint_id, int):
             if base is None:
-                raise MisuseError("a step alone names no checkpoint: give the path of the store as well")
+                raise MisuseError(
+                    "a step alone does not identify a checkpoint: give the path of the store too")
             return cls(base.store, checkpoint_id)
         path = os.fspath(checkpoint_id)
         if "://" in path:
-            raise MisuseError(f"{path} is not a path; stores are directories")
+            raise MisuseError(
+                f"{path} is a URL, which is not supported here: give the path of a directory")
         directory, name = os.path.split(path.rstrip("/"))
         found = _STEP.fullmatch(name)
         if found is None or os.path.exists(os.path.join(path, "store.json")):

@@ -105,7 +105,7 @@ class CkptWriter(StorageWriter):
         # The next save without a checkpoint id does not call `reset`.
         self._here.target = self._base
         if target is None:
-            raise MisuseError("neither CkptWriter nor the call of save names a store: give checkpoint_id")
+            raise MisuseError("no store is given: give checkpoint_id to CkptWriter or to save")
         saving = self._here.saving = _Saving(target, rank=kwargs.get("rank", 0), is_coordinator=is_coordinator)
         saving.step = self._step(target, is_coordinator)
         if is_coordinator and not target.exists():
@@ -122,7 +122,8 @@ class CkptWriter(StorageWriter):
         if target.step is None:
             if steps and self._overwrite is False:
                 raise ExistsError(
-                    f"Checkpoint already exists: {target.store} has step {steps[-1]}. Save a step of its own, "
+                    f"Checkpoint already exists: {target.store} has step {steps[-1]}. "
+                    "Name a new step, "
                     'such as checkpoint_id="step-100", or use overwrite=None')
             return steps[-1] + 1 if steps else 0
         if target.step in steps and not self._overwrite and is_coordinator:
