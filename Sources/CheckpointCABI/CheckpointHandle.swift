@@ -81,7 +81,7 @@ final class CheckpointHandle: @unchecked Sendable {
         let near = Nearest.byDistance(name, checkpoint.tensors.map(\.name))
         throw CheckpointError(
             .notFound, "step \(checkpoint.summary.step) has no tensor \"\(name)\"",
-            remedy: near.isEmpty ? nil : "The nearest names are \(near.joined(separator: ", "))")
+            remedy: near.isEmpty ? nil : "Nearest names: \(near.joined(separator: ", "))")
     }
 
     /// Reads tensors into the memory of a description.

@@ -35,7 +35,7 @@ struct TensorLayout {
             guard let reach = Self.reach(shape, strides, type) else {
                 throw .argument(
                     "tensor \"\(name)\": strides \(strides) of shape \(shape) are too large, "
-                        + "or cut a byte of \(type)"
+                        + "or split a byte of \(type)"
                 )
             }
             self.reach = reach

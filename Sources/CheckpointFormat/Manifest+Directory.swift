@@ -209,7 +209,7 @@ extension TensorRecord {
         self.type = type
         shape = try fields.counts("shape", atMost: Limits.rankOfTensorMax)
         guard TensorShape.byteCount(shape, type) != nil else {
-            throw fields.error("shape \(shape) is too large, or cuts a byte of \(type)")
+            throw fields.error("shape \(shape) is too large, or splits a byte of \(type)")
         }
         role = TensorRole(rawValue: try fields.string("role")) ?? .other
         group = try fields.count("group")
@@ -277,7 +277,7 @@ extension TensorRecord {
             throw fields.error("\(what) is outside shape \(shape)")
         }
         guard TensorShape.isWholeBytes(box, of: shape, type) else {
-            throw fields.error("\(what) of \(shape) cuts a byte of \(type)")
+            throw fields.error("\(what) of \(shape) splits a byte of \(type)")
         }
     }
 

@@ -1,5 +1,5 @@
-/// Identifier of a run. Run ids sort by the time at which the run began (Formats/store-layout.md,
-/// Names).
+/// Identifier of a restart of a run. Ids sort by the time at which the restart began
+/// (Formats/store-layout.md, Names).
 public struct RunID: Identifier {
     public let rawValue: UInt128
     public init(rawValue: UInt128) { self.rawValue = rawValue }

@@ -29,9 +29,9 @@ package final class BlockAppender: Sendable {
     package func append(
         _ block: EncodedBlock, _ region: MemoryRegion
     ) throws(SegmentError) -> PlacedBlock {
-        let place = place(block)
-        guard let writer else { return PlacedBlock(block, at: place) }
-        return try writer.write(region, block: block, at: place)
+        let placed = PlacedBlock(block, at: place(block))
+        try writer?.write(region, as: placed)
+        return placed
     }
 
     /// Appends a block whose stored bytes are not followed by zeros.

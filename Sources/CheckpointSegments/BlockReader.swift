@@ -4,7 +4,7 @@ package import CheckpointIO
 package import SystemPackage
 
 /// A reader of the blocks of one segment. It checks every block's stored hash and decodes the
-/// block.
+/// block. Any thread; it takes no lock.
 package struct BlockReader: Sendable {
     package let path: FilePath
     private let file: any ReadableFile
@@ -43,7 +43,7 @@ package struct BlockReader: Sendable {
         let page = try wrappingIO { () throws(FileSystemError) in
             try file.read(count: min(Limits.pageBytes, file.size), at: 0)
         }
-        // A damaged header is ignored.
+        // As said above: damage is left to the hashes of the blocks.
         let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest)
         guard let header else { return }
         do throws(FormatError) { try header.check(isFor: name) } catch {

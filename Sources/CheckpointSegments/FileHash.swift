@@ -3,6 +3,8 @@ package import CheckpointFormat
 package import CheckpointIO
 
 /// XXH3-128 of complete files. Memory use is independent of their size.
+///
+/// Any thread; it takes no lock.
 package enum FileHash {
     /// Bytes read at a time.
     private static let partBytes = 4 << 20

@@ -2,6 +2,8 @@ package import CheckpointFormat
 
 /// The segments of one writer, complete and durable under their final names. Only
 /// `SegmentWriter.seal` makes one, so a function that takes it cannot come before the syncs.
+///
+/// `discard` takes the lock of the writer.
 package struct SealedSegments: Sendable {
     /// References to the segments, by number.
     package let references: [SegmentReference]

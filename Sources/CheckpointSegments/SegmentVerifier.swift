@@ -5,6 +5,8 @@ internal import SystemPackage
 
 /// Verifier of complete segments (Formats/segment.md): structure, every block's stored hash, and
 /// every byte of padding.
+///
+/// Any thread; it takes no lock.
 package struct SegmentVerifier {
     private let fileSystem: any FileSystem
     private let directories: StoreDirectories

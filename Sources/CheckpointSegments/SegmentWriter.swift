@@ -28,8 +28,8 @@ package final class SegmentWriter: Sendable {
         var segments: [OpenSegment?] = []
         var phase = Phase.open
 
-        /// Checks that nothing has failed. Of several threads each gets the first error, since a
-        /// person is shown that of any of them.
+        /// Checks that nothing has failed. Every thread gets the first error: any thread's error
+        /// may be the one that a person sees.
         func requireOpen() throws(SegmentError) {
             switch phase {
             case .open: return
@@ -88,24 +88,18 @@ package final class SegmentWriter: Sendable {
     ///
     /// - Parameters:
     ///   - region: Memory that begins with the stored bytes, followed by zeros up to a whole page.
-    ///   - block: The encoded block.
-    ///   - place: The place that `SegmentLayout` has assigned to the block.
-    /// - Returns: The block with its place, for the manifest.
+    ///   - block: The encoded block, at the place that `SegmentLayout` has assigned to it.
     /// - Throws: `.io`, which poisons the writer: later calls throw the same; `.poisoned` if the
     ///   writer was sealed or abandoned.
-    package func write(
-        _ region: MemoryRegion, block: EncodedBlock, at place: SegmentLayout.Place
-    ) throws(SegmentError) -> PlacedBlock {
-        let padded = region.prefix(roundedUpToPage(block.storedBytes))
-        let placed = PlacedBlock(block, at: place)
-        let file = try file(ofSegment: place.segment, for: placed.location)
+    package func write(_ region: MemoryRegion, as block: PlacedBlock) throws(SegmentError) {
+        let padded = region.prefix(roundedUpToPage(block.location.storedBytes))
+        let file = try file(ofSegment: block.segment, for: block.location)
         do {
-            unsafe try file.write(padded.bytes, at: place.offset)
+            unsafe try file.write(padded.bytes, at: block.location.offset)
         } catch {
             state.withLock { $0.fail(error) }
             throw .io(error)
         }
-        return placed
     }
 
     /// Returns the open file of a segment, and enters a block in its index. If the write of the

@@ -62,7 +62,7 @@ extension TensorView {
         of piece: ShardPiece, tensor name: String
     ) throws(StateError) -> TensorView {
         guard piece.localOffset % type.elementsPerUnit == 0 else {
-            throw StateError("tensor \(name): a shard cuts a byte of \(type)")
+            throw StateError("tensor \(name): a shard splits a byte of \(type)")
         }
         return try TensorView(
             memory, type: type, shape: piece.shape, strides: piece.localStrides,

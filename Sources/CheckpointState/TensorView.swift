@@ -46,7 +46,7 @@ public struct TensorView: Sendable {
     ///     zero.
     ///   - byteOffset: offset of element (0, ..., 0) in `memory`, in bytes.
     /// - Throws: `StateError` if the shape is negative, overflows, or an element would be outside
-    ///   `memory`; of a packed type also if the strides cut a byte.
+    ///   `memory`; of a packed type also if the strides split a byte.
     public init(
         _ memory: LentMemory, type: ElementType, shape: [Int], strides: [Int], byteOffset: Int
     ) throws(StateError) {
@@ -65,7 +65,7 @@ public struct TensorView: Sendable {
             shape.indices.prefix(run.firstDimension).allSatisfy({
                 strides[$0] % type.elementsPerUnit == 0
             })
-        else { throw StateError("strides \(strides) of shape \(shape) cut a byte of \(type)") }
+        else { throw StateError("strides \(strides) of shape \(shape) split a byte of \(type)") }
         runBytes = type.bytes(ofElements: run.elements)
         guard byteCount == 0 || elementsLieInside() else {
             throw StateError(
@@ -124,7 +124,7 @@ public struct TensorView: Sendable {
             first = zip(shard.offset, strides).reduce(0) { $0 + $1.0 * $1.1 }
         }
         guard first % type.elementsPerUnit == 0 else {
-            throw StateError("a shard at \(shard.offset) cuts a byte of \(type)")
+            throw StateError("a shard at \(shard.offset) splits a byte of \(type)")
         }
         return try TensorView(
             memory, type: type, shape: shard.extent, strides: strides,
@@ -179,7 +179,7 @@ public struct TensorView: Sendable {
     /// Copies elements of `source` into the tensor. Waits for the copies of a device.
     ///
     /// - Parameters:
-    ///   - source: whole elements; no copy cuts a byte of them.
+    ///   - source: whole elements; no copy splits a byte of them.
     ///   - copies: copies from the elements of `source` to the row-major elements of the tensor.
     /// - Throws: `DeviceError` if a copy failed; no copy is in flight then.
     package func restore(

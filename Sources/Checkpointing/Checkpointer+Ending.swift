@@ -19,7 +19,7 @@ extension Checkpointer {
         do throws(CheckpointError) {
             try mirror.waitUntilCurrent(within: options.mirrorDeadline)
         } catch {
-            // Of a damaged checkpoint the mirror has warned itself; everything else is there.
+            // The mirror has already warned of the damaged checkpoint; everything else was sent.
             if error.code == .damaged { return }
             observers.warn(
                 "not everything is in the mirror \(store.mirror?.place ?? ""): \(error)"

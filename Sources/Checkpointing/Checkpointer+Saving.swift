@@ -29,28 +29,35 @@ extension Checkpointer {
         defer { trainer.end("save", since: span, step: step) }
         let ticket = SaveTicket(
             step: step, id: attemptID(step), earlierFailure: observers.failure.take()
-        ) { [pipeline] in pipeline.cancel($0) }
+        ) { [weak pipeline] in pipeline?.cancel($0) }
         do throws(CheckpointError) {
             try pipeline.admit(step: step, options.backpressure)
-            // Pages can be protected for one save at a time.
-            if protection?.guarding != nil {
-                _ = pipeline.passFence(nil, .block) { crew.setUrgent($0) }
-            }
+            let admitted = ContinuousClock.now
+            waitForProtectedSave()
             let started = ContinuousClock.now
             let task = try prepare(ticket, metrics, called: called)
             state.withLock { $0.hasSaved = true }
-            task.timing.withLock { $0.begin(submitted: started, called: called) }
+            task.timing.withLock { $0.begin(submitted: started, backpressure: admitted - called) }
             adviseOnResuming()
             adviseOnMovedMemory(task)
             observers.notify(.started(task))
             try begin(task)
             task.timing.withLock { $0.end(at: .now) }
-            stalls.withLock { $0.add(submit: .now - started, backpressure: started - called) }
+            stalls.withLock { $0.add(submit: .now - started, backpressure: admitted - called) }
         } catch {
             tellRanks(of: error, ticket)
             observers.notify(.failed(ticket, error))
         }
         return ticket
+    }
+
+    /// In guarded mode, captures what an earlier save still protects: pages can be protected for
+    /// one save at a time. The wait is a fence, and counts for that save.
+    private func waitForProtectedSave() {
+        guard protection?.guarding != nil else { return }
+        let began = ContinuousClock.now
+        let backpressure = pipeline.passFence(nil, .block) { crew.setUrgent($0) }
+        stalls.withLock { $0.add(wait: .now - began, backpressure: backpressure) }
     }
 
     /// Returns the id of the next attempt to save a step. Ranks derive the same id, so that none
@@ -83,7 +90,7 @@ extension Checkpointer {
         } catch {
             guard error.code == .noSpace, options.keepLast != nil else { throw error }
             if options.backpressure == .block { pipeline.waitUntilIdle() }
-            completion.makeRoom()
+            completion.removeExpired()
             return try preparation.prepare(ticket, metrics, called: called)
         }
     }

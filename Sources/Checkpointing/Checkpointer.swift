@@ -29,7 +29,7 @@ public final class Checkpointer: Sendable {
     /// The store that checkpoints are saved to.
     public let store: CheckpointStore
     /// Id of the restart that saves belong to now: one life of a process of the run, or the part of
-    /// it since an earlier checkpoint was restored.
+    /// it since an earlier checkpoint was restored. `runName` names the run.
     public var run: RunID { state.withLock { $0.restart } }
     /// Name of the run that the saves belong to.
     public let runName: String

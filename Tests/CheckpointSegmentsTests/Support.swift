@@ -54,7 +54,7 @@ func write(
     let memory = try OwnedBytes(raw + [UInt8](repeating: 0xEE, count: roundedUpToPage(raw.count) - raw.count))
     let spare = encoder.needsSpare ? try OwnedBytes([UInt8](repeating: 0xEE, count: memory.region.count)).region : nil
     let (block, isInSpare) = encoder.encode(memory.region, rawBytes: raw.count, spare: spare)
-    let place = place(block.storedBytes)
-    let location = try writer.write(isInSpare ? spare ?? memory.region : memory.region, block: block, at: place).location
-    return Written.Entry(raw: raw, segment: place.segment, location: location)
+    let placed = PlacedBlock(block, at: place(block.storedBytes))
+    try writer.write(isInSpare ? spare ?? memory.region : memory.region, as: placed)
+    return Written.Entry(raw: raw, segment: placed.segment, location: placed.location)
 }

@@ -190,6 +190,6 @@ struct LayoutRestoreTests {
         let error = #expect(throws: CheckpointError.self) {
             try store.restore(.latest, into: TensorState("w", view, of: odd))
         }
-        #expect(error?.description.contains("cuts a byte") == true)
+        #expect(error?.description.contains("splits a byte") == true)
     }
 }

@@ -7,6 +7,7 @@ import CheckpointMaintenance
 import CheckpointState
 @testable import CheckpointStorage
 import CheckpointTestSupport
+import Foundation
 internal import SystemPackage
 import Testing
 
@@ -172,6 +173,38 @@ struct DeviceTests {
                 #expect(capture == .guarded && error.code == .misuse && error.description.contains("simulated:0"))
             }
         }
+    }
+
+    @Test(
+        "checked: copies are ordered on the trainer's thread alone, and a change without a permit is found",
+        .enabled(if: GuardSupport.finding.isTested, "\(GuardSupport.finding.reason)"))
+    func checked() throws {
+        try GuardSupport.finding.check()
+        let device = try SimulatedDevice()
+        let threads = Box<Set<pthread_t>>([])
+        let hooked = HookedDevice(
+            device,
+            order: { device throws(DeviceError) in
+                threads.withLock { _ = $0.insert(pthread_self()) }
+                try device.orderCopiesAfterTrainer()
+            })
+        let tensors = try TestTensors(sizes: [20_000, 20_000], on: device, lentBy: hooked)
+        let warnings = Box<[String]>([])
+        var options = smallOptions()
+        options.capture = .checked
+        options.onEvent = { if case .warning(let text) = $0 { warnings.withLock { $0.append(text) } } }
+        let checkpointer = try Checkpointer(
+            store: openStore(memory), state: tensors, options: options)
+        for step in 1...3 {
+            checkpointer.mutate { tensors.fill(UInt64(step)) }
+            try checkpointer.save(step: step).wait()
+        }
+        #expect(warnings.value == [])
+        tensors.fill(9, tensor: 1)
+        checkpointer.mutate {}
+        #expect(warnings.value.count == 1 && warnings.value.allSatisfy { $0.contains("\"tensor.1\"") })
+        try checkpointer.close()
+        #expect(threads.value == [pthread_self()] && device.report.misuses == [])
     }
 
     private func waiting(for gate: Gate) -> SimulatedDevice.Kernel {

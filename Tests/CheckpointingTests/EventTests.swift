@@ -149,7 +149,7 @@ struct EventTests {
         let start = ContinuousClock.now
         func at(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
         var timing = SaveTiming()
-        timing.begin(submitted: at(7), called: at(0))
+        timing.begin(submitted: at(7), backpressure: .milliseconds(7))
         timing.begin(.fence, at: at(8))
         timing.move(toBackpressure: .milliseconds(1))
         timing.end(at: at(9))

@@ -63,6 +63,25 @@ struct GuardedTests {
         }
     }
 
+    @Test("a save that captures what an earlier one still protects charges the wait to that one, as a fence")
+    func waitForProtectedPages() throws {
+        var options = options()
+        options.arenaBytes = 0
+        options.deduplicates = false
+        let tensors = TestTensors(sizes: [120_000, 40_000])
+        let checkpointer = try Checkpointer(
+            store: openStore(slowDisk(1)), state: tensors, options: options)
+        let first = try checkpointer.save(step: 1)
+        let second = try checkpointer.save(step: 2)
+        let stall = checkpointer.stall
+        try second.wait()
+        let (earlier, later) = (try #require(first.report), try #require(second.report))
+        let waited = earlier.stallFence + earlier.stallBackpressure
+        #expect(stall.fence > .zero && earlier.stallFence > .zero && waited > .milliseconds(1))
+        #expect(later.stallBackpressure < waited)
+        try checkpointer.close()
+    }
+
     @Test("a checkpointer that looks for chunks to reuse ends once, when it is closed and then dropped")
     func endsOnce() throws {
         var options = options()

@@ -106,17 +106,19 @@ private struct Simulation {
             machine.finishedEncoding(encode, encoded(100 * (block + 1)), slot: slot)
         case .write(let write):
             self[write.job.flight].written[write.job.block, default: 0] += 1
-            self[write.job.flight].places.append(write.place)
-            self[write.job.flight].placeOfBlock[write.job.block] = write.place
+            let place = SegmentLayout.Place(
+                segment: write.block.segment, offset: write.block.location.offset)
+            self[write.job.flight].places.append(place)
+            self[write.job.flight].placeOfBlock[write.job.block] = place
             machine.finishedWriting(write.job)
         case .reportCapture(let flight):
             #expect(self[flight].isCaptured(nil) && self[flight].end == nil)
             self[flight].captureReports += 1
-            machine.finishedCaptureReport(of: flight)
+            machine.finishedAction(of: flight)
         case .encodeObjects(let flight):
             self[flight].objectsEncoded += 1
             self[flight].places.append(machine.place(of: flight, storedBytes: 10))
-            machine.finishedObjects(of: flight)
+            machine.finishedAction(of: flight)
         case .commit(let flight):
             committed.append(flight)
             self[flight].end = .commit(flight)

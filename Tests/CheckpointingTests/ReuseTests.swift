@@ -202,7 +202,7 @@ struct ReuseTests {
         try third.wait(for: .captured)
         gates[2]?.isOpen = true
         try second.wait()
-        checkpointer.completion.makeRoom()
+        checkpointer.completion.removeExpired()
         #expect(try openStore(memory, for: .reading).files.names().map(\.step) == [1, 2])
         gates[3]?.isOpen = true
         try third.wait()

@@ -277,9 +277,9 @@ import Testing
         try write(.failed(rank: 1), "the disk is full")
         let young = try ckpt("doctor", sample.store, "--json").json()
         let facts = young.texts("facts")
-        #expect(facts.contains { $0.contains("step 40 by 4 ranks is not committed. Missing: 1, 2.") }, "\(facts)")
+        #expect(facts.contains { $0.contains("step 40 by 4 ranks is not committed. Ranks that have not saved: 1, 2.") }, "\(facts)")
         #expect(facts.contains("Rank 1 has failed: the disk is full"), "\(facts)")
-        #expect(young.texts("advice").contains { $0.contains("start them again") })
+        #expect(young.texts("advice").contains { $0.contains("start the ranks again") })
         // A day later.
         try FileManager.default.removeItem(atPath: "\(sample.store)/parts/\(attempt)")
         try write(.begun(rank: 0, worldSize: 4, milliseconds: now - 25 * 3_600_000))

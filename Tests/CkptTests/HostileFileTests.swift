@@ -158,7 +158,7 @@ import Testing
             with zipfile.ZipFile(folder + 'dangerous', 'w') as z: z.writestr('../../etc/x.npy', npy((4,), bytes(16)))
             """, folder.path)
         let reasons: [(String, Int32, String)] = [
-            ("undeclared", 1, "takes 16777216 bytes"), ("declared", 1, "not the 4294967280"), ("ratio", 1, "cannot be"),
+            ("undeclared", 1, "takes 16777216 bytes"), ("declared", 1, "not the declared 4294967280"), ("ratio", 1, "cannot be"),
             ("larger", 1, "takes 16 bytes"),
             ("checksum", 1, "checksum"), ("deflated-checksum", 1, "checksum"), ("cut", 1, "no end record"),
             ("garbage", 1, "cannot be inflated"),

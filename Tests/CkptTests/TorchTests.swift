@@ -150,7 +150,7 @@ import Testing
             "getattr.pt": (6, "the pickle calls __builtin__.getattr"), "inst.pt": (6, "the pickle calls os.system"),
             "instance.pt": (6, "opcode 0x53"), "object.pt": (6, "opcode 0x6f"), "extension.pt": (6, "opcode 0x82"),
             "names.pt": (6, "calls os\\u{1B}[31m.system"), "storage-call.pt": (6, "calls torch.FloatStorage"),
-            "deep.pt": (6, "62 deep"), "circle.pt": (6, "entry \"0\": the container contains itself"),
+            "deep.pt": (6, "62 levels deep"), "circle.pt": (6, "entry \"0\": the container contains itself"),
             "jagged.pt": (6, "is made by torch.nested._internal.nested_tensor.NestedTensor, which"),
             "laughs.pt": (6, "many references to one value"),
             "empty.pt": (1, "truncated"),

@@ -68,7 +68,7 @@ import Testing
         (Self.tensor(offset: "-1"), 7, "offset is not an integer"), (Self.tensor(offset: "5000"), 7, "which has 4096"),
         (Self.tensor(offset: "1"), 7, "needs 4096 bytes at offset 1 of"),
         (Self.tensor(offset: "9223372036854775807"), 7, "which has 4096"),
-        (#"{"tensors": [], "objects": []}"#, 7, "objects is not an object"),
+        (#"{"tensors": [], "objects": []}"#, 7, "objects is not a JSON object"),
         (#"{"tensors": [], "objects": {"a": 1, "a": 2}}"#, 7, "duplicate key"),
         (#"{"tensors": [], "objects": {"": 1}}"#, 7, "object's name has 0 bytes"),
     ])

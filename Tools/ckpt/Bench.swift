@@ -7,7 +7,8 @@ import Foundation
 /// `ckpt bench` alone is `ckpt bench loop`.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measures the cost of saving for a training loop, or a codec.",
+        commandName: "bench",
+        abstract: "Measures the cost of saves in a training loop, or the speed of a codec.",
         usage: "ckpt bench [loop | codec] --store DIR [options]",
         discussion: """
             Example: ckpt bench --store runs/bench --state gpt2 --steps 20
@@ -37,7 +38,10 @@ struct BenchLoop: Verb {
     @Flag(help: "Keeps the store after the benchmark.")
     var keepStore = false
 
-    @Option(help: ArgumentHelp("State: gpt2, bf16, small, lora, or a file that describes one (Formats/cli-json.md).", valueName: "state"))
+    @Option(
+        help: ArgumentHelp(
+            "State: gpt2, bf16, small, lora, or a JSON file (Formats/cli-json.md).",
+            valueName: "state"))
     var state = StateSource.synthetic(.gpt2)
 
     @Option(help: "Number of processes that train and save together, data-parallel with ZeRO-1.")
@@ -61,13 +65,13 @@ struct BenchLoop: Verb {
     @Option(help: "Number of steps before each measured phase, without saves.")
     var warmup = 2
 
-    @Option(help: "Duration of forward and backward of a step, in seconds.")
+    @Option(help: "Duration of the forward and backward pass of a step, in seconds.")
     var computeSeconds = 1.0
 
-    @Option(help: "Number of threads of each rank that compute and update (default: its share of the cores).")
+    @Option(help: "Number of compute threads of each rank (default: its share of the cores).")
     var computeThreads: Int?
 
-    @Option(help: "\(Compression.forms).")
+    @Option(help: "Compression: \(Compression.forms).")
     var codec = Compression.none
 
     @Option(help: "Size of the staging arena, in MiB.")
@@ -82,13 +86,17 @@ struct BenchLoop: Verb {
     @Option(help: "Number of checkpoints to keep; 0 keeps all.")
     var keepLast = 2
 
-    @Option(help: "What save does while an earlier one is being written: block, skip or replace-pending.")
+    @Option(help: "Policy while an earlier save is being written: block, skip or replace-pending.")
     var backpressure = CheckpointerOptions.Backpressure.block
 
     @Option(help: ArgumentHelp("Writes a Perfetto trace of the measured phase to a file.", valueName: "file"))
     var trace: String?
 
-    @Option(help: "How the state is protected while it is captured: \(Settings.Capture.allCases.map(\.rawValue).joined(separator: ", ")).")
+    @Option(
+        help: """
+            Protection of the state during capture: \
+            \(Settings.Capture.allCases.map(\.rawValue).joined(separator: ", ")).
+            """)
     var capture = Settings.Capture.fenced
 
     @Flag(help: "Copies the full state before save returns.")
@@ -106,10 +114,10 @@ struct BenchLoop: Verb {
     @Flag(help: "Writes through the page cache.")
     var noDirect = false
 
-    @Flag(help: "Deletes segments of old checkpoints, does not reuse them.")
+    @Flag(help: "Deletes segments of old checkpoints instead of reusing them.")
     var noRecycling = false
 
-    @Flag(help: "Writes everything, even what the store already holds.")
+    @Flag(help: "Writes every block, even if the store already has it.")
     var noDedup = false
 
     @Flag(help: "Takes one permit for an update, not one for each group.")
@@ -118,10 +126,10 @@ struct BenchLoop: Verb {
     @Flag(help: "Runs the engine's threads at nice value 0.")
     var noPriority = false
 
-    @Flag(help: "Also measures a minimal writer of the same bytes.")
+    @Flag(help: "Also measures a reference writer, which only writes the same bytes.")
     var baseline = false
 
-    @Flag(help: "Also measures it when it overwrites an existing file.")
+    @Flag(help: "Also measures the reference writer when it overwrites an existing file.")
     var baselineRecycled = false
 
     @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the table.", valueName: "file"))
@@ -129,12 +137,13 @@ struct BenchLoop: Verb {
 
     @Option(
         help: ArgumentHelp(
-            "Keeps a mirror up to date meanwhile: a new directory or s3://BUCKET/PREFIX. It stays.",
+            "Mirrors the saves to a new directory or s3://BUCKET/PREFIX, which is kept.",
             valueName: "dst"))
     var mirror: String?
 
     @Option(
-        help: ArgumentHelp("Sends at most this many MB per second to it.", valueName: "mb-per-second"))
+        help: ArgumentHelp(
+            "Sends at most this many MB per second to the mirror.", valueName: "mb-per-second"))
     var mirrorLimit: Double?
 
     @OptionGroup var messages: MessageArguments
@@ -143,7 +152,8 @@ struct BenchLoop: Verb {
         if store.isEmpty { throw ValidationError("--store is empty") }
         if let mirror { _ = try StoreAddress(mirror) }
         if let mirrorLimit, !(mirrorLimit > 0 && mirrorLimit < 1e9) {
-            throw ValidationError("--mirror-limit must be a number of MB per second.")
+            throw ValidationError(
+                "--mirror-limit must be more than 0 MB per second (got \(mirrorLimit)).")
         }
         if let mistake = settings.mistake { throw ValidationError(mistake) }
     }

@@ -21,10 +21,10 @@ struct BenchCodec: Verb {
     @Option(help: ArgumentHelp("Element type (Formats/manifest.md; default: bytes of unknown type).", valueName: "type"))
     var dtype: ElementType?
 
-    @Option(help: "\(Compression.forms).")
+    @Option(help: "Compression: \(Compression.forms).")
     var level = Compression.balanced
 
-    @Option(help: ArgumentHelp("Stores FILE as a delta against this file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Encodes FILE as a delta against this file.", valueName: "file"))
     var base: String?
 
     @Option(help: "Number of threads, each with its own blocks.")
@@ -33,7 +33,7 @@ struct BenchCodec: Verb {
     @Option(help: "Size of a block, in bytes.")
     var blockBytes = Limits.chunkBytesDefault
 
-    @Option(help: "Number of measured passes each way, after a first one.")
+    @Option(help: "Number of measured encode and decode passes, after a first pass of each.")
     var rounds = 5
 
     @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the tables.", valueName: "file"))

@@ -67,7 +67,7 @@ struct Cat: StoreVerb {
         }
         // Control characters are not written to a terminal.
         guard isText || !Terminal.showsOutput else {
-            return try refuseTerminal("an object of bytes")
+            return try refuseTerminal("a binary object")
         }
         if isText, Terminal.showsOutput {
             Output.line(String(decoding: bytes, as: UTF8.self))
@@ -81,7 +81,7 @@ struct Cat: StoreVerb {
             name, checkpoint.tensors.map(\.name) + checkpoint.objects.map(\.name))
         return CheckpointError(
             .notFound, "step \(checkpoint.summary.step) has no tensor or object named \(name)",
-            remedy: near.isEmpty ? nil : "The nearest names are \(near.joined(separator: ", "))",
+            remedy: near.isEmpty ? nil : "Nearest names: \(near.joined(separator: ", "))",
             names: [name])
     }
 

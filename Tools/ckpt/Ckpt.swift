@@ -9,7 +9,8 @@ struct Ckpt: ParsableCommand {
         commandName: "ckpt",
         abstract: "Lists, inspects, verifies, restores, compares, imports and exports checkpoints.",
         discussion: """
-            STORE is the directory of a store. If CKPT_STORE is set, or the file ~/.config/ckpt/config has a line 'store = DIR', \
+            STORE is a directory or s3://BUCKET/PREFIX. If CKPT_STORE is set, or the file \
+            ~/.config/ckpt/config has a line 'store = DIR', \
             STORE may be omitted; a first argument that is a directory, or a path with a / that is not a file, still overrides it.
 
             REF selects a checkpoint:
@@ -189,7 +190,9 @@ struct MessageArguments: ParsableArguments {
 
 /// The arguments of every verb on a store.
 struct CommonArguments: ParsableArguments {
-    @Argument(help: "Directory of the store (default: CKPT_STORE).", completion: .directory)
+    @Argument(
+        help: "Directory or s3://BUCKET/PREFIX of the store (default: CKPT_STORE).",
+        completion: .directory)
     var store: String
 
     @Flag(help: "Prints one JSON object (see Formats/cli-json.md).")

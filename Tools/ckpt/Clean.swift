@@ -10,8 +10,9 @@ struct Clean: StoreVerb {
         discussion: """
             Example: ckpt clean runs/first
 
-            Deletes files of unfinished saves, and segments that no checkpoint names. Fails while a process writes to the store. Every \
-            trainer does the same when it opens the store. Needs no free space.
+            Deletes files of unfinished saves, and segments that no checkpoint uses. A trainer \
+            also deletes them when it opens the store. Fails while a process writes to the store. \
+            Needs no free space.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -30,7 +31,9 @@ struct Clean: StoreVerb {
         } else {
             let found = "\(Output.count(leavings.count, "file")), \(Output.size(leavings.bytes))"
             Output.line(leavings.count == 0 ? "nothing to delete" : "deleted \(found)")
-            if !leavings.isComplete { Output.warn("there may be more: see the warnings above, or try again later") }
+            if !leavings.isComplete {
+                Output.warn("more files may be left: see the warnings above, or try again later")
+            }
         }
         return leavings.isComplete ? .fine : .difference
     }

@@ -19,7 +19,8 @@ struct Copy: StoreVerb {
     @OptionGroup var common: CommonArguments
 
     @Argument(
-        help: ArgumentHelp("Directory of the store to copy to.", valueName: "dst"),
+        help: ArgumentHelp(
+            "Directory or s3://BUCKET/PREFIX of the store to copy to.", valueName: "dst"),
         completion: .directory)
     var target: String
 
@@ -42,7 +43,7 @@ struct Copy: StoreVerb {
             ) { progress.show($0, of: $1) }
         }
         ProgressLine.clear()
-        for error in report.unreadableTags { Output.warn("not copied: \(error)") }
+        for error in report.unreadableTags { Output.warn("unreadable tag, not copied: \(error)") }
         for tag in report.takenTags {
             Output.warn("tag \(tag) was not copied: another checkpoint in \(target) has it")
         }

@@ -54,12 +54,13 @@ struct Find: StoreVerb {
 
     private func notFound(_ report: FindReport) -> CheckpointError {
         let what =
-            digest.map { "content with the digest \($0)" } ?? "tensor or object named \(name ?? "")"
+            digest.map { "tensor or object with the digest \($0)" }
+            ?? "tensor or object named \(name ?? "")"
         let near = report.nearest.joined(separator: ", ")
         return CheckpointError(
             .notFound,
-            "none of \(Output.count(report.checkpointCount, "checkpoint")) has a \(what)",
-            remedy: near.isEmpty ? nil : "The nearest names are \(near)")
+            "no \(what) in \(Output.count(report.checkpointCount, "checkpoint"))",
+            remedy: near.isEmpty ? nil : "Nearest names: \(near)")
     }
 
     private func printText(_ shown: [FindReport.Occurrence], _ report: FindReport) {

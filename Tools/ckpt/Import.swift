@@ -11,11 +11,12 @@ struct Import: Verb {
 
             FILE is safetensors (a file, a directory, or an index of shards), .npy, .npz, a PyTorch .pt, .pth or .bin, a \
             directory of torch.distributed.checkpoint, or raw elements. Pickles are read as data: ckpt never runs code \
-            in them. A pickle that calls a function is refused; with --skip-objects such entries are left out. The \
+            in them. A pickle that calls a function is refused; with \
+            --skip-objects, the entries that call functions are left out. The \
             checkpoint starts a new run.
             """)
 
-    @Argument(help: "Directory of the store; created if missing.")
+    @Argument(help: "Directory or s3://BUCKET/PREFIX of the store; created if missing.")
     var store: String
 
     @Argument(
@@ -40,7 +41,7 @@ struct Import: Verb {
     @Option(help: ArgumentHelp("A metric of the checkpoint; repeatable.", valueName: "name=value"))
     var metric: [Assignment] = []
 
-    @Option(help: "\(Compression.forms).")
+    @Option(help: "Compression: \(Compression.forms).")
     var compression = Compression.auto
 
     @Option(
@@ -64,7 +65,8 @@ struct Import: Verb {
     var dtype: String?
 
     @Option(
-        help: ArgumentHelp("Shape of a raw file: 3,4; empty for a scalar.", valueName: "extents"))
+        help: ArgumentHelp(
+            "Shape of a raw file, such as 3,4; empty for a scalar.", valueName: "extents"))
     var shape: String?
 
     @Option(help: ArgumentHelp("Name of a raw file's tensor.", valueName: "name"))

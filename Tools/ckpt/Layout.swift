@@ -59,7 +59,7 @@ struct Layout {
     var lines: [String] {
         let axes = axes
         guard !axes.isEmpty, !record.shape.contains(0) else {
-            return [parts.first.map { "all of it by rank \($0.rank)" } ?? "no elements"]
+            return [parts.first.map { "all elements saved by rank \($0.rank)" } ?? "no elements"]
         }
         // One axis lies across; of two, the second.
         let across = axes.last ?? 0
@@ -69,7 +69,8 @@ struct Layout {
         let margin = String(record.shape[down ?? across]).count
         var lines = [
             String(repeating: " ", count: margin) + " dimension \(across): 0 to"
-                + " \(record.shape[across] - 1)" + (down.map { ", down: dimension \($0)" } ?? "")
+                + " \(record.shape[across] - 1)"
+                + (down.map { " across, dimension \($0) down" } ?? "")
         ]
         for row in 0..<rows {
             var index = record.shape.map { _ in 0 }

@@ -93,7 +93,9 @@ struct Selection: ParsableArguments {
     @Option(name: .customLong("where"), help: ArgumentHelp("Lists only checkpoints that match this condition.", valueName: "condition"))
     var condition: String?
 
-    @Option(help: ArgumentHelp("Lists only this run: its name (* and ?), or 4 digits of its id.", valueName: "run"))
+    @Option(help: ArgumentHelp(
+            "Lists only this run: its name (* and ?), or at least 4 digits of its id.",
+            valueName: "run"))
     var run: String?
 
     var isEmpty: Bool { condition == nil && run == nil }

@@ -5,14 +5,17 @@ import Foundation
 
 struct Mirror: StoreVerb {
     static let configuration = CommandConfiguration(
-        commandName: "mirror", abstract: "Keeps a second store that is the same as the first.",
+        commandName: "mirror",
+        abstract: "Keeps a mirror of a store in another directory or in a bucket.",
         usage: "ckpt mirror STORE DST [options]",
         discussion: """
             Example: ckpt mirror runs/first /archive/first
 
-            DST is a directory or s3://BUCKET/PREFIX; it holds a mirror of this store, or nothing. Sends every checkpoint that DST does \
-            not have, newest first, then tags and pins. What is there is not sent again: after an interruption, run the same command to \
-            continue. With --follow, goes on with each new checkpoint until Control-C. Checkpoints that STORE deletes stay in DST. To \
+            DST is a directory or s3://BUCKET/PREFIX; it is empty, or contains a mirror of this \
+            store. Sends every checkpoint that DST does not have, newest first, then tags and \
+            pins. After an interruption, run the same command to continue: checkpoints that DST \
+            has are not sent again. With --follow, also mirrors each new checkpoint, until \
+            Control-C. Checkpoints that are deleted from STORE stay in DST. To \
             bring back a lost store, mirror DST into an empty directory: a trainer resumes there as if nothing had happened. To add \
             checkpoints to another store, use ckpt copy. Exit code 1 means that damaged checkpoints were not mirrored.
             """)
@@ -24,7 +27,7 @@ struct Mirror: StoreVerb {
         completion: .directory)
     var target: String
 
-    @Flag(help: "Goes on with each new checkpoint, until Control-C.")
+    @Flag(help: "Keeps running and mirrors each new checkpoint, until Control-C.")
     var follow = false
 
     @Option(
@@ -34,7 +37,7 @@ struct Mirror: StoreVerb {
     func validate() throws {
         _ = try StoreAddress(target)
         if let limit, !(limit > 0 && limit < 1e9) {
-            throw ValidationError("--limit must be a number of MB per second.")
+            throw ValidationError("--limit must be more than 0 MB per second (got \(limit)).")
         }
     }
 
@@ -93,7 +96,7 @@ struct Mirror: StoreVerb {
         let marks = report.markCount == 0 ? "" : ", tags and pins: \(report.markCount)"
         Output.line(
             "mirrored \(Output.count(sent, "checkpoint"))\(marks), sent \(Output.size(report.newBytes)); "
-                + "\(present) were there")
+                + "\(present) already in the mirror")
     }
 
     private func printJSON(_ report: MirrorReport) {

@@ -14,7 +14,7 @@ struct Pin: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint; see ckpt --help.", valueName: "ref"))
     var reference: CheckpointReference
 
     func execute() throws -> ExitCode {
@@ -38,7 +38,7 @@ struct Unpin: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "ref"))
+    @Argument(help: ArgumentHelp("The checkpoint; see ckpt --help.", valueName: "ref"))
     var reference: CheckpointReference
 
     func execute() throws -> ExitCode {

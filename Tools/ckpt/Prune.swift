@@ -56,13 +56,14 @@ struct Prune: StoreVerb {
 
     @Option(
         help: ArgumentHelp(
-            "Keeps runs with a save in this time (7d); deletes the others.", valueName: "duration")
-    )
+            "Keeps runs saved within this time before now (7d); deletes the others.",
+            valueName: "duration"))
     var keepRunsWithin: String?
 
     @Option(
         help: ArgumentHelp(
-            "Prunes only this run: its name (* and ?), or 4 digits of its id.", valueName: "run"
+            "Prunes only this run: its name (* and ?), or at least 4 digits of its id.",
+            valueName: "run"
         ))
     var run: String?
 
@@ -120,7 +121,7 @@ struct Prune: StoreVerb {
             : "the metrics are \(known.sorted().prefix(8).joined(separator: ", "))"
         throw CheckpointError(
             .notFound, "no checkpoint has a metric \(unknown.metric); \(there)",
-            remedy: "Give --keep-best one of these")
+            remedy: known.isEmpty ? "Remove --keep-best" : "Give --keep-best one of these")
     }
 
     private func runs(named name: String, in store: CheckpointStore) throws -> Set<RunID> {
@@ -128,7 +129,7 @@ struct Prune: StoreVerb {
             try store.checkpoints().separated.checkpoints.filter { $0.isOf(run: name) }.map(\.run))
         guard !runs.isEmpty else {
             throw CheckpointError(
-                .notFound, "no run has the name \(name)", remedy: "ckpt log lists the runs")
+                .notFound, "no run has the name \(name)", remedy: "List the runs with ckpt log")
         }
         return runs
     }

@@ -17,12 +17,12 @@ struct Repack: StoreVerb {
 
     @OptionGroup var common: CommonArguments
 
-    @Flag(help: "Shows how much would be saved without writing anything.")
+    @Flag(help: "Shows how much space repacking would free, without writing anything.")
     var dryRun = false
 
     @Option(
         help:
-            "Maximum number of deltas in a chain, 1 to 8; more is smaller, but slower to restore."
+            "Maximum number of deltas in a chain, 1 to 8; more saves space, slows restores."
     )
     var chain = RepackOptions().chainMax
 
@@ -68,7 +68,7 @@ struct Repack: StoreVerb {
         }
         table.print()
         let saved = Output.size(report.bytesSaved)
-        Output.line(dryRun ? "would save \(saved); nothing was written" : "saved \(saved)")
+        Output.line(dryRun ? "would free \(saved); nothing was written" : "freed \(saved)")
     }
 
     private func printJSON(_ report: RepackReport) {

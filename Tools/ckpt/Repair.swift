@@ -12,9 +12,10 @@ struct Repair: StoreVerb {
 
             Reads the full store. Rebuilds a missing or damaged store.json, updates the catalog, and copies intact blocks \
             out of damaged files. For each checkpoint with losses, makes a new checkpoint of its intact tensors and \
-            objects, in a run named "salvaged: ...". With --from, takes damaged files from a mirror of the store first, \
-            if they are intact there: then nothing is lost. Moves damaged files to quarantine/, and never deletes them. Safe \
-            while a trainer is running, and safe to interrupt. Exit code 1 means that data is lost, or stays damaged \
+            objects, in a run named "salvaged: ...". With --from, \
+            first replaces damaged files with intact copies from a mirror of the store, so that \
+            their data is not lost. Moves damaged files to quarantine/, and never deletes them. \
+            Safe while a trainer is running, and safe to interrupt. Exit code 1 means that data is lost, or stays damaged \
             because another process uses it.
             """)
 
@@ -22,7 +23,7 @@ struct Repair: StoreVerb {
 
     @Option(
         help: ArgumentHelp(
-            "Takes damaged files from this mirror: a directory or s3://BUCKET/PREFIX.",
+            "Replaces damaged files from this mirror: a directory or s3://BUCKET/PREFIX.",
             valueName: "mirror"),
         completion: .directory)
     var from: String?
@@ -64,7 +65,7 @@ struct Repair: StoreVerb {
             )
         }
         for name in report.mended {
-            Output.line("\(dryRun ? "would be taken" : "taken") from the mirror: \(name)")
+            Output.line("\(dryRun ? "would be replaced" : "replaced") from the mirror: \(name)")
         }
         for error in report.unreadable { Output.line("unreadable: \(error)") }
         for error in report.unreadableTags { Output.line("unreadable tag, not changed: \(error)") }
@@ -82,7 +83,8 @@ struct Repair: StoreVerb {
         }
         if report.catalogRows > 0 {
             Output.line(
-                "catalog: \(Output.count(report.catalogRows, "row")) \(dryRun ? "would be" : "were") corrected"
+                "catalog: \(dryRun ? "would correct" : "corrected") "
+                    + Output.count(report.catalogRows, "row")
             )
         }
         if report.onlyInMirror > 0, let from {
@@ -105,7 +107,8 @@ struct Repair: StoreVerb {
         Output.line("damaged: \(text(loss.damaged)) lost \(some); \(rest)\(new)")
         if !loss.tags.isEmpty {
             Output.line(
-                "  its tags name no checkpoint now: \(loss.tags.joined(separator: ", ")); move them with ckpt tag --force"
+                "  its tags \(dryRun ? "would name no checkpoint" : "name no checkpoint now"): "
+                    + "\(loss.tags.joined(separator: ", ")); move them with ckpt tag --force"
             )
         }
     }
@@ -125,7 +128,7 @@ struct Repair: StoreVerb {
                 ? "no damage found" : dryRun ? "nothing would be lost" : "repaired: nothing is lost"
         }
         if report.losses.isEmpty, report.unreadable.isEmpty, report.inUse.isEmpty {
-            return "no checkpoint is damaged, but a tag is (see above)"
+            return "no checkpoint is damaged, but a tag cannot be read (see above)"
         }
         if dryRun { return "nothing was written; to repair, run the command without --dry-run" }
         return report.inUse.isEmpty

@@ -37,8 +37,8 @@ struct ReplicaOutput {
             let places = ranges.prefix(3).map { "\($0.lowerBound)..<\($0.upperBound)" }
             let more = ranges.count > 3 ? " and \(ranges.count - 3) more" : ""
             return "bytes \(places.joined(separator: ", "))\(more) of \(difference.byteCount)"
-        case .chunkSizes: return "other chunk sizes"
-        case .notSaved: return "no rank has saved it"
+        case .chunkSizes: return "different chunk sizes"
+        case .notSaved: return "not saved by any rank"
         }
     }
 
@@ -48,11 +48,10 @@ struct ReplicaOutput {
             if let problem = report.problem {
                 "\(problem)"
             } else if !report.missingRanks.isEmpty {
-                "rank \(RankGroup.text(of: report.missingRanks)) has not saved, so nothing can be"
-                    + " compared"
+                "nothing can be compared; ranks that have not saved: "
+                    + RankGroup.text(of: report.missingRanks)
             } else {
-                "\(Output.count(report.differences.count, "difference")) between what ranks"
-                    + " hold"
+                "\(Output.count(report.differences.count, "difference")) between ranks"
             }
         return "step \(report.step) (\(Output.short(report.id))), \(state): \(what)"
     }

@@ -69,7 +69,7 @@ struct Stats: StoreVerb {
         Output.line("on disk  \(Output.size(statistics.diskBytes)): \(parts.joined(separator: ", "))")
         let bytes = Output.size(statistics.segmentBytes + statistics.manifestBytes)
         let requests = Output.count(cost(statistics).requests, "request")
-        Output.line("a mirror in a bucket takes \(bytes) in about \(requests)")
+        Output.line("mirroring to a bucket would send \(bytes) in about \(requests)")
     }
 
     /// The cost of sending everything to a bucket.

@@ -13,21 +13,23 @@ struct Verify: StoreVerb {
             Example: ckpt verify runs/first --all --sample 10%
             Example: ckpt verify runs/first --replicas
 
-            Checks the whole store if no REF is given, and lists files that belong to no checkpoint. Damage is listed with the tensors \
+            Checks the full store if no REF is given, and lists files that belong to no \
+            checkpoint. Damage is listed with the tensors \
             that it affects. Exit code 1 means damage, or a file that could not be read. \
-            --replicas compares instead what several ranks held of the same elements, in saves that were refused too. \
+            --replicas instead compares the copies of replicated elements on several ranks, also \
+            in saves that were not committed. \
             --sample prints how much was read, and the seed that selects the same blocks again.
             """)
 
     @OptionGroup var common: CommonArguments
 
-    @Argument(help: ArgumentHelp("One checkpoint (default: the whole store).", valueName: "ref"))
+    @Argument(help: ArgumentHelp("One checkpoint (default: the full store).", valueName: "ref"))
     var reference: CheckpointReference?
 
-    @Flag(help: "Checks the whole store.")
+    @Flag(help: "Checks the full store.")
     var all = false
 
-    @Flag(help: "Compares what several ranks held of the same elements.")
+    @Flag(help: "Compares the copies of replicated elements on several ranks.")
     var replicas = false
 
     @Flag(help: "Checks manifests and segment structure only, no tensor data.")

@@ -31,7 +31,9 @@ struct Watch: StoreVerb {
     var until: Int?
 
     func validate() throws {
-        if let timeout, !(timeout >= 0 && timeout < 1e9) { throw ValidationError("--timeout must be a number of seconds.") }
+        if let timeout, !(timeout >= 0 && timeout < 1e9) {
+            throw ValidationError("--timeout must be at least 0 seconds (got \(timeout)).")
+        }
     }
 
     func execute() throws -> ExitCode {
@@ -134,7 +136,7 @@ extension WatchEvent {
         case .progress(let progress): Self.text(progress)
         case .committed(let name, let took): "step \(name.step): committed" + (took.map(Self.text) ?? "")
         case .restarted(let name): "restart \(name.run)"
-        case .removed(let name): "step \(name.step): removed"
+        case .removed(let name): "step \(name.step): deleted"
         case .failed(let step): "step \(step): save FAILED"
         }
     }
@@ -144,13 +146,14 @@ extension WatchEvent {
         let remaining = progress.remaining ?? 0
         let rest = remaining < 1 ? "" : ", \(ProgressPace.time(remaining)) left"
         return "step \(progress.step): \(percent) % of \(Output.size(progress.total)), "
-            + "\(speed(progress.speed))\(rest), stalled \(time(progress.stall))"
+            + "\(speed(progress.speed))\(rest), training blocked \(time(progress.stall))"
     }
 
     private static func text(_ took: Took) -> String {
         let new = took.newBytes == took.bytes ? "" : " (\(Output.size(took.newBytes)) new)"
         return " in \(time(took.seconds)): \(Output.size(took.bytes))\(new), "
-            + "\(speed(Double(took.bytes) / max(took.seconds, 1e-9))), stalled \(time(took.stall))"
+            + "\(speed(Double(took.bytes) / max(took.seconds, 1e-9))), "
+            + "training blocked \(time(took.stall))"
     }
 
     /// A status file can hold any number.

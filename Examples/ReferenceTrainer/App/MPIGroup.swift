@@ -14,7 +14,8 @@ struct MPIGroup: ProcessGroup {
         _ bytes: [UInt8], deadline: ContinuousClock.Instant
     ) throws -> [[UInt8]] {
         guard bytes.count + 2 <= Self.messageBytes else {
-            throw MPI.Failure("a message of \(bytes.count) bytes is too long")
+            throw MPI.Failure(
+                "a message of \(bytes.count) bytes is longer than \(Self.messageBytes - 2) bytes")
         }
         let length = [UInt8(bytes.count & 0xFF), UInt8(bytes.count >> 8)]
         let padding = [UInt8](repeating: 0, count: Self.messageBytes - bytes.count - 2)

@@ -12,14 +12,14 @@ struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ReferenceTrainer",
         abstract:
-            "Trains a small byte-level GPT with asynchronous checkpoints, and resumes from the newest one.",
+            "Trains a small GPT with asynchronous checkpoints; resumes from the newest one.",
         discussion: "Example: ReferenceTrainer --store /tmp/run --steps 200 --every 20")
 
     @Option(help: "Directory of the checkpoint store; created if missing.")
     var store: String
 
     @Option(
-        help: "Directory or s3://BUCKET/PREFIX of a mirror; resumes from it if the store is lost.")
+        help: "Mirror: a directory or s3://BUCKET/PREFIX, to resume from if the store is lost.")
     var mirror: String?
 
     @Option(help: "Text to train on.")
@@ -40,13 +40,13 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Seed of weights, dropout and data order.")
     var seed: UInt64 = 1
 
-    @Option(help: "auto, none, fast, balanced, max, lz4, zstd or zstd:LEVEL.")
+    @Option(help: "Compression: auto, none, fast, balanced, max, lz4, zstd or zstd:LEVEL.")
     var compression = "auto"
 
     @Option(help: "Number of threads for matrix products.")
     var threads = 1
 
-    @Option(help: "f32, or bf16: weights rounded from float32 masters.")
+    @Option(help: "Precision: f32, or bf16 (weights rounded from float32 masters).")
     var precision = "f32"
 
     @Option(help: "Size of the staging arena, in MiB.")
@@ -57,7 +57,7 @@ struct TrainCommand: ParsableCommand {
 
     @Option(
         help:
-            "Checkpoint to resume from, instead of the run's newest: latest, a step, RUN:latest, a tag or an id."
+            "Checkpoint to resume from (default: the run's newest): a step, a tag, an id, ..."
     )
     var resumeFrom: String?
 
@@ -94,21 +94,28 @@ struct TrainCommand: ParsableCommand {
 
     func validate() throws {
         guard Compression(compression) != nil else {
-            throw ValidationError("unknown compression \(compression)")
+            throw ValidationError(
+                "--compression \(compression) is unknown; use auto, none, fast, balanced, max, "
+                    + "lz4, zstd or zstd:LEVEL")
         }
-        guard configuration != nil else { throw ValidationError("unknown model \(model)") }
+        guard configuration != nil else {
+            throw ValidationError("--model \(model) is unknown; use tiny, small or medium")
+        }
         guard ["f32", "bf16"].contains(precision) else {
-            throw ValidationError("unknown precision \(precision)")
+            throw ValidationError("--precision \(precision) is unknown; use f32 or bf16")
         }
         if let resumeFrom, CheckpointReference(resumeFrom) == nil {
-            throw ValidationError("\(resumeFrom) is not a checkpoint")
+            throw ValidationError(
+                "--resume-from \(resumeFrom) is not a step, a tag, an id or RUN:latest")
         }
         if let mirror, StoreMirror.Place(mirror) == nil {
-            throw ValidationError("\(mirror) is not the place of a mirror")
+            throw ValidationError("--mirror \(mirror) is not a directory or s3://BUCKET/PREFIX")
         }
         guard keepLast ?? 1 > 0 else { throw ValidationError("--keep-last must be at least 1") }
         guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else {
-            throw ValidationError("a number is not positive")
+            throw ValidationError(
+                "--steps, --every, --batch and --threads must be at least 1, "
+                    + "and --arena at least 0")
         }
     }
 
@@ -126,7 +133,9 @@ struct TrainCommand: ParsableCommand {
         guard let configuration else { return }
         let text = try Array(Data(contentsOf: URL(fileURLWithPath: data)))
         guard text.count > configuration.context else {
-            throw ValidationError("\(data) is too short to train on")
+            throw ValidationError(
+                "\(data) is too short: \(text.count) bytes, "
+                    + "and training needs more than \(configuration.context)")
         }
         let processes = mpi ? try MPI() : nil
         if let processes { try check(processes, configuration) }
@@ -167,11 +176,13 @@ struct TrainCommand: ParsableCommand {
                 "--batch must be a multiple of the \(processes.worldSize) processes")
         }
         guard precision == "f32" || processes.worldSize == 1 else {
-            throw ValidationError("--precision bf16 is for one process")
+            throw ValidationError("--precision bf16 works only with one process")
         }
         // Each process owns a row of every parameter.
         guard processes.worldSize <= configuration.width else {
-            throw ValidationError("at most \(configuration.width) processes train this model")
+            throw ValidationError(
+                "this model can be trained by at most \(configuration.width) processes "
+                    + "(got \(processes.worldSize))")
         }
     }
 
@@ -247,9 +258,11 @@ private func report(_ event: CheckpointEvent, killDuringSave: Int?) {
 }
 
 private func sayHowLongSavesHeldTheTrainer(_ stall: StallReport) {
+    let total = stall.submit + stall.fence + stall.backpressure
     say(
-        "saves held the trainer for \(milliseconds(stall.submit)) ms in submits, \(milliseconds(stall.fence)) ms at fences, "
-            + "\(milliseconds(stall.backpressure)) ms waiting for the disk")
+        "saves blocked training for \(milliseconds(total)) ms in total "
+            + "(submit \(milliseconds(stall.submit)), fences \(milliseconds(stall.fence)), "
+            + "disk \(milliseconds(stall.backpressure)))")
 }
 
 private func milliseconds(_ duration: Duration) -> String {

@@ -180,7 +180,8 @@ final class TrainingRun {
                 "configuration", role: .config, get: { progress.value.configuration },
                 set: {
                     precondition(
-                        $0 == progress.value.configuration, "the checkpoint is of another model")
+                        $0 == progress.value.configuration,
+                        "the checkpoint was saved by another model configuration")
                 })
         }
     }

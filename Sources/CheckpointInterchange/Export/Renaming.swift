@@ -42,7 +42,9 @@ public struct Renaming: Sendable {
         }
         // The message below is clearer than the error of the parser.
         guard case .object(let members)? = try? JSONParser.parse(Array(text)[...]) else {
-            throw CheckpointError(.misuse, "\(file) is not a JSON object of names", path: file)
+            throw CheckpointError(
+                .misuse, "\(file) is not a JSON object that maps tensor names to new names",
+                path: file)
         }
         var names: [String: String] = [:]
         for member in members {

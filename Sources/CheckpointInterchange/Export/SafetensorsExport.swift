@@ -114,13 +114,15 @@ struct SafetensorsExport {
             let name = options.renaming.name(of: record.name)
             if name.isEmpty || name == "__metadata__" {
                 throw CheckpointError(
-                    .misuse, "tensor \(record.name) cannot have the name \(name) in a safetensors file",
+                    .misuse,
+                    "tensor \(record.name) cannot have the name \"\(name)\" in a safetensors file",
+                    remedy: "Give the tensor another name with --rename or --names",
                     names: [record.name])
             }
             if let other = seen.updateValue(record.name, forKey: Array(name.utf8)) {
                 throw CheckpointError(
                     .misuse, "tensors \(other) and \(record.name) would both have the name \(name)",
-                    names: [record.name])
+                    remedy: "Change --rename or --names", names: [record.name])
             }
             if let known = kept.form(of: record) {
                 return SafetensorsTensor(

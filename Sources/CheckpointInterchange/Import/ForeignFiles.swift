@@ -42,7 +42,8 @@ public struct ForeignFiles: Sendable {
         var checkpoint = try exchanging("importing") {
             if case .raw(let name, let type, let shape) = format {
                 guard files.count == 1 else {
-                    throw CheckpointError(.misuse, "a raw tensor is one file (got \(files.count))")
+                    throw CheckpointError(
+                        .misuse, "the raw format takes exactly one file (got \(files.count))")
                 }
                 let raw = ForeignReader.Raw(name: name, type: type, shape: shape)
                 return try reader.readRaw(FilePath(files[0]), raw)

@@ -85,7 +85,8 @@ private struct NamedRemoval {
         let reasons = chosen.compactMap { name -> String? in
             var reasons: [String] = marks.pins.contains(name) ? ["is pinned"] : []
             if let tags = tags[name] {
-                reasons.append("has the tag \(tags.joined(separator: ", "))")
+                reasons.append(
+                    "has the tag\(tags.count == 1 ? "" : "s") \(tags.joined(separator: ", "))")
             }
             if let run = newest[name] {
                 reasons.append("is the newest intact checkpoint of run \(run)")
@@ -96,8 +97,8 @@ private struct NamedRemoval {
         throw CheckpointError(
             .misuse, "nothing was deleted: \(reasons.joined(separator: "; "))",
             remedy: chosen.contains { marks.pins.contains($0) || tags[$0] != nil }
-                ? "Remove the pins and tags first, or give --force"
-                : "Give --force to delete it all the same")
+                ? "Remove the pins and tags first, or use --force"
+                : "Use --force to delete the newest intact checkpoint too")
     }
 
     /// Returns the newest intact checkpoint of each run, with the run's name.

@@ -80,7 +80,10 @@ extension CheckpointStore {
             throw CheckpointError(.misuse, "the store is not open for maintaining", remedy: "Open it with access .maintaining")
         }
         guard (1...Limits.deltaChainMax).contains(options.chainMax), (1...64).contains(options.threads) else {
-            throw CheckpointError(.misuse, "chainMax \(options.chainMax) or threads \(options.threads) is out of range")
+            throw CheckpointError(
+                .misuse,
+                "chainMax must be 1 to \(Limits.deltaChainMax) (got \(options.chainMax)), "
+                    + "and threads 1 to 64 (got \(options.threads))")
         }
         if !options.isDryRun, let maintenance { try translating("maintenance") { try maintenance.changeGeneration() } }
         var repack = Repack(store: self, options: options)
@@ -141,7 +144,9 @@ private struct Repack {
         } catch {
             // The writer removed one of the two since they were listed.
             guard error.code == .notFound else { throw error }
-            return RepackReport.Checkpoint(step.checkpoint, skipped: "it or the next newer checkpoint was deleted meanwhile")
+            return RepackReport.Checkpoint(
+                step.checkpoint,
+                skipped: "this checkpoint or the next newer one was deleted during the repack")
         }
         let repacker = CheckpointRepacker(store: store, older: older, newer: newer, options: options)
         var (changed, report) = try repacker.run(uses)
@@ -149,7 +154,10 @@ private struct Repack {
             uses.add(Manifest.Tables(changed, hash: older.hash))
             orphans += uses.remove(Manifest.Tables(older.manifest, hash: older.hash))
         } else if !options.isDryRun {
-            report.skipped = report.bytesBefore == 0 ? "all its blocks are shared" : "it would not become smaller, or it is in use"
+            report.skipped =
+                report.bytesBefore == 0
+                ? "all its blocks are shared"
+                : "repacking would not shrink the checkpoint, or the checkpoint is in use"
         }
         return report
     }

@@ -74,7 +74,7 @@ struct BlockRescue {
     /// - Returns: the block that holds them.
     /// - Throws: codes `io`, `noSpace`, `outOfMemory`.
     mutating func add(_ bytes: [UInt8]) throws(CheckpointError) -> PlacedBlock {
-        try translating("a note") {
+        try translating("writing a salvage note") {
             let buffer = try AlignedBuffer(count: bytes.count, hugePages: false)
             buffer.region.store(bytes[...])
             let encoded = EncodedBlock(

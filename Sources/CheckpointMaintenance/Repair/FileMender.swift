@@ -35,7 +35,7 @@ struct FileMender {
         guard store.id == copy.id else {
             throw CheckpointError(
                 .misuse, "\(copy.directories.root) is another store, not a mirror of this one",
-                remedy: "Give a mirror of this store: a place that ckpt mirror has written to",
+                remedy: "Give a directory or bucket that ckpt mirror has written from this store",
                 path: copy.directories.root.string)
         }
         (self.store, self.copy) = (store, copy)

@@ -38,6 +38,8 @@ extension CheckpointStore {
     }
 }
 
+/// The rebuilding of a store's damaged identity: the id that most of its checkpoints name, with the
+/// bytes of the mirror's file if that has the same id.
 private struct IdentityRepair {
     let fileSystem: any FileSystem
     let directories: StoreDirectories
@@ -78,7 +80,9 @@ private struct IdentityRepair {
         }
         guard let (id, count) = counts.max(by: { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }) else {
             var failure = fault
-            failure.remedy = "No checkpoint can be read from which it could be rebuilt: restore store.json from a backup"
+            failure.remedy =
+                "The file cannot be rebuilt, because no checkpoint is readable: "
+                + "restore store.json from a backup"
             throw failure
         }
         return (StoreIdentity(id: id, created: created), count)

@@ -89,7 +89,8 @@ struct RepairSurvey {
             var failure = CheckpointError(error)
             failure.code = .io
             failure.remedy =
-                "Check that the disk is mounted. If the disk is lost, make an empty directory instead"
+                "Check that the disk is mounted. If the disk is lost, create an empty directory "
+                + "\(store.directories.segments)"
             throw failure
         }
     }

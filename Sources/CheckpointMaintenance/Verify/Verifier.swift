@@ -71,7 +71,8 @@ private struct Verifier {
             report.checkpointCount += 1
             if loaded.manifest.hasBases { withDeltas.append(name) }
             if let contradiction = store.catalog.contradiction(of: loaded) {
-                let advice = "delete catalog.sqlite; the next writer rebuilds it"
+                let advice =
+                    "run ckpt repair, or delete catalog.sqlite; the next writer rebuilds it"
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
             }
         } catch {
@@ -103,7 +104,10 @@ private struct Verifier {
             }
             guard uses[name] == nil else { continue }
             let readable = isEveryManifestRead ? "" : " that can be read"
-            note(store.directories.segments, text, "no checkpoint\(readable) uses this segment")
+            let advice = isEveryManifestRead ? "; ckpt clean deletes unused segments" : ""
+            note(
+                store.directories.segments, text,
+                "no checkpoint\(readable) uses this segment\(advice)")
         }
     }
 
@@ -117,7 +121,10 @@ private struct Verifier {
             report.findings.append(.init(kind: .damage, path: error.path ?? "", message: error.message + advice))
         }
         for (tag, mark) in marks.tags.sorted(by: { $0.key < $1.key }) where !names.contains(mark.name) {
-            note(store.directories.tags, tag.description, "the checkpoint with this tag, step \(mark.name.step), was deleted")
+            note(
+                store.directories.tags, tag.description,
+                "the checkpoint with this tag, step \(mark.name.step), was deleted; "
+                    + "delete the tag with ckpt tag --delete \(tag)")
         }
         for pin in marks.pins.subtracting(names).sorted() {
             note(store.directories.pins, pin.description, "the pinned checkpoint, step \(pin.step), was deleted")

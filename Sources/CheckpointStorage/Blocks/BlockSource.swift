@@ -3,6 +3,8 @@ package import CheckpointFormat
 package import CheckpointSegments
 
 /// Reads the blocks of one manifest. Deltas and casts are read together with all their bases.
+///
+/// Any thread, each with its own buffers.
 package struct BlockSource: Sendable {
     private let readers: SegmentReaders
     private let manifest: Manifest

@@ -4,6 +4,9 @@ internal import CheckpointSegments
 internal import SystemPackage
 
 /// The open segments of one manifest; each is opened when it is first needed.
+///
+/// Any thread that reads. Files are opened with its lock not held: of two threads that need the
+/// same segment first, one closes its file again.
 final class SegmentReaders: Sendable {
     private let store: CheckpointStore
     private let segments: [SegmentReference]

@@ -8,8 +8,9 @@ internal import SystemPackage
 /// The commit of one checkpoint by several ranks: steps N1 to N8 of Formats/durability.md, referred
 /// to by their numbers. One object per rank and save.
 ///
-/// It needs of the file system only that a listing shows what was there before it began, and that
-/// `link()` does not replace: no lock, and no name that is looked for before it is known to exist.
+/// It needs two things of the file system: a listing shows everything that existed before the
+/// listing began, and `link()` never replaces a file. It takes no lock of the store, and looks for
+/// no name before it is known to exist. Used by the pipeline's threads, and that of a failed save.
 package struct RankCommit: Sendable {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories

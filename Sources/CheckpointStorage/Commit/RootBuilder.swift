@@ -176,16 +176,17 @@ package struct RootBuilder {
     }
 
     /// Elements in normal form: equal for the same elements, however they are described.
-    private typealias Place = [StridedElements]
+    private typealias Elements = [StridedElements]
 
-    private func place(_ held: Held, of tensor: TensorRecord) -> Place {
+    private func elements(_ held: Held, of tensor: TensorRecord) -> Elements {
         held.region.pieces(in: tensor.shape).map(\.elements.normalized)
     }
 
-    /// Returns the saved shards of a tensor; of those of the same elements that of the lowest rank.
+    /// Returns the saved shards of a tensor. If several ranks have saved the same elements, only
+    /// the shard of the lowest rank is returned.
     private func saved(_ tensor: TensorRecord, _ held: [Held]) -> [Held] {
-        var seen: Set<Place> = []
-        return held.filter { $0.isSaved && seen.insert(place($0, of: tensor)).inserted }
+        var seen: Set<Elements> = []
+        return held.filter { $0.isSaved && seen.insert(elements($0, of: tensor)).inserted }
     }
 
     /// Compares what several ranks hold of the same elements.
@@ -201,10 +202,10 @@ package struct RootBuilder {
     private func compare(
         _ tensor: TensorRecord, _ held: [Held], _ comparison: inout ReplicaComparison
     ) {
-        var owners: [Place: Held] = [:]
-        for owner in saved(tensor, held) { owners[place(owner, of: tensor)] = owner }
+        var owners: [Elements: Held] = [:]
+        for owner in saved(tensor, held) { owners[elements(owner, of: tensor)] = owner }
         for held in held {
-            let place = place(held, of: tensor)
+            let place = elements(held, of: tensor)
             let owner = owners[place]
             if held.isSaved, owner?.rank == held.rank { continue }
             comparison.compare(

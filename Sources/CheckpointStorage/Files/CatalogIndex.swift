@@ -7,6 +7,8 @@ package import SystemPackage
 /// Keeps the catalog in step with the manifests, or works without it.
 ///
 /// Nothing here can fail a save or a restore: the worst outcome is a warning and slower lists.
+///
+/// Any thread. SQLite works, and waits for other processes, with its lock not held.
 package final class CatalogIndex: Sendable {
     private let files: ManifestFiles
     private let fileSystem: any FileSystem

@@ -7,6 +7,9 @@ internal import Foundation
 internal import SystemPackage
 
 /// Reads the files in `manifests/`, which define the contents of the store.
+///
+/// Any thread; it takes no lock, and waits up to half a second for a manifest that is being
+/// replaced.
 package struct ManifestFiles: Sendable {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories
@@ -120,7 +123,7 @@ package struct ManifestFiles: Sendable {
                 let end = try file.read(count: 16, at: file.size - 16)
                 return (id, Manifest.hash(ofEncoded: end))
             }
-        } catch {}  // Reading it as a whole says why.
+        } catch {}  // `loadFile` throws the reason.
         let loaded = try loadFile(name)
         return (loaded.manifest.id, loaded.hash)
     }

@@ -5,6 +5,8 @@ package import CheckpointSegments
 internal import SystemPackage
 
 /// Reads and writes the files in `tags/` and `pins/` (Formats/store-layout.md, Tags and pins).
+///
+/// Any thread. The lock of maintenance orders its writers.
 package struct MarkFiles: Sendable {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories

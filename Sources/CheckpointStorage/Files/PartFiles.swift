@@ -6,6 +6,8 @@ internal import SystemPackage
 
 /// Reads the files in `parts/`: what each rank adds to a checkpoint of several ranks
 /// (Formats/manifest.md, Checkpoints of several ranks).
+///
+/// Any thread. Several parts are read on threads that it starts and joins.
 package struct PartFiles: Sendable {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories

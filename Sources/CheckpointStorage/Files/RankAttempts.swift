@@ -5,6 +5,8 @@ package import SystemPackage
 
 /// The directories in `parts/`: attempts of several ranks, in flight, committed or abandoned
 /// (Formats/durability.md, Several ranks).
+///
+/// Any thread; it takes no lock.
 package struct RankAttempts {
     package let files: ManifestFiles
     /// Time that an attempt is left alone after the last of its ranks has begun, in milliseconds.

@@ -6,6 +6,8 @@ internal import Foundation
 internal import SystemPackage
 
 /// Creates and recognizes stores (Formats/store-layout.md, Opening).
+///
+/// The thread that opens the store.
 package struct StoreFounding {
     package let fileSystem: any FileSystem
     package let directories: StoreDirectories

@@ -2,6 +2,8 @@ internal import CheckpointIO
 
 /// The exclusive right of one checkpointer to save to a store, until `end()` or the last reference
 /// goes.
+///
+/// Any thread.
 package final class CheckpointerClaim: Sendable {
     private let onEnd: Monitor<(@Sendable () -> Void)?>
 

@@ -1,7 +1,7 @@
 package import CheckpointFormat
 internal import CheckpointIO
 
-/// Messages about one save after the other between ranks that have a process group.
+/// Messages between the ranks of a process group, about one save at a time. Any thread.
 ///
 /// Once a call of the group has failed, the ranks may count its calls differently. It is not called
 /// again, and they meet in the store.
@@ -50,12 +50,12 @@ package final class RankMessages: Sendable {
             })
     }
 
-    /// Gives every rank what each of them brings.
+    /// Sends this rank's bytes to all ranks, and waits for those of all.
     ///
     /// - Parameters:
-    ///   - bytes: what this rank brings.
+    ///   - bytes: the bytes of this rank.
     ///   - deadline: when to give up.
-    /// - Returns: what the ranks bring, by rank; nil if there is no group, or it has failed.
+    /// - Returns: the bytes of all ranks, by rank; nil if there is no group, or it has failed.
     package func allGather(
         _ bytes: [UInt8], _ deadline: ContinuousClock.Instant
     ) -> [[UInt8]]? {

@@ -195,6 +195,6 @@ public struct Checkpoint: Sendable {
         let near = Nearest.byDistance(name, names)
         return CheckpointError(
             .notFound, "step \(summary.step) has no \(kind) \"\(name)\"",
-            remedy: near.isEmpty ? nil : "The nearest names are \(near.joined(separator: ", "))")
+            remedy: near.isEmpty ? nil : "Nearest names: \(near.joined(separator: ", "))")
     }
 }

@@ -4,6 +4,8 @@ package import CheckpointState
 
 /// Reads tensors and objects of one checkpoint into memory. Every byte is checked against the hash
 /// taken at capture.
+///
+/// Any thread; it takes no lock.
 package struct ContentReader: Sendable {
     private var operation: RestoreOperation
 

@@ -21,12 +21,12 @@ extension CheckpointStore {
             return try walkBack(walksBack, selection, body, among: candidates)
         }
         var names: ArraySlice<ManifestName> = []
-        var word = RungWord.nothing([])
+        var word = RestoreOrder.nothing([])
         var outcome: Result<R?, CheckpointError>?
         if meeting.ranks.rank == 0 {
             do throws(CheckpointError) {
                 names = try candidates()[...]
-                word = RungWord(next: names.popFirst(), [])
+                word = RestoreOrder(next: names.popFirst(), [])
             } catch {
                 outcome = .failure(error)
                 word = .stop("rank 0: \(error)")
@@ -34,17 +34,18 @@ extension CheckpointStore {
         }
         var skipped: [CheckpointError] = []
         while true {
-            switch RungWord(decoding: try meeting.decide { word.encoded() }) {
+            switch RestoreOrder(decoding: try meeting.decide { word.encoded() }) {
             case .attempt(let name, let damage):
                 skipped += damage.map { CheckpointError(.damaged, $0) }
                 let result = Result { () throws(CheckpointError) in
                     try files.reading(name, selection, body)
                 }
                 outcome = result
-                let answers = try meeting.collect(RungAnswer(result).encoded())
+                let answers = try meeting.collect(RestoreAnswer(result).encoded())
                 guard meeting.ranks.rank == 0 else { continue }
-                word = RungAnswer.word(
-                    after: answers.map { RungAnswer(decoding: $0) }, walksBack: walksBack, &names)
+                word = RestoreAnswer.word(
+                    after: answers.map { RestoreAnswer(decoding: $0) }, walksBack: walksBack,
+                    &names)
             case .done:
                 guard let outcome else { throw Self.notUnderstood }
                 return (try outcome.get(), skipped)

@@ -3,7 +3,7 @@ internal import CheckpointSegments
 package import CheckpointState
 
 /// The restore of the newest intact checkpoint of a run from the nearest place that has it: the
-/// store itself, then its mirror.
+/// store itself, then its mirror. The trainer's thread.
 package struct NearestRestore {
     private let store: CheckpointStore
     private let run: String
@@ -27,12 +27,12 @@ package struct NearestRestore {
         (self.mode, self.threads) = (mode, threads)
     }
 
-    /// Restores.
+    /// Restores the newest intact checkpoint of the run.
     ///
     /// The mirror is asked if the store has no checkpoint of the run, or had to skip one.
     ///
-    /// - Parameter warn: called if the mirror was asked in vain, and an older checkpoint of the
-    ///   store was restored.
+    /// - Parameter warn: called if the mirror could not help, and an older checkpoint of the store
+    ///   was restored.
     /// - Returns: the report; nil if neither place has a checkpoint of the run.
     /// - Throws: as `CheckpointStore.restore`; code `io` also if only the mirror may have one, and
     ///   cannot be read.

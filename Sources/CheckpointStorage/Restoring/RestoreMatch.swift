@@ -20,7 +20,7 @@ package struct RestoreMatch {
     package private(set) var tensors: [TensorItem] = []
     package private(set) var objects: [(item: ObjectItem, record: ObjectRecord)] = []
 
-    /// Compares.
+    /// Compares a state with a checkpoint, by names, types and shapes.
     ///
     /// - Parameters:
     ///   - inventory: the state.

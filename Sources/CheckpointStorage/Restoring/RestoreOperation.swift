@@ -67,11 +67,12 @@ package struct RestoreOperation {
         _ read: RestorePlan.Read, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
     ) throws(CheckpointError) {
         do {
-            let block = try source.block(read.row, into: home(of: read), &buffers)
-            try bringHome(read, block)
+            let block = try source.block(read.row, into: destination(of: read), &buffers)
+            try deliver(read, block)
             for cast in read.casts {
-                try bringHome(
-                    cast, try source.cast(cast.row, of: block, into: home(of: cast), &buffers))
+                try deliver(
+                    cast,
+                    try source.cast(cast.row, of: block, into: destination(of: cast), &buffers))
             }
         } catch {
             var error = CheckpointError(any: error, during: "restore")
@@ -82,18 +83,18 @@ package struct RestoreOperation {
 
     /// Checks the chunks of a block, and copies them to their destinations unless they were decoded
     /// in place.
-    private static func bringHome(_ read: RestorePlan.Read, _ block: DecodedBlock) throws {
-        let isHome = home(of: read) != nil
+    private static func deliver(_ read: RestorePlan.Read, _ block: DecodedBlock) throws {
+        let isInPlace = destination(of: read) != nil
         for piece in read.pieces {
             let chunk = try checked(piece, block)
-            if !isHome { try copy(chunk, to: piece) }
+            if !isInPlace { try copy(chunk, to: piece) }
         }
     }
 
     private static func copy(
         _ chunk: MemoryRegion, to piece: RestorePlan.Piece
     ) throws(DeviceError) {
-        switch piece.place {
+        switch piece.destination {
         case .contiguous(let offset): try piece.view.restore(chunk, at: offset)
         case .scattered(let copies): try piece.view.restore(chunk, copies)
         }
@@ -101,9 +102,10 @@ package struct RestoreOperation {
 
     /// Returns the destination in the trainer's memory, if the block is one chunk that is
     /// contiguous there; nil otherwise.
-    private static func home(of read: RestorePlan.Read) -> MemoryRegion? {
+    private static func destination(of read: RestorePlan.Read) -> MemoryRegion? {
         guard let piece = read.pieces.first, read.pieces.count == 1, piece.chunk.offset == 0,
-            piece.chunk.bytes == read.block.rawBytes, case .contiguous(let offset) = piece.place
+            piece.chunk.bytes == read.block.rawBytes,
+            case .contiguous(let offset) = piece.destination
         else { return nil }
         return piece.view.contiguousRegion(offset..<offset + piece.chunk.bytes)
     }

@@ -10,12 +10,12 @@ package struct RestorePlan {
         package var chunk: ChunkRecord
         /// View of the memory that the chunk is copied to.
         package var view: TensorView
-        package var place: Place
+        package var destination: Destination
         package var tensor: String
     }
 
     /// The bytes of a view that a chunk is copied to.
-    package enum Place {
+    package enum Destination {
         /// Row-major bytes from this offset on.
         case contiguous(Int)
         /// Elements of the chunk, to row-major elements of the view.
@@ -124,7 +124,9 @@ package struct RestorePlan {
             var offset = 0
             for chunk in chunks {
                 pieces.append(
-                    Piece(chunk: chunk, view: part, place: .contiguous(offset), tensor: record.name)
+                    Piece(
+                        chunk: chunk, view: part, destination: .contiguous(offset),
+                        tensor: record.name)
                 )
                 offset += chunk.bytes
             }
@@ -148,7 +150,7 @@ package struct RestorePlan {
         for transfer in plan.transfers {
             guard transfer.copies.allSatisfy({ $0.isWholeBytes(of: record.type) }) else {
                 throw CheckpointError(
-                    .mismatch, "tensor \(record.name): a shard cuts a byte of \(record.type)",
+                    .mismatch, "tensor \(record.name): a shard splits a byte of \(record.type)",
                     remedy: "Split the tensor where no byte is shared by two elements",
                     names: [record.name])
             }
@@ -172,10 +174,13 @@ package struct RestorePlan {
                 let offset = record.type.bytes(ofElements: run.destination)
                 pieces.append(
                     Piece(
-                        chunk: chunk, view: view, place: .contiguous(offset), tensor: record.name))
+                        chunk: chunk, view: view, destination: .contiguous(offset),
+                        tensor: record.name))
             } else if !parts.isEmpty {
                 pieces.append(
-                    Piece(chunk: chunk, view: view, place: .scattered(parts), tensor: record.name))
+                    Piece(
+                        chunk: chunk, view: view, destination: .scattered(parts),
+                        tensor: record.name))
             }
             start = end
         }

@@ -10,6 +10,8 @@ internal import CheckpointStorage
 /// checkpoint is not removed (Formats/durability.md, Reusing). The hash is 128 bits of XXH3, not a
 /// cryptographic one: it distinguishes the content that training makes, not content made by an
 /// attacker.
+///
+/// Any thread. Manifests are read and opened with its lock not held.
 final class BlockReuse: Sendable {
     /// A committed checkpoint whose blocks may be reused.
     private struct Source {

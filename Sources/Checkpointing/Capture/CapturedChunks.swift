@@ -10,11 +10,11 @@ struct CapturedChunks {
         /// In the block of another chunk of this save, which has the same bytes.
         case same(row: Int)
         /// In a block of an earlier checkpoint.
-        case stored(StoredChunk)
+        case inStore(StoredChunk)
         /// Not stored: they are the cast of another chunk of this save.
         case cast(row: Int)
         /// Not stored: another rank saves the tensor.
-        case copy
+        case replica
     }
 
     /// Minimum size for deduplication. Smaller chunks share a block: a block takes full pages.
@@ -49,7 +49,17 @@ struct CapturedChunks {
     }
 
     /// All chunks of a block are captured: decides which of them it has to store, and where.
-    mutating func chooseStoredChunks(of block: BlockIndex) {
+    ///
+    /// - Returns: the part of the block to store, and the moves within its slot that bring the
+    ///   chunks to store to the front.
+    mutating func finish(
+        _ block: BlockIndex, _ planned: PlannedState
+    ) -> (CapturedBlock, moves: [(from: Range<Int>, to: Int)]) {
+        choose(block)
+        return (blockToStore(block, planned), moves(in: block))
+    }
+
+    private mutating func choose(_ block: BlockIndex) {
         let rows = plan[block: block].chunks
         if isReusing { reuse(rows) }
         var end = 0
@@ -61,8 +71,7 @@ struct CapturedChunks {
         rawBytes[block.rawValue] = end
     }
 
-    /// Returns the part of a block that has to be stored. Its chunks have been chosen.
-    func blockToStore(_ index: BlockIndex, _ planned: PlannedState) -> CapturedBlock {
+    private func blockToStore(_ index: BlockIndex, _ planned: PlannedState) -> CapturedBlock {
         let block = plan[block: index]
         let rawBytes = rawBytes[index.rawValue]
         let hash = block.chunks.count == 1 ? hashes[block.chunks.lowerBound] : nil
@@ -75,9 +84,7 @@ struct CapturedChunks {
         return CapturedBlock(rawBytes: rawBytes, contentHash: hash, runs: own)
     }
 
-    /// Returns the moves within a block's slot that bring the chunks to be stored to its front.
-    /// Its chunks have been chosen.
-    func moves(in index: BlockIndex) -> [(from: Range<Int>, to: Int)] {
+    private func moves(in index: BlockIndex) -> [(from: Range<Int>, to: Int)] {
         let block = plan[block: index]
         guard rawBytes[index.rawValue] < block.bytes else { return [] }
         return block.chunks.compactMap { row -> (from: Range<Int>, to: Int)? in
@@ -108,23 +115,23 @@ struct CapturedChunks {
     }
 
     /// True for a chunk that is never stored, whatever the blocks around it.
-    private func isElsewhere(_ row: Int) -> Bool { isCast(row) || contents[row] == .copy }
+    private func isElsewhere(_ row: Int) -> Bool { isCast(row) || contents[row] == .replica }
 
     private func bytes(of row: Int) -> Int { plan.chunks[row].range.count }
 
     /// Chunks that an earlier checkpoint has.
-    var areStored: [Bool] {
-        contents.map { if case .stored = $0 { true } else { false } }
+    var areInStore: [Bool] {
+        contents.map { if case .inStore = $0 { true } else { false } }
     }
 
     /// Bytes that are casts of others.
     var castBytes: Int { contents.indices.reduce(0) { $0 + (isCast($1) ? bytes(of: $1) : 0) } }
 
     /// Bytes that another rank saves.
-    var copiedBytes: Int {
-        contents.indices.reduce(0) { $0 + (contents[$1] == .copy ? bytes(of: $1) : 0) }
+    var replicaBytes: Int {
+        contents.indices.reduce(0) { $0 + (contents[$1] == .replica ? bytes(of: $1) : 0) }
     }
 
     /// Bytes of the state that the store has, or this save more than once.
-    var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) - castBytes - copiedBytes }
+    var reusedBytes: Int { plan.totalBytes - rawBytes.reduce(0, +) - castBytes - replicaBytes }
 }

@@ -35,7 +35,7 @@ struct ManifestBuilder {
         manifest.objects = progress.objects.records
         var chunks: [ChunkRecord] = []
         for row in task.plan.chunks.indices
-        where !task.planned.isCopy[task.plan.chunks[row].tensor] { chunks.append(chunk(row)) }
+        where !task.planned.isReplica[task.plan.chunks[row].tensor] { chunks.append(chunk(row)) }
         manifest.chunks =
             chunks
             + progress.objects.chunks.map { chunk in
@@ -64,7 +64,7 @@ struct ManifestBuilder {
                 records.append(record(index, []))
             }
             guard let region = item.region else { continue }
-            if task.planned.isCopy[index] {
+            if task.planned.isReplica[index] {
                 records[records.count - 1].copies.append(copy(region, rows))
             } else {
                 records[records.count - 1].shards.append(ShardRecord(region: region, chunks: chunks))
@@ -107,13 +107,13 @@ struct ManifestBuilder {
                 preconditionFailure("a block was not written")
             }
             return (block, offset)
-        case .stored(let stored):
+        case .inStore(let stored):
             guard let block = task.reuse?.block(stored) else {
                 preconditionFailure("nothing is reused")
             }
             return (table.add(block.location, of: block.segment), Int(stored.offset))
         case .same(let first): return location(of: first)
-        case .copy: preconditionFailure("another rank saves it")
+        case .replica: preconditionFailure("another rank saves it")
         case .cast(let source):
             let type = task.inventory.tensors[chunk.tensor].view.type
             guard let codec = CastCodec.identifier(type) else { preconditionFailure("no cast") }

@@ -75,8 +75,9 @@ struct ObjectWriter {
             let part = bytes[start..<min(start + chunkBytes, bytes.count)]
             region.store(part)
             let (block, isInSpare) = task.encoder.encode(region, rawBytes: part.count, spare: spare)
-            return try task.write(
-                block, at: place(block.storedBytes), from: isInSpare ? spare ?? region : region)
+            let placed = PlacedBlock(block, at: place(block.storedBytes))
+            try task.write(placed, from: isInSpare ? spare ?? region : region)
+            return placed
         }
     }
 }

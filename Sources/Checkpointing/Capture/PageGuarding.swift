@@ -2,7 +2,7 @@ internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// The page protection of a state, as the save that captures it sees it. Any thread.
+/// The part of page protection that a save uses while it is captured. Any thread.
 protocol PageGuarding: AnyObject, Sendable {
     /// Copies bytes that share a page with other data to their place in a captured chunk.
     /// - Returns: whether there are any.

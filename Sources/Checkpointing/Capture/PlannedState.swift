@@ -6,6 +6,9 @@ internal import CheckpointState
 internal import CheckpointStorage
 
 /// The data that saves share as long as names, types and shapes stay the same.
+///
+/// Made on the trainer's thread. Any thread reads it; the workers share its codec memory, under a
+/// lock.
 struct PlannedState: Sendable {
     /// The properties of a state that its plan depends on.
     private struct Layout: Equatable {
@@ -49,7 +52,7 @@ struct PlannedState: Sendable {
     /// Tensors that may be stored as casts.
     let castSources: CastSources
     /// Per tensor, whether another rank saves it.
-    let isCopy: [Bool]
+    let isReplica: [Bool]
     /// Size of the tensors that this process saves, in bytes.
     let savedBytes: Int
     /// Per chunk of the plan the number of chunks before it that this process saves; and the number
@@ -80,15 +83,15 @@ struct PlannedState: Sendable {
             tensors: tensors, chunkBytes: options.chunkBytes,
             packs: options.mechanisms.coalesces, groupOrder: fenceOrder)
         (self.plan, self.castSources) = (plan, castSources)
-        let isCopy = Self.copies(inventory, of: rank)
-        self.isCopy = isCopy
+        let isReplica = Self.replicas(inventory, of: rank)
+        self.isReplica = isReplica
         savedBytes = inventory.tensors.indices.reduce(0) {
-            $0 + (isCopy[$1] ? 0 : inventory.tensors[$1].view.byteCount)
+            $0 + (isReplica[$1] ? 0 : inventory.tensors[$1].view.byteCount)
         }
         var (savedRows, count) = ([0], 0)
         savedRows.reserveCapacity(plan.chunks.count + 1)
         for chunk in plan.chunks {
-            count += isCopy[chunk.tensor] ? 0 : 1
+            count += isReplica[chunk.tensor] ? 0 : 1
             savedRows.append(count)
         }
         self.savedRows = savedRows
@@ -110,7 +113,7 @@ struct PlannedState: Sendable {
     }
 
     /// Finds the tensors that another rank saves.
-    private static func copies(_ inventory: StateInventory, of rank: Int?) -> [Bool] {
+    private static func replicas(_ inventory: StateInventory, of rank: Int?) -> [Bool] {
         let tensors = inventory.tensors
         guard let rank else { return tensors.map { _ in false } }
         let shared = tensors.indices.filter { tensors[$0].holders.count > 1 }
@@ -122,9 +125,9 @@ struct PlannedState: Sendable {
                     tensor: item.name, first: first, bytes: item.view.byteCount,
                     holders: item.holders)
             })
-        var isCopy = [Bool](repeating: false, count: tensors.count)
-        for (index, owner) in zip(shared, owners) { isCopy[index] = owner != rank }
-        return isCopy
+        var isReplica = [Bool](repeating: false, count: tensors.count)
+        for (index, owner) in zip(shared, owners) { isReplica[index] = owner != rank }
+        return isReplica
     }
 
     /// Returns true if the plan can be used for a state, which has the same layout.

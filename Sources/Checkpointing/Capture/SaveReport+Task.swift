@@ -12,7 +12,7 @@ extension SaveReport {
     ///   - isUnchanged: whether the tensors are those of the save before it.
     init(_ manifest: Manifest, _ task: SaveTask, _ progress: SaveProgress, isUnchanged: Bool) {
         let (reused, derived, copied) = task.chunks.withLock {
-            ($0.reusedBytes, $0.castBytes, $0.copiedBytes)
+            ($0.reusedBytes, $0.castBytes, $0.replicaBytes)
         }
         let timing = task.timing.withLock { $0 }
         let stall = timing.stall(at: .now)

@@ -15,14 +15,14 @@ final class SaveReuse: Sendable {
         var isHeld: Bool { if case .held = self { true } else { false } }
     }
 
-    private let store: BlockReuse
+    private let known: BlockReuse
     /// Chunks that the last save of the same plan found in the store; empty if unknown.
     private let likelyStored: [Bool]
     /// Checkpoints by number; each is opened once.
     private let sources = Monitor<[Int: Source]>([:])
 
-    init(_ store: BlockReuse, likelyStored: [Bool]) {
-        self.store = store
+    init(_ known: BlockReuse, likelyStored: [Bool]) {
+        self.known = known
         self.likelyStored = likelyStored
     }
 
@@ -33,13 +33,15 @@ final class SaveReuse: Sendable {
 
     /// Returns the location of a chunk in the store, if its checkpoint can be held.
     func find(_ hash: Hash128, bytes: Int) -> StoredChunk? {
-        guard let chunk = store.find(hash, bytes: bytes), hold(Int(chunk.source)) else { return nil }
+        guard let chunk = known.find(hash, bytes: bytes), hold(Int(chunk.source)) else {
+            return nil
+        }
         return chunk
     }
 
     /// Returns the block of a chunk that was found.
     func block(_ chunk: StoredChunk) -> (segment: SegmentReference, location: SegmentBlock) {
-        store.block(chunk)
+        known.block(chunk)
     }
 
     /// Ends the hold: retention may remove the checkpoints again. A second call does nothing.
@@ -48,7 +50,7 @@ final class SaveReuse: Sendable {
             defer { sources = [:] }
             return sources
         }
-        for case (let number, .held) in ended { store.release(number) }
+        for case (let number, .held) in ended { known.release(number) }
     }
 
     /// Keeps others from removing a checkpoint.
@@ -56,14 +58,14 @@ final class SaveReuse: Sendable {
     /// A manifest is opened outside the lock, so that other capturing threads do not wait for it.
     /// If two threads open one at the same time, the first result counts for both.
     private func hold(_ number: Int) -> Bool {
-        if let known = sources.withLock({ $0[number] }) { return known.isHeld }
-        let new: Source = store.hold(number).map { .held($0) } ?? .gone
+        if let source = sources.withLock({ $0[number] }) { return source.isHeld }
+        let new: Source = known.hold(number).map { .held($0) } ?? .gone
         let (kept, isFirst) = sources.withLock { sources in
             if let first = sources[number] { return (first, false) }
             sources[number] = new
             return (new, true)
         }
-        if !isFirst, new.isHeld { store.release(number) }
+        if !isFirst, new.isHeld { known.release(number) }
         return kept.isHeld
     }
 }

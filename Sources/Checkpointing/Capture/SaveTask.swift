@@ -39,7 +39,7 @@ final class SaveTask: Sendable {
     let ticket: SaveTicket
     /// The time at which `save` was called.
     let called: ContinuousClock.Instant
-    /// The captured chunks. Any thread that captures.
+    /// The captured chunks. Any thread that captures; at the end that which commits.
     let chunks: Monitor<CapturedChunks>
     let timing = Monitor(SaveTiming(), rank: .save)
 
@@ -91,8 +91,7 @@ final class SaveTask: Sendable {
         guarding?.captured(index)
         let (captured, moves) = chunks.withLock { chunks in
             if let last { chunks.enter(last.row, last.hash, last.content) }
-            chunks.chooseStoredChunks(of: index)
-            return (chunks.blockToStore(index, planned), chunks.moves(in: index))
+            return chunks.finish(index, planned)
         }
         for (from, to) in moves { slot.move(from, to: to) }
         return captured
@@ -100,36 +99,36 @@ final class SaveTask: Sendable {
 
     private func capture(_ row: Int, to slot: MemoryRegion) throws -> Found {
         let chunk = plan.chunks[row]
-        let isCopy = planned.isCopy[chunk.tensor]
+        let isReplica = planned.isReplica[chunk.tensor]
         if guarding == nil {
-            let found = isCopy ? hashUncopied(row) : findCast(row) ?? findUncopied(row)
+            let found = isReplica ? hashInPlace(row) : findCast(row) ?? findInPlace(row)
             if let found { return found }
         }
         let region = slot[chunk.offset..<chunk.offset + chunk.range.count]
         var hash = try inventory.tensors[chunk.tensor].view.capture(chunk.range, to: region)
         if let guarding, guarding.restoreFrozen(row, in: region) { hash = region.hash128 }
-        if isCopy { return Found(row: row, hash: hash, content: .copy) }
+        if isReplica { return Found(row: row, hash: hash, content: .replica) }
         let stored = reuse?.find(hash, bytes: region.count)
-        return Found(row: row, hash: hash, content: stored.map { .stored($0) })
+        return Found(row: row, hash: hash, content: stored.map { .inStore($0) })
     }
 
     /// Hashes a chunk that another rank saves, in the trainer's memory.
-    private func hashUncopied(_ row: Int) -> Found? {
+    private func hashInPlace(_ row: Int) -> Found? {
         let chunk = plan.chunks[row]
         return inventory.tensors[chunk.tensor].view.hash(chunk.range).map {
-            Found(row: row, hash: $0, content: .copy)
+            Found(row: row, hash: $0, content: .replica)
         }
     }
 
     /// Looks a chunk up by the hash of the trainer's memory, which saves the copy.
-    private func findUncopied(_ row: Int) -> Found? {
+    private func findInPlace(_ row: Int) -> Found? {
         let chunk = plan.chunks[row]
         guard let reuse, reuse.isLikelyStored(row),
             chunk.range.count >= CapturedChunks.reusedBytesMin,
             let hash = inventory.tensors[chunk.tensor].view.hash(chunk.range),
             let stored = reuse.find(hash, bytes: chunk.range.count)
         else { return nil }
-        return Found(row: row, hash: hash, content: .stored(stored))
+        return Found(row: row, hash: hash, content: .inStore(stored))
     }
 
     /// Finds the chunk of another tensor that a chunk is the cast of, bit for bit. Both tensors are
@@ -142,7 +141,7 @@ final class SaveTask: Sendable {
             let codec = CastCodec.identifier(view.type),
             let elements = view.contiguousRegion(chunk.range)
         else { return nil }
-        for source in sources where !planned.isCopy[source] {
+        for source in sources where !planned.isReplica[source] {
             guard let wide = plan.wideChunk(of: row, in: source),
                 let region = inventory.tensors[source].view.contiguousRegion(
                     plan.chunks[wide].range),
@@ -173,13 +172,11 @@ final class SaveTask: Sendable {
         }
     }
 
-    /// Writes an encoded block.
+    /// Writes an encoded block, on the thread of the writer or that of the objects.
     ///
     /// - Throws: `SegmentError`; `CheckpointError` if a save of several ranks cannot begin.
-    func write(
-        _ block: EncodedBlock, at place: SegmentLayout.Place, from slot: MemoryRegion
-    ) throws -> PlacedBlock {
+    func write(_ block: PlacedBlock, from slot: MemoryRegion) throws {
         try output.commit?.beginOnce()
-        return try writer.write(slot, block: block, at: place)
+        try writer.write(slot, as: block)
     }
 }

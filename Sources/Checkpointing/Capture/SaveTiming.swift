@@ -18,10 +18,9 @@ struct SaveTiming {
     /// Nesting depth: a fence passed inside `save` counts as part of the submit.
     private var depth = 0
 
-    /// Begins the submit. `save` was called at `called`, and waited until `submitted` for
-    /// admission.
-    mutating func begin(submitted: ContinuousClock.Instant, called: ContinuousClock.Instant) {
-        total.backpressure += submitted - called
+    /// Begins the submit at `submitted`, after a wait of `waited` for admission.
+    mutating func begin(submitted: ContinuousClock.Instant, backpressure waited: Duration) {
+        total.backpressure += waited
         begin(.submit, at: submitted)
     }
 

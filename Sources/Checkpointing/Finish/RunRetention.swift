@@ -3,12 +3,12 @@ internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointStorage
 
-/// The garbage collection of a run's old checkpoints, after each commit.
+/// The deletion of a run's old checkpoints, after each commit.
 ///
 /// It counts the checkpoints of one branch, across the restarts of the run.
 ///
-/// Runs on the worker that has committed a save, or on the trainer's thread if a save finds no room;
-/// one removal at a time.
+/// Runs on the worker that has ended a save, or on the trainer's thread if a save finds no room,
+/// and when a run is resumed; one removal at a time.
 final class RunRetention: Sendable {
     private let store: CheckpointStore
     private let keepLast: Int
@@ -57,14 +57,11 @@ final class RunRetention: Sendable {
         branch.withLock { $0[manifest.name] = RetentionItem(manifest) }
     }
 
-    /// A checkpoint of several ranks was committed.
+    /// A checkpoint of several ranks was committed. Reads it, with the parts of all of them.
     ///
-    /// - Parameter manifest: reads it, with the parts of all ranks.
-    /// - Throws: the error of `manifest`.
-    func committed(
-        _ manifest: () throws(CheckpointError) -> Manifest
-    ) throws(CheckpointError) {
-        do throws(CheckpointError) { committed(try manifest()) } catch {
+    /// - Throws: as `ManifestFiles.load`; the checkpoint is then left out of the count.
+    func committed(_ name: ManifestName) throws(CheckpointError) {
+        do throws(CheckpointError) { committed(try store.files.load(name).manifest) } catch {
             invalidateCounts()
             throw error
         }

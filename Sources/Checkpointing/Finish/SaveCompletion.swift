@@ -5,9 +5,9 @@ internal import CheckpointStorage
 
 /// The completion of saves: commits what the pipeline has written, and reports the result.
 ///
-/// The pipeline calls it, with no lock held and on its own threads: never on the trainer's or the
-/// guard's. The pipeline owns it, so it lives until the last save in flight has ended, and so do the
-/// objects that it owns: the store's claim among them.
+/// Called with no lock held, on the pipeline's threads; `continues`, `removeExpired` and `endClaim`
+/// also on the trainer's. The pipeline owns it, so it lives until the last save in flight has
+/// ended, and so do the objects that it owns: the store's claim among them.
 final class SaveCompletion: Sendable {
     private let store: CheckpointStore
     private let observers: SaveObservers
@@ -111,9 +111,7 @@ final class SaveCompletion: Sendable {
         _ = try ranks.finish()
         guard ranks.ranks.rank == 0 else { return }
         do throws(CheckpointError) {
-            try retention?.committed { () throws(CheckpointError) in
-                try store.files.load(part.name).manifest
-            }
+            try retention?.committed(part.name)
         } catch { observers.warn("retention ignores step \(part.step): \(error)") }
     }
 
@@ -147,19 +145,15 @@ final class SaveCompletion: Sendable {
     func failed(_ task: SaveTask, _ error: CheckpointError) {
         task.reuse?.end()
         task.output.commit?.fail(error)
-        // Compression and deduplication may hide until here that there is no room. An earlier
-        // process may have kept more than this one does: the next save is to find it.
-        if error.code == .noSpace { makeRoom() }
+        // The check of the free space before a save does not know compressed sizes. An earlier
+        // process may have kept more than this one does: without that, the next save fits.
+        if error.code == .noSpace { removeExpired() }
         observers.notify(.failed(task.ticket, error))
     }
 
-    /// Removes what the run no longer keeps, if an earlier try has failed or is still going on.
-    func makeRoom() { removeExpired() }
-
-    /// A committed save is no longer in flight.
-    func ended() { removeExpired() }
-
-    private func removeExpired() {
+    /// Deletes the checkpoints that the run no longer keeps: after a save has ended, or to make
+    /// room.
+    func removeExpired() {
         do throws(CheckpointError) {
             try retention?.removeExpired(segmentCount: history.segmentCount)
         } catch {

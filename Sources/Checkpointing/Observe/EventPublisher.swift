@@ -2,6 +2,8 @@ internal import CheckpointIO
 internal import CheckpointStorage
 
 /// Publishes events to any number of subscribers. No subscriber can block the publisher.
+///
+/// Any thread.
 final class EventPublisher: Sendable {
     private struct State {
         var subscribers: [Int: AsyncStream<CheckpointEvent>.Continuation] = [:]

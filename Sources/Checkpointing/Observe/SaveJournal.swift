@@ -6,6 +6,8 @@ internal import Logging
 /// Writes the progress of saves to the log: one line for each save at level debug, its stages at
 /// level trace. Every line has the metadata `step`; lines of a save also have `checkpoint`, the id
 /// if it commits.
+///
+/// Any thread; the log handler decides about locks.
 struct SaveJournal: Sendable {
     let logger: Logger
 

@@ -14,6 +14,8 @@ internal import CoreMetrics
 /// | `ckpt_stall_duration` | timer | `kind`: `submit`, `fence`, `backpressure` | time that the trainer waited, for each committed save |
 /// | `ckpt_arena_high_water_bytes` | gauge | | the most arena memory in use so far |
 /// | `ckpt_saves_in_flight` | gauge | | saves that have started and not ended |
+///
+/// Any thread. Its lock is held while the gauge of saves in flight is set.
 final class SaveMetrics: Sendable {
     enum Outcome: String, CaseIterable {
         case committed, failed, skipped, cancelled

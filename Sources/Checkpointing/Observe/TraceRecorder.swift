@@ -3,6 +3,8 @@ internal import CheckpointStorage
 
 /// Records spans of the threads' work, for a trace file (Formats/trace.md). The newest spans are
 /// kept, in memory allocated at the start.
+///
+/// Any thread; its lock is held for one span.
 final class TraceRecorder: Sendable {
     /// A span of work of a thread. Of fixed size, so that recording allocates nothing.
     struct Span: Sendable {

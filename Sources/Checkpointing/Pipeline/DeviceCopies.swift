@@ -4,8 +4,8 @@ internal import CheckpointStorage
 
 /// The devices of a state, prepared for copies to the arena.
 ///
-/// Prepared on the trainer's thread, released on the one that ends the checkpointer; its lock is
-/// held for no call of a device.
+/// Prepared on the trainer's thread, released on the one that ends the checkpointer. No device is
+/// called while its lock is held.
 final class DeviceCopies: Sendable {
     private struct State {
         var devices: [(device: any TensorDevice, isPrepared: Bool)] = []

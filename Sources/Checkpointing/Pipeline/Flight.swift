@@ -35,8 +35,7 @@ struct Flight {
     /// An encoded block to write.
     struct WriteJob: Equatable {
         var job: Job
-        var encoded: EncodedBlock
-        var place: SegmentLayout.Place
+        var block: PlacedBlock
     }
 
     /// The part of a save that is still to be done.
@@ -172,8 +171,8 @@ struct Flight {
         }
     }
 
-    /// A thread ends an action.
-    private mutating func endAction() {
+    /// A thread ends an action, successfully or not.
+    mutating func endAction() {
         if case .failed(let busy) = phase { return phase = .failed(busy: busy - 1) }
         change { $0.busy -= 1 }
     }
@@ -258,7 +257,7 @@ struct Flight {
         var job = encode.job
         job.slot = slot
         let place = encode.place ?? layout.place(bytes: encoded.storedBytes)
-        toWrite.append(WriteJob(job: job, encoded: encoded, place: place))
+        toWrite.append(WriteJob(job: job, block: PlacedBlock(encoded, at: place)))
     }
 
     /// Takes an encoded block to write.
@@ -281,8 +280,6 @@ struct Flight {
         }
     }
 
-    mutating func finishedCaptureReport() { endAction() }
-
     // MARK: Objects
 
     mutating func takeObjects() {
@@ -291,8 +288,6 @@ struct Flight {
             $0.busy += 1
         }
     }
-
-    mutating func finishedObjects() { endAction() }
 
     /// Returns the place of a block of objects.
     mutating func place(storedBytes: Int) -> SegmentLayout.Place {
@@ -312,7 +307,4 @@ struct Flight {
         defer { (taken, toEncode, toWrite) = (taken.map { _ in [] }, [], []) }
         return waiting + toEncode.map(\.job.slot) + toWrite.map(\.job.slot)
     }
-
-    /// Records that an action failed.
-    mutating func gaveUp() { endAction() }
 }

@@ -223,11 +223,8 @@ struct PipelineStateMachine {
         flights[index(of: job.flight)].finishedWriting()
     }
 
-    mutating func finishedCaptureReport(of flight: FlightID) {
-        flights[index(of: flight)].finishedCaptureReport()
-    }
-
-    mutating func finishedObjects(of flight: FlightID) { flights[index(of: flight)].finishedObjects() }
+    /// Records that the report of the capture, or the encoding of the objects, has ended.
+    mutating func finishedAction(of flight: FlightID) { flights[index(of: flight)].endAction() }
 
     /// Returns the place of a block of objects.
     mutating func place(of flight: FlightID, storedBytes: Int) -> SegmentLayout.Place {
@@ -244,7 +241,7 @@ struct PipelineStateMachine {
         let index = index(of: flight)
         if let job {
             slots.giveBack(job.slot)
-            flights[index].gaveUp()
+            flights[index].endAction()
         }
         for slot in flights[index].fail() { slots.giveBack(slot) }
     }
@@ -343,5 +340,20 @@ struct PipelineStateMachine {
             }
         }
         return nil
+    }
+}
+
+extension PipelineStateMachine.Action {
+    /// The save that the action concerns.
+    var flight: FlightID? {
+        switch self {
+        case .capture(let job): job.flight
+        case .encode(let encode): encode.job.flight
+        case .write(let write): write.job.flight
+        case .reportCapture(let flight), .encodeObjects(let flight), .commit(let flight),
+            .abandon(let flight):
+            flight
+        case .stop: nil
+        }
     }
 }

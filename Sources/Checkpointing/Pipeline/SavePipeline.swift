@@ -6,6 +6,8 @@ internal import CheckpointState
 internal import CheckpointStorage
 
 /// Memory and threads of saving: executes the decisions of `PipelineStateMachine`.
+///
+/// Any thread, as each function says. No I/O, copy or hash runs while its lock is held.
 final class SavePipeline: Sendable {
     /// Sizes and thread counts of the pipeline.
     struct Configuration {
@@ -20,6 +22,11 @@ final class SavePipeline: Sendable {
         var trainer = TraceTrack.none
 
         var spareCount: Int { encodes ? workers : 0 }
+
+        /// The slot that a worker begins with as its spare; nil if blocks are not encoded.
+        func spare(ofWorker worker: Int) -> SlotIndex? {
+            encodes ? SlotIndex(slotCount + worker) : nil
+        }
 
         init(_ options: CheckpointerOptions, encodes: Bool) {
             chunkBytes = options.chunkBytes
@@ -96,9 +103,8 @@ final class SavePipeline: Sendable {
 
     func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
 
-    /// Waits until no save is in flight.
+    /// Waits until no save is in flight, but at most for `timeout`.
     ///
-    /// - Parameter timeout: the longest time to wait.
     /// - Returns: the steps of the saves that are still in flight then; empty if there are none.
     func stepsInFlight(after timeout: Duration) -> [Int] {
         if state.waitFor(timeout: timeout, { $0.machine.isIdle ? () : nil }) != nil { return [] }
@@ -122,7 +128,7 @@ final class SavePipeline: Sendable {
 
     // MARK: Saves
 
-    /// Begins a save.
+    /// Begins a save, which goes on in `work` on the pipeline's threads, and ends in `commit`.
     ///
     /// - Returns: its number.
     @discardableResult
@@ -166,7 +172,7 @@ final class SavePipeline: Sendable {
         }
     }
 
-    /// Fails a save that has not begun. Q is held by the caller, as wherever `State` is passed.
+    /// Fails a save that has not begun. The caller holds `state`, as wherever `State` is passed.
     func giveUp(_ state: inout State, _ flight: FlightID, for successor: String) {
         let step = state[flight].task.ticket.step
         fail(&state, flight, CheckpointError(.skipped, "step \(step) was not saved: the disk was busy, and \(successor) replaced it"))
@@ -200,10 +206,15 @@ final class SavePipeline: Sendable {
     // MARK: Actions
 
     /// Body of a pipeline thread; returns when the pipeline is closed.
+    ///
+    /// - Parameters:
+    ///   - role: kind of the thread.
+    ///   - worker: number of the worker; nil for the other kinds.
+    ///   - track: where the thread's actions are traced.
     func work(
-        as role: PipelineStateMachine.Role, spare: SlotIndex? = nil, track: TraceTrack = .none
+        as role: PipelineStateMachine.Role, worker: Int? = nil, track: TraceTrack = .none
     ) {
-        var spare = spare
+        var spare = worker.flatMap(configuration.spare)
         var limiter = configuration.bytesPerSecond.map(RateLimiter.init)
         while true {
             let (action, task, arena) = state.waitFor(on: role.channel) { state in
@@ -262,7 +273,7 @@ final class SavePipeline: Sendable {
         // Of these blocks, those that the store had were not reported.
         if bytes.fenced > 0 { completion.written(task, bytes: bytes.written) }
         completion.captured(task)
-        state.withLock { $0.machine.finishedCaptureReport(of: flight) }
+        state.withLock { $0.machine.finishedAction(of: flight) }
     }
 
     private func encode(
@@ -291,19 +302,17 @@ final class SavePipeline: Sendable {
 
     private func write(_ write: Flight.WriteJob, _ task: SaveTask, _ arena: StagingArena) {
         let began = ContinuousClock.now
-        var placed: PlacedBlock?
         let failure = Self.failure("save") {
-            placed = try task.write(
-                write.encoded, at: write.place, from: arena.region(ofSlot: write.job.slot))
+            try task.write(write.block, from: arena.region(ofSlot: write.job.slot))
         }
         let time = ContinuousClock.now - began
         let bytes = task.plan[block: write.job.block].bytes
         let written = state.withLock { state in
             if let failure {
                 fail(&state, write.job.flight, failure, holding: write.job)
-            } else if let placed {
+            } else {
                 state[write.job.flight].progress.written(
-                    write.job.block, placed, of: bytes, in: time)
+                    write.job.block, write.block, of: bytes, in: time)
                 state.machine.finishedWriting(write.job)
             }
             return state[write.job.flight].progress.bytes.written
@@ -320,7 +329,7 @@ final class SavePipeline: Sendable {
             objects = try writer.run()
         }
         state.withLock { state in
-            state.machine.finishedObjects(of: flight)
+            state.machine.finishedAction(of: flight)
             if let failure {
                 fail(&state, flight, failure)
             } else {
@@ -347,7 +356,7 @@ final class SavePipeline: Sendable {
             state.withLock { $0.machine.settled(flight) }
             completion.committed(task, report, progress)
             end(flight)
-            completion.ended()
+            completion.removeExpired()
         } catch {
             // The commit protocol removes segments or keeps them: it alone knows whether a manifest
             // may name them.
@@ -379,20 +388,5 @@ final class SavePipeline: Sendable {
     ) -> CheckpointError? {
         do { try body() } catch { return CheckpointError(any: error, during: action()) }
         return nil
-    }
-}
-
-extension PipelineStateMachine.Action {
-    /// The save that the action concerns.
-    var flight: FlightID? {
-        switch self {
-        case .capture(let job): job.flight
-        case .encode(let encode): encode.job.flight
-        case .write(let write): write.job.flight
-        case .reportCapture(let flight), .encodeObjects(let flight), .commit(let flight),
-            .abandon(let flight):
-            flight
-        case .stop: nil
-        }
     }
 }

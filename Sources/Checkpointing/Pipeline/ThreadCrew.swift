@@ -3,6 +3,8 @@ internal import CheckpointState
 internal import CheckpointStorage
 
 /// The threads of a pipeline.
+///
+/// Started and joined on the trainer's thread; `setUrgent` on any thread that waits.
 final class ThreadCrew: Sendable {
     private let pipeline: SavePipeline
     private let niceness: Int32
@@ -18,8 +20,7 @@ final class ThreadCrew: Sendable {
         self.niceness = Int32(niceness)
         do throws(ThreadError) {
             for worker in 0..<pipeline.configuration.workers {
-                let spare = pipeline.configuration.encodes ? SlotIndex(pipeline.configuration.slotCount + worker) : nil
-                try start("ckpt-worker-\(worker)", as: .worker, spare: spare)
+                try start("ckpt-worker-\(worker)", as: .worker, worker: worker)
             }
             try start("ckpt-writer", as: .writer)
             try start("ckpt-objects", as: .objects)
@@ -37,13 +38,17 @@ final class ThreadCrew: Sendable {
         threads.withLock { $0.hasDeviceThreads = true }
     }
 
-    private func start(_ name: String, as role: PipelineStateMachine.Role, spare: SlotIndex? = nil) throws(ThreadError) {
+    private func start(
+        _ name: String, as role: PipelineStateMachine.Role, worker: Int? = nil
+    ) throws(ThreadError) {
         let pipeline = pipeline
         let track = pipeline.configuration.trainer.recorder?.track(named: name) ?? .none
         // The writer computes little, and a thread at low priority may have to wait for a core
         // after every write.
         let niceness = role == .writer ? nil : niceness
-        let thread = try WorkerThread(name: name, niceness: niceness) { pipeline.work(as: role, spare: spare, track: track) }
+        let thread = try WorkerThread(name: name, niceness: niceness) {
+            pipeline.work(as: role, worker: worker, track: track)
+        }
         threads.withLock { $0.all.append(thread) }
     }
 

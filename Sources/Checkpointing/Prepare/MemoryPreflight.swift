@@ -3,6 +3,8 @@ internal import CheckpointStorage
 
 /// Refuses an arena that is larger than the free memory, before the kernel kills a process to get
 /// memory.
+///
+/// The trainer's thread, when a checkpointer is made. It reads /proc.
 enum MemoryPreflight {
     static func check(_ options: CheckpointerOptions) throws(CheckpointError) {
         let needed = max(options.arenaBytes, options.chunkBytes)

@@ -1,7 +1,7 @@
 internal import CheckpointFormat
 internal import CheckpointState
 
-/// The state of a run between saves, as the trainer's thread changes it.
+/// The state of a run that only the trainer's thread changes, between saves.
 struct RunState {
     /// Id of the restart that saves belong to, part of their names.
     private(set) var restart: RunID

@@ -10,10 +10,10 @@ internal import CheckpointStorage
 /// The trainer's thread prepares saves with it; workers add the results.
 final class SaveHistory: Sendable {
     /// The chunks of a save that were found in the store.
-    private struct StoredChunks {
+    private struct KnownChunks {
         var plan: CapturePlan
         var groups: [Manifest.Group]
-        var areStored: [Bool]
+        var areInStore: [Bool]
     }
 
     private struct State {
@@ -21,7 +21,7 @@ final class SaveHistory: Sendable {
         var storedBytes: Int?
         var newBytes: Int?
         var reusedBytes = 0
-        var storedChunks: StoredChunks?
+        var knownChunks: KnownChunks?
         var levels: LevelChooser
         var segmentCount = 0
     }
@@ -62,12 +62,12 @@ final class SaveHistory: Sendable {
     /// Chunks of a plan that its last save found in the store, or that were not allowed to change
     /// since; empty if nothing is known.
     func likelyStored(_ plan: CapturePlan, _ groups: [Manifest.Group]) -> [Bool] {
-        guard let last = state.withLock({ $0.storedChunks }), last.plan.isSame(as: plan) else {
+        guard let last = state.withLock({ $0.knownChunks }), last.plan.isSame(as: plan) else {
             return []
         }
         let isUntouched = zip(groups, last.groups).map { $0.epoch == $1.epoch }
-        return zip(plan.chunks, last.areStored).map { chunk, isStored in
-            isStored || isUntouched[plan.groupOfTensor[chunk.tensor].rawValue]
+        return zip(plan.chunks, last.areInStore).map { chunk, isInStore in
+            isInStore || isUntouched[plan.groupOfTensor[chunk.tensor].rawValue]
         }
     }
 
@@ -76,10 +76,10 @@ final class SaveHistory: Sendable {
         _ manifest: Manifest, _ task: SaveTask, _ progress: SaveProgress
     ) -> SaveReport {
         let hashes = task.chunks.withLock { $0.hashes }
-        let stored = task.reuse.map { _ in
-            StoredChunks(
+        let known = task.reuse.map { _ in
+            KnownChunks(
                 plan: task.plan, groups: task.header.groups,
-                areStored: task.chunks.withLock { $0.areStored })
+                areInStore: task.chunks.withLock { $0.areInStore })
         }
         return state.withLock { state in
             let isUnchanged = !hashes.isEmpty && hashes == state.hashes
@@ -89,7 +89,7 @@ final class SaveHistory: Sendable {
             state.reusedBytes = report.reusedBytes + report.derivedBytes
             state.segmentCount = manifest.segments.count { $0.name.attempt == manifest.id }
             state.levels.observe(progress.observation)
-            state.storedChunks = stored
+            state.knownChunks = known
             return report
         }
     }

@@ -6,7 +6,8 @@ internal import CheckpointStorage
 /// The protected pages of a state while it is captured, and copies of all bytes that cannot be
 /// protected. Created once and kept as long as the state does not move.
 ///
-/// Made, and its copies written, on the trainer's thread; afterwards other threads only read them.
+/// Made on the trainer's thread. Copies are written there too, and in checked mode also on the
+/// worker that commits, under the lock of `MutationChecker`; other threads only read them.
 final class GuardLayout: Sendable {
     let plan: CapturePlan
     let map: GuardMap
@@ -63,15 +64,16 @@ final class GuardLayout: Sendable {
         copies.region[offsets[index]..<offsets[index] + fragments[index].range.count]
     }
 
-    /// Copies the bytes that cannot be guarded, as they are now. On a device, the copy is ordered
-    /// after the work that the trainer has submitted so far.
+    /// Copies the bytes that cannot be guarded, as they are now. On a device, that is after the
+    /// work before the last `orderCopiesAfterTrainer`.
     ///
     /// - Parameters:
     ///   - tensors: the tensors, in the plan's order.
     ///   - isWanted: returns true for the chunks to copy.
     /// - Throws: `DeviceError`.
-    func freeze(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool = { _ in true }) throws(DeviceError) {
-        try tensors.orderCopiesAfterTrainer()
+    func freeze(
+        _ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool = { _ in true }
+    ) throws(DeviceError) {
         for (index, fragment) in fragments.enumerated() where isWanted(fragment.chunk) {
             _ = try tensors[plan.chunks[fragment.chunk].tensor].view.capture(bytes(of: fragment), to: copy(index))
         }
@@ -92,9 +94,10 @@ final class GuardLayout: Sendable {
         return true
     }
 
-    /// Returns the chunks whose bytes differ from the frozen copies.
-    func changedSinceFrozen(_ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool) throws -> [Int] {
-        try tensors.orderCopiesAfterTrainer()
+    /// Returns the chunks whose bytes differ from the frozen copies; of devices as in `freeze`.
+    func changedSinceFrozen(
+        _ tensors: [TensorItem], where isWanted: (_ chunk: Int) -> Bool
+    ) throws -> [Int] {
         let largest = fragments.map(\.range.count).max() ?? 0
         let now = try AlignedBuffer(count: max(largest, 1), hugePages: false).region
         return try fragments.indices.filter { index in

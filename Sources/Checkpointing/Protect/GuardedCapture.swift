@@ -7,6 +7,9 @@ internal import CheckpointStorage
 
 /// Guarded mode: the state's pages are protected from `save` until their blocks are captured, and
 /// an earlier write is delayed until then. The trainer calls no fence.
+///
+/// `begin`, `begun` and `close` on the trainer's thread, `hold` on the guard's, the others on any
+/// that captures. The kernel is called with no lock held.
 final class GuardedCapture: StateProtection, PageGuarding {
     private struct Current {
         let save: CheckpointID
@@ -29,7 +32,9 @@ final class GuardedCapture: StateProtection, PageGuarding {
     private let state = Monitor(State(), rank: .guarded)
     /// Set once, at the end of `init`, since the guard's callback refers to this object.
     private let memory = Monitor<WriteGuard?>(nil)
-    private let pipeline: SavePipeline
+    /// The pipeline owns saves, and these own this object. The checkpointer owns both, and closes this
+    /// object first.
+    private unowned let pipeline: SavePipeline
     private let track: TraceTrack
     private let beforeRelease: (@Sendable () -> Void)?
     /// Called with the time for which a write was held, and the part of it spent waiting for the

@@ -45,7 +45,7 @@ final class MutationChecker: StateProtection {
     /// - Returns: names of tensors changed without a permit.
     func begin(_ task: SaveTask) throws -> [String] {
         try state.withLock { state in
-            let changed = try findChanged(&state)
+            let changed = try findChangedByTrainer(&state)
             if state.layout?.fits(task.plan, task.inventory.tensors) != true {
                 if let layout = state.layout { tracker.unregister(layout.map.pages) }
                 state.layout = nil
@@ -54,6 +54,7 @@ final class MutationChecker: StateProtection {
                 state.layout = layout
             }
             state.tensors = task.inventory.tensors
+            try state.tensors.orderCopiesAfterTrainer()
             try watch(state) { _ in true }
             return changed
         }
@@ -70,7 +71,7 @@ final class MutationChecker: StateProtection {
             defer {
                 if let group = Self.group(name, state) { state.groupPermits[group, default: 0] += 1 } else { state.wholePermits += 1 }
             }
-            return try findChanged(&state)
+            return try findChangedByTrainer(&state)
         }
     }
 
@@ -79,11 +80,16 @@ final class MutationChecker: StateProtection {
         try state.withLock { state in
             let group = Self.group(name, state)
             if let group { state.groupPermits[group, default: 1] -= 1 } else { state.wholePermits = max(state.wholePermits - 1, 0) }
-            try watch(state) { state.isCovered(chunk: $0, by: group) && !state.isPermitted(chunk: $0) }
+            try state.tensors.orderCopiesAfterTrainer()
+            try watch(state) {
+                state.isCovered(chunk: $0, by: group) && !state.isPermitted(chunk: $0)
+            }
         }
     }
 
-    /// Returns the names of tensors changed without a permit since they were last watched.
+    /// Returns the names of tensors changed without a permit since they were last watched. On a
+    /// worker's thread, which cannot order copies after the trainer's work on a device: what is
+    /// still running there is found by the next call on the trainer's.
     func changed() throws -> [String] { try state.withLock { state in try findChanged(&state) } }
 
     /// Returns the number of a group in the plan. Nil means the full state: the group has no
@@ -94,6 +100,12 @@ final class MutationChecker: StateProtection {
         guard let layout = state.layout else { return }
         try tracker.arm(layout.map.pages(ofChunksWhere: isWanted))
         try layout.freeze(state.tensors, where: isWanted)
+    }
+
+    /// Looks for changes by all that the trainer has requested so far, on devices too.
+    private func findChangedByTrainer(_ state: inout State) throws -> [String] {
+        try state.tensors.orderCopiesAfterTrainer()
+        return try findChanged(&state)
     }
 
     /// Looks for changed pages. A page with bytes that may be changed is skipped: the tracker does

@@ -76,7 +76,9 @@ final class RankProcesses {
         for rank in ranks { rank.process.waitUntilExit() }
         let failed = ranks.indices.filter { ranks[$0].process.terminationStatus != 0 }
         return CheckpointError(
-            .io, "rank \(failed.map(String.init).joined(separator: ", ")) of the benchmark failed",
-            remedy: "Its message is above")
+            .io,
+            "the benchmark failed on rank\(failed.count == 1 ? "" : "s") "
+                + failed.map(String.init).joined(separator: ", "),
+            remedy: "See the messages above")
     }
 }

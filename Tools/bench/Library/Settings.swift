@@ -77,12 +77,16 @@ package struct Settings: Sendable {
             return "\(bound.name) must be \(bound.range.lowerBound) to \(bound.range.upperBound) (got \(bound.value))"
         }
         if !(0...3600).contains(computeSeconds) { return "--compute-seconds must be 0 to 3600 (got \(computeSeconds))" }
-        if ranks > 1, case .workload = state { return "--ranks is for synthetic states" }
-        if ranks > 1, measuresWriter || measuresRecycledWriter { return "--baseline is for one rank" }
-        if ranks > 1, mirror != nil { return "--mirror is for one rank" }
+        if ranks > 1, case .workload = state { return "--ranks works only with synthetic states" }
+        if ranks > 1, measuresWriter || measuresRecycledWriter {
+            return "--baseline and --baseline-recycled work only with one rank"
+        }
+        if ranks > 1, mirror != nil { return "--mirror works only with one rank" }
         if ranks > 1, backpressure != .block { return "--backpressure must be block with several ranks" }
         if !(scale > 0 && scale <= 1) { return "--scale must be more than 0 and at most 1 (got \(scale))" }
-        if scale != 1, case .workload = state { return "--scale is for synthetic states: a workload has the size of its files" }
+        if scale != 1, case .workload = state {
+            return "--scale works only with synthetic states: a workload has the size of its files"
+        }
         return nil
     }
 

@@ -30,7 +30,10 @@ package struct Workload: Sendable {
         let contents = try translating("workload") {
             try POSIXFileSystem().contents(of: path, atMost: Self.manifestBytesMax)
         }
-        guard let text = contents else { throw Self.mistake(path, "the file has more than \(Self.manifestBytesMax) bytes") }
+        guard let text = contents else {
+            throw Self.mistake(
+                path, "the file is larger than \(Self.manifestBytesMax >> 20) MiB")
+        }
         do throws(FormatError) {
             let fields = try JSONFields(try JSONParser.parse(text[...]), "the workload", offset: 0)
             let entries = try fields.array("tensors", atMost: Limits.tensorsPerManifestMax)
@@ -47,7 +50,8 @@ package struct Workload: Sendable {
 
     private static func mistake(_ path: FilePath, _ message: String) -> CheckpointError {
         CheckpointError(
-            .misuse, "workload \(path): \(message)", remedy: "Formats/cli-json.md describes workloads", path: path.string)
+            .misuse, "workload \(path): \(message)",
+            remedy: "See Formats/cli-json.md, Workloads", path: path.string)
     }
 
     // MARK: The description
@@ -72,7 +76,9 @@ package struct Workload: Sendable {
     }
 
     private static func members(_ value: JSONValue, _ fields: JSONFields) throws(FormatError) -> [JSONValue.Member] {
-        guard case .object(let members) = value else { throw fields.error("objects is not an object") }
+        guard case .object(let members) = value else {
+            throw fields.error("objects is not a JSON object")
+        }
         return members
     }
 
@@ -106,7 +112,8 @@ package struct Workload: Sendable {
             }
             total += bytes
             guard total <= Self.bytesMax else {
-                throw Self.mistake(path, "its tensors have more bytes than three quarters of this machine's memory")
+                throw Self.mistake(
+                    path, "the tensors need more than three quarters of this machine's memory")
             }
         }
     }

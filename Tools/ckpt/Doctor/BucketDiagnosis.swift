@@ -18,22 +18,25 @@ struct BucketDiagnosis {
         let what =
             switch found.holdsStore {
             case true?: "A ckpt store in a bucket."
-            case false?: "A place in a bucket, without a ckpt store."
-            case nil: "A place in a bucket that cannot be examined."
+            case false?: "A location in a bucket without a ckpt store."
+            case nil: "A location in a bucket that cannot be examined."
             }
         var diagnosis = Diagnosis(found.holdsStore == true ? .store : .bucket, what)
         diagnosis.facts = found.settings.map { "\($0.name): \($0.value) (\($0.source))" }
         if let skew = found.clockSkew {
-            diagnosis.facts.append("clock: differs by \(Output.figure(abs(skew))) s from the store's")
+            diagnosis.facts.append(
+                "clock: differs by \(Output.figure(abs(skew))) s from the object store's clock")
         }
         if let checks = found.checksBodies {
             diagnosis.facts.append(
                 "checksums: "
-                    + (checks ? "compared by the store" : "not compared, so uploads are read back"))
+                    + (checks
+                        ? "checked by the object store"
+                        : "not checked by the object store, so uploads are read back"))
         }
         if let keeps = found.keepsCondition {
             diagnosis.facts.append(
-                "conditional writes: " + (keeps ? "hold, also of several at once" : "do not hold"))
+                "conditional writes: " + (keeps ? "work, also concurrently" : "do not work"))
         }
         diagnosis.problems = found.problems.map(\.message)
         diagnosis.advice = found.problems.compactMap(\.remedy)

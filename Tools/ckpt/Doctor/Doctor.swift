@@ -22,7 +22,7 @@ struct Doctor: Verb {
     @Argument(help: ArgumentHelp("Any file or directory.", valueName: "path"))
     var path: String
 
-    @Flag(name: .customLong("try"), help: "Tries whether checkpoints can be saved in a bucket.")
+    @Flag(name: .customLong("try"), help: "Tests whether checkpoints can be saved in a bucket.")
     var tries = false
 
     @Flag(help: "Prints one JSON object (Formats/cli-json.md).")
@@ -98,7 +98,11 @@ struct Examination {
                     advice: ["Check the path. A trainer or ckpt import creates a store."])
             case .directory: return try directory(path)
             case .file: return try FileDiagnosis(path: path).run()
-            case .other: return Diagnosis(.unknownFile, "Neither a file nor a directory.")
+            case .other:
+                return Diagnosis(
+                    .unknownFile, "Neither a file nor a directory.",
+                    problems: ["It is a device, a socket or a pipe, which cannot contain checkpoints."],
+                    advice: ["Give the path of a store, a file of weights, or a directory of them."])
             }
         } catch {
             return Diagnosis(
@@ -119,7 +123,8 @@ struct Examination {
         if store == nil { findLeftovers(of: place, &diagnosis) }
         if !place.isComplete {
             diagnosis.facts.append(
-                "It has more than \(Surroundings.namesMax) entries; only these were examined.")
+                "It has more than \(Surroundings.namesMax) entries; "
+                    + "only \(Surroundings.namesMax) of them were examined.")
         }
         return diagnosis
     }
@@ -171,7 +176,9 @@ struct Examination {
                 "It contains \(children.count) checkpoint \(children.count == 1 ? "file or directory" : "files or directories")."
             ] + limit)
         if plain.count > Self.thoroughMax {
-            diagnosis.facts.append("Only the beginning of each file was read: examine a file by its name.")
+            diagnosis.facts.append(
+                "Only the beginning of each file was read: for more checks, "
+                    + "run ckpt doctor on one file.")
         }
         diagnosis.children = children.sorted { $0.name < $1.name }
         let first = diagnosis.children.first { !$0.diagnosis.isFine } ?? diagnosis.children.first

@@ -201,7 +201,8 @@ struct ForeignDiagnosis {
             if !missing.isEmpty {
                 let some = missing.prefix(3).joined(separator: ", ") + (missing.count > 3 ? " and more" : "")
                 diagnosis.problems.append(
-                    "\(missing.count) of \(Output.count(shards.count, "shard")) that \(index) names are missing: \(some).")
+                    "Missing: \(missing.count) of \(Output.count(shards.count, "shard")) "
+                        + "that \(index) names: \(some).")
                 diagnosis.advice.append("Download or copy the missing shards.")
             }
         }

@@ -104,7 +104,7 @@ struct StoreDiagnosis {
             diagnosis.problems.append("\(finding.kind.rawValue): \(finding.message)")
         }
         if bad.count > 10 {
-            diagnosis.problems.append("\(bad.count - 10) more problems like these.")
+            diagnosis.problems.append("\(Output.count(bad.count - 10, "more problem")) like these.")
         }
         if !bad.isEmpty {
             diagnosis.advice += ["ckpt verify \(path)", "ckpt repair \(path) --dry-run"]
@@ -127,7 +127,8 @@ struct StoreDiagnosis {
         }
         guard gap != (0, 0) else { return }
         diagnosis.problems.append(
-            "The catalog is out of date: \(Output.count(gap.unknown, "checkpoint")) missing, \(gap.gone) deleted. "
+            "The catalog is out of date: \(Output.count(gap.unknown, "checkpoint")) missing, "
+                + "\(gap.gone) deleted but still listed. "
                 + "Checkpoints are not affected.")
         diagnosis.advice.append(advice)
     }
@@ -144,13 +145,16 @@ struct StoreDiagnosis {
             diagnosis.facts.append(
                 "Process \(status.process) is saving: \(files) not part of a checkpoint yet.")
         } else if uncommitted(store).contains(where: { $0.isLeased(Clock.milliseconds) }) {
-            diagnosis.facts.append("\(files) are not part of a checkpoint.")
+            diagnosis.facts.append(
+                "\(files) not part of a checkpoint yet: "
+                    + "a save of several ranks may still be running.")
         } else {
             let isRepaired = place.inside("quarantine").map { !$0.names.isEmpty } ?? false
             diagnosis.facts.append(
                 isRepaired
-                    ? "\(files) of no checkpoint, left by a killed writer or by ckpt repair. The next writer deletes them."
-                    : "A killed writer left \(files) behind. The next writer deletes such files.")
+                    ? "\(files) not part of any checkpoint, left by a killed writer "
+                        + "or by ckpt repair. The next writer deletes them."
+                    : "A killed writer left \(files) behind. The next writer deletes them.")
             diagnosis.advice.append("ckpt clean \(path)      # deletes them now")
         }
     }
@@ -171,8 +175,9 @@ struct StoreDiagnosis {
             diagnosis.facts.append(
                 "The save of step \(attempt.name.checkpoint.step) by \(Output.count(ranks, "rank")) is not committed."
                     + (missing.isEmpty
-                        ? " All of them have saved." : " Missing: \(RankGroup.text(of: missing)).")
-                    + " The last one began \(Output.count(began, "minute")) ago.")
+                        ? " All ranks have saved."
+                        : " Ranks that have not saved: \(RankGroup.text(of: missing)).")
+                    + " The last rank began \(Output.count(began, "minute")) ago.")
             for rank in attempt.failed.prefix(3) {
                 let text =
                     attempts.failure(of: rank, in: attempt.name) ?? "its error cannot be read"
@@ -180,13 +185,16 @@ struct StoreDiagnosis {
             }
         }
         guard !open.isEmpty else { return }
-        if open.count > 3 { diagnosis.facts.append("There are \(open.count) such saves in all.") }
+        if open.count > 3 {
+            diagnosis.facts.append("In total, \(open.count) saves are not committed.")
+        }
         let isOver = open.contains { !$0.isLeased(Clock.milliseconds) }
         diagnosis.advice.append(
             isOver
                 ? "ckpt clean \(path)      # deletes what saves of several ranks left more than a day ago"
-                : "If no rank runs any more, start them again: they resume from the newest checkpoint."
-                    + " What the save left is deleted a day after it began."
+                : "If no rank is running, start the ranks again: they resume from the "
+                    + "newest checkpoint. "
+                    + "The files of this save are deleted one day after the save began."
         )
     }
 
@@ -194,7 +202,7 @@ struct StoreDiagnosis {
         if let quarantine = place.inside("quarantine"), !quarantine.names.isEmpty {
             diagnosis.facts.append(
                 "quarantine/ has \(Output.count(quarantine.names.count, "damaged file")) that repair moved there. "
-                    + "Delete them when you no longer need them."
+                    + "Delete quarantine/ when you no longer need its files."
             )
         }
         for part in ["manifests", "segments", "staging"] where !place.isDirectory(part) {

@@ -30,7 +30,7 @@ struct LineageGraph {
                 Figure.text(String(Int(exactly: tick) ?? 0), $0, floor + 16, "middle")
             }
         }
-        let more = omitted == 0 ? "" : " \(omitted) older runs are not shown."
+        let more = omitted == 0 ? "" : " Not shown: \(Output.count(omitted, "older run"))."
         return Figure.html(
             title: "Runs and branches",
             caption:

@@ -35,7 +35,7 @@ struct ReportPage {
     private var sections: [HTML] {
         [
             .tag("h1", [:], "Checkpoints of \(HTML.short(data.path, 120))"),
-            .tag("p", [:], "Store \(data.store). Report of \(LibraryVersion.writer)."), overview,
+            .tag("p", [:], "Store \(data.store). Written by \(LibraryVersion.writer)."), overview,
             damage,
             section("Checkpoints over time", metrics + [sizes, ratios]),
             section("Training time blocked by saves", [stalls]),
@@ -65,7 +65,8 @@ struct ReportPage {
             ("Checkpoints", String(checkpoints.count)), ("Runs", String(data.runs.count)),
             ("Steps", steps.min().map { "\($0) to \(steps.max() ?? $0)" } ?? "-"),
             ("Saved", span(checkpoints.map(\.created))),
-            ("Logical size", Output.size(bytes)), ("Stored, without sharing", Output.size(stored)),
+            ("Logical size", Output.size(bytes)),
+            ("Stored size, shared blocks counted each time", Output.size(stored)),
             ("Compression ratio", Output.ratio(bytes, stored)),
         ]
         return .tag(
@@ -90,7 +91,7 @@ struct ReportPage {
             [
                 .tag(
                     "p", [:],
-                    "\(Output.count(data.damaged.count, "checkpoint")) could not be read, and is not in this report:"
+                    "This report omits \(Output.count(data.damaged.count, "damaged checkpoint")):"
                 ),
                 .tag("ul", [:], lines),
             ])
@@ -132,7 +133,12 @@ struct ReportPage {
         }
         return charts
             + (names.count > 12
-                ? [.tag("p", [:], "\(names.count - 12) more metrics are in the JSON data of this page.")]
+                ? [
+                    .tag(
+                        "p", [:],
+                        "The JSON data of this page has "
+                            + "\(Output.count(names.count - 12, "more metric")).")
+                ]
                 : [])
     }
 
@@ -292,7 +298,9 @@ struct ReportPage {
             .tag(
                 "div", ["class": "picture", "tabindex": "0"],
                 [Figure.table(.init(head: head, rows: rows))]),
-            rest > 0 ? .tag("p", [:], "\(rest) older checkpoints are not shown.") : .group([]),
+            rest > 0
+                ? .tag("p", [:], "Not shown: \(Output.count(rest, "older checkpoint")).")
+                : .group([]),
         ])
     }
 }

@@ -52,7 +52,7 @@ struct UserConfiguration: Equatable {
         switch text.lowercased() {
         case "yes", "true", "on", "1": true
         case "no", "false", "off", "0": false
-        default: throw Mistake(line: line, text: "\(text) must be yes or no")
+        default: throw Mistake(line: line, text: "the value \"\(text)\" is not yes or no")
         }
     }
 

@@ -46,7 +46,7 @@ struct Table {
         let missing = columns.indices.filter { layout.widths[$0] == nil && !empty.contains($0) }
         let hidden = missing.map { columns[$0].title }
         if !hidden.isEmpty {
-            lines.append("(too narrow for \(hidden.joined(separator: ", ")))")
+            lines.append("(terminal too narrow to show \(hidden.joined(separator: ", ")))")
         }
         return lines
     }

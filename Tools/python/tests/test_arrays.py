@@ -205,7 +205,7 @@ class ReadingTests(TestCase):
 
     def test_errors_name_the_problem_and_the_remedy(self) -> None:
         checkpoint = self.store.open()
-        with self.assertRaisesRegex(ckpt.NotFoundError, "nearest names are layer.weight"):
+        with self.assertRaisesRegex(ckpt.NotFoundError, "Nearest names: layer.weight"):
             checkpoint["layer.wieght"]
         self.assertRaises(KeyError, checkpoint.__getitem__, "x")
         with self.assertRaisesRegex(ckpt.MismatchError, r"f32\[1000, 300\]"):

@@ -1,7 +1,7 @@
 internal import CheckpointFormat
 
 /// Answer of a rank to rank 0 about a checkpoint that all ranks were to restore.
-enum RungAnswer: Equatable {
+enum RestoreAnswer: Equatable {
     case restored
     /// It is not one of the checkpoints that are meant.
     case notMeant
@@ -49,8 +49,8 @@ enum RungAnswer: Equatable {
     ///   - walksBack: false if no other checkpoint is meant.
     ///   - names: the checkpoints that are left, best first.
     static func word(
-        after answers: [RungAnswer], walksBack: Bool, _ names: inout ArraySlice<ManifestName>
-    ) -> RungWord {
+        after answers: [RestoreAnswer], walksBack: Bool, _ names: inout ArraySlice<ManifestName>
+    ) -> RestoreOrder {
         var damage: [String] = []
         var isMeant = true
         for (rank, answer) in answers.enumerated() {
@@ -64,6 +64,6 @@ enum RungAnswer: Equatable {
             }
         }
         if damage.isEmpty, isMeant { return .done }
-        return RungWord(next: names.popFirst(), damage)
+        return RestoreOrder(next: names.popFirst(), damage)
     }
 }

@@ -1,7 +1,7 @@
 internal import CheckpointFormat
 
 /// Message of rank 0 to the others while they look together for a checkpoint to restore.
-enum RungWord: Equatable {
+enum RestoreOrder: Equatable {
     /// Restore this one. The texts say what is wrong with the one before.
     case attempt(ManifestName, [String])
     /// Every rank has restored the checkpoint.
