@@ -131,7 +131,7 @@ struct ObjectStoreContractTests {
     @Test("A store that does not keep the condition is refused, and why is said",
         arguments: [
             (InMemoryObjectStore.Fault.ignoresCondition, "8 succeeded"),
-            (.losesRaces, "simultaneous creates"), (.ignoresRanges, "ranges"),
+            (.losesRaces, "simultaneous creates"), (.ignoresRanges, "range requests"),
         ])
     func refused(_ fault: InMemoryObjectStore.Fault, _ reason: String) throws {
         let objects = InMemoryObjectStore(fault)

@@ -32,8 +32,8 @@ final class GuardedCapture: StateProtection, PageGuarding {
     private let state = Monitor(State(), rank: .guarded)
     /// Set once, at the end of `init`, since the guard's callback refers to this object.
     private let memory = Monitor<WriteGuard?>(nil)
-    /// The pipeline owns saves, and these own this object. The checkpointer owns both, and closes this
-    /// object first.
+    /// The pipeline owns saves, and these own this object. The checkpointer owns both, and closes
+    /// this object first.
     private unowned let pipeline: SavePipeline
     private let track: TraceTrack
     private let beforeRelease: (@Sendable () -> Void)?

@@ -146,10 +146,10 @@ struct ProfileSourceTests {
     @Test(
         "A profile that leads nowhere is an error that says why",
         arguments: [
-            ("role_arn = a\nsource_profile = dev\n", "circle: dev -> dev"),
+            ("role_arn = a\nsource_profile = dev\n", "too long: dev -> dev"),
             (
                 "role_arn = a\nsource_profile = b\n[profile b]\nrole_arn = b\nsource_profile = dev\n",
-                "circle: dev -> b -> dev"
+                "too long: dev -> b -> dev"
             ),
             ("role_arn = a\nsource_profile = none\n", "\"none\", which does not exist"),
             (
@@ -206,7 +206,7 @@ struct ProfileSourceTests {
             ("sh -c 'kill -9 $$'", "ended by a signal"), ("echo secret-other", "expected JSON"),
             ("echo '{\"Version\": 2}'", "\"Version\": 1"), ("echo '{}'", "\"Version\": 1"),
             ("echo '{\"Version\": 1, \"AccessKeyId\": \"secret-other\"}'", "is missing"),
-            ("sh -c 'yes secret-other | head -c 3000000'", "over 1 MiB"), ("true", "expected JSON"),
+            ("sh -c 'yes secret-other | head -c 3000000'", "more than 1 MiB"), ("true", "expected JSON"),
             ("", "is empty"),
         ])
     func processFailures(_ command: String, _ expected: String) throws {
