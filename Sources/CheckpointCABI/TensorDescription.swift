@@ -80,8 +80,8 @@ struct TensorDescription {
         func takeText(_ bytes: Int) throws(CheckpointError) -> String {
             guard (0...Limits.nameBytesMax).contains(bytes), bytes <= names.count - nextName else {
                 throw .argument(
-                    "the name of tensor \(layouts.count) has \(bytes) bytes: more than "
-                        + "\(Limits.nameBytesMax), or more than are left in names")
+                    "the name of tensor \(layouts.count) has \(bytes) bytes, which is "
+                        + "not from 0 to \(Limits.nameBytesMax), or more than are left in names")
             }
             defer { nextName += bytes }
             let text = unsafe String(validating: names[nextName..<nextName + bytes], as: UTF8.self)

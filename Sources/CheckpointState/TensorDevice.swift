@@ -20,8 +20,8 @@ public protocol TensorDevice: AnyObject, Sendable {
     func releaseHostMemory(_ memory: UnsafeMutableRawBufferPointer)
 
     /// Orders the copies that start after this call behind all work that the trainer has submitted
-    /// to the device so far. `save` and restore call it on the trainer's thread. It must return
-    /// immediately.
+    /// to the device so far. Called on the thread that calls `save`, restores, reads a checkpoint
+    /// into the device, or in mode `checked` begins or ends a permit. It must return immediately.
     ///
     /// - Throws: `DeviceError` if the device cannot order them.
     func orderCopiesAfterTrainer() throws(DeviceError)

@@ -82,7 +82,7 @@ struct CommandTests {
         let names = try FileManager.default.contentsOfDirectory(atPath: "\(local)/segments")
         for name in names { try FileManager.default.removeItem(atPath: "\(local)/segments/\(name)") }
         let planned = try ckpt("repair", local, "--from", bucket, "--dry-run")
-        #expect(planned.status == 0 && planned.output.contains("would be taken from"), "\(planned)")
+        #expect(planned.status == 0 && planned.output.contains("would be replaced from"), "\(planned)")
         #expect(try ckpt("verify", local).status != 0)
         let repaired = try ckpt("repair", local, "--from", bucket)
         #expect(repaired.status == 0 && repaired.output.contains("nothing is lost"), "\(repaired)")

@@ -5,9 +5,11 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct CheckpointErrorTests {
     @Test(arguments: [
         ("tensor \"w\" is missing", ["w"], true), ("step 2 has no object w", ["w"], true),
-        ("w: too large", ["w"], true), ("it was written", ["w"], false),
-        ("damage at offset 8", ["layer.0.weight"], false), ("a and b differ", ["a", "b"], true),
-        ("a differs", ["a", "b"], false), ("w2 differs", ["w"], false), ("an object", [""], false),
+        ("tensor w: too large", ["w"], true), ("/runs/w/segments: it was written", ["w"], false),
+        ("damage at offset 8", ["layer.0.weight"], false), ("damage at offset 8", ["offset"], false),
+        ("tensors a and b differ", ["a", "b"], true), ("tensor a differs", ["a", "b"], false),
+        ("tensor layer.scale differs", ["layer"], false), ("tensor w2 differs", ["w"], false),
+        ("no object named ", [""], true), ("tensor /a", ["/a"], true),
     ])
     func namesAreAddedToAMessageWithoutThem(message: String, names: [String], has: Bool) {
         let text = CheckpointError(.mismatch, message, remedy: "Look", names: names).description

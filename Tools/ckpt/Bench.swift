@@ -153,7 +153,7 @@ struct BenchLoop: Verb {
         if let mirror { _ = try StoreAddress(mirror) }
         if let mirrorLimit, !(mirrorLimit > 0 && mirrorLimit < 1e9) {
             throw ValidationError(
-                "--mirror-limit must be more than 0 MB per second (got \(mirrorLimit)).")
+                "--mirror-limit must be more than 0 and less than 1e9 MB per second.")
         }
         if let mistake = settings.mistake { throw ValidationError(mistake) }
     }

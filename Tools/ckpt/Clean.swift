@@ -12,7 +12,7 @@ struct Clean: StoreVerb {
 
             Deletes files of unfinished saves, and segments that no checkpoint uses. A trainer \
             also deletes them when it opens the store. Fails while a process writes to the store. \
-            Needs no free space.
+            Needs no free space. The store must be in a directory, not in a bucket.
             """)
 
     @OptionGroup var common: CommonArguments

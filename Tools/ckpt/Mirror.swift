@@ -37,7 +37,7 @@ struct Mirror: StoreVerb {
     func validate() throws {
         _ = try StoreAddress(target)
         if let limit, !(limit > 0 && limit < 1e9) {
-            throw ValidationError("--limit must be more than 0 MB per second (got \(limit)).")
+            throw ValidationError("--limit must be more than 0 and less than 1e9 MB per second.")
         }
     }
 

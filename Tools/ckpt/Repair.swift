@@ -16,7 +16,7 @@ struct Repair: StoreVerb {
             first replaces damaged files with intact copies from a mirror of the store, so that \
             their data is not lost. Moves damaged files to quarantine/, and never deletes them. \
             Safe while a trainer is running, and safe to interrupt. Exit code 1 means that data is lost, or stays damaged \
-            because another process uses it.
+            because another process uses it. The store must be in a directory, not in a bucket.
             """)
 
     @OptionGroup var common: CommonArguments

@@ -32,7 +32,7 @@ struct Watch: StoreVerb {
 
     func validate() throws {
         if let timeout, !(timeout >= 0 && timeout < 1e9) {
-            throw ValidationError("--timeout must be at least 0 seconds (got \(timeout)).")
+            throw ValidationError("--timeout must be at least 0 and less than 1e9 seconds.")
         }
     }
 

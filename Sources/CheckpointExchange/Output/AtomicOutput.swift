@@ -82,9 +82,13 @@ package final class AtomicOutput {
         let kind = try exchanging { () throws(FileSystemError) in try files.kind(of: path) }
         guard let kind else { return try checkParent() }
         guard let replacement else {
+            // Of a directory only the files of an export are replaced.
+            let isReplaced = !isDirectory && kind == .file
             throw .inUse(
                 path.string, "already exists",
-                remedy: "Use --force to replace it, or choose another path with -o")
+                remedy: isReplaced
+                    ? "Use --force to replace it, or choose another path with -o"
+                    : "Choose another path with -o")
         }
         guard kind == (isDirectory ? .directory : .file) else {
             throw .inUse(

@@ -330,7 +330,7 @@ final class TorchArchive {
             let length = TensorShape.byteCount(
                 [try pickle.integer(part.items[2], "the size of a storage")], stored),
             start <= bytes, length <= bytes - start
-        else { throw pickle.error("a view of storage \(quoted(key)) is larger than the storage") }
+        else { throw pickle.error("a view of storage \(quoted(key)) is not inside the storage") }
         let first = memory.range.lowerBound + start
         return (memory.file.lend(first..<first + length), type)
     }

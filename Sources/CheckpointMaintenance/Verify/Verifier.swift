@@ -71,8 +71,7 @@ private struct Verifier {
             report.checkpointCount += 1
             if loaded.manifest.hasBases { withDeltas.append(name) }
             if let contradiction = store.catalog.contradiction(of: loaded) {
-                let advice =
-                    "run ckpt repair, or delete catalog.sqlite; the next writer rebuilds it"
+                let advice = "delete catalog.sqlite; the next writer rebuilds it"
                 add(.catalog, store.directories.catalog.string, "\(contradiction); \(advice)", of: loaded.manifest)
             }
         } catch {
@@ -104,7 +103,10 @@ private struct Verifier {
             }
             guard uses[name] == nil else { continue }
             let readable = isEveryManifestRead ? "" : " that can be read"
-            let advice = isEveryManifestRead ? "; ckpt clean deletes unused segments" : ""
+            // A bucket's leavings are deleted by its next writer.
+            let isCleanable = isEveryManifestRead && store.fileSystem.excludesOtherWriters
+            let advice =
+                isCleanable ? "; if no process writes to the store, ckpt clean deletes it" : ""
             note(
                 store.directories.segments, text,
                 "no checkpoint\(readable) uses this segment\(advice)")
@@ -124,7 +126,7 @@ private struct Verifier {
             note(
                 store.directories.tags, tag.description,
                 "the checkpoint with this tag, step \(mark.name.step), was deleted; "
-                    + "delete the tag with ckpt tag --delete \(tag)")
+                    + "ckpt tag STORE --delete \(tag) removes the tag")
         }
         for pin in marks.pins.subtracting(names).sorted() {
             note(store.directories.pins, pin.description, "the pinned checkpoint, step \(pin.step), was deleted")

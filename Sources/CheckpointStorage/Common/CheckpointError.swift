@@ -117,15 +117,17 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
         return text
     }
 
-    /// Returns true if the message has a name, not as a part of a longer word.
+    /// Words after which a message states a name. A name may be any word, such as `data`, which
+    /// also occurs in paths.
+    private static let announcements = ["\"", "tensor ", "tensors ", "object ", "named ", " and "]
+
+    /// Returns true if the message states a name.
     private func isInMessage(_ name: String) -> Bool {
-        func isOfWord(_ character: Character?) -> Bool {
-            character.map { $0.isLetter || $0.isNumber || $0 == "_" } ?? false
-        }
-        guard !name.isEmpty else { return false }
+        guard !name.isEmpty else { return true }
         return message.ranges(of: name).contains { range in
-            !isOfWord(message[..<range.lowerBound].last)
-                && !isOfWord(message[range.upperBound...].first)
+            let (before, next) = (message[..<range.lowerBound], message[range.upperBound...].first)
+            return Self.announcements.contains { before.hasSuffix($0) }
+                && next.map { $0 == " " || $0 == "\"" || $0 == "," || $0 == ":" } ?? true
         }
     }
 }

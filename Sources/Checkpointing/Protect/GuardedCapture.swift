@@ -9,7 +9,8 @@ internal import CheckpointStorage
 /// an earlier write is delayed until then. The trainer calls no fence.
 ///
 /// `begin`, `begun` and `close` on the trainer's thread, `hold` on the guard's, the others on any
-/// that captures. The kernel is called with no lock held.
+/// that captures.
+/// Pages are released with no lock of its own held; if a save fails, under that of the pipeline.
 final class GuardedCapture: StateProtection, PageGuarding {
     private struct Current {
         let save: CheckpointID
@@ -33,7 +34,7 @@ final class GuardedCapture: StateProtection, PageGuarding {
     /// Set once, at the end of `init`, since the guard's callback refers to this object.
     private let memory = Monitor<WriteGuard?>(nil)
     /// The pipeline owns saves, and these own this object. The checkpointer owns both, and closes
-    /// this object first.
+    /// this object before it lets go of the pipeline.
     private unowned let pipeline: SavePipeline
     private let track: TraceTrack
     private let beforeRelease: (@Sendable () -> Void)?

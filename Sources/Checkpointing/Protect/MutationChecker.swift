@@ -118,7 +118,8 @@ final class MutationChecker: StateProtection {
         let frozen = try layout.changedSinceFrozen(state.tensors) { !current.isPermitted(chunk: $0) }
         let chunks = Set(layout.map.chunks(on: candidates) + frozen)
         guard !chunks.isEmpty else { return [] }
-        // Watched again, so that each change is reported once.
+        // Watched again, so that each change is reported once; one that is still running on a
+        // device may be reported again.
         try watch(state) { !current.isPermitted(chunk: $0) }
         return Set(chunks.map { layout.plan.chunks[$0].tensor }).sorted().map { current.tensors[$0].name }
     }

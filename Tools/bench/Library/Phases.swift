@@ -104,9 +104,10 @@ struct EnginePhase {
 
     /// Requests a save.
     ///
-    /// - Returns: time in seconds in `save`, excluding backpressure; nil if the save was skipped.
+    /// - Returns: time in seconds in `save`, excluding waits for an earlier save, which are counted
+    ///as    backpressure and fences; nil if the save was skipped.
     private mutating func save(_ step: Int) throws(CheckpointError) -> Double? {
-        let waitedBefore = checkpointer.stall.backpressure
+        let before = checkpointer.stall
         let called = ContinuousClock.now
         let ticket = try checkpointer.save(step: step)
         let elapsed = ContinuousClock.now - called
@@ -114,7 +115,9 @@ struct EnginePhase {
             samples.skippedCount += 1
             return nil
         }
-        return (elapsed - (checkpointer.stall.backpressure - waitedBefore)).seconds
+        let after = checkpointer.stall
+        let waited = after.backpressure - before.backpressure + after.fence - before.fence
+        return (elapsed - waited).seconds
     }
 
     private func update() {

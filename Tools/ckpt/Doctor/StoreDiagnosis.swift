@@ -150,11 +150,13 @@ struct StoreDiagnosis {
                     + "a save of several ranks may still be running.")
         } else {
             let isRepaired = place.inside("quarantine").map { !$0.names.isEmpty } ?? false
+            let them = leavings.count == 1 ? "it" : "them"
             diagnosis.facts.append(
-                isRepaired
+                (isRepaired
                     ? "\(files) not part of any checkpoint, left by a killed writer "
-                        + "or by ckpt repair. The next writer deletes them."
-                    : "A killed writer left \(files) behind. The next writer deletes them.")
+                        + "or by ckpt repair."
+                    : "A killed writer left \(files) behind.")
+                    + " The next writer deletes \(them).")
             diagnosis.advice.append("ckpt clean \(path)      # deletes them now")
         }
     }
@@ -194,7 +196,7 @@ struct StoreDiagnosis {
                 ? "ckpt clean \(path)      # deletes what saves of several ranks left more than a day ago"
                 : "If no rank is running, start the ranks again: they resume from the "
                     + "newest checkpoint. "
-                    + "The files of this save are deleted one day after the save began."
+                    + "A writer may delete the files of a save one day after its last rank began."
         )
     }
 

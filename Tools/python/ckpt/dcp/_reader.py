@@ -71,7 +71,7 @@ class CkptReader(StorageReader):
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         # DCP hides the first failure, and calls again with a rank: the failure is the same.
         if self._target is None:
-            raise MisuseError("no store is given: give checkpoint_id to CkptReader or to load")
+            raise MisuseError("no store is given: give a path to CkptReader, or give checkpoint_id to load")
         store, step = self._target.store, self._target.step
         root = Store(store).open("latest" if step is None else step)
         self._checkpoints = {ROOT: root}

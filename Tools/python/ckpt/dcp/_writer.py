@@ -105,7 +105,7 @@ class CkptWriter(StorageWriter):
         # The next save without a checkpoint id does not call `reset`.
         self._here.target = self._base
         if target is None:
-            raise MisuseError("no store is given: give checkpoint_id to CkptWriter or to save")
+            raise MisuseError("no store is given: give a path to CkptWriter, or give checkpoint_id to save")
         saving = self._here.saving = _Saving(target, rank=kwargs.get("rank", 0), is_coordinator=is_coordinator)
         saving.step = self._step(target, is_coordinator)
         if is_coordinator and not target.exists():
