@@ -23,18 +23,30 @@ import Testing
     }
 
     @Test(arguments: [
-        ("import s file --step", ["-1", "x", "99999999999999999999"], 0),
-        ("watch s --until", ["-1"], 0), ("ls s --limit", ["0", "-3"], 1),
-        ("prune s --keep-last", ["0"], 1), ("prune s --keep-every", ["1.5"], 1),
-        ("prune s --keep-runs", [""], 1),
+        ("import s file --step", ["-1", "x", "99999999999999999999"], 0...Int.max),
+        ("watch s --until", ["-1"], 0...Int.max), ("ls s --limit", ["0", "-3"], 1...Int.max),
+        ("prune s --keep-last", ["0"], 1...Int.max), ("prune s --keep-every", ["1.5"], 1...Int.max),
+        ("prune s --keep-runs", [""], 1...Int.max), ("repack s --chain", ["-1", "0", "9"], 1...8),
+        ("repack s --threads", ["-1", "65"], 1...64),
     ])
-    func aNumberOutOfRangeIsRefusedWithTheRange(command: String, values: [String], lowest: Int) throws {
+    func aNumberOutOfRangeIsRefusedWithTheRange(
+        command: String, values: [String], range: ClosedRange<Int>
+    ) throws {
+        let expected = "whole number from \(range.lowerBound) to \(range.upperBound)"
         for value in values {
             let run = try ckpt(command.split(separator: " ").map(String.init) + [value])
-            #expect(
-                run.status == 2 && run.errors.contains("whole number from \(lowest) to \(Int.max)"),
-                "\(run)")
+            #expect(run.status == 2 && run.errors.contains(expected), "\(run)")
         }
+    }
+
+    @Test(arguments: [
+        ("watch s --timeout", "at least 0"), ("diff s 1 2 --epsilon", "at least 0"),
+        ("mirror s t --limit", "more than 0"), ("bench loop --store s --mirror-limit", "more than 0"),
+        ("bench loop --store s --steps", "--steps must be"), ("bench codec f --threads", "--threads must be"),
+    ])
+    func aNegativeNumberIsNoMissingValue(command: String, message: String) throws {
+        let run = try ckpt(command.split(separator: " ").map(String.init) + ["-1"])
+        #expect(run.status == 2 && run.errors.contains(message), "\(run)")
     }
 
     @Test func helpThatCannotBeWrittenIsAnError() throws {

@@ -12,7 +12,7 @@ import Testing
 
     init() throws { folder = try TemporaryDirectory() }
 
-    private func write(_ name: String, seed: UInt64) throws -> String {
+    private func makeFile(_ name: String, seed: UInt64) throws -> String {
         var random = SeededGenerator(seed)
         let page = Data(random.bytes(1 << 20))
         var data = Data(capacity: Self.tensorBytes)
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test func anImportLeavesNothing() throws {
-        let (first, second) = (try write("first", seed: 1), try write("second", seed: 2))
+        let (first, second) = (try makeFile("first", seed: 1), try makeFile("second", seed: 2))
         #expect(try ckpt(importing(first, step: 1)).status == 0)
         try interrupt(importing(second, step: 2)) {
             isWriting(store)
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test func aRestoreLeavesNothing() throws {
-        let first = try write("first", seed: 3)
+        let first = try makeFile("first", seed: 3)
         #expect(try ckpt(importing(first, step: 1)).status == 0)
         let out = folder.path + "/out"
         try interrupt(["restore", store, "1", "-o", out]) {
@@ -111,7 +111,7 @@ import Testing
 
     @Test func aCopyKeepsWhatIsCompleteAndGoesOn() throws {
         for step in 1...2 {
-            #expect(try ckpt(importing(write("file", seed: UInt64(step)), step: step)).status == 0)
+            #expect(try ckpt(importing(makeFile("file", seed: UInt64(step)), step: step)).status == 0)
         }
         let other = folder.path + "/other"
         try interrupt(["copy", store, other]) {
@@ -147,5 +147,63 @@ import Testing
             try expectClean(store)
         }
         #expect(try ckpt("verify", store).status == 0)
+    }
+
+    /// A restore whose result cannot be printed yet, as in a pipe to a pager.
+    private func restoreThatWaitsToPrint(to out: String) throws -> (Process, Pipe) {
+        let output = Pipe()
+        let end = output.fileHandleForWriting.fileDescriptor
+        let flags = fcntl(end, F_GETFL)
+        #expect(fcntl(end, F_SETFL, flags | O_NONBLOCK) == 0)
+        let space = [UInt8](repeating: UInt8(ascii: " "), count: 4096)
+        while unsafe write(end, space, space.count) > 0 {}
+        #expect(errno == EAGAIN && fcntl(end, F_SETFL, flags) == 0)
+        let process = Process()
+        process.executableURL = program
+        process.arguments = ["restore", store, "1", "-o", out, "-v"]
+        process.standardOutput = output
+        let errors = Pipe()
+        process.standardError = errors
+        try process.run()
+        // Said before the result is printed, and after the verb.
+        var text = ""
+        while !text.contains("took") {
+            let data = errors.fileHandleForReading.availableData
+            try #require(!data.isEmpty, "it has ended: \(text)")
+            text += String(decoding: data, as: UTF8.self)
+        }
+        return (process, output)
+    }
+
+    @Test func aSignalAfterTheWorkDoesNotChangeTheResult() throws {
+        let first = try makeFile("first", seed: 4)
+        #expect(try ckpt(importing(first, step: 1)).status == 0)
+        let out = folder.path + "/out"
+        let (process, output) = try restoreThatWaitsToPrint(to: out)
+        let limit = try ProcessLimit(process)
+        kill(process.processIdentifier, SIGINT)
+        #expect(!eventually(within: .seconds(1)) { !process.isRunning })
+        try output.fileHandleForWriting.close()
+        let text = String(
+            decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        limit.cancel()
+        #expect(process.terminationReason == .exit && process.terminationStatus == 0)
+        #expect(text.contains("restored 1 tensor"), "\(text.suffix(200))")
+        #expect(FileManager.default.fileExists(atPath: out + "/index.json"))
+    }
+
+    @Test func aSecondSignalEndsACommandThatWaitsToPrint() throws {
+        let first = try makeFile("first", seed: 5)
+        #expect(try ckpt(importing(first, step: 1)).status == 0)
+        let (process, output) = try restoreThatWaitsToPrint(to: folder.path + "/out")
+        let limit = try ProcessLimit(process)
+        kill(process.processIdentifier, SIGINT)
+        #expect(!eventually(within: .seconds(1)) { !process.isRunning })
+        kill(process.processIdentifier, SIGINT)
+        process.waitUntilExit()
+        limit.cancel()
+        #expect(process.terminationReason == .uncaughtSignal || process.terminationStatus == 130)
+        _ = output
     }
 }

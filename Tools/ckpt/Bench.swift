@@ -44,7 +44,9 @@ struct BenchLoop: Verb {
             valueName: "state"))
     var state = StateSource.synthetic(.gpt2)
 
-    @Option(help: "Number of processes that train and save together, data-parallel with ZeRO-1.")
+    @Option(
+        parsing: .unconditional,
+        help: "Number of processes that train and save together, data-parallel with ZeRO-1.")
     var ranks = 1
 
     @Option(help: .hidden)
@@ -53,37 +55,43 @@ struct BenchLoop: Verb {
     @Option(help: .hidden)
     var launch: String?
 
-    @Option(help: "Scales a synthetic state: more than 0, at most 1.")
+    @Option(parsing: .unconditional, help: "Scales a synthetic state: more than 0, at most 1.")
     var scale = 1.0
 
-    @Option(help: "Number of steps to measure.")
+    @Option(parsing: .unconditional, help: "Number of steps to measure.")
     var steps = 20
 
-    @Option(help: "Saves every N steps.")
+    @Option(parsing: .unconditional, help: "Saves every N steps.")
     var every = 1
 
-    @Option(help: "Number of steps before each measured phase, without saves.")
+    @Option(
+        parsing: .unconditional,
+        help: "Number of steps before each measured phase, without saves.")
     var warmup = 2
 
-    @Option(help: "Duration of the forward and backward pass of a step, in seconds.")
+    @Option(
+        parsing: .unconditional,
+        help: "Duration of the forward and backward pass of a step, in seconds.")
     var computeSeconds = 1.0
 
-    @Option(help: "Number of compute threads of each rank (default: its share of the cores).")
+    @Option(
+        parsing: .unconditional,
+        help: "Number of compute threads of each rank (default: its share of the cores).")
     var computeThreads: Int?
 
     @Option(help: "Compression: \(Compression.forms).")
     var codec = Compression.none
 
-    @Option(help: "Size of the staging arena, in MiB.")
+    @Option(parsing: .unconditional, help: "Size of the staging arena, in MiB.")
     var arena = 128
 
-    @Option(help: "Number of threads of the engine.")
+    @Option(parsing: .unconditional, help: "Number of threads of the engine.")
     var workers = 2
 
-    @Option(help: "Nice value of the engine's threads, from 0 to 19.")
+    @Option(parsing: .unconditional, help: "Nice value of the engine's threads, from 0 to 19.")
     var niceness = 10
 
-    @Option(help: "Number of checkpoints to keep; 0 keeps all.")
+    @Option(parsing: .unconditional, help: "Number of checkpoints to keep; 0 keeps all.")
     var keepLast = 2
 
     @Option(help: "Policy while an earlier save is being written: block, skip or replace-pending.")
@@ -142,6 +150,7 @@ struct BenchLoop: Verb {
     var mirror: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Sends at most this many MB per second to the mirror.", valueName: "mb-per-second"))
     var mirrorLimit: Double?

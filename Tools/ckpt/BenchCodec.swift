@@ -27,13 +27,15 @@ struct BenchCodec: Verb {
     @Option(help: ArgumentHelp("Encodes FILE as a delta against this file.", valueName: "file"))
     var base: String?
 
-    @Option(help: "Number of threads, each with its own blocks.")
+    @Option(parsing: .unconditional, help: "Number of threads, each with its own blocks.")
     var threads = 1
 
-    @Option(help: "Size of a block, in bytes.")
+    @Option(parsing: .unconditional, help: "Size of a block, in bytes.")
     var blockBytes = Limits.chunkBytesDefault
 
-    @Option(help: "Number of measured encode and decode passes, after a first pass of each.")
+    @Option(
+        parsing: .unconditional,
+        help: "Number of measured encode and decode passes, after a first pass of each.")
     var rounds = 5
 
     @Option(help: ArgumentHelp("Writes the results to a file as JSON; - prints them instead of the tables.", valueName: "file"))

@@ -33,7 +33,10 @@ struct Diff: StoreVerb {
     @Option(help: ArgumentHelp("Store of the second checkpoint (default: STORE).", valueName: "dir"))
     var otherStore: String?
 
-    @Option(help: ArgumentHelp("Treats elements that differ by at most this as equal.", valueName: "distance"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Treats elements that differ by at most this as equal.", valueName: "distance"))
     var epsilon: Double?
 
     @Flag(help: "Reads changed tensors completely, to compute exact norms.")

@@ -31,6 +31,7 @@ struct Mirror: StoreVerb {
     var follow = false
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Sends at most this many MB per second.", valueName: "mb-per-second"))
     var limit: Double?
 
@@ -70,7 +71,8 @@ struct Mirror: StoreVerb {
                 pause(cancellation)
             } while !cancellation.isCancelled
         }
-        Interruption.endIfInterrupted()
+        // Of a mirror that follows, a signal is the only end.
+        if follow { Interruption.endIfInterrupted() }
         return code
     }
 

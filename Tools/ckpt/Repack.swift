@@ -21,22 +21,15 @@ struct Repack: StoreVerb {
     var dryRun = false
 
     @Option(
-        help:
-            "Maximum number of deltas in a chain, 1 to 8; more saves space, slows restores."
-    )
+        parsing: .unconditional,
+        help: "Maximum number of deltas in a chain, 1 to 8; more saves space, slows restores.",
+        transform: WholeNumber.from(1, to: 8))
     var chain = RepackOptions().chainMax
 
-    @Option(help: "Number of encoding threads.")
+    @Option(
+        parsing: .unconditional, help: "Number of encoding threads, 1 to 64.",
+        transform: WholeNumber.from(1, to: 64))
     var threads = RepackOptions().threads
-
-    func validate() throws {
-        guard (1...8).contains(chain) else {
-            throw ValidationError("--chain must be 1 to 8 (got \(chain))")
-        }
-        guard (1...64).contains(threads) else {
-            throw ValidationError("--threads must be 1 to 64 (got \(threads))")
-        }
-    }
 
     func execute() throws -> ExitCode {
         let store = dryRun ? try common.open() : try common.openForMaintaining()

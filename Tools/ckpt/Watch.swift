@@ -20,7 +20,9 @@ struct Watch: StoreVerb {
     @Flag(help: "Prints the current state and exits.")
     var once = false
 
-    @Option(help: ArgumentHelp("Exits after this many seconds.", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Exits after this many seconds.", valueName: "seconds"))
     var timeout: Double?
 
     @Option(

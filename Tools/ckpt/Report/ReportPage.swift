@@ -66,14 +66,16 @@ struct ReportPage {
             ("Steps", steps.min().map { "\($0) to \(steps.max() ?? $0)" } ?? "-"),
             ("Saved", span(checkpoints.map(\.created))),
             ("Logical size", Output.size(bytes)),
-            ("Stored size, shared blocks counted each time", Output.size(stored)),
+            ("Stored size", Output.size(stored)),
             ("Compression ratio", Output.ratio(bytes, stored)),
         ]
-        return .tag(
+        let list = HTML.tag(
             "dl", [:],
             facts.map { name, value in
                 .tag("div", [:], [.tag("dt", [:], name), .tag("dd", [:], value)])
             })
+        let note = "Stored size counts a block once for each checkpoint that uses it."
+        return .group([list, .tag("p", [:], note)])
     }
 
     private func span(_ dates: [Date]) -> String {

@@ -4,11 +4,15 @@ import ArgumentParser
 enum WholeNumber {
     /// Returns what converts an argument to a number.
     ///
-    /// - Parameter lowest: the smallest number that is allowed.
-    static func from(_ lowest: Int) -> @Sendable (String) throws -> Int {
+    /// - Parameters:
+    ///   - lowest: the smallest number that is allowed.
+    ///   - highest: the largest.
+    static func from(
+        _ lowest: Int, to highest: Int = .max
+    ) -> @Sendable (String) throws -> Int {
         { text in
-            guard let number = Int(text), number >= lowest else {
-                throw ValidationError("not a whole number from \(lowest) to \(Int.max)")
+            guard let number = Int(text), (lowest...highest).contains(number) else {
+                throw ValidationError("not a whole number from \(lowest) to \(highest)")
             }
             return number
         }

@@ -4,15 +4,20 @@ import Foundation
 import Synchronization
 
 /// Stops a verb that writes when a signal asks it to end: Control-C, a process manager, a closed terminal (signal(7)). The
-/// verb deletes its incomplete results, and the process then ends with the status of the signal.
+/// verb deletes its incomplete results, and the process then ends with the status of the signal. Complete results stay, and
+/// the process ends as if there had been no signal.
 enum Interruption {
-    private struct State {
-        var cancellation: Cancellation?
-        /// The signal that arrived first.
-        var signal: Int32?
+    private enum Phase {
+        /// Nothing is being written: a signal ends the process.
+        case idle
+        case writing(Cancellation)
+        /// The first signal has arrived; the next one ends the process.
+        case stopping(by: Int32)
+        /// The results are in their places, and the verb is about to end.
+        case complete
     }
 
-    private static let state = Mutex(State())
+    private static let phase = Mutex(Phase.idle)
     private static let isListening = Mutex(false)
 
     /// Runs `body`. The first signal cancels; the second ends the process immediately.
@@ -21,14 +26,27 @@ enum Interruption {
     static func cancelling<R>(_ body: (Cancellation) throws -> R) rethrows -> R {
         listen()
         let cancellation = Cancellation()
-        state.withLock { $0.cancellation = cancellation }
-        defer { state.withLock { $0.cancellation = nil } }
-        return try body(cancellation)
+        phase.withLock { $0 = .writing(cancellation) }
+        do {
+            let result = try body(cancellation)
+            leave(for: .complete)
+            return result
+        } catch {
+            leave(for: .idle)
+            throw error
+        }
     }
 
     /// Ends the process as the signal would have, if one has cancelled the verb.
     static func endIfInterrupted() {
-        if let number = state.withLock(\.signal) { end(by: number) }
+        if case .stopping(let number) = phase.withLock({ $0 }) { end(by: number) }
+    }
+
+    /// A signal that has arrived is remembered.
+    private static func leave(for next: Phase) {
+        phase.withLock { phase in
+            if case .writing = phase { phase = next }
+        }
     }
 
     /// Listens to the signals: once there are results to delete, or a progress line to clear. The
@@ -59,16 +77,18 @@ enum Interruption {
     }
 
     private static func receive(_ number: Int32) {
-        let cancellation = state.withLock { state -> Cancellation? in
-            guard state.signal == nil else { return nil }
-            state.signal = number
-            return state.cancellation
+        let earlier = phase.withLock { phase in
+            defer { phase = .stopping(by: number) }
+            return phase
         }
-        // Nothing is being written, or a person does not want to wait.
-        guard let cancellation else { return end(by: number) }
-        ProgressLine.clear()
-        Output.warn("interrupted: stopping. Press Control-C again to stop immediately")
-        cancellation.cancel()
+        switch earlier {
+        case .writing(let cancellation):
+            ProgressLine.clear()
+            Output.warn("interrupted: stopping. Press Control-C again to stop immediately")
+            cancellation.cancel()
+        case .complete: break
+        case .idle, .stopping: end(by: number)
+        }
     }
 
     private static func end(by number: Int32) {
