@@ -21,9 +21,10 @@ package enum TerminationSignal {
     /// Installs the handler. A second call does nothing.
     ///
     /// - Parameter finish: Called once, on a separate thread, after SIGTERM has arrived. When it
-    ///   returns, the signal takes the course that it had before.
+    ///   returns, the earlier action of the signal is restored; if it returns true, the signal
+    ///   acts.
     /// - Throws: `ThreadError` if the thread cannot be started.
-    package static func install(_ finish: @escaping @Sendable () -> Void) throws(ThreadError) {
+    package static func install(_ finish: @escaping @Sendable () -> Bool) throws(ThreadError) {
         try state.withLock { state throws(ThreadError) in
             guard !state.isInstalled else { return }
             var ends: [Int32] = [-1, -1]
@@ -32,8 +33,9 @@ package enum TerminationSignal {
             let readEnd = ends[0]
             state.thread = try WorkerThread(name: "ckpt-signal") {
                 wait(readEnd)
-                finish()
-                pass()
+                let acts = finish()
+                restore()
+                if acts { kill(getpid(), SIGTERM) }
             }
             writeEnd.store(ends[1], ordering: .relaxed)
             var action = sigaction()
@@ -65,10 +67,8 @@ package enum TerminationSignal {
         while unsafe read(readEnd, &byte, 1) < 0, errno == EINTR {}
     }
 
-    /// Restores the earlier action, and sends the signal again.
-    private static func pass() {
+    private static func restore() {
         var earlier = state.withLock { $0.earlier }
         unsafe sigaction(SIGTERM, &earlier, nil)
-        kill(getpid(), SIGTERM)
     }
 }

@@ -8,8 +8,13 @@ internal import SystemPackage
 extension Checkpointer {
     /// True after the process has received SIGTERM, if `options.onTermination` handles it.
     ///
-    /// The process ends when the saves in flight are committed. A loop may check this to stop
-    /// computing; a save that it requests now may be lost.
+    /// With `publishNewest` the process ends when the saves in flight are committed; a save that is
+    /// requested now may be lost. With `stopTraining` a loop that finds this true saves, and closes
+    /// the checkpointer.
+    ///
+    /// Of several ranks, perhaps only one has received the signal. A loop of theirs takes this
+    /// value into a reduction that every step makes anyway, such as that of the gradients, so that
+    /// all ranks end after the same step. Any thread; takes no lock.
     public var isTerminating: Bool { TerminationSignal.isReceived }
 
     /// Waits until everything that is committed is in the mirror, too.
@@ -46,12 +51,10 @@ extension Checkpointer {
 
     /// Has the saves in flight finished if the process ends without `close`.
     func register() throws(ThreadError) {
-        var deadline: Duration?
-        if case .publishNewest(let within) = options.onTermination { deadline = within }
         try OpenCheckpointers.shared.add(
             .init(
                 pipeline: pipeline, crew: crew, mirror: mirror, store: store.directories.root.string,
-                exitDeadline: options.exitDeadline, terminationDeadline: deadline))
+                exitDeadline: options.exitDeadline, onTermination: options.onTermination))
     }
 }
 

@@ -85,10 +85,14 @@ extension Checkpointer {
     private func prepare(
         _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveTask {
+        // With another policy, no save begins while one is in flight, or it is not to wait.
+        let unwritten = options.backpressure == .block ? pipeline.unwrittenBytes : 0
         do throws(CheckpointError) {
-            return try preparation.prepare(ticket, metrics, called: called)
+            return try preparation.prepare(ticket, metrics, called: called, unwritten: unwritten)
         } catch {
-            guard error.code == .noSpace, options.keepLast != nil else { throw error }
+            guard error.code == .noSpace, unwritten > 0 || options.keepLast != nil else {
+                throw error
+            }
             if options.backpressure == .block { pipeline.waitUntilIdle() }
             completion.removeExpired()
             return try preparation.prepare(ticket, metrics, called: called)

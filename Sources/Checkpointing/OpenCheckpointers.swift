@@ -19,8 +19,7 @@ final class OpenCheckpointers: Sendable {
         let store: String
         /// Time that the end of the process may be delayed.
         let exitDeadline: Duration
-        /// Time that SIGTERM may be delayed; nil if the signal is not handled.
-        let terminationDeadline: Duration?
+        let onTermination: TerminationPolicy
         /// A child made by fork(2) has none of the threads.
         let process = ProcessInfo.processInfo.processIdentifier
     }
@@ -36,10 +35,8 @@ final class OpenCheckpointers: Sendable {
     ///
     /// - Throws: `ThreadError` if SIGTERM is to be handled and its thread cannot be started.
     func add(_ entry: Entry) throws(ThreadError) {
-        if entry.terminationDeadline != nil {
-            try TerminationSignal.install {
-                OpenCheckpointers.shared.drain { $0.terminationDeadline }
-            }
+        if entry.onTermination != .ignore {
+            try TerminationSignal.install { OpenCheckpointers.shared.terminate() }
         }
         let (isFirst, living) = entries.withLock { entries in
             // Released after the lock: another thread may let go of one now, and the end of a
@@ -60,14 +57,44 @@ final class OpenCheckpointers: Sendable {
         entries.withLock { _ = $0.all.removeValue(forKey: ObjectIdentifier(pipeline)) }
     }
 
+    private var ofThisProcess: [Entry] {
+        let process = ProcessInfo.processInfo.processIdentifier
+        return entries.withLock { Array($0.all.values) }.filter { $0.process == process }
+    }
+
+    /// Does what the checkpointers have to do after SIGTERM.
+    ///
+    /// - Returns: true if the signal then has to act, because not every loop has ended by itself.
+    private func terminate() -> Bool {
+        let started = ContinuousClock.now
+        let entries = ofThisProcess
+        let stopping = entries.filter { $0.onTermination.stoppingTime != nil }
+        for entry in stopping { entry.crew?.setUrgent(true) }
+        drain { entry in
+            if case .publishNewest(let within) = entry.onTermination { within } else { nil }
+        }
+        guard let longest = stopping.compactMap(\.onTermination.stoppingTime).max() else {
+            return true
+        }
+        while hasLoopsToStop, ContinuousClock.now < started + longest {
+            Thread.sleep(forTimeInterval: 0.02)
+        }
+        let haveStopped = !hasLoopsToStop
+        // Out of time: the saves that are in flight are reported.
+        drain { $0.onTermination.stoppingTime.map { _ in .zero } }
+        return !haveStopped || stopping.count < entries.count
+    }
+
+    private var hasLoopsToStop: Bool {
+        ofThisProcess.contains { $0.onTermination.stoppingTime != nil && $0.pipeline != nil }
+    }
+
     /// Finishes the saves in flight, and reports on standard error those that cannot be.
     ///
     /// - Parameter deadline: returns the time to wait for a checkpointer; nil leaves it out.
     func drain(within deadline: (Entry) -> Duration?) {
-        let process = ProcessInfo.processInfo.processIdentifier
-        let entries = entries.withLock { Array($0.all.values) }.filter { $0.process == process }
         let started = ContinuousClock.now
-        for entry in entries {
+        for entry in ofThisProcess {
             guard let pipeline = entry.pipeline, let deadline = deadline(entry) else { continue }
             entry.crew?.setUrgent(true)
             let rest = max(deadline - (.now - started), .zero)
@@ -85,5 +112,12 @@ final class OpenCheckpointers: Sendable {
                 + "before the commit. Call close() on the checkpointer before the program ends\n"
             FileHandle.standardError.write(Data(text.utf8))
         }
+    }
+}
+
+extension TerminationPolicy {
+    /// The time in which a loop has to end; nil if it is not asked to.
+    fileprivate var stoppingTime: Duration? {
+        if case .stopTraining(let within) = self { within } else { nil }
     }
 }

@@ -5,6 +5,7 @@ import CheckpointIO
 import CheckpointMaintenance
 @testable import CheckpointStorage
 import CheckpointTestSupport
+import Foundation
 import SystemPackage
 import Testing
 
@@ -39,6 +40,32 @@ struct BackpressureTests {
         try checkpointer.close()
         #expect(try values(checkpointer.store, 1, sizes: [8_192]) == [0])
         #expect(try values(checkpointer.store, 2, sizes: [8_192]) == [2])
+    }
+
+    @Test("block: a save for which there is no room beside the one in flight waits for that one")
+    func savesInFlightNeedRoom() throws {
+        let gate = Gate(isOpen: true)
+        let small = InMemoryFileSystem(capacity: 280_000)
+        let disk = HookedFileSystem(small) { operation throws(FileSystemError) in try gate.holdWrite(operation) }
+        var options = smallOptions()
+        (options.keepLast, options.arenaBytes) = (1, 1 << 20)
+        let tensors = TestTensors(sizes: [100_000])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options)
+        checkpointer.mutate { tensors.fillPattern(1) }
+        try checkpointer.save(step: 1).wait(timeout: .seconds(60))
+        // The worker is not held at its last writes for this save.
+        checkpointer.pipeline.waitUntilIdle()
+        gate.isOpen = false
+        checkpointer.mutate { tensors.fillPattern(2) }
+        try checkpointer.save(step: 2)
+        let opener = Thread { sleepMilliseconds(300); gate.isOpen = true }
+        opener.start()
+        let isOpen = { gate.isOpen }
+        checkpointer.mutate { tensors.fillPattern(3) }
+        try checkpointer.save(step: 3)
+        #expect(isOpen(), "it did not wait, although there was no room")
+        try checkpointer.close()
+        #expect(try steps(of: checkpointer.store) == [3])
     }
 
     @Test("replacePending: what could not start gives way to the next save and to training, what has started is kept")

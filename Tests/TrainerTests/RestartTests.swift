@@ -28,26 +28,64 @@ struct RestartTests {
         #expect(try steps(in: store) == [1], "\(outcome.output)")
     }
 
-    @Test("SIGTERM publishes the save in flight if that is asked for", arguments: [true, false])
-    func terminate(isAsked: Bool) throws {
+    /// Reactions to SIGTERM, of a program that sleeps after its last save.
+    enum Reaction: CaseIterable {
+        case none, publish, stopInTime, stopTooLate
+
+        var arguments: String {
+            switch self {
+            case .none: ""
+            case .publish: "--publish-on-term 60"
+            case .stopInTime: "--stop-on-term 60"
+            case .stopTooLate: "--stop-on-term 1"
+            }
+        }
+    }
+
+    @Test("SIGTERM publishes the save in flight if that is asked for", arguments: [Reaction.none, .publish])
+    func terminate(reaction: Reaction) throws {
+        let (end, steps) = try endBySignal(reaction, after: "finished", Self.slow + ["--after-last-save", "sleep"])
+        #expect(end.output.hasSuffix("status 143\n"), "\(end.output)")
+        #expect(steps == (reaction == .publish ? [1] : []), "\(end.output)")
+    }
+
+    @Test("SIGTERM asks a loop to end; one that does not is ended", arguments: [Reaction.stopInTime, .stopTooLate])
+    func stop(reaction: Reaction) throws {
+        let isPatient = reaction == .stopInTime
+        let (end, steps) = try endBySignal(
+            reaction, after: isPatient ? "step 10 " : "finished",
+            ["--model", "tiny", "--batch", "2", "--arena", "1"]
+                + (isPatient
+                    ? ["--steps", "100000", "--every", "100000"]
+                    : ["--steps", "10", "--every", "10", "--after-last-save", "sleep"]))
+        #expect(end.output.hasSuffix("status \(isPatient ? 0 : 143)\n"), "\(end.output)")
+        #expect(steps.count == 1 && (steps[0] > 10) == isPatient, "\(end.output)")
+        #expect(end.output.contains("stopped by SIGTERM at step \(steps[0])") == isPatient, "\(end.output)")
+    }
+
+    /// Runs the trainer, and sends it SIGTERM after it has printed a line.
+    ///
+    /// - Returns: its end, with its output, and the steps of the store.
+    private func endBySignal(
+        _ reaction: Reaction, after line: String, _ arguments: [String]
+    ) throws -> (ProcessOutcome, [Int]) {
         let directory = try TemporaryDirectory()
         let store = directory.appending("store")
         let script = """
             # Foundation starts processes with signals blocked.
             unblocked() { exec python3 -c 'import os, signal, sys
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM}); os.execv(sys.argv[1], sys.argv[1:])' "$@"; }
-            unblocked '\(try Program("ReferenceTrainer").path)' --store '\(store)' \(Self.slow.joined(separator: " ")) \
-              --after-last-save sleep \(isAsked ? "--publish-on-term 60" : "") > '\(directory.appending("log"))' &
+            unblocked '\(try Program("ReferenceTrainer").path)' --store '\(store)' \(arguments.joined(separator: " ")) \
+              \(reaction.arguments) > '\(directory.appending("log"))' &
             trainer=$!
-            for i in $(seq 600); do grep -q finished '\(directory.appending("log"))' && break; sleep 0.05; done
+            for i in $(seq 600); do grep -q '^\(line)' '\(directory.appending("log"))' && break; sleep 0.05; done
             kill -TERM $trainer
             for i in $(seq 1200); do kill -0 $trainer 2> /dev/null || break; sleep 0.1; done
             kill -KILL $trainer 2> /dev/null
-            wait $trainer; echo "status $?"
+            wait $trainer; status=$?
+            cat '\(directory.appending("log"))'; echo "status $status"
             """
-        let outcome = try runProcess("/bin/bash", ["-c", script])
-        #expect(outcome.output.hasSuffix("status 143\n"), "\(outcome.output)")
-        #expect(try steps(in: store) == (isAsked ? [1] : []), "\(outcome.output)")
+        return (try runProcess("/bin/bash", ["-c", script]), try steps(in: store))
     }
 
     /// A spot instance: killed and started again, with a disk for four checkpoints.

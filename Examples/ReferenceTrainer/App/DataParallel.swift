@@ -16,22 +16,42 @@ struct DataParallel {
     ///
     /// - Parameters:
     ///   - gradients: the gradients of this process's part of the batch.
-    ///   - loss: the loss of that part.
-    /// - Returns: the loss of the whole batch.
-    func average(_ gradients: [Tensor], loss: Float) throws -> Float {
-        let own = [loss] + gradients.flatMap { $0.values(0..<$0.count) }
+    ///   - outcome: the rest of what this process knows of the step.
+    /// - Returns: the loss of the whole batch, and whether any process has been told to end.
+    func average(_ gradients: [Tensor], _ outcome: StepOutcome) throws -> StepOutcome {
+        let values = gradients.flatMap { $0.values(0..<$0.count) }
+        let own = [outcome.loss, outcome.isLast ? 1 : 0] + values
         let all = try mpi.allGather(own, on: .trainer)
         let share = 1 / Float(mpi.worldSize)
         var mean = [Float](repeating: 0, count: own.count)
         for rank in 0..<mpi.worldSize {
             for index in own.indices { mean[index] += all[rank * own.count + index] * share }
         }
-        var position = 1
+        var position = 2
         for gradient in gradients {
             gradient.set(0..<gradient.count, to: mean[position..<position + gradient.count])
             position += gradient.count
         }
-        return mean[0]
+        return StepOutcome(loss: mean[0], isLast: mean[1] > 0)
+    }
+
+    /// Returns a hash of tensors of which each process has the rows that it owns, the same on every
+    /// process, and the same however the rows are divided.
+    ///
+    /// - Parameters:
+    ///   - tensors: this process's rows, of one tensor for each parameter.
+    ///   - parameters: the parameters, whose shapes the whole tensors have.
+    func fingerprints(ofRows tensors: [Tensor], _ parameters: [Tensor]) throws -> [UInt64] {
+        try zip(tensors, parameters).map { rows, parameter in
+            let whole = Tensor(name: parameter.name, shape: parameter.shape)
+            let width = parameter.count / (parameter.shape.first ?? 1)
+            let own = self.rows(of: parameter, rank: mpi.rank)
+            whole.set(
+                own.lowerBound * width..<own.upperBound * width,
+                to: rows.values(0..<own.count * width)[...])
+            try complete([whole])
+            return whole.fingerprint
+        }
     }
 
     /// Gives every process all rows of parameters, of which each process has those that it owns.

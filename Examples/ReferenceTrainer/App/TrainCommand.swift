@@ -86,6 +86,10 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "On SIGTERM, finishes the saves in flight for at most this many seconds.")
     var publishOnTerm: Int?
 
+    @Option(
+        help: "On SIGTERM to any process, all save after the same step, and end within this time, in seconds.")
+    var stopOnTerm: Int?
+
     @Option(help: "Writes at most this many bytes per second.")
     var bytesPerSecond: Int?
 
@@ -152,14 +156,15 @@ struct TrainCommand: ParsableCommand {
         if let resumed = try resume(checkpointer) {
             try training.adoptRestored()
             say(
-                "resumed from step \(resumed.step), checkpoint \(resumed.id)\(fingerprint(training))"
+                "resumed from step \(resumed.step), checkpoint \(resumed.id)\(try fingerprint(training))"
                     + (resumed.mirror.map { ", from the mirror \($0)" } ?? "")
             )
         }
         // One process logs for all: they compute the same.
         let lossLog = processes?.rank ?? 0 == 0 ? try lossLog.map { try LossLog(path: $0) } : nil
         try train(training, checkpointer, lossLog)
-        say("finished at step \(training.step), state \(training.digest)")
+        let end = training.step < steps ? "stopped by SIGTERM" : "finished"
+        say("\(end) at step \(training.step), state \(try training.digest())")
         switch afterLastSave {
         case "exit": Foundation.exit(0)
         case "sleep": while true { sleep(60) }
@@ -197,15 +202,17 @@ struct TrainCommand: ParsableCommand {
         _ training: TrainingRun, _ checkpointer: Checkpointer, _ log: LossLog?
     ) throws {
         var held = Duration.zero
-        while training.step < steps {
-            let loss = try training.advance(checkpointer)
-            let step = training.step
+        var isLast = false
+        while training.step < steps, !isLast {
+            let outcome = try training.advance(checkpointer)
+            let (step, loss) = (training.step, outcome.loss)
+            isLast = outcome.isLast
             try log?.append(step: step, loss: loss)
             if step % 10 == 0 || step == 1 {
                 say("step \(step) loss \(String(format: "%.4f", loss))")
             }
-            if step % every == 0 || step == steps {
-                say("saving step \(step)\(fingerprint(training))")
+            if step % every == 0 || step == steps || isLast {
+                say("saving step \(step)\(try fingerprint(training))")
                 let (before, stall) = (held, checkpointer.stall)
                 held = stall.submit + stall.fence + stall.backpressure
                 try checkpointer.save(
@@ -215,8 +222,8 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    private func fingerprint(_ training: TrainingRun) -> String {
-        fingerprints ? ", state \(training.digest)" : ""
+    private func fingerprint(_ training: TrainingRun) throws -> String {
+        fingerprints ? ", state \(try training.digest())" : ""
     }
 
     private func options(_ processes: MPI?) -> CheckpointerOptions {
@@ -229,6 +236,9 @@ struct TrainCommand: ParsableCommand {
         options.bytesPerSecond = bytesPerSecond
         if let publishOnTerm {
             options.onTermination = .publishNewest(within: .seconds(publishOnTerm))
+        }
+        if let stopOnTerm {
+            options.onTermination = .stopTraining(within: .seconds(stopOnTerm))
         }
         // The trainer itself prints commits.
         options.logger.logLevel = .warning

@@ -56,19 +56,20 @@ final class TrainingRun {
     /// group, each under its mutation permit.
     ///
     /// - Parameter checkpointer: grants the permits, and records the trace.
-    /// - Returns: the training loss before the update, in nats.
+    /// - Returns: the training loss before the update, and whether training ends here.
     /// - Throws: the error of the process group.
-    func advance(_ checkpointer: Checkpointer) throws -> Float {
+    func advance(_ checkpointer: Checkpointer) throws -> StepOutcome {
         var next = progress.value
         let batchOfText = next.cursor.nextBatch(
             from: text, batch: batch, context: model.configuration.context)
-        let loss: Float
+        let outcome: StepOutcome
         if let parallel {
-            loss = try lossAndGradients(batchOfText, &next.random, parallel, checkpointer)
+            outcome = try lossAndGradients(batchOfText, &next.random, parallel, checkpointer)
         } else {
-            loss = model.lossAndGradients(
+            let loss = model.lossAndGradients(
                 inputs: batchOfText.inputs, targets: batchOfText.targets, batch: batch,
                 random: &next.random, phase: { checkpointer.trace($0, $1) })
+            outcome = StepOutcome(loss: loss, isLast: checkpointer.isTerminating)
         }
         optimizer.clipGradients(maxNorm: 1)
         let rate = next.schedule.rate(at: next.step)
@@ -86,17 +87,18 @@ final class TrainingRun {
         }
         next.step += 1
         progress.value = next
-        return loss
+        return outcome
     }
 
-    /// Computes this process's part of a batch, and the mean over all processes.
+    /// Computes this process's part of a batch, and the mean over all processes. A signal to one of
+    /// them goes the same way, so that all end after the same step.
     ///
     /// All processes have the same generator. Each derives one for its dropout from the next number
     /// and its rank, so a checkpoint holds one generator, whatever the number of processes.
     private func lossAndGradients(
         _ whole: Batch, _ random: inout RandomGenerator, _ parallel: DataParallel,
         _ checkpointer: Checkpointer
-    ) throws -> Float {
+    ) throws -> StepOutcome {
         let (rank, share) = (parallel.mpi.rank, batch / parallel.mpi.worldSize)
         let part = rank * share * model.configuration.context
         let range = part..<part + share * model.configuration.context
@@ -104,7 +106,8 @@ final class TrainingRun {
         let loss = model.lossAndGradients(
             inputs: Array(whole.inputs[range]), targets: Array(whole.targets[range]), batch: share,
             random: &own, phase: { checkpointer.trace($0, $1) })
-        return try parallel.average(model.gradients, loss: loss)
+        return try parallel.average(
+            model.gradients, StepOutcome(loss: loss, isLast: checkpointer.isTerminating))
     }
 
     /// Adjusts values that are derived from the restored state: the optimizer's own step count, and
@@ -186,13 +189,19 @@ final class TrainingRun {
         }
     }
 
-    /// A number that differs between different states of the tensors, except by accident. It is
-    /// computed from the live memory. Of several processes, it is that of the weights.
-    var digest: String {
-        let moments = optimizer.firstMoments + optimizer.secondMoments
-        let tensors =
-            model.parameters + (mixed?.masters ?? []) + (parallel == nil ? moments : [])
-        let value = tensors.reduce(0xcbf2_9ce4_8422_2325) { $0 &* 31 &+ $1.fingerprint }
+    /// Returns a number that differs between different states of the tensors, except by accident,
+    /// and is the same for any number of processes. It is computed from the live memory, by all
+    /// processes together.
+    ///
+    /// - Throws: the error of the process group.
+    func digest() throws -> String {
+        let moments = [optimizer.firstMoments, optimizer.secondMoments]
+        var hashes = (model.parameters + (mixed?.masters ?? [])).map(\.fingerprint)
+        hashes += try moments.flatMap { moments in
+            try parallel?.fingerprints(ofRows: moments, model.parameters)
+                ?? moments.map(\.fingerprint)
+        }
+        let value = hashes.reduce(0xcbf2_9ce4_8422_2325) { $0 &* 31 &+ $1 }
         return String(value, radix: 16)
     }
 }

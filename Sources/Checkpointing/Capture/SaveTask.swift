@@ -32,6 +32,8 @@ final class SaveTask: Sendable {
         var reuse: SaveReuse?
         /// The commit of several ranks; nil if this process saves alone.
         var commit: RankCommit?
+        /// Estimate of the bytes that the save adds to the store.
+        var expectedBytes: Int
     }
 
     let content: Content

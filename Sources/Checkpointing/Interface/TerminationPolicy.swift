@@ -6,4 +6,9 @@ public enum TerminationPolicy: Sendable, Equatable {
     /// The saves in flight are finished first, for at most this long; then the signal acts
     /// as it would without this option.
     case publishNewest(within: Duration)
+    /// The loop is asked to end: `Checkpointer.isTerminating` becomes true, and the loop saves once
+    /// more and closes the checkpointer. If it has done so within this time, the signal has no
+    /// other effect, and the program ends as it likes; otherwise the signal acts then as it would
+    /// without this option. Further signals change nothing meanwhile.
+    case stopTraining(within: Duration)
 }

@@ -101,6 +101,11 @@ final class SavePipeline: Sendable {
     var arena: StagingArena { state.withLock { $0.arena } }
     var arenaHighWaterBytes: Int { state.withLock { $0.machine.slots.highWaterMark } * configuration.chunkBytes }
 
+    /// Estimate of the bytes that the saves in flight have yet to add to the store.
+    var unwrittenBytes: Int {
+        state.withLock { $0.saves.reduce(0) { $0 + $1.progress.unwrittenBytes } }
+    }
+
     func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
 
     /// Waits until no save is in flight, but at most for `timeout`.

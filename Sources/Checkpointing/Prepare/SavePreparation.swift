@@ -26,10 +26,13 @@ struct SavePreparation {
 
     /// Freezes the objects and describes the tensors as they are now.
     ///
-    /// - Parameter called: the time at which `save` was called.
+    /// - Parameters:
+    ///   - called: the time at which `save` was called.
+    ///   - unwritten: bytes for which earlier saves in flight still need space.
     /// - Throws: codes `provider`, `misuse` (names), `noSpace`, `io`.
     func prepare(
-        _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant
+        _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant,
+        unwritten: Int = 0
     ) throws(CheckpointError) -> SaveTask {
         let (described, inventory, objects) = try translating("describing the state") {
             let described = try StateInventory(unchecked: trained.provider)
@@ -51,7 +54,9 @@ struct SavePreparation {
         }
         let plan = planned.plan
         try checkHolders(inventory)
-        try checkSpace(planned.savedBytes, step: ticket.step)
+        let expectedBytes = history.neededBytes(
+            planned.savedBytes, options.compression, deduplicates: reuse != nil)
+        try checkSpace(expectedBytes, unwritten, step: ticket.step)
         let header = header(ticket, metrics, plan)
         let (encoder, reason) = history.encoder(options.compression, bytes: planned.savedBytes)
         let writer = SegmentWriter(
@@ -66,7 +71,7 @@ struct SavePreparation {
                 guarding: guarding),
             to: .init(
                 writer: writer, encoder: encoder, levelReason: reason, reuse: reuse,
-                commit: rankCommit(ticket)),
+                commit: rankCommit(ticket), expectedBytes: expectedBytes),
             ticket: ticket, called: called)
     }
 
@@ -141,10 +146,10 @@ struct SavePreparation {
     }
 
     /// Refuses a save that cannot fit, before it costs anything.
-    private func checkSpace(_ bytes: Int, step: Int) throws(CheckpointError) {
-        let estimate = history.neededBytes(
-            bytes, options.compression, deduplicates: reuse != nil)
-        let needed = max(estimate - options.storedBytes, 0)
+    private func checkSpace(
+        _ expected: Int, _ unwritten: Int, step: Int
+    ) throws(CheckpointError) {
+        let needed = max(expected - options.storedBytes, 0) + unwritten
         let root = store.directories.root
         let available = try translating("free space") {
             try store.fileSystem.availableBytes(at: root)
