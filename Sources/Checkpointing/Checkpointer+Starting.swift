@@ -9,13 +9,13 @@ extension Checkpointer {
     /// Returns the name of the run, and the place of this restart in it. Ranks take the restart id
     /// that rank 0 has chosen.
     static func place(
-        _ options: CheckpointerOptions, _ store: CheckpointStore, _ names: [ManifestName]
+        _ options: CheckpointerOptions, _ store: CheckpointStore, _ history: RunHistory,
+        after names: [ManifestName]
     ) throws(CheckpointError) -> (name: String, place: CheckpointOrigin, isUnresumed: Bool) {
         let now = UInt64(Clock.milliseconds)
         // Each rank shows that it is there, and that it is the only one of its number.
         _ = try store.meeting?.collect([])
         let restart = try store.agreed(RunID.next(clockMilliseconds: now, after: names.last?.run))
-        let history = try store.runHistory()
         if options.kind == .training {
             let name = try history.chooseName(options.run)
             return (name, history.place(of: restart, in: name), history.branch(of: name) != nil)

@@ -83,7 +83,8 @@ public final class Checkpointer: Sendable {
         self.store = store
         trained = TrainerState(provider: provider)
         self.options = options
-        let (name, place, isUnresumed) = try Self.place(options, store, names)
+        let runs = try store.runHistory()
+        let (name, place, isUnresumed) = try Self.place(options, store, runs, after: names)
         runName = name
         state = Monitor(RunState(place: place, isUnresumed: isUnresumed), rank: .trainer)
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }
@@ -114,7 +115,7 @@ public final class Checkpointer: Sendable {
             protection?.close()
             throw CheckpointError(any: error, during: "starting")
         }
-        historyThread = Self.readHistory(names, reuse, observers)
+        historyThread = Self.readHistory(runs.reusable(by: options.kind), reuse, observers)
         do { try register() } catch {
             stop()
             throw CheckpointError(any: error, during: "starting")

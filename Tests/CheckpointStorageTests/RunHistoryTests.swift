@@ -129,6 +129,16 @@ struct RunHistoryTests {
         #expect(line(history(back + [member(3, 5, branch: 3)])) == ["3:5"])
     }
 
+    @Test("training reuses what training in this store has saved, and an import everything")
+    func reusable() {
+        let all = [
+            member(1, 10), member(2, 99, branch: 2, kind: .imported), member(3, 98, branch: 3, store: StoreID(rawValue: 2)),
+            member(4, 97, branch: 4, kind: .salvaged), member(5, 20, run: "b"),
+        ]
+        #expect(history(all).reusable(by: .training) == [all[0].name, all[4].name])
+        #expect(history(all).reusable(by: .imported) == all.map(\.name))
+    }
+
     @Test("imports, copies, salvaged checkpoints and other runs are not in the line")
     func foreign() {
         let members = [

@@ -61,6 +61,28 @@ struct ReuseTests {
         try checkWhole(checkpointer.store, 2, tensors.bytes, sizes, "after the first has gone")
     }
 
+    @Test("what was imported never stands in for what is trained; an import names both")
+    func imports() throws {
+        let tensors = TestTensors(sizes: [40_000])
+        tensors.fillPattern(1)
+        var importing = reusingOptions()
+        (importing.kind, importing.run) = (.imported, "pretrained")
+        let first = try checkpointer(tensors, importing)
+        try first.save(step: 0).wait()
+        try first.close()
+        try first.store.close()
+        let training = try checkpointer(tensors)
+        let (own, next) = (try report(training, step: 1), try report(training, step: 2))
+        try training.close()
+        try training.store.close()
+        #expect(own.reusedBytes == 0 && own.newBytes == own.storedBytes)
+        #expect(next.reusedBytes == 40_000 && next.newBytes == 0)
+        importing.run = "again"
+        let second = try checkpointer(tensors, importing)
+        #expect(try report(second, step: 0).reusedBytes == 40_000)
+        try second.close()
+    }
+
     @Test(
         "whatever changes, every checkpoint is what was captured, and only what changed is written",
         arguments: 0..<6 as Range<UInt64>, [Compression.none, .zstd(level: 1)])

@@ -110,6 +110,18 @@ package struct RunHistory {
         members.filter { $0.origin.branch == branch && contains($0, in: run) }
     }
 
+    /// Returns the checkpoints whose chunks a save may name instead of writing its own.
+    ///
+    /// Training uses those of training in this store alone. Content is known by a hash that is not
+    /// cryptographic: another file could be made to have the hash of what is trained here, such as
+    /// of well-known weights, and would then be restored in its place.
+    ///
+    /// - Parameter kind: the cause of the save.
+    /// - Returns: names, oldest first.
+    package func reusable(by kind: CheckpointOrigin.Kind) -> [ManifestName] {
+        (kind == .training ? members.filter(isOwn) : members).map(\.name)
+    }
+
     /// Returns the checkpoints that a run is resumed from: the newest branch back to its beginning,
     /// then the branch that it came from, and so on.
     ///

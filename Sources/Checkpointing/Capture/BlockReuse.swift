@@ -9,7 +9,7 @@ internal import CheckpointStorage
 /// Only blocks of published manifests are reused, and only while their checkpoint is held: a held
 /// checkpoint is not removed (Formats/durability.md, Reusing). The hash is 128 bits of XXH3, not a
 /// cryptographic one: it distinguishes the content that training makes, not content made by an
-/// attacker.
+/// attacker, so training is not given the checkpoints that come from elsewhere.
 ///
 /// Any thread. Manifests are read and opened with its lock not held.
 final class BlockReuse: Sendable {
