@@ -85,7 +85,7 @@ extension Checkpointer {
     private func prepare(
         _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant
     ) throws(CheckpointError) -> SaveTask {
-        // With another policy, no save begins while one is in flight, or it is not to wait.
+        // With the other policies, no save waits for another.
         let unwritten = options.backpressure == .block ? pipeline.unwrittenBytes : 0
         do throws(CheckpointError) {
             return try preparation.prepare(ticket, metrics, called: called, unwritten: unwritten)

@@ -6,16 +6,21 @@ internal import CheckpointStorage
 
 /// The parts of a checkpointer that are made by its options.
 extension Checkpointer {
-    /// Returns the name of the run, and the place of this restart in it. Ranks take the restart id
-    /// that rank 0 has chosen.
-    static func place(
-        _ options: CheckpointerOptions, _ store: CheckpointStore, _ history: RunHistory,
-        after names: [ManifestName]
-    ) throws(CheckpointError) -> (name: String, place: CheckpointOrigin, isUnresumed: Bool) {
+    /// Returns the id of this restart. Ranks meet, and take the one that rank 0 has chosen.
+    static func restart(
+        _ store: CheckpointStore, after names: [ManifestName]
+    ) throws(CheckpointError) -> RunID {
         let now = UInt64(Clock.milliseconds)
         // Each rank shows that it is there, and that it is the only one of its number.
         _ = try store.meeting?.collect([])
-        let restart = try store.agreed(RunID.next(clockMilliseconds: now, after: names.last?.run))
+        return try store.agreed(RunID.next(clockMilliseconds: now, after: names.last?.run))
+    }
+
+    /// Returns the name of the run, and the place of a restart in it.
+    static func place(
+        of restart: RunID, _ options: CheckpointerOptions, _ store: CheckpointStore,
+        _ history: RunHistory
+    ) throws(CheckpointError) -> (name: String, place: CheckpointOrigin, isUnresumed: Bool) {
         if options.kind == .training {
             let name = try history.chooseName(options.run)
             return (name, history.place(of: restart, in: name), history.branch(of: name) != nil)

@@ -83,8 +83,9 @@ public final class Checkpointer: Sendable {
         self.store = store
         trained = TrainerState(provider: provider)
         self.options = options
+        let restart = try Self.restart(store, after: names)
         let runs = try store.runHistory()
-        let (name, place, isUnresumed) = try Self.place(options, store, runs, after: names)
+        let (name, place, isUnresumed) = try Self.place(of: restart, options, store, runs)
         runName = name
         state = Monitor(RunState(place: place, isUnresumed: isUnresumed), rank: .trainer)
         trace = options.tracePath.map { _ in TraceRecorder(spansMax: options.traceEventsMax) }

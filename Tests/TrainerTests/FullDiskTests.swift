@@ -84,15 +84,40 @@ struct FullDiskTests {
         "read-only: a writer is refused by name, a reader restores",
         .enabled(if: Requirement.mount.isTested, "\(Requirement.mount.reason)"))
     func readOnly() throws {
+        let directory = try TemporaryDirectory()
+        let trainer = try Program("ReferenceTrainer").path
+        let ckpt = URL(fileURLWithPath: trainer).deletingLastPathComponent()
+            .appendingPathComponent("ckpt").path
+        let verbs = [
+            "tag STORE good 5", "pin STORE 5", "rm STORE 5", "prune STORE --keep-last 1",
+            "repack STORE", "clean STORE", "repair STORE", "import STORE weights.safetensors",
+            "copy STORE \"$DISK/other\"", "export STORE -o \"$DISK/out.safetensors\"",
+            "restore STORE -o \"$DISK/out\"",
+        ]
         let outcome = try Self.shell(
             """
+            cd '\(directory.path)'
             mount -o remount,size=16m "$DISK"
-            train --steps 5 --every 5 >/dev/null
+            train --steps 10 --every 5 >/dev/null
+            '\(ckpt)' export "$DISK/store" -o weights.safetensors >/dev/null
             mount -o remount,ro "$DISK"
-            train --steps 10 --every 5; echo "status $?"
+            train --steps 20 --every 5; echo "status $?"
+            '\(ckpt)' restore "$DISK/store" -o restored >/dev/null 2>&1; echo "restore $?"
+            '\(ckpt)' verify "$DISK/store" --all >/dev/null 2>&1; echo "verify $?"
+            \(verbs.map { verb in
+                let arguments = verb.replacingOccurrences(of: "STORE", with: "\"$DISK/store\"")
+                let code = "grep -o '\"code\":\"[a-zA-Z]*\"'"
+                return "echo '\(verb.split(separator: " ")[0])' $('\(ckpt)' \(arguments) --json 2>/dev/null | \(code))"
+            }.joined(separator: "\n"))
             """)
         #expect(outcome.output.contains("Check permissions and mount options"), "\(outcome.output)")
-        #expect(!outcome.output.hasSuffix("status 0\n"))
+        #expect(outcome.output.contains("status ") && !outcome.output.contains("status 0"))
+        #expect(outcome.output.contains("restore 0\nverify 0\n"), "\(outcome.output)")
+        for verb in verbs.compactMap({ $0.split(separator: " ").first }) {
+            #expect(
+                outcome.output.contains("\(verb) \"code\":\"readOnly\""),
+                "\(verb): \(outcome.output)")
+        }
     }
 }
 
