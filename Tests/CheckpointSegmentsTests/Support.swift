@@ -3,7 +3,6 @@ import CheckpointFormat
 import CheckpointIO
 import CheckpointSegments
 import CheckpointTestSupport
-import Synchronization
 import SystemPackage
 
 /// One save's blocks: what was asked to be written, and where it went.
@@ -14,7 +13,7 @@ final class Written: Sendable {
         var location: SegmentBlock
     }
 
-    private let storage = Mutex<(entries: [Entry], errors: [SegmentError])>(([], []))
+    private let storage = Monitor<(entries: [Entry], errors: [SegmentError])>(([], []))
     var entries: [Entry] { storage.withLock { $0.entries } }
     var errors: [SegmentError] { storage.withLock { $0.errors } }
     func add(_ entry: Entry) { storage.withLock { $0.entries.append(entry) } }

@@ -3,7 +3,6 @@ import CheckpointFormat
 import CheckpointIO
 import CheckpointSegments
 import CheckpointTestSupport
-import Synchronization
 import Testing
 
 @Suite("Segment writer", .timeLimit(.minutes(20)))
@@ -23,7 +22,7 @@ struct WriterTests {
         let store = try TemporaryStore()
         let writer = store.writer()
         let written = Written()
-        let layout = Mutex(SegmentLayout(segmentBytesMax: 256 << 10))
+        let layout = Monitor(SegmentLayout(segmentBytesMax: 256 << 10))
         let workers = try (0..<4).map { worker in
             try WorkerThread(name: "writer-\(worker)") {
                 var random = SeededGenerator(UInt64(worker))
