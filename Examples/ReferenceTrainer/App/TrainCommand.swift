@@ -146,7 +146,7 @@ struct TrainCommand: ParsableCommand {
         let parallel = processes.flatMap { $0.worldSize > 1 ? DataParallel(mpi: $0) : nil }
         let training = TrainingRun(
             configuration: configuration, text: text, batch: batch, steps: steps, seed: seed,
-            isMixed: precision == "bf16", parallel: parallel)
+            isMixed: precision == "bf16", parallel: parallel, stopsOnTerm: stopOnTerm != nil)
         let store = try CheckpointStore.open(
             store, for: .writing, ranks: processes.map { RankGroup(MPIGroup(mpi: $0)) },
             mirror: mirror.flatMap { StoreMirror.Place($0) }.map { BackgroundMirror($0) },

@@ -25,13 +25,15 @@ final class TrainingRun {
     let batch: Int
     /// The other processes; nil if this one trains alone.
     private let parallel: DataParallel?
+    /// Whether training ends with the step in which SIGTERM arrives.
+    private let stopsOnTerm: Bool
     private let progress: Shared<Progress>
 
     init(
         configuration: ModelConfiguration, text: [UInt8], batch: Int, steps: Int, seed: UInt64,
-        isMixed: Bool, parallel: DataParallel? = nil
+        isMixed: Bool, parallel: DataParallel? = nil, stopsOnTerm: Bool = false
     ) {
-        self.parallel = parallel
+        (self.parallel, self.stopsOnTerm) = (parallel, stopsOnTerm)
         var random = RandomGenerator(seed: seed)
         model = GPT(configuration: configuration, random: &random)
         mixed = isMixed ? MixedPrecision(model: model) : nil
@@ -69,7 +71,7 @@ final class TrainingRun {
             let loss = model.lossAndGradients(
                 inputs: batchOfText.inputs, targets: batchOfText.targets, batch: batch,
                 random: &next.random, phase: { checkpointer.trace($0, $1) })
-            outcome = StepOutcome(loss: loss, isLast: checkpointer.isTerminating)
+            outcome = StepOutcome(loss: loss, isLast: isToldToStop(checkpointer))
         }
         optimizer.clipGradients(maxNorm: 1)
         let rate = next.schedule.rate(at: next.step)
@@ -107,7 +109,11 @@ final class TrainingRun {
             inputs: Array(whole.inputs[range]), targets: Array(whole.targets[range]), batch: share,
             random: &own, phase: { checkpointer.trace($0, $1) })
         return try parallel.average(
-            model.gradients, StepOutcome(loss: loss, isLast: checkpointer.isTerminating))
+            model.gradients, StepOutcome(loss: loss, isLast: isToldToStop(checkpointer)))
+    }
+
+    private func isToldToStop(_ checkpointer: Checkpointer) -> Bool {
+        stopsOnTerm && checkpointer.isTerminating
     }
 
     /// Adjusts values that are derived from the restored state: the optimizer's own step count, and

@@ -25,6 +25,8 @@ enum Interruption {
     /// - Parameter body: what writes. If it cannot be cancelled, it is completed first.
     static func cancelling<R>(_ body: (Cancellation) throws -> R) rethrows -> R {
         listen()
+        // A signal between two pieces of work.
+        endIfInterrupted()
         let cancellation = Cancellation()
         phase.withLock { $0 = .writing(cancellation) }
         do {
