@@ -14,6 +14,8 @@ package enum TerminationSignal {
     /// Descriptor for the handler, which may only make system calls (signal-safety(7)).
     private static let writeEnd = Atomic<Int32>(-1)
     private static let received = Atomic<Bool>(false)
+    /// The process whose thread waits: a child made by fork(2) has the handler, and no thread.
+    private static let process = Atomic<Int32>(0)
 
     /// True after SIGTERM has arrived.
     package static var isReceived: Bool { received.load(ordering: .relaxed) }
@@ -38,8 +40,14 @@ package enum TerminationSignal {
                 if acts { kill(getpid(), SIGTERM) }
             }
             writeEnd.store(ends[1], ordering: .relaxed)
+            process.store(getpid(), ordering: .relaxed)
             var action = sigaction()
             unsafe action.__sigaction_handler.sa_handler = { _ in
+                guard getpid() == TerminationSignal.process.load(ordering: .relaxed) else {
+                    _ = signal(SIGTERM, SIG_DFL)
+                    raise(SIGTERM)
+                    return
+                }
                 var byte: UInt8 = 1
                 TerminationSignal.received.store(true, ordering: .relaxed)
                 _ = unsafe write(TerminationSignal.writeEnd.load(ordering: .relaxed), &byte, 1)

@@ -49,11 +49,11 @@ package final class SegmentPool: Sendable {
     /// still being read is skipped and removed.
     ///
     /// - Parameter staged: Path in `staging/` that the file gets.
-    /// - Returns: The open file, which may be longer than the new segment; nil if there is no
-    ///   usable spare file.
-    package func take(as staged: FilePath) -> (any WritableFile)? {
+    /// - Returns: The open file, which may be longer than the new segment, and its size; nil if
+    ///   there is no usable spare file.
+    package func take(as staged: FilePath) -> (file: any WritableFile, bytes: Int)? {
         while let spare = spares.withLock({ $0.popLast() }) {
-            if let file = reopen(spare, as: staged) { return file }
+            if let file = reopen(spare, as: staged) { return (file, spare.bytes) }
         }
         return nil
     }

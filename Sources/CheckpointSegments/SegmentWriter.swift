@@ -53,6 +53,10 @@ package final class SegmentWriter: Sendable {
     private let blockCount: Int
     private let pool: SegmentPool?
     private let state = Monitor(State(), rank: .writer)
+    private let recycled = Monitor(0)
+
+    /// Size of the spare files that are written over, in bytes. Any thread.
+    package var recycledBytes: Int { recycled.withLock { $0 } }
 
     /// Creates a writer. No file is created before the first block is written.
     ///
@@ -118,7 +122,8 @@ package final class SegmentWriter: Sendable {
             do throws(FileSystemError) {
                 let path = directories.staging.appending(name(number).description)
                 let spare = pool?.take(as: path)
-                let file = if let spare { spare } else { try fileSystem.create(path) }
+                recycled.withLock { $0 += spare?.bytes ?? 0 }
+                let file = if let spare { spare.file } else { try fileSystem.create(path) }
                 var blocks: [SegmentBlock] = []
                 blocks.reserveCapacity(blockCount)
                 blocks.append(block)

@@ -34,16 +34,17 @@ extension Checkpointer {
             try pipeline.admit(step: step, options.backpressure)
             let admitted = ContinuousClock.now
             waitForProtectedSave()
-            let started = ContinuousClock.now
-            let task = try prepare(ticket, metrics, called: called)
+            let preparing = ContinuousClock.now
+            let (task, started) = try prepare(ticket, metrics, called: called)
+            let waited = (admitted - called) + (started - preparing)
             state.withLock { $0.hasSaved = true }
-            task.timing.withLock { $0.begin(submitted: started, backpressure: admitted - called) }
+            task.timing.withLock { $0.begin(submitted: started, backpressure: waited) }
             adviseOnResuming()
             adviseOnMovedMemory(task)
             observers.notify(.started(task))
             try begin(task)
             task.timing.withLock { $0.end(at: .now) }
-            stalls.withLock { $0.add(submit: .now - started, backpressure: admitted - called) }
+            stalls.withLock { $0.add(submit: .now - started, backpressure: waited) }
         } catch {
             tellRanks(of: error, ticket)
             observers.notify(.failed(ticket, error))
@@ -80,22 +81,33 @@ extension Checkpointer {
         }
     }
 
-    /// Prepares a save. If there is not enough space, waits for the saves in flight, after which
-    /// retention makes room, and tries again.
+    /// Prepares a save. If there is not enough space, also for the saves in flight, waits for them,
+    /// after which retention makes room, and tries again.
+    ///
+    /// - Returns: the save, and the time at which the attempt that succeeded began.
     private func prepare(
         _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant
-    ) throws(CheckpointError) -> SaveTask {
-        // With the other policies, no save waits for another.
-        let unwritten = options.backpressure == .block ? pipeline.unwrittenBytes : 0
+    ) throws(CheckpointError) -> (task: SaveTask, started: ContinuousClock.Instant) {
+        // With the other policies no save waits for another, and the disk of several ranks may be
+        // anyone's.
+        let waits = options.backpressure == .block
+        let others = waits && store.meeting == nil ? pipeline.neededBytes : 0
+        let started = ContinuousClock.now
         do throws(CheckpointError) {
-            return try preparation.prepare(ticket, metrics, called: called, unwritten: unwritten)
+            let task = try preparation.prepare(ticket, metrics, called: called, besides: others)
+            return (task, started)
         } catch {
-            guard error.code == .noSpace, unwritten > 0 || options.keepLast != nil else {
+            guard error.code == .noSpace, others > 0 || options.keepLast != nil else {
                 throw error
             }
-            if options.backpressure == .block { pipeline.waitUntilIdle() }
+            if waits {
+                crew.setUrgent(true)
+                pipeline.waitUntilIdle()
+                crew.setUrgent(false)
+            }
             completion.removeExpired()
-            return try preparation.prepare(ticket, metrics, called: called)
+            let started = ContinuousClock.now
+            return (try preparation.prepare(ticket, metrics, called: called), started)
         }
     }
 

@@ -27,6 +27,8 @@ final class OpenCheckpointers: Sendable {
     private struct Entries {
         var all: [ObjectIdentifier: Entry] = [:]
         var isInstalled = false
+        /// A loop that was to be asked to end has closed its checkpointer after the signal.
+        var hasStoppedAtSignal = false
     }
 
     private let entries = Monitor(Entries())
@@ -54,39 +56,47 @@ final class OpenCheckpointers: Sendable {
 
     /// Removes a checkpointer whose saves have ended.
     func remove(_ pipeline: SavePipeline) {
-        entries.withLock { _ = $0.all.removeValue(forKey: ObjectIdentifier(pipeline)) }
+        entries.withLock { entries in
+            let entry = entries.all.removeValue(forKey: ObjectIdentifier(pipeline))
+            if entry?.onTermination.stoppingTime != nil, TerminationSignal.isReceived {
+                entries.hasStoppedAtSignal = true
+            }
+        }
     }
 
+    /// Checkpointers that have not been dropped. A child made by fork(2) has none.
     private var ofThisProcess: [Entry] {
         let process = ProcessInfo.processInfo.processIdentifier
-        return entries.withLock { Array($0.all.values) }.filter { $0.process == process }
+        return entries.withLock { Array($0.all.values) }
+            .filter { $0.process == process && $0.pipeline != nil }
     }
 
     /// Does what the checkpointers have to do after SIGTERM.
     ///
-    /// - Returns: true if the signal then has to act, because not every loop has ended by itself.
+    /// - Returns: true if the signal then has to act: it was to act, or a loop that was asked to
+    ///   end has not done so in time.
     private func terminate() -> Bool {
         let started = ContinuousClock.now
-        let entries = ofThisProcess
-        let stopping = entries.filter { $0.onTermination.stoppingTime != nil }
+        let isPublishing = ofThisProcess.contains { $0.onTermination.publishingTime != nil }
+        let stopping = ofThisProcess.filter { $0.onTermination.stoppingTime != nil }
         for entry in stopping { entry.crew?.setUrgent(true) }
-        drain { entry in
-            if case .publishNewest(let within) = entry.onTermination { within } else { nil }
-        }
-        guard let longest = stopping.compactMap(\.onTermination.stoppingTime).max() else {
-            return true
-        }
+        drain { $0.onTermination.publishingTime }
+        let longest = stopping.compactMap(\.onTermination.stoppingTime).max() ?? .zero
         while hasLoopsToStop, ContinuousClock.now < started + longest {
             Thread.sleep(forTimeInterval: 0.02)
         }
-        let haveStopped = !hasLoopsToStop
-        // Out of time: the saves that are in flight are reported.
-        drain { $0.onTermination.stoppingTime.map { _ in .zero } }
-        return !haveStopped || stopping.count < entries.count
+        // A loop may have seen the signal, and ended, before this thread did.
+        let hasStopped = !stopping.isEmpty || entries.withLock(\.hasStoppedAtSignal)
+        guard hasStopped, !hasLoopsToStop else {
+            // Out of time: the saves that are in flight are reported.
+            drain { $0.onTermination.stoppingTime.map { _ in .zero } }
+            return true
+        }
+        return isPublishing
     }
 
     private var hasLoopsToStop: Bool {
-        ofThisProcess.contains { $0.onTermination.stoppingTime != nil && $0.pipeline != nil }
+        ofThisProcess.contains { $0.onTermination.stoppingTime != nil }
     }
 
     /// Finishes the saves in flight, and reports on standard error those that cannot be.
@@ -116,6 +126,11 @@ final class OpenCheckpointers: Sendable {
 }
 
 extension TerminationPolicy {
+    /// The time for the saves in flight, after which the signal acts; nil if it is not to wait.
+    fileprivate var publishingTime: Duration? {
+        if case .publishNewest(let within) = self { within } else { nil }
+    }
+
     /// The time in which a loop has to end; nil if it is not asked to.
     fileprivate var stoppingTime: Duration? {
         if case .stopTraining(let within) = self { within } else { nil }

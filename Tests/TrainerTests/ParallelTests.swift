@@ -93,10 +93,10 @@ struct ParallelTests {
     func oneIsToldToEnd() throws {
         try Requirement.mpi.check()
         // The whole run, in one go.
-        let whole = try train(4, "whole", steps: 60, ["--loss-log", directory.appending("whole.log")])
+        let whole = try train(4, "whole", steps: 120, ["--loss-log", directory.appending("whole.log")])
         #expect(whole.status == 0, "\(whole)")
         let arguments = arguments(
-            4, "store", steps: 60,
+            4, "store", steps: 120,
             ["--loss-log", directory.appending("store.log"), "--stop-on-term", "60", "--every", "1000"])
         let quoted = arguments.map { "'\($0)'" }.joined(separator: " ")
         let ended = try runProcess(
@@ -120,9 +120,9 @@ struct ParallelTests {
         #expect(stops.count == 4 && Set(stops).count == 1, "\(ended)")
         let report = TrainerReport(lines)
         let step = try #require(report.committed.first, "\(ended)")
-        #expect(report.committed.count == 1 && step > 10 && step < 60)
+        #expect(report.committed.count == 1 && step > 10 && step < 120)
         let rest = try train(
-            4, "store", steps: 60, ["--loss-log", directory.appending("store.log")])
+            4, "store", steps: 120, ["--loss-log", directory.appending("store.log")])
         #expect(rest.status == 0, "\(rest)")
         #expect(self.report(rest).resumed?.step == step)
         #expect(try losses("store") == losses("whole"))

@@ -115,6 +115,12 @@ struct TrainCommand: ParsableCommand {
         if let mirror, StoreMirror.Place(mirror) == nil {
             throw ValidationError("--mirror \(mirror) is not a directory or s3://BUCKET/PREFIX")
         }
+        guard publishOnTerm ?? 1 > 0, stopOnTerm ?? 1 > 0,
+            publishOnTerm == nil || stopOnTerm == nil
+        else {
+            throw ValidationError(
+                "--publish-on-term and --stop-on-term must be at least 1, and are alternatives")
+        }
         guard keepLast ?? 1 > 0 else { throw ValidationError("--keep-last must be at least 1") }
         guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else {
             throw ValidationError(

@@ -25,16 +25,11 @@ struct SaveProgress {
     var timeToCaptured = Duration.zero
     /// The most arena memory in use since the start of the process, set at the end.
     var arenaHighWaterBytes = 0
-    private let expectedBytes: Int
 
     init(_ task: SaveTask) {
-        expectedBytes = task.output.expectedBytes
         blocks = .init(repeating: nil, count: task.plan.blocks.count)
         observation = EncodingObservation(level: task.encoder.compression)
     }
-
-    /// Estimate of the bytes that the save has yet to add to the store.
-    var unwrittenBytes: Int { max(expectedBytes - observation.writtenBytes, 0) }
 
     /// Stored bytes of everything that was written.
     var newBytes: Int {

@@ -69,6 +69,16 @@ final class SaveTask: Sendable {
 
     var age: Duration { .now - called }
 
+    /// Estimates the free space that the save still needs, in bytes.
+    ///
+    /// - Parameter progress: the results so far. Spare files that it writes over have their space.
+    func neededBytes(after progress: SaveProgress) -> Int {
+        let rest = max(plan.totalBytes - progress.bytes.written, 0)
+        let share = Double(rest) / Double(max(plan.totalBytes, 1))
+        let spare = max(writer.recycledBytes - progress.observation.writtenBytes, 0)
+        return max(Int(Double(output.expectedBytes) * share) - spare, 0)
+    }
+
     // MARK: Capturing
 
     /// A chunk that was captured and is not entered in `chunks` yet.

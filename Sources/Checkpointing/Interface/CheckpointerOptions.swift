@@ -53,8 +53,8 @@ public struct CheckpointerOptions: Sendable {
     public var capture = Capture.fenced
     /// Effort spent on compressing blocks.
     public var compression = Compression.auto
-    /// True to deduplicate: a chunk that any checkpoint of the store has is referred to, and not
-    /// written again.
+    /// True to deduplicate: a chunk that training in this store has saved before is referred to,
+    /// and not written again. Imports and copies from other stores are not used.
     public var deduplicates = true
     /// True to store a bf16 or f16 tensor as a cast, if it is bit for bit the cast of an f32 tensor
     /// of the same group and shape. All elements are compared in every save. Not available with

@@ -9,6 +9,7 @@ public enum TerminationPolicy: Sendable, Equatable {
     /// The loop is asked to end: `Checkpointer.isTerminating` becomes true, and the loop saves once
     /// more and closes the checkpointer. If it has done so within this time, the signal has no
     /// other effect, and the program ends as it likes; otherwise the signal acts then as it would
-    /// without this option. Further signals change nothing meanwhile.
+    /// without this option. Further signals change nothing meanwhile. The option is for one signal:
+    /// `isTerminating` stays true, and the next signal acts as without the option.
     case stopTraining(within: Duration)
 }

@@ -101,9 +101,9 @@ final class SavePipeline: Sendable {
     var arena: StagingArena { state.withLock { $0.arena } }
     var arenaHighWaterBytes: Int { state.withLock { $0.machine.slots.highWaterMark } * configuration.chunkBytes }
 
-    /// Estimate of the bytes that the saves in flight have yet to add to the store.
-    var unwrittenBytes: Int {
-        state.withLock { $0.saves.reduce(0) { $0 + $1.progress.unwrittenBytes } }
+    /// Estimate of the free space that the saves in flight still need, in bytes.
+    var neededBytes: Int {
+        state.withLock { $0.saves.reduce(0) { $0 + $1.task.neededBytes(after: $1.progress) } }
     }
 
     func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }

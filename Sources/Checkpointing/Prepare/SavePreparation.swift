@@ -28,11 +28,11 @@ struct SavePreparation {
     ///
     /// - Parameters:
     ///   - called: the time at which `save` was called.
-    ///   - unwritten: bytes for which earlier saves in flight still need space.
+    ///   - others: free space that earlier saves in flight still need, in bytes.
     /// - Throws: codes `provider`, `misuse` (names), `noSpace`, `io`.
     func prepare(
         _ ticket: SaveTicket, _ metrics: [String: Double], called: ContinuousClock.Instant,
-        unwritten: Int = 0
+        besides others: Int = 0
     ) throws(CheckpointError) -> SaveTask {
         let (described, inventory, objects) = try translating("describing the state") {
             let described = try StateInventory(unchecked: trained.provider)
@@ -56,7 +56,7 @@ struct SavePreparation {
         try checkHolders(inventory)
         let expectedBytes = history.neededBytes(
             planned.savedBytes, options.compression, deduplicates: reuse != nil)
-        try checkSpace(expectedBytes, unwritten, step: ticket.step)
+        try checkSpace(expectedBytes, besides: others, step: ticket.step)
         let header = header(ticket, metrics, plan)
         let (encoder, reason) = history.encoder(options.compression, bytes: planned.savedBytes)
         let writer = SegmentWriter(
@@ -147,9 +147,9 @@ struct SavePreparation {
 
     /// Refuses a save that cannot fit, before it costs anything.
     private func checkSpace(
-        _ expected: Int, _ unwritten: Int, step: Int
+        _ expected: Int, besides others: Int, step: Int
     ) throws(CheckpointError) {
-        let needed = max(expected - options.storedBytes, 0) + unwritten
+        let needed = max(expected - options.storedBytes, 0) + others
         let root = store.directories.root
         let available = try translating("free space") {
             try store.fileSystem.availableBytes(at: root)

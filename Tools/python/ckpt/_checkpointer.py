@@ -262,7 +262,7 @@ class Checkpointer:
         bytes_per_second: limit of the disk bandwidth.
         exit_seconds: maximum time for which the end of the process waits for saves.
         termination_seconds: maximum time to finish saves after SIGTERM; None does not handle the signal.
-        deduplicate: whether chunks that the store already holds are not written again.
+        deduplicate: whether chunks that training in this store has saved before are not written again.
         trace_path: a file for Perfetto, written by `close`.
     """
 

@@ -355,6 +355,24 @@ class ProcessTests(TestCase):
         with ckpt.Store(self.path) as store:
             self.assertEqual(store.all_steps(), [0, 1, 2, 3])
 
+    def test_a_signal_to_a_child_is_not_the_parent_s(self) -> None:
+        outcome = self.program("""
+            import ckpt, numpy, os, signal, sys, time
+            array = numpy.zeros(1 << 20, numpy.uint8)
+            saver = ckpt.Checkpointer(sys.argv[1], {"a": array}, termination_seconds=20)
+            child = os.fork()
+            if child == 0:
+                while True: time.sleep(1)
+            os.kill(child, signal.SIGTERM)
+            status = os.waitpid(child, 0)[1]
+            assert os.WTERMSIG(status) == signal.SIGTERM, status
+            time.sleep(0.3)
+            saver.save(1)
+            saver.close()
+            print("saved")
+        """)
+        self.assertEqual((outcome.returncode, outcome.stdout), (0, "saved\n"), outcome.stderr)
+
     def test_a_killed_trainer_resumes(self) -> None:
         text = """
             import ckpt, numpy, os, signal, sys, threading
