@@ -170,7 +170,9 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .target(
             name: "ReferenceModel",
-            dependencies: ["CMPI", "COpenBLAS", "CheckpointState", "CheckpointFormat"],
+            dependencies: [
+                "CMPI", "COpenBLAS", "CheckpointState", "CheckpointSharding", "CheckpointFormat",
+            ],
             path: "Examples/ReferenceTrainer/Model",
             swiftSettings: strict),
         .target(name: "CMPI", path: "Examples/ReferenceTrainer/MPI"),
@@ -181,7 +183,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Examples/ReferenceTrainer/App", swiftSettings: strict),
-        .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"], swiftSettings: strict),
+        .testTarget(
+            name: "ReferenceModelTests", dependencies: ["ReferenceModel", "CheckpointSharding"],
+            swiftSettings: strict),
 
         // Tools.
         .executableTarget(

@@ -14,14 +14,14 @@ struct GradientTests {
     private let targets: [UInt8] = [1, 4, 1, 5, 9, 2, 6, 5, 12, 8, 0, 7]
 
     @Test("Gradients match central differences", arguments: [0, 0.25 as Float])
-    func gradientsMatchDifferences(dropout: Float) {
+    func gradientsMatchDifferences(dropout: Float) throws {
         let model = scatteredModel()
         var random = RandomGenerator(seed: 11)
-        _ = loss(model, dropout)
+        _ = try loss(model, dropout)
         let gradients = model.gradients.map(\.values)
         for (parameter, gradient) in zip(model.parameters, gradients) {
             let entries = sampledEntries(gradient, random: &random)
-            let differences = entries.map { difference(model, parameter, $0, dropout) }
+            let differences = try entries.map { try difference(model, parameter, $0, dropout) }
             let error = norm(zip(entries, differences).map { gradient[$0] - $1 })
             #expect(norm(differences) > 0.02, "\(parameter.name) hardly matters: a vacuous check")
             #expect(error < 2e-3 * norm(differences), "\(parameter.name)")
@@ -29,18 +29,20 @@ struct GradientTests {
     }
 
     @Test("Forward-only loss equals the loss of the training pass")
-    func lossesAgree() {
+    func lossesAgree() throws {
         let model = scatteredModel()
-        let forward = model.loss(inputs: inputs, targets: targets, batch: batch)
-        #expect(forward == model.lossAndGradients(inputs: inputs, targets: targets, batch: batch))
+        let forward = try model.loss(inputs: inputs, targets: targets, batch: batch)
+        #expect(
+            try forward
+                == model.lossAndGradients(inputs: inputs, targets: targets, batch: batch))
     }
 
     @Test("Gradients are overwritten, not accumulated")
-    func gradientsAreOverwritten() {
+    func gradientsAreOverwritten() throws {
         let model = scatteredModel()
-        _ = loss(model, 0)
+        _ = try loss(model, 0)
         let first = model.gradients.map(\.bits)
-        _ = loss(model, 0)
+        _ = try loss(model, 0)
         #expect(first == model.gradients.map(\.bits))
     }
 
@@ -55,20 +57,20 @@ struct GradientTests {
     }
 
     /// Starts from the same random state each time, so the same values drop out.
-    private func loss(_ model: GPT, _ dropout: Float) -> Float {
+    private func loss(_ model: GPT, _ dropout: Float) throws -> Float {
         var random = RandomGenerator(seed: 5)
-        return model.lossAndGradients(
+        return try model.lossAndGradients(
             inputs: inputs, targets: targets, batch: batch, dropout: dropout, random: &random)
     }
 
     private func difference(
         _ model: GPT, _ parameter: Tensor, _ index: Int, _ dropout: Float
-    ) -> Float {
+    ) throws -> Float {
         let (value, step) = (parameter[index], 5e-3 as Float)
         parameter[index] = value + step
-        let above = loss(model, dropout)
+        let above = try loss(model, dropout)
         parameter[index] = value - step
-        let below = loss(model, dropout)
+        let below = try loss(model, dropout)
         parameter[index] = value
         return (above - below) / ((value + step) - (value - step))
     }

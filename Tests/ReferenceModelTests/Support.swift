@@ -48,14 +48,14 @@ struct Run {
 
     var tensors: [Tensor] { model.parameters + optimizer.firstMoments + optimizer.secondMoments }
 
-    mutating func train(steps: Int, batch: Int = 3) -> [Float] {
-        (0..<steps).map { _ in trainStep(batch: batch) }
+    mutating func train(steps: Int, batch: Int = 3) throws -> [Float] {
+        try (0..<steps).map { _ in try trainStep(batch: batch) }
     }
 
-    private mutating func trainStep(batch: Int) -> Float {
+    private mutating func trainStep(batch: Int) throws -> Float {
         let context = model.configuration.context
         let windows = cursor.nextBatch(from: licence, batch: batch, context: context)
-        let loss = model.lossAndGradients(
+        let loss = try model.lossAndGradients(
             inputs: windows.inputs, targets: windows.targets, batch: batch, random: &random)
         optimizer.clipGradients(maxNorm: 1)
         let rate = schedule.rate(at: optimizer.step)

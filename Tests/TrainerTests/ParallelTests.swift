@@ -6,98 +6,63 @@ import Testing
 /// The trainer as several processes of Open MPI.
 @Suite("Parallel trainers", .timeLimit(.minutes(20)))
 struct ParallelTests {
-    private let directory: TemporaryDirectory
-    private let trainer: Program
+    private let trainer: ParallelTrainer
 
-    init() throws {
-        directory = try TemporaryDirectory()
-        trainer = try Program("ReferenceTrainer")
-    }
-
-    private func arguments(
-        _ processes: Int, _ store: String, steps: Int, _ more: [String]
-    ) -> [String] {
-        [
-            "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "\(processes)", trainer.path,
-            "--mpi", "--store", directory.appending(store), "--model", "tiny", "--steps",
-            "\(steps)",
-            "--every", "4", "--batch", "12", "--fingerprints", "--arena", "1",
-        ] + more
-    }
-
-    private func train(
-        _ processes: Int, _ store: String, steps: Int = 12, _ more: [String] = []
-    ) throws -> ProcessOutcome {
-        // Open MPI's own words about killed processes do not matter.
-        return try runProcess(
-            "/usr/bin/env", arguments(processes, store, steps: steps, more),
-            environment: ["OMPI_MCA_btl_vader_single_copy_mechanism": "none"])
-    }
-
-    /// The loss of each step, as its bits.
-    private func losses(_ store: String) throws -> [String] {
-        try String(contentsOfFile: directory.appending("\(store).log"), encoding: .utf8)
-            .split(separator: "\n").map(String.init)
-    }
-
-    private func copy(_ store: String, to other: String) throws {
-        try FileManager.default.copyItem(
-            atPath: directory.appending(store), toPath: directory.appending(other))
-    }
-
-    private func report(_ outcome: ProcessOutcome) -> TrainerReport {
-        TrainerReport(outcome.output.split(separator: "\n").map(String.init))
-    }
+    init() throws { trainer = try ParallelTrainer() }
 
     @Test(
         "Four processes, one killed in the middle of a save, go on as three, two or one: as if begun there",
         .enabled(if: Requirement.mpi.isTested, "\(Requirement.mpi.reason)"))
     func elastic() throws {
         try Requirement.mpi.check()
-        let first = try train(4, "store", steps: 4)
-        #expect(first.status == 0 && report(first).committed == [4], "\(first)")
-        let saved = try #require(report(first).saved[4])
+        let first = try trainer.train(4, "store", steps: 4)
+        #expect(first.status == 0 && trainer.report(first).committed == [4], "\(first)")
+        let saved = try #require(trainer.report(first).saved[4])
         // What the kill is compared with has never seen it.
-        try copy("store", to: "begun")
-        let killed = try train(4, "store", ["--kill-during-save", "8", "--kill-rank", "2"])
+        try trainer.copy("store", to: "begun")
+        let killed = try trainer.train(4, "store", ["--kill-during-save", "8", "--kill-rank", "2"])
         #expect(killed.status != 0)
-        #expect(report(killed).resumed?.state == saved, "\(killed)")
-        #expect(report(killed).committed.isEmpty, "\(killed)")
+        #expect(trainer.report(killed).resumed?.state == saved, "\(killed)")
+        #expect(trainer.report(killed).committed.isEmpty, "\(killed)")
         for processes in 1...3 {
             for source in ["store", "begun"] {
                 let twin = "\(source)-\(processes)"
-                try copy(source, to: twin)
-                let log = directory.appending("\(twin).log")
-                let run = try train(processes, twin, ["--loss-log", log])
+                try trainer.copy(source, to: twin)
+                let run = try trainer.train(
+                    processes, twin, ["--loss-log", trainer.log(twin)])
                 #expect(run.status == 0, "\(run)")
-                let resumed = try #require(report(run).resumed, "\(run)")
+                let resumed = try #require(trainer.report(run).resumed, "\(run)")
                 #expect(resumed.step == 4 && resumed.state == saved, "\(run)")
-                #expect(report(run).committed == [8, 12])
+                #expect(trainer.report(run).committed == [8, 12])
             }
-            #expect(try losses("store-\(processes)").count == 8)
-            #expect(try losses("store-\(processes)") == losses("begun-\(processes)"))
+            #expect(try trainer.losses("store-\(processes)").count == 8)
+            #expect(try trainer.losses("store-\(processes)") == trainer.losses("begun-\(processes)"))
         }
         // Without Open MPI, a process restores what the others had.
-        let alone = try trainer.run(
+        let alone = try trainer.program.run(
             [
-                "--store", directory.appending("begun-2"), "--model", "tiny", "--steps", "14",
-                "--every", "14", "--batch", "12", "--arena", "1",
-            ], in: directory)
+                "--store", trainer.directory.appending("begun-2"), "--model", "tiny", "--steps",
+                "14", "--every", "14", "--batch", "12", "--arena", "1",
+            ], in: trainer.directory)
         #expect(alone.status == 0, "\(alone.output)")
         #expect(alone.output.contains("resumed from step 12"), "\(alone.output)")
     }
 
     @Test(
         "SIGTERM to one of four processes: all save after the same step and end, and lose no step",
-        .enabled(if: Requirement.mpi.isTested, "\(Requirement.mpi.reason)"))
-    func oneIsToldToEnd() throws {
+        .enabled(if: Requirement.mpi.isTested, "\(Requirement.mpi.reason)"),
+        arguments: [1, 2])
+    func oneIsToldToEnd(tensorParallel: Int) throws {
         try Requirement.mpi.check()
         // The whole run, in one go.
-        let whole = try train(4, "whole", steps: 120, ["--loss-log", directory.appending("whole.log")])
+        let division = ["--tensor-parallel", "\(tensorParallel)"]
+        let whole = try trainer.train(
+            4, "whole", steps: 120, ["--loss-log", trainer.log("whole")] + division)
         #expect(whole.status == 0, "\(whole)")
-        let arguments = arguments(
+        let arguments = trainer.arguments(
             4, "store", steps: 120,
-            ["--loss-log", directory.appending("store.log"), "--stop-on-term", "60", "--every", "1000"])
+            ["--loss-log", trainer.log("store"), "--stop-on-term", "60", "--every", "1000"]
+                + division)
         let quoted = arguments.map { "'\($0)'" }.joined(separator: " ")
         let ended = try runProcess(
             "/bin/bash",
@@ -105,7 +70,7 @@ struct ParallelTests {
                 "-c",
                 """
                 export OMPI_MCA_btl_vader_single_copy_mechanism=none
-                cd '\(directory.path)'
+                cd '\(trainer.directory.path)'
                 \(quoted) > out &
                 mpirun=$!
                 for i in $(seq 2400); do grep -q "^step 10 " out && break; sleep 0.05; done
@@ -121,10 +86,10 @@ struct ParallelTests {
         let report = TrainerReport(lines)
         let step = try #require(report.committed.first, "\(ended)")
         #expect(report.committed.count == 1 && step > 10 && step < 120)
-        let rest = try train(
-            4, "store", steps: 120, ["--loss-log", directory.appending("store.log")])
+        let rest = try trainer.train(
+            4, "store", steps: 120, ["--loss-log", trainer.log("store")] + division)
         #expect(rest.status == 0, "\(rest)")
-        #expect(self.report(rest).resumed?.step == step)
-        #expect(try losses("store") == losses("whole"))
+        #expect(trainer.report(rest).resumed?.step == step)
+        #expect(try trainer.losses("store") == trainer.losses("whole"))
     }
 }

@@ -80,6 +80,13 @@ struct TrainCommand: ParsableCommand {
         help: "Trains as one of the processes that mpirun started: data parallel, with ZeRO-1.")
     var mpi = false
 
+    @Option(
+        help: """
+            With --mpi, divides attention heads and MLPs among N processes; must divide the number \
+            of processes and of heads.
+            """)
+    var tensorParallel = 1
+
     @Option(help: "With --mpi, only the process of this rank obeys --kill-during-save.")
     var killRank = 0
 
@@ -121,6 +128,16 @@ struct TrainCommand: ParsableCommand {
             throw ValidationError(
                 "--publish-on-term and --stop-on-term must be at least 1, and are alternatives")
         }
+        guard tensorParallel > 0, mpi || tensorParallel == 1 else {
+            throw ValidationError(
+                "--tensor-parallel must be at least 1, and works only with --mpi")
+        }
+        // The MLP is four times as wide as the model, whose width is a multiple of the heads.
+        if let configuration, !configuration.heads.isMultiple(of: tensorParallel) {
+            throw ValidationError(
+                "--tensor-parallel must divide the \(configuration.heads) heads of the model "
+                    + "(got \(tensorParallel))")
+        }
         guard keepLast ?? 1 > 0 else { throw ValidationError("--keep-last must be at least 1") }
         guard steps > 0, every > 0, batch > 0, threads > 0, arena >= 0 else {
             throw ValidationError(
@@ -149,10 +166,12 @@ struct TrainCommand: ParsableCommand {
         }
         let processes = mpi ? try MPI() : nil
         if let processes { try check(processes, configuration) }
-        let parallel = processes.flatMap { $0.worldSize > 1 ? DataParallel(mpi: $0) : nil }
+        let mesh = try processes.flatMap {
+            $0.worldSize > 1 ? try ProcessMesh($0, tensorCount: tensorParallel) : nil
+        }
         let training = TrainingRun(
             configuration: configuration, text: text, batch: batch, steps: steps, seed: seed,
-            isMixed: precision == "bf16", parallel: parallel, stopsOnTerm: stopOnTerm != nil)
+            isMixed: precision == "bf16", processes: mesh, stopsOnTerm: stopOnTerm != nil)
         let store = try CheckpointStore.open(
             store, for: .writing, ranks: processes.map { RankGroup(MPIGroup(mpi: $0)) },
             mirror: mirror.flatMap { StoreMirror.Place($0) }.map { BackgroundMirror($0) },
@@ -182,17 +201,26 @@ struct TrainCommand: ParsableCommand {
     }
 
     private func check(_ processes: MPI, _ configuration: ModelConfiguration) throws {
-        guard batch % processes.worldSize == 0 else {
+        guard processes.worldSize.isMultiple(of: tensorParallel) else {
             throw ValidationError(
-                "--batch must be a multiple of the \(processes.worldSize) processes")
+                "--tensor-parallel must divide the \(processes.worldSize) processes "
+                    + "(got \(tensorParallel))")
+        }
+        let replicas = processes.worldSize / tensorParallel
+        guard batch.isMultiple(of: replicas) else {
+            throw ValidationError(
+                tensorParallel == 1
+                    ? "--batch must be a multiple of the \(replicas) processes"
+                    : "--batch must be a multiple of the \(replicas) replicas of the model")
         }
         guard precision == "f32" || processes.worldSize == 1 else {
             throw ValidationError("--precision bf16 works only with one process")
         }
-        // Each process owns a row of every parameter.
-        guard processes.worldSize <= configuration.width else {
+        // Each process owns a row of every parameter: of the positions, and of its part of others.
+        let most = min(configuration.context, configuration.width / tensorParallel) * tensorParallel
+        guard processes.worldSize <= most else {
             throw ValidationError(
-                "this model can be trained by at most \(configuration.width) processes "
+                "this model can be trained by at most \(most) processes "
                     + "(got \(processes.worldSize))")
         }
     }

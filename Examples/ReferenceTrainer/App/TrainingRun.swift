@@ -23,7 +23,7 @@ final class TrainingRun {
     private let mixed: MixedPrecision?
     let text: [UInt8]
     let batch: Int
-    /// The other processes; nil if this one trains alone.
+    /// The processes of all replicas of the model; nil if this one trains alone.
     private let parallel: DataParallel?
     /// Whether training ends with the step in which SIGTERM arrives.
     private let stopsOnTerm: Bool
@@ -31,16 +31,17 @@ final class TrainingRun {
 
     init(
         configuration: ModelConfiguration, text: [UInt8], batch: Int, steps: Int, seed: UInt64,
-        isMixed: Bool, parallel: DataParallel? = nil, stopsOnTerm: Bool = false
+        isMixed: Bool, processes: ProcessMesh? = nil, stopsOnTerm: Bool = false
     ) {
+        let parallel = processes.map { DataParallel(processes: $0) }
         (self.parallel, self.stopsOnTerm) = (parallel, stopsOnTerm)
         var random = RandomGenerator(seed: seed)
-        model = GPT(configuration: configuration, random: &random)
+        model = GPT(
+            configuration: configuration, random: &random,
+            group: processes.map { TensorParallel(processes: $0) } ?? SingleProcess())
         mixed = isMixed ? MixedPrecision(model: model) : nil
         let parameters = model.parameters
-        let rows = parallel.map { parallel in
-            parameters.map { parallel.rows(of: $0, rank: parallel.mpi.rank) }
-        }
+        let rows = parallel.map { parameters.map($0.rows(of:)) }
         optimizer = AdamW(model: model, mixed: mixed, rows: rows)
         self.text = text
         self.batch = batch
@@ -68,12 +69,14 @@ final class TrainingRun {
         if let parallel {
             outcome = try lossAndGradients(batchOfText, &next.random, parallel, checkpointer)
         } else {
-            let loss = model.lossAndGradients(
+            let loss = try model.lossAndGradients(
                 inputs: batchOfText.inputs, targets: batchOfText.targets, batch: batch,
-                random: &next.random, phase: { checkpointer.trace($0, $1) })
+                random: &next.random, phase: { try checkpointer.trace($0, $1) })
             outcome = StepOutcome(loss: loss, isLast: isToldToStop(checkpointer))
         }
-        optimizer.clipGradients(maxNorm: 1)
+        optimizer.clipGradients(
+            maxNorm: 1,
+            sumsOfSquares: try model.sumOverParts(optimizer.gradientSumsOfSquares))
         let rate = next.schedule.rate(at: next.step)
         optimizer.beginStep()
         for group in optimizer.groups {
@@ -92,22 +95,32 @@ final class TrainingRun {
         return outcome
     }
 
-    /// Computes this process's part of a batch, and the mean over all processes. A signal to one of
-    /// them goes the same way, so that all end after the same step.
+    /// Computes a replica's part of a batch, and the mean over all replicas. A signal to one of the
+    /// processes goes the same way, so that all end after the same step.
     ///
-    /// All processes have the same generator. Each derives one for its dropout from the next number
-    /// and its rank, so a checkpoint holds one generator, whatever the number of processes.
+    /// All processes have the same generator, so a checkpoint holds one, whatever their number. Of
+    /// several replicas, each derives one for its dropout from the next number and its own. The
+    /// processes of a replica must drop the same values.
     private func lossAndGradients(
         _ whole: Batch, _ random: inout RandomGenerator, _ parallel: DataParallel,
         _ checkpointer: Checkpointer
     ) throws -> StepOutcome {
-        let (rank, share) = (parallel.mpi.rank, batch / parallel.mpi.worldSize)
-        let part = rank * share * model.configuration.context
+        let share = batch / parallel.count
+        let part = parallel.index * share * model.configuration.context
         let range = part..<part + share * model.configuration.context
-        var own = RandomGenerator(seed: random.next() &+ UInt64(rank))
-        let loss = model.lossAndGradients(
-            inputs: Array(whole.inputs[range]), targets: Array(whole.targets[range]), batch: share,
-            random: &own, phase: { checkpointer.trace($0, $1) })
+        func partialLoss(_ random: inout RandomGenerator) throws -> Float {
+            try model.lossAndGradients(
+                inputs: Array(whole.inputs[range]), targets: Array(whole.targets[range]),
+                batch: share, random: &random, phase: { try checkpointer.trace($0, $1) })
+        }
+        let loss: Float
+        if parallel.count > 1 {
+            var own = RandomGenerator(seed: random.next() &+ UInt64(parallel.index))
+            loss = try partialLoss(&own)
+        } else {
+            // As a process does that trains alone.
+            loss = try partialLoss(&random)
+        }
         return try parallel.average(
             model.gradients, StepOutcome(loss: loss, isLast: isToldToStop(checkpointer)))
     }
@@ -117,8 +130,8 @@ final class TrainingRun {
     }
 
     /// Adjusts values that are derived from the restored state: the optimizer's own step count, and
-    /// the float32 copies of the weights that the model computes with. Of several processes, each has
-    /// restored its rows of the weights.
+    /// the float32 copies of the weights that the model computes with. Of several processes, each
+    /// has restored its rows of its parts of the weights.
     ///
     /// - Throws: the error of the process group.
     func adoptRestored() throws {
@@ -127,7 +140,12 @@ final class TrainingRun {
         mixed?.expand()
     }
 
-    private var weights: [TensorView] { mixed?.weights.map(\.view) ?? model.parameters.map(\.view) }
+    /// Returns the memory of a weight; of several processes, the rows that this one owns.
+    private func weight(_ index: Int) -> TensorView {
+        let parameter = model.parameters[index]
+        if let parallel { return parameter.view(rows: parallel.rows(of: parameter)) }
+        return mixed?.weights[index].view ?? parameter.view
+    }
 
     /// Describes a tensor; of several processes, the rows of it that this one owns.
     ///
@@ -139,26 +157,21 @@ final class TrainingRun {
     ) throws -> TensorState {
         let (parameter, group) = (model.parameters[index], model.parameterGroup(of: index))
         guard let parallel else { return TensorState(name, view, role: role, group: group) }
-        let rows = parallel.rows(of: parameter, rank: parallel.mpi.rank)
-        let rest = Array(parameter.shape.dropFirst())
-        let shard = try TensorShard(
-            offset: [rows.lowerBound] + rest.map { _ in 0 }, extent: [rows.count] + rest,
-            of: parameter.shape)
-        let own = view.shape == parameter.shape ? parameter.view(rows: rows) : view
-        return TensorState(name, own, of: shard, role: role, group: group)
+        let shard = try parallel.shard(of: parameter, model.divisions[index])
+        return TensorState(name, view, of: shard, role: role, group: group)
     }
 
     /// Description of the state for the engine.
     ///
     /// - Throws: `ShardingError` if a parameter cannot be divided.
     func state() throws -> CompositeState {
-        let (progress, weights, count) = (progress, weights, model.parameters.count)
+        let (progress, count) = (progress, model.parameters.count)
         let moments = optimizer.firstMoments + optimizer.secondMoments
         return try CompositeState {
             CompositeState(
                 "model",
                 children: try model.parameters.indices.map { index in
-                    try state(model.parameters[index].name, weights[index], .parameter, of: index)
+                    try state(model.parameters[index].name, weight(index), .parameter, of: index)
                 })
             CompositeState(
                 "master",
@@ -196,16 +209,20 @@ final class TrainingRun {
     }
 
     /// Returns a number that differs between different states of the tensors, except by accident,
-    /// and is the same for any number of processes. It is computed from the live memory, by all
-    /// processes together.
+    /// and is the same for any number of processes, however they divide the tensors. It is computed
+    /// from the live memory, by all processes together.
     ///
     /// - Throws: the error of the process group.
     func digest() throws -> String {
-        let moments = [optimizer.firstMoments, optimizer.secondMoments]
-        var hashes = (model.parameters + (mixed?.masters ?? [])).map(\.fingerprint)
-        hashes += try moments.flatMap { moments in
-            try parallel?.fingerprints(ofRows: moments, model.parameters)
-                ?? moments.map(\.fingerprint)
+        var hashes = try zip(model.parameters, model.divisions).map { parameter, division in
+            try division.whole(of: parameter).fingerprint
+        }
+        hashes += (mixed?.masters ?? []).map(\.fingerprint)
+        for moments in [optimizer.firstMoments, optimizer.secondMoments] {
+            for (index, moment) in moments.enumerated() {
+                let part = try parallel?.whole(ofRows: moment, model.parameters[index]) ?? moment
+                hashes.append(try model.divisions[index].whole(of: part).fingerprint)
+            }
         }
         let value = hashes.reduce(0xcbf2_9ce4_8422_2325) { $0 &* 31 &+ $1 }
         return String(value, radix: 16)

@@ -106,13 +106,20 @@ package final class AdamW {
         step += 1
     }
 
+    /// The sum of the squares of each gradient.
+    package var gradientSumsOfSquares: [Double] { gradients.map { $0.row.sumOfSquares } }
+
     /// Scales the gradients down to a maximum global norm.
     ///
-    /// - Parameter maxNorm: maximum L2 norm of all gradients together.
+    /// - Parameters:
+    ///   - maxNorm: maximum L2 norm of all gradients together.
+    ///   - sumsOfSquares: those of the complete gradients, if processes have parts of them; nil
+    ///     means those of `gradientSumsOfSquares`.
     /// - Returns: the norm before scaling.
     @discardableResult
-    package func clipGradients(maxNorm: Float) -> Float {
-        let norm = Float(gradients.reduce(0) { $0 + $1.row.sumOfSquares }.squareRoot())
+    package func clipGradients(maxNorm: Float, sumsOfSquares: [Double]? = nil) -> Float {
+        let sums = sumsOfSquares ?? gradientSumsOfSquares
+        let norm = Float(sums.reduce(0, +).squareRoot())
         if norm > maxNorm {
             for gradient in gradients { gradient.row.scale(by: maxNorm / norm) }
         }

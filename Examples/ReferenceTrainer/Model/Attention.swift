@@ -1,27 +1,36 @@
-/// Causal multi-head self-attention.
+internal import CheckpointSharding
+
+/// Causal multi-head self-attention. Of several processes, each computes some of the heads, which
+/// together are `heads width` wide.
 struct Attention {
-    /// Queries, keys and values side by side: [width, 3 width].
-    let input: Linear
-    let output: Linear
+    /// Queries, keys and values side by side.
+    let input: ColumnParallelLinear
+    let output: RowParallelLinear
+    /// Number of this process's heads.
     let heads: Int
-    private let width: Int
+    private let headWidth: Int
 
     init(
         _ name: String, width: Int, heads: Int, outputDeviation: Float,
         from factory: inout ParameterFactory
     ) {
         precondition(width % heads == 0, "the heads must divide the width")
-        self.width = width
-        self.heads = heads
-        input = Linear(name + ".c_attn", inputs: width, outputs: 3 * width, from: &factory)
-        output = Linear(
+        headWidth = width / heads
+        self.heads = heads / factory.group.count
+        let section = FusedSection(units: heads, of: headWidth)
+        input = ColumnParallelLinear(
+            name + ".c_attn", inputs: width, sections: [section, section, section],
+            from: &factory)
+        output = RowParallelLinear(
             name + ".c_proj", inputs: width, outputs: width, deviation: outputDeviation,
             from: &factory)
     }
 
-    /// x, y: [rows, width]. Kept for the backward pass: `qkv` [rows, 3 width], `weights`
-    /// [rows * heads, length] and `mixed` [rows, width].
-    func forward(_ x: Matrix, qkv: Matrix, weights: Matrix, mixed: Matrix, into y: Matrix) {
+    /// x, y: [rows, width]. Kept for the backward pass: `qkv` [rows, 3 heads width], `weights`
+    /// [rows * heads, length] and `mixed` [rows, heads width].
+    func forward(
+        _ x: Matrix, qkv: Matrix, weights: Matrix, mixed: Matrix, into y: Matrix
+    ) throws {
         input.forward(x, into: qkv)
         forEachHead(weights) { sequence, head, weights in
             let part = slices(of: qkv, sequence, head, length: weights.rows)
@@ -30,15 +39,15 @@ struct Attention {
             let mixed = slice(of: mixed, sequence, head, length: weights.rows)
             multiply(weights, part.values, into: mixed)
         }
-        output.forward(mixed, into: y)
+        try output.forward(mixed, into: y)
     }
 
-    /// Adds to the parameter gradients; overwrites `dx` and the scratch `dMixed` [rows, width],
-    /// `dQKV` [rows, 3 width] and `dWeights` [length, length].
+    /// Adds to the parameter gradients; overwrites `dx` and the scratch `dMixed`
+    /// [rows, heads width], `dQKV` [rows, 3 heads width] and `dWeights` [length, length].
     func backward(
         _ dy: Matrix, input x: Matrix, qkv: Matrix, weights: Matrix, mixed: Matrix,
         dMixed: Matrix, dQKV: Matrix, dWeights: Matrix, into dx: Matrix
-    ) {
+    ) throws {
         output.backward(dy, input: mixed, into: dMixed)
         forEachHead(weights) { sequence, head, weights in
             let part = slices(of: qkv, sequence, head, length: weights.rows)
@@ -50,10 +59,9 @@ struct Attention {
             multiply(dWeights, part.keys, into: gradient.queries, scale: scale)
             multiply(dWeights.transposed, part.queries, into: gradient.keys, scale: scale)
         }
-        input.backward(dQKV, input: x, into: dx)
+        try input.backward(dQKV, input: x, into: dx)
     }
 
-    private var headWidth: Int { width / heads }
     private var scale: Float { 1 / Float(headWidth).squareRoot() }
 
     /// Calls `body` with each sequence, head and their square block of `weights`.

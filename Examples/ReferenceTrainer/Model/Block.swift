@@ -23,27 +23,29 @@ struct Block {
     func forward(
         _ x: Matrix, into y: Matrix, _ a: BlockActivations, dropout: Dropout,
         random: inout RandomGenerator
-    ) {
+    ) throws {
         norm1.forward(x, into: a.norm1, statistics: a.statistics1)
-        attention.forward(
+        try attention.forward(
             a.norm1, qkv: a.qkv, weights: a.attentionWeights, mixed: a.mixed, into: a.middle)
         dropout.forward(a.middle, mask: a.mask1, random: &random)
         a.middle.add(x)
         norm2.forward(a.middle, into: a.norm2, statistics: a.statistics2)
-        mlp.forward(a.norm2, hidden: a.hidden, activated: a.activated, into: y)
+        try mlp.forward(a.norm2, hidden: a.hidden, activated: a.activated, into: y)
         dropout.forward(y, mask: a.mask2, random: &random)
         y.add(a.middle)
     }
 
     /// Turns `d.stream` from the gradient of the output into that of the input x.
-    func backward(_ x: Matrix, _ a: BlockActivations, _ d: BackwardScratch, dropout: Dropout) {
+    func backward(
+        _ x: Matrix, _ a: BlockActivations, _ d: BackwardScratch, dropout: Dropout
+    ) throws {
         dropout.backward(d.stream, mask: a.mask2, into: d.branch)
-        mlp.backward(
+        try mlp.backward(
             d.branch, input: a.norm2, hidden: a.hidden, activated: a.activated, dHidden: d.hidden,
             into: d.norm)
         norm2.backward(d.norm, input: a.middle, statistics: a.statistics2, addingTo: d.stream)
         dropout.backward(d.stream, mask: a.mask1, into: d.branch)
-        attention.backward(
+        try attention.backward(
             d.branch, input: a.norm1, qkv: a.qkv, weights: a.attentionWeights, mixed: a.mixed,
             dMixed: d.mixed, dQKV: d.qkv, dWeights: d.attentionWeights, into: d.norm)
         norm1.backward(d.norm, input: x, statistics: a.statistics1, addingTo: d.stream)

@@ -1,3 +1,5 @@
+internal import CheckpointSharding
+
 /// Learned token and position vectors. The token table also serves as the output head.
 struct Embedding {
     /// [vocabulary, width]
@@ -8,9 +10,11 @@ struct Embedding {
     init(_ configuration: ModelConfiguration, from factory: inout ParameterFactory) {
         let width = configuration.width
         tokens = factory.gaussian(
-            "transformer.wte.weight", [configuration.vocabulary, width], deviation: 0.02)
+            "transformer.wte.weight", TensorSharding([configuration.vocabulary, width]),
+            deviation: 0.02)
         positions = factory.gaussian(
-            "transformer.wpe.weight", [configuration.context, width], deviation: 0.02)
+            "transformer.wpe.weight", TensorSharding([configuration.context, width]),
+            deviation: 0.02)
     }
 
     /// ids: [batch * length], x: [batch * length, width].

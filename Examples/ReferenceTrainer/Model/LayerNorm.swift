@@ -1,3 +1,5 @@
+internal import CheckpointSharding
+
 /// y = (x - mean) / deviation * weight + bias, the statistics taken over each row.
 struct LayerNorm {
     let weight: Parameter
@@ -5,8 +7,8 @@ struct LayerNorm {
     private let epsilon: Float = 1e-5
 
     init(_ name: String, width: Int, from factory: inout ParameterFactory) {
-        weight = factory.constant(name + ".weight", [width], 1)
-        bias = factory.constant(name + ".bias", [width], 0)
+        weight = factory.constant(name + ".weight", TensorSharding([width]), 1)
+        bias = factory.constant(name + ".bias", TensorSharding([width]), 0)
     }
 
     /// x, y: [rows, width]; `statistics`: [rows, 2], each row's mean and reciprocal deviation.

@@ -1,14 +1,16 @@
+internal import CheckpointSharding
+
 /// y = x W + b over rows, with W stored [inputs, outputs] as in GPT-2 checkpoints.
 struct Linear {
     let weight: Parameter
     let bias: Parameter
 
     init(
-        _ name: String, inputs: Int, outputs: Int, deviation: Float = 0.02,
+        _ name: String, weight: TensorSharding, bias: TensorSharding, deviation: Float,
         from factory: inout ParameterFactory
     ) {
-        weight = factory.gaussian(name + ".weight", [inputs, outputs], deviation: deviation)
-        bias = factory.constant(name + ".bias", [outputs], 0)
+        self.weight = factory.gaussian(name + ".weight", weight, deviation: deviation)
+        self.bias = factory.constant(name + ".bias", bias, 0)
     }
 
     /// x: [rows, inputs], y: [rows, outputs].

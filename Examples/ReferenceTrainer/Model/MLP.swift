@@ -1,30 +1,37 @@
-/// Two layers with a GELU between them; the hidden one is four times as wide.
+internal import CheckpointSharding
+
+/// Two layers with a GELU between them; the hidden one is four times as wide. Of several processes,
+/// each computes some of the hidden values; `hidden width` is their number.
 struct MLP {
-    let expand: Linear
-    let contract: Linear
+    let expand: ColumnParallelLinear
+    let contract: RowParallelLinear
 
     init(_ name: String, width: Int, outputDeviation: Float, from factory: inout ParameterFactory) {
-        expand = Linear(name + ".c_fc", inputs: width, outputs: 4 * width, from: &factory)
-        contract = Linear(
+        expand = ColumnParallelLinear(
+            name + ".c_fc", inputs: width, sections: [FusedSection(units: 4 * width, of: 1)],
+            from: &factory)
+        contract = RowParallelLinear(
             name + ".c_proj", inputs: 4 * width, outputs: width, deviation: outputDeviation,
             from: &factory)
     }
 
-    /// x, y: [rows, width]; `hidden` and `activated` [rows, 4 width] are kept for the backward pass.
-    func forward(_ x: Matrix, hidden: Matrix, activated: Matrix, into y: Matrix) {
+    /// x, y: [rows, width]; `hidden` and `activated` [rows, hidden width] are kept for the backward
+    /// pass.
+    func forward(_ x: Matrix, hidden: Matrix, activated: Matrix, into y: Matrix) throws {
         expand.forward(x, into: hidden)
         for r in 0..<x.rows { gelu(hidden.row(r), into: activated.row(r)) }
-        contract.forward(activated, into: y)
+        try contract.forward(activated, into: y)
     }
 
-    /// Adds to the parameter gradients; overwrites `dx` and the scratch `dHidden` [rows, 4 width].
+    /// Adds to the parameter gradients; overwrites `dx` and the scratch `dHidden`
+    /// [rows, hidden width].
     func backward(
         _ dy: Matrix, input x: Matrix, hidden: Matrix, activated: Matrix, dHidden: Matrix,
         into dx: Matrix
-    ) {
+    ) throws {
         contract.backward(dy, input: activated, into: dHidden)
         for r in 0..<dHidden.rows { geluBackward(dHidden.row(r), input: hidden.row(r)) }
-        expand.backward(dHidden, input: x, into: dx)
+        try expand.backward(dHidden, input: x, into: dx)
     }
 }
 

@@ -7,13 +7,14 @@
 ///   - temperature: 0 always takes the most likely byte and draws no random number.
 ///   - random: source of the draws.
 /// - Returns: the added bytes, without the prompt.
+/// - Throws: the error of the model's group.
 package func sample(
     from model: GPT, prompt: [UInt8], count: Int, temperature: Float = 1,
     random: inout RandomGenerator
-) -> [UInt8] {
+) throws -> [UInt8] {
     var text = prompt
     for _ in 0..<count {
-        let logits = model.nextTokenLogits(after: text.suffix(model.configuration.context))
+        let logits = try model.nextTokenLogits(after: text.suffix(model.configuration.context))
         text.append(UInt8(choose(logits, temperature: temperature, random: &random)))
     }
     return Array(text.dropFirst(prompt.count))
