@@ -114,6 +114,25 @@ public struct StateInventory: Sendable {
                 restore: restore))
     }
 
+    /// Adds an object that belongs to one rank.
+    ///
+    /// - Parameters:
+    ///   - name: name of the object, with the rank's coordinates.
+    ///   - role: the object's purpose in the training loop.
+    ///   - encoding: encoding of its bytes.
+    ///   - freeze: as of other objects.
+    ///   - restore: as of other objects.
+    ///   - ownership: the rank; the names of enclosing states are put before its name, too.
+    mutating func add(
+        object name: String, role: ObjectRole, encoding: ObjectEncoding,
+        freeze: @escaping () throws -> FrozenObject, restore: @escaping ([UInt8]) throws -> Void,
+        ofRank ownership: RankOwnership
+    ) {
+        add(object: name, role: role, encoding: encoding, freeze: freeze, restore: restore)
+        objects[objects.count - 1].ownership = RankOwnership(
+            name: prefix + ownership.name, restoreFirst: ownership.restoreFirst)
+    }
+
     /// Takes all objects of a checkpoint that are not described, so that a restore does not have to
     /// know their names.
     ///

@@ -16,16 +16,20 @@ extension Checkpointer {
     /// If the store has a mirror, and has lost the checkpoint or finds it damaged, it is restored
     /// from the mirror: straight into memory, checked as always.
     ///
-    /// - Parameter mode: whether state and checkpoint must have the same names.
+    /// - Parameters:
+    ///   - mode: whether state and checkpoint must have the same names.
+    ///   - types: whether a tensor must have the same element type.
     /// - Returns: nil if the run has no checkpoint.
     /// - Throws: codes `mismatch`, `io` (also if the store has no checkpoint of the run, and its
     ///   mirror cannot be read), `damaged` (no checkpoint of the run is intact), `cancelled`
     ///   (another rank has failed), `timedOut` (another rank is not there).
     @discardableResult
-    public func resume(mode: RestoreMode = .strict) throws(CheckpointError) -> RestoreReport? {
+    public func resume(
+        mode: RestoreMode = .strict, types: RestoreTypes = .exact
+    ) throws(CheckpointError) -> RestoreReport? {
         let report = try restoring { () throws(CheckpointError) in
             try NearestRestore(
-                store: store, run: runName, provider: provider, mode: ranked(mode),
+                store: store, run: runName, provider: provider, mode: ranked(mode), types: types,
                 threads: options.workers
             ).run { observers.warn($0) }
         }
@@ -52,16 +56,17 @@ extension Checkpointer {
     /// - Parameters:
     ///   - source: the checkpoint.
     ///   - mode: whether state and checkpoint must have the same names.
+    ///   - types: whether a tensor must have the same element type.
     /// - Returns: the checkpoint restored, and those that were skipped.
     /// - Throws: as `restore`.
     @discardableResult
     public func resume(
-        from source: ResumeSource, mode: RestoreMode = .strict
+        from source: ResumeSource, mode: RestoreMode = .strict, types: RestoreTypes = .exact
     ) throws(CheckpointError) -> RestoreReport {
         switch source {
-        case .run(let name): try restore(.latestOfRun(name), mode: mode)
-        case .reference(let reference): try restore(reference, mode: mode)
-        case .any: try restore(.latest, mode: mode)
+        case .run(let name): try restore(.latestOfRun(name), mode: mode, types: types)
+        case .reference(let reference): try restore(reference, mode: mode, types: types)
+        case .any: try restore(.latest, mode: mode, types: types)
         }
     }
 
@@ -72,20 +77,22 @@ extension Checkpointer {
     /// - Parameters:
     ///   - reference: the checkpoint; `latest` skips damaged ones.
     ///   - mode: whether state and checkpoint must have the same names.
+    ///   - types: whether a tensor must have the same element type.
     /// - Returns: the checkpoint restored, and those that were skipped.
     /// - Throws: codes `notFound`, `damaged`, `mismatch`, `unsupported`, `io`, `provider`; unless
     ///   the code is `mismatch`, the state is partly overwritten then, and must not be used.
     @discardableResult
     public func restore(
-        _ reference: CheckpointReference, mode: RestoreMode = .strict
+        _ reference: CheckpointReference, mode: RestoreMode = .strict, types: RestoreTypes = .exact
     ) throws(CheckpointError) -> RestoreReport {
         var report = try restoring { () throws(CheckpointError) in
             guard store.meeting == nil else {
                 return try store.restoreTogether(
-                    reference, into: provider, mode: ranked(mode), threads: options.workers)
+                    reference, into: provider, mode: ranked(mode), types: types,
+                    threads: options.workers)
             }
             return try store.restore(
-                reference, into: provider, mode: mode, threads: options.workers)
+                reference, into: provider, mode: mode, types: types, threads: options.workers)
         }
         let history = try store.runHistory()
         // Damaged checkpoints that were skipped may stand before it in the line.
@@ -139,11 +146,28 @@ extension Checkpointer {
         }
         text += ", saved \(report.created.formatted(.iso8601))"
         if let mirror = report.mirror { text += ", from the mirror \(mirror)" }
+        text += Self.conversions(report)
         if !report.passedOver.isEmpty {
             let shown = report.passedOver.prefix(4).map(\.description).joined(separator: ", ")
             let more = report.passedOver.count > 4 ? " and \(report.passedOver.count - 4) more" : ""
             text += "; skipped newer checkpoints: \(shown)\(more)"
         }
         observers.note(text)
+    }
+
+    /// Says what was not restored as it had been saved.
+    private static func conversions(_ report: RestoreReport) -> String {
+        var text = ""
+        if let first = report.converted.first {
+            text += "; converted \(report.converted.count) tensors, such as \(first)"
+            if report.overflowCount > 0 {
+                text += " (\(report.overflowCount) elements became infinite)"
+            }
+        }
+        if !report.fromFirstRank.isEmpty {
+            let names = report.fromFirstRank.joined(separator: ", ")
+            text += "; saved on another mesh, so these come from the first rank: \(names)"
+        }
+        return text
     }
 }

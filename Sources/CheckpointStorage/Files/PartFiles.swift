@@ -30,6 +30,8 @@ package struct PartFiles: Sendable {
         package var tensors: [[UInt8]: Need] = [:]
         /// Objects, by the bytes of their names.
         package var objects: Set<[UInt8]> = []
+        /// For some of the objects, the one to read if the checkpoint has none of that name.
+        package var substitutes: [[UInt8]: [UInt8]] = [:]
 
         package enum Need: Sendable {
             case whole
@@ -37,6 +39,12 @@ package struct PartFiles: Sendable {
         }
 
         package init() {}
+
+        /// Returns the names of the objects of a checkpoint to read, in bytes.
+        fileprivate func objects(in root: Manifest) -> Set<[UInt8]> {
+            let known = Set(root.objects.map { Array($0.name.utf8) })
+            return Set(objects.map { known.contains($0) ? $0 : substitutes[$0] ?? $0 })
+        }
     }
 
     /// Puts the manifest of a checkpoint of several ranks together.
@@ -59,9 +67,9 @@ package struct PartFiles: Sendable {
                 try allRows(of: root, record)
             }
         var ranks = Set(rows.map(\.rank))
+        let objects = selection?.objects(in: root)
         for object in root.objects {
-            guard let rank = object.rank,
-                selection?.objects.contains(Array(object.name.utf8)) ?? true
+            guard let rank = object.rank, objects?.contains(Array(object.name.utf8)) ?? true
             else { continue }
             ranks.insert(rank)
         }

@@ -18,6 +18,7 @@ extension CheckpointStore {
     ///   - provider: describes the state, lends its memory and takes the objects.
     ///   - matching: restores only tensors and objects whose name matches; nil means all.
     ///   - mode: whether state and checkpoint must have the same names.
+    ///   - types: whether a tensor must have the same element type.
     ///   - threads: number of reading threads, at least 1.
     ///   - progress: called with the tensor bytes restored since the last call, on the reading
     ///     threads.
@@ -30,10 +31,10 @@ extension CheckpointStore {
     public func restore(
         _ reference: CheckpointReference, into provider: any StateProvider,
         matching: NamePattern? = nil,
-        mode: RestoreMode = .strict, threads: Int = 2,
+        mode: RestoreMode = .strict, types: RestoreTypes = .exact, threads: Int = 2,
         progress: @escaping @Sendable (Int) -> Void = { _ in }
     ) throws(CheckpointError) -> RestoreReport {
-        let target = try RestoreTarget(provider, matching, mode, threads, progress)
+        let target = try RestoreTarget(provider, matching, mode, types, threads, progress)
         var (report, skipped) = try withManifest(reference, target.selection) {
             manifest throws(CheckpointError) in
             try restore(manifest, into: target)
@@ -49,14 +50,15 @@ extension CheckpointStore {
     ///     rank can restore.
     ///   - provider: describes the state, lends its memory and takes the objects.
     ///   - mode: whether state and checkpoint must have the same names.
+    ///   - types: whether a tensor must have the same element type.
     ///   - threads: number of reading threads, at least 1.
     /// - Returns: the report.
     /// - Throws: as `restore`, and code `cancelled` if another rank cannot restore it.
     package func restoreTogether(
         _ reference: CheckpointReference, into provider: any StateProvider, mode: RestoreMode,
-        threads: Int
+        types: RestoreTypes, threads: Int
     ) throws(CheckpointError) -> RestoreReport {
-        let target = try RestoreTarget(provider, nil, mode, threads) { _ in }
+        let target = try RestoreTarget(provider, nil, mode, types, threads) { _ in }
         let (found, skipped) = try walkBackTogether(reference.walksBack, target.selection) {
             manifest throws(CheckpointError) in
             try restore(manifest, into: target)
@@ -75,13 +77,15 @@ extension CheckpointStore {
     ///   - run: the run's name.
     ///   - provider: describes the state, lends its memory and takes the objects.
     ///   - mode: whether state and checkpoint must have the same names.
+    ///   - types: whether a tensor must have the same element type.
     ///   - threads: number of reading threads, at least 1.
     /// - Returns: the report; nil if training in this store saved none in the run.
     /// - Throws: as `restore`.
     package func restoreNewest(
-        ofRun run: String, into provider: any StateProvider, mode: RestoreMode, threads: Int
+        ofRun run: String, into provider: any StateProvider, mode: RestoreMode,
+        types: RestoreTypes, threads: Int
     ) throws(CheckpointError) -> RestoreReport? {
-        let target = try RestoreTarget(provider, nil, mode, threads) { _ in }
+        let target = try RestoreTarget(provider, nil, mode, types, threads) { _ in }
         var history = try runHistory()
         var line = history.line(of: run)
         guard !line.isEmpty || meeting != nil else { return nil }
@@ -114,19 +118,19 @@ extension CheckpointStore {
     private func restore(_ manifest: Manifest, into target: RestoreTarget) throws(CheckpointError)
         -> RestoreReport
     {
-        let match = RestoreMatch(target.inventory, manifest, target.pattern)
+        let match = RestoreMatch(target.inventory, manifest, target.pattern, target.types)
         if let mismatch = match.mismatch(target.mode, step: manifest.step) { throw mismatch }
-        let plan = try RestorePlan(manifest, into: match.tensors)
+        let plan = try RestorePlan(manifest, into: match.tensors, target.types)
         let operation = RestoreOperation(
             store: self, manifest: manifest, threads: target.threads, progress: target.progress)
         try translating("restore") { try match.tensors.orderCopiesAfterTrainer() }
-        try operation.run(plan)
+        let overflowCount = try operation.run(plan)
         for ((item, _), bytes) in zip(
             match.objects, try operation.objects(match.objects.map(\.record)))
         {
             try translating("object \(item.name)") { try item.restore(bytes) }
         }
         return RestoreReport(
-            manifest, match, plan, defaultRunName: defaultRunName)
+            manifest, match, plan, overflowCount: overflowCount, defaultRunName: defaultRunName)
     }
 }

@@ -9,6 +9,7 @@ package struct NearestRestore {
     private let run: String
     private let provider: any StateProvider
     private let mode: RestoreMode
+    private let types: RestoreTypes
     private let threads: Int
 
     /// Restores nothing yet.
@@ -18,13 +19,14 @@ package struct NearestRestore {
     ///   - run: the run's name.
     ///   - provider: describes the state, lends its memory and takes the objects.
     ///   - mode: whether state and checkpoint must have the same names.
+    ///   - types: whether a tensor must have the same element type.
     ///   - threads: number of reading threads, at least 1.
     package init(
         store: CheckpointStore, run: String, provider: any StateProvider, mode: RestoreMode,
-        threads: Int
+        types: RestoreTypes, threads: Int
     ) {
         (self.store, self.run, self.provider) = (store, run, provider)
-        (self.mode, self.threads) = (mode, threads)
+        (self.mode, self.types, self.threads) = (mode, types, threads)
     }
 
     /// Restores the newest intact checkpoint of the run.
@@ -62,7 +64,8 @@ package struct NearestRestore {
     }
 
     private func newest(in store: CheckpointStore) throws(CheckpointError) -> RestoreReport? {
-        try store.restoreNewest(ofRun: run, into: provider, mode: mode, threads: threads)
+        try store.restoreNewest(
+            ofRun: run, into: provider, mode: mode, types: types, threads: threads)
     }
 
     /// Restores from the mirror.

@@ -14,8 +14,17 @@ package struct RestoreMatch {
     package private(set) var missing: [String] = []
     /// Names of the tensors and objects that the state lacks, tensors first.
     package private(set) var unexpected: [String] = []
+    /// Names of the objects of a rank that are restored from those of the first rank, because the
+    /// checkpoint was saved on another mesh.
+    package private(set) var fromFirstRank: [String] = []
+    /// Names of the objects that belong to other ranks.
+    private var ofOtherRanks: [String] = []
+    /// Tensors whose elements are converted to another type.
+    package private(set) var converted: [ConvertedTensor] = []
     /// Tensors of both sides that differ in type or shape, with the difference.
     private var unlike: [(name: String, text: String)] = []
+    /// True if one of them could be converted.
+    private var canConvert = false
     /// Items of the state that the checkpoint has.
     package private(set) var tensors: [TensorItem] = []
     package private(set) var objects: [(item: ObjectItem, record: ObjectRecord)] = []
@@ -26,7 +35,11 @@ package struct RestoreMatch {
     ///   - inventory: the state.
     ///   - manifest: the checkpoint.
     ///   - pattern: only names that match count, on both sides; nil means all.
-    package init(_ inventory: StateInventory, _ manifest: Manifest, _ pattern: NamePattern?) {
+    ///   - types: whether floating-point types must be the same.
+    package init(
+        _ inventory: StateInventory, _ manifest: Manifest, _ pattern: NamePattern?,
+        _ types: RestoreTypes
+    ) {
         var records = Dictionary(
             manifest.tensors.map { (Name($0.name), $0) }, uniquingKeysWith: { first, _ in first })
         for item in inventory.tensors where pattern?.matches(item.name) ?? true {
@@ -36,6 +49,16 @@ package struct RestoreMatch {
             }
             tensors.append(item)
             guard record.type != item.view.type || record.shape != item.shape else { continue }
+            if record.shape == item.shape,
+                FloatConversion(from: record.type, to: item.view.type) != nil
+            {
+                guard types == .exact else {
+                    converted.append(
+                        ConvertedTensor(name: item.name, from: record.type, to: item.view.type))
+                    continue
+                }
+                canConvert = true
+            }
             unlike.append(
                 (
                     item.name,
@@ -45,18 +68,41 @@ package struct RestoreMatch {
         unexpected = manifest.tensors.filter {
             records[Name($0.name)] != nil && pattern?.matches($0.name) ?? true
         }.map(\.name)
-        var objectRecords = Dictionary(
+        matchObjects(inventory, manifest, pattern)
+    }
+
+    private mutating func matchObjects(
+        _ inventory: StateInventory, _ manifest: Manifest, _ pattern: NamePattern?
+    ) {
+        let records = Dictionary(
             manifest.objects.map { (Name($0.name), $0) }, uniquingKeysWith: { first, _ in first })
+        var taken: Set<Name> = []
         for item in inventory.objects where pattern?.matches(item.name) ?? true {
-            guard let record = objectRecords.removeValue(forKey: Name(item.name)) else {
+            if let record = records[Name(item.name)] {
+                taken.insert(Name(item.name))
+                objects.append((item, record))
+            } else if let rank = item.ownership, let restoreFirst = rank.restoreFirst,
+                let record = records[Name(rank.name)]
+            {
+                taken.insert(Name(rank.name))
+                var item = item
+                item.restore = restoreFirst
+                objects.append((item, record))
+                fromFirstRank.append(item.name)
+            } else {
                 missing.append(item.name)
-                continue
             }
-            objects.append((item, record))
         }
-        let others = manifest.objects.filter {
-            objectRecords[Name($0.name)] != nil && pattern?.matches($0.name) ?? true
+        // What ranks have for themselves is no part of this state that was forgotten.
+        let owners = inventory.objects.compactMap(\.ownership)
+        func isOfRank(_ name: String) -> Bool {
+            owners.contains { $0.name == name || $0.includes(name) }
         }
+        var others = manifest.objects.filter {
+            !taken.contains(Name($0.name)) && pattern?.matches($0.name) ?? true
+        }
+        ofOtherRanks = others.map(\.name).filter(isOfRank)
+        others.removeAll { isOfRank($0.name) }
         if let receiver = inventory.objectReceiver {
             objects += others.map { (receiver.item($0.name, $0.role, $0.encoding), $0) }
         } else {
@@ -87,15 +133,18 @@ package struct RestoreMatch {
                 "\(unlike.count) of a different type or shape: "
                     + Self.list(unlike) { "\($0.name) is \($0.text)" })
         }
-        let only =
-            unlike.isEmpty
-            ? "Describe the state as it was saved, or restore with mode .partial"
-            : "Describe the state as it was saved"
+        var remedy = "Describe the state as it was saved"
+        if unlike.isEmpty { remedy += ", or restore with mode .partial" }
+        if !ofOtherRanks.isEmpty, !missing.isEmpty {
+            remedy +=
+                ", or say with onAnotherMesh what each rank restores after the mesh has changed"
+        }
+        if canConvert { remedy += ", or convert floating-point tensors with types .convertFloats" }
         var error = CheckpointError(
             .mismatch,
             "the state does not fit the checkpoint of step \(step): "
                 + parts.joined(separator: "; "),
-            remedy: only, names: missing + unexpected + unlike.map(\.name))
+            remedy: remedy, names: missing + unexpected + unlike.map(\.name))
         error.messageHasNames = true
         return error
     }
@@ -109,7 +158,7 @@ package struct RestoreMatch {
 
     /// Returns a missing name with the one in the checkpoint that it is most likely meant to be.
     private func withNearest(_ name: String) -> String {
-        let pool = Array(unexpected.prefix(2000))
+        let pool = Array((unexpected + ofOtherRanks).prefix(2000))
         let lastPart = name.split(separator: ".").last.map(String.init) ?? name
         let candidates = pool.filter { $0.hasSuffix(lastPart) }
         let near = Nearest.byDistance(name, candidates.isEmpty ? pool : candidates, atMost: 1)

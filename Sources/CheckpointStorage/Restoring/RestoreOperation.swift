@@ -1,6 +1,7 @@
 internal import CheckpointCodecs
 internal import CheckpointFormat
 internal import CheckpointIO
+internal import CheckpointSegments
 internal import CheckpointState
 
 /// Executes a restore plan: reads blocks on several threads, checks every chunk against the hash
@@ -17,14 +18,35 @@ package struct RestoreOperation {
     private struct Progress {
         var next = 0
         var failure: CheckpointError?
+        /// Elements that a conversion has made infinite.
+        var overflowCount = 0
+    }
+
+    /// Memory of one thread for converted elements.
+    private struct Converter: ~Copyable {
+        private var scratch = ScratchBuffer()
+        private(set) var overflowCount = 0
+
+        /// Returns the elements of a chunk in the type of their view.
+        mutating func elements(
+            of chunk: MemoryRegion, _ conversion: FloatConversion?
+        ) throws(OutOfMemory) -> MemoryRegion {
+            guard let conversion else { return chunk }
+            let count = conversion.bytes(ofSource: chunk.count)
+            let converted = try scratch.region(atLeast: count).prefix(count)
+            overflowCount += conversion.convert(chunk, into: converted)
+            return converted
+        }
     }
 
     /// Reads all blocks of a plan; returns when every thread has ended.
     ///
     /// - Parameter plan: the plan.
+    /// - Returns: the number of finite elements that conversions have made infinite.
     /// - Throws: the first failure of any thread: codes `damaged`, `io`, `device`, `outOfMemory`,
     ///   `cancelled`. The destination is then partly overwritten.
-    package func run(_ plan: RestorePlan) throws(CheckpointError) {
+    @discardableResult
+    package func run(_ plan: RestorePlan) throws(CheckpointError) -> Int {
         let source = BlockSource(store: store, manifest: manifest)
         let state = Monitor(Progress())
         var workers: [WorkerThread] = []
@@ -39,13 +61,17 @@ package struct RestoreOperation {
             throw CheckpointError(any: error, during: "restore")
         }
         for worker in workers { worker.join() }
-        if let failure = state.withLock({ $0.failure }) { throw failure }
+        let end = state.withLock { $0 }
+        if let failure = end.failure { throw failure }
+        return end.overflowCount
     }
 
     private func work(
         _ plan: RestorePlan, _ source: BlockSource, _ state: Monitor<Progress>
     ) {
         var buffers = BlockSource.Buffers()
+        var converter = Converter()
+        defer { state.withLock { $0.overflowCount += converter.overflowCount } }
         while true {
             let index: Int? = state.withLock { state in
                 guard state.failure == nil, state.next < plan.reads.count else { return nil }
@@ -55,7 +81,7 @@ package struct RestoreOperation {
             guard let index else { return }
             do throws(CheckpointError) {
                 try cancellation.check("reading step \(manifest.step)")
-                try Self.restore(plan.reads[index], source, &buffers)
+                try Self.restore(plan.reads[index], source, &buffers, &converter)
                 progress(plan.reads[index].pieces.reduce(0) { $0 + $1.chunk.bytes })
             } catch {
                 state.withLock { $0.failure = $0.failure ?? error }
@@ -64,15 +90,17 @@ package struct RestoreOperation {
     }
 
     private static func restore(
-        _ read: RestorePlan.Read, _ source: BlockSource, _ buffers: inout BlockSource.Buffers
+        _ read: RestorePlan.Read, _ source: BlockSource, _ buffers: inout BlockSource.Buffers,
+        _ converter: inout Converter
     ) throws(CheckpointError) {
         do {
             let block = try source.block(read.row, into: destination(of: read), &buffers)
-            try deliver(read, block)
+            try deliver(read, block, &converter)
             for cast in read.casts {
                 try deliver(
                     cast,
-                    try source.cast(cast.row, of: block, into: destination(of: cast), &buffers))
+                    try source.cast(cast.row, of: block, into: destination(of: cast), &buffers),
+                    &converter)
             }
         } catch {
             var error = CheckpointError(any: error, during: "restore")
@@ -83,11 +111,14 @@ package struct RestoreOperation {
 
     /// Checks the chunks of a block, and copies them to their destinations unless they were decoded
     /// in place.
-    private static func deliver(_ read: RestorePlan.Read, _ block: DecodedBlock) throws {
+    private static func deliver(
+        _ read: RestorePlan.Read, _ block: DecodedBlock, _ converter: inout Converter
+    ) throws {
         let isInPlace = destination(of: read) != nil
         for piece in read.pieces {
             let chunk = try checked(piece, block)
-            if !isInPlace { try copy(chunk, to: piece) }
+            guard !isInPlace else { continue }
+            try copy(try converter.elements(of: chunk, piece.conversion), to: piece)
         }
     }
 
@@ -95,7 +126,9 @@ package struct RestoreOperation {
         _ chunk: MemoryRegion, to piece: RestorePlan.Piece
     ) throws(DeviceError) {
         switch piece.destination {
-        case .contiguous(let offset): try piece.view.restore(chunk, at: offset)
+        case .contiguous(let offset):
+            let place = piece.conversion?.bytes(ofSource: offset) ?? offset
+            try piece.view.restore(chunk, at: place)
         case .scattered(let copies): try piece.view.restore(chunk, copies)
         }
     }
@@ -104,7 +137,7 @@ package struct RestoreOperation {
     /// contiguous there; nil otherwise.
     private static func destination(of read: RestorePlan.Read) -> MemoryRegion? {
         guard let piece = read.pieces.first, read.pieces.count == 1, piece.chunk.offset == 0,
-            piece.chunk.bytes == read.block.rawBytes,
+            piece.chunk.bytes == read.block.rawBytes, piece.conversion == nil,
             case .contiguous(let offset) = piece.destination
         else { return nil }
         return piece.view.contiguousRegion(offset..<offset + piece.chunk.bytes)

@@ -12,11 +12,13 @@ package struct RestorePlan {
         package var view: TensorView
         package var destination: Destination
         package var tensor: String
+        /// Conversion of the chunk's elements; nil if the view has the same type.
+        package var conversion: FloatConversion?
     }
 
-    /// The bytes of a view that a chunk is copied to.
+    /// The place of a chunk in a view.
     package enum Destination {
-        /// Row-major bytes from this offset on.
+        /// Row-major bytes from this offset on, before any conversion.
         case contiguous(Int)
         /// Elements of the chunk, to row-major elements of the view.
         case scattered([StridedCopy])
@@ -43,15 +45,20 @@ package struct RestorePlan {
     ///   - manifest: the checkpoint's manifest.
     ///   - tensors: destinations by name; each must be in the manifest with the same type and
     ///     shape.
+    ///   - types: whether the types of floating-point tensors may differ.
     /// - Throws: codes `mismatch`, `damaged`.
-    package init(_ manifest: Manifest, into tensors: [TensorItem]) throws(CheckpointError) {
+    package init(
+        _ manifest: Manifest, into tensors: [TensorItem], _ types: RestoreTypes = .exact
+    ) throws(CheckpointError) {
         // Keyed by the bytes of the names: Swift treats strings as equal that spell an accented
         // letter in different ways.
         let records = Dictionary(
             manifest.tensors.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
         var piecesOfBlock: [Int: [Piece]] = [:]
         for item in tensors {
-            guard let record = records[Array(item.name.utf8)], record.type == item.view.type,
+            let record = records[Array(item.name.utf8)]
+            let conversion = types.conversion(from: record?.type, to: item.view.type)
+            guard let record, record.type == item.view.type || conversion != nil,
                 record.shape == item.shape
             else {
                 throw CheckpointError(
@@ -66,7 +73,10 @@ package struct RestorePlan {
                 tensorBytes += record.bytes
                 pieces = try Self.pieces(record, manifest, item.view)
             }
-            for piece in pieces { piecesOfBlock[piece.chunk.block, default: []].append(piece) }
+            for var piece in pieces {
+                piece.conversion = conversion
+                piecesOfBlock[piece.chunk.block, default: []].append(piece)
+            }
         }
         setReads(piecesOfBlock, manifest)
     }

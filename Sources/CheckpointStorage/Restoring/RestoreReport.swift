@@ -31,6 +31,14 @@ public struct RestoreReport: Sendable {
     public var missing: [String]
     /// Names of the checkpoint that the state lacks. Empty if the restore was strict.
     public var unused: [String]
+    /// Names of the objects of this rank that were restored from those of the first rank, because
+    /// the checkpoint was saved on another mesh (`RankObjectState`).
+    public var fromFirstRank: [String]
+    /// Tensors whose elements were converted to another type. Empty unless `types` is
+    /// `convertFloats`.
+    public var converted: [ConvertedTensor]
+    /// Number of finite elements that became infinite, because the type of the state is too small.
+    public var overflowCount: Int
     /// Damage of the newer checkpoints that were skipped, newest first.
     public var skipped: [CheckpointError] = []
     /// Newer checkpoints that `resume` did not consider, newest first.
@@ -46,7 +54,10 @@ public struct RestoreReport: Sendable {
     /// Time of creation, in milliseconds since 1970.
     package var createdMilliseconds: Int
 
-    init(_ manifest: Manifest, _ match: RestoreMatch, _ plan: RestorePlan, defaultRunName: String) {
+    init(
+        _ manifest: Manifest, _ match: RestoreMatch, _ plan: RestorePlan, overflowCount: Int,
+        defaultRunName: String
+    ) {
         id = manifest.id
         run = manifest.run
         newestRestart = manifest.run
@@ -62,5 +73,7 @@ public struct RestoreReport: Sendable {
         tensorBytes = plan.tensorBytes
         readBytes = plan.readBytes
         (missing, unused) = (match.missing, match.unexpected)
+        (fromFirstRank, converted) = (match.fromFirstRank, match.converted)
+        self.overflowCount = overflowCount
     }
 }

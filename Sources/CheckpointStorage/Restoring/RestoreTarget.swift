@@ -5,6 +5,7 @@ struct RestoreTarget {
     let inventory: StateInventory
     let pattern: NamePattern?
     let mode: RestoreMode
+    let types: RestoreTypes
     let threads: Int
     let progress: @Sendable (Int) -> Void
 
@@ -16,19 +17,25 @@ struct RestoreTarget {
                 item.shard.map { .pieces($0.pieces) } ?? .whole
         }
         for item in inventory.objects where pattern?.matches(item.name) ?? true {
-            selection.objects.insert(Array(item.name.utf8))
+            let name = Array(item.name.utf8)
+            selection.objects.insert(name)
+            if let rank = item.ownership, rank.restoreFirst != nil {
+                selection.substitutes[name] = Array(rank.name.utf8)
+            }
         }
         return selection
     }
 
     init(
-        _ provider: any StateProvider, _ pattern: NamePattern?, _ mode: RestoreMode, _ threads: Int,
+        _ provider: any StateProvider, _ pattern: NamePattern?, _ mode: RestoreMode,
+        _ types: RestoreTypes, _ threads: Int,
         _ progress: @escaping @Sendable (Int) -> Void
     ) throws(CheckpointError) {
         guard threads >= 1 else {
             throw CheckpointError(.misuse, "threads must be at least 1 (got \(threads))")
         }
         inventory = try translating("describing the state") { try StateInventory(of: provider) }
-        (self.pattern, self.mode, self.threads, self.progress) = (pattern, mode, threads, progress)
+        (self.pattern, self.mode, self.types) = (pattern, mode, types)
+        (self.threads, self.progress) = (threads, progress)
     }
 }

@@ -1,0 +1,23 @@
+internal import CheckpointFormat
+internal import CheckpointSharding
+
+/// The ownership of an object by one rank.
+package struct RankOwnership {
+    /// Full name of the first rank's object, from which those for another mesh are made.
+    package var name: String
+    /// Decodes the bytes of the first rank's object and installs this rank's value; nil if a
+    /// restore on another mesh must not do so.
+    package var restoreFirst: ((_ bytes: [UInt8]) throws -> Void)?
+
+    package init(name: String, restoreFirst: ((_ bytes: [UInt8]) throws -> Void)? = nil) {
+        (self.name, self.restoreFirst) = (name, restoreFirst)
+    }
+
+    /// Returns true if an object is that of some rank of some mesh.
+    ///
+    /// - Parameter other: full name of an object.
+    package func includes(_ other: String) -> Bool {
+        guard other.utf8.starts(with: "\(name).".utf8) else { return false }
+        return RankMesh.areCoordinates(Substring(other.utf8.dropFirst(name.utf8.count + 1)))
+    }
+}
