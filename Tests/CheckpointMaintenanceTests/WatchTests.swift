@@ -67,6 +67,23 @@ struct WatchTests {
                 == [.restarted(fifth), .committed(fifth, nil), .committed(sixth, nil)])
     }
 
+    @Test("each change of what ranks have done is told, before what is known of the save as a whole")
+    func ranks() {
+        var tracker = WatchTracker(WatchSample(status: nil, names: [name(1)]))
+        var save = RankedSave(step: 2, worldSize: 4, begun: [0, 2], durable: [], failed: [])
+        #expect(save.writing == [0, 2] && save.absent == [1, 3])
+        let first = WatchSample(status: status(2, .capturing), names: [name(1)], ranks: save)
+        #expect(
+            tracker.observe(first).prefix(3)
+                == [.writer(process: 42, run: run), .ranks(save), .started(step: 2)])
+        #expect(tracker.observe(first) == [])
+        (save.durable, save.failed, save.begun) = ([2], [3], [0, 1, 2])
+        #expect(save.writing == [0, 1] && save.absent == [])
+        let second = WatchSample(status: status(2, .capturing), names: [name(1)], ranks: save)
+        #expect(tracker.observe(second) == [.ranks(save)])
+        #expect(tracker.observe(.init(status: nil, names: [name(1), name(2)])).contains(.committed(name(2), nil)))
+    }
+
     @Test("events make a record, and those of an earlier save do not spoil that of a later one")
     func events() {
         var status = SaveStatus(run: run)

@@ -45,7 +45,7 @@ struct ReshardTests {
         var maker = RandomSharding(seed)
         let shape = maker.shape()
         let (old, oldMesh) = try maker.sharding(shape)
-        let (new, newMesh) = try maker.sharding(shape)
+        let (new, newMesh) = try maker.requested(shape)
         let (from, to) = (try Simulation(old, oldMesh), try Simulation(new, newMesh))
         let source = ReshardSource(try from.save((0..<oldMesh.worldSize).map(from.memory)).shards)
         for (rank, local) in to.locals.enumerated() {
@@ -67,7 +67,7 @@ struct ReshardTests {
         var random = SeededGenerator(seed)
         let shape = maker.shape()
         let (old, oldMesh) = try maker.sharding(shape)
-        let (new, newMesh) = try maker.sharding(shape)
+        let (new, newMesh) = try maker.requested(shape)
         let (from, to) = (try Simulation(old, oldMesh), try Simulation(new, newMesh))
         let source = ReshardSource(try from.save((0..<oldMesh.worldSize).map(from.memory)).shards)
         let rank = random.below(newMesh.worldSize)

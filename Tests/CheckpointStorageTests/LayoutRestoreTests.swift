@@ -52,7 +52,7 @@ struct LayoutRestoreTests {
         var (maker, random) = (RandomSharding(seed), SeededGenerator(seed))
         let shape = maker.shape()
         let (saved, savedMesh) = try maker.sharding(shape)
-        let (requested, mesh) = try maker.sharding(shape)
+        let (requested, mesh) = try maker.requested(shape)
         let type = Self.types[random.below(Self.types.count)]
         let tensor = TestTensor("w", type, saved, savedMesh, &random)
         let store = try openStore(InMemoryFileSystem())

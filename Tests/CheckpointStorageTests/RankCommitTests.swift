@@ -30,7 +30,7 @@ struct RankCommitTests {
         var (maker, random) = (RandomSharding(seed), SeededGenerator(seed))
         let shape = maker.shape()
         let (saved, savedMesh) = try maker.sharding(shape)
-        let (requested, mesh) = try maker.sharding(shape)
+        let (requested, mesh) = try maker.requested(shape)
         let tensor = TestTensor("w", .bf16, saved, savedMesh, &random)
         let store = try openStore(InMemoryFileSystem())
         let attempt = RankSave(store: store, step: 3, worldSize: max(savedMesh.worldSize, 2))

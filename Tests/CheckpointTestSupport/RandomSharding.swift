@@ -14,10 +14,28 @@ package struct RandomSharding {
 
     /// A tensor of this shape on up to 24 ranks.
     package mutating func sharding(_ shape: [Int]) throws -> (TensorSharding, RankMesh) {
+        try sharding(TensorSharding(shape), shape)
+    }
+
+    /// A tensor of this shape to restore into: sometimes of one index of a dimension alone, as of one
+    /// layer of all.
+    package mutating func requested(_ shape: [Int]) throws -> (TensorSharding, RankMesh) {
+        let dimensions = shape.indices.filter { shape[$0] > 0 }
+        guard !dimensions.isEmpty, random.below(4) == 0 else { return try sharding(shape) }
+        let dimension = dimensions[random.below(dimensions.count)]
+        let slice = TensorSharding(shape).slice(dimension, at: random.below(shape[dimension]))
+        var rest = shape
+        rest.remove(at: dimension)
+        return try sharding(slice, rest)
+    }
+
+    private mutating func sharding(
+        _ tensor: TensorSharding, _ shape: [Int]
+    ) throws -> (TensorSharding, RankMesh) {
         let mesh = try RankMesh([
             "pp": 1 + random.below(2), "dp": 1 + random.below(4), "tp": 1 + random.below(3),
         ])
-        var sharding = TensorSharding(shape)
+        var sharding = tensor
         var axes = ["dp", "tp"].shuffled(using: &random)
         if random.below(4) == 0 {
             sharding = sharding.only("pp", at: random.below(mesh.counts[0]))

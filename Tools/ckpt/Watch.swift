@@ -11,8 +11,8 @@ struct Watch: StoreVerb {
             Example: ckpt watch runs/first
 
             On a terminal the last line shows bytes written, speed, time left, and how long saves have blocked training. In a pipe each \
-            event is a line; with --json it is an object. Ends with Control-C, after --timeout, or immediately with --once. Does not \
-            slow the trainer down.
+            event is a line; with --json it is an object. Of a save by several ranks, shows which are durable, writing, not begun or \
+            failed. Ends with Control-C, after --timeout, or immediately with --once. Does not slow the trainer down.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -102,7 +102,12 @@ struct Watch: StoreVerb {
             return try announce(restart.text)
         }
         if common.json { return Output.json(event.json) }
-        if case .progress = event, ProgressLine.isShown { return ProgressLine.tell(event.text) }
+        switch event {
+        case .progress where ProgressLine.isShown: return ProgressLine.tell(event.text)
+        case .ranks(let ranks) where ProgressLine.isShown && ranks.failed.isEmpty:
+            return ProgressLine.tell(event.text)
+        default: break
+        }
         try announce(event.text)
     }
 
@@ -140,7 +145,19 @@ extension WatchEvent {
         case .restarted(let name): "restart \(name.run)"
         case .removed(let name): "step \(name.step): deleted"
         case .failed(let step): "step \(step): save FAILED"
+        case .ranks(let ranks): Self.text(ranks)
         }
+    }
+
+    private static func text(_ save: RankedSave) -> String {
+        let count = Output.count(save.worldSize, "rank")
+        var parts = ["step \(save.step): \(save.durable.count) of \(count) durable"]
+        for (ranks, state) in [
+            (save.writing, "writing"), (save.absent, "not begun"), (save.failed, "FAILED"),
+        ] where !ranks.isEmpty {
+            parts.append("\(state): \(RankGroup.text(of: ranks))")
+        }
+        return parts.joined(separator: ", ")
     }
 
     private static func text(_ progress: Progress) -> String {
@@ -176,6 +193,14 @@ extension WatchEvent {
         case .failed(let step): return event("failed", [.init("step", .count(step))])
         case .restarted(let name): return event("restarted", [.init("run", .hex(name.run))])
         case .removed(let name): return event("removed", [.init("run", .hex(name.run)), .init("step", .count(name.step))])
+        case .ranks(let save):
+            return event(
+                "ranks",
+                [
+                    .init("step", .count(save.step)), .init("world_size", .count(save.worldSize)),
+                    .init("writing", .counts(save.writing)), .init("durable", .counts(save.durable)),
+                    .init("absent", .counts(save.absent)), .init("failed", .counts(save.failed)),
+                ])
         case .progress(let progress):
             return event(
                 "progress",

@@ -22,7 +22,10 @@ extension CheckpointStore {
         // Names first: a save that ends in between is reported as in flight now, and as committed
         // the next time.
         let names = try files.names()
-        return WatchSample(status: status(), names: names)
+        // What cannot be listed now is shown the next time.
+        let attempt = try? RankAttempts(files: files).inFlight(after: names.last)
+        let ranks = attempt.flatMap { $0 }.flatMap { RankedSave($0) }
+        return WatchSample(status: status(), names: names, ranks: ranks)
     }
 
     /// Returns the status that was written last. Status files left by killed writers of this

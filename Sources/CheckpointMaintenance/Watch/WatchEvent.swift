@@ -18,6 +18,8 @@ package enum WatchEvent: Sendable, Equatable {
     case restarted(ManifestName)
     case removed(ManifestName)
     case failed(step: Int)
+    /// What several ranks have done of their save has changed.
+    case ranks(RankedSave)
 
     package struct Progress: Sendable, Equatable {
         package var step: Int

@@ -9,8 +9,10 @@ package struct WatchSample: Sendable {
     package var status: SaveStatus?
     /// Names of all checkpoints, oldest first.
     package var names: [ManifestName]
+    /// The save that several ranks are making; nil if there is none.
+    package var ranks: RankedSave?
 
-    package init(status: SaveStatus?, names: [ManifestName]) {
-        (self.status, self.names) = (status, names)
+    package init(status: SaveStatus?, names: [ManifestName], ranks: RankedSave? = nil) {
+        (self.status, self.names, self.ranks) = (status, names, ranks)
     }
 }

@@ -17,7 +17,8 @@ package struct WatchTracker: Sendable {
     /// Returns the changes since the previous observation.
     ///
     /// - Parameter next: the new observation.
-    /// - Returns: events: the writer, restarts and commits, removals, then the save in flight.
+    /// - Returns: events: the writer, restarts and commits, removals, the ranks of the save in
+    ///   flight, then what is known of it as a whole.
     package mutating func observe(_ next: WatchSample) -> [WatchEvent] {
         defer { last = next }
         let old = Set(last.names)
@@ -29,6 +30,7 @@ package struct WatchTracker: Sendable {
             events.append(.committed(name, Self.took(name, next.status)))
         }
         events += last.names.filter { !new.contains($0) }.map { .removed($0) }
+        if let ranks = next.ranks, ranks != last.ranks { events.append(.ranks(ranks)) }
         guard let status = next.status else { return events }
         let before = last.status?.run == status.run ? last.status : nil
         let isNew = before?.id != status.id

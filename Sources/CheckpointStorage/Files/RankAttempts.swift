@@ -53,6 +53,27 @@ package struct RankAttempts {
         return attempts
     }
 
+    /// Finds the save that ranks may be making now: the latest attempt at a checkpoint that is
+    /// newer than all that are published. Reads no manifest.
+    ///
+    /// - Parameter published: the newest published checkpoint; nil if there is none.
+    /// - Returns: the attempt; nil if there is none, or its lease has ended.
+    /// - Throws: the error of the system call.
+    package func inFlight(
+        after published: ManifestName?
+    ) throws(FileSystemError) -> Attempt? {
+        let names = try fileSystem.listIfThere(directories.parts).compactMap { AttemptName($0) }
+        let newer = names.filter { name in published.map { name.checkpoint > $0 } ?? true }
+        guard let newest = newer.map(\.checkpoint).max() else { return nil }
+        var latest: Attempt?
+        for name in newer where name.checkpoint == newest {
+            let attempt = try attempt(name)
+            guard attempt.isLeased(Clock.milliseconds) else { continue }
+            if attempt.lastBegun ?? 0 >= latest?.lastBegun ?? 0 { latest = attempt }
+        }
+        return latest
+    }
+
     private func attempt(_ name: AttemptName) throws(FileSystemError) -> Attempt {
         var attempt = Attempt(name: name)
         for file in try fileSystem.listIfThere(directories.path(of: name)) {

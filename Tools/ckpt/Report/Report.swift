@@ -67,8 +67,12 @@ struct Report: StoreVerb {
             ProgressLine.tell("reading checkpoint \(min(done + 1, total)) of \(total) ...")
         }
         let evolution = try builder.build(chosen, histograms: tensor.map { NamePattern($0) })
+        let branch = whole.last?.origin.branch
+        let ofBranch = whole.filter { $0.origin.branch == branch }.suffix(maxCheckpoints)
+        let ranks = try store.rankMetrics(of: ofBranch.reversed().map(\.name), partsMax: ReportData.partsMax)
         return ReportData(
-            store: store.id, path: common.store, checkpoints: whole, damaged: damaged + builder.skipped, evolution: evolution)
+            store: store.id, path: common.store, checkpoints: whole, damaged: damaged + builder.skipped, evolution: evolution,
+            rankMetrics: ranks.reversed())
     }
 
     private func printText(_ data: ReportData, _ bytes: Int) {

@@ -1,3 +1,4 @@
+internal import CheckpointMaintenance
 import Checkpointing
 import Foundation
 
@@ -5,6 +6,8 @@ import Foundation
 struct ReportPage {
     let data: ReportData
     private static let colors = 8
+    /// Maximum number of ranks in one chart.
+    private static let ranksMax = 64
 
     var text: String {
         var page = "<!DOCTYPE html>\n"
@@ -38,7 +41,7 @@ struct ReportPage {
             .tag("p", [:], "Store \(data.store). Written by \(LibraryVersion.writer)."), overview,
             damage,
             section("Checkpoints over time", metrics + [sizes, ratios]),
-            section("Training time blocked by saves", [stalls]),
+            section("Training time blocked by saves", [stalls, stallsByRank]),
             section(
                 "Runs and branches", [data.checkpoints.isEmpty ? nothing : LineageGraph(data).html]),
             section("How the model changed", evolution),
@@ -205,6 +208,40 @@ struct ReportPage {
             caption:
                 "Training time blocked by saves since the previous checkpoint: submit, fences, and waiting for the disk.",
             unit: "ms", series: lines, isFromZero: true
+        ).html
+    }
+
+    /// A line for each rank that has the metric; nothing for checkpoints of one process.
+    private var stallsByRank: HTML {
+        let checkpoints = data.rankMetrics
+        let worldSize = checkpoints.map(\.byRank.count).max() ?? 0
+        let lines = (0..<worldSize).map { rank in
+            checkpoints.compactMap { checkpoint -> (x: Double, y: Double)? in
+                guard rank < checkpoint.byRank.count else { return nil }
+                return checkpoint.byRank[rank][ReportData.stallMetric].map {
+                    (Double(checkpoint.name.step), $0 * 1000)
+                }
+            }
+        }
+        func total(_ rank: Int) -> Double { lines[rank].reduce(0) { $0 + $1.y } }
+        let present = lines.indices.filter { !lines[$0].isEmpty }
+        guard !present.isEmpty else { return .group([]) }
+        let longest = present.sorted { (total($0), $1) > (total($1), $0) }
+        let shown = longest.prefix(Self.ranksMax).sorted()
+        let colored = longest.prefix(Self.colors).sorted()
+        var caption = "The same, for each rank of the newest branch."
+        if present.count > Self.colors {
+            caption += " The \(Self.colors) ranks that were blocked longest are in color."
+        }
+        if present.count > Self.ranksMax {
+            caption += " Of \(present.count) ranks, the \(Self.ranksMax) blocked longest are shown."
+        }
+        return LineChart(
+            title: "Stall by rank", caption: caption, unit: "ms",
+            series: shown.map { rank in
+                LineChart.Series(name: "rank \(rank)", points: lines[rank], color: colored.firstIndex(of: rank))
+            },
+            isFromZero: true
         ).html
     }
 
