@@ -4,8 +4,8 @@ package import CheckpointFormat
 /// A conversion of floating-point elements to another type: to the nearest value, ties to even. It
 /// goes through `f32`, as in PyTorch, so from `f64` to a type of 16 bits it rounds twice.
 package struct FloatConversion: Hashable, Sendable {
-    private let from: ElementType
-    private let to: ElementType
+    package let from: ElementType
+    package let to: ElementType
 
     /// Creates a conversion; nil if the types are the same, or one is not `f64`, `f32`, `f16` or
     /// `bf16`.

@@ -16,7 +16,7 @@ public struct RankObjectState<Value: Codable & Sendable>: StateProvider {
     /// Rule for what a rank restores from a checkpoint that was saved on another mesh.
     public enum AnotherMesh {
         /// Nothing: the object counts as missing from the checkpoint. Unless the mode is `partial`,
-        /// the restore fails with code `mismatch`, and changes nothing.
+        /// the restore fails with code `mismatch`, and changes nothing on this rank.
         case refuse
         /// The value of the first rank, on every rank.
         case broadcast
@@ -67,7 +67,8 @@ public struct RankObjectState<Value: Codable & Sendable>: StateProvider {
         inventory.add(
             object: "\(name).\(try mesh.coordinates(of: rank))", role: role, encoding: .json,
             freeze: freeze, restore: { [set] in set(try ObjectCoding.decode($0)) },
-            ofRank: RankOwnership(name: name, restoreFirst: restoreFirst))
+            ofRank: RankOwnership(
+                name: name, rank: rank, of: mesh.worldSize, restoreFirst: restoreFirst))
         guard rank == 0 else { return }
         // For other meshes. On this one, the object above has the value.
         inventory.add(object: name, role: role, encoding: .json, freeze: freeze, restore: { _ in })

@@ -5,12 +5,19 @@ internal import CheckpointSharding
 package struct RankOwnership {
     /// Full name of the first rank's object, from which those for another mesh are made.
     package var name: String
+    /// The rank, and the number of ranks of its mesh.
+    package let rank: Int
+    package let worldSize: Int
     /// Decodes the bytes of the first rank's object and installs this rank's value; nil if a
     /// restore on another mesh must not do so.
     package var restoreFirst: ((_ bytes: [UInt8]) throws -> Void)?
 
-    package init(name: String, restoreFirst: ((_ bytes: [UInt8]) throws -> Void)? = nil) {
-        (self.name, self.restoreFirst) = (name, restoreFirst)
+    package init(
+        name: String, rank: Int, of worldSize: Int,
+        restoreFirst: ((_ bytes: [UInt8]) throws -> Void)? = nil
+    ) {
+        (self.name, self.rank, self.worldSize) = (name, rank, worldSize)
+        self.restoreFirst = restoreFirst
     }
 
     /// Returns true if an object is that of some rank of some mesh.

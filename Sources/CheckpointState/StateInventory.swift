@@ -129,8 +129,9 @@ public struct StateInventory: Sendable {
         ofRank ownership: RankOwnership
     ) {
         add(object: name, role: role, encoding: encoding, freeze: freeze, restore: restore)
-        objects[objects.count - 1].ownership = RankOwnership(
-            name: prefix + ownership.name, restoreFirst: ownership.restoreFirst)
+        var ownership = ownership
+        ownership.name = prefix + ownership.name
+        objects[objects.count - 1].ownership = ownership
     }
 
     /// Takes all objects of a checkpoint that are not described, so that a restore does not have to

@@ -153,16 +153,19 @@ extension Checkpointer {
             text += "; skipped newer checkpoints: \(shown)\(more)"
         }
         observers.note(text)
+        if report.overflowCount > 0 {
+            observers.warn(
+                "\(report.overflowCount) elements of step \(report.step) became infinite: they are"
+                    + " too large for the element types of the state")
+        }
     }
 
     /// Says what was not restored as it had been saved.
     private static func conversions(_ report: RestoreReport) -> String {
         var text = ""
         if let first = report.converted.first {
-            text += "; converted \(report.converted.count) tensors, such as \(first)"
-            if report.overflowCount > 0 {
-                text += " (\(report.overflowCount) elements became infinite)"
-            }
+            let count = report.converted.count
+            text += "; converted \(first)" + (count > 1 ? " and \(count - 1) more tensors" : "")
         }
         if !report.fromFirstRank.isEmpty {
             let names = report.fromFirstRank.joined(separator: ", ")

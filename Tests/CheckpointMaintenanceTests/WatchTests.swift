@@ -71,14 +71,14 @@ struct WatchTests {
     func ranks() {
         var tracker = WatchTracker(WatchSample(status: nil, names: [name(1)]))
         var save = RankedSave(step: 2, worldSize: 4, begun: [0, 2], durable: [], failed: [])
-        #expect(save.writing == [0, 2] && save.absent == [1, 3])
+        #expect(save.unfinished == [0, 2] && save.absent == [1, 3])
         let first = WatchSample(status: status(2, .capturing), names: [name(1)], ranks: save)
         #expect(
             tracker.observe(first).prefix(3)
                 == [.writer(process: 42, run: run), .ranks(save), .started(step: 2)])
         #expect(tracker.observe(first) == [])
         (save.durable, save.failed, save.begun) = ([2], [3], [0, 1, 2])
-        #expect(save.writing == [0, 1] && save.absent == [])
+        #expect(save.unfinished == [0, 1] && save.absent == [])
         let second = WatchSample(status: status(2, .capturing), names: [name(1)], ranks: save)
         #expect(tracker.observe(second) == [.ranks(save)])
         #expect(tracker.observe(.init(status: nil, names: [name(1), name(2)])).contains(.committed(name(2), nil)))

@@ -79,6 +79,14 @@ struct FloatConversionTests {
         #expect(try convert([Float.infinity, -0.0], .f32, .f64, 0.0).values.map(\.sign) == [.plus, .minus])
     }
 
+    @Test("f64 to 16 bits rounds to f32 first, as PyTorch does")
+    func twice() throws {
+        // Just above the middle of two values of 16 bits; the middle itself, once it is an f32.
+        let above = 1 + 0x1p-11 + 0x1p-40
+        #expect(try convert([above], .f64, .f16, UInt16(0)).values == [Float16(1).bitPattern])
+        #expect(try convert([1 + 0x1p-8 + 0x1p-40], .f64, .bf16, UInt16(0)).values == [0x3F80])
+    }
+
     @Test("other types, and the same type, have no conversion")
     func none() {
         let floats: Set<ElementType> = [.f64, .f32, .f16, .bf16]

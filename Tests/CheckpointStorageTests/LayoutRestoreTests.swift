@@ -1,3 +1,4 @@
+import CheckpointCodecs
 import CheckpointFormat
 import CheckpointIO
 import CheckpointSharding
@@ -81,6 +82,34 @@ struct LayoutRestoreTests {
             let needed = plan.neededElements * type.width
             #expect(report.readBytes <= needed * 11 / 10 + edges * largest)
             #expect(report.tensorBytes == shard.elementCount * type.width)
+        }
+    }
+
+    @Test(
+        "The bytes of a tensor come in order, from any saved layout, in parts of any size",
+        arguments: Seeds.first(200))
+    func inOrder(_ seed: UInt64) throws {
+        var (maker, random) = (RandomSharding(seed), SeededGenerator(seed))
+        let (saved, mesh) = try maker.sharding(maker.shape())
+        let type = Self.types[random.below(Self.types.count)]
+        let tensor = TestTensor("w", type, saved, mesh, &random)
+        let store = try openStore(InMemoryFileSystem())
+        var checkpoint = CheckpointMaker(store, step: 1, seed: seed)
+        try checkpoint.add(shardsOf: tensor)
+        try checkpoint.commit()
+        let manifest = checkpoint.manifest
+        let stream = TensorStream(
+            store: store, manifest: manifest, gatheredBytes: type.width * (1 + random.below(40)))
+        var bytes: [UInt8] = []
+        let hash = try stream.readInOrder(manifest.tensors[0]) { bytes += $0.array }
+        #expect(bytes == tensor.content, "seed \(seed)")
+        #expect(hash == Hashing.digest(tensor.content[...]), "seed \(seed)")
+        for _ in 0..<4 where !tensor.content.isEmpty {
+            let first = random.below(tensor.content.count + 1)
+            let range = first..<first + random.below(tensor.content.count - first + 1)
+            #expect(
+                try stream.bytes(of: manifest.tensors[0], range) == Array(tensor.content[range]),
+                "seed \(seed), \(range)")
         }
     }
 

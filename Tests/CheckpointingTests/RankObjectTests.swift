@@ -128,6 +128,8 @@ struct RankObjectTests: RankedCheckpointing {
         #expect(values == [7, 8])
         let refused = try resume(files, Self.mesh([2, 1]), launch: "third") { _ in .refuse }
         #expect(refused.errors.count == 2)
+        let errors0 = try (0..<2).map { try #require(refused.errors[$0] as? CheckpointError) }
+        #expect(errors0.allSatisfy { $0.remedy?.contains("onAnotherMesh") == true }, "\(errors0)")
     }
 
     @Test("One process restores what ranks have for themselves by the same rule, without reading it")
@@ -161,6 +163,48 @@ struct RankObjectTests: RankedCheckpointing {
         }
     }
 
+    @Test("An object of another rank than the one that saves it is refused", arguments: [[1, 2], [0, 3]])
+    func anotherRank(_ declared: [Int]) throws {
+        let files = InMemoryFileSystem()
+        let options = options()
+        let mesh = try RankMesh(["dp": declared[1]])
+        let errors = try onEachRank(2) { rank in
+            let state = RankObjectState(
+                "rng", of: declared[0], in: mesh, get: { 1 }, set: { (_: Int) in })
+            let store = try open(files, rank, of: 2, launch: "only", timeout: .seconds(20))
+            let checkpointer = try Checkpointer(store: store, state: state, options: options)
+            let outcome = Result { try checkpointer.save(step: 1).wait() }
+            try checkpointer.close()
+            try store.close()
+            try outcome.get()
+        }
+        let error = try #require(errors[0] as? CheckpointError)
+        #expect(error.code == .misuse && error.message.contains("is rank 0 of 2"), "\(errors)")
+    }
+
+    @Test("A missing tensor is no matter of the mesh")
+    func missingTensor() throws {
+        let files = InMemoryFileSystem()
+        try save(files, [1, 2])
+        let mesh = try Self.mesh([1, 2])
+        let options = options()
+        let more = try OwnedTensor<Float>(repeating: 0, shape: [3])
+        let errors = try onEachRank(2) { rank in
+            let state = CompositeState("trainer") {
+                RankObjectState("rng", of: rank, in: mesh, get: { 1 }, set: { (_: Int) in })
+                TensorState("more", more.view)
+            }
+            let store = try open(files, rank, of: 2, launch: "more", timeout: .seconds(20))
+            let checkpointer = try Checkpointer(store: store, state: state, options: options)
+            let outcome = Result { try checkpointer.resume() }
+            try checkpointer.close()
+            try store.close()
+            _ = try outcome.get()
+        }
+        let error = try #require(errors[0] as? CheckpointError)
+        #expect(error.code == .mismatch && error.remedy?.contains("onAnotherMesh") == false, "\(error)")
+    }
+
     @Test("Only objects that are named after coordinates belong to ranks")
     func coordinates() throws {
         for text in ["dp0of2", "dp0of2.tp11of16", "0of1", "of1of2"] {
@@ -169,7 +213,7 @@ struct RankObjectTests: RankedCheckpointing {
         for text in ["", "dp0", "dp0of", "of2", "dpof2", "dp0of2.", ".dp0of2", "dp0of2.state", "0of1x"] {
             #expect(!RankMesh.areCoordinates(Substring(text)), "\(text)")
         }
-        let random = RankOwnership(name: "rng")
+        let random = RankOwnership(name: "rng", rank: 0, of: 2)
         #expect(random.includes("rng.dp0of2"))
         #expect(!random.includes("rng") && !random.includes("rngs.dp0of2") && !random.includes("rng.state"))
     }

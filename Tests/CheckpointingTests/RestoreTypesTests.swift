@@ -87,6 +87,30 @@ struct RestoreTypesTests {
         #expect(Float16(bitPattern: half.values[7]) == 1)
     }
 
+    @Test("what a rank does not need is not counted, though it is in the same chunk")
+    func overflowOfAnotherRank() throws {
+        let files = InMemoryFileSystem()
+        let weight = try OwnedTensor<Float>(repeating: 1, shape: [4, 4])
+        weight.withElements { for index in [12, 13, 14, 15] { $0[index] = 1e6 } }
+        let checkpointer = try Checkpointer(
+            store: openStore(files), state: TensorState("w", weight.view), options: smallOptions())
+        try checkpointer.save(step: 1).wait()
+        try checkpointer.close()
+        let mesh = try RankMesh(["tp": 2])
+        for (dimension, expected) in [(0, [0, 4]), (1, [2, 2])] {
+            for rank in 0..<2 {
+                let shard = try TensorSharding([4, 4]).split(dimension, over: "tp").shard(of: rank, in: mesh)
+                let half = try OwnedTensor<UInt16>(repeating: 0, shape: shard.memoryShape)
+                let view = try TensorView(half.view.memory, type: .f16, shape: shard.memoryShape)
+                let report = try openStore(files, for: .reading).restore(
+                    .latest, into: TensorState("w", view, of: shard), types: .convertFloats)
+                #expect(report.overflowCount == expected[rank])
+                #expect(half.values.count { Float16(bitPattern: $0).isInfinite } == expected[rank])
+                #expect(half.values.allSatisfy { Float16(bitPattern: $0) >= 1 })
+            }
+        }
+    }
+
     @Test("without leave nothing is converted, and the error says how; integers and shapes never are")
     func refused() throws {
         let (store, _) = try saved()

@@ -87,13 +87,13 @@ import Testing
         try add(.part(rank: 2, worldSize: 4))
         let shown = try ckpt("watch", store, "--once")
         #expect(
-            shown.output.contains("step 2: 1 of 4 ranks durable, writing: 0, not begun: 1, 3\n"),
+            shown.output.contains("step 2: 1 of 4 ranks durable, begun: 0, not begun: 1, 3\n"),
             "\(shown.output)")
         try add(.failed(rank: 0))
         let failed = try ckpt("watch", store, "--once", "--json")
         let event = failed.output.split(separator: "\n").first { $0.contains("\"ranks\"") }
         #expect(
-            event == "{\"event\":\"ranks\",\"step\":2,\"world_size\":4,\"writing\":[],\"durable\":[2],\"absent\":[1,3],\"failed\":[0]}",
+            event == "{\"event\":\"ranks\",\"step\":2,\"world_size\":4,\"begun\":[],\"durable\":[2],\"absent\":[1,3],\"failed\":[0]}",
             "\(failed.output)")
         #expect(try ckpt("watch", store, "--once").output.contains("FAILED: 0"))
         // One that is older than the newest checkpoint, or than a lease, is not in flight.

@@ -11,8 +11,8 @@ struct Watch: StoreVerb {
             Example: ckpt watch runs/first
 
             On a terminal the last line shows bytes written, speed, time left, and how long saves have blocked training. In a pipe each \
-            event is a line; with --json it is an object. Of a save by several ranks, shows which are durable, writing, not begun or \
-            failed. Ends with Control-C, after --timeout, or immediately with --once. Does not slow the trainer down.
+            event is a line; with --json it is an object. Once a second, shows which ranks of a save are durable, have begun, have not \
+            begun, or have failed. Ends with Control-C, after --timeout, or immediately with --once. Does not slow the trainer down.
             """)
 
     @OptionGroup var common: CommonArguments
@@ -38,6 +38,9 @@ struct Watch: StoreVerb {
         }
     }
 
+    /// Number of looks at the store for one at the files of each rank: ten are a second.
+    private static let looksPerRanks = 10
+
     func execute() throws -> ExitCode {
         let store = try common.open()
         let first = try store.look()
@@ -45,14 +48,15 @@ struct Watch: StoreVerb {
         show(first)
         try Output.flush()
         let end = timeout.map { ContinuousClock.now + .seconds($0) }
-        var sample = first
+        var (sample, looks) = (first, 0)
         while true {
             let events = tracker.observe(sample)
             for event in events { try show(event, in: store) }
             try Output.flush()
             if once || isReached(events, first) || end.map({ ContinuousClock.now >= $0 }) ?? false { break }
             usleep(100_000)
-            sample = try store.look()
+            looks += 1
+            sample = try store.look(ranksAsIn: looks % Self.looksPerRanks == 0 ? nil : sample)
         }
         ProgressLine.clear()
         return .fine
@@ -102,12 +106,7 @@ struct Watch: StoreVerb {
             return try announce(restart.text)
         }
         if common.json { return Output.json(event.json) }
-        switch event {
-        case .progress where ProgressLine.isShown: return ProgressLine.tell(event.text)
-        case .ranks(let ranks) where ProgressLine.isShown && ranks.failed.isEmpty:
-            return ProgressLine.tell(event.text)
-        default: break
-        }
+        if case .progress = event, ProgressLine.isShown { return ProgressLine.tell(event.text) }
         try announce(event.text)
     }
 
@@ -153,7 +152,7 @@ extension WatchEvent {
         let count = Output.count(save.worldSize, "rank")
         var parts = ["step \(save.step): \(save.durable.count) of \(count) durable"]
         for (ranks, state) in [
-            (save.writing, "writing"), (save.absent, "not begun"), (save.failed, "FAILED"),
+            (save.unfinished, "begun"), (save.absent, "not begun"), (save.failed, "FAILED"),
         ] where !ranks.isEmpty {
             parts.append("\(state): \(RankGroup.text(of: ranks))")
         }
@@ -198,7 +197,7 @@ extension WatchEvent {
                 "ranks",
                 [
                     .init("step", .count(save.step)), .init("world_size", .count(save.worldSize)),
-                    .init("writing", .counts(save.writing)), .init("durable", .counts(save.durable)),
+                    .init("begun", .counts(save.unfinished)), .init("durable", .counts(save.durable)),
                     .init("absent", .counts(save.absent)), .init("failed", .counts(save.failed)),
                 ])
         case .progress(let progress):

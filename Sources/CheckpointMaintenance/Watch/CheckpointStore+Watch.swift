@@ -17,11 +17,16 @@ extension CheckpointStore {
 
     /// Observes the store and its writer now.
     ///
+    /// - Parameter last: an observation whose ranks are still good enough: to look at thousands of
+    ///   ranks takes time. Nil to look at them, too.
     /// - Throws: code `io` (the store cannot be listed).
-    package func look() throws(CheckpointError) -> WatchSample {
+    package func look(
+        ranksAsIn last: WatchSample? = nil
+    ) throws(CheckpointError) -> WatchSample {
         // Names first: a save that ends in between is reported as in flight now, and as committed
         // the next time.
         let names = try files.names()
+        if let last { return WatchSample(status: status(), names: names, ranks: last.ranks) }
         // What cannot be listed now is shown the next time.
         let attempt = try? RankAttempts(files: files).inFlight(after: names.last)
         let ranks = attempt.flatMap { $0 }.flatMap { RankedSave($0) }

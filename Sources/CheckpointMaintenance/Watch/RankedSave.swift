@@ -18,8 +18,8 @@ package struct RankedSave: Sendable, Equatable {
         return (0..<worldSize).filter { !known.contains($0) }
     }
 
-    /// Ranks that have begun and are still writing, ascending.
-    package var writing: [Int] {
+    /// Ranks that have begun, and have neither ended nor failed, ascending.
+    package var unfinished: [Int] {
         let ended = Set(durable + failed)
         return begun.filter { !ended.contains($0) }
     }

@@ -127,8 +127,8 @@ package struct RootBuilder {
         else {
             throw Self.mismatch(
                 "object \(object.name) has different bytes on ranks \(rank) and \(part.rank)",
-                remedy: "If the object belongs to one rank, add the coordinates of the rank to "
-                    + "its name, such as rng.dp0.tp1",
+                remedy: "If each rank has its own, such as a random generator, describe it with "
+                    + "RankObjectState",
                 names: [object.name])
         }
     }

@@ -54,7 +54,7 @@ package struct RankAttempts {
     }
 
     /// Finds the save that ranks may be making now: the latest attempt at a checkpoint that is
-    /// newer than all that are published. Reads no manifest.
+    /// newer than all that are published. Whether its ranks still run is not known.
     ///
     /// - Parameter published: the newest published checkpoint; nil if there is none.
     /// - Returns: the attempt; nil if there is none, or its lease has ended.
@@ -66,7 +66,8 @@ package struct RankAttempts {
         let newer = names.filter { name in published.map { name.checkpoint > $0 } ?? true }
         guard let newest = newer.map(\.checkpoint).max() else { return nil }
         var latest: Attempt?
-        for name in newer where name.checkpoint == newest {
+        let known = try self.published()
+        for name in newer where name.checkpoint == newest && !isCommitted(name, known) {
             let attempt = try attempt(name)
             guard attempt.isLeased(Clock.milliseconds) else { continue }
             if attempt.lastBegun ?? 0 >= latest?.lastBegun ?? 0 { latest = attempt }

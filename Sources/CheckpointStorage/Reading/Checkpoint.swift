@@ -96,7 +96,7 @@ public struct Checkpoint: Sendable {
 
     /// Reads the row-major little-endian bytes of a tensor, or a range of them.
     ///
-    /// If one rank holds all of the tensor, only the blocks that overlap the range are read.
+    /// Only the blocks that overlap the range are read, whatever the layout of the checkpoint.
     ///
     /// - Parameters:
     ///   - name: the tensor's name.

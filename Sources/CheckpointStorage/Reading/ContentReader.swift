@@ -1,5 +1,6 @@
 internal import CheckpointCodecs
 package import CheckpointFormat
+internal import CheckpointSharding
 package import CheckpointState
 
 /// Reads tensors and objects of one checkpoint into memory. Every byte is checked against the hash
@@ -61,6 +62,31 @@ package struct ContentReader: Sendable {
         try checkShards(record)
         let tensor = try translating("tensor \(record.name)") { try TensorBuffer(record.type, record.shape) }
         try operation.run(RestorePlan(manifest, record, into: tensor.view))
+        return tensor
+    }
+
+    /// Reads row-major elements of a tensor into new memory. Only the blocks that hold some of them
+    /// are read.
+    ///
+    /// - Parameters:
+    ///   - elements: positions in the tensor; no byte of the type is split.
+    ///   - record: the tensor.
+    /// - Returns: a tensor of one dimension.
+    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
+    package func elements(
+        _ elements: Range<Int>, of record: TensorRecord
+    ) throws(CheckpointError) -> TensorBuffer {
+        let count = TensorShape.elementCount(record.shape) ?? 0
+        let sizes = [elements.lowerBound, elements.count, count - elements.upperBound]
+        let (tensor, shard) = try translating("tensor \(record.name)") {
+            (
+                try TensorBuffer(record.type, [elements.count]),
+                // The second of three parts of the flat tensor.
+                try TensorSharding(record.shape).flat(at: 0, of: count, over: "part", .sizes(sizes))
+                    .shard(of: 1, in: RankMesh(["part": 3]))
+            )
+        }
+        try operation.run(RestorePlan(manifest, record, shard, into: tensor.view))
         return tensor
     }
 

@@ -12,9 +12,19 @@ package final class TensorStream {
     private var window = ScratchBuffer()
     /// Size of a read in bytes: a multiple of every element's width.
     private static let windowBytes = 1 << 20
+    /// Size of the part that is gathered of a tensor of several shards. A block of a shard holds
+    /// bytes of many rows of the tensor: the larger the part, the fewer blocks are read twice.
+    private let gatheredBytes: Int
 
-    package init(store: CheckpointStore, manifest: Manifest) {
+    /// Creates a stream; opens no file yet.
+    ///
+    /// - Parameters:
+    ///   - store: the store that holds the checkpoint.
+    ///   - manifest: the checkpoint's manifest.
+    ///   - gatheredBytes: maximum memory for a part of a tensor of several shards.
+    package init(store: CheckpointStore, manifest: Manifest, gatheredBytes: Int = 64 << 20) {
         self.manifest = manifest
+        self.gatheredBytes = gatheredBytes
         content = ContentReader(store: store, manifest: manifest)
         reader = ChunkReader(store: store, manifest: manifest)
     }
@@ -44,7 +54,7 @@ package final class TensorStream {
 
     /// Calls `body` with the row-major bytes of a tensor, in parts, and hashes them.
     ///
-    /// A tensor of several shards or of pieces is held in memory completely during the call.
+    /// A tensor of several shards or of pieces is gathered, 64 MiB at a time.
     ///
     /// - Parameters:
     ///   - record: the tensor.
@@ -59,17 +69,38 @@ package final class TensorStream {
             hash.append(region)
             try body(region)
         }
-        if !record.isInOrder {
-            let tensor = try content.tensor(record)
-            for range in ChunkGrid.windows([0..<record.bytes], of: Self.windowBytes) { try take(tensor.region[range]) }
-        } else {
+        if record.isInOrder {
             try forEachPart(of: record, take)
+        } else {
+            try gather(0..<record.bytes, of: record, take)
         }
         return hash.value
     }
 
-    /// Reads a range of a tensor's row-major bytes. A tensor of several shards or of pieces
-    /// is read completely.
+    /// Calls `body` with row-major bytes of a tensor of several shards or of pieces, in parts.
+    ///
+    /// - Parameter range: offsets in bytes, within the tensor.
+    private func gather(
+        _ range: Range<Int>, of record: TensorRecord,
+        _ body: (MemoryRegion) throws(CheckpointError) -> Void
+    ) throws(CheckpointError) {
+        try content.checkShards(record)
+        let (width, perUnit) = (record.type.width, record.type.elementsPerUnit)
+        let first = range.lowerBound / width * width
+        let end = (range.upperBound + width - 1) / width * width
+        for part in ChunkGrid.windows([first..<end], of: gatheredBytes, width: width) {
+            let units = part.lowerBound / width..<part.upperBound / width
+            let elements = units.lowerBound * perUnit..<units.upperBound * perUnit
+            let gathered = try content.elements(elements, of: record).region
+            let wanted = part.clamped(to: range)
+            let within = wanted.lowerBound - part.lowerBound..<wanted.upperBound - part.lowerBound
+            for window in ChunkGrid.windows([within], of: Self.windowBytes) {
+                try body(gathered[window])
+            }
+        }
+    }
+
+    /// Reads a range of a tensor's row-major bytes. Only the blocks that hold some of them are read.
     ///
     /// - Parameters:
     ///   - record: the tensor.
@@ -79,12 +110,13 @@ package final class TensorStream {
         of record: TensorRecord, _ range: Range<Int>
     ) throws(CheckpointError) -> [UInt8] {
         try content.checkShards(record)
-        guard record.isInOrder, record.shards.count == 1 else {
-            return try content.tensor(record).region[range].array
-        }
-        let extents = manifest.extents(record.shards[0].chunks)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count)
+        guard record.isInOrder, record.shards.count == 1 else {
+            try gather(range, of: record) { bytes += $0.array }
+            return bytes
+        }
+        let extents = manifest.extents(record.shards[0].chunks)
         for part in ChunkGrid.windows([range], of: Self.windowBytes) {
             let region = try translating("tensor \(record.name)") {
                 try window.region(atLeast: Self.windowBytes).prefix(part.count)

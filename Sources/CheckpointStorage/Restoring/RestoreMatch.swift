@@ -19,6 +19,8 @@ package struct RestoreMatch {
     package private(set) var fromFirstRank: [String] = []
     /// Names of the objects that belong to other ranks.
     private var ofOtherRanks: [String] = []
+    /// True if one that is missing could be made from that of the first rank, by a rule.
+    private var needsRule = false
     /// Tensors whose elements are converted to another type.
     package private(set) var converted: [ConvertedTensor] = []
     /// Tensors of both sides that differ in type or shape, with the difference.
@@ -91,12 +93,19 @@ package struct RestoreMatch {
                 fromFirstRank.append(item.name)
             } else {
                 missing.append(item.name)
+                needsRule =
+                    needsRule
+                    || item.ownership.map { rank in
+                        manifest.objects.contains {
+                            Name($0.name) == Name(rank.name) || rank.includes($0.name)
+                        }
+                    } ?? false
             }
         }
         // What ranks have for themselves is no part of this state that was forgotten.
         let owners = inventory.objects.compactMap(\.ownership)
         func isOfRank(_ name: String) -> Bool {
-            owners.contains { $0.name == name || $0.includes(name) }
+            owners.contains { Name($0.name) == Name(name) || $0.includes(name) }
         }
         var others = manifest.objects.filter {
             !taken.contains(Name($0.name)) && pattern?.matches($0.name) ?? true
@@ -135,7 +144,7 @@ package struct RestoreMatch {
         }
         var remedy = "Describe the state as it was saved"
         if unlike.isEmpty { remedy += ", or restore with mode .partial" }
-        if !ofOtherRanks.isEmpty, !missing.isEmpty {
+        if needsRule, mode != .partial {
             remedy +=
                 ", or say with onAnotherMesh what each rank restores after the mesh has changed"
         }

@@ -27,14 +27,13 @@ package struct RestoreOperation {
         private var scratch = ScratchBuffer()
         private(set) var overflowCount = 0
 
-        /// Returns the elements of a chunk in the type of their view.
+        /// Returns elements in the type of their view, until the next call.
         mutating func elements(
-            of chunk: MemoryRegion, _ conversion: FloatConversion?
+            of source: MemoryRegion, _ conversion: FloatConversion
         ) throws(OutOfMemory) -> MemoryRegion {
-            guard let conversion else { return chunk }
-            let count = conversion.bytes(ofSource: chunk.count)
+            let count = conversion.bytes(ofSource: source.count)
             let converted = try scratch.region(atLeast: count).prefix(count)
-            overflowCount += conversion.convert(chunk, into: converted)
+            overflowCount += conversion.convert(source, into: converted)
             return converted
         }
     }
@@ -117,8 +116,11 @@ package struct RestoreOperation {
         let isInPlace = destination(of: read) != nil
         for piece in read.pieces {
             let chunk = try checked(piece, block)
-            guard !isInPlace else { continue }
-            try copy(try converter.elements(of: chunk, piece.conversion), to: piece)
+            if let conversion = piece.conversion {
+                try convert(chunk, conversion, &converter, to: piece)
+            } else if !isInPlace {
+                try copy(chunk, to: piece)
+            }
         }
     }
 
@@ -126,10 +128,30 @@ package struct RestoreOperation {
         _ chunk: MemoryRegion, to piece: RestorePlan.Piece
     ) throws(DeviceError) {
         switch piece.destination {
-        case .contiguous(let offset):
-            let place = piece.conversion?.bytes(ofSource: offset) ?? offset
-            try piece.view.restore(chunk, at: place)
+        case .contiguous(let offset): try piece.view.restore(chunk, at: offset)
         case .scattered(let copies): try piece.view.restore(chunk, copies)
+        }
+    }
+
+    /// Converts the elements of a chunk that are needed, and no others: they are counted.
+    private static func convert(
+        _ chunk: MemoryRegion, _ conversion: FloatConversion, _ converter: inout Converter,
+        to piece: RestorePlan.Piece
+    ) throws {
+        switch piece.destination {
+        case .contiguous(let offset):
+            try piece.view.restore(
+                converter.elements(of: chunk, conversion), at: conversion.bytes(ofSource: offset))
+        case .scattered(let copies):
+            for copy in copies {
+                try copy.forEachRun { run in
+                    let start = conversion.from.bytes(ofElements: run.source)
+                    let end = start + conversion.from.bytes(ofElements: run.count)
+                    try piece.view.restore(
+                        converter.elements(of: chunk[start..<end], conversion),
+                        at: conversion.to.bytes(ofElements: run.destination))
+                }
+            }
         }
     }
 

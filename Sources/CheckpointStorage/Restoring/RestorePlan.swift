@@ -43,10 +43,10 @@ package struct RestorePlan {
     ///
     /// - Parameters:
     ///   - manifest: the checkpoint's manifest.
-    ///   - tensors: destinations by name; each must be in the manifest with the same type and
-    ///     shape.
+    ///   - tensors: destinations by name; each must be in the manifest with the same shape.
     ///   - types: whether the types of floating-point tensors may differ.
-    /// - Throws: codes `mismatch`, `damaged`.
+    /// - Throws: codes `mismatch`, `damaged`, `unsupported` (a chunk ends inside an element that is
+    ///   to be converted).
     package init(
         _ manifest: Manifest, into tensors: [TensorItem], _ types: RestoreTypes = .exact
     ) throws(CheckpointError) {
@@ -74,6 +74,12 @@ package struct RestorePlan {
                 pieces = try Self.pieces(record, manifest, item.view)
             }
             for var piece in pieces {
+                guard conversion == nil || piece.chunk.bytes % record.type.width == 0 else {
+                    throw CheckpointError(
+                        .unsupported,
+                        "tensor \(record.name) cannot be converted: a chunk ends inside an element",
+                        remedy: "Restore it into a tensor of \(record.type)", names: [record.name])
+                }
                 piece.conversion = conversion
                 piecesOfBlock[piece.chunk.block, default: []].append(piece)
             }
@@ -91,6 +97,22 @@ package struct RestorePlan {
     package init(_ manifest: Manifest, _ record: TensorRecord, into view: TensorView) throws(CheckpointError) {
         tensorBytes = record.bytes
         let pieces = try Self.pieces(record, manifest, view)
+        setReads(Dictionary(grouping: pieces, by: \.chunk.block), manifest)
+    }
+
+    /// Plans a restore of some elements of a tensor.
+    ///
+    /// - Parameters:
+    ///   - manifest: the checkpoint's manifest.
+    ///   - record: the tensor.
+    ///   - shard: the elements, and their places in the view.
+    ///   - view: a view of the tensor's type with as many elements as the shard's memory.
+    /// - Throws: codes `mismatch`, `damaged`.
+    package init(
+        _ manifest: Manifest, _ record: TensorRecord, _ shard: TensorShard, into view: TensorView
+    ) throws(CheckpointError) {
+        tensorBytes = record.type.bytes(ofElements: shard.elementCount)
+        let pieces = try Self.pieces(record, manifest, shard, view)
         setReads(Dictionary(grouping: pieces, by: \.chunk.block), manifest)
     }
 

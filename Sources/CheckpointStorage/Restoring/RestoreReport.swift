@@ -21,7 +21,7 @@ public struct RestoreReport: Sendable {
     public var tensorCount: Int
     /// Number of objects restored.
     public var objectCount: Int
-    /// Bytes of tensors restored.
+    /// Bytes of tensors restored, before any conversion.
     public var tensorBytes: Int
     /// Stored bytes of the blocks that were read for the tensors, and of those that they are deltas
     /// of. A block is read completely, because it can be checked only as a unit.

@@ -54,6 +54,7 @@ struct SavePreparation {
         }
         let plan = planned.plan
         try checkHolders(inventory)
+        try checkOwners(inventory)
         let expectedBytes = history.neededBytes(
             planned.savedBytes, options.compression, deduplicates: reuse != nil)
         try checkSpace(expectedBytes, besides: others, step: ticket.step)
@@ -142,6 +143,22 @@ struct SavePreparation {
                 "tensor \(item.name) is declared to be on rank \(last) too, and \(worldSize)"
                     + " processes save together",
                 remedy: "Declare the mesh of the processes that save", names: [item.name])
+        }
+    }
+
+    /// Refuses objects that are declared to belong to another rank than the one that saves them.
+    private func checkOwners(_ inventory: StateInventory) throws(CheckpointError) {
+        guard let ranks = store.meeting?.ranks else { return }
+        for item in inventory.objects {
+            guard let owner = item.ownership,
+                owner.rank != ranks.rank || owner.worldSize != ranks.worldSize
+            else { continue }
+            throw CheckpointError(
+                .misuse,
+                "object \(item.name) is declared for rank \(owner.rank) of \(owner.worldSize), and"
+                    + " this process is rank \(ranks.rank) of \(ranks.worldSize)",
+                remedy: "Declare the rank and the mesh of the processes that save",
+                names: [item.name])
         }
     }
 

@@ -69,10 +69,15 @@ struct Report: StoreVerb {
         let evolution = try builder.build(chosen, histograms: tensor.map { NamePattern($0) })
         let branch = whole.last?.origin.branch
         let ofBranch = whole.filter { $0.origin.branch == branch }.suffix(maxCheckpoints)
-        let ranks = try store.rankMetrics(of: ofBranch.reversed().map(\.name), partsMax: ReportData.partsMax)
+        let ranks = try store.rankMetrics(
+            ReportData.stallMetric, of: ofBranch.reversed().map(\.name), partsMax: ReportData.partsMax,
+            onFailure: { error in
+                let known = damaged + builder.skipped
+                if !known.contains(where: { $0.message == error.message }) { damaged.append(error) }
+            })
         return ReportData(
             store: store.id, path: common.store, checkpoints: whole, damaged: damaged + builder.skipped, evolution: evolution,
-            rankMetrics: ranks.reversed())
+            rankStalls: ranks.reversed())
     }
 
     private func printText(_ data: ReportData, _ bytes: Int) {

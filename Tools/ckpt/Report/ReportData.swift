@@ -11,11 +11,11 @@ struct ReportData {
     var checkpoints: [CheckpointSummary]
     var damaged: [CheckpointError]
     var evolution: Evolution
-    /// Metrics by rank of the newest branch's checkpoints that several ranks have saved, the oldest
-    /// first.
-    var rankMetrics: [RankMetrics] = []
+    /// `stallMetric` by rank, of the newest branch's checkpoints that several ranks have saved, the
+    /// oldest first.
+    var rankStalls: [RankMetrics] = []
 
-    /// Maximum number of ranks' parts that are read for `rankMetrics`.
+    /// Maximum number of ranks' parts that are read for `rankStalls`.
     static let partsMax = 20_000
 
     /// The metric for the time in seconds that saves blocked training since the previous checkpoint (Formats/manifest.md, JSON).
@@ -41,14 +41,14 @@ struct ReportData {
             .init("damaged", .array(damaged.map { .error($0) })),
             .init("evolution", evolution.json),
             .init("histograms", .array(evolution.histograms.map(json))),
-            .init("rank_stalls", .array(rankMetrics.map(Self.json))),
+            .init("rank_stalls", .array(rankStalls.map(Self.json))),
         ])
     }
 
     private static func json(_ ranks: RankMetrics) -> JSONValue {
         .object([
             .init("id", .hex(ranks.id)), .init("step", .count(ranks.name.step)),
-            .init("stall_s", .array(ranks.byRank.map { $0[stallMetric].map { .metric($0) } ?? .null })),
+            .init("stall_s", .array(ranks.byRank.map { $0.map { .metric($0) } ?? .null })),
         ])
     }
 

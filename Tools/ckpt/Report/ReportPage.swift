@@ -213,12 +213,12 @@ struct ReportPage {
 
     /// A line for each rank that has the metric; nothing for checkpoints of one process.
     private var stallsByRank: HTML {
-        let checkpoints = data.rankMetrics
+        let checkpoints = data.rankStalls
         let worldSize = checkpoints.map(\.byRank.count).max() ?? 0
         let lines = (0..<worldSize).map { rank in
             checkpoints.compactMap { checkpoint -> (x: Double, y: Double)? in
                 guard rank < checkpoint.byRank.count else { return nil }
-                return checkpoint.byRank[rank][ReportData.stallMetric].map {
+                return checkpoint.byRank[rank].map {
                     (Double(checkpoint.name.step), $0 * 1000)
                 }
             }
