@@ -99,7 +99,8 @@ struct LayoutRestoreTests {
         try checkpoint.commit()
         let manifest = checkpoint.manifest
         let stream = TensorStream(
-            store: store, manifest: manifest, gatheredBytes: type.width * (1 + random.below(40)))
+            store: store, manifest: manifest, gatheredBytes: type.width * (1 + random.below(40)),
+            gatheredBytesPerShard: 0)
         var bytes: [UInt8] = []
         let hash = try stream.readInOrder(manifest.tensors[0]) { bytes += $0.array }
         #expect(bytes == tensor.content, "seed \(seed)")

@@ -90,7 +90,7 @@ struct Watch: StoreVerb {
     private func completed(_ event: WatchEvent, in store: CheckpointStore) throws -> WatchEvent {
         guard case .committed(let name, nil) = event else { return event }
         for _ in 0..<3 {
-            let status = try store.look().status
+            let status = try store.look(ranksAsIn: WatchSample(status: nil, names: [])).status
             guard status?.run == name.run else { break }
             if let took = WatchTracker.took(name, status) { return .committed(name, took) }
             usleep(50_000)

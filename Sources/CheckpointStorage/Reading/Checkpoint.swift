@@ -96,7 +96,7 @@ public struct Checkpoint: Sendable {
 
     /// Reads the row-major little-endian bytes of a tensor, or a range of them.
     ///
-    /// Only the blocks that overlap the range are read, whatever the layout of the checkpoint.
+    /// Only the blocks that overlap the range are read, unless ranks held the tensor transposed.
     ///
     /// - Parameters:
     ///   - name: the tensor's name.

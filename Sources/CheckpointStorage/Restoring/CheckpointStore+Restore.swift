@@ -25,7 +25,8 @@ extension CheckpointStore {
     /// - Returns: the checkpoint restored from, with counts, and the damaged checkpoints that were
     ///   skipped.
     /// - Throws: codes `notFound`, `damaged`, `mismatch` (names that only one side has, other types
-    ///   or shapes: all of them), `misuse`, `unsupported`, `io`, `provider`, `device`,
+    ///   or shapes: all of them), `misuse`, `unsupported` (also for a shard, or a conversion, of a
+    ///   tensor whose chunks end inside elements), `io`, `provider`, `device`,
     ///   `outOfMemory`.
     @discardableResult
     public func restore(

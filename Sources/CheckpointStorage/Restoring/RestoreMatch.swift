@@ -96,7 +96,7 @@ package struct RestoreMatch {
                 needsRule =
                     needsRule
                     || item.ownership.map { rank in
-                        manifest.objects.contains {
+                        rank.restoreFirst == nil && manifest.objects.contains {
                             Name($0.name) == Name(rank.name) || rank.includes($0.name)
                         }
                     } ?? false

@@ -145,7 +145,7 @@ package struct RestorePlan {
                 let copies = shard.region.pieces(in: record.shape).flatMap {
                     PieceIntersection.copies(from: $0, to: whole)
                 }
-                pieces += Self.scatter(chunks, copies, to: view, of: record)
+                pieces += try Self.scatter(chunks, copies, to: view, of: record)
                 continue
             }
             let part: TensorView
@@ -186,7 +186,7 @@ package struct RestorePlan {
                     remedy: "Split the tensor where no byte is shared by two elements",
                     names: [record.name])
             }
-            pieces += scatter(
+            pieces += try scatter(
                 manifest.chunks[record.shards[transfer.shard].chunks], transfer.copies, to: view,
                 of: record)
         }
@@ -197,9 +197,15 @@ package struct RestorePlan {
     private static func scatter(
         _ chunks: ArraySlice<ChunkRecord>, _ copies: [StridedCopy], to view: TensorView,
         of record: TensorRecord
-    ) -> [Piece] {
+    ) throws(CheckpointError) -> [Piece] {
         var (pieces, start) = ([Piece](), 0)
         for chunk in chunks {
+            guard chunk.bytes % record.type.width == 0 else {
+                throw CheckpointError(
+                    .unsupported,
+                    "tensor \(record.name) cannot be divided: a chunk ends inside an element",
+                    remedy: "Restore the complete tensor", names: [record.name])
+            }
             let end = start + chunk.bytes / record.type.width * record.type.elementsPerUnit
             let parts = copies.flatMap { $0.part(reading: start..<end) }
             if parts.count == 1, let run = parts[0].onlyRun, run.count == end - start {
