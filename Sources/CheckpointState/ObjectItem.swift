@@ -16,6 +16,6 @@ public struct ObjectItem: @unchecked Sendable {
     package var freeze: () throws -> FrozenObject
     /// Decodes bytes and installs the value.
     package var restore: (_ bytes: [UInt8]) throws -> Void
-    /// The rank that the object belongs to; nil if it belongs to the whole state.
+    /// The rank that the object belongs to; nil if it belongs to the full state.
     package var ownership: RankOwnership?
 }

@@ -17,8 +17,8 @@ extension CheckpointStore {
 
     /// Observes the store and its writer now.
     ///
-    /// - Parameter last: an observation whose ranks are still good enough: to look at thousands of
-    ///   ranks takes time. Nil to look at them, too.
+    /// - Parameter last: an earlier observation, whose ranks are returned again, because listing
+    ///   the files of thousands of ranks is slow; nil lists them.
     /// - Throws: code `io` (the store cannot be listed).
     package func look(
         ranksAsIn last: WatchSample? = nil

@@ -18,7 +18,7 @@ package struct WatchTracker: Sendable {
     ///
     /// - Parameter next: the new observation.
     /// - Returns: events: the writer, restarts and commits, removals, the ranks of the save in
-    ///   flight, then what is known of it as a whole.
+    ///   flight, then its progress.
     package mutating func observe(_ next: WatchSample) -> [WatchEvent] {
         defer { last = next }
         let old = Set(last.names)

@@ -72,7 +72,8 @@ package struct ContentReader: Sendable {
     ///   - elements: positions in the tensor; no byte of the type is split.
     ///   - record: the tensor.
     /// - Returns: a tensor of one dimension.
-    /// - Throws: codes `damaged`, `io`, `outOfMemory`.
+    /// - Throws: codes `damaged`, `unsupported` (a chunk ends inside an element), `io`,
+    ///   `outOfMemory`.
     package func elements(
         _ elements: Range<Int>, of record: TensorRecord
     ) throws(CheckpointError) -> TensorBuffer {

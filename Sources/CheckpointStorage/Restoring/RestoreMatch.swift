@@ -19,7 +19,8 @@ package struct RestoreMatch {
     package private(set) var fromFirstRank: [String] = []
     /// Names of the objects that belong to other ranks.
     private var ofOtherRanks: [String] = []
-    /// True if one that is missing could be made from that of the first rank, by a rule.
+    /// True if a missing object belongs to a rank, has no rule for another mesh, and the checkpoint
+    /// has that object for other ranks.
     private var needsRule = false
     /// Tensors whose elements are converted to another type.
     package private(set) var converted: [ConvertedTensor] = []
@@ -102,7 +103,7 @@ package struct RestoreMatch {
                     } ?? false
             }
         }
-        // What ranks have for themselves is no part of this state that was forgotten.
+        // A rank does not describe the objects of other ranks: they are not unexpected.
         let owners = inventory.objects.compactMap(\.ownership)
         func isOfRank(_ name: String) -> Bool {
             owners.contains { Name($0.name) == Name(name) || $0.includes(name) }

@@ -107,7 +107,7 @@ package struct RestorePlan {
     ///   - record: the tensor.
     ///   - shard: the elements, and their places in the view.
     ///   - view: a view of the tensor's type with as many elements as the shard's memory.
-    /// - Throws: codes `mismatch`, `damaged`.
+    /// - Throws: codes `mismatch`, `damaged`, `unsupported` (a chunk ends inside an element).
     package init(
         _ manifest: Manifest, _ record: TensorRecord, _ shard: TensorShard, into view: TensorView
     ) throws(CheckpointError) {
