@@ -139,7 +139,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CheckpointStateTests",
-            dependencies: ["CheckpointFormat", "CheckpointCodecs", "CheckpointState", "CheckpointTestSupport"],
+            dependencies: [
+                "CheckpointFormat", "CheckpointCodecs", "CheckpointSharding", "CheckpointState",
+                "CheckpointTestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "CheckpointExchangeTests",

@@ -3,10 +3,11 @@ internal import CheckpointFormat
 /// Assignment of the tensors of a state to chunks, and of the chunks to blocks. It is pure
 /// arithmetic, computed once and kept while names, types and shapes stay the same.
 ///
-/// Large tensors are cut into chunks of `chunkBytes`, in order, and each chunk is a block. Small
-/// tensors are packed: several share a block with others of their unit and lane. The first
-/// DataStates-LLM paper coalesces shards in one host buffer and has a single fence for all state;
-/// blocks of packed tensors and fences per unit go further.
+/// Large tensors are cut into chunks of `chunkBytes`, or a little less where an element would be
+/// cut, in order, and each chunk is a block. Small tensors are packed: several share a block with
+/// others of their unit and lane. The first DataStates-LLM paper coalesces shards in one host
+/// buffer and has a single fence for all state; blocks of packed tensors and fences per unit go
+/// further.
 package struct CapturePlan: Sendable {
     /// The properties of a tensor that a plan depends on.
     package struct Tensor: Sendable {
@@ -16,6 +17,8 @@ package struct CapturePlan: Sendable {
         /// True if the tensor may be a cast of tensors of twice its bytes. It is then cut at the
         /// same elements as those tensors.
         package var isHalf: Bool
+        /// Size of an element, or of the smallest whole number of bytes with only whole elements.
+        package var width: Int
 
         /// Describes one tensor.
         ///
@@ -24,11 +27,13 @@ package struct CapturePlan: Sendable {
         ///   - bytes: size of the row-major tensor in bytes.
         ///   - lane: lane that captures the tensor.
         ///   - isHalf: whether it may be a cast of tensors of twice its bytes.
-        package init(group: String, bytes: Int, lane: CaptureLane = .host, isHalf: Bool = false) {
-            self.group = group
-            self.bytes = bytes
-            self.lane = lane
-            self.isHalf = isHalf
+        ///   - width: size of an element, at least 1. A chunk that has room for one has whole ones.
+        package init(
+            group: String, bytes: Int, lane: CaptureLane = .host, isHalf: Bool = false,
+            width: Int = 1
+        ) {
+            (self.group, self.bytes, self.lane) = (group, bytes, lane)
+            (self.isHalf, self.width) = (isHalf, width)
         }
     }
 
@@ -147,6 +152,9 @@ package struct CapturePlan: Sendable {
 
     private mutating func cut(_ index: Int, _ tensor: Tensor, _ chunkBytes: Int) {
         let first = chunks.count
+        // A chunk that is smaller than an element cannot be made of whole ones.
+        let whole = chunkBytes / tensor.width * tensor.width
+        let chunkBytes = whole > 0 ? whole : chunkBytes
         for start in stride(from: 0, to: tensor.bytes, by: chunkBytes) {
             let range = start..<min(start + chunkBytes, tensor.bytes)
             openBlock(index, tensor)

@@ -3,8 +3,7 @@ internal import CheckpointSharding
 
 extension StateInventory {
     /// Returns the inventory of what one of several ranks holds: one item for each piece of a shard,
-    /// and one without elements for a shard that is empty. Items of one tensor follow each other.
-    /// Names are not checked.
+    /// and one without elements for a shard that is empty. Names are not checked.
     ///
     /// - Parameter rank: the rank. What a shard of another rank says of holders does not count.
     /// - Throws: `StateError` if a shard's memory cannot be divided.
@@ -16,11 +15,27 @@ extension StateInventory {
         }
         return divided
     }
+
+    /// Returns the name of a tensor of which this process lacks elements. The inventory is divided
+    /// into pieces.
+    ///
+    /// - Returns: nil if the process holds every tensor completely.
+    package var incompleteTensor: String? {
+        var parts: [[UInt8]: [TensorItem]] = [:]
+        for item in tensors where !item.isComplete {
+            parts[Array(item.name.utf8), default: []].append(item)
+        }
+        return tensors.first { item in
+            guard let parts = parts[Array(item.name.utf8)] else { return false }
+            let elements = parts.flatMap { $0.region?.pieces(in: item.shape) ?? [] }
+            return ElementCover.fault(elements.map(\.elements), in: item.shape) != nil
+        }?.name
+    }
 }
 
 extension TensorItem {
-    /// True if this process holds all elements of the tensor, in row-major order.
-    package var isComplete: Bool {
+    /// True if the item has all elements of the tensor, in row-major order.
+    fileprivate var isComplete: Bool {
         guard shard != nil else { return true }
         return shape.contains(0) || region == .box(ShardDescriptor(whole: shape))
     }

@@ -34,13 +34,19 @@ public struct StateInventory: Sendable {
     /// - Throws: any error of the provider.
     package init(unchecked provider: any StateProvider) throws { try provider.describe(to: &self) }
 
-    /// Checks that names are unique and have a valid length.
+    /// Checks that names are unique and have a valid length. Shards of one tensor share its name.
     ///
-    /// - Throws: `StateError` if two tensors or two objects share a name, or a name is empty or too
-    ///   long.
+    /// - Throws: `StateError` if a name is empty or too long, if two tensors or two objects share
+    ///   one, or if two shards of one tensor have the same elements.
     package func checkNames() throws(StateError) {
-        try Self.checkNames(tensors.map(\.name), "tensor")
-        try Self.checkNames(objects.map(\.name), "object")
+        let shared = Set(try Self.repeated(tensors.map(\.name), "tensor"))
+        if !shared.isEmpty {
+            let items = Dictionary(grouping: tensors) { Array($0.name.utf8) }
+            for name in shared { try Self.checkShards(items[name] ?? []) }
+        }
+        if let name = try Self.repeated(objects.map(\.name), "object").first {
+            throw StateError("two objects have the name \(String(decoding: name, as: UTF8.self))")
+        }
     }
 
     /// Adds a tensor.
@@ -163,19 +169,44 @@ public struct StateInventory: Sendable {
         try body(&self)
     }
 
-    private static func checkNames(_ names: [String], _ what: String) throws(StateError) {
-        // Compared as bytes: Swift treats strings as equal if they differ only in how an accented
-        // letter is composed.
+    /// Checks the lengths of names, and returns those that occur again, in bytes: Swift treats
+    /// strings as equal if they differ only in how an accented letter is composed.
+    private static func repeated(
+        _ names: [String], _ what: String
+    ) throws(StateError) -> [[UInt8]] {
         var seen = Set<[UInt8]>(minimumCapacity: names.count)
+        var repeated: [[UInt8]] = []
         for name in names {
             guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
                 throw StateError(
                     "a \(what)'s name has \(name.utf8.count) bytes, not 1 to \(Limits.nameBytesMax)"
                 )
             }
-            guard seen.insert(Array(name.utf8)).inserted else {
-                throw StateError("two \(what)s have the name \(name)")
+            if !seen.insert(Array(name.utf8)).inserted { repeated.append(Array(name.utf8)) }
+        }
+        return repeated
+    }
+
+    /// Checks that items with one name are shards of one tensor.
+    private static func checkShards(_ items: [TensorItem]) throws(StateError) {
+        let first = items[0]
+        for item in items {
+            guard item.shard != nil else {
+                throw StateError("two tensors have the name \(item.name)")
             }
+            guard item.view.type == first.view.type, item.shape == first.shape,
+                item.role == first.role, item.group == first.group
+            else {
+                throw StateError(
+                    "shards of tensor \(item.name) are declared with different types, shapes,"
+                        + " roles or groups: \(first.view.type) \(first.shape) in group"
+                        + " \(first.group), and \(item.view.type) \(item.shape) in group"
+                        + " \(item.group)")
+            }
+        }
+        let parts = items.flatMap { $0.shard?.parts ?? [] }.map(\.piece.elements)
+        guard ElementCover.fault(parts, in: first.shape, allowsHoles: true) == nil else {
+            throw StateError("two shards of tensor \(first.name) have the same elements")
         }
     }
 }

@@ -3,7 +3,7 @@ public import CheckpointSharding
 
 /// A tensor of the state.
 public struct TensorItem: Sendable {
-    /// Full name, unique among tensors.
+    /// Full name, unique among tensors; shards of one tensor share it.
     public var name: String
     /// Memory and layout of the tensor, or of a rank's shard of it.
     public var view: TensorView

@@ -40,6 +40,7 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
     private static let layers = TensorSharding([12, 4, 6])
     private static let experts = TensorSharding([8, 12, 4]).split(0, over: "ep").split(
         1, over: "etp")
+    private static let scales = TensorSharding([8, 1])
     private static let rows33 = TensorSharding([33, 2])
     private static let gateUp = TensorSharding([48, 4]).fused(
         0, [FusedSection(units: 24, of: 1), FusedSection(units: 24, of: 1)], over: "tp")
@@ -88,6 +89,13 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
                 NamedStage(["dp": 2, "ep": 3, "etp": 5], experts),
             ]),
         NamedCase(
+            "Model-Optimizer#2209: one scale for each expert, with the axis of the experts",
+            [
+                NamedStage(["ep": 4, "tp": 2], scales.split(0, over: "ep")),
+                NamedStage(["ep": 3], scales.split(0, over: "ep")),
+                NamedStage(["ep": 1, "tp": 8], scales.split(0, over: "ep")),
+            ]),
+        NamedCase(
             "Megatron: parts of sizes 1, 5, 7, 3, 6, 2, 5, 4, and all in one",
             [
                 NamedStage(
@@ -99,6 +107,10 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
 
     private static let six = TensorSharding([6, 3])
     private static let sixteen = TensorSharding([16, 3])
+    private static let seventeen = TensorSharding([17, 4])
+    private static let router = TensorSharding([12, 8])
+    /// Heads, halves, pairs and inputs.
+    private static let rotary = TensorSharding([4, 2, 6, 5])
     private static let seven = TensorSharding([7, 5])
 
     private static let torch: [NamedCase] = [
@@ -109,6 +121,33 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
                 NamedStage(["dp": 4], six.split(0, over: "dp")),
                 NamedStage(["dp": 11], six.split(0, over: "dp")),
                 NamedStage(["dp": 5], six.split(1, over: "dp")),
+            ]),
+        NamedCase(
+            "pytorch#160533: parts of any length, of other lengths in another world",
+            [
+                NamedStage(["dp": 4], seventeen.split(0, over: "dp", .sizes([1, 9, 0, 7]))),
+                NamedStage(["dp": 3], seventeen.split(0, over: "dp", .sizes([8, 8, 1]))),
+                NamedStage(
+                    ["dp": 2, "tp": 2],
+                    seventeen.split(0, over: "dp", .sizes([16, 1])).split(1, over: "tp")),
+                NamedStage(["dp": 5], seventeen.split(0, over: "dp", .sizes([0, 0, 0, 0, 17]))),
+            ]),
+        NamedCase(
+            "transformers#48519: a transposed router, and heads permuted for RoPE, split after that",
+            [
+                NamedStage(["tp": 2], router.permuted([1, 0]).split(0, over: "tp")),
+                NamedStage(["tp": 2], router.split(0, over: "tp")),
+                NamedStage(["tp": 4], router.permuted([1, 0]).split(1, over: "tp")),
+                NamedStage(["tp": 3], router.split(0, over: "tp").permuted([1, 0])),
+            ]),
+        NamedCase(
+            "transformers#48519: halves of heads that change places, split by heads",
+            [
+                NamedStage(["tp": 2], rotary.permuted([0, 2, 1, 3]).split(0, over: "tp")),
+                NamedStage(["dp": 3], rotary.split(3, over: "dp")),
+                NamedStage(
+                    ["dp": 2, "tp": 4],
+                    rotary.split(0, over: "tp").permuted([0, 2, 1, 3]).split(1, over: "dp")),
             ]),
         NamedCase(
             "pytorch#131976: a scalar, replicated and in a buffer",
@@ -159,6 +198,8 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
 
     private static let twelve = [FusedSection](repeating: FusedSection(units: 8, of: 1), count: 12)
     private static let codeGen = TensorSharding([96, 2])
+    private static let pairs = [FusedSection](repeating: FusedSection(units: 4, of: 2), count: 2)
+    private static let yuan = TensorSharding([16, 32])
 
     private static let fused: [NamedCase] = [
         NamedCase(
@@ -177,6 +218,14 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
                 NamedStage(["tp": 4], qkv(8, 1, .blocked)),
                 NamedStage(["tp": 1], qkv(8, 1, .blocked)),
                 NamedStage(["tp": 8], qkv(8, 1, .blocked)),
+            ]),
+        NamedCase(
+            "Yuan: pairs of query and key heads, interleaved; a rank's sections lie apart",
+            [
+                NamedStage(["tp": 2], yuan.fused(0, pairs, .interleaved, over: "tp")),
+                NamedStage(["tp": 4], yuan.fused(0, pairs, over: "tp")),
+                NamedStage(["tp": 1], yuan.split(1, over: "tp")),
+                NamedStage(["dp": 2, "tp": 2], yuan.split(1, over: "dp").permuted([1, 0])),
             ]),
         NamedCase(
             "CodeGen: many fused sections",

@@ -202,6 +202,19 @@ struct NamedCaseTests {
         #expect(throws: ShardingError.self) { try FlatBuffer([[1]], alignment: 0) }
     }
 
+    /// Queries split 2 and 1, each with a copy of the keys, and then halves of what a rank has.
+    @Test("Copies that ranks would cut at different places are refused, with their ranks")
+    func cutCopies() throws {
+        let mesh = try RankMesh(["dp": 2, "tp": 2])
+        let queriesAndKeys = TensorSharding([5]).fused(
+            0, [FusedSection(units: 3, of: 1), FusedSection(units: 1, of: 2)], over: "tp")
+        #expect(throws: Never.self) { try Simulation(queriesAndKeys, mesh).index() }
+        let error = #expect(throws: ShardingError.self) {
+            try Simulation(queriesAndKeys.split(0, over: "dp"), mesh).index()
+        }
+        #expect(error?.kind == .overlap && error?.ranks == [1, 2], "\(String(describing: error))")
+    }
+
     @Test("Invalid claims are refused, with tensor and rank")
     func claims() throws {
         let piece = ShardPiece(shape: [4], offset: 0, strides: [1])

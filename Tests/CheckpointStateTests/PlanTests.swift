@@ -17,10 +17,12 @@ struct PlanTests {
             let names = (0..<1 + random.below(4)).map { "g\($0)" }
             tensors = []
             for _ in 0..<random.below(40) {
+                let width = [1, 1, 2, 3, 8][random.below(5)]
                 tensors.append(
                     CapturePlan.Tensor(
-                        group: names[random.below(names.count)], bytes: random.below(sizes[random.below(4)]),
-                        lane: random.below(4) == 0 ? .device : .host))
+                        group: names[random.below(names.count)],
+                        bytes: random.below(sizes[random.below(4)]) / width * width,
+                        lane: random.below(4) == 0 ? .device : .host, width: width))
             }
             order = (names + ["absent"]).shuffled(using: &random)
         }
@@ -103,7 +105,10 @@ struct PlanTests {
             let blocks = plan.chunksOfTensor[index].map { plan.chunks[$0].block }
             #expect(blocks == Array(blocks[0]..<blocks[0] + blocks.count))
             #expect(blocks.allSatisfy { plan.blocks[$0].chunks.count == 1 })
-            #expect(blocks.dropLast().allSatisfy { plan.blocks[$0].bytes == input.chunkBytes })
+            // Without a part of an element, unless a chunk is too small for one.
+            let whole = input.chunkBytes / tensor.width * tensor.width
+            let bytes = whole > 0 ? whole : input.chunkBytes
+            #expect(blocks.dropLast().allSatisfy { plan.blocks[$0].bytes == bytes })
         }
     }
 

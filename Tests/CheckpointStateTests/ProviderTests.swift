@@ -1,5 +1,6 @@
 import CheckpointCodecs
 import CheckpointFormat
+import CheckpointSharding
 import CheckpointState
 import CheckpointTestSupport
 import Testing
@@ -72,6 +73,38 @@ struct InventoryTests {
             ObjectState("x", get: { 1 }, set: { _ in })
         }
         #expect(throws: Never.self) { try StateInventory(of: both) }
+    }
+
+    @Test("Shards of one tensor share its name, if they agree and have nothing in common")
+    func sharedName() throws {
+        let memory = try view([UInt8](repeating: 1, count: 6))
+        func text(_ states: any StateProvider...) -> String {
+            do { _ = try StateInventory(of: CompositeState(children: states)) } catch {
+                return "\(error)"
+            }
+            return ""
+        }
+        func row(_ index: Int, _ rows: Int = 4) throws -> TensorShard {
+            try TensorShard(offset: [index, 0], extent: [1, 6], of: [rows, 6])
+        }
+        let first = TensorState("w", memory, of: try row(0))
+        #expect(text(first, TensorState("v", memory), TensorState("w", memory, of: try row(2))) == "")
+        #expect(text(first, TensorState("w", memory)).contains("two tensors have the name w"))
+        #expect(text(TensorState("w", memory), first).contains("two tensors have the name w"))
+        let same = text(first, TensorState("w", memory, of: try row(0)))
+        #expect(same.contains("two shards of tensor w have the same elements"))
+        let halves = try TensorShard(offset: [0, 3], extent: [2, 3], of: [4, 6])
+        #expect(text(first, TensorState("w", memory, of: halves)).contains("the same elements"))
+        for other in [
+            TensorState("w", memory, of: try row(1, 5)),
+            TensorState("w", memory, of: try row(1), role: .buffer),
+            TensorState("w", memory, of: try row(1), group: "other"),
+        ] {
+            #expect(text(first, other).contains("shards of tensor w are declared with different"))
+        }
+        let nothing = try TensorSharding([4, 6]).only("pp", at: 1).shard(
+            of: 0, in: RankMesh(["pp": 2]))
+        #expect(text(TensorState("w", try view([]), of: nothing), first) == "")
     }
 
     @Test("The builder takes ifs, loops, lists and nothing at all", arguments: [true, false])

@@ -77,9 +77,11 @@ struct CheckpointMaker {
     }
 
     /// Adds a tensor as one box.
-    mutating func add(whole tensor: TestTensor) throws {
-        let chunks = try chunks(tensor.content, width: tensor.type.width)
-        let box = ShardDescriptor(whole: tensor.sharding.shape)
+    ///
+    /// - Parameter unit: what the size of a chunk is a multiple of; nil means an element.
+    mutating func add(whole tensor: TestTensor, unit: Int? = nil) throws {
+        let chunks = try chunks(tensor.content, width: unit ?? tensor.type.width)
+        let box = ShardDescriptor(whole: tensor.shape)
         add(tensor, [ShardRecord(descriptor: box, chunks: chunks)])
     }
 
@@ -97,10 +99,10 @@ struct CheckpointMaker {
 
     /// Adds what one rank holds of a tensor, copies of other ranks' pieces included.
     mutating func add(heldOf tensor: TestTensor, rank: Int) throws {
-        let shard = try tensor.sharding.shard(of: rank, in: tensor.mesh)
+        let held = try tensor.shardings.flatMap { try $0.shard(of: rank, in: tensor.mesh).pieces }
         var (shards, seen) = ([ShardRecord](), Set<StridedElements>())
         // A rank may hold a piece twice, as when several of its heads share their keys.
-        for held in shard.pieces where seen.insert(held.elements.normalized).inserted {
+        for held in held where seen.insert(held.elements.normalized).inserted {
             let piece = ShardPiece(shape: held.shape, offset: held.offset, strides: held.strides)
             let bytes = positions(piece.elements).flatMap {
                 tensor.content[$0 * tensor.type.width..<($0 + 1) * tensor.type.width]
@@ -130,7 +132,7 @@ struct CheckpointMaker {
     private mutating func add(_ tensor: TestTensor, _ shards: [ShardRecord]) {
         manifest.tensors.append(
             TensorRecord(
-                name: tensor.name, type: tensor.type, shape: tensor.sharding.shape,
+                name: tensor.name, type: tensor.type, shape: tensor.shape,
                 role: .parameter, group: 0, shards: shards))
     }
 

@@ -52,10 +52,10 @@ struct LayoutRestoreTests {
     func anyLayout(_ seed: UInt64) throws {
         var (maker, random) = (RandomSharding(seed), SeededGenerator(seed))
         let shape = maker.shape()
-        let (saved, savedMesh) = try maker.sharding(shape)
+        let (saved, savedMesh) = try maker.saved(shape)
         let (requested, mesh) = try maker.requested(shape)
         let type = Self.types[random.below(Self.types.count)]
-        let tensor = TestTensor("w", type, saved, savedMesh, &random)
+        let tensor = TestTensor("w", type, parts: saved, savedMesh, &random)
         let store = try openStore(InMemoryFileSystem())
         var checkpoint = CheckpointMaker(store, step: 1, seed: seed)
         if random.below(3) == 0 {
@@ -90,9 +90,9 @@ struct LayoutRestoreTests {
         arguments: Seeds.first(200))
     func inOrder(_ seed: UInt64) throws {
         var (maker, random) = (RandomSharding(seed), SeededGenerator(seed))
-        let (saved, mesh) = try maker.sharding(maker.shape())
+        let (saved, mesh) = try maker.saved(maker.shape())
         let type = Self.types[random.below(Self.types.count)]
-        let tensor = TestTensor("w", type, saved, mesh, &random)
+        let tensor = TestTensor("w", type, parts: saved, mesh, &random)
         let store = try openStore(InMemoryFileSystem())
         var checkpoint = CheckpointMaker(store, step: 1, seed: seed)
         try checkpoint.add(shardsOf: tensor)
@@ -221,5 +221,38 @@ struct LayoutRestoreTests {
             try store.restore(.latest, into: TensorState("w", view, of: odd))
         }
         #expect(error?.description.contains("splits a byte") == true)
+    }
+
+    @Test("A tensor whose chunks end inside elements is restored completely, and not divided")
+    func cutElements() throws {
+        var random = SeededGenerator(5)
+        let tensor = TestTensor(
+            "w", .f6e2m3, TensorSharding([64, 16]), try RankMesh([:]), &random)
+        let store = try openStore(InMemoryFileSystem())
+        var checkpoint = CheckpointMaker(store, step: 1, seed: 5)
+        try checkpoint.add(whole: tensor, unit: 5)
+        try checkpoint.commit()
+        #expect(checkpoint.manifest.chunks.contains { $0.bytes % 3 != 0 })
+        let half = try TensorSharding([64, 16]).split(0, over: "tp").shard(
+            of: 1, in: try RankMesh(["tp": 2]))
+        let memory = try OwnedBytes(zeros: tensor.content.count)
+        let part = try TensorView(
+            memory.lent, type: .f6e2m3, shape: half.memoryShape)
+        let error = #expect(throws: CheckpointError.self) {
+            try store.restore(.latest, into: TensorState("w", part, of: half))
+        }
+        #expect(error?.code == .unsupported, "\(String(describing: error))")
+        #expect(memory.bytes.allSatisfy { $0 == 0 })
+        let view = try TensorView(memory.lent, type: .f6e2m3, shape: [64, 16])
+        try store.restore(.latest, into: TensorState("w", view))
+        #expect(memory.bytes == tensor.content)
+        let stream = TensorStream(
+            store: store, manifest: checkpoint.manifest, gatheredBytes: 30,
+            gatheredBytesPerShard: 0)
+        let record = checkpoint.manifest.tensors[0]
+        var bytes: [UInt8] = []
+        _ = try stream.readInOrder(record) { bytes += $0.array }
+        #expect(bytes == tensor.content)
+        #expect(try stream.bytes(of: record, 4..<301) == Array(tensor.content[4..<301]))
     }
 }

@@ -29,9 +29,9 @@ struct RankCommitTests {
     func anyLayout(_ seed: UInt64) throws {
         var (maker, random) = (RandomSharding(seed), SeededGenerator(seed))
         let shape = maker.shape()
-        let (saved, savedMesh) = try maker.sharding(shape)
+        let (saved, savedMesh) = try maker.saved(shape)
         let (requested, mesh) = try maker.requested(shape)
-        let tensor = TestTensor("w", .bf16, saved, savedMesh, &random)
+        let tensor = TestTensor("w", .bf16, parts: saved, savedMesh, &random)
         let store = try openStore(InMemoryFileSystem())
         let attempt = RankSave(store: store, step: 3, worldSize: max(savedMesh.worldSize, 2))
         let holdsCopies = random.below(2) == 0

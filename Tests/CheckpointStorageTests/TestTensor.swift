@@ -6,7 +6,9 @@ import CheckpointTestSupport
 struct TestTensor {
     let name: String
     let type: ElementType
-    let sharding: TensorSharding
+    /// The sharding, or those of the parts that are tensors of their own.
+    let shardings: [TensorSharding]
+    var shape: [Int] { shardings[0].shape }
     let mesh: RankMesh
     /// Row-major bytes of the complete tensor.
     let content: [UInt8]
@@ -15,8 +17,15 @@ struct TestTensor {
         _ name: String, _ type: ElementType, _ sharding: TensorSharding, _ mesh: RankMesh,
         _ random: inout SeededGenerator
     ) {
-        (self.name, self.type, self.sharding, self.mesh) = (name, type, sharding, mesh)
-        content = random.bytes(TensorShape.byteCount(sharding.shape, type) ?? 0)
+        self.init(name, type, parts: [sharding], mesh, &random)
+    }
+
+    init(
+        _ name: String, _ type: ElementType, parts: [TensorSharding], _ mesh: RankMesh,
+        _ random: inout SeededGenerator
+    ) {
+        (self.name, self.type, shardings, self.mesh) = (name, type, parts, mesh)
+        content = random.bytes(TensorShape.byteCount(parts[0].shape, type) ?? 0)
     }
 
     /// The memory of a rank: its elements at their places, and `padding` elsewhere.
@@ -35,8 +44,10 @@ struct TestTensor {
 
     /// What each rank saves: its own pieces, one after the other, and their bytes.
     func saved() throws -> [(rank: Int, pieces: [ShardPiece], bytes: [UInt8])] {
-        let claims = try (0..<mesh.worldSize).compactMap { rank throws in
-            try TensorClaim(name, type, sharding, rank: rank, in: mesh)
+        let claims = try (0..<mesh.worldSize).flatMap { rank throws in
+            try shardings.compactMap { sharding throws in
+                try TensorClaim(name, type, sharding, rank: rank, in: mesh)
+            }
         }
         let index = try TensorIndex(claims)
         return (0..<mesh.worldSize).compactMap { rank in

@@ -14,7 +14,26 @@ package struct RandomSharding {
 
     /// A tensor of this shape on up to 24 ranks.
     package mutating func sharding(_ shape: [Int]) throws -> (TensorSharding, RankMesh) {
-        try sharding(TensorSharding(shape), shape)
+        let mesh = try mesh()
+        return (try sharding(TensorSharding(shape), shape, mesh), mesh)
+    }
+
+    /// A tensor of this shape on up to 72 ranks: sometimes one that is stacked of experts, which
+    /// each rank of an axis holds some of as tensors of their own, laid out and split as they like.
+    ///
+    /// - Returns: the shardings of the experts, or of the complete tensor; and the ranks.
+    package mutating func saved(_ shape: [Int]) throws -> ([TensorSharding], RankMesh) {
+        guard let count = shape.first, count > 0, random.below(3) == 0 else {
+            let (sharding, mesh) = try sharding(shape)
+            return ([sharding], mesh)
+        }
+        let mesh = try mesh(experts: 1 + random.below(3))
+        let experts = try (0..<count).map { expert in
+            let holder = random.below(mesh.counts[mesh.counts.count - 1])
+            let one = TensorSharding(shape).only("ep", at: holder).slice(0, at: expert)
+            return try sharding(one, Array(shape.dropFirst()), mesh)
+        }
+        return (experts, mesh)
     }
 
     /// A tensor of this shape to restore into: sometimes of one index of a dimension alone, as of one
@@ -22,19 +41,38 @@ package struct RandomSharding {
     package mutating func requested(_ shape: [Int]) throws -> (TensorSharding, RankMesh) {
         let dimensions = shape.indices.filter { shape[$0] > 0 }
         guard !dimensions.isEmpty, random.below(4) == 0 else { return try sharding(shape) }
+        let mesh = try mesh()
         let dimension = dimensions[random.below(dimensions.count)]
         let slice = TensorSharding(shape).slice(dimension, at: random.below(shape[dimension]))
         var rest = shape
         rest.remove(at: dimension)
-        return try sharding(slice, rest)
+        return (try sharding(slice, rest, mesh), mesh)
     }
 
+    private mutating func mesh(experts: Int? = nil) throws -> RankMesh {
+        let (pp, dp, tp) = (1 + random.below(2), 1 + random.below(4), 1 + random.below(3))
+        guard let experts else { return try RankMesh(["pp": pp, "dp": dp, "tp": tp]) }
+        return try RankMesh(["pp": pp, "dp": dp, "tp": tp, "ep": experts])
+    }
+
+    /// One that can be saved: copies of ranks whose parts differ in size may be cut differently,
+    /// which is refused.
     private mutating func sharding(
-        _ tensor: TensorSharding, _ shape: [Int]
-    ) throws -> (TensorSharding, RankMesh) {
-        let mesh = try RankMesh([
-            "pp": 1 + random.below(2), "dp": 1 + random.below(4), "tp": 1 + random.below(3),
-        ])
+        _ tensor: TensorSharding, _ shape: [Int], _ mesh: RankMesh
+    ) throws -> TensorSharding {
+        while true {
+            let sharding = try anySharding(tensor, shape, mesh)
+            do throws(ShardingError) { _ = try TensorIndex(Simulation(sharding, mesh).claims) } catch
+            {
+                if error.kind == .overlap { continue }
+            }
+            return sharding
+        }
+    }
+
+    private mutating func anySharding(
+        _ tensor: TensorSharding, _ shape: [Int], _ mesh: RankMesh
+    ) throws -> TensorSharding {
         var sharding = tensor
         var axes = ["dp", "tp"].shuffled(using: &random)
         if random.below(4) == 0 {
@@ -55,7 +93,7 @@ package struct RandomSharding {
                 at: before, of: before + size + random.below(20), over: axis,
                 random.below(2) == 0 ? .chunks : .balanced)
         }
-        return (sharding, mesh)
+        return sharding
     }
 
     /// Adds a step that splits nothing.
@@ -83,9 +121,11 @@ package struct RandomSharding {
             return sharding.stridedSplit(dimension, over: axis, factor: 1 + random.below(4))
         case 4: return sharding.heads(dimension, divisor(of: extent), over: axis)
         case 5:
-            return sharding.fused(
-                dimension, sections(extent), random.below(2) == 0 ? .blocked : .interleaved,
-                over: axis)
+            switch random.below(3) {
+            case 0: return sharding.fused(dimension, equalSections(extent), .interleaved, over: axis)
+            case 1: return sharding.fused(dimension, equalSections(extent), over: axis)
+            default: return sharding.fused(dimension, sections(extent), over: axis)
+            }
         default: return sharding.split(dimension, over: axis)
         }
     }
@@ -96,13 +136,26 @@ package struct RandomSharding {
     }
 
     /// Sections with the same number of units that add up to an extent.
-    private mutating func sections(_ extent: Int) -> [FusedSection] {
+    private mutating func equalSections(_ extent: Int) -> [FusedSection] {
         let count = divisor(of: extent)
         var (sections, rest) = ([FusedSection](), extent / count)
         repeat {
             let size = rest == 0 ? 0 : 1 + random.below(rest)
             sections.append(FusedSection(units: count, of: size))
             rest -= size
+        } while rest > 0
+        return sections
+    }
+
+    /// Sections with any numbers of units that add up to an extent, as queries that have more heads
+    /// than keys.
+    private mutating func sections(_ extent: Int) -> [FusedSection] {
+        var (sections, rest) = ([FusedSection](), extent)
+        repeat {
+            let part = rest == 0 ? 0 : 1 + random.below(rest)
+            let units = divisor(of: part)
+            sections.append(FusedSection(units: units, of: part / units))
+            rest -= part
         } while rest > 0
         return sections
     }

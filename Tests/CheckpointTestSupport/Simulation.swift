@@ -9,9 +9,11 @@ package struct Simulation {
     /// Of each rank what it holds; nil if it does not have the tensor.
     package let locals: [LocalTensor?]
 
-    package init(_ sharding: TensorSharding, _ mesh: RankMesh) throws {
+    package init(_ sharding: TensorSharding, _ mesh: RankMesh) throws(ShardingError) {
         (self.sharding, self.mesh) = (sharding, mesh)
-        locals = try (0..<mesh.worldSize).map { try sharding.local(of: $0, in: mesh) }
+        locals = try (0..<mesh.worldSize).map { rank throws(ShardingError) in
+            try sharding.local(of: rank, in: mesh)
+        }
     }
 
     package var claims: [TensorClaim] {

@@ -64,6 +64,12 @@ struct RankState {
         random.value = step * 100 + rank
     }
 
+    /// True if nothing has been restored or changed.
+    var isNew: Bool {
+        [rows, columns, stage, bias].allSatisfy { $0.values.allSatisfy { $0 == -1 } }
+            && random.value == 0
+    }
+
     func isAt(_ step: Int) -> Bool {
         zip([rows, columns, stage], shards).allSatisfy { tensor, shard in
             tensor.values == Self.expected(shard, step)

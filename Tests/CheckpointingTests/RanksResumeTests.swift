@@ -55,14 +55,18 @@ struct RanksResumeTests: RankedCheckpointing {
         #expect(try steps(of: openStore(files, for: .reading)) == [4, 4, 3, 2, 1])
     }
 
-    @Test("If one rank cannot restore, all learn why, and none goes on")
-    func oneCannot() throws {
+    @Test(
+        "If a checkpoint does not fit one rank, all learn why, and no state is changed",
+        arguments: [false, true])
+    func oneCannot(_ hasGroup: Bool) throws {
         let files = InMemoryFileSystem()
-        try train(files, worldSize: 2, launch: "job.0")
+        let groups = (0..<2).map { _ in hasGroup ? InProcessGroup(2) : nil }
+        try train(files, worldSize: 2, launch: "job.0", group: groups[0])
         let options = options()
         let errors = try onEachRank(2) { rank in
-            let store = try open(files, rank, of: 2, launch: "job.1")
+            let store = try open(files, rank, of: 2, launch: "job.1", group: groups[1])
             let state = try RankState(rank, of: 2)
+            defer { #expect(state.isNew, "rank \(rank)") }
             let more = try OwnedTensor<Float>(repeating: 0, shape: [3])
             let provider = CompositeState {
                 state.provider

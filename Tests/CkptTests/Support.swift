@@ -27,6 +27,7 @@ struct Fields {
     func number(_ key: String) -> Double? { members[key] as? Double }
     func flag(_ key: String) -> Bool? { members[key] as? Bool }
     func texts(_ key: String) -> [String] { members[key] as? [String] ?? [] }
+    func integers(_ key: String) -> [Int]? { members[key] as? [Int] }
     func object(_ key: String) -> Fields { Fields(members[key] as? [String: Any] ?? [:]) }
     func list(_ key: String) -> [Fields] { (members[key] as? [[String: Any]] ?? []).map { Fields($0) } }
 

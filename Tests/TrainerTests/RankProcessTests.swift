@@ -53,7 +53,7 @@ struct RankProcessTests {
 
         init(_ seed: UInt64) {
             var random = SeededGenerator(seed)
-            worldSize = 2 + random.below(3)
+            worldSize = random.below(8) == 0 ? 2 + random.below(2) : 4
             isEager = random.below(10) < 3
             var victims = Array(0..<worldSize).shuffled(using: &random)
             // The publisher, unless all publish.

@@ -30,7 +30,7 @@ struct Inspect: StoreVerb {
     @Flag(help: "Adds the XXH3-128 digest of each tensor and object.")
     var digests = false
 
-    @Flag(help: "Draws which rank saved which part of each tensor.")
+    @Flag(help: "Draws which rank saved which part of each tensor, and tells which ranks held the same.")
     var layout = false
 
     func execute() throws -> ExitCode {
@@ -41,10 +41,13 @@ struct Inspect: StoreVerb {
         let hashes = digests ? try hashes(of: records, stream) : records.map { _ in nil }
         let objects = try manifest.objects.map { try ObjectContent($0, reader) }
         let figures = stats ? try figures(of: records, stream) : records.map { _ in nil }
+        let holders = layout ? try store.holders(of: manifest.name) : [:]
         let tensors = records.indices.map { index in
-            Row(
-                record: records[index], storage: manifest.storage(of: records[index].shards.map(\.chunks)), digest: hashes[index],
-                figures: figures[index], layout: layout ? Layout(records[index], in: manifest) : nil)
+            let record = records[index]
+            return Row(
+                record: record, storage: manifest.storage(of: record.shards.map(\.chunks)), digest: hashes[index],
+                figures: figures[index],
+                layout: layout ? Layout(record, in: manifest, holders[Array(record.name.utf8)] ?? [:]) : nil)
         }
         ProgressLine.clear()
         let marks = try store.marks()

@@ -1,11 +1,14 @@
 import CheckpointStorage
 
-/// The parts of a tensor with the ranks that have saved them, as `ckpt inspect --layout` shows it.
+/// The parts of a tensor with the ranks that have saved them, and those that held the same, as
+/// `ckpt inspect --layout` shows it.
 struct Layout {
     /// A box of elements that one rank has saved.
     struct Part {
         var rank: Int
         var box: ShardDescriptor
+        /// The other ranks that held the same elements, ascending.
+        var copies: [Int]
     }
 
     let record: TensorRecord
@@ -20,14 +23,19 @@ struct Layout {
     /// - Parameters:
     ///   - record: the tensor.
     ///   - manifest: the checkpoint, with the parts of all ranks.
-    init(_ record: TensorRecord, in manifest: Manifest) {
+    ///   - holders: the ranks that held each region of the tensor.
+    init(_ record: TensorRecord, in manifest: Manifest, _ holders: RegionHolders) {
         self.record = record
         parts = record.shards.flatMap { shard -> [Part] in
             // The name of a segment says which rank has written it.
             let rank = manifest.chunks[shard.chunks].first.map { chunk in
                 manifest.segments[manifest.blocks[chunk.block].segment].name.rank
             }
-            return shard.region.boxes(in: record.shape).map { Part(rank: rank ?? 0, box: $0) }
+            let elements = shard.region.pieces(in: record.shape).map(\.elements.normalized)
+            let copies = Set(holders[elements] ?? []).subtracting([rank ?? 0]).sorted()
+            return shard.region.boxes(in: record.shape).map {
+                Part(rank: rank ?? 0, box: $0, copies: copies)
+            }
         }.sorted { ($0.rank, $0.box.offset) < ($1.rank, $1.box.offset) }
     }
 
@@ -38,6 +46,7 @@ struct Layout {
                     .init("rank", .count(part.rank)),
                     .init("offset", .array(part.box.offset.map { .count($0) })),
                     .init("extent", .array(part.box.extent.map { .count($0) })),
+                    .init("copies", .array(part.copies.map { .count($0) })),
                 ])
             })
     }
@@ -54,9 +63,29 @@ struct Layout {
         return divided.sorted { boundaries[$0] > boundaries[$1] }.prefix(2).sorted()
     }
 
+    /// The picture, and below it the ranks that held the same as others.
+    var lines: [String] { picture + copies }
+
+    private static let copiesMax = 8
+
+    /// A line for each rank that has saved what others held, too, with these. If they did not hold
+    /// all of it, a line for each part.
+    private var copies: [String] {
+        var seen: Set<[Int]> = []
+        let lines = parts.filter { !$0.copies.isEmpty && seen.insert([$0.rank] + $0.copies).inserted }
+            .map { part in
+                let isAll = parts.allSatisfy { $0.rank != part.rank || $0.copies == part.copies }
+                let ranks = part.copies.count == 1 ? "rank" : "ranks"
+                return (isAll ? "what" : "some of what")
+                    + " rank \(part.rank) saved is also on \(ranks) \(Self.text(part.copies))"
+            }
+        return lines.prefix(Self.copiesMax)
+            + (lines.count > Self.copiesMax ? ["and \(lines.count - Self.copiesMax) more"] : [])
+    }
+
     /// The lines of the picture: one cell of text for each rank, digits and letters for ranks 0 to
     /// 61, `+` for higher ones.
-    var lines: [String] {
+    private var picture: [String] {
         let axes = axes
         guard !axes.isEmpty, !record.shape.contains(0) else {
             return [parts.first.map { "all elements saved by rank \($0.rank)" } ?? "no elements"]
@@ -84,6 +113,12 @@ struct Layout {
             lines.append(String(repeating: " ", count: margin - label.count) + label + " " + cells)
         }
         return lines
+    }
+
+    /// Lists ranks, as many as a line has room for.
+    private static func text(_ ranks: [Int]) -> String {
+        let names = ranks.prefix(6).map(String.init).joined(separator: ", ")
+        return names + (ranks.count > 6 ? " and \(ranks.count - 6) more" : "")
     }
 
     /// First position of a cell.

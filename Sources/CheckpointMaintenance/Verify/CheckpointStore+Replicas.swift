@@ -1,4 +1,4 @@
-internal import CheckpointFormat
+package import CheckpointFormat
 internal import CheckpointSegments
 public import CheckpointStorage
 
@@ -37,6 +37,24 @@ extension CheckpointStore {
                 missing: (0..<worldSize).filter { !saved.contains($0) },
                 !open.contains(attempt.name))
         }
+    }
+
+    /// Returns which ranks held which regions of the tensors of a checkpoint.
+    ///
+    /// - Parameter name: the checkpoint.
+    /// - Returns: the ranks by region, by the bytes of the tensors' names; empty for a checkpoint
+    ///   of one process.
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`, `mismatch`.
+    package func holders(
+        of name: ManifestName
+    ) throws(CheckpointError) -> [[UInt8]: RegionHolders] {
+        let root = try files.loadFile(name).manifest
+        guard root.root != nil else { return [:] }
+        let files = PartFiles(fileSystem: fileSystem, directories: directories)
+        let attempt = AttemptName(checkpoint: name, attempt: root.id)
+        return try RootBuilder(
+            files.load(Array(0..<root.worldSize), of: attempt, root.worldSize)
+        ).holders()
     }
 
     private func comparedReplicas(

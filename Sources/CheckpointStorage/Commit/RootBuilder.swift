@@ -1,6 +1,9 @@
 internal import CheckpointCodecs
-internal import CheckpointFormat
+package import CheckpointFormat
 internal import CheckpointIO
+
+/// The ranks that hold each region of a tensor, by the region's pieces in normal form.
+package typealias RegionHolders = [[StridedElements]: [Int]]
 
 /// The root of a checkpoint of several ranks, made from all parts. It finds what cannot be one
 /// checkpoint: ranks that disagree, elements that no rank has, and copies that differ. Pure; the
@@ -187,6 +190,19 @@ package struct RootBuilder {
     private func saved(_ tensor: TensorRecord, _ held: [Held]) -> [Held] {
         var seen: Set<Elements> = []
         return held.filter { $0.isSaved && seen.insert(elements($0, of: tensor)).inserted }
+    }
+
+    /// Returns which ranks hold what: by the bytes of the tensors' names, the ranks of each region
+    /// that one has saved or copied, ascending.
+    package func holders() -> [[UInt8]: RegionHolders] {
+        var holders: [[UInt8]: RegionHolders] = [:]
+        for (tensor, held) in zip(root.tensors, held) {
+            var ranks = RegionHolders()
+            // By rank, as the parts are.
+            for held in held { ranks[elements(held, of: tensor), default: []].append(held.rank) }
+            holders[Array(tensor.name.utf8)] = ranks
+        }
+        return holders
     }
 
     /// Compares what several ranks hold of the same elements.

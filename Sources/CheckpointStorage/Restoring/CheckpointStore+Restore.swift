@@ -1,7 +1,6 @@
 internal import CheckpointCatalog
 internal import CheckpointFormat
 public import CheckpointState
-internal import Foundation
 
 extension CheckpointStore {
     /// Restores a checkpoint into the memory that `provider` lends, checking every byte against the
@@ -38,7 +37,7 @@ extension CheckpointStore {
         let target = try RestoreTarget(provider, matching, mode, types, threads, progress)
         var (report, skipped) = try withManifest(reference, target.selection) {
             manifest throws(CheckpointError) in
-            try restore(manifest, into: target)
+            try PlannedRestore(manifest, into: target).run(in: self)
         }
         report.skipped = skipped
         return report
@@ -62,7 +61,9 @@ extension CheckpointStore {
         let target = try RestoreTarget(provider, nil, mode, types, threads) { _ in }
         let (found, skipped) = try walkBackTogether(reference.walksBack, target.selection) {
             manifest throws(CheckpointError) in
-            try restore(manifest, into: target)
+            try PlannedRestore(manifest, into: target)
+        } restore: { planned throws(CheckpointError) in
+            try planned.run(in: self)
         } among: { () throws(CheckpointError) in
             try candidates(reference)
         }
@@ -92,10 +93,12 @@ extension CheckpointStore {
         guard !line.isEmpty || meeting != nil else { return nil }
         var isFirst = true
         let (found, skipped) = try walkBackTogether(true, target.selection) {
-            manifest throws(CheckpointError) -> RestoreReport? in
+            manifest throws(CheckpointError) -> PlannedRestore? in
             // The catalog, which may be wrong, has chosen the line.
             guard history.contains(RunMember(manifest), in: run) else { return nil }
-            return try restore(manifest, into: target)
+            return try PlannedRestore(manifest, into: target)
+        } restore: { planned throws(CheckpointError) in
+            try planned.run(in: self)
         } among: { () throws(CheckpointError) in
             if !isFirst {
                 history = try runHistory()
@@ -114,24 +117,5 @@ extension CheckpointStore {
             newerThan: ManifestName(run: report.run, step: report.step),
             at: report.createdMilliseconds, in: run, line: line)
         return report
-    }
-
-    private func restore(_ manifest: Manifest, into target: RestoreTarget) throws(CheckpointError)
-        -> RestoreReport
-    {
-        let match = RestoreMatch(target.inventory, manifest, target.pattern, target.types)
-        if let mismatch = match.mismatch(target.mode, step: manifest.step) { throw mismatch }
-        let plan = try RestorePlan(manifest, into: match.tensors, target.types)
-        let operation = RestoreOperation(
-            store: self, manifest: manifest, threads: target.threads, progress: target.progress)
-        try translating("restore") { try match.tensors.orderCopiesAfterTrainer() }
-        let overflowCount = try operation.run(plan)
-        for ((item, _), bytes) in zip(
-            match.objects, try operation.objects(match.objects.map(\.record)))
-        {
-            try translating("object \(item.name)") { try item.restore(bytes) }
-        }
-        return RestoreReport(
-            manifest, match, plan, overflowCount: overflowCount, defaultRunName: defaultRunName)
     }
 }

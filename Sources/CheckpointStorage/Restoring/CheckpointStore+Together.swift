@@ -1,58 +1,80 @@
 internal import CheckpointFormat
 
 extension CheckpointStore {
-    /// Calls `body` with the first of some checkpoints for which it succeeds on every rank. Rank 0
-    /// lists the checkpoints and decides. If this process saves alone, this is `walkBack`.
+    /// Restores the first of some checkpoints that every rank can restore. Rank 0 lists the
+    /// checkpoints and decides. If this process saves alone, this is `walkBack`.
+    ///
+    /// No rank restores before every rank has planned: what does not fit one of them changes none.
     ///
     /// - Parameters:
     ///   - walksBack: false if only the first checkpoint is meant.
     ///   - selection: what this rank needs of a checkpoint.
-    ///   - body: nil means that the checkpoint is not one of those meant.
+    ///   - plan: compares a checkpoint with the state, and changes nothing; nil means that the
+    ///     checkpoint is not one of those meant.
+    ///   - restore: carries out a plan.
     ///   - candidates: lists the checkpoints, best first; counts on rank 0 alone.
     /// - Returns: the result, nil if no checkpoint gave one, and the damage of those skipped.
-    /// - Throws: the error of `body`; code `cancelled` if another rank has failed; those of the
-    ///   meeting.
-    func walkBackTogether<R>(
+    /// - Throws: the error of `plan` and of `restore`; code `cancelled` if another rank has failed;
+    ///   those of the meeting.
+    func walkBackTogether<Plan, R>(
         _ walksBack: Bool, _ selection: PartFiles.Selection?,
-        _ body: (Manifest) throws(CheckpointError) -> R?,
+        plan: (Manifest) throws(CheckpointError) -> Plan?,
+        restore: (Plan) throws(CheckpointError) -> R,
         among candidates: () throws(CheckpointError) -> [ManifestName]
     ) throws(CheckpointError) -> (result: R?, skipped: [CheckpointError]) {
+        func restored(_ manifest: Manifest) throws(CheckpointError) -> R? {
+            guard let plan = try plan(manifest) else { return nil }
+            return try restore(plan)
+        }
         guard let meeting else {
-            return try walkBack(walksBack, selection, body, among: candidates)
+            return try walkBack(walksBack, selection, restored, among: candidates)
         }
         var names: ArraySlice<ManifestName> = []
         var word = RestoreOrder.nothing([])
-        var outcome: Result<R?, CheckpointError>?
+        var result: R?
+        var failure: CheckpointError?
         if meeting.ranks.rank == 0 {
             do throws(CheckpointError) {
                 names = try candidates()[...]
                 word = RestoreOrder(next: names.popFirst(), [])
             } catch {
-                outcome = .failure(error)
+                failure = error
                 word = .stop("rank 0: \(error)")
             }
+        }
+        /// Tells rank 0 what came of a step, and lets it decide.
+        func answer(
+            _ outcome: Result<Bool, CheckpointError>, next: RestoreOrder
+        ) throws(CheckpointError) {
+            if case .failure(let error) = outcome { failure = error } else { failure = nil }
+            let answers = try meeting.collect(RestoreAnswer(outcome).encoded())
+            guard meeting.ranks.rank == 0 else { return }
+            word = RestoreAnswer.word(
+                after: answers.map { RestoreAnswer(decoding: $0) }, next: next,
+                walksBack: walksBack, &names)
         }
         var skipped: [CheckpointError] = []
         while true {
             switch RestoreOrder(decoding: try meeting.decide { word.encoded() }) {
-            case .attempt(let name, let damage):
+            case .compare(let name, let damage):
                 skipped += damage.map { CheckpointError(.damaged, $0) }
-                let result = Result { () throws(CheckpointError) in
-                    try files.reading(name, selection, body)
+                let outcome = Result { () throws(CheckpointError) in
+                    try files.reading(name, selection, plan) != nil
                 }
-                outcome = result
-                let answers = try meeting.collect(RestoreAnswer(result).encoded())
-                guard meeting.ranks.rank == 0 else { continue }
-                word = RestoreAnswer.word(
-                    after: answers.map { RestoreAnswer(decoding: $0) }, walksBack: walksBack,
-                    &names)
+                try answer(outcome, next: .restore(name))
+            case .restore(let name):
+                let outcome = Result { () throws(CheckpointError) in
+                    result = try files.reading(name, selection, restored)
+                    return result != nil
+                }
+                try answer(outcome, next: .done)
             case .done:
-                guard let outcome else { throw Self.notUnderstood }
-                return (try outcome.get(), skipped)
+                guard let result else { throw Self.notUnderstood }
+                return (result, skipped)
             case .nothing(let damage):
                 return (nil, skipped + damage.map { CheckpointError(.damaged, $0) })
             case .stop(let text):
-                if case .failure(let error)? = outcome { throw error }
+                if let failure { throw failure }
                 throw CheckpointError(
                     .cancelled, "another rank could not restore the checkpoint: \(text)")
             case nil: throw Self.notUnderstood

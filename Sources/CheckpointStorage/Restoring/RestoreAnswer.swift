@@ -1,8 +1,8 @@
 internal import CheckpointFormat
 
-/// Answer of a rank to rank 0 about a checkpoint that all ranks were to restore.
+/// Answer of a rank to rank 0 about a checkpoint that all ranks were to compare or restore.
 enum RestoreAnswer: Equatable {
-    case restored
+    case succeeded
     /// It is not one of the checkpoints that are meant.
     case notMeant
     /// The checkpoint is damaged, or gone.
@@ -10,12 +10,11 @@ enum RestoreAnswer: Equatable {
     /// The rank cannot restore this checkpoint or any other.
     case failed(String)
 
-    /// The answer for a result; nil is a checkpoint that is not meant.
-    init<R>(_ result: Result<R?, CheckpointError>) {
+    /// The answer for a result; false is a checkpoint that is not meant.
+    init(_ result: Result<Bool, CheckpointError>) {
         self =
             switch result {
-            case .success(nil): .notMeant
-            case .success: .restored
+            case .success(let isMeant): isMeant ? .succeeded : .notMeant
             case .failure(let error) where error.meansLoss: .lost("\(error)")
             case .failure(let error): .failed("\(error)")
             }
@@ -26,7 +25,7 @@ enum RestoreAnswer: Equatable {
         let text = String(decoding: bytes.dropFirst(), as: UTF8.self)
         self =
             switch bytes.first {
-            case 0: .restored
+            case 0: .succeeded
             case 1: .notMeant
             case 2: .lost(text)
             default: .failed(text)
@@ -35,7 +34,7 @@ enum RestoreAnswer: Equatable {
 
     func encoded() -> [UInt8] {
         switch self {
-        case .restored: [0]
+        case .succeeded: [0]
         case .notMeant: [1]
         case .lost(let text): [2] + text.utf8
         case .failed(let text): [3] + text.utf8
@@ -46,10 +45,12 @@ enum RestoreAnswer: Equatable {
     ///
     /// - Parameters:
     ///   - answers: the answers, by rank.
+    ///   - next: what it says if all have succeeded.
     ///   - walksBack: false if no other checkpoint is meant.
     ///   - names: the checkpoints that are left, best first.
     static func word(
-        after answers: [RestoreAnswer], walksBack: Bool, _ names: inout ArraySlice<ManifestName>
+        after answers: [RestoreAnswer], next: RestoreOrder, walksBack: Bool,
+        _ names: inout ArraySlice<ManifestName>
     ) -> RestoreOrder {
         var damage: [String] = []
         var isMeant = true
@@ -60,10 +61,10 @@ enum RestoreAnswer: Equatable {
             // One is enough to know why.
             case .lost(let text): if damage.isEmpty { damage = ["rank \(rank): \(text)"] }
             case .notMeant: isMeant = false
-            case .restored: break
+            case .succeeded: break
             }
         }
-        if damage.isEmpty, isMeant { return .done }
+        if damage.isEmpty, isMeant { return next }
         return RestoreOrder(next: names.popFirst(), damage)
     }
 }

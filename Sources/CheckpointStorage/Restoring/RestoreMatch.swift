@@ -30,6 +30,8 @@ package struct RestoreMatch {
     private var canConvert = false
     /// Items of the state that the checkpoint has.
     package private(set) var tensors: [TensorItem] = []
+    /// Number of the tensors that they are of.
+    package private(set) var tensorCount = 0
     package private(set) var objects: [(item: ObjectItem, record: ObjectRecord)] = []
 
     /// Compares a state with a checkpoint, by names, types and shapes.
@@ -43,14 +45,19 @@ package struct RestoreMatch {
         _ inventory: StateInventory, _ manifest: Manifest, _ pattern: NamePattern?,
         _ types: RestoreTypes
     ) {
-        var records = Dictionary(
+        let records = Dictionary(
             manifest.tensors.map { (Name($0.name), $0) }, uniquingKeysWith: { first, _ in first })
+        var seen: Set<Name> = []
         for item in inventory.tensors where pattern?.matches(item.name) ?? true {
-            guard let record = records.removeValue(forKey: Name(item.name)) else {
-                missing.append(item.name)
+            // Shards of one tensor are compared once: they have the same type and shape.
+            let isFirst = seen.insert(Name(item.name)).inserted
+            guard let record = records[Name(item.name)] else {
+                if isFirst { missing.append(item.name) }
                 continue
             }
             tensors.append(item)
+            guard isFirst else { continue }
+            tensorCount += 1
             guard record.type != item.view.type || record.shape != item.shape else { continue }
             if record.shape == item.shape,
                 FloatConversion(from: record.type, to: item.view.type) != nil
@@ -69,7 +76,7 @@ package struct RestoreMatch {
                 ))
         }
         unexpected = manifest.tensors.filter {
-            records[Name($0.name)] != nil && pattern?.matches($0.name) ?? true
+            !seen.contains(Name($0.name)) && pattern?.matches($0.name) ?? true
         }.map(\.name)
         matchObjects(inventory, manifest, pattern)
     }

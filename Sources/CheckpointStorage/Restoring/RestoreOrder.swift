@@ -2,8 +2,10 @@ internal import CheckpointFormat
 
 /// Message of rank 0 to the others while they look together for a checkpoint to restore.
 enum RestoreOrder: Equatable {
-    /// Restore this one. The texts say what is wrong with the one before.
-    case attempt(ManifestName, [String])
+    /// Say whether this one fits. The texts say what is wrong with the one before.
+    case compare(ManifestName, [String])
+    /// It fits every rank: restore it.
+    case restore(ManifestName)
     /// Every rank has restored the checkpoint.
     case done
     /// There is no other. The texts say what is wrong with the one before.
@@ -16,7 +18,7 @@ enum RestoreOrder: Equatable {
 
     /// The word for the next checkpoint, if there is one.
     init(next name: ManifestName?, _ damage: [String]) {
-        self = name.map { .attempt($0, damage) } ?? .nothing(damage)
+        self = name.map { .compare($0, damage) } ?? .nothing(damage)
     }
 
     /// Parses a word; nil if it is none.
@@ -25,9 +27,10 @@ enum RestoreOrder: Equatable {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         let rest = Array(lines.dropFirst())
         switch lines.first {
-        case "attempt":
+        case "compare", "restore":
             guard let name = rest.first.flatMap({ ManifestName($0) }) else { return nil }
-            self = .attempt(name, Array(rest.dropFirst()))
+            let isComparison = lines.first == "compare"
+            self = isComparison ? .compare(name, Array(rest.dropFirst())) : .restore(name)
         case "done": self = .done
         case "nothing": self = .nothing(rest)
         case "stop": self = .stop(rest.joined(separator: "\n"))
@@ -38,7 +41,8 @@ enum RestoreOrder: Equatable {
     func encoded() -> [UInt8] {
         let lines =
             switch self {
-            case .attempt(let name, let damage): ["attempt", "\(name)"] + damage.map(Self.line)
+            case .compare(let name, let damage): ["compare", "\(name)"] + damage.map(Self.line)
+            case .restore(let name): ["restore", "\(name)"]
             case .done: ["done"]
             case .nothing(let damage): ["nothing"] + damage.map(Self.line)
             case .stop(let text): ["stop", Self.line(text)]

@@ -4,9 +4,9 @@ internal import CheckpointState
 
 /// Assignment of blocks to destinations in the trainer's memory: pure arithmetic over a manifest
 /// and an inventory.
-package struct RestorePlan {
+package struct RestorePlan: Sendable {
     /// One chunk and its destination.
-    package struct Piece {
+    package struct Piece: Sendable {
         package var chunk: ChunkRecord
         /// View of the memory that the chunk is copied to.
         package var view: TensorView
@@ -17,7 +17,7 @@ package struct RestorePlan {
     }
 
     /// The place of a chunk in a view.
-    package enum Destination {
+    package enum Destination: Sendable {
         /// Row-major bytes from this offset on, before any conversion.
         case contiguous(Int)
         /// Elements of the chunk, to row-major elements of the view.
@@ -25,7 +25,7 @@ package struct RestorePlan {
     }
 
     /// A block to read, with the chunks that are needed from it.
-    package struct Read {
+    package struct Read: Sendable {
         /// Row of the block in the manifest.
         package var row: Int
         package var block: BlockRecord

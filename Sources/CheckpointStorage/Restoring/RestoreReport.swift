@@ -68,7 +68,7 @@ public struct RestoreReport: Sendable {
         created = Date(timeIntervalSince1970: Double(manifest.created) / 1000)
         metrics = Dictionary(
             manifest.metrics.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
-        tensorCount = match.tensors.count
+        tensorCount = match.tensorCount
         objectCount = match.objects.count
         tensorBytes = plan.tensorBytes
         readBytes = plan.readBytes

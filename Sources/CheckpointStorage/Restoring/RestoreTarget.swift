@@ -13,8 +13,17 @@ struct RestoreTarget {
     var selection: PartFiles.Selection {
         var selection = PartFiles.Selection()
         for item in inventory.tensors where pattern?.matches(item.name) ?? true {
-            selection.tensors[Array(item.name.utf8)] =
-                item.shard.map { .pieces($0.pieces) } ?? .whole
+            let name = Array(item.name.utf8)
+            guard let shard = item.shard else {
+                selection.tensors[name] = .whole
+                continue
+            }
+            // Of several shards of one tensor all pieces are needed.
+            if case .pieces(let pieces)? = selection.tensors[name] {
+                selection.tensors[name] = .pieces(pieces + shard.pieces)
+            } else {
+                selection.tensors[name] = .pieces(shard.pieces)
+            }
         }
         for item in inventory.objects where pattern?.matches(item.name) ?? true {
             let name = Array(item.name.utf8)

@@ -47,27 +47,31 @@ struct ManifestBuilder {
         return manifest
     }
 
-    /// The tensor directory: of one rank that holds everything, or of one of several. Pieces of a
-    /// tensor follow each other.
+    /// The tensor directory: of one rank that holds everything, or of one of several.
     private func directory() -> [TensorRecord] {
         let plan = task.plan
         var records: [TensorRecord] = []
+        /// Number of the record of each tensor that is declared as shards.
+        var numbers: [[UInt8]: Int] = [:]
         for (index, item) in task.inventory.tensors.enumerated() {
             let rows = plan.chunksOfTensor[index]
             let chunks = task.planned.savedRows(rows)
-            guard task.output.commit != nil else {
+            if task.output.commit == nil, item.shard == nil {
                 let whole = ShardDescriptor(whole: item.shape)
                 records.append(record(index, [ShardRecord(descriptor: whole, chunks: chunks)]))
                 continue
             }
-            if records.last?.name.utf8.elementsEqual(item.name.utf8) != true {
+            let name = Array(item.name.utf8)
+            let number = numbers[name] ?? records.count
+            if number == records.count {
+                numbers[name] = number
                 records.append(record(index, []))
             }
             guard let region = item.region else { continue }
             if task.planned.isReplica[index] {
-                records[records.count - 1].copies.append(copy(region, rows))
+                records[number].copies.append(copy(region, rows))
             } else {
-                records[records.count - 1].shards.append(ShardRecord(region: region, chunks: chunks))
+                records[number].shards.append(ShardRecord(region: region, chunks: chunks))
             }
         }
         return records

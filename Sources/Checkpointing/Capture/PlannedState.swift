@@ -77,7 +77,7 @@ struct PlannedState: Sendable {
         let tensors = inventory.tensors.enumerated().map { index, tensor in
             CapturePlan.Tensor(
                 group: tensor.group, bytes: tensor.view.byteCount, lane: tensor.view.memory.lane,
-                isHalf: !castSources[index].isEmpty)
+                isHalf: !castSources[index].isEmpty, width: tensor.view.type.width)
         }
         let plan = CapturePlan(
             tensors: tensors, chunkBytes: options.chunkBytes,

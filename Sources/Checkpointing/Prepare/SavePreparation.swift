@@ -42,12 +42,6 @@ struct SavePreparation {
                 ? try described.dividedIntoPieces(of: store.meeting?.ranks.rank ?? 0) : described
             return (described, inventory, try described.objects.map { try $0.freeze() })
         }
-        if store.meeting == nil, let part = inventory.tensors.first(where: { !$0.isComplete }) {
-            throw CheckpointError(
-                .misuse, "tensor \(part.name) is declared as a shard, and this process saves alone",
-                remedy: "Give CheckpointStore.open the ranks, or declare complete tensors",
-                names: [part.name])
-        }
         let fenceOrder = state.withLock { $0.epochs.beginSave() }
         let planned = try translating("describing the state") {
             try self.plan(inventory, of: described, fenceOrder: fenceOrder)
@@ -83,7 +77,8 @@ struct SavePreparation {
     ///   - inventory: what is saved.
     ///   - described: the same as it was described, each tensor once.
     ///   - fenceOrder: groups in the order in which they will be mutated.
-    /// - Throws: `StateError` for names that are empty, too long, or not unique.
+    /// - Throws: `StateError` for names that are empty, too long, or not unique; code `misuse` if
+    ///   the process saves alone and lacks a part of a tensor.
     private func plan(
         _ inventory: StateInventory, of described: StateInventory, fenceOrder: [String]
     ) throws -> PlannedState {
@@ -91,6 +86,13 @@ struct SavePreparation {
             return last
         }
         try described.checkNames()
+        if store.meeting == nil, let name = inventory.incompleteTensor {
+            throw CheckpointError(
+                .misuse,
+                "this process holds only a part of tensor \(name), and saves alone",
+                remedy: "Give CheckpointStore.open the ranks, or declare all shards of the tensor",
+                names: [name])
+        }
         let new = PlannedState(
             inventory, of: store.meeting?.ranks.rank, fenceOrder: fenceOrder, options)
         lastPlanned.withLock { $0 = new }
