@@ -88,11 +88,10 @@ final class CheckpointHandle: @unchecked Sendable {
     fileprivate func read(_ description: TensorDescription) throws(CheckpointError) {
         let views = try description.views(loan: nil)
         for layout in description.layouts { _ = try index(of: layout.name) }
-        if views.count == 1 {
+        if views.count == 1, description.layouts[0].shard == nil {
             return try checkpoint.read(tensor: description.layouts[0].name, into: views[0])
         }
-        try LentState.checkNames(description)
-        let state = LentState()
+        let state = LentState(rank: nil, of: nil)
         _ = try state.describe(description)
         try checkpoint.store.restore(
             .id(prefix: checkpoint.summary.id.description), into: TensorsOnly(state: state),
@@ -124,7 +123,9 @@ final class CheckpointHandle: @unchecked Sendable {
 private struct TensorsOnly: StateProvider {
     let state: LentState
 
-    func describe(to inventory: inout StateInventory) { state.addTensors(to: &inventory) }
+    func describe(to inventory: inout StateInventory) throws {
+        try state.addTensors(to: &inventory)
+    }
 }
 
 /// Sets bytes that the caller frees.
@@ -250,9 +251,18 @@ public func ckpt_checkpoint_object(
 public func ckpt_read_tensors(
     _ checkpoint: OpaquePointer?, _ tensors: UnsafePointer<ckpt_tensor>?, _ count: Int
 ) -> ckpt_status {
+    unsafe ckpt_read_shards(checkpoint, tensors, nil, count)
+}
+
+/// Reads parts of tensors; see checkpoint.h.
+@c @implementation
+public func ckpt_read_shards(
+    _ checkpoint: OpaquePointer?, _ tensors: UnsafePointer<ckpt_tensor>?,
+    _ shards: UnsafePointer<ckpt_shard>?, _ count: Int
+) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let handle = unsafe try checkpointHandle(checkpoint)
-        try handle.read(unsafe TensorDescription(tensors, count: count))
+        try handle.read(unsafe TensorDescription(tensors, shards, count: count))
     }
 }
 

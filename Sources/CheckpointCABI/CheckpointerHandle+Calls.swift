@@ -52,9 +52,19 @@ public func ckpt_describe(
     _ checkpointer: OpaquePointer?, _ tensors: UnsafePointer<ckpt_tensor>?, _ count: Int,
     _ description: UnsafeMutablePointer<UInt64>?
 ) -> ckpt_status {
+    unsafe ckpt_describe_shards(checkpointer, tensors, nil, count, description)
+}
+
+/// Describes the tensors of one of several processes; see checkpoint.h.
+@c @implementation
+public func ckpt_describe_shards(
+    _ checkpointer: OpaquePointer?, _ tensors: UnsafePointer<ckpt_tensor>?,
+    _ shards: UnsafePointer<ckpt_shard>?, _ count: Int,
+    _ description: UnsafeMutablePointer<UInt64>?
+) -> ckpt_status {
     unsafe turn(checkpointer) { open throws(CheckpointError) in
-        let described = unsafe try TensorDescription(tensors, count: count)
-        try LentState.checkNames(described)
+        let described = unsafe try TensorDescription(
+            tensors, shards, count: count, rank: open.state.rank)
         let number = try open.state.describe(described)
         if let description = unsafe description { unsafe description.pointee = number }
     }
@@ -74,9 +84,8 @@ public func ckpt_describe_packed(
             namesLength, at: names, max: .max >> 4, "bytes of names")
         let described = unsafe try TensorDescription(
             fields: unsafe UnsafeBufferPointer(start: fields, count: fieldCount),
-            names: unsafe UnsafeRawBufferPointer(start: names, count: nameBytes), count: tensorCount
-        )
-        try LentState.checkNames(described)
+            names: unsafe UnsafeRawBufferPointer(start: names, count: nameBytes),
+            count: tensorCount, rank: open.state.rank)
         let number = try open.state.describe(described)
         if let description = unsafe description { unsafe description.pointee = number }
     }
@@ -120,17 +129,24 @@ public func ckpt_set_object(
     _ encoding: UInt32, _ data: UnsafeRawPointer?, _ length: Int
 ) -> ckpt_status {
     unsafe turn(checkpointer) { open throws(CheckpointError) in
-        let name = unsafe try CallerMemory.text(name, "name")
-        guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
-            throw .argument(
-                "the name of an object has \(name.utf8.count) bytes, "
-                    + "not 1 to \(Limits.nameBytesMax)")
-        }
-        let length = unsafe try CallerMemory.count(length, at: data, max: .max >> 4, "bytes")
-        let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: data, count: length))
-        open.state[object: name] = LentState.Object(
-            role: try ObjectRole(number: role, name),
-            encoding: try ObjectEncoding(number: encoding, name), bytes: bytes)
+        unsafe try open.setObject(name, role, encoding, data, length, ofRank: nil)
+    }
+}
+
+/// Sets an object of one of several processes; see checkpoint.h.
+@c @implementation
+public func ckpt_set_rank_object(
+    _ checkpointer: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ role: UInt32,
+    _ encoding: UInt32, _ data: UnsafeRawPointer?, _ length: Int, _ rule: UInt32
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let rule: LentState.RankRule =
+            switch Int(rule) {
+            case CKPT_REFUSE: .refuse
+            case CKPT_FIRST_RANKS: .firstRanks
+            default: throw .argument("\(rule) is not a rule for objects of a process")
+            }
+        unsafe try open.setObject(name, role, encoding, data, length, ofRank: rule)
     }
 }
 
@@ -159,6 +175,23 @@ public func ckpt_get_object(
 }
 
 extension CheckpointerHandle.Open {
+    fileprivate func setObject(
+        _ name: UnsafePointer<CChar>?, _ role: UInt32, _ encoding: UInt32,
+        _ data: UnsafeRawPointer?, _ length: Int, ofRank rule: LentState.RankRule?
+    ) throws(CheckpointError) {
+        let name = unsafe try CallerMemory.text(name, "name")
+        guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
+            throw .argument(
+                "the name of an object has \(name.utf8.count) bytes, "
+                    + "not 1 to \(Limits.nameBytesMax)")
+        }
+        let length = unsafe try CallerMemory.count(length, at: data, max: .max >> 4, "bytes")
+        let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: data, count: length))
+        state[object: name] = LentState.Object(
+            role: try ObjectRole(number: role, name),
+            encoding: try ObjectEncoding(number: encoding, name), bytes: bytes, rule: rule)
+    }
+
     fileprivate func object(_ name: String) throws(CheckpointError) -> LentState.Object {
         guard let object = state[object: name] else {
             throw CheckpointError(.notFound, "the state has no object \"\(name)\"")

@@ -32,7 +32,7 @@ final class CheckpointerHandle: Sendable {
         let events = EventQueue()
         var options = options
         options.onEvent = { events.add($0) }
-        let state = LentState()
+        let state = LentState(rank: store.meeting?.ranks.rank, of: store.meeting?.ranks.worldSize)
         let checkpointer = try Checkpointer(store: store, state: state, options: options)
         self.events = events
         turn = Monitor(Open(checkpointer: checkpointer, state: state), rank: .unchecked)
@@ -143,6 +143,7 @@ extension RestoreReport {
         report.unused_count = UInt64(clamping: unused.count)
         report.skipped_count = UInt64(clamping: skipped.count)
         CallerMemory.put(id.description, in: &report.id)
+        report.first_rank_count = UInt64(clamping: fromFirstRank.count)
         return report
     }
 }

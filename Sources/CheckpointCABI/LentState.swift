@@ -1,23 +1,39 @@
 internal import CheckpointFormat
+internal import CheckpointSharding
 internal import CheckpointState
 internal import CheckpointStorage
 
 /// The state that a caller has described: lent tensors, and objects that were copied. Used under
 /// the lock of its checkpointer.
 final class LentState: StateProvider {
+    /// Rule for an object of a process, if another number of processes has saved the checkpoint.
+    enum RankRule { case refuse, firstRanks }
+
     /// An object, encoded.
     struct Object {
         var role: ObjectRole
         var encoding: ObjectEncoding
         var bytes: [UInt8]
+        /// Nil if the object belongs to all processes.
+        var rule: RankRule?
     }
 
     let ledger = LoanLedger()
+    /// Number of this one of several processes; nil if it saves alone.
+    let rank: Int?
+    private let worldSize: Int
     private(set) var description: TensorDescription?
     private var views: [TensorView] = []
     private var objects: [String: Object] = [:]
     /// Names of the objects, in the order in which they were set first.
     private var names: [String] = []
+
+    /// Describes nothing yet.
+    ///
+    /// - Parameters:
+    ///   - rank: number of this one of several processes; nil if it saves alone.
+    ///   - worldSize: their number.
+    init(rank: Int?, of worldSize: Int?) { (self.rank, self.worldSize) = (rank, worldSize ?? 1) }
 
     /// Replaces the tensors.
     ///
@@ -26,25 +42,13 @@ final class LentState: StateProvider {
     func describe(_ description: TensorDescription) throws(CheckpointError) -> UInt64 {
         let loan = ledger.begin()
         let views = try description.views(loan: loan)
+        try translating("describing the tensors") {
+            var inventory = StateInventory()
+            try Self.add(description, views, to: &inventory)
+            try inventory.checkNames()
+        }
         (self.description, self.views) = (description, views)
         return loan.number
-    }
-
-    /// Checks that names are unique and have a valid length.
-    ///
-    /// - Throws: code `misuse`.
-    static func checkNames(_ description: TensorDescription) throws(CheckpointError) {
-        var seen = Set<[UInt8]>(minimumCapacity: description.layouts.count)
-        for layout in description.layouts {
-            guard (1...Limits.nameBytesMax).contains(layout.name.utf8.count) else {
-                throw .argument(
-                    "the name of a tensor has \(layout.name.utf8.count) bytes, "
-                        + "not 1 to \(Limits.nameBytesMax)")
-            }
-            guard seen.insert(Array(layout.name.utf8)).inserted else {
-                throw .argument("two tensors have the name \"\(layout.name)\"")
-            }
-        }
     }
 
     /// The object with a name.
@@ -57,23 +61,47 @@ final class LentState: StateProvider {
         }
     }
 
-    /// Adds the tensors to an inventory.
-    func addTensors(to inventory: inout StateInventory) {
-        for (layout, view) in zip(description?.layouts ?? [], views) {
-            inventory.add(tensor: layout.name, view, role: layout.role, group: layout.group)
+    private static func add(
+        _ description: TensorDescription, _ views: [TensorView], to inventory: inout StateInventory
+    ) throws(StateError) {
+        for (layout, view) in zip(description.layouts, views) {
+            if let shard = layout.shard {
+                try inventory.add(
+                    tensor: layout.name, view, of: shard, role: layout.role, group: layout.group)
+            } else {
+                inventory.add(tensor: layout.name, view, role: layout.role, group: layout.group)
+            }
         }
     }
 
-    func describe(to inventory: inout StateInventory) {
-        addTensors(to: &inventory)
+    /// Adds the tensors to an inventory.
+    func addTensors(to inventory: inout StateInventory) throws(StateError) {
+        if let description { try Self.add(description, views, to: &inventory) }
+    }
+
+    func describe(to inventory: inout StateInventory) throws {
+        try addTensors(to: &inventory)
         for name in names {
             guard let object = objects[name] else { continue }
-            inventory.add(
-                object: name, role: object.role, encoding: object.encoding,
-                freeze: { [bytes = object.bytes] in { bytes } },
-                restore: { [weak self] in self?.objects[name]?.bytes = $0 })
+            let freeze: () throws -> FrozenObject = { [bytes = object.bytes] in { bytes } }
+            let restore: ([UInt8]) throws -> Void = { [weak self] bytes in
+                self?.objects[name]?.bytes = bytes
+            }
+            if let rule = object.rule {
+                try inventory.add(
+                    objectOfRank: name, role: object.role, encoding: object.encoding,
+                    freeze: freeze, restore: restore, rank: rank ?? 0,
+                    in: RankMesh(["rank": worldSize]),
+                    restoreFirst: rule == .firstRanks ? restore : nil)
+            } else {
+                inventory.add(
+                    object: name, role: object.role, encoding: object.encoding, freeze: freeze,
+                    restore: restore)
+            }
         }
         inventory.receiveOtherObjects { [weak self] name, role, encoding, bytes in
+            // Those of other processes would be saved as if they were this one's.
+            guard !RankOwnership.isOfSomeRank(name) else { return }
             self?[object: name] = Object(role: role, encoding: encoding, bytes: bytes)
         }
     }

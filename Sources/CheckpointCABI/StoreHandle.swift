@@ -24,6 +24,16 @@ final class StoreHandle: Sendable {
         store = try CheckpointStore.open(path, for: rights) { logger.warning("\($0)") }
     }
 
+    /// Opens a store for writing by several processes.
+    init(path: String, ranks: RankGroup) throws(CheckpointError) {
+        let logger = Logger(label: "ckpt")
+        guard !path.isEmpty else { throw .argument("the path is empty") }
+        self.path = path
+        store = try CheckpointStore.open(path, for: .writing, ranks: ranks) {
+            logger.warning("\($0)")
+        }
+    }
+
     /// Deletes a checkpoint, while the program may save to the store.
     func remove(_ target: CheckpointReference, isForced: Bool) throws(CheckpointError) {
         guard store.access != .reading else {
@@ -113,6 +123,39 @@ public func ckpt_store_open(
         let out = unsafe try CallerMemory.required(store, "store")
         let handle = try StoreHandle(path: unsafe CallerMemory.text(path, "path"), access: access)
         unsafe out.pointee = HandleTable.shared.add(handle)
+    }
+}
+
+/// Opens a store in several processes; see checkpoint.h.
+@c @implementation
+public func ckpt_store_open_ranks(
+    _ path: UnsafePointer<CChar>?, _ ranks: UnsafePointer<ckpt_ranks>?,
+    _ store: UnsafeMutablePointer<OpaquePointer?>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let out = unsafe try CallerMemory.required(store, "store")
+        let path = unsafe try CallerMemory.text(path, "path")
+        let handle = try StoreHandle(path: path, ranks: unsafe RankGroup(ranks))
+        unsafe out.pointee = HandleTable.shared.add(handle)
+    }
+}
+
+extension RankGroup {
+    /// The processes of a structure of checkpoint.h.
+    ///
+    /// - Throws: code `misuse`.
+    fileprivate init(_ pointer: UnsafePointer<ckpt_ranks>?) throws(CheckpointError) {
+        guard let pointer = unsafe pointer else { throw .argument("the argument ranks is NULL") }
+        let raw = unsafe UnsafeRawPointer(pointer)
+        let size = unsafe try CallerMemory.size(raw, "ranks")
+        let given = unsafe CallerMemory.read(raw, zero: ckpt_ranks(), size: size)
+        let launch = unsafe try CallerMemory.optionalText(given.launch, "ranks.launch") ?? ""
+        self.init(
+            rank: unsafe Int(given.rank), worldSize: unsafe Int(given.world_size), launch: launch)
+        if unsafe given.seconds != 0 { timeout = try CallerMemory.duration(unsafe given.seconds) }
+        if unsafe given.start_seconds != 0 {
+            startTimeout = try CallerMemory.duration(unsafe given.start_seconds)
+        }
     }
 }
 

@@ -10,24 +10,42 @@ struct TensorDescription {
 
     /// Reads an array of structures.
     ///
+    /// - Parameters:
+    ///   - shards: the part of a tensor that each of them is; NULL if all are complete.
+    ///   - rank: this one of several processes; nil if it saves alone.
     /// - Throws: code `misuse`.
-    init(_ tensors: UnsafePointer<ckpt_tensor>?, count: Int) throws(CheckpointError) {
+    init(
+        _ tensors: UnsafePointer<ckpt_tensor>?, _ shards: UnsafePointer<ckpt_shard>? = nil,
+        count: Int, rank: Int? = nil
+    ) throws(CheckpointError) {
         let count = unsafe try CallerMemory.count(
             count, at: tensors, max: Limits.tensorsPerManifestMax, "tensors")
         guard count > 0, let tensors = unsafe tensors else { return }
         let first = unsafe UnsafeRawPointer(tensors)
         let stride = unsafe try CallerMemory.size(first, "a tensor")
+        let firstShard = unsafe shards.map { unsafe UnsafeRawPointer($0) }
+        var shardStride = 0
+        if let firstShard = unsafe firstShard {
+            shardStride = unsafe try CallerMemory.size(firstShard, "a shard")
+        }
         layouts.reserveCapacity(count)
         addresses.reserveCapacity(count)
         for index in 0..<count {
             let tensor = unsafe CallerMemory.read(
                 first + index * stride, zero: ckpt_tensor(), size: stride)
-            layouts.append(unsafe try Self.layout(tensor))
+            var shard: ckpt_shard?
+            if let firstShard = unsafe firstShard {
+                unsafe shard = CallerMemory.read(
+                    firstShard + index * shardStride, zero: ckpt_shard(), size: shardStride)
+            }
+            layouts.append(unsafe try Self.layout(tensor, shard, rank))
             addresses.append(unsafe UInt(bitPattern: tensor.data))
         }
     }
 
-    private static func layout(_ tensor: ckpt_tensor) throws(CheckpointError) -> TensorLayout {
+    private static func layout(
+        _ tensor: ckpt_tensor, _ shard: ckpt_shard?, _ process: Int?
+    ) throws(CheckpointError) -> TensorLayout {
         let name = unsafe try CallerMemory.text(tensor.name, "tensor.name")
         let rank = try rank(unsafe Int(tensor.rank), name)
         let shape = unsafe try extents(tensor.shape, rank, "shape of tensor \"\(name)\"")
@@ -40,7 +58,30 @@ struct TensorDescription {
             group: unsafe try CallerMemory.optionalText(tensor.group, "tensor.group"),
             role: unsafe TensorRole(number: Int(tensor.role), name),
             type: unsafe ElementType(number: Int(tensor.type), name),
-            shape: shape, strides: strides)
+            shape: shape, strides: strides,
+            shard: unsafe try shard.flatMap { given throws(CheckpointError) in
+                unsafe try Self.shard(given, rank, name)
+            }, rank: process)
+    }
+
+    private static func shard(
+        _ given: ckpt_shard, _ rank: Int, _ name: String
+    ) throws(CheckpointError) -> TensorLayout.Shard? {
+        guard let shape = unsafe given.shape else { return nil }
+        let text = "shard of tensor \"\(name)\""
+        var shard = TensorLayout.Shard(
+            shape: unsafe try extents(shape, rank, "shape in the \(text)"),
+            offset: [Int](repeating: 0, count: rank))
+        if let offset = unsafe given.offset {
+            shard.offset = unsafe try extents(offset, rank, "offset in the \(text)")
+        }
+        let count = unsafe try CallerMemory.count(
+            Int(clamping: given.holder_count), at: given.holders, max: Limits.worldSizeMax,
+            "holders in the \(text)")
+        shard.holders = unsafe UnsafeBufferPointer(start: given.holders, count: count).map {
+            Int($0)
+        }
+        return shard
     }
 
     private static func rank(_ rank: Int, _ name: String) throws(CheckpointError) -> Int {
@@ -60,9 +101,11 @@ struct TensorDescription {
 
     /// Reads the packed form (`ckpt_describe_packed`).
     ///
+    /// - Parameter process: this one of several processes; nil if it saves alone.
     /// - Throws: code `misuse`.
     init(
-        fields: UnsafeBufferPointer<Int64>, names: UnsafeRawBufferPointer, count: Int
+        fields: UnsafeBufferPointer<Int64>, names: UnsafeRawBufferPointer, count: Int,
+        rank process: Int?
     ) throws(CheckpointError) {
         guard (0...Limits.tensorsPerManifestMax).contains(count) else {
             throw .argument(
@@ -94,13 +137,22 @@ struct TensorDescription {
             let head = try take(7)
             let (name, group) = (try takeText(head[3]), try takeText(head[4]))
             let rank = try Self.rank(head[6], name)
+            guard (0...3).contains(head[5]) else {
+                throw .argument("tensor \"\(name)\": \(head[5]) says neither strides nor shard")
+            }
             let shape = try take(rank)
+            let strides = head[5] & 1 == 0 ? nil : try take(rank)
+            var shard: TensorLayout.Shard?
+            if head[5] & 2 != 0 {
+                shard = .init(shape: try take(rank), offset: try take(rank))
+                shard?.holders = try take(try take(1)[0])
+            }
             layouts.append(
                 try TensorLayout(
                     name: name, group: group.isEmpty ? nil : group,
                     role: TensorRole(number: head[2], name),
-                    type: ElementType(number: head[1], name), shape: shape,
-                    strides: head[5] == 0 ? nil : try take(rank)))
+                    type: ElementType(number: head[1], name), shape: shape, strides: strides,
+                    shard: shard, rank: process))
             addresses.append(UInt(bitPattern: head[0]))
         }
         guard next == fields.count, nextName == names.count else {

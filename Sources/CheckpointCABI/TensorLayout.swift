@@ -1,12 +1,22 @@
 internal import CheckpointFormat
+internal import CheckpointSharding
 internal import CheckpointState
 internal import CheckpointStorage
 
 /// A tensor of a description without its address: everything that `ckpt_set_pointers` keeps.
 struct TensorLayout {
+    /// The part of a tensor that a process holds, as the caller describes it.
+    struct Shard {
+        var shape: [Int]
+        var offset: [Int]
+        var holders: [Int] = []
+    }
+
     let name: String
     let group: String?
     let role: TensorRole
+    /// The part that the memory holds; nil if it holds the complete tensor.
+    let shard: TensorShard?
     private let type: ElementType
     private let shape: [Int]
     private let strides: [Int]
@@ -16,11 +26,14 @@ struct TensorLayout {
     /// Checks a description.
     ///
     /// - Parameters:
+    ///   - shape: extents of the memory.
     ///   - strides: strides in elements; nil means row-major.
+    ///   - shard: the part that the memory holds; nil means the complete tensor.
+    ///   - rank: this one of several processes; nil if it saves alone.
     /// - Throws: code `misuse`.
     init(
         name: String, group: String?, role: TensorRole, type: ElementType, shape: [Int],
-        strides: [Int]?
+        strides: [Int]?, shard: Shard? = nil, rank: Int? = nil
     ) throws(CheckpointError) {
         guard let bytes = TensorShape.byteCount(shape, type) else {
             throw .argument("tensor \"\(name)\": \(shape) is not a valid shape of \(type)")
@@ -42,6 +55,25 @@ struct TensorLayout {
         } else {
             self.strides = TensorShape.rowMajorStrides(shape)
             reach = (0, bytes)
+        }
+        self.shard = try shard.map { given throws(CheckpointError) in
+            try Self.shard(given, name, type, shape, rank)
+        }
+    }
+
+    private static func shard(
+        _ given: Shard, _ name: String, _ type: ElementType, _ extent: [Int], _ rank: Int?
+    ) throws(CheckpointError) -> TensorShard {
+        guard TensorShape.byteCount(given.shape, type) != nil else {
+            throw .argument("tensor \"\(name)\": \(given.shape) is not a valid shape of \(type)")
+        }
+        do throws(ShardingError) {
+            let shard = try TensorShard(offset: given.offset, extent: extent, of: given.shape)
+            // A process that saves alone saves what others would hold, too.
+            guard let rank, !given.holders.isEmpty else { return shard }
+            return try shard.held(by: given.holders, on: rank)
+        } catch {
+            throw .argument("tensor \"\(name)\": \(error)")
         }
     }
 

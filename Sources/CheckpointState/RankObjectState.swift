@@ -64,14 +64,10 @@ public struct RankObjectState<Value: Codable & Sendable>: StateProvider {
             let value = get()
             return { try ObjectCoding.encode(value) }
         }
-        inventory.add(
-            object: "\(name).\(try mesh.coordinates(of: rank))", role: role, encoding: .json,
-            freeze: freeze, restore: { [set] in set(try ObjectCoding.decode($0)) },
-            ofRank: RankOwnership(
-                name: name, rank: rank, of: mesh.worldSize, restoreFirst: restoreFirst))
-        guard rank == 0 else { return }
-        // For other meshes. On this one, the object above has the value.
-        inventory.add(object: name, role: role, encoding: .json, freeze: freeze, restore: { _ in })
+        try inventory.add(
+            objectOfRank: name, role: role, encoding: .json, freeze: freeze,
+            restore: { [set] in set(try ObjectCoding.decode($0)) }, rank: rank, in: mesh,
+            restoreFirst: restoreFirst)
     }
 
     private var restoreFirst: (([UInt8]) throws -> Void)? {

@@ -27,4 +27,14 @@ package struct RankOwnership {
         guard other.utf8.starts(with: "\(name).".utf8) else { return false }
         return RankMesh.areCoordinates(Substring(other.utf8.dropFirst(name.utf8.count + 1)))
     }
+
+    /// Returns true if an object may be that of some rank of some mesh, by its name alone.
+    ///
+    /// - Parameter name: full name of an object.
+    package static func isOfSomeRank(_ name: String) -> Bool {
+        name.utf8.indices.contains { index in
+            name.utf8[index] == UInt8(ascii: ".")
+                && RankMesh.areCoordinates(name[name.utf8.index(after: index)...])
+        }
+    }
 }

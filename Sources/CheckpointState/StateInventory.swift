@@ -120,24 +120,34 @@ public struct StateInventory: Sendable {
                 restore: restore))
     }
 
-    /// Adds an object that belongs to one rank.
+    /// Adds an object that belongs to one rank, under a name with its coordinates. That of the
+    /// first rank is added under the plain name, too, for other meshes.
     ///
     /// - Parameters:
-    ///   - name: name of the object, with the rank's coordinates.
+    ///   - name: name of the object, the same on all ranks.
     ///   - role: the object's purpose in the training loop.
     ///   - encoding: encoding of its bytes.
     ///   - freeze: as of other objects.
     ///   - restore: as of other objects.
-    ///   - ownership: the rank; the names of enclosing states are put before its name, too.
-    mutating func add(
-        object name: String, role: ObjectRole, encoding: ObjectEncoding,
+    ///   - rank: the rank.
+    ///   - mesh: all ranks.
+    ///   - restoreFirst: installs this rank's value from the bytes of the first rank's; nil if a
+    ///     restore on another mesh must not do so.
+    /// - Throws: `ShardingError` if the mesh has no such rank, or the name of an axis cannot be
+    ///   part of the name of an object.
+    package mutating func add(
+        objectOfRank name: String, role: ObjectRole, encoding: ObjectEncoding,
         freeze: @escaping () throws -> FrozenObject, restore: @escaping ([UInt8]) throws -> Void,
-        ofRank ownership: RankOwnership
-    ) {
-        add(object: name, role: role, encoding: encoding, freeze: freeze, restore: restore)
-        var ownership = ownership
-        ownership.name = prefix + ownership.name
-        objects[objects.count - 1].ownership = ownership
+        rank: Int, in mesh: RankMesh, restoreFirst: (([UInt8]) throws -> Void)?
+    ) throws(ShardingError) {
+        add(
+            object: "\(name).\(try mesh.coordinates(of: rank))", role: role, encoding: encoding,
+            freeze: freeze, restore: restore)
+        objects[objects.count - 1].ownership = RankOwnership(
+            name: prefix + name, rank: rank, of: mesh.worldSize, restoreFirst: restoreFirst)
+        guard rank == 0 else { return }
+        // On the same mesh, the object above has the value.
+        add(object: name, role: role, encoding: encoding, freeze: freeze, restore: { _ in })
     }
 
     /// Takes all objects of a checkpoint that are not described, so that a restore does not have to

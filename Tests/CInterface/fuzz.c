@@ -127,8 +127,29 @@ static void describe(void) {
     int64_t shapes[COUNT][4], strides[COUNT][4];
     ckpt_tensor tensors[COUNT];
     for (int i = 0; i < COUNT; i++) tensors[i] = tensor(shapes[i], strides[i]);
-    if (draw(2)) ckpt_describe(handle(CHECKPOINTERS), tensors, draw(COUNT + 1), out());
-    else if (ckpt_read_tensors(handle(CHECKPOINTS), tensors, 1 + draw(COUNT)) == CKPT_OK) tensors_read++;
+    if (draw(2)) {
+        if (draw(2)) ckpt_describe(handle(CHECKPOINTERS), tensors, draw(COUNT + 1), out());
+        else if (ckpt_read_tensors(handle(CHECKPOINTS), tensors, 1 + draw(COUNT)) == CKPT_OK) tensors_read++;
+        return;
+    }
+    /* Parts of tensors: complete ones, boxes, and what lies outside or wraps around. */
+    int64_t whole[COUNT][4], offsets[COUNT][4];
+    static const uint32_t holders[] = {0, 1, 2, UINT32_MAX};
+    ckpt_shard shards[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        for (int j = 0; j < 4; j++) {
+            offsets[i][j] = draw(8) ? (int64_t)draw(3) : number();
+            whole[i][j] = draw(8) ? shapes[i][j] + (int64_t)draw(3) : number();
+        }
+        shards[i] = (ckpt_shard){.struct_size = size_of(sizeof(ckpt_shard)), .shape = draw(4) ? whole[i] : NULL,
+                                 .offset = draw(2) ? offsets[i] : NULL, .holders = draw(2) ? holders : NULL,
+                                 .holder_count = draw(8) ? draw(5) : UINT64_MAX};
+        /* The size of the first one is that of all. */
+        if (draw(8)) shards[i].struct_size = sizeof(ckpt_shard);
+    }
+    if (shards[0].struct_size > sizeof(ckpt_shard)) shards[0].struct_size = sizeof(ckpt_shard);
+    if (draw(2)) ckpt_describe_shards(handle(CHECKPOINTERS), tensors, shards, draw(COUNT + 1), out());
+    else if (ckpt_read_shards(handle(CHECKPOINTS), tensors, draw(8) ? shards : NULL, 1 + draw(COUNT)) == CKPT_OK) tensors_read++;
 }
 
 static void describe_packed(void) {
@@ -145,6 +166,17 @@ static void describe_packed(void) {
 static void make(void) {
     void *made = NULL;
     switch (draw(24)) {
+    case 17: {
+        /* A group whose other processes are not there. */
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%d", directory, (int)draw(3));
+        ckpt_ranks ranks = {.struct_size = size_of(sizeof ranks), .launch = text(), .seconds = draw(2) ? 0.0005 : NAN,
+                            .start_seconds = draw(2) ? 0.0005 : -1, .rank = (uint32_t)draw(3),
+                            .world_size = draw(4) ? (uint32_t)draw(3) : UINT32_MAX};
+        if (ranks.struct_size > sizeof ranks) ranks.struct_size = sizeof ranks;
+        if (ckpt_store_open_ranks(path, draw(16) ? &ranks : NULL, (ckpt_store **)&made) == CKPT_OK) keep(made, STORES, CHECKPOINTERS);
+        break;
+    }
     case 0: case 12: case 13: {
         char path[4096];
         snprintf(path, sizeof path, "%s/%d", directory, (int)draw(3));
@@ -179,7 +211,7 @@ static void *free_text(ckpt_status status) {
 static void call(void) {
     void *made = NULL;
     size_t length;
-    switch (draw(34)) {
+    switch (draw(35)) {
     case 0: case 1: case 2: make(); break;
     case 3: describe(); break;
     case 4: describe_packed(); break;
@@ -206,6 +238,8 @@ static void call(void) {
     case 19: ckpt_get_stall(handle(CHECKPOINTERS), structure(sizeof(ckpt_stall))); break;
     case 20: ckpt_set_object(handle(CHECKPOINTERS), text(), (uint32_t)draw(7), (uint32_t)draw(3), draw(8) ? lent : NULL,
                              draw(8) ? draw(100) : SIZE_MAX); break;
+    case 34: ckpt_set_rank_object(handle(CHECKPOINTERS), text(), (uint32_t)draw(7), (uint32_t)draw(3), draw(8) ? lent : NULL,
+                                  draw(8) ? draw(100) : SIZE_MAX, (uint32_t)draw(3)); break;
     case 21: ckpt_remove_object(handle(CHECKPOINTERS), text()); break;
     case 22: free_text(ckpt_get_object(handle(CHECKPOINTERS), text(), draw(16) ? (void **)scratch : NULL, draw(16) ? &length : NULL)); break;
     case 23: free_text(ckpt_read_object(handle(CHECKPOINTS), text(), draw(16) ? (void **)scratch : NULL, draw(16) ? &length : NULL)); break;

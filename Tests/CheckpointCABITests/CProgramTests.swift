@@ -43,6 +43,14 @@ struct CProgramTests {
         #expect(outcome.output == "all is well\n")
     }
 
+    @Test("several processes save one checkpoint together, and others read any part of it")
+    func ranks() throws {
+        let program = try compile("Tests/CInterface/ranks.c")
+        let outcome = try runProcess(program, [directory.appending("store")])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == "all is well\n")
+    }
+
     @Test("random calls on two threads never end the process")
     func fuzz() throws {
         let program = try compile("Tests/CInterface/fuzz.c")

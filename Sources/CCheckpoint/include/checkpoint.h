@@ -66,8 +66,10 @@ extern "C" {
 
 /* ------------------------------------------------------------------ version and errors */
 
-/* Version of this interface. It increases when something is added; nothing is ever removed. */
-#define CKPT_ABI_VERSION 1
+/* Version of this interface. It increases when something is added; nothing is ever removed.
+ * 2 added several processes: ckpt_store_open_ranks, ckpt_describe_shards, ckpt_read_shards,
+ * ckpt_set_rank_object. */
+#define CKPT_ABI_VERSION 2
 
 /* The result of a call. The numbers never change. */
 typedef int32_t ckpt_status;
@@ -131,6 +133,27 @@ enum { CKPT_READING = 0, CKPT_WRITING = 1 };
  * Fails with NOT_FOUND, NOT_A_STORE, BUSY, READ_ONLY, NO_SPACE, UNSUPPORTED, DAMAGED, IO. */
 ckpt_status ckpt_store_open(
     const char *CKPT_NULLABLE path, uint32_t access, ckpt_store *CKPT_NULLABLE *CKPT_NULLABLE store);
+
+/* The processes that save one checkpoint together, as one of them sees them. */
+typedef struct ckpt_ranks {
+    size_t struct_size;
+    const char *CKPT_NULLABLE launch; /* name of this start of the processes: the same in all of them,
+                                       * and a new one at each start, such as job and restart */
+    double seconds;       /* maximum wait for the others in each phase of a save; default 600 */
+    double start_seconds; /* maximum wait for them at the start and to restore; default 600 */
+    uint32_t rank;        /* number of this process, from 0 */
+    uint32_t world_size;  /* number of processes; 1: this one saves alone */
+} ckpt_ranks;
+
+/* Opens a store for writing in several processes, all of which make this call. They meet in the
+ * store, which must lie on a file system that all of them share. Each describes the parts of tensors
+ * that it holds (ckpt_describe_shards), and saves the same steps; the checkpoint is published when
+ * all parts are durable. ckpt_resume and ckpt_restore are calls of all processes, too, and restore
+ * what any number of processes has saved. Backpressure is always CKPT_BLOCK.
+ * Fails as ckpt_store_open, and with TIMED_OUT (rank 0 has not made the store). */
+ckpt_status ckpt_store_open_ranks(
+    const char *CKPT_NULLABLE path, const ckpt_ranks *CKPT_NULLABLE ranks,
+    ckpt_store *CKPT_NULLABLE *CKPT_NULLABLE store);
 
 /* Closes a store: other processes may then write to it. Open checkpoints stay readable.
  * Fails with MISUSE while a checkpointer is open in it; the handle then stays valid. */
@@ -219,6 +242,17 @@ typedef struct ckpt_tensor {
     uint32_t reserved;
 } ckpt_tensor;
 
+/* The part of a tensor that a process holds: a box, row-major in its memory. */
+typedef struct ckpt_shard {
+    size_t struct_size;
+    const int64_t *CKPT_NULLABLE shape;  /* extents of the complete tensor; NULL: it is complete */
+    const int64_t *CKPT_NULLABLE offset; /* first index held, per dimension; NULL: 0 */
+    const uint32_t *CKPT_NULLABLE holders; /* the ranks that hold the same elements, this one among
+                                            * them; one of them saves the elements, and all are
+                                            * compared. NULL: each process that holds them saves */
+    uint64_t holder_count;
+} ckpt_shard;
+
 /* Roles of objects: state that is not a tensor. `ckpt inspect` uses the roles to decide whether a
  * checkpoint has everything that a resume needs. */
 enum {
@@ -290,6 +324,14 @@ ckpt_status ckpt_read_tensors(
     ckpt_checkpoint *CKPT_NULLABLE checkpoint, const ckpt_tensor *CKPT_NULLABLE tensors,
     size_t count);
 
+/* Reads parts of tensors, whatever parts were saved: `shards[i]` says which part `tensors[i]` is, whose
+ * shape is that of the box, row-major. Reads only the blocks that overlap. `shards` may be NULL.
+ * Otherwise as ckpt_read_tensors; also fails with UNSUPPORTED (elements of 6 bits that an earlier
+ * version has cut). */
+ckpt_status ckpt_read_shards(
+    ckpt_checkpoint *CKPT_NULLABLE checkpoint, const ckpt_tensor *CKPT_NULLABLE tensors,
+    const ckpt_shard *CKPT_NULLABLE shards, size_t count);
+
 /* Reads `length` row-major bytes of a tensor, from `offset`. Reads only the blocks that overlap.
  * Fails with NOT_FOUND, MISUSE (outside the tensor), DAMAGED, IO, OUT_OF_MEMORY. */
 ckpt_status ckpt_read_range(
@@ -354,8 +396,9 @@ typedef struct ckpt_options {
 } ckpt_options;
 
 /* Opens a checkpointer in a store that is open for writing, and starts its threads. `options` may
- * be NULL. A store has one checkpointer at a time.
- * Fails with MISUSE, BUSY, UNSUPPORTED, OUT_OF_MEMORY, IO. */
+ * be NULL. A store has one checkpointer at a time. Several processes agree on the id of the restart.
+ * Fails with MISUSE (also if the launch is not new), BUSY, UNSUPPORTED, OUT_OF_MEMORY, IO, TIMED_OUT
+ * (another process is not there). */
 ckpt_status ckpt_checkpointer_open(
     ckpt_store *CKPT_NULLABLE store, const ckpt_options *CKPT_NULLABLE options,
     ckpt_checkpointer *CKPT_NULLABLE *CKPT_NULLABLE checkpointer);
@@ -375,10 +418,21 @@ ckpt_status ckpt_describe(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const ckpt_tensor *CKPT_NULLABLE tensors,
     size_t count, uint64_t *CKPT_NULLABLE description);
 
+/* Describes the tensors of one of several processes: as ckpt_describe, and `shards[i]` says which
+ * part of a tensor `tensors[i]` is; its shape is that of the box. Several parts of one tensor have
+ * its name. All processes together must hold every element. `shards` may be NULL: then all tensors are
+ * complete, and each process saves them.
+ * Fails with MISUSE, also for parts of one tensor that overlap or differ in type, role or group. */
+ckpt_status ckpt_describe_shards(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const ckpt_tensor *CKPT_NULLABLE tensors,
+    const ckpt_shard *CKPT_NULLABLE shards, size_t count, uint64_t *CKPT_NULLABLE description);
+
 /* Describes the tensors by one array of numbers and one text, for languages in which filling
  * structures is slow. For each tensor `fields` holds: address, type, role, bytes of the name, bytes
- * of the group (0: "state"), 1 if strides follow, rank, extents, strides. `names` holds name and
- * group of each tensor, one after the other without separators. Otherwise as ckpt_describe. */
+ * of the group (0: "state"), 1 if strides follow plus 2 if a shard follows, rank, extents, strides,
+ * and of the shard: extents of the complete tensor, offsets, number of holders, holders. `names`
+ * holds name and group of each tensor, one after the other without separators. Otherwise as
+ * ckpt_describe_shards. */
 ckpt_status ckpt_describe_packed(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const int64_t *CKPT_NULLABLE fields,
     size_t field_count, const char *CKPT_NULLABLE names, size_t names_length, size_t tensor_count,
@@ -399,6 +453,19 @@ ckpt_status ckpt_oldest_lent(
 ckpt_status ckpt_set_object(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name, uint32_t role,
     uint32_t encoding, const void *CKPT_NULLABLE data, size_t length);
+
+/* Rules for an object of a process, if the checkpoint was saved by another number of processes. */
+enum {
+    CKPT_REFUSE = 0,     /* the object counts as missing from the checkpoint */
+    CKPT_FIRST_RANKS = 1 /* each process gets the bytes of rank 0; make different ones from them */
+};
+
+/* Sets an object that belongs to this one of several processes, such as a random generator: each has
+ * its own bytes under the name, and gets them back. ckpt_get_object gives those of this process.
+ * Other objects must have the same bytes in all processes. Fails with MISUSE. */
+ckpt_status ckpt_set_rank_object(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name, uint32_t role,
+    uint32_t encoding, const void *CKPT_NULLABLE data, size_t length, uint32_t rule);
 
 /* Removes an object from the state. Fails with NOT_FOUND. */
 ckpt_status ckpt_remove_object(
@@ -514,12 +581,15 @@ typedef struct ckpt_restore_report {
     uint64_t unused_count;  /* names of the checkpoint that the state lacks */
     uint64_t skipped_count; /* newer checkpoints that are damaged */
     char id[40];
+    uint64_t first_rank_count; /* objects of this process that have the bytes of rank 0 */
 } ckpt_restore_report;
 
 /* Restores the newest intact checkpoint of the run into the described tensors and the objects, and
- * continues the run from it. All objects of the checkpoint become objects of the state. If the run
- * has no checkpoint, the call succeeds, and `found` is 0. `report` may be NULL.
- * Fails with MISMATCH (nothing was changed), MISUSE, DAMAGED, IO, UNSUPPORTED, OUT_OF_MEMORY. */
+ * continues the run from it. All objects of the checkpoint become objects of the state, but those of
+ * other processes. If the run has no checkpoint, the call succeeds, and `found` is 0. `report` may be
+ * NULL. Of several processes, all restore the newest that each of them can restore.
+ * Fails with MISMATCH (nothing was changed), MISUSE, DAMAGED, IO, UNSUPPORTED, OUT_OF_MEMORY, and of
+ * several processes with CANCELLED (another one cannot restore it), TIMED_OUT (one is not there). */
 ckpt_status ckpt_resume(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint32_t mode,
     ckpt_restore_report *CKPT_NULLABLE report);

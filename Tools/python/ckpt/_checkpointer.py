@@ -8,6 +8,7 @@ import ctypes
 import dataclasses
 import logging
 import os
+import re
 import threading
 import time
 import weakref
@@ -15,6 +16,7 @@ from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional,
 
 from . import _native, _values
 from ._memory import Lent, held, lent
+from ._ranks import RULES, Box, OfRank, Ranks, Shard
 from ._store import Reference, Store, reference_text
 from .errors import CheckpointError, MisuseError, TimedOutError
 
@@ -47,6 +49,8 @@ class Item(NamedTuple):
     role: int
     #: What is changed together; empty for the default group.
     group: str
+    #: The part of the tensor that the memory has; None if it has the complete one.
+    box: Optional[Box] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +85,9 @@ class RestoreReport:
     skipped_count: int
     #: The values that are not tensors, by name.
     objects: Mapping[str, Any]
+    #: Number of values of this process that are those of rank 0, because another number of processes
+    #: has saved the checkpoint.
+    first_rank_count: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,6 +219,8 @@ def flatten(state: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any],
             inner, others = flatten(value, name + ".")
             tensors.update(inner)
             values.update(others)
+        elif isinstance(value, Shard):
+            tensors[name] = value
         elif (memory := lent(value, name)) is not None:
             tensors[name] = memory
         else:
@@ -249,6 +258,8 @@ class Checkpointer:
     Args:
         store: a store that is open for writing, or a path.
         state: the state.
+        ranks: the processes that save together, if `store` is a path; each of them makes a checkpointer,
+            and describes with `Shard` and `OfRank` what only it has. All save the same steps.
         run: name of the run; by default that of the store's directory.
         keep_last: number of checkpoints of the run to keep; None keeps all.
         every: `save_if_due` saves every N steps.
@@ -267,7 +278,8 @@ class Checkpointer:
     """
 
     def __init__(
-        self, store: Union[Store, str, os.PathLike[str]], state: Optional[State] = None, *, run: Optional[str] = None,
+        self, store: Union[Store, str, os.PathLike[str]], state: Optional[State] = None, *,
+        ranks: Optional[Ranks] = None, run: Optional[str] = None,
         keep_last: Optional[int] = None, every: int = 1, compression: str = "auto", capture: str = "fenced",
         backpressure: str = "block", arena_bytes: int = 0, chunk_bytes: int = 0, workers: int = 0,
         bytes_per_second: int = 0, exit_seconds: float = 0, termination_seconds: Optional[float] = None,
@@ -283,7 +295,9 @@ class Checkpointer:
         options.compression, options.capture = _choice(_COMPRESSIONS, compression), _choice(_CAPTURES, capture)
         options.backpressure = _choice(_BACKPRESSURES, backpressure)
         options.flags = _native.QUIET | (0 if deduplicate else 1)
-        self.store = store if isinstance(store, Store) else Store(store, "w")
+        if isinstance(store, Store) and ranks is not None:
+            raise ValueError("give the ranks to the store, or its path and the ranks to the checkpointer")
+        self.store = store if isinstance(store, Store) else Store(store, "w", ranks=ranks)
         self._owns_store = store is not self.store
         self.every = every
         self._state = state
@@ -309,7 +323,7 @@ class Checkpointer:
         """The tensors and values of the state as it is now."""
         state = self._state() if callable(self._state) else self._state or {}
         tensors, values = flatten(state)
-        return [Item(name, memory, _tensor_role(name), "") for name, memory in tensors.items()], values
+        return [_item(name, tensor) for name, tensor in tensors.items()], values
 
     def _install(self, values: Mapping[str, Any]) -> None:
         """Puts restored values back into the state, where it has their names."""
@@ -360,9 +374,12 @@ class Checkpointer:
         """Saves if the step is a multiple of `every`."""
         return self.save(step, metrics) if self.is_due(step) else None
 
+    #: Of the last restore, how many values of this process are those of rank 0.
+    _first_rank_count = 0
+
     def _send(self, items: list[Item], values: Mapping[str, Any]) -> None:
         """Describes the state, as far as it has changed since the last time."""
-        layout = [(item.name, item.memory[1:4], item.role, item.group) for item in items]
+        layout = [(item.name, item.memory[1:4], item.role, item.group, item.box) for item in items]
         addresses = [item.memory.address for item in items]
         number = ctypes.c_uint64()
         if layout != self._layout:
@@ -370,9 +387,17 @@ class Checkpointer:
             names = bytearray()
             for item in items:
                 memory, name, group = item.memory, item.name.encode(), item.group.encode()
+                follows = (memory.strides is not None) + 2 * (item.box is not None)
                 fields.extend((
-                    memory.address, memory.type.number, item.role, len(name), len(group),
-                    memory.strides is not None, len(memory.shape), *memory.shape, *(memory.strides or ())))
+                    memory.address, memory.type.number, item.role, len(name), len(group), follows,
+                    len(memory.shape), *memory.shape, *(memory.strides or ())))
+                if item.box is not None:
+                    shape, offset, holders = item.box
+                    if not len(shape) == len(offset) == len(memory.shape):
+                        raise ValueError(
+                            f"shard {item.name!r} has {len(memory.shape)} dimensions, its shape {len(shape)}, and "
+                            f"its offset {len(offset)}")
+                    fields.extend((*shape, *offset, len(holders), *holders))
                 names += name + group
             start, count = fields.buffer_info()
             _native.check(
@@ -394,13 +419,27 @@ class Checkpointer:
             _native.check(_native.library.ckpt_remove_object(self._handle, _native.text(name)))
             del self._sent[name]
         for name, value in values.items():
+            rule = None
+            # One that saves alone keeps the names that it has always had.
+            if isinstance(value, OfRank):
+                rule = RULES[value.on_another_world] if self._ranks is not None else None
+                value = value.value
             data = value if isinstance(value, (_Encoded, _Raw)) else self._encode(name, value)
-            if self._sent.get(name) != data:
-                encoding = _native.BYTES if isinstance(data, _Raw) else _native.JSON
-                _native.check(
-                    _native.library.ckpt_set_object(
-                        self._handle, _native.text(name), _object_role(name), encoding, data, len(data)))
-                self._sent[name] = data
+            if self._sent.get(name) == data:
+                continue
+            encoding = _native.BYTES if isinstance(data, _Raw) else _native.JSON
+            arguments = (self._handle, _native.text(name), _object_role(name), encoding, data, len(data))
+            if rule is None:
+                _native.check(_native.library.ckpt_set_object(*arguments))
+            else:
+                _native.check(_native.library.ckpt_set_rank_object(*arguments, rule))
+            self._sent[name] = data
+
+    @property
+    def _ranks(self) -> Optional[Ranks]:
+        """The processes that save together; None if this one saves alone."""
+        ranks = self.store.ranks
+        return ranks if ranks is not None and ranks.world_size > 1 else None
 
     def _release(self) -> None:
         """Drops the references to memory that no save reads any more."""
@@ -464,8 +503,8 @@ class Checkpointer:
         for item in items:
             if not item.memory.is_writable:
                 raise MisuseError(f"{item.name!r} is read-only, and cannot be restored")
-        # The values of the checkpoint replace those of the state.
-        self._send(items, {})
+        # The values of the checkpoint replace those of the state, but each process names its own.
+        self._send(items, self._own_values())
         mode = _native.STRICT if strict else _native.PARTIAL
         found = _native.sized(_native.RestoreReport)
         _native.check(call(self._handle, *arguments, mode, ctypes.byref(found)))
@@ -475,6 +514,8 @@ class Checkpointer:
         values: dict[str, Any] = {}
         with self.store.open(found.id.decode()) as checkpoint:
             for name in checkpoint.objects:
+                if _is_of_a_rank(name):
+                    continue
                 data = _native.returned_bytes(_native.library.ckpt_get_object, self._handle, _native.text(name))
                 is_json = checkpoint._objects[name][1] == "json"
                 values[name] = _values.decode(data, self._lifted) if is_json else data
@@ -482,9 +523,16 @@ class Checkpointer:
                     self._sent[name] = data
         report = RestoreReport(
             found.step, found.id.decode(), found.tensor_count, found.tensor_bytes, found.missing_count,
-            found.unused_count, found.skipped_count, values)
+            found.unused_count, found.skipped_count, values, found.first_rank_count)
+        self._first_rank_count = found.first_rank_count
         self._install(values)
         return report
+
+    def _own_values(self) -> dict[str, Any]:
+        """The values that belong to this one of several processes."""
+        if self._ranks is None:
+            return {}
+        return {name: value for name, value in self._collect()[1].items() if isinstance(value, OfRank)}
 
     # ------------------------------------------------------------------ observing and ending
 
@@ -556,6 +604,16 @@ class Checkpointer:
                 raise
 
 
+def _item(name: str, tensor: Any) -> Item:
+    """The item of a leaf: memory, or a shard."""
+    if not isinstance(tensor, Shard):
+        return Item(name, tensor, _tensor_role(name), "")
+    memory = lent(tensor.memory, name)
+    if memory is None:
+        raise TypeError(f"the memory of shard {name!r} is a {type(tensor.memory).__name__}, and no tensor")
+    return Item(name, memory, _tensor_role(name), "", tensor.box)
+
+
 def _choice(choices: Mapping[str, int], word: str) -> int:
     if word not in choices:
         raise ValueError(f"{word!r} is not one of {', '.join(choices)}")
@@ -565,6 +623,15 @@ def _choice(choices: Mapping[str, int], word: str) -> int:
 def _tensor_role(name: str) -> int:
     first = name.split(".", 1)[0]
     return OPTIMIZER if first in ("optimizer", "opt_state", "optim") else PARAMETER
+
+
+def _is_of_a_rank(name: str) -> bool:
+    """True for the name of a value of one of several processes, such as `rng.torch.rank0of2`."""
+    return _OF_A_RANK.search(name) is not None
+
+
+#: Dots and coordinates at the end of a name.
+_OF_A_RANK = re.compile(r"\.([^.]*\d+of\d+)(\.[^.]*\d+of\d+)*$")
 
 
 def _object_role(name: str) -> int:
@@ -581,7 +648,10 @@ def _put(state: Any, name: str, value: Any) -> None:
     for key in state:
         text = str(key)
         if text == name and not isinstance(state[key], Mapping):
-            state[key] = value
+            if isinstance(state[key], OfRank):
+                state[key].value = value
+            else:
+                state[key] = value
             return
         if name.startswith(text + ".") and isinstance(state[key], Mapping):
             _put(state[key], name[len(text) + 1:], value)

@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional, TypeVar
 
 from .errors import CheckpointError, error_of
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 READING, WRITING = 0, 1
 STRICT, PARTIAL = 0, 1
 SUBMITTED, CAPTURED, DURABLE, COMMITTED = 0, 1, 2, 3
@@ -41,6 +41,13 @@ class Options(Structure):
     ]
 
 
+class Ranks(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t), ("launch", c_char_p), ("seconds", c_double), ("start_seconds", c_double),
+        ("rank", c_uint32), ("world_size", c_uint32),
+    ]
+
+
 class Metric(Structure):
     _fields_ = [("name", c_char_p), ("value", c_double)]
 
@@ -60,7 +67,7 @@ class RestoreReport(Structure):
         ("struct_size", c_size_t), ("found", c_uint32), ("reserved", c_uint32), ("step", c_int64),
         ("tensor_count", c_uint64), ("object_count", c_uint64), ("tensor_bytes", c_uint64),
         ("missing_count", c_uint64), ("unused_count", c_uint64), ("skipped_count", c_uint64),
-        ("id", c_char * 40),
+        ("id", c_char * 40), ("first_rank_count", c_uint64),
     ]
 
 
@@ -81,6 +88,7 @@ class Stall(Structure):
 _H, _OUT, _STR = c_void_p, POINTER(c_void_p), c_char_p
 _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_store_open": [_STR, c_uint32, _OUT],
+    "ckpt_store_open_ranks": [_STR, POINTER(Ranks), _OUT],
     "ckpt_store_close": [_H],
     "ckpt_store_list_json": [_H, c_size_t, _OUT],
     "ckpt_store_tag": [_H, _STR, _STR, c_uint32],
@@ -101,6 +109,7 @@ _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_set_pointers": [_H, c_void_p, c_size_t, POINTER(c_uint64)],
     "ckpt_oldest_lent": [_H, POINTER(c_uint64)],
     "ckpt_set_object": [_H, _STR, c_uint32, c_uint32, _STR, c_size_t],
+    "ckpt_set_rank_object": [_H, _STR, c_uint32, c_uint32, _STR, c_size_t, c_uint32],
     "ckpt_remove_object": [_H, _STR],
     "ckpt_get_object": [_H, _STR, _OUT, POINTER(c_size_t)],
     "ckpt_fence": [_H, _STR],

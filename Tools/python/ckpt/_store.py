@@ -13,6 +13,7 @@ from typing import Any, Iterator, Mapping, Optional, Union
 from . import _native, _values
 from ._dtypes import BY_NAME, ElementType
 from ._memory import CPU, Lent, dlpack_capsule, lent
+from ._ranks import Ranks
 from .errors import CheckpointError, MismatchError, MisuseError, NotFoundError
 
 Reference = Union[str, int]
@@ -56,14 +57,26 @@ class Store:
     Args:
         path: the directory. For writing it is created if it is missing.
         mode: "r" to read, "w" to save.
+        ranks: the processes that save together, each of which opens the store with mode "w"; None if
+            this one saves alone.
     """
 
-    def __init__(self, path: Union[str, os.PathLike[str]], mode: str = "r") -> None:
+    def __init__(
+        self, path: Union[str, os.PathLike[str]], mode: str = "r", *, ranks: Optional[Ranks] = None
+    ) -> None:
         if mode not in ("r", "w"):
             raise ValueError(f'mode is {mode!r}, not "r" or "w"')
+        if ranks is not None and mode == "r":
+            raise ValueError('ranks save together: open the store with mode "w"')
         self.path = os.fspath(path)
-        access = _native.READING if mode == "r" else _native.WRITING
-        self._handle = _native.handle(_native.library.ckpt_store_open, _native.text(self.path), access)
+        self.ranks = ranks
+        if ranks is not None:
+            self._handle = _native.handle(
+                _native.library.ckpt_store_open_ranks, _native.text(self.path),
+                ctypes.byref(ranks._structure()))
+        else:
+            access = _native.READING if mode == "r" else _native.WRITING
+            self._handle = _native.handle(_native.library.ckpt_store_open, _native.text(self.path), access)
         self._finalizer = weakref.finalize(self, _native.library.ckpt_store_close, self._handle)
 
     def checkpoints(self, limit: int = 0) -> list[Summary]:

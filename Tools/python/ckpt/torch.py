@@ -25,6 +25,7 @@ from . import _checkpointer, _values
 from ._checkpointer import BUFFER, OPTIMIZER, OTHER, PARAMETER, Item, RestoreReport, Save, _Encoded
 from ._dtypes import BY_NAME
 from ._memory import lent
+from ._ranks import Box, OfRank, Ranks
 from ._store import Checkpoint, Store
 from .errors import MismatchError, NotFoundError
 
@@ -51,14 +52,18 @@ class _Prepared:
         #: Puts the states of the optimizers back as they were.
         self.undo: list[Callable[[], None]] = []
 
-    def add(self, name: str, tensor: torch.Tensor, role: int, group: str) -> None:
-        """Restores into a tensor."""
+    def add(self, name: str, tensor: torch.Tensor, role: int, group: str, box: Optional[Box] = None) -> None:
+        """Restores into a tensor, which has a box of the one in the checkpoint."""
         plain = tensor.detach()
         if plain.device.type != "cpu" or not plain.is_contiguous() and plain.numel() != plain.untyped_storage().nbytes() // plain.element_size():
             staged = torch.empty(plain.shape, dtype=plain.dtype)
             self.copies.append((plain, staged))
             plain = staged
-        self.items.append(_item(name, plain, role, group))
+        if box is not None and not plain.is_contiguous():
+            staged = torch.empty(plain.shape, dtype=plain.dtype)
+            self.copies.append((plain, staged))
+            plain = staged
+        self.items.append(_item(name, plain, role, group, box))
 
 
 class Checkpointer(_checkpointer.Checkpointer):
@@ -74,6 +79,12 @@ class Checkpointer(_checkpointer.Checkpointer):
     in `extra` are copied when `save` is called, so they may change at any time. So are tensors on
     a GPU.
 
+    In several processes, all of which make one, the checkpoint is saved by all together: DTensors (FSDP2,
+    tensor parallel) by their local shards, and everything else (data parallel) once, after a comparison;
+    buffers are those of rank 0. Any number of processes restores it. Each process has random generators and a
+    dataloader of its own; if another number of processes resumes, generators are seeded anew from those of
+    rank 0, and what the dataloader gets is said by `dataloader_on_another_world`.
+
     Args:
         store: a store that is open for writing, or a path.
         model: a module, or a dict of modules.
@@ -84,6 +95,10 @@ class Checkpointer(_checkpointer.Checkpointer):
             GradScaler or an averaged model, or plain values, which `RestoreReport.objects` returns.
         rng: true to save and restore the random generators.
         fence_on_step: true to make every `step` of an optimizer a fence.
+        ranks: the processes that save together. By default those of `torch.distributed`, if `store` is a
+            path and a process group of more than one exists. None if this one saves alone.
+        dataloader_on_another_world: what the dataloader gets if another number of processes has saved the
+            checkpoint: "refuse" fails, "first" is the state of rank 0's.
         options: those of `ckpt.Checkpointer`.
     """
 
@@ -91,8 +106,14 @@ class Checkpointer(_checkpointer.Checkpointer):
         self, store: Union[Store, str, os.PathLike[str]], *, model: Union[Module, Mapping[str, Module], None] = None,
         optimizer: Union[Optimizer, Sequence[Optimizer], Mapping[str, Optimizer], None] = None,
         scheduler: Any = None, dataloader: Any = None, extra: Optional[Mapping[str, Any]] = None, rng: bool = True,
-        fence_on_step: bool = True, **options: Any,
+        fence_on_step: bool = True, ranks: Union[Ranks, None, str] = "auto",
+        dataloader_on_another_world: str = "refuse", **options: Any,
     ) -> None:
+        if isinstance(ranks, str):
+            if ranks != "auto":
+                raise ValueError(f'ranks is {ranks!r}: give Ranks, None or "auto"')
+            ranks = Ranks.of_torch() if not isinstance(store, Store) and _is_distributed() else None
+        self._dataloader_rule = dataloader_on_another_world
         self._models: dict[str, Module] = _named(model, "model")
         self._optimizers: dict[str, Optimizer] = _named(optimizer, "optimizer")
         self._values: dict[str, Any] = {**_named(scheduler, "scheduler"), **_named(dataloader, "dataloader")}
@@ -111,7 +132,7 @@ class Checkpointer(_checkpointer.Checkpointer):
         self._groups: dict[int, str] = {}
         for name, found in self._optimizers.items():
             self._adopt(name, found)
-        super().__init__(store, None, **options)
+        super().__init__(store, None, ranks=ranks, **options)
         self._hooks = _register_hooks(self) if fence_on_step else []
 
     # ------------------------------------------------------------------ fences
@@ -154,19 +175,46 @@ class Checkpointer(_checkpointer.Checkpointer):
         for name, optimizer in self._optimizers.items():
             self._collect_optimizer(name, optimizer, items, values)
         for name, value in self._values.items():
-            state = value.state_dict() if hasattr(value, "state_dict") else value
-            values[name] = _Encoded(_values.encode(state, name, self._lift(name, items)))
-        if self._rng:
-            values.update(_random_state())
+            if not _is_dataloader(name) or self._ranks is None:
+                state = value.state_dict() if hasattr(value, "state_dict") else value
+                values[name] = _Encoded(_values.encode(state, name, self._lift(name, items)))
+        values.update(self._own_values())
         return items, values
 
-    @staticmethod
-    def _lift(name: str, items: list[Item]) -> _values.Lift:
+    def _own_values(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        if self._ranks is not None:
+            for name, value in self._values.items():
+                if _is_dataloader(name):
+                    # With its tensors: a tensor of the checkpoint would be that of all ranks.
+                    state = _Encoded(_values.encode(value.state_dict(), name))
+                    values[name] = OfRank(state, self._dataloader_rule)
+        if self._rng:
+            values.update({name: OfRank(value, "first") for name, value in _random_state().items()})
+        return values
+
+    def _box(self, tensor: torch.Tensor) -> Optional[Box]:
+        """Where a local tensor that all processes have the same of lies; None if this one saves alone."""
+        if self._ranks is None:
+            return None
+        return Box(tuple(tensor.shape), (0,) * tensor.dim(), tuple(range(self._ranks.world_size)))
+
+    def _shards(self, name: str, tensor: torch.Tensor) -> list[tuple[str, torch.Tensor, Optional[Box]]]:
+        """The plain tensors that a tensor is made of, each with the part of a larger one that it is."""
+        inner = tensor.detach() if isinstance(tensor, torch.nn.Parameter) else tensor
+        if hasattr(inner, "device_mesh") and hasattr(inner, "placements"):
+            local, box = _local(name, inner, self._ranks)
+            # An empty shard has no elements, and any shape.
+            return [(name, local, box)]
+        return [(part, plain, self._box(plain)) for part, plain in _parts(name, tensor)]
+
+    def _lift(self, name: str, items: list[Item]) -> _values.Lift:
         """Makes large tensors in values tensors of the checkpoint. They are copied now."""
         def lift(path: str, tensor: Any) -> Optional[str]:
             if tensor.numel() * tensor.element_size() < _LIFTED_BYTES:
                 return None
-            items.append(_item(path, _copy(tensor), OTHER, ""))
+            copy = _copy(tensor)
+            items.append(_item(path, copy, OTHER, "", self._box(copy)))
             return path
 
         return lift
@@ -180,24 +228,32 @@ class Checkpointer(_checkpointer.Checkpointer):
             is_parameter = isinstance(value, torch.nn.Parameter)
             group = self._groups.get(id(value), "")
             if type(value) is torch.nn.Parameter:
-                items.append(self._lend(full, value, PARAMETER, group))
+                items.append(self._lend(full, value, PARAMETER, group, self._box(value)))
                 continue
-            for part, tensor in _parts(full, value):
+            for part, tensor, box in self._shards(full, value):
                 # Forward may change buffers, so they are copied; so is what is not on the CPU.
                 if is_parameter:
-                    items.append(self._lend(part, tensor, PARAMETER, group))
-                else:
+                    items.append(self._lend(part, tensor, PARAMETER, group, box))
+                elif box is None or not _is_complete(box):
+                    items.append(_item(part, _copy(tensor), BUFFER, group, box))
+                elif self._ranks is not None and self._ranks.rank == 0:
+                    # Those of a normalization differ from rank to rank.
                     items.append(_item(part, _copy(tensor), BUFFER, group))
 
-    def _lend(self, name: str, tensor: torch.Tensor, role: int, group: str) -> Item:
+    def _lend(
+        self, name: str, tensor: torch.Tensor, role: int, group: str, box: Optional[Box] = None
+    ) -> Item:
         """The item of a tensor; that of the last save if nothing about the tensor has changed."""
         known = self._items.get(name)
         if (
             known is not None and known[0] is tensor and known[2] == tensor.data_ptr() and known[3] == tensor.shape
             and known[4] is tensor.dtype and known[5] == tensor.stride() and known[1].group == group
+            and known[1].box == box
         ):
             return known[1]
-        item = _item(name, _lendable(tensor), role, group)
+        lendable = _lendable(tensor)
+        # The memory of a shard is row-major.
+        item = _item(name, lendable if box is None else lendable.contiguous(), role, group, box)
         if item.memory.owner is tensor:
             self._items[name] = (tensor, item, tensor.data_ptr(), tensor.shape, tensor.dtype, tensor.stride())
         return item
@@ -244,16 +300,16 @@ class Checkpointer(_checkpointer.Checkpointer):
                 elif value.dim() == 0:
                     packed.setdefault(value.dtype, []).append((owner, key, value))
                 elif type(value) is torch.Tensor:
-                    items.append(self._lend(prefix + key, value, OPTIMIZER, name))
+                    items.append(self._lend(prefix + key, value, OPTIMIZER, name, self._box(value)))
                 else:
-                    for part, tensor in _parts(prefix + key, value):
-                        items.append(self._lend(part, tensor, OPTIMIZER, name))
+                    for part, tensor, box in self._shards(prefix + key, value):
+                        items.append(self._lend(part, tensor, OPTIMIZER, name, box))
         index = {}
         for kind, entries in packed.items():
             dtype = str(kind).removeprefix("torch.")
             with torch.no_grad():
                 scalars = torch.stack([value if value.device.type == "cpu" else value.cpu() for _, _, value in entries])
-            items.append(_item(f"{name}.{_PACKED}.{dtype}", scalars, OPTIMIZER, name))
+            items.append(_item(f"{name}.{_PACKED}.{dtype}", scalars, OPTIMIZER, name, self._box(scalars)))
             index[dtype] = [(owner, key) for owner, key, _ in entries]
         groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
@@ -295,8 +351,9 @@ class Checkpointer(_checkpointer.Checkpointer):
         for name, model in self._models.items():
             for key, value in model.state_dict(keep_vars=True).items():
                 if isinstance(value, torch.Tensor):
-                    for part, tensor in _parts(f"{name}.{key}", value):
-                        prepared.add(part, tensor, PARAMETER, self._groups.get(id(value), ""))
+                    for part, tensor, box in self._shards(f"{name}.{key}", value):
+                        part = self._known_name(part, value, checkpoint)
+                        prepared.add(part, tensor, PARAMETER, self._groups.get(id(value), ""), box)
         for name, optimizer in self._optimizers.items():
             self._prepare_optimizer(name, optimizer, prepared)
         described = {item.name for item in prepared.items}
@@ -307,6 +364,12 @@ class Checkpointer(_checkpointer.Checkpointer):
                 prepared.lifted[name] = tensor
                 prepared.add(name, tensor, OTHER, "")
         return prepared.items
+
+    @staticmethod
+    def _known_name(name: str, tensor: torch.Tensor, checkpoint: Checkpoint) -> str:
+        """The name in a checkpoint; until version 0.2 that of a DTensor of one process had an addition."""
+        earlier = name + "._local_tensor"
+        return earlier if hasattr(tensor, "device_mesh") and name not in checkpoint and earlier in checkpoint else name
 
     def _prepare_optimizer(self, name: str, optimizer: Optimizer, prepared: _Prepared) -> None:
         """Makes the state that an optimizer has not made yet, as the checkpoint has it."""
@@ -339,8 +402,8 @@ class Checkpointer(_checkpointer.Checkpointer):
                 )
                 if current.requires_grad:
                     current.requires_grad_(False)
-            for part, tensor in _parts(full, current):
-                prepared.add(part, tensor, OPTIMIZER, name)
+            for part, tensor, box in self._shards(full, current):
+                prepared.add(part, tensor, OPTIMIZER, name, box)
 
     def _check_groups(
         self, name: str, optimizer: Optimizer, names: Mapping[int, str], checkpoint: Checkpoint
@@ -379,6 +442,8 @@ class Checkpointer(_checkpointer.Checkpointer):
                 target.load_state_dict(values[name])
         if self._rng:
             _set_random_state(values)
+            if self._ranks is not None and self._first_rank_count > 0:
+                _reseed(self._ranks.rank)
 
     def _install_optimizer(
         self, name: str, optimizer: Optimizer, values: Mapping[str, Any], prepared: _Prepared
@@ -435,10 +500,65 @@ def _named(value: Any, name: str) -> dict[str, Any]:
     return {name: value}
 
 
-def _item(name: str, tensor: torch.Tensor, role: int, group: str) -> Item:
+def _item(name: str, tensor: torch.Tensor, role: int, group: str, box: Optional[Box] = None) -> Item:
     memory = lent(tensor, name)
     assert memory is not None
-    return Item(name, memory, role, group)
+    return Item(name, memory, role, group, box)
+
+
+def _is_distributed() -> bool:
+    import torch.distributed as dist
+
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _is_dataloader(name: str) -> bool:
+    return name == "dataloader" or name.startswith("dataloader.")
+
+
+def _is_complete(box: Box) -> bool:
+    return len(box.holders) > 1 and not any(box.offset)
+
+
+def _local(name: str, tensor: Any, ranks: Optional[Ranks]) -> tuple[torch.Tensor, Optional[Box]]:
+    """The local part of a DTensor, and where it lies in the complete one."""
+    from torch.distributed.tensor import Partial
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    mesh, placements = tensor.device_mesh, tensor.placements
+    if ranks is None and mesh.size() > 1:
+        raise TypeError(
+            f"tensor {name!r} is a DTensor over {mesh.size()} processes, and this one saves alone: give the "
+            "checkpointer ranks, or save it with torch.distributed.checkpoint")
+    if any(isinstance(placement, Partial) for placement in placements):
+        raise TypeError(f"tensor {name!r} is a partial sum of {mesh.size()} processes; add them up first")
+    local = tensor._local_tensor
+    if ranks is None:
+        return local, None
+    coordinate = mesh.get_coordinate()
+    if coordinate is None:
+        raise TypeError(f"tensor {name!r} is a DTensor of other processes")
+    extent, offset = compute_local_shape_and_global_offset(tensor.shape, mesh, placements)
+    if tuple(extent) != tuple(local.shape):
+        raise TypeError(f"tensor {name!r} has local elements of shape {tuple(local.shape)}, not {tuple(extent)}")
+    # Along the axes of the mesh that replicate, the same elements are on all ranks.
+    place = tuple(
+        slice(None) if placement.is_replicate() else index for placement, index in zip(placements, coordinate))
+    holders = tuple(sorted(int(rank) for rank in mesh.mesh[place].flatten().tolist()))
+    # An empty part may lie at the end.
+    offset = tuple(min(start, whole - size) for start, whole, size in zip(offset, tensor.shape, extent))
+    return local, Box(tuple(tensor.shape), offset, holders)
+
+
+def _reseed(rank: int) -> None:
+    """Makes generators of this rank from those of rank 0, which it has now."""
+    seed = int(torch.randint(2**62, ()).item())
+    torch.manual_seed(seed + rank)
+    random.seed(random.getrandbits(64) + rank)
+    if "numpy" in sys.modules:
+        import numpy
+
+        numpy.random.seed((int(numpy.random.randint(2**31)) + rank) % 2**32)
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:

@@ -91,7 +91,8 @@ public let layers: [Layer] = [
         target: "CheckpointCABI",
         imports: [
             "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage",
-            "CheckpointFormat", "CheckpointState", "CheckpointIO", "Foundation", "Logging", "Glibc",
+            "CheckpointFormat", "CheckpointSharding", "CheckpointState", "CheckpointIO",
+            "Foundation", "Logging", "Glibc",
         ],
         reason: "the C interface translates arguments and errors, and decides nothing"),
 ]
