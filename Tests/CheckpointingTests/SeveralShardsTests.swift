@@ -78,11 +78,11 @@ struct SeveralShardsTests: RankedCheckpointing {
 
     /// Restores the experts and heads alone: the scales differ from world to world.
     private func restored(
-        _ store: CheckpointStore, _ state: Experts
+        _ store: CheckpointStore, _ state: Experts, _ reference: CheckpointReference = .latest
     ) throws -> RestoreReport {
         let tensors = CompositeState(
             children: state.shards.map { TensorState($0.name, $0.memory.view, of: $0.shard) })
-        return try store.restore(.latest, into: tensors, mode: .subset)
+        return try store.restore(reference, into: tensors, mode: .subset)
     }
 
     @Test("One, two and four processes save experts of their own; any other world restores them",
@@ -128,6 +128,52 @@ struct SeveralShardsTests: RankedCheckpointing {
             (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
         }
         #expect(try checkpoint.bytes(ofTensor: "experts") == bytes)
+    }
+
+    @Test(
+        "Shards are reused, repacked as deltas, and restored from every step",
+        arguments: [1, 2], [CheckpointerOptions.Capture.fenced, .checked])
+    func maintained(_ worldSize: Int, _ capture: CheckpointerOptions.Capture) throws {
+        let files = InMemoryFileSystem()
+        let steps = 4
+        let reused = Box(0)
+        var options = options()
+        (options.capture, options.compression, options.deduplicates) = (capture, .balanced, true)
+        options.onEvent = { event in
+            guard case .committed(let report) = event else { return }
+            reused.withLock { $0 += report.reusedBytes }
+        }
+        let errors = try onEachRank(worldSize) { [options] rank in
+            let store = try open(files, rank, of: worldSize, launch: "job")
+            let state = try Experts(rank, of: worldSize)
+            let checkpointer = try Checkpointer(store: store, state: state, options: options)
+            for step in 1...steps {
+                checkpointer.mutate {
+                    // All but the heads stay as they were after the third step.
+                    step < steps ? state.update(to: step) : state.shards.last.map {
+                        $0.memory.withElements { $0[0] = 99 }
+                    }
+                }
+                try checkpointer.save(step: step).wait()
+            }
+            try checkpointer.close()
+            try store.close()
+        }
+        #expect(errors.isEmpty, "\(errors)")
+        // Several ranks write everything again.
+        #expect(worldSize > 1 || reused.value > Experts.shape.reduce(4, *) / 2)
+        let maintained = try openStore(files, for: .maintaining)
+        #expect(try maintained.repack().checkpoints.contains { $0.deltaCount > 0 })
+        try maintained.close()
+        let store = try openStore(files, for: .reading)
+        #expect(try store.verify().findings.allSatisfy { $0.kind == .note })
+        for step in 1..<steps {
+            for isGrouped in [false, true] {
+                let state = try Experts(0, of: 1, isGrouped: isGrouped)
+                _ = try restored(store, state, .step(step))
+                #expect(state.isAt(step), "step \(step)")
+            }
+        }
     }
 
     @Test("A process that saves alone and lacks a shard is told which tensor")
