@@ -100,8 +100,6 @@ final class LentState: StateProvider {
             }
         }
         inventory.receiveOtherObjects { [weak self] name, role, encoding, bytes in
-            // Those of other processes would be saved as if they were this one's.
-            guard !RankOwnership.isOfSomeRank(name) else { return }
             self?[object: name] = Object(role: role, encoding: encoding, bytes: bytes)
         }
     }

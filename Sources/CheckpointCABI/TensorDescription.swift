@@ -60,20 +60,22 @@ struct TensorDescription {
             type: unsafe ElementType(number: Int(tensor.type), name),
             shape: shape, strides: strides,
             shard: unsafe try shard.flatMap { given throws(CheckpointError) in
-                unsafe try Self.shard(given, rank, name)
+                unsafe try Self.shard(given, of: shape, name)
             }, rank: process)
     }
 
+    /// - Parameter extent: the extents of the memory.
     private static func shard(
-        _ given: ckpt_shard, _ rank: Int, _ name: String
+        _ given: ckpt_shard, of extent: [Int], _ name: String
     ) throws(CheckpointError) -> TensorLayout.Shard? {
-        guard let shape = unsafe given.shape else { return nil }
         let text = "shard of tensor \"\(name)\""
         var shard = TensorLayout.Shard(
-            shape: unsafe try extents(shape, rank, "shape in the \(text)"),
-            offset: [Int](repeating: 0, count: rank))
+            shape: extent, offset: [Int](repeating: 0, count: extent.count))
+        if let shape = unsafe given.shape {
+            shard.shape = unsafe try extents(shape, extent.count, "shape in the \(text)")
+        }
         if let offset = unsafe given.offset {
-            shard.offset = unsafe try extents(offset, rank, "offset in the \(text)")
+            shard.offset = unsafe try extents(offset, extent.count, "offset in the \(text)")
         }
         let count = unsafe try CallerMemory.count(
             Int(clamping: given.holder_count), at: given.holders, max: Limits.worldSizeMax,
@@ -81,7 +83,8 @@ struct TensorDescription {
         shard.holders = unsafe UnsafeBufferPointer(start: given.holders, count: count).map {
             Int($0)
         }
-        return shard
+        let isComplete = unsafe given.shape == nil && given.offset == nil
+        return isComplete && shard.holders.isEmpty ? nil : shard
     }
 
     private static func rank(_ rank: Int, _ name: String) throws(CheckpointError) -> Int {

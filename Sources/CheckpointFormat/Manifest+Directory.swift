@@ -221,76 +221,19 @@ extension TensorRecord {
                 try ShardRecord(
                     value, of: self, epoch: epoch, chunks: chunks, head: head, offset: offset))
         }
-        try checkShards(fields, isComplete: head.worldSize == 1)
+        if let fault = shardFault(isComplete: head.worldSize == 1) {
+            throw fields.error(fault.text)
+        }
         guard fields.has("copies") else { return }
         guard head.worldSize > 1, !head.features.contains(.parts) else {
             throw fields.error("copies are present outside a part")
         }
         for value in try fields.array("copies", atMost: Limits.worldSizeMax) {
             let copy = try CopyRecord(value, of: self, offset: offset)
-            try check(copy.region, "copy \(copies.count)", fields)
+            if let fault = fault(of: copy.region, "copy \(copies.count)") {
+                throw fields.error(fault)
+            }
             copies.append(copy)
-        }
-    }
-
-    /// Checks that the shards lie in the tensor and do not overlap and, if the manifest is of the
-    /// only rank, that they hold every element.
-    private func checkShards(_ fields: JSONFields, isComplete: Bool) throws(FormatError) {
-        guard shards.count <= 1 || !shape.contains(0) else {
-            throw fields.error("an empty tensor has several shards")
-        }
-        for (index, shard) in shards.enumerated() {
-            try check(shard.region, "shard \(index)", fields)
-        }
-        // Most tensors are one shard.
-        if shards.count == 1, shards[0].region.box?.extent == shape { return }
-        var (sets, shardOfSet) = ([StridedElements](), [Int]())
-        for (index, shard) in shards.enumerated() {
-            for piece in shard.region.pieces(in: shape) {
-                sets.append(piece.elements)
-                shardOfSet.append(index)
-            }
-        }
-        try checkRuns(sets, fields)
-        switch ElementCover.fault(sets, in: shape, allowsHoles: !isComplete) {
-        case nil: return
-        case .overlap(let elements, let a, let b):
-            throw fields.error(
-                "shards \(shardOfSet[a]) and \(shardOfSet[b]) both have \(elements.text(in: shape))")
-        case .hole(let elements):
-            throw fields.error("no shard of \(name) has \(elements.text(in: shape))")
-        case .irregular: throw fields.error("its pieces have too many runs")
-        }
-    }
-
-    /// Checks that a region lies in the tensor, and cuts no byte.
-    private func check(
-        _ region: ShardRegion, _ what: String, _ fields: JSONFields
-    ) throws(FormatError) {
-        guard let box = region.box else {
-            guard type.elementsPerUnit == 1 else {
-                throw fields.error("\(what) of packed \(type) is not a box")
-            }
-            return
-        }
-        guard box.lies(inside: shape) else {
-            throw fields.error("\(what) is outside shape \(shape)")
-        }
-        guard TensorShape.isWholeBytes(box, of: shape, type) else {
-            throw fields.error("\(what) of \(shape) splits a byte of \(type)")
-        }
-    }
-
-    /// Checks that the shards of a tensor with pieces have at most `runsPerTensorMax` runs.
-    private func checkRuns(_ sets: [StridedElements], _ fields: JSONFields) throws(FormatError) {
-        guard shards.contains(where: { $0.region.box == nil }) else { return }
-        var runs = 0
-        for set in sets {
-            // The sum of two counts of elements of one tensor does not overflow.
-            runs = min(runs, Limits.runsPerTensorMax) + set.runCount
-        }
-        guard runs <= Limits.runsPerTensorMax else {
-            throw fields.error("its shards have more than \(Limits.runsPerTensorMax) runs")
         }
     }
 }

@@ -28,12 +28,15 @@ package struct RankOwnership {
         return RankMesh.areCoordinates(Substring(other.utf8.dropFirst(name.utf8.count + 1)))
     }
 
-    /// Returns true if an object may be that of some rank of some mesh, by its name alone.
+    /// Returns true if an object is that of some rank of some mesh: its name is that of another
+    /// object, which the first rank has, with coordinates.
     ///
-    /// - Parameter name: full name of an object.
-    package static func isOfSomeRank(_ name: String) -> Bool {
+    /// - Parameters:
+    ///   - name: full name of the object.
+    ///   - known: the names of all objects of the checkpoint, in bytes.
+    package static func isOfSomeRank(_ name: String, _ known: Set<[UInt8]>) -> Bool {
         name.utf8.indices.contains { index in
-            name.utf8[index] == UInt8(ascii: ".")
+            name.utf8[index] == UInt8(ascii: ".") && known.contains(Array(name.utf8[..<index]))
                 && RankMesh.areCoordinates(name[name.utf8.index(after: index)...])
         }
     }

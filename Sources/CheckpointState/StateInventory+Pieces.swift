@@ -1,4 +1,4 @@
-internal import CheckpointFormat
+package import CheckpointFormat
 internal import CheckpointSharding
 
 extension StateInventory {
@@ -16,30 +16,29 @@ extension StateInventory {
         return divided
     }
 
-    /// Returns the name of a tensor of which this process lacks elements. The inventory is divided
-    /// into pieces.
+    /// Finds a tensor whose shards cannot be saved. The inventory is divided into pieces.
     ///
-    /// - Returns: nil if the process holds every tensor completely.
-    package var incompleteTensor: String? {
-        var parts: [[UInt8]: [TensorItem]] = [:]
-        for item in tensors where !item.isComplete {
-            parts[Array(item.name.utf8), default: []].append(item)
+    /// - Parameter isComplete: whether this process must hold every element.
+    /// - Returns: the tensor's name, and what is wrong; nil if there is none.
+    package func shardFault(
+        isComplete: Bool
+    ) -> (tensor: String, fault: TensorRecord.ShardFault)? {
+        var records: [[UInt8]: TensorRecord] = [:]
+        for item in tensors where item.shard != nil {
+            let new = TensorRecord(
+                name: item.name, type: item.view.type, shape: item.shape, role: item.role, group: 0,
+                shards: [])
+            let shards = item.region.map { [ShardRecord(region: $0, chunks: 0..<0)] } ?? []
+            records[Array(item.name.utf8), default: new].shards += shards
         }
-        return tensors.first { item in
-            guard let parts = parts[Array(item.name.utf8)] else { return false }
-            let elements = parts.flatMap { $0.region?.pieces(in: item.shape) ?? [] }
-            return ElementCover.fault(elements.map(\.elements), in: item.shape) != nil
-        }?.name
+        for record in records.values {
+            if let fault = record.shardFault(isComplete: isComplete) { return (record.name, fault) }
+        }
+        return nil
     }
 }
 
 extension TensorItem {
-    /// True if the item has all elements of the tensor, in row-major order.
-    fileprivate var isComplete: Bool {
-        guard shard != nil else { return true }
-        return shape.contains(0) || region == .box(ShardDescriptor(whole: shape))
-    }
-
     fileprivate func pieces(of rank: Int) throws(StateError) -> [TensorItem] {
         guard let shard else {
             var whole = self

@@ -198,6 +198,52 @@ struct SeveralShardsTests: RankedCheckpointing {
         #expect(report?.code == .notFound, "nothing was saved")
     }
 
+    @Test("What no reader would accept is not saved")
+    func unreadable() throws {
+        let store = try openStore(InMemoryFileSystem())
+        // The sum of the halves has whole bytes, and so has each; rows have not.
+        let halves = try (0..<2).map { half in
+            TensorState(
+                "packed", try TensorView(OwnedBytes(zeros: 3).lent, type: .u4, shape: [2, 3]),
+                of: try TensorShard(offset: [2 * half, 0], extent: [2, 3], of: [4, 3]))
+        }
+        let options = options()
+        let error = #expect(throws: CheckpointError.self) {
+            let checkpointer = try Checkpointer(
+                store: store, state: CompositeState(children: halves), options: options)
+            defer { try? checkpointer.close() }
+            try checkpointer.save(step: 1).wait()
+        }
+        #expect(error?.code == .misuse && error?.message.contains("splits a byte of u4") == true)
+        #expect(try store.files.names().isEmpty)
+    }
+
+    @Test("A shard of a tensor whose complete shape has changed is checked again")
+    func changedShape() throws {
+        let store = try openStore(InMemoryFileSystem())
+        let memory = try OwnedTensor<Float>(repeating: 1, shape: [2, 600])
+        let rows = Box(2)
+        struct Growing: StateProvider {
+            let memory: OwnedTensor<Float>
+            let rows: Box<Int>
+            func describe(to inventory: inout StateInventory) throws {
+                let shard = try TensorShard(
+                    offset: [0, 0], extent: [2, 600], of: [rows.value, 600])
+                try TensorState("w", memory.view, of: shard).describe(to: &inventory)
+            }
+        }
+        let checkpointer = try Checkpointer(
+            store: store, state: Growing(memory: memory, rows: rows), options: options())
+        try checkpointer.save(step: 1).wait()
+        rows.withLock { $0 = 4 }
+        let error = #expect(throws: CheckpointError.self) { try checkpointer.save(step: 2).wait() }
+        #expect(error?.code == .misuse && error?.names == ["w"])
+        rows.withLock { $0 = 2 }
+        try checkpointer.save(step: 3).wait()
+        try? checkpointer.close()
+        #expect(try steps(of: store) == [3, 1])
+    }
+
     @Test("A shard that the checkpoint lacks is named once")
     func missing() throws {
         let files = InMemoryFileSystem()

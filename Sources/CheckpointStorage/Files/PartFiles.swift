@@ -2,6 +2,7 @@ internal import CheckpointCodecs
 package import CheckpointFormat
 package import CheckpointIO
 package import CheckpointSegments
+internal import CheckpointState
 internal import SystemPackage
 
 /// Reads the files in `parts/`: what each rank adds to a checkpoint of several ranks
@@ -32,6 +33,8 @@ package struct PartFiles: Sendable {
         package var objects: Set<[UInt8]> = []
         /// For some of the objects, the one to read if the checkpoint has none of that name.
         package var substitutes: [[UInt8]: [UInt8]] = [:]
+        /// True if all other objects are needed, too, but those of other ranks.
+        package var needsOtherObjects = false
 
         package enum Need: Sendable {
             case whole
@@ -43,7 +46,12 @@ package struct PartFiles: Sendable {
         /// Returns the names of the objects of a checkpoint to read, in bytes.
         fileprivate func objects(in root: Manifest) -> Set<[UInt8]> {
             let known = Set(root.objects.map { Array($0.name.utf8) })
-            return Set(objects.map { known.contains($0) ? $0 : substitutes[$0] ?? $0 })
+            var needed = Set(objects.map { known.contains($0) ? $0 : substitutes[$0] ?? $0 })
+            guard needsOtherObjects else { return needed }
+            for object in root.objects where !RankOwnership.isOfSomeRank(object.name, known) {
+                needed.insert(Array(object.name.utf8))
+            }
+            return needed
         }
     }
 

@@ -211,6 +211,11 @@ package struct RestoreOperation {
             }
             if let last { bytes += try last.block.chunk(chunk).array }
         }
+        // Of a checkpoint of several ranks, only some parts may have been read.
+        guard bytes.count == record.bytes else {
+            throw CheckpointError(
+                .damaged, "it has \(bytes.count) bytes in its chunks, not \(record.bytes)")
+        }
         return bytes
     }
 }

@@ -12,6 +12,7 @@ struct RestoreTarget {
     /// What is needed of a checkpoint of several ranks.
     var selection: PartFiles.Selection {
         var selection = PartFiles.Selection()
+        selection.needsOtherObjects = inventory.objectReceiver != nil
         for item in inventory.tensors where pattern?.matches(item.name) ?? true {
             let name = Array(item.name.utf8)
             guard let shard = item.shard else {

@@ -17,6 +17,8 @@ struct PlannedState: Sendable {
             var group: String
             var type: ElementType
             var shape: [Int]
+            /// Of the complete tensor, if this is a shard.
+            var completeShape: [Int]?
             var device: ObjectIdentifier?
             var region: ShardRegion?
             var holders: [Int]
@@ -24,8 +26,8 @@ struct PlannedState: Sendable {
             /// Names are compared as bytes, as everywhere.
             static func == (a: Tensor, b: Tensor) -> Bool {
                 a.name.utf8.elementsEqual(b.name.utf8) && a.group == b.group && a.type == b.type
-                    && a.shape == b.shape && a.device == b.device && a.region == b.region
-                    && a.holders == b.holders
+                    && a.shape == b.shape && a.completeShape == b.completeShape
+                    && a.device == b.device && a.region == b.region && a.holders == b.holders
             }
         }
 
@@ -37,6 +39,7 @@ struct PlannedState: Sendable {
             tensors = inventory.tensors.map {
                 Tensor(
                     name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape,
+                    completeShape: $0.shard?.shape,
                     device: $0.view.memory.device.map { ObjectIdentifier($0) },
                     region: $0.region, holders: $0.holders)
             }

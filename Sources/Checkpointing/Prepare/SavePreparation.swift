@@ -77,8 +77,8 @@ struct SavePreparation {
     ///   - inventory: what is saved.
     ///   - described: the same as it was described, each tensor once.
     ///   - fenceOrder: groups in the order in which they will be mutated.
-    /// - Throws: `StateError` for names that are empty, too long, or not unique; code `misuse` if
-    ///   the process saves alone and lacks a part of a tensor.
+    /// - Throws: `StateError` for names that are empty, too long, or not unique; code `misuse` for
+    ///   shards that cannot be saved.
     private func plan(
         _ inventory: StateInventory, of described: StateInventory, fenceOrder: [String]
     ) throws -> PlannedState {
@@ -86,17 +86,30 @@ struct SavePreparation {
             return last
         }
         try described.checkNames()
-        if store.meeting == nil, let name = inventory.incompleteTensor {
+        try checkShards(inventory)
+        let new = PlannedState(
+            inventory, of: store.meeting?.ranks.rank, fenceOrder: fenceOrder, options)
+        lastPlanned.withLock { $0 = new }
+        return new
+    }
+
+    /// Refuses shards that no reader would accept. Several ranks check at the commit that together
+    /// they hold every element.
+    private func checkShards(_ inventory: StateInventory) throws(CheckpointError) {
+        let isAlone = store.meeting == nil
+        guard let (name, fault) = inventory.shardFault(isComplete: isAlone) else { return }
+        switch fault {
+        case .hole:
             throw CheckpointError(
                 .misuse,
                 "this process holds only a part of tensor \(name), and saves alone",
                 remedy: "Give CheckpointStore.open the ranks, or declare all shards of the tensor",
                 names: [name])
+        case .impossible(let text):
+            throw CheckpointError(
+                .misuse, "tensor \(name) cannot be saved in these shards: \(text)",
+                remedy: "Divide the tensor in another way", names: [name])
         }
-        let new = PlannedState(
-            inventory, of: store.meeting?.ranks.rank, fenceOrder: fenceOrder, options)
-        lastPlanned.withLock { $0 = new }
-        return new
     }
 
     /// Returns the commit of a save by several ranks; nil if this process saves alone.

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 import weakref
-from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Union
+from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Union
 
 from . import _native, _values
 from ._memory import Lent, held, lent
@@ -504,7 +504,7 @@ class Checkpointer:
             if not item.memory.is_writable:
                 raise MisuseError(f"{item.name!r} is read-only, and cannot be restored")
         # The values of the checkpoint replace those of the state, but each process names its own.
-        self._send(items, self._own_values())
+        self._send(items, {} if self._ranks is None else self._declared_values())
         mode = _native.STRICT if strict else _native.PARTIAL
         found = _native.sized(_native.RestoreReport)
         _native.check(call(self._handle, *arguments, mode, ctypes.byref(found)))
@@ -514,7 +514,7 @@ class Checkpointer:
         values: dict[str, Any] = {}
         with self.store.open(found.id.decode()) as checkpoint:
             for name in checkpoint.objects:
-                if _is_of_a_rank(name):
+                if _is_of_a_rank(name, checkpoint.objects):
                     continue
                 data = _native.returned_bytes(_native.library.ckpt_get_object, self._handle, _native.text(name))
                 is_json = checkpoint._objects[name][1] == "json"
@@ -528,10 +528,8 @@ class Checkpointer:
         self._install(values)
         return report
 
-    def _own_values(self) -> dict[str, Any]:
-        """The values that belong to this one of several processes."""
-        if self._ranks is None:
-            return {}
+    def _declared_values(self) -> dict[str, Any]:
+        """The values that belong to this one of several processes, and that a restore needs."""
         return {name: value for name, value in self._collect()[1].items() if isinstance(value, OfRank)}
 
     # ------------------------------------------------------------------ observing and ending
@@ -625,13 +623,13 @@ def _tensor_role(name: str) -> int:
     return OPTIMIZER if first in ("optimizer", "opt_state", "optim") else PARAMETER
 
 
-def _is_of_a_rank(name: str) -> bool:
-    """True for the name of a value of one of several processes, such as `rng.torch.rank0of2`."""
-    return _OF_A_RANK.search(name) is not None
+def _is_of_a_rank(name: str, names: Sequence[str]) -> bool:
+    """True for a value of one of several processes, such as `rng.torch.rank0of2` beside `rng.torch`."""
+    return any(name[:match.start()] in names for match in _OF_A_RANK.finditer(name))
 
 
 #: Dots and coordinates at the end of a name.
-_OF_A_RANK = re.compile(r"\.([^.]*\d+of\d+)(\.[^.]*\d+of\d+)*$")
+_OF_A_RANK = re.compile(r"\.(?=([^.]*\d+of\d+)(\.[^.]*\d+of\d+)*$)")
 
 
 def _object_role(name: str) -> int:

@@ -27,7 +27,7 @@ from ._dtypes import BY_NAME
 from ._memory import lent
 from ._ranks import Box, OfRank, Ranks
 from ._store import Checkpoint, Store
-from .errors import MismatchError, NotFoundError
+from .errors import BusyError, MismatchError, NotFoundError
 
 Module = torch.nn.Module
 Optimizer = torch.optim.Optimizer
@@ -79,7 +79,7 @@ class Checkpointer(_checkpointer.Checkpointer):
     in `extra` are copied when `save` is called, so they may change at any time. So are tensors on
     a GPU.
 
-    In several processes, all of which make one, the checkpoint is saved by all together: DTensors (FSDP2,
+    With `ranks`, all of several processes make one, and save a checkpoint together: DTensors (FSDP2,
     tensor parallel) by their local shards, and everything else (data parallel) once, after a comparison;
     buffers are those of rank 0. Any number of processes restores it. Each process has random generators and a
     dataloader of its own; if another number of processes resumes, generators are seeded anew from those of
@@ -95,8 +95,8 @@ class Checkpointer(_checkpointer.Checkpointer):
             GradScaler or an averaged model, or plain values, which `RestoreReport.objects` returns.
         rng: true to save and restore the random generators.
         fence_on_step: true to make every `step` of an optimizer a fence.
-        ranks: the processes that save together. By default those of `torch.distributed`, if `store` is a
-            path and a process group of more than one exists. None if this one saves alone.
+        ranks: the processes that save together, if `store` is a path; "torch" for those of the default
+            process group of `torch.distributed`, if there is one. None if this one saves alone.
         dataloader_on_another_world: what the dataloader gets if another number of processes has saved the
             checkpoint: "refuse" fails, "first" is the state of rank 0's.
         options: those of `ckpt.Checkpointer`.
@@ -106,13 +106,13 @@ class Checkpointer(_checkpointer.Checkpointer):
         self, store: Union[Store, str, os.PathLike[str]], *, model: Union[Module, Mapping[str, Module], None] = None,
         optimizer: Union[Optimizer, Sequence[Optimizer], Mapping[str, Optimizer], None] = None,
         scheduler: Any = None, dataloader: Any = None, extra: Optional[Mapping[str, Any]] = None, rng: bool = True,
-        fence_on_step: bool = True, ranks: Union[Ranks, None, str] = "auto",
+        fence_on_step: bool = True, ranks: Union[Ranks, None, str] = None,
         dataloader_on_another_world: str = "refuse", **options: Any,
     ) -> None:
         if isinstance(ranks, str):
-            if ranks != "auto":
-                raise ValueError(f'ranks is {ranks!r}: give Ranks, None or "auto"')
-            ranks = Ranks.of_torch() if not isinstance(store, Store) and _is_distributed() else None
+            if ranks != "torch":
+                raise ValueError(f'ranks is {ranks!r}: give Ranks, None or "torch"')
+            ranks = Ranks.of_torch() if _is_distributed() else None
         self._dataloader_rule = dataloader_on_another_world
         self._models: dict[str, Module] = _named(model, "model")
         self._optimizers: dict[str, Optimizer] = _named(optimizer, "optimizer")
@@ -132,7 +132,12 @@ class Checkpointer(_checkpointer.Checkpointer):
         self._groups: dict[int, str] = {}
         for name, found in self._optimizers.items():
             self._adopt(name, found)
-        super().__init__(store, None, ranks=ranks, **options)
+        try:
+            super().__init__(store, None, ranks=ranks, **options)
+        except BusyError as error:
+            if ranks is None and _is_distributed():
+                raise BusyError(f'{error} Give ranks="torch" if all processes are to save together') from None
+            raise
         self._hooks = _register_hooks(self) if fence_on_step else []
 
     # ------------------------------------------------------------------ fences
@@ -193,6 +198,14 @@ class Checkpointer(_checkpointer.Checkpointer):
             values.update({name: OfRank(value, "first") for name, value in _random_state().items()})
         return values
 
+    def _declared_values(self) -> dict[str, Any]:
+        values = self._own_values()
+        if self._prepared is None:
+            return values
+        # A generator that the checkpoint lacks is no reason to fail: it was not used then, or not saved.
+        saved = self._prepared.checkpoint.objects
+        return {name: value for name, value in values.items() if name in saved or _is_dataloader(name)}
+
     def _box(self, tensor: torch.Tensor) -> Optional[Box]:
         """Where a local tensor that all processes have the same of lies; None if this one saves alone."""
         if self._ranks is None:
@@ -234,7 +247,7 @@ class Checkpointer(_checkpointer.Checkpointer):
                 # Forward may change buffers, so they are copied; so is what is not on the CPU.
                 if is_parameter:
                     items.append(self._lend(part, tensor, PARAMETER, group, box))
-                elif box is None or not _is_complete(box):
+                elif box is None or tuple(tensor.shape) != box.shape:
                     items.append(_item(part, _copy(tensor), BUFFER, group, box))
                 elif self._ranks is not None and self._ranks.rank == 0:
                     # Those of a normalization differ from rank to rank.
@@ -516,10 +529,6 @@ def _is_dataloader(name: str) -> bool:
     return name == "dataloader" or name.startswith("dataloader.")
 
 
-def _is_complete(box: Box) -> bool:
-    return len(box.holders) > 1 and not any(box.offset)
-
-
 def _local(name: str, tensor: Any, ranks: Optional[Ranks]) -> tuple[torch.Tensor, Optional[Box]]:
     """The local part of a DTensor, and where it lies in the complete one."""
     from torch.distributed.tensor import Partial
@@ -565,7 +574,7 @@ def _copy(tensor: torch.Tensor) -> torch.Tensor:
     """A copy on the CPU."""
     plain = tensor.detach()
     copy = plain.to("cpu") if plain.device.type != "cpu" else plain.clone(memory_format=torch.contiguous_format)
-    return copy.resolve_conj().resolve_neg()
+    return copy.resolve_conj().resolve_neg().contiguous()
 
 
 def _lendable(tensor: torch.Tensor) -> torch.Tensor:

@@ -93,7 +93,7 @@ def fsdp(rank: int, world: int, store: str) -> None:
     optimizer = optimizer_of(model)
     kill = int(os.environ.get("CKPT_KILL", "0"))
     saver = Checkpointer(store, model=model, optimizer=optimizer, dataloader=(loader := Loader(rank)),
-                         dataloader_on_another_world="first")
+                         ranks="torch", dataloader_on_another_world="first")
     report = saver.resume()
     if report is not None:
         print("resumed", report.step, report.first_rank_count, loader.position, flush=True)
@@ -109,6 +109,62 @@ def fsdp(rank: int, world: int, store: str) -> None:
     saver.close()
 
 
+def schedule(rank: int, world: int, store: str) -> None:
+    """FSDP2 with an optimizer of one tensor for each weight: ranks have no tensor in common, only values."""
+    torch.manual_seed(1)
+    model = nn.Linear(16, 8, bias=False)
+    if world > 1:
+        fully_shard(model, mesh=init_device_mesh("cpu", (world,)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    extra = {"note": {"best3of5": 1 + (store[-1] == "x")}}
+    with Checkpointer(store, model=model, optimizer=optimizer, scheduler=scheduler, extra=extra, ranks="torch") as saver:
+        report = saver.resume()
+        for step in range((report.step if report else 0) + 1, (report.step if report else 0) + 3):
+            optimizer.zero_grad()
+            model(torch.ones(4, 16)).sum().backward()
+            optimizer.step()
+            scheduler.step()
+            saver.save(step).wait()
+        if report is not None:
+            assert report.objects["extra.note"] == extra["note"], report.objects
+        print(optimizer.param_groups[0]["lr"], scheduler.last_epoch)
+
+
+def buffers(rank: int, world: int, store: str) -> None:
+    """Buffers that are DTensors of a mesh of two axes, divided along one."""
+    mesh = init_device_mesh("cpu", (world // 2, 2))
+    module = nn.Module()
+    expected = torch.arange(24.0).reshape(8, 3)
+    saves = "CKPT_SAVES" in os.environ
+    value = expected if saves else torch.zeros(8, 3)
+    module.register_buffer("cut", distribute_tensor(value, mesh, [Replicate(), Shard(0)]))
+    module.register_buffer("copies", distribute_tensor(value, mesh, [Replicate(), Replicate()]))
+    with Checkpointer(store, model=module, rng=False, ranks="torch") as saver:
+        if saves:
+            saver.save(1).wait()
+        else:
+            saver.resume()
+            for name, buffer in module.named_buffers():
+                assert torch.equal(buffer.full_tensor(), expected), name
+
+
+def strangers(rank: int, world: int, store: str) -> None:
+    """Without `ranks`, one process may save; the message to a second one says what to do."""
+    if rank == 0:
+        saver = Checkpointer(store, model=network())
+    dist.barrier()
+    if rank == 1:
+        try:
+            Checkpointer(store, model=network())
+            raise AssertionError("two writers")
+        except ckpt.BusyError as error:
+            assert 'ranks="torch"' in str(error), error
+    dist.barrier()
+    if rank == 0:
+        saver.close()
+
+
 def layouts(rank: int, world: int, store: str) -> None:
     """DTensors of every placement, saved or restored on two ranks or on four."""
     saves = "CKPT_SAVES" in os.environ
@@ -120,7 +176,7 @@ def layouts(rank: int, world: int, store: str) -> None:
         placements = ([Shard(0)] if name == "third" else [Replicate()]) * (mesh.ndim - 1) + placements
         tensor = distribute_tensor(value if saves else torch.zeros(shape), mesh, placements)
         module.register_parameter(name, nn.Parameter(tensor))
-    with Checkpointer(store, model=module, rng=False) as saver:
+    with Checkpointer(store, model=module, rng=False, ranks="torch") as saver:
         if saves:
             saver.save(1).wait()
         else:
@@ -139,7 +195,7 @@ def ddp(rank: int, world: int, store: str) -> None:
     random.seed(200 + rank)
     loader = Loader(rank)
     strict = world == 2
-    with Checkpointer(store, model=model, optimizer=optimizer, dataloader=loader) as saver:
+    with Checkpointer(store, model=model, optimizer=optimizer, dataloader=loader, ranks="torch") as saver:
         if world != 2:
             try:
                 saver.resume()
