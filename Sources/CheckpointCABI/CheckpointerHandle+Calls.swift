@@ -106,7 +106,8 @@ public func ckpt_set_pointers(
         let addresses = unsafe UnsafeBufferPointer(start: data, count: count).map {
             UInt(bitPattern: $0)
         }
-        let number = try open.state.describe(try described.moved(to: addresses))
+        let number = try open.state.describe(
+            try described.moved(to: addresses), isNew: false)
         if let description = unsafe description { unsafe description.pointee = number }
     }
 }

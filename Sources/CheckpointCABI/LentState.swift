@@ -37,11 +37,18 @@ final class LentState: StateProvider {
 
     /// Replaces the tensors.
     ///
+    /// - Parameter isNew: false if only the addresses are others than before.
     /// - Returns: the number of the description.
     /// - Throws: code `misuse`; the earlier description stays.
-    func describe(_ description: TensorDescription) throws(CheckpointError) -> UInt64 {
+    func describe(
+        _ description: TensorDescription, isNew: Bool = true
+    ) throws(CheckpointError) -> UInt64 {
         let loan = ledger.begin()
         let views = try description.views(loan: loan)
+        guard isNew else {
+            (self.description, self.views) = (description, views)
+            return loan.number
+        }
         try translating("describing the tensors") {
             var inventory = StateInventory()
             try Self.add(description, views, to: &inventory)

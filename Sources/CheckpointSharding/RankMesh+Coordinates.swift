@@ -29,10 +29,24 @@ extension RankMesh {
     ///
     /// - Parameter text: What follows the dot after an object's name.
     package static func areCoordinates(_ text: Substring) -> Bool {
-        text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { part in
-            let count = part.reversed().prefix(while: \.isWholeNumber).count
-            let rest = part.dropLast(count)
-            return count > 0 && rest.hasSuffix("of") && rest.dropLast(2).last?.isWholeNumber == true
+        firstCoordinates(like: text) != nil
+    }
+
+    /// Returns the coordinates of the first rank of the mesh that a text may be coordinates of.
+    ///
+    /// - Parameter text: What follows the dot after an object's name.
+    /// - Returns: Nil if the text cannot be coordinates.
+    package static func firstCoordinates(like text: Substring) -> String? {
+        var parts: [String] = []
+        for part in text.split(separator: ".", omittingEmptySubsequences: false) {
+            let extent = part.reversed().prefix(while: \.isWholeNumber).count
+            let rest = part.dropLast(extent)
+            guard extent > 0, rest.hasSuffix("of") else { return nil }
+            let place = rest.dropLast(2)
+            let index = place.reversed().prefix(while: \.isWholeNumber).count
+            guard index > 0 else { return nil }
+            parts.append("\(place.dropLast(index))0of\(part.suffix(extent))")
         }
+        return parts.joined(separator: ".")
     }
 }

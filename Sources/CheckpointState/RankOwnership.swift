@@ -1,4 +1,4 @@
-internal import CheckpointFormat
+package import CheckpointFormat
 internal import CheckpointSharding
 
 /// The ownership of an object by one rank.
@@ -29,15 +29,23 @@ package struct RankOwnership {
     }
 
     /// Returns true if an object is that of some rank of some mesh: its name is that of another
-    /// object, which the first rank has, with coordinates.
+    /// object with coordinates, and that object is a copy of the first rank's.
     ///
     /// - Parameters:
-    ///   - name: full name of the object.
-    ///   - known: the names of all objects of the checkpoint, in bytes.
-    package static func isOfSomeRank(_ name: String, _ known: Set<[UInt8]>) -> Bool {
-        name.utf8.indices.contains { index in
-            name.utf8[index] == UInt8(ascii: ".") && known.contains(Array(name.utf8[..<index]))
-                && RankMesh.areCoordinates(name[name.utf8.index(after: index)...])
+    ///   - object: an object of a checkpoint.
+    ///   - all: all of its objects, by the bytes of their names.
+    package static func isOfSomeRank(
+        _ object: ObjectRecord, among all: [[UInt8]: ObjectRecord]
+    ) -> Bool {
+        let name = object.name
+        return name.utf8.indices.contains { index in
+            guard name.utf8[index] == UInt8(ascii: "."),
+                let plain = all[Array(name.utf8[..<index])],
+                let coordinates = RankMesh.firstCoordinates(
+                    like: name[name.utf8.index(after: index)...]),
+                let first = all[Array("\(plain.name).\(coordinates)".utf8)]
+            else { return false }
+            return first.bytes == plain.bytes && first.encoding == plain.encoding
         }
     }
 }

@@ -462,7 +462,8 @@ enum {
 
 /* Sets an object that belongs to this one of several processes, such as a random generator: each has
  * its own bytes under the name, and gets them back. ckpt_get_object gives those of this process.
- * Other objects must have the same bytes in all processes. Fails with MISUSE. */
+ * All processes set it, rank 0 among them, also before a restore. Other objects must have the same
+ * bytes in all processes. Fails with MISUSE. */
 ckpt_status ckpt_set_rank_object(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name, uint32_t role,
     uint32_t encoding, const void *CKPT_NULLABLE data, size_t length, uint32_t rule);

@@ -48,8 +48,11 @@ package struct PartFiles: Sendable {
             let known = Set(root.objects.map { Array($0.name.utf8) })
             var needed = Set(objects.map { known.contains($0) ? $0 : substitutes[$0] ?? $0 })
             guard needsOtherObjects else { return needed }
-            for object in root.objects where !RankOwnership.isOfSomeRank(object.name, known) {
-                needed.insert(Array(object.name.utf8))
+            let all = Dictionary(
+                root.objects.map { (Array($0.name.utf8), $0) },
+                uniquingKeysWith: { first, _ in first })
+            for (name, object) in all where !RankOwnership.isOfSomeRank(object, among: all) {
+                needed.insert(name)
             }
             return needed
         }

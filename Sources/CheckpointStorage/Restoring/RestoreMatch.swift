@@ -122,8 +122,10 @@ package struct RestoreMatch {
         others.removeAll { isOfRank($0.name) }
         if let receiver = inventory.objectReceiver {
             // Those of other ranks would be saved as if they were this one's.
-            let known = Set(manifest.objects.map { Array($0.name.utf8) })
-            others.removeAll { RankOwnership.isOfSomeRank($0.name, known) }
+            let all = Dictionary(
+                manifest.objects.map { (Array($0.name.utf8), $0) },
+                uniquingKeysWith: { first, _ in first })
+            others.removeAll { RankOwnership.isOfSomeRank($0, among: all) }
             objects += others.map { (receiver.item($0.name, $0.role, $0.encoding), $0) }
         } else {
             unexpected += others.map(\.name)

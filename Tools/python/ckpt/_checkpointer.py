@@ -12,13 +12,13 @@ import re
 import threading
 import time
 import weakref
-from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Union
 
 from . import _native, _values
 from ._memory import Lent, held, lent
 from ._ranks import RULES, Box, OfRank, Ranks, Shard
 from ._store import Reference, Store, reference_text
-from .errors import CheckpointError, MisuseError, TimedOutError
+from .errors import CheckpointError, MisuseError, NotFoundError, TimedOutError
 
 logger = logging.getLogger("ckpt")
 
@@ -514,9 +514,13 @@ class Checkpointer:
         values: dict[str, Any] = {}
         with self.store.open(found.id.decode()) as checkpoint:
             for name in checkpoint.objects:
-                if _is_of_a_rank(name, checkpoint.objects):
+                if _is_of_a_rank(name, checkpoint._objects):
                     continue
-                data = _native.returned_bytes(_native.library.ckpt_get_object, self._handle, _native.text(name))
+                try:
+                    data = _native.returned_bytes(_native.library.ckpt_get_object, self._handle, _native.text(name))
+                except NotFoundError:
+                    # That of this process, which rank 0 does not have: it is there under its own name.
+                    continue
                 is_json = checkpoint._objects[name][1] == "json"
                 values[name] = _values.decode(data, self._lifted) if is_json else data
                 if is_json:
@@ -623,12 +627,18 @@ def _tensor_role(name: str) -> int:
     return OPTIMIZER if first in ("optimizer", "opt_state", "optim") else PARAMETER
 
 
-def _is_of_a_rank(name: str, names: Sequence[str]) -> bool:
-    """True for a value of one of several processes, such as `rng.torch.rank0of2` beside `rng.torch`."""
-    return any(name[:match.start()] in names for match in _OF_A_RANK.finditer(name))
+def _is_of_a_rank(name: str, objects: Mapping[str, Any]) -> bool:
+    """True for a value of one of several processes, such as `rng.torch.rank1of2`, whose plain name has a copy
+    of that of the first rank."""
+    for match in _OF_A_RANK.finditer(name):
+        plain = name[:match.start()]
+        first = plain + "." + re.sub(r"\d+of(\d+)(?=\.|$)", r"0of\1", name[match.end():])
+        if plain in objects and first in objects and objects[plain][1:] == objects[first][1:]:
+            return True
+    return False
 
 
-#: Dots and coordinates at the end of a name.
+#: Dots that coordinates follow to the end of the name.
 _OF_A_RANK = re.compile(r"\.(?=([^.]*\d+of\d+)(\.[^.]*\d+of\d+)*$)")
 
 

@@ -86,7 +86,7 @@ class Shard:
 class OfRank:
     """A value of the state that belongs to this one of several processes, such as a generator.
 
-    All other values must be the same in all processes.
+    All processes have one of the name, rank 0 among them. All other values must be the same in all processes.
 
     Args:
         value: what is saved; a restore replaces it.

@@ -281,7 +281,7 @@ class Checkpoint(Mapping[str, StoredTensor]):
             name: StoredTensor(self, name, BY_NAME[kind], tuple(shape), role, group)
             for name, kind, shape, role, group, _ in entry["tensors"]
         }
-        self._objects = {name: (role, encoding) for name, role, encoding, _ in entry["objects"]}
+        self._objects = {name: (role, encoding, size) for name, role, encoding, size in entry["objects"]}
 
     @property
     def step(self) -> int:

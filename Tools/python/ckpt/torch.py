@@ -128,6 +128,9 @@ class Checkpointer(_checkpointer.Checkpointer):
         self._items: dict[str, tuple[torch.Tensor, Item, int, torch.Size, torch.dtype, tuple[int, ...]]] = {}
         self._known_names: dict[int, tuple[list[int], dict[int, str], list[torch.Tensor]]] = {}
         self._indexes: dict[str, tuple[Any, _Encoded]] = {}
+        #: Places of DTensors by name, with what they were found from; and the numbers of all ranks.
+        self._places: dict[str, tuple[Any, torch.Size, Optional[Box]]] = {}
+        self._everyone: Optional[tuple[int, ...]] = None
         #: Which group a parameter belongs to: that of the optimizer that changes it.
         self._groups: dict[int, str] = {}
         for name, found in self._optimizers.items():
@@ -136,7 +139,8 @@ class Checkpointer(_checkpointer.Checkpointer):
             super().__init__(store, None, ranks=ranks, **options)
         except BusyError as error:
             if ranks is None and _is_distributed():
-                raise BusyError(f'{error} Give ranks="torch" if all processes are to save together') from None
+                advice = 'Give ranks="torch" if all processes are to save together'
+                raise BusyError(f"{error} {advice}", error.remedy or advice, error.path) from None
             raise
         self._hooks = _register_hooks(self) if fence_on_step else []
 
@@ -210,15 +214,20 @@ class Checkpointer(_checkpointer.Checkpointer):
         """Where a local tensor that all processes have the same of lies; None if this one saves alone."""
         if self._ranks is None:
             return None
-        return Box(tuple(tensor.shape), (0,) * tensor.dim(), tuple(range(self._ranks.world_size)))
+        if self._everyone is None:
+            self._everyone = tuple(range(self._ranks.world_size))
+        return Box(tuple(tensor.shape), (0,) * tensor.dim(), self._everyone)
 
     def _shards(self, name: str, tensor: torch.Tensor) -> list[tuple[str, torch.Tensor, Optional[Box]]]:
         """The plain tensors that a tensor is made of, each with the part of a larger one that it is."""
-        inner = tensor.detach() if isinstance(tensor, torch.nn.Parameter) else tensor
-        if hasattr(inner, "device_mesh") and hasattr(inner, "placements"):
-            local, box = _local(name, inner, self._ranks)
-            # An empty shard has no elements, and any shape.
-            return [(name, local, box)]
+        if hasattr(tensor, "device_mesh") and hasattr(tensor, "placements"):
+            # Its place is found once: that takes longer than all else.
+            key = (tensor.device_mesh, tensor.placements, tensor.shape)
+            known = self._places.get(name)
+            if known is None or known[0] != key or known[1] != tensor._local_tensor.shape:
+                box = _place(name, tensor, self._ranks)
+                known = self._places[name] = (key, tensor._local_tensor.shape, box)
+            return [(name, tensor._local_tensor, known[2])]
         return [(part, plain, self._box(plain)) for part, plain in _parts(name, tensor)]
 
     def _lift(self, name: str, items: list[Item]) -> _values.Lift:
@@ -529,8 +538,8 @@ def _is_dataloader(name: str) -> bool:
     return name == "dataloader" or name.startswith("dataloader.")
 
 
-def _local(name: str, tensor: Any, ranks: Optional[Ranks]) -> tuple[torch.Tensor, Optional[Box]]:
-    """The local part of a DTensor, and where it lies in the complete one."""
+def _place(name: str, tensor: Any, ranks: Optional[Ranks]) -> Optional[Box]:
+    """Where the local part of a DTensor lies in the complete one; None if this process has all of it."""
     from torch.distributed.tensor import Partial
     from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
@@ -543,7 +552,7 @@ def _local(name: str, tensor: Any, ranks: Optional[Ranks]) -> tuple[torch.Tensor
         raise TypeError(f"tensor {name!r} is a partial sum of {mesh.size()} processes; add them up first")
     local = tensor._local_tensor
     if ranks is None:
-        return local, None
+        return None
     coordinate = mesh.get_coordinate()
     if coordinate is None:
         raise TypeError(f"tensor {name!r} is a DTensor of other processes")
@@ -556,7 +565,7 @@ def _local(name: str, tensor: Any, ranks: Optional[Ranks]) -> tuple[torch.Tensor
     holders = tuple(sorted(int(rank) for rank in mesh.mesh[place].flatten().tolist()))
     # An empty part may lie at the end.
     offset = tuple(min(start, whole - size) for start, whole, size in zip(offset, tensor.shape, extent))
-    return local, Box(tuple(tensor.shape), offset, holders)
+    return Box(tuple(tensor.shape), offset, holders)
 
 
 def _reseed(rank: int) -> None:

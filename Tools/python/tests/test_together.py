@@ -102,6 +102,16 @@ class ArrayTests(TestCase):
             for summary in store.checkpoints():
                 self.assertLess(summary.logical_bytes, 8 * (500 + 4) + 200)
 
+    def test_names_that_look_like_those_of_ranks(self) -> None:
+        state = {"fold": {"1of5": 0.5, "2of5": 0.25}, "fold.of": 1, "a": 1, "a.x0of2": 22, "a.x1of2": 3}
+        with ckpt.Checkpointer(self.path, dict(state)) as saver:
+            saver.save(1).wait()
+        with ckpt.Checkpointer(self.path, {"fold": {"1of5": 0, "2of5": 0}, "fold.of": 0, "a": 0}) as saver:
+            report = saver.resume()
+            assert report is not None
+            expected = {"fold.1of5": 0.5, "fold.2of5": 0.25, "fold.of": 1, "a": 1, "a.x0of2": 22, "a.x1of2": 3}
+            self.assertEqual(report.objects, expected)
+
     def test_what_cannot_be(self) -> None:
         with self.assertRaises(ValueError):
             ckpt.Store(self.path, "r", ranks=ckpt.Ranks(0, 2, "a"))

@@ -117,7 +117,8 @@ def schedule(rank: int, world: int, store: str) -> None:
         fully_shard(model, mesh=init_device_mesh("cpu", (world,)))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
-    extra = {"note": {"best3of5": 1 + (store[-1] == "x")}}
+    # Names that look like those of ranks.
+    extra = {"best3of5": 1.5, "fold": "all", "fold.1of5": 0.25}
     with Checkpointer(store, model=model, optimizer=optimizer, scheduler=scheduler, extra=extra, ranks="torch") as saver:
         report = saver.resume()
         for step in range((report.step if report else 0) + 1, (report.step if report else 0) + 3):
@@ -127,7 +128,8 @@ def schedule(rank: int, world: int, store: str) -> None:
             scheduler.step()
             saver.save(step).wait()
         if report is not None:
-            assert report.objects["extra.note"] == extra["note"], report.objects
+            found = {name: report.objects.get(f"extra.{name}") for name in extra}
+            assert found == extra, report.objects
         print(optimizer.param_groups[0]["lr"], scheduler.last_epoch)
 
 
