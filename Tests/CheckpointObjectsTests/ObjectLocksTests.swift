@@ -8,7 +8,7 @@ import Testing
 @testable import CheckpointStorage
 
 /// Locks between machines, each with its own access to the same objects.
-@Suite("Locks in a bucket", .timeLimit(.minutes(5)))
+@Suite("Locks in a bucket", .timeLimit(.minutes(10)))
 struct ObjectLocksTests {
     private func machines(_ objects: any ObjectStore) -> [ObjectLocks] {
         (0..<2).map { ObjectLocks(objects, holder: Array("machine \($0)".utf8)) }

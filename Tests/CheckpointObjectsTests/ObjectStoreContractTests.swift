@@ -7,7 +7,7 @@ import Testing
 @testable import CheckpointObjects
 
 /// The contract of object stores, tested on each of them.
-@Suite("Object store", .timeLimit(.minutes(5)))
+@Suite("Object store", .timeLimit(.minutes(10)))
 struct ObjectStoreContractTests {
     enum Kind: String, CaseIterable {
         case memory
