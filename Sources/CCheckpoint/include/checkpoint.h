@@ -149,7 +149,7 @@ typedef struct ckpt_ranks {
  * store, which must lie on a file system that all of them share. Each describes the parts of tensors
  * that it holds (ckpt_describe_shards), and saves the same steps; the checkpoint is published when
  * all parts are durable. ckpt_resume and ckpt_restore are calls of all processes, too, and restore
- * what any number of processes has saved. Backpressure is always CKPT_BLOCK.
+ * what any number of processes has saved. Backpressure must be CKPT_BLOCK, the default.
  * Fails as ckpt_store_open, and with TIMED_OUT (rank 0 has not made the store). */
 ckpt_status ckpt_store_open_ranks(
     const char *CKPT_NULLABLE path, const ckpt_ranks *CKPT_NULLABLE ranks,
