@@ -55,6 +55,33 @@ struct RanksResumeTests: RankedCheckpointing {
         #expect(try steps(of: openStore(files, for: .reading)) == [4, 4, 3, 2, 1])
     }
 
+    @Test("A rank that resumes reads only the parts with its own bytes")
+    func readsWhatItNeeds() throws {
+        let (files, worldSize) = (InMemoryFileSystem(), 6)
+        try train(files, worldSize: worldSize, launch: "job.0")
+        let options = options()
+        let reader = try openStore(files, for: .reading)
+        let attempts = try files.list(reader.directories.parts).filter { AttemptName($0) != nil }
+        #expect(attempts.count == 3)
+        let errors = try onEachRank(worldSize) { rank in
+            let counted = CountingFileSystem(files)
+            let store = try open(counted, rank, of: worldSize, launch: "job.1")
+            let state = try RankState(rank, of: worldSize)
+            let rows = TensorState("rows", state.rows.view, of: state.shards[0])
+            // Rank 0 has looked for leavings.
+            for attempt in attempts { _ = counted.takeOpened(attempt) }
+            let checkpointer = try Checkpointer(store: store, state: rows, options: options)
+            #expect(try checkpointer.resume()?.step == 3)
+            #expect(state.rows.values.first == RankState.value(rank * 80, 3))
+            // The index and its own part, of step 3.
+            let opened = attempts.map { counted.takeOpened($0) }.sorted()
+            #expect(opened == [0, 0, 2], "rank \(rank): \(opened)")
+            try checkpointer.close()
+            try store.close()
+        }
+        #expect(errors.isEmpty, "\(errors)")
+    }
+
     @Test(
         "If a checkpoint does not fit one rank, all learn why, and no state is changed",
         arguments: [false, true])

@@ -57,6 +57,16 @@ import Testing
         #expect(page.contains("Stall by rank") && page.contains("rank 2, step 3: "))
     }
 
+    @Test func theCatalogHasWhatRanksHaveSaved() throws {
+        let directory = try TemporaryDirectory()
+        let store = directory.path + "/run"
+        try save(store, steps: 1...3, launch: "a.0")
+        let doctor = try ckpt("doctor", store)
+        #expect(doctor.status == 0 && !doctor.output.contains("out of date"), "\(doctor)")
+        let list = try ckpt("ls", store, "--json")
+        #expect(list.output.components(separatedBy: "\"step\"").count == 4, "\(list)")
+    }
+
     @Test func aReportOfOneProcessHasNoRanks() throws {
         let directory = try TemporaryDirectory()
         let weight = try OwnedTensor<Float>(repeating: 1, shape: [4])

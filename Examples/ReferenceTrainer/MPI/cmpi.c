@@ -4,6 +4,9 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* As in the mpi.h of Open MPI 4: handles are addresses of objects in the library. */
@@ -63,21 +66,31 @@ static double now(void) {
 }
 
 int cmpi_all_gather(int channel, const void *bytes, size_t count, void *all, double seconds) {
-    if (count > INT_MAX) return -1;
+    if (count == 0 || count > INT_MAX || count > SIZE_MAX / ((size_t)mpi.size + 1)) return -1;
+    /* A copy of `bytes`, then those of all: a collective operation cannot be cancelled, and one that
+       is late still reads and writes its memory, which therefore is the caller's in no case. */
+    char *memory = malloc(count * ((size_t)mpi.size + 1));
+    if (!memory) return -1;
+    memcpy(memory, bytes, count);
     handle request = NULL, comm = mpi.channels[channel];
-    if (mpi.iallgather(bytes, (int)count, mpi.byte, all, (int)count, mpi.byte, comm, &request) != 0)
-        return -1;
+    char *gathered = memory + count;
+    int is_done = 0;
+    int failure = mpi.iallgather(
+        memory, (int)count, mpi.byte, gathered, (int)count, mpi.byte, comm, &request);
     const double deadline = now() + seconds;
     const struct timespec pause = {0, 50000};
-    for (;;) {
-        int is_done = 0;
+    while (failure == 0 && !is_done) {
         /* MPI_STATUS_IGNORE is 0. */
-        if (mpi.test(&request, &is_done, NULL) != 0) return -1;
-        if (is_done) return 0;
-        if (now() > deadline) return -1;
+        failure = mpi.test(&request, &is_done, NULL);
+        if (is_done || now() > deadline) break;
         /* There may be fewer cores than processes. */
         nanosleep(&pause, NULL);
     }
+    /* Without an end of the operation its memory is lost: once, as no further one follows it. */
+    if (failure != 0 || !is_done) return -1;
+    memcpy(all, gathered, count * (size_t)mpi.size);
+    free(memory);
+    return 0;
 }
 
 void cmpi_stop(void) { mpi.finalize(); }

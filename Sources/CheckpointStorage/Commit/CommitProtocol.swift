@@ -122,7 +122,8 @@ package struct CommitProtocol {
         // W9. If this fails, the next recovery removes the name in staging/.
         try? fileSystem.remove(staged)
         let hash = Manifest.hash(ofEncoded: bytes)
-        // Of several ranks, the next process that opens the store for writing adds the checkpoint.
+        // Of several ranks, rank 0 adds the checkpoint, which it reads with all parts, or else the
+        // next process that opens the store for writing.
         if manifest.root == nil {
             catalog.add(.init(manifest: manifest, hash: hash, fileBytes: bytes.count))  // W10
         }

@@ -172,19 +172,16 @@ package struct RankCommit: Sendable {
     ///   of the step is committed), `damaged`, `io`.
     package func finish() throws(CheckpointError) -> Hash128 {
         progress.withLock { $0.isDecided = true }
-        let start = clock.now
-        let deadline = start + ranks.timeout
-        if let answers = messages.exchange(attempt.attempt, nil, deadline) {
+        let deadline = clock.now + ranks.timeout
+        if let answers = exchange(nil) {
             if let failure = answers.failure { throw failure }
-            if ranks.rank == 0 { return try publishAndTell(deadline) }
-            if let failure = messages.exchange(attempt.attempt, nil, deadline)?.failure {
-                throw failure
-            }
+            if ranks.rank == 0 { return try publishAndTell() }
+            if let failure = exchange(nil)?.failure { throw failure }
         }
         let patience =
-            ranks.patience ?? min(ranks.timeout / 4, .seconds(10))
+            ranks.patience ?? longestPatience
             + min(ranks.timeout / 50, .milliseconds(200)) * ranks.rank
-        let turn = ranks.rank == 0 ? start : start + patience
+        let turn = ranks.rank == 0 ? clock.now : clock.now + patience
         var wait = Duration.milliseconds(1)
         var round = 0
         while true {
@@ -203,6 +200,20 @@ package struct RankCommit: Sendable {
         }
     }
 
+    /// Longest time that a rank counts on another one to do its part, and looks for nothing.
+    private var longestPatience: Duration { min(ranks.timeout / 4, .seconds(10)) }
+
+    /// Tells all ranks by the process group whether this one has succeeded, and hears the same from
+    /// them. Waits only for a while: the store shows more, and also if another rank has found the
+    /// group broken.
+    ///
+    /// - Parameter failure: the failure of this rank; nil if it has succeeded.
+    /// - Returns: nil if there is no group, or it has failed.
+    private func exchange(_ failure: CheckpointError?) -> RankMessages.Answers? {
+        let patience = ranks.patience ?? longestPatience
+        return messages.exchange(attempt.attempt, failure, clock.now + patience)
+    }
+
     /// Number of rounds in which a rank that waits for the root looks for failures once.
     private var roundsPerLook: Int { ranks.worldSize <= 64 ? 1 : 4 }
 
@@ -214,16 +225,14 @@ package struct RankCommit: Sendable {
     }
 
     /// Publishes the root when every rank is known to be ready, and notifies the others.
-    private func publishAndTell(
-        _ deadline: ContinuousClock.Instant
-    ) throws(CheckpointError) -> Hash128 {
+    private func publishAndTell() throws(CheckpointError) -> Hash128 {
         do throws(CheckpointError) {
             let hash = try publishRoot()
-            _ = messages.exchange(attempt.attempt, nil, deadline)
+            _ = exchange(nil)
             return hash
         } catch {
             record(error)
-            _ = messages.exchange(attempt.attempt, error, deadline)
+            _ = exchange(error)
             throw error
         }
     }
@@ -244,7 +253,7 @@ package struct RankCommit: Sendable {
             try? beginOnce()
             record(error)
         }
-        _ = messages.exchange(attempt.attempt, error, clock.now + ranks.timeout)
+        _ = exchange(error)
     }
 
     private func record(_ error: CheckpointError) {

@@ -153,12 +153,13 @@ package struct ManifestFiles: Sendable {
         }
     }
 
-    /// Returns the place of a checkpoint in its run, from its manifest.
+    /// Returns the place of a checkpoint in its run, from its manifest. Reads no parts: all ranks
+    /// ask this of many checkpoints.
     ///
     /// - Parameter name: name of the checkpoint.
     /// - Returns: an error if the manifest cannot be read.
     package func member(_ name: ManifestName) -> Result<RunMember, CheckpointError> {
-        do throws(CheckpointError) { return .success(RunMember(try load(name).manifest)) } catch {
+        do throws(CheckpointError) { return .success(RunMember(try loadFile(name).manifest)) } catch {
             return .failure(error)
         }
     }

@@ -1,6 +1,6 @@
 /// The one operation that the engine needs from a trainer's process group, such as that of MPI or
 /// `torch.distributed`. The engine calls it on one of its own threads, never on the trainer's, and
-/// one call at a time; every rank makes the same calls in the same order.
+/// one call at a time; every rank makes the same calls in the same order, until one has failed.
 public protocol ProcessGroup: Sendable {
     /// Number of this process, from 0.
     var rank: Int { get }

@@ -19,7 +19,7 @@ public struct RankGroup: Sendable {
     /// The trainer's process group; nil if the ranks meet in the store.
     public let group: (any ProcessGroup)?
     /// Name of this start of the processes, the same on all ranks and new at each start; nil if
-    /// there is a process group.
+    /// there is a process group, which tells the ranks a random one.
     public let launch: String?
 
     /// Creates a group of processes that can exchange messages.

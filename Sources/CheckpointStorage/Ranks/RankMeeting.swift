@@ -5,8 +5,11 @@ package import CheckpointSegments
 internal import Foundation
 internal import SystemPackage
 
-/// Messages of the ranks to each other before they save: by the process group, or by files in the
-/// directory of their launch (Formats/store-layout.md, Names).
+/// Messages of the ranks to each other before they save, by files in the directory of their launch
+/// (Formats/store-layout.md, Names).
+///
+/// A process group only tells them the name of a launch, once: if it fails later, not all ranks
+/// know it at the same time, and still they have to meet.
 ///
 /// All ranks make the same calls in the same order, on one thread.
 package final class RankMeeting: Sendable {
@@ -18,6 +21,8 @@ package final class RankMeeting: Sendable {
     /// Tells this life of the process from any other one.
     private let life = CheckpointID.random()
     private let callCount = Monitor(0)
+    /// Name of the launch; nil until the process group has told it.
+    private let launchName: Monitor<String?>
 
     /// Maximum size of what a rank tells, in bytes.
     package static let bytesMax = 4096
@@ -33,6 +38,7 @@ package final class RankMeeting: Sendable {
     ) {
         (self.fileSystem, self.directories, self.ranks) = (fileSystem, directories, ranks)
         messages = RankMessages(ranks.group)
+        launchName = Monitor(ranks.launch)
     }
 
     private var deadline: ContinuousClock.Instant { .now + ranks.startTimeout }
@@ -41,17 +47,14 @@ package final class RankMeeting: Sendable {
     ///
     /// - Parameter bytes: returns what rank 0 decides; is called on rank 0 alone.
     /// - Returns: the bytes of rank 0.
-    /// - Throws: codes `timedOut` (rank 0 is not there), `misuse` (the launch is not new), `io`,
-    ///   `noSpace`, `readOnly`, and on rank 0 what `bytes` throws.
+    /// - Throws: codes `timedOut` (rank 0 is not there, or the process group has failed), `misuse`
+    ///   (the launch is not new), `io`, `noSpace`, `readOnly`, and on rank 0 what `bytes` throws.
     package func decide(
         _ bytes: () throws(CheckpointError) -> [UInt8]
     ) throws(CheckpointError) -> [UInt8] {
         let own = ranks.rank == 0 ? try bytes() : []
         precondition(own.count <= Self.bytesMax)
-        guard let launch = launchDirectory else {
-            guard let answers = messages.allGather(own, deadline) else { throw timedOut([0]) }
-            return answers[0]
-        }
+        let launch = try launchDirectory()
         let call = nextCall()
         if ranks.rank == 0 {
             try tell(own, call, launch)
@@ -64,14 +67,11 @@ package final class RankMeeting: Sendable {
     ///
     /// - Parameter bytes: what this rank brings.
     /// - Returns: on rank 0, what the ranks bring, by rank; on the others nothing.
-    /// - Throws: codes `timedOut` (names the missing ranks; on rank 0 alone, if the ranks meet in
-    ///   the store), `misuse` (the launch is not new), `io`, `noSpace`, `readOnly`.
+    /// - Throws: codes `timedOut` (on rank 0, names the missing ranks; on the others, the process
+    ///   group has failed), `misuse` (the launch is not new), `io`, `noSpace`, `readOnly`.
     package func collect(_ bytes: [UInt8]) throws(CheckpointError) -> [[UInt8]] {
         let own = Array(bytes.prefix(Self.bytesMax))
-        guard let launch = launchDirectory else {
-            guard let answers = messages.allGather(own, deadline) else { throw timedOut([]) }
-            return ranks.rank == 0 ? answers : []
-        }
+        let launch = try launchDirectory()
         let call = nextCall()
         guard ranks.rank == 0 else {
             try tell(own, call, launch)
@@ -89,11 +89,20 @@ package final class RankMeeting: Sendable {
         }
     }
 
-    private var launchDirectory: FilePath? {
-        ranks.launch.map { launch in
-            let name = LaunchName(Hashing.digest(Array(launch.utf8)[...]))
-            return directories.parts.appending(name.description)
-        }
+    private func launchDirectory() throws(CheckpointError) -> FilePath {
+        let known = launchName.withLock { $0 }
+        let launch = if let known { known } else { try agreedLaunch() }
+        let name = LaunchName(Hashing.digest(Array(launch.utf8)[...]))
+        return directories.parts.appending(name.description)
+    }
+
+    /// Agrees on the name of the launch, by the process group.
+    private func agreedLaunch() throws(CheckpointError) -> String {
+        let proposed = Array(CheckpointID.random().description.utf8)
+        guard let answers = messages.allGather(proposed, deadline) else { throw timedOut([]) }
+        let agreed = String(decoding: answers[0], as: UTF8.self)
+        launchName.withLock { $0 = agreed }
+        return agreed
     }
 
     /// Makes a message durable under its name.
@@ -123,7 +132,7 @@ package final class RankMeeting: Sendable {
             throw CheckpointError(
                 .misuse,
                 "another process has already been rank \(ranks.rank) "
-                    + "of launch \(ranks.launch ?? "")",
+                    + "of launch \(launchName.withLock { $0 } ?? "")",
                 remedy: "Start all processes together, and give each start another launch name,"
                     + " such as the job's id and the number of its restart", path: final.string)
         }

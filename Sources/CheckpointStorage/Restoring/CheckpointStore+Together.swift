@@ -31,7 +31,7 @@ extension CheckpointStore {
         }
         var names: ArraySlice<ManifestName> = []
         var word = RestoreOrder.nothing([])
-        var result: R?
+        var (planned, result): (Plan?, R?) = (nil, nil)
         var failure: CheckpointError?
         if meeting.ranks.rank == 0 {
             do throws(CheckpointError) {
@@ -59,12 +59,18 @@ extension CheckpointStore {
             case .compare(let name, let damage):
                 skipped += damage.map { CheckpointError(.damaged, $0) }
                 let outcome = Result { () throws(CheckpointError) in
-                    try files.reading(name, selection, plan) != nil
+                    planned = nil
+                    planned = try files.reading(name, selection, plan)
+                    return planned != nil
                 }
                 try answer(outcome, next: .restore(name))
             case .restore(let name):
                 let outcome = Result { () throws(CheckpointError) in
-                    result = try files.reading(name, selection, restored)
+                    do throws(CheckpointError) { result = try planned.map(restore) } catch
+                    where error.code == .notFound || error.code == .damaged {
+                        // A repack may have replaced the manifest since it was compared.
+                        result = try files.reading(name, selection, restored)
+                    }
                     return result != nil
                 }
                 try answer(outcome, next: .done)

@@ -31,7 +31,8 @@ package struct NearestRestore {
 
     /// Restores the newest intact checkpoint of the run.
     ///
-    /// The mirror is asked if the store has no checkpoint of the run, or had to skip one.
+    /// The mirror is asked if the store has no checkpoint of the run, or had to skip one. Several
+    /// ranks resume from the store alone: not all of them may have been given the mirror.
     ///
     /// - Parameter warn: called if the mirror could not help, and an older checkpoint of the store
     ///   was restored.
@@ -40,6 +41,7 @@ package struct NearestRestore {
     ///   cannot be read.
     package func run(warn: (String) -> Void) throws(CheckpointError) -> RestoreReport? {
         guard let mirror = store.mirror else { return try newest(in: store) }
+        guard store.meeting == nil else { return try together(mirror, warn) }
         let own: RestoreReport?
         do throws(CheckpointError) {
             own = try newest(in: store)
@@ -63,6 +65,28 @@ package struct NearestRestore {
         }
     }
 
+    /// Restores with the other ranks, and asks the mirror only whether it has more.
+    private func together(
+        _ mirror: any CheckpointMirror, _ warn: (String) -> Void
+    ) throws(CheckpointError) -> RestoreReport? {
+        let own = try newest(in: store)
+        if let own {
+            if !own.skipped.isEmpty {
+                warn("several ranks do not restore from the mirror \(mirror.place)")
+            }
+            return own
+        }
+        guard let copy = try copy(in: mirror),
+            try !copy.runHistory().line(of: run).isEmpty
+        else { return nil }
+        throw CheckpointError(
+            .unsupported,
+            "run \(run) is only in the mirror \(mirror.place), from which several ranks cannot "
+                + "resume",
+            remedy: "Copy the checkpoints back first: "
+                + "ckpt mirror \(mirror.place) \(store.directories.root)")
+    }
+
     private func newest(in store: CheckpointStore) throws(CheckpointError) -> RestoreReport? {
         try store.restoreNewest(
             ofRun: run, into: provider, mode: mode, types: types, threads: threads)
@@ -75,6 +99,22 @@ package struct NearestRestore {
     private func restore(
         from mirror: any CheckpointMirror, newerThan name: ManifestName?
     ) throws(CheckpointError) -> RestoreReport? {
+        guard let copy = try copy(in: mirror) else { return nil }
+        let history = try copy.runHistory()
+        guard let newest = history.line(of: run).first else { return nil }
+        if let name, newest <= name { return nil }
+        guard var report = try self.newest(in: copy) else { return nil }
+        if let name, ManifestName(run: report.run, step: report.step) <= name { return nil }
+        report.mirror = mirror.place
+        report.place = history.place(of: report.run, in: run)
+        report.newestRestart = max(report.run, try copy.files.names().last?.run ?? report.run)
+        return report
+    }
+
+    /// Opens the copy of this store.
+    private func copy(
+        in mirror: any CheckpointMirror
+    ) throws(CheckpointError) -> CheckpointStore? {
         guard let copy = try mirror.openStore() else { return nil }
         guard copy.id == store.id else {
             throw CheckpointError(
@@ -82,20 +122,6 @@ package struct NearestRestore {
                 "\(mirror.place) is the mirror of another store than \(store.directories.root)",
                 remedy: "To continue that store, open an empty directory with this mirror")
         }
-        let history = try copy.runHistory()
-        guard let newest = history.line(of: run).first else { return nil }
-        if let name, newest <= name { return nil }
-        guard store.meeting == nil else {
-            throw CheckpointError(
-                .unsupported, "several ranks cannot resume from the mirror \(mirror.place)",
-                remedy: "Copy the checkpoints back first: "
-                    + "ckpt mirror \(mirror.place) \(store.directories.root)")
-        }
-        guard var report = try self.newest(in: copy) else { return nil }
-        if let name, ManifestName(run: report.run, step: report.step) <= name { return nil }
-        report.mirror = mirror.place
-        report.place = history.place(of: report.run, in: run)
-        report.newestRestart = max(report.run, try copy.files.names().last?.run ?? report.run)
-        return report
+        return copy
     }
 }

@@ -58,16 +58,6 @@ final class RunRetention: Sendable {
         branch.withLock { $0[manifest.name] = RetentionItem(manifest) }
     }
 
-    /// A checkpoint of several ranks was committed. Reads it, with the parts of all of them.
-    ///
-    /// - Throws: as `ManifestFiles.load`; the checkpoint is then left out of the count.
-    func committed(_ name: ManifestName) throws(CheckpointError) {
-        do throws(CheckpointError) { committed(try store.files.load(name).manifest) } catch {
-            invalidateCounts()
-            throw error
-        }
-    }
-
     /// A commit failed, and its manifest may exist all the same.
     func invalidateCounts() { expiry.invalidateCounts() }
 

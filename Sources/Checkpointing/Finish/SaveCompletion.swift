@@ -109,10 +109,16 @@ final class SaveCompletion: Sendable {
         // From here on others may commit what this rank has saved: its segments stay.
         try ranks.publish(part: part, of: sealed)
         _ = try ranks.finish()
+        // Rank 0 is the store's writer, for all of them.
         guard ranks.ranks.rank == 0 else { return }
         do throws(CheckpointError) {
-            try retention?.committed(part.name)
-        } catch { observers.warn("retention ignores step \(part.step): \(error)") }
+            let whole = try store.files.load(part.name)
+            store.catalog.add(whole)
+            retention?.committed(whole.manifest)
+        } catch {
+            retention?.invalidateCounts()
+            observers.warn("catalog and retention ignore step \(part.step): \(error)")
+        }
     }
 
     /// The save is committed, and the next may begin.
