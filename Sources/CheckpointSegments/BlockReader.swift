@@ -43,7 +43,7 @@ package struct BlockReader: Sendable {
         let page = try wrappingIO { () throws(FileSystemError) in
             try file.read(count: min(Limits.pageBytes, file.size), at: 0)
         }
-        // As said above: damage is left to the hashes of the blocks.
+        // Damage of the header is left to the hashes of the blocks.
         let header = try? SegmentHeader(decoding: page[...], digest: Hashing.digest)
         guard let header else { return }
         do throws(FormatError) { try header.check(isFor: name) } catch {

@@ -7,6 +7,10 @@ internal import SystemPackage
 ///
 /// Several threads write blocks, at places that a `SegmentLayout` has assigned. The first failure
 /// poisons the writer: none of its segments can be sealed after that.
+///
+/// Blocks are written without the lock. I/O under it does no harm: a segment is created once, and
+/// when segments are sealed or removed, no thread writes any more. The trainer's thread never takes
+/// the lock.
 package final class SegmentWriter: Sendable {
     private struct OpenSegment {
         var file: any WritableFile
@@ -108,7 +112,8 @@ package final class SegmentWriter: Sendable {
 
     /// Returns the open file of a segment, and enters a block in its index. If the write of the
     /// block then fails, the writer is poisoned, and the index is never written. The first thread
-    /// that needs the file creates it, with its header page, under the lock.
+    /// that needs the file creates it, with its header page, under the lock: most of the others
+    /// would wait for that file anyway.
     private func file(
         ofSegment number: Int, for block: SegmentBlock
     ) throws(SegmentError) -> any WritableFile {
@@ -140,7 +145,8 @@ package final class SegmentWriter: Sendable {
     }
 
     /// Completes all segments and makes them durable under their final names (steps W2 to W5). Call
-    /// it after the last `write`; the writer is unusable afterwards.
+    /// it after the last `write`, so that no thread waits for the lock, which is held during the
+    /// writes, fsyncs and uploads; the writer is unusable afterwards.
     ///
     /// - Returns: The segments.
     /// - Throws: `.io`, also that of an earlier call; `.poisoned` if the writer was sealed or

@@ -39,6 +39,7 @@ public struct TensorSharding: Hashable, Sendable {
     ///   - dimension: Number of the dimension.
     ///   - axis: Name of the axis.
     ///   - rule: Sizes of the parts.
+    /// - Returns: This sharding, followed by the split.
     public func split(
         _ dimension: Int, over axis: String, _ rule: SplitRule = .chunks
     ) -> TensorSharding {
@@ -52,6 +53,7 @@ public struct TensorSharding: Hashable, Sendable {
     ///   - dimension: Number of the dimension.
     ///   - axis: Name of the axis.
     ///   - factor: Number of parts.
+    /// - Returns: This sharding, followed by the strided split.
     public func stridedSplit(
         _ dimension: Int, over axis: String, factor: Int
     ) -> TensorSharding {
@@ -65,6 +67,7 @@ public struct TensorSharding: Hashable, Sendable {
     ///   - sections: The matrices. Of one with fewer units than ranks, ranks hold replicas.
     ///   - order: Order of the matrices in the memory of a rank.
     ///   - axis: Name of the axis.
+    /// - Returns: This sharding, followed by the split of each matrix.
     public func fused(
         _ dimension: Int, _ sections: [FusedSection], _ order: FusedOrder = .blocked,
         over axis: String
@@ -79,6 +82,7 @@ public struct TensorSharding: Hashable, Sendable {
     ///   - dimension: Number of the dimension.
     ///   - count: Number of heads; divides the extent.
     ///   - axis: Name of the axis.
+    /// - Returns: This sharding, followed by the split between heads.
     public func heads(_ dimension: Int, _ count: Int, over axis: String) -> TensorSharding {
         with(.heads(dimension: dimension, count: count, axis: axis))
     }
@@ -88,6 +92,7 @@ public struct TensorSharding: Hashable, Sendable {
     /// - Parameters:
     ///   - dimension: Number of the dimension.
     ///   - extent: Its extent with the padding.
+    /// - Returns: This sharding, followed by the padding.
     public func padded(_ dimension: Int, to extent: Int) -> TensorSharding {
         with(.padded(dimension: dimension, extent: extent))
     }
@@ -98,6 +103,7 @@ public struct TensorSharding: Hashable, Sendable {
     /// - Parameters:
     ///   - dimension: Number of the dimension. Later steps count without it.
     ///   - index: The index.
+    /// - Returns: This sharding, followed by the slice; it has one dimension less in memory.
     public func slice(_ dimension: Int, at index: Int) -> TensorSharding {
         with(.slice(dimension: dimension, index: index))
     }
@@ -105,6 +111,7 @@ public struct TensorSharding: Hashable, Sendable {
     /// Reorders the dimensions in memory.
     ///
     /// - Parameter order: Per dimension in memory its number before this step.
+    /// - Returns: This sharding, followed by the reordering.
     public func permuted(_ order: [Int]) -> TensorSharding { with(.permuted(order: order)) }
 
     /// Splits a buffer that contains this tensor and other ones: ZeRO and FSDP1.
@@ -114,6 +121,7 @@ public struct TensorSharding: Hashable, Sendable {
     ///   - total: Size of the buffer in elements.
     ///   - axis: Name of the axis.
     ///   - rule: Sizes of the parts.
+    /// - Returns: This sharding, followed by the split of the buffer.
     public func flat(
         at offset: Int, of total: Int, over axis: String, _ rule: SplitRule = .chunks
     ) -> TensorSharding {
@@ -125,6 +133,7 @@ public struct TensorSharding: Hashable, Sendable {
     /// - Parameters:
     ///   - axis: Name of the axis.
     ///   - index: The coordinate.
+    /// - Returns: This sharding, for the ranks with that coordinate; others do not have the tensor.
     public func only(_ axis: String, at index: Int) -> TensorSharding {
         with(.only(axis: axis, index: index))
     }

@@ -141,7 +141,14 @@ enum GuardSupport {
         return !setting.isEmpty && !setting.contains("[never]")
     }()
 
-    static let kinds = MemoryKind.allCases.filter { $0 != .huge || hasHugePages }
+    static let noHugePages = "transparent huge pages are off: /sys/kernel/mm/transparent_hugepage/enabled"
+
+    /// The kinds of memory that can be had here. A kind left out is no test that is skipped, so the reason is printed.
+    static let kinds: [MemoryKind] = {
+        if hasHugePages { return MemoryKind.allCases }
+        print("memory in huge pages is not tested: \(noHugePages)")
+        return MemoryKind.allCases.filter { $0 != .huge }
+    }()
 }
 
 /// A guard that notes which pages are written to, and does with them what it is told.

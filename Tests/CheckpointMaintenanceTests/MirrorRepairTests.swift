@@ -106,7 +106,7 @@ struct MirrorRepairTests {
     @Test("What was repaired survives a loss of power")
     func durable() throws {
         let damaged = try damageAll()
-        let seed = UInt64.random(in: 0...UInt64.max)
+        let seed = Seeds.random()
         _ = try openStore(memory, for: .maintaining).repair(from: copy())
         var random = SeededGenerator(seed)
         for _ in 0..<8 { try check(memory.crashed(&random), damaged, "seed \(seed)") }
@@ -140,7 +140,7 @@ struct MirrorRepairTests {
     @Test("Killed at every operation, what was damaged is kept, and another run finishes")
     func everyOperation() throws {
         let damaged = try damageAll()
-        let seed = UInt64.random(in: 0...UInt64.max)
+        let seed = Seeds.random()
         var random = SeededGenerator(seed)
         for k in 0... {
             let disk = memory.copy()

@@ -37,10 +37,14 @@ struct FaultTests {
         return options
     }
 
-    /// The requests that go wrong, of so many: all with CKPT_FAULTS=all, a draw otherwise.
-    private func chosen(of count: Int) -> [Int] {
+    private static let seed = Seeds.random()
+
+    /// The requests that go wrong, of so many: all with CKPT_FAULTS=all, a draw otherwise, another
+    /// one for each fault.
+    private func chosen(of count: Int, _ fault: FaultProxy.Fault) -> [Int] {
         if ProcessInfo.processInfo.environment["CKPT_FAULTS"] == "all" { return Array(0..<count) }
-        var random = SeededGenerator(Seeds.random())
+        let index = FaultProxy.Fault.allCases.firstIndex(of: fault) ?? 0
+        var random = SeededGenerator(Self.seed &+ UInt64(index))
         return Array((0..<count).shuffled(using: &random).prefix(4))
     }
 
@@ -93,7 +97,7 @@ struct FaultTests {
             let faulty = server.objects(
                 through: proxy.endpoint, settings: Self.settings, prefix: prefix)
             let second = try? save(2, to: faulty)
-            let comment: Comment = "\(String(describing: fault)) at \(request)"
+            let comment: Comment = "\(String(describing: fault)) at \(request), seed \(Self.seed)"
             #expect(try restored(1, from: direct) == first, comment)
             let committed = second ?? nil
             if let committed { #expect(try restored(2, from: direct) == committed, comment) }
@@ -104,10 +108,10 @@ struct FaultTests {
         #expect(try attempt(nil, at: 0))
         let count = proxy.count
         try #require(count > 10)
-        for request in chosen(of: count) {
+        for request in chosen(of: count, fault) {
             let isCommitted = try attempt(fault, at: request)
-            #expect(isCommitted || !Self.passing.contains(fault), "\(fault) at \(request)")
-            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+            #expect(isCommitted || !Self.passing.contains(fault), "\(fault) at \(request), seed \(Self.seed)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request), seed \(Self.seed)")
         }
     }
 
@@ -127,13 +131,13 @@ struct FaultTests {
         #expect(attempt(nil, at: 0) == content)
         let count = proxy.count
         try #require(count > 5)
-        for request in chosen(of: count) {
+        for request in chosen(of: count, fault) {
             let found = attempt(fault, at: request)
             // An error is an answer; a wrong byte is not.
-            if let found { #expect(found == content, "\(fault) at \(request)") }
+            if let found { #expect(found == content, "\(fault) at \(request), seed \(Self.seed)") }
             let mayFail: [FaultProxy.Fault] = [.flipped, .preconditionFailed, .conflict]
-            #expect(found != nil || mayFail.contains(fault), "\(fault) at \(request)")
-            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+            #expect(found != nil || mayFail.contains(fault), "\(fault) at \(request), seed \(Self.seed)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request), seed \(Self.seed)")
         }
     }
 
@@ -165,7 +169,7 @@ struct FaultTests {
                 through: proxy.endpoint, settings: Self.settings, prefix: prefix)
             let report = try? StoreMirror(of: source, to: faulty).synchronize()
             let isSent = report?.checkpoints.allSatisfy { $0.outcome == .mirrored } ?? false
-            let comment: Comment = "\(String(describing: fault)) at \(request)"
+            let comment: Comment = "\(String(describing: fault)) at \(request), seed \(Self.seed)"
             let sent = proxy.count
             // What is there is whole, and what is said to be sent is there.
             var found: [Int] = []
@@ -187,10 +191,10 @@ struct FaultTests {
         #expect(try attempt(nil, at: 0))
         let count = proxy.count
         try #require(count > 10)
-        for request in chosen(of: count) {
+        for request in chosen(of: count, fault) {
             let isSent = try attempt(fault, at: request)
-            #expect(isSent || !Self.passing.contains(fault), "\(fault) at \(request)")
-            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+            #expect(isSent || !Self.passing.contains(fault), "\(fault) at \(request), seed \(Self.seed)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request), seed \(Self.seed)")
         }
     }
 
@@ -220,7 +224,7 @@ struct FaultTests {
             proxy.plan(fault, at: request)
             let faulty = server.objects(
                 through: proxy.endpoint, settings: Self.settings, prefix: prefix)
-            let comment: Comment = "\(String(describing: fault)) at \(request)"
+            let comment: Comment = "\(String(describing: fault)) at \(request), seed \(Self.seed)"
             var report: PruneReport?
             do {
                 let pruned = try open(faulty, cache, .maintaining)
@@ -238,10 +242,10 @@ struct FaultTests {
         #expect(try attempt(nil, at: 0))
         let count = proxy.count
         try #require(count > 10)
-        for request in chosen(of: count) {
+        for request in chosen(of: count, fault) {
             let isPruned = try attempt(fault, at: request)
-            #expect(isPruned || !Self.passing.contains(fault), "\(fault) at \(request)")
-            #expect(proxy.count <= count + 12, "\(fault) at \(request)")
+            #expect(isPruned || !Self.passing.contains(fault), "\(fault) at \(request), seed \(Self.seed)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request), seed \(Self.seed)")
         }
     }
 

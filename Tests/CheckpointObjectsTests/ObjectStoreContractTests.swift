@@ -87,14 +87,15 @@ struct ObjectStoreContractTests {
     func upload(_ kind: Kind, _ size: Int) throws {
         let objects = make(kind)
         let directory = try TemporaryDirectory()
-        var random = SeededGenerator(Seeds.random())
+        let seed = Seeds.random()
+        var random = SeededGenerator(seed)
         let content = (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) }
         let path = directory.appending("content")
         try Data(content).write(to: URL(filePath: path))
         let file = try POSIXFileSystem(usesDirectIO: false).open(FilePath(path))
         try objects.upload("segments/large", from: file)
         #expect(try objects.size(of: "segments/large") == size)
-        #expect(try objects.bytes(of: "segments/large", count: size) == content)
+        #expect(try objects.bytes(of: "segments/large", count: size) == content, "seed \(seed)")
         // Whatever was there.
         try objects.upload("segments/large", from: file)
     }

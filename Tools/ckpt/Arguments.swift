@@ -34,12 +34,12 @@ extension CompletionKind {
 
     private static func store(of words: [String]) -> CheckpointStore? {
         let named = words.dropFirst(2).first { CommonArguments.looksLikeStore($0) }
-        // As said above.
+        // A completion is empty if the store cannot be read: nothing can be reported here.
         return (named ?? CommonArguments.defaultStore).flatMap { try? StoreAddress($0).open(for: .reading) }
     }
 
     private static func tags(of store: CheckpointStore) -> [String] {
-        (try? store.tags().map(\.tag.description)) ?? []  // as said above
+        (try? store.tags().map(\.tag.description)) ?? []  // an error cannot be reported while the user types
     }
 }
 

@@ -15,6 +15,10 @@ public struct Renaming: Sendable {
         public var new: String
 
         /// Creates a rule.
+        ///
+        /// - Parameters:
+        ///   - old: the prefix to replace; an empty one matches every name.
+        ///   - new: its replacement; may be empty.
         public init(_ old: String, _ new: String) { (self.old, self.new) = (old, new) }
     }
 
@@ -24,6 +28,10 @@ public struct Renaming: Sendable {
     public var names: [String: String]
 
     /// Creates a renaming; without arguments every name stays.
+    ///
+    /// - Parameters:
+    ///   - prefixes: the rules, in order of precedence.
+    ///   - names: full names and their replacements, which take precedence over `prefixes`.
     public init(prefixes: [Prefix] = [], names: [String: String] = [:]) {
         (self.prefixes, self.names) = (prefixes, names)
     }
@@ -58,6 +66,9 @@ public struct Renaming: Sendable {
     }
 
     /// Returns the name that a tensor has in the exported files.
+    ///
+    /// - Parameter tensor: its name in the checkpoint.
+    /// - Returns: the new name; `tensor` itself if neither a full name nor a prefix matches.
     public func name(of tensor: String) -> String {
         if let name = names[tensor] { return name }
         guard let prefix = prefixes.first(where: { tensor.hasPrefix($0.old) }) else { return tensor }

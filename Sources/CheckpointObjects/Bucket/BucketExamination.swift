@@ -6,7 +6,7 @@ internal import Foundation
 public struct BucketExamination: Sendable {
     /// A setting: its name, its value, and where it was found.
     public struct Setting: Sendable, Equatable {
-        /// What it sets.
+        /// Name of the setting.
         public var name: String
         /// The value, without secrets.
         public var value: String
@@ -26,7 +26,7 @@ public struct BucketExamination: Sendable {
     /// True if the object store compares what it receives with `Content-MD5`; nil if it was not
     /// tried. Without it, uploads are read back.
     public private(set) var checksBodies: Bool?
-    /// What keeps the bucket from being used, with what to do; empty if nothing does.
+    /// Problems that keep the bucket from being used, with what to do; empty if there are none.
     public private(set) var problems: [CheckpointError] = []
 
     /// Examines a location.

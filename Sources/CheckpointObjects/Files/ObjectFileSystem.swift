@@ -18,7 +18,7 @@ package import SystemPackage
 package final class ObjectFileSystem: FileSystem {
     private let objects: any ObjectStore
     private let root: FilePath
-    /// What all processes of a user share: the writer's lock.
+    /// Directory that all processes of a user share, with the writer's lock.
     private let shared: FilePath
     private let spool: SpoolDirectory
     private let locks: ObjectLocks
@@ -296,7 +296,7 @@ package final class ObjectFileSystem: FileSystem {
         // It is for a message only.
         guard case .local(let file) = try? place(of: path) else { return nil }
         guard file.lastComponent == Self.maintenance else { return local.record(inLock: file) }
-        // As above.
+        // It is for a message only.
         return try? locks.holder(of: Self.maintenance.string)
     }
 

@@ -27,7 +27,11 @@ package final class SpoolDirectory: Sendable {
         if let made = made.withLock({ $0 }) { Self.remove(made.path) }
     }
 
-    /// Returns the directory's path, and makes it if it was not.
+    /// Returns the directory's path, and makes it if it was not. Any thread.
+    ///
+    /// The first call makes directories, takes a file lock and removes leftovers, all under the
+    /// lock: others need the path before they can do anything. A trainer makes that call before its
+    /// first save: when it opens the store, or when its checkpointer looks at the free space.
     ///
     /// - Throws: the error of the system call.
     package func path() throws(FileSystemError) -> FilePath {

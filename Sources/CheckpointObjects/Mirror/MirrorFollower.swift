@@ -23,7 +23,8 @@ final class MirrorFollower: MirrorFollowing {
         /// Number of changes of the store, and of those that the mirror is up to date with.
         var changes = 1
         var mirrored = 0
-        /// What kept the last round from sending everything, and the changes that it was to send.
+        /// Error that kept the last round from sending everything, and the number of changes that
+        /// it was to send.
         var failure: (error: CheckpointError, changes: Int)?
         /// The last time that another process had the mirror's lock; nil if it never had.
         var obstacle: CheckpointError?

@@ -17,7 +17,7 @@ public struct MirrorReport: Sendable {
 
         /// The checkpoint's step.
         public var step: Int
-        /// What became of it.
+        /// Its fate.
         public var outcome: Outcome
         /// Bytes that were sent for it.
         public var newBytes: Int

@@ -2,7 +2,7 @@
 public struct S3Location: Sendable, Hashable, CustomStringConvertible {
     /// Name of the bucket.
     public let bucket: String
-    /// What all keys begin with, without slashes at its ends; may be empty.
+    /// Beginning of all keys, without slashes at its ends; may be empty.
     public let prefix: String
 
     private static let scheme = "s3://"

@@ -15,7 +15,7 @@ package final class S3ObjectStore: ObjectStore {
         package var partBytes = 16 << 20
         /// Number of parts in flight, each of which is in memory.
         package var partsInFlight = 4
-        /// Whether uploaded objects are read back and compared, for stores that do not check what
+        /// True if uploaded objects are read back and compared, for stores that do not check what
         /// they receive.
         package var isReadBack = false
 

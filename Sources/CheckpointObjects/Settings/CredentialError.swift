@@ -2,9 +2,9 @@
 package struct CredentialError: Error, Equatable, CustomStringConvertible {
     /// The source: "environment", "profile dev in ~/.aws/config".
     package var source: String
-    /// What happened.
+    /// Description of what happened.
     package var problem: String
-    /// What to do about it.
+    /// The action that solves the problem.
     package var remedy: String
 
     /// Creates an error.

@@ -3,9 +3,9 @@
 package struct SettingsError: Error, Equatable, CustomStringConvertible {
     /// The variable, or the file and the line.
     package var place: String
-    /// What is wrong there.
+    /// The problem with the setting.
     package var problem: String
-    /// What to do about it.
+    /// The action that solves the problem.
     package var remedy: String
 
     /// Creates an error.

@@ -23,7 +23,7 @@ package struct ObjectStoreError: Error, Equatable, CustomStringConvertible {
     package var operation: String
     /// The object, without the bucket.
     package var key: String
-    /// What the store answered, for people.
+    /// The store's answer, for people.
     package var detail: String
     /// The error of a file of this machine that led to it; nil if there is none.
     package var cause: FileSystemError?

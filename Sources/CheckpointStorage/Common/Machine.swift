@@ -12,7 +12,7 @@ package enum Machine {
     package static let identity: UInt128 = {
         // Both files are needed: if one cannot be read, there is no identity, and the result is 0.
         guard let boot = try? POSIXFileSystem().stream("/proc/sys/kernel/random/boot_id", atMost: 64),
-            // As above.
+            // Without the namespace, there is no identity either.
             let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
         else { return 0 }
         return Hashing.digest((boot + Array(namespace.utf8))[...]).rawValue

@@ -5,7 +5,8 @@ internal import CheckpointStorage
 
 /// Capture by threads outside the pipeline, before state changes.
 extension SavePipeline {
-    /// Helps to capture `group`, and returns when none of it is left to capture.
+    /// Helps to capture `group`, and returns when none of it is left to capture. The trainer's
+    /// thread, or another that asks for a permit; without the lock.
     ///
     /// - Parameters:
     ///   - group: the group; nil means the full state.
@@ -51,7 +52,7 @@ extension SavePipeline {
     func isReleased(_ group: String?) -> Bool { state.withLock { $0.machine.isReleased(group) } }
 
     /// Captures a given block on this thread, unless it was captured or another thread is capturing
-    /// it.
+    /// it. The guard's thread, without the lock.
     ///
     /// - Returns: time spent waiting for an arena slot, that is, for the disk.
     func captureNow(_ block: BlockIndex, of flight: FlightID, track: TraceTrack) -> Duration {
@@ -68,7 +69,8 @@ extension SavePipeline {
         return backpressure
     }
 
-    /// Returns the next block to capture at a fence; nil: pass.
+    /// Returns the next block to capture at a fence; nil: pass. The thread at the fence;
+    /// without the lock.
     private func nextJob(
         atFence fence: FenceID, _ charged: SaveTask, _ backpressure: inout Duration, beforeWaiting: () -> Void
     ) -> (PipelineStateMachine.Job, SaveTask, StagingArena)? {

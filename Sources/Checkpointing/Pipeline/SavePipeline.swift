@@ -7,37 +7,9 @@ internal import CheckpointStorage
 
 /// Memory and threads of saving: executes the decisions of `PipelineStateMachine`.
 ///
-/// Any thread, as each function says. No I/O, copy or hash runs while its lock is held.
+/// Any thread, as each function says. No I/O, copy or hash runs while its lock is held. Of
+/// system calls, `fail` releases guarded pages under it, and `replaceArena` frees memory.
 final class SavePipeline: Sendable {
-    /// Sizes and thread counts of the pipeline.
-    struct Configuration {
-        var chunkBytes: Int
-        var slotCount: Int
-        /// Number of workers. Each holds one more slot if blocks are encoded.
-        var workers: Int
-        var encodes: Bool
-        var streams: Bool
-        var bytesPerSecond: Int?
-        /// Trace track of the trainer's thread.
-        var trainer = TraceTrack.none
-
-        var spareCount: Int { encodes ? workers : 0 }
-
-        /// The slot that a worker begins with as its spare; nil if blocks are not encoded.
-        func spare(ofWorker worker: Int) -> SlotIndex? {
-            encodes ? SlotIndex(slotCount + worker) : nil
-        }
-
-        init(_ options: CheckpointerOptions, encodes: Bool) {
-            chunkBytes = options.chunkBytes
-            slotCount = max(options.arenaBytes / options.chunkBytes, 1)
-            workers = options.workers
-            self.encodes = encodes
-            streams = options.mechanisms.streams
-            bytesPerSecond = options.bytesPerSecond
-        }
-    }
-
     struct State {
         /// A save in flight.
         struct Save {
@@ -108,7 +80,8 @@ final class SavePipeline: Sendable {
 
     func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
 
-    /// Waits until no save is in flight, but at most for `timeout`.
+    /// Waits until no save is in flight, but at most for `timeout`. The thread that ends the
+    /// process, without the lock.
     ///
     /// - Returns: the steps of the saves that are still in flight then; empty if there are none.
     func stepsInFlight(after timeout: Duration) -> [Int] {
@@ -119,7 +92,7 @@ final class SavePipeline: Sendable {
     /// Waits until no save in flight needs the trainer's memory any more.
     func waitUntilReleased() { state.waitFor { $0.machine.isReleased ? () : nil } }
 
-    /// Allocates a new arena for the next save; no save may be in flight.
+    /// Allocates a new arena for the next save; no save may be in flight. Trainer's thread.
     func replaceArena() throws(OutOfMemory) {
         // The old arena is freed first, so that both do not exist at the same time.
         let nothing = try StagingArena(slotBytes: Limits.pageBytes, slotCount: 1)
@@ -134,6 +107,7 @@ final class SavePipeline: Sendable {
     // MARK: Saves
 
     /// Begins a save, which goes on in `work` on the pipeline's threads, and ends in `commit`.
+    /// Trainer's thread, without the lock.
     ///
     /// - Returns: its number.
     @discardableResult
@@ -151,7 +125,8 @@ final class SavePipeline: Sendable {
         }
     }
 
-    /// Waits until another save may begin, or drops unstarted saves to make room.
+    /// Waits until another save may begin, or drops unstarted saves to make room. Trainer's thread,
+    /// without the lock.
     ///
     /// - Parameters:
     ///   - step: step of the new save.
@@ -177,15 +152,18 @@ final class SavePipeline: Sendable {
         }
     }
 
-    /// Fails a save that has not begun. The caller holds `state`, as wherever `State` is passed.
+    /// Fails a save that has not begun. Trainer's thread. The caller holds the lock, as wherever
+    /// `State` is passed.
     func giveUp(_ state: inout State, _ flight: FlightID, for successor: String) {
         let step = state[flight].task.ticket.step
         fail(&state, flight, CheckpointError(.skipped, "step \(step) was not saved: the disk was busy, and \(successor) replaced it"))
     }
 
+    /// Ends the pipeline's threads when the saves in flight have ended. Any thread that drops or
+    /// closes the checkpointer, without the lock.
     func close() { state.withLock { $0.machine.close() } }
 
-    /// Fails the save of `ticket` if it is still in flight.
+    /// Fails the save of `ticket` if it is still in flight. Any thread, without the lock.
     func cancel(_ ticket: SaveTicket) {
         state.withLock { state in
             guard let save = state.saves.first(where: { $0.task.ticket === ticket }) else { return }
@@ -193,11 +171,16 @@ final class SavePipeline: Sendable {
         }
     }
 
-    /// Fails every save in flight that is not being committed already.
+    /// Fails every save in flight that is not being committed already. The thread of the trainer or
+    /// of a permit, or the worker that commits; without the lock.
     func failAll(_ error: CheckpointError) {
         state.withLock { state in for save in state.saves { fail(&state, save.flight, error) } }
     }
 
+    /// Fails a save. Any thread that fails, cancels or replaces it; the caller holds the lock.
+    ///
+    /// Guarded pages are released under the lock too, by ioctls that take about 15 ms per GiB: so
+    /// a thread that finds the save failed, released or ended finds its memory writable.
     private func fail(
         _ state: inout State, _ flight: FlightID, _ error: CheckpointError, holding job: PipelineStateMachine.Job? = nil
     ) {
@@ -210,7 +193,8 @@ final class SavePipeline: Sendable {
 
     // MARK: Actions
 
-    /// Body of a pipeline thread; returns when the pipeline is closed.
+    /// Body of a pipeline thread; returns when the pipeline is closed. Takes the lock to choose an
+    /// action, and carries it out without.
     ///
     /// - Parameters:
     ///   - role: kind of the thread.
@@ -248,6 +232,8 @@ final class SavePipeline: Sendable {
         }
     }
 
+    /// Copies and hashes a block. A worker or a device's thread, the trainer's at a fence, or the
+    /// guard's before a delayed write; without the lock.
     func capture(
         _ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena,
         _ track: TraceTrack, isFenced: Bool
@@ -273,6 +259,7 @@ final class SavePipeline: Sendable {
         if captured.rawBytes == 0, !isFenced { completion.written(task, bytes: written) }
     }
 
+    /// Reports that a save is captured. A worker, without the lock: observers call the user's code.
     private func reportCapture(_ task: SaveTask, _ flight: FlightID) {
         let bytes = state.withLock { $0[flight].progress.bytes }
         // Of these blocks, those that the store had were not reported.
@@ -281,6 +268,7 @@ final class SavePipeline: Sendable {
         state.withLock { $0.machine.finishedAction(of: flight) }
     }
 
+    /// Encodes a block in place or into the worker's spare slot. A worker, without the lock.
     private func encode(
         _ encode: Flight.EncodeJob, _ task: SaveTask, _ arena: StagingArena,
         _ spare: inout SlotIndex?
@@ -299,12 +287,13 @@ final class SavePipeline: Sendable {
         }
     }
 
-    /// Sleeps for `duration`, unless the save fails before.
+    /// Sleeps for `duration`, unless the save fails before. The writer, without the lock.
     private func pause(_ duration: Duration, _ flight: FlightID) {
         guard duration > .zero else { return }
         state.waitFor(timeout: duration) { state in state[flight].failure.map { _ in } }
     }
 
+    /// Writes a block to its segment. The writer, without the lock.
     private func write(_ write: Flight.WriteJob, _ task: SaveTask, _ arena: StagingArena) {
         let began = ContinuousClock.now
         let failure = Self.failure("save") {
@@ -325,6 +314,7 @@ final class SavePipeline: Sendable {
         if failure == nil { completion.written(task, bytes: written) }
     }
 
+    /// Encodes and writes the objects of a save. The thread of the objects, without the lock.
     private func encodeObjects(_ task: SaveTask, _ flight: FlightID) {
         let writer = ObjectWriter(task: task, chunkBytes: configuration.chunkBytes) { bytes in
             self.state.withLock { $0.machine.place(of: flight, storedBytes: bytes) }
@@ -343,6 +333,8 @@ final class SavePipeline: Sendable {
         }
     }
 
+    /// Commits a save of which everything is written. A worker, without the lock; the state machine
+    /// gives it the oldest save only, so commits follow each other.
     private func commit(_ task: SaveTask, _ flight: FlightID) {
         let progress = state.withLock { state in
             var progress = state[flight].progress
@@ -369,18 +361,21 @@ final class SavePipeline: Sendable {
         }
     }
 
+    /// Removes the files of a failed save. A worker, without the lock.
     private func abandon(_ task: SaveTask, _ flight: FlightID) {
         task.writer.abandon()
         let failure = state.withLock { $0[flight].failure }
         failed(flight, task, failure ?? CheckpointError(.io, "the save failed"))
     }
 
+    /// Ends a save that was not committed. A worker, without the lock: observers are called.
     private func failed(_ flight: FlightID, _ task: SaveTask, _ error: CheckpointError) {
         state.withLock { $0.machine.settled(flight) }
         completion.failed(task, error)
         end(flight)
     }
 
+    /// Removes a save that observers know to have ended. A worker, without the lock.
     private func end(_ flight: FlightID) {
         state.withLock { state in
             state.machine.ended(flight)

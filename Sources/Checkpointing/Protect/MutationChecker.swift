@@ -8,7 +8,9 @@ internal import CheckpointStorage
 /// commits.
 ///
 /// On the trainer's thread, and before a commit on a worker's. Its lock is held while pages are
-/// watched and compared.
+/// watched and compared, with ioctls and copies: a permit given or ended meanwhile would make the
+/// trainer's update a violation. The trainer may wait for a worker's comparison: checked mode is
+/// for finding mistakes.
 final class MutationChecker: StateProtection {
     private struct State {
         var layout: GuardLayout?

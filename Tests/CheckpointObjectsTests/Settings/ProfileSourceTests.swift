@@ -217,23 +217,25 @@ struct ProfileSourceTests {
 
     @Test(
         "A credential process that does not end is killed with its children",
-        arguments: ["sleep 60", "sh -c 'sleep 60; echo x'", "sh -c 'exec >&-; sleep 60'"])
+        arguments: ["sleep 600", "sh -c 'sleep 600; echo x'", "sh -c 'exec >&-; sleep 600'"])
     func processTimeout(_ command: String) throws {
         let start = ContinuousClock.now
         let error = try #require(throws: CredentialError.self) {
             try process(command, timeout: 0.2)
         }
         #expect("\(error)".contains("did not end within"))
-        #expect(ContinuousClock.now - start < .seconds(20))
+        // Not the time that it took, but that it was not waited for.
+        #expect(ContinuousClock.now - start < .seconds(300))
     }
 
     @Test("The children of a credential process are killed too")
     func processChildren() throws {
         let file = try TemporaryText("untouched")
         #expect(throws: CredentialError.self) {
-            try process("sh -c '(sleep 1; echo alive > \(file.path)) & wait'", timeout: 0.2)
+            try process("sh -c '(sleep 5; echo alive > \(file.path)) & wait'", timeout: 0.2)
         }
-        Thread.sleep(forTimeInterval: 1.5)
+        // A loaded machine kills them late, but not by seconds.
+        Thread.sleep(forTimeInterval: 6)
         #expect(try String(contentsOfFile: file.path, encoding: .utf8) == "untouched")
     }
 
