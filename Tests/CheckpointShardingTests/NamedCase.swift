@@ -41,6 +41,10 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
     private static let experts = TensorSharding([8, 12, 4]).split(0, over: "ep").split(
         1, over: "etp")
     private static let scales = TensorSharding([8, 1])
+    private static let stackedExperts = TensorSharding([5, 7, 3])
+    private static let momentum = TensorSharding([5, 4])
+    private static let halves = TensorSharding([6, 16]).fused(
+        1, [FusedSection(units: 8, of: 1), FusedSection(units: 8, of: 1)], over: "tp")
     private static let rows33 = TensorSharding([33, 2])
     private static let gateUp = TensorSharding([48, 4]).fused(
         0, [FusedSection(units: 24, of: 1), FusedSection(units: 24, of: 1)], over: "tp")
@@ -60,7 +64,7 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
                     ["dp": 2, "pp": 2, "tp": 2], pipeline.only("pp", at: 1).split(1, over: "tp")),
             ]),
         NamedCase(
-            "Megatron: stacked layers, split among stages",
+            "Megatron#7162: stacked layers, split among stages",
             [
                 NamedStage(["pp": 4, "tp": 2], layers.split(0, over: "pp").split(1, over: "tp")),
                 NamedStage(["pp": 2], layers.split(0, over: "pp")),
@@ -75,7 +79,7 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
                 NamedStage(["pp": 8, "tp": 1], gateUp.only("pp", at: 7)),
             ]),
         NamedCase(
-            "Megatron#2769: fused SwiGLU split by TP, then by FSDP2 across its halves",
+            "Megatron#2769, #5714: fused SwiGLU split by TP, then by FSDP2 across its halves",
             [
                 NamedStage(["dp": 3, "tp": 2], gateUp.split(0, over: "dp")),
                 NamedStage(["dp": 5, "tp": 4], gateUp.split(0, over: "dp")),
@@ -87,6 +91,28 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
                 NamedStage(["ep": 2, "etp": 2], experts), NamedStage(["ep": 1, "etp": 4], experts),
                 NamedStage(["ep": 4, "etp": 1], experts),
                 NamedStage(["dp": 2, "ep": 3, "etp": 5], experts),
+            ]),
+        NamedCase(
+            "Megatron#1517: layers of experts, from stages to ranks that divide the experts",
+            [
+                NamedStage(["pp": 3], stackedExperts.split(0, over: "pp")),
+                NamedStage(["ep": 4], stackedExperts.split(1, over: "ep")),
+                NamedStage(["pp": 2, "ep": 3], stackedExperts.split(0, over: "pp").split(1, over: "ep")),
+            ]),
+        NamedCase(
+            "ltp-megatron-lm#84: grouped experts with two halves, flat ranges that end inside rows",
+            [
+                NamedStage(["dp": 3, "tp": 2], halves.flat(at: 0, of: 51, over: "dp")),
+                NamedStage(["dp": 5, "tp": 1], halves.flat(at: 4, of: 105, over: "dp")),
+                NamedStage(["tp": 4], halves),
+            ]),
+        NamedCase(
+            "Megatron#2617, #2307: the whole momentum of a parameter on one of the ranks",
+            [
+                NamedStage(["dp": 4], momentum.only("dp", at: 2)),
+                NamedStage(["dp": 3], momentum.flat(at: 7, of: 30, over: "dp")),
+                NamedStage(["dp": 2, "tp": 2], momentum.split(0, over: "tp").only("dp", at: 1)),
+                NamedStage(["dp": 1], momentum),
             ]),
         NamedCase(
             "Model-Optimizer#2209: one scale for each expert, with the axis of the experts",
@@ -167,6 +193,14 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
                 NamedStage(["dp": 2], sixteen.stridedSplit(0, over: "dp", factor: 16)),
             ]),
         NamedCase(
+            "pytorch#168134, #161368: strided parts with gaps; two rows for eight ranks",
+            [
+                NamedStage(["dp": 2], TensorSharding([5, 2]).stridedSplit(0, over: "dp", factor: 2)),
+                NamedStage(
+                    ["dp": 4, "tp": 2], TensorSharding([5, 2]).split(0, over: "tp").split(0, over: "dp")),
+                NamedStage(["dp": 3], TensorSharding([5, 2]).stridedSplit(0, over: "dp", factor: 3)),
+            ]),
+        NamedCase(
             "torchtitan#4593: composed uneven shards on up to three axes, HSDP",
             [
                 NamedStage(
@@ -203,7 +237,7 @@ struct NamedCase: Sendable, CustomTestStringConvertible {
 
     private static let fused: [NamedCase] = [
         NamedCase(
-            "QKV with fewer key heads than ranks, interleaved and blocked",
+            "Megatron-Bridge#5376: QKV interleaved and blocked, with fewer key heads than ranks",
             [
                 NamedStage(["tp": 8], qkv(8, 2, .blocked)),
                 NamedStage(["tp": 2], qkv(8, 2, .interleaved)),

@@ -49,6 +49,12 @@ struct NamedCaseTests {
             try rows(TensorSharding([8]).stridedSplit(0, over: "dp", factor: 2), ["dp": 2], 1) == [
                 2, 3, 6, 7,
             ])
+        // Uneven ones, as `_StridedShard` of PyTorch 2.15 divides them.
+        let strided = TensorSharding([17]).stridedSplit(0, over: "dp", factor: 4)
+        #expect(try rows(strided, ["dp": 2], 1) == [3, 4, 8, 9, 13, 14, 16])
+        let three = TensorSharding([16]).stridedSplit(0, over: "dp", factor: 5)
+        #expect(try rows(three, ["dp": 3], 1) == [2, 3, 6, 7, 10, 11, 14, 15])
+        #expect(try rows(three, ["dp": 3], 2) == [])
         #expect(
             try rows(TensorSharding([5]).flat(at: 2, of: 8, over: "dp"), ["dp": 2], 0) == [
                 -1, -1, 0, 1,

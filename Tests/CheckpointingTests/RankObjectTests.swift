@@ -75,6 +75,7 @@ struct RankObjectTests: RankedCheckpointing {
             ])
     }
 
+    /// Megatron-Bridge#5100: state under coordinates of another layout is lost, without a word.
     @Test(
         "On another mesh, of the same or another size, a restore is refused and changes nothing",
         arguments: [[1, 4], [4, 1], [1, 2], [1, 1], [3, 2]])

@@ -118,13 +118,16 @@ struct RankedBugTests: RankedCheckpointing {
     }
 
     /// Automodel#3390: a quota ends in the middle of publishing; the next resume goes back, and the
-    /// next save finds what is in its way.
-    @Test("A quota that ends at any write of one rank fails one save, and the next succeeds")
-    func quota() throws {
+    /// next save finds what is in its way. ISEEKYAN/Megatron-LM#196: a parallel file system that
+    /// fails writes with EFAULT.
+    @Test(
+        "A file system that fails from any write of one rank on fails one save, and the next succeeds",
+        arguments: [Errno.diskQuotaExceeded, .badAddress])
+    func failingWrites(_ errno: Errno) throws {
         var operation = 0
         var failures = 0
         while true {
-            let reached = try saveWithQuota(until: operation)
+            let reached = try save(failing: errno, from: operation)
             guard let reached else { break }
             if reached { failures += 1 }
             operation += 3
@@ -132,11 +135,11 @@ struct RankedBugTests: RankedCheckpointing {
         #expect(failures > 3)
     }
 
-    /// Saves three steps on two ranks; the quota of rank 0 has ended from its `last`th operation
-    /// after step 1 until step 2 has failed or not.
+    /// Saves three steps on two ranks; what needs space fails on rank 0 from its `last`th operation
+    /// after step 1 on, until step 2 has failed or not.
     ///
     /// - Returns: whether step 2 has failed; nil if rank 0 has fewer operations.
-    private func saveWithQuota(until last: Int) throws -> Bool? {
+    private func save(failing errno: Errno, from last: Int) throws -> Bool? {
         let files = InMemoryFileSystem()
         let options = options()
         let count = Mutex<Int?>(nil)
@@ -151,7 +154,7 @@ struct RankedBugTests: RankedCheckpointing {
                 operation.verb.hasPrefix($0)
             }
             guard isOver, needsSpace else { return }
-            throw FileSystemError(operation.verb, operation.path, .diskQuotaExceeded)
+            throw FileSystemError(operation.verb, operation.path, errno)
         }
         let failed = Box<[Int: CheckpointError]>([:])
         let wasReached = Box(false)
@@ -194,7 +197,8 @@ struct RankedBugTests: RankedCheckpointing {
         // A rank that was told that the step is committed finds it.
         if found == [3, 1] { #expect(failed.value.count == 2, "\(failed.value)") }
         if let error = failed.value[0], found == [3, 1] {
-            #expect(error.code == .noSpace || error.code == .cancelled, "\(error)")
+            let expected = errno == .diskQuotaExceeded ? CheckpointError.Code.noSpace : .io
+            #expect(error.code == expected || error.code == .cancelled, "\(error)")
         }
         #expect(try store.verify().findings.allSatisfy { $0.kind == .note })
         return wasReached.value ? !failed.value.isEmpty : nil

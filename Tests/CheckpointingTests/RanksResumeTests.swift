@@ -12,6 +12,7 @@ import Testing
 /// Resuming of several ranks.
 @Suite("Several ranks resume", .timeLimit(.minutes(20)))
 struct RanksResumeTests: RankedCheckpointing {
+    /// Megatron#5281: a checkpoint that is damaged for one rank alone is resumed from.
     @Test(
         "All ranks resume from the newest step that each of them can restore",
         arguments: [false, true])
@@ -82,6 +83,7 @@ struct RanksResumeTests: RankedCheckpointing {
         #expect(errors.isEmpty, "\(errors)")
     }
 
+    /// AReaL#1468, #1341: moments that a checkpoint does not have are left as they are.
     @Test(
         "If a checkpoint does not fit one rank, all learn why, and no state is changed",
         arguments: [false, true])

@@ -159,9 +159,7 @@ package struct ManifestFiles: Sendable {
     /// - Parameter name: name of the checkpoint.
     /// - Returns: an error if the manifest cannot be read.
     package func member(_ name: ManifestName) -> Result<RunMember, CheckpointError> {
-        do throws(CheckpointError) { return .success(RunMember(try loadFile(name).manifest)) } catch {
-            return .failure(error)
-        }
+        Result { () throws(CheckpointError) in RunMember(try loadFile(name).manifest) }
     }
 
     /// Reads only the tables of one manifest. Does not compare the name in the file with `name`.

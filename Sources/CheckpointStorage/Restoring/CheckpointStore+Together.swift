@@ -59,7 +59,6 @@ extension CheckpointStore {
             case .compare(let name, let damage):
                 skipped += damage.map { CheckpointError(.damaged, $0) }
                 let outcome = Result { () throws(CheckpointError) in
-                    planned = nil
                     planned = try files.reading(name, selection, plan)
                     return planned != nil
                 }
