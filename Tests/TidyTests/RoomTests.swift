@@ -10,10 +10,8 @@ struct RoomTests {
             Dictionary(uniqueKeysWithValues: files.map { ("Sources/T/" + $0.key, $0.value) }))
     }
 
-    private func circles(
-        _ files: [String: String], allowed: [AllowedRoomCircle] = [], facades: [RoomFacade] = []
-    ) -> [String] {
-        RoomRules.circles(tree(files), allowed: allowed, facades: facades).map(\.message)
+    private func circles(_ files: [String: String], facades: [RoomFacade] = []) -> [String] {
+        RoomRules.circles(tree(files), facades: facades).map(\.message)
     }
 
     private let pair = [
@@ -60,12 +58,11 @@ struct RoomTests {
         #expect(circles(twice.merging(["B/Y.swift": "struct Y { let m: Same }"]) { $1 }) == [])
     }
 
-    @Test("A row allows its circle, and is a violation when the circle is gone")
-    func allowed() {
-        let row = AllowedRoomCircle(target: "T", rooms: ["A", "B"], reason: "test")
-        #expect(circles(pair, allowed: [row]) == [])
-        let resolved = ["A/X.swift": "struct X { let y: Y }", "B/Y.swift": "struct Y {}"]
-        #expect(circles(resolved, allowed: [row]) == ["T has no circle A -> B; remove the row"])
+    @Test("No circle is excused: those of every target count, facade or not")
+    func everyCircle() {
+        let facade = RoomFacade(target: "T", reason: "test")
+        #expect(circles(pair, facades: [facade]) == circles(pair))
+        #expect(circles(["A/X.swift": "struct X { let y: Y }", "B/Y.swift": "struct Y {}"]) == [])
     }
 
     @Test("Every room may use the files outside the rooms; only those of a facade may use a room")

@@ -33,7 +33,7 @@ package struct PlanesCodec: BlockCodec {
         let written = unsafe withUnsafeMutablePointer(to: &memory) { memory in
             unsafe SubBlocks.encode(raw, base: nil, SubBlockSlices(runs, isThorough: effort == .max), effort, memory: memory, into: stored)
         }
-        memory.finish(isWorthwhile: written.map { CodecRegistry.isWorthwhile(storedBytes: $0, rawBytes: raw.count) } ?? false)
+        memory.finish(isWorthwhile: written.map { StorageRule.isWorthwhile(storedBytes: $0, rawBytes: raw.count) } ?? false)
         return written
     }
 
