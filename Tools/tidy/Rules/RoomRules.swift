@@ -27,7 +27,7 @@ public enum RoomRules {
                 Violation(
                     path: example.path, line: example.line, rule: "room-root",
                     message:
-                        "\(example.type) is in room \(arrow.to) of \(rooms.target): a file outside"
+                        "\(example.name) is in room \(arrow.to) of \(rooms.target): a file outside"
                         + " the rooms may not use it; move the file into a room, or list a facade"
                 )
             }
