@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// ARCHITECTURE.md names files that exist.
-@Suite("Architecture page")
+@Suite("Architecture page", .timeLimit(.minutes(20)))
 struct ArchitectureTests {
     private var root: URL {
         URL(fileURLWithPath: #filePath).appendingPathComponent("../../..").standardized

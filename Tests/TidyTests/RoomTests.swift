@@ -2,7 +2,7 @@ import Testing
 
 @testable import TidyRules
 
-@Suite("Rooms")
+@Suite("Rooms", .timeLimit(.minutes(20)))
 struct RoomTests {
     private func tree(_ files: [String: String]) -> SourceTree {
         sampleTree(
@@ -123,7 +123,7 @@ struct RoomTests {
     }
 }
 
-@Suite("Graphs")
+@Suite("Graphs", .timeLimit(.minutes(20)))
 struct GraphTests {
     @Test("A circle with a shortcut is left out, its parts are not")
     func shortcuts() {
