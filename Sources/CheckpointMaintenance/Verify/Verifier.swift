@@ -197,7 +197,7 @@ private struct Verifier {
 extension VerificationReport.Finding {
     fileprivate init(_ error: CheckpointError, path: String) {
         self.init(
-            kind: error.code.meansDamage ? .damage : .unchecked, path: error.path ?? path, offset: error.offset,
-            message: error.message)
+            kind: error.code.meansDamage ? .damage : .unchecked, path: error.path ?? path,
+            offset: error.offset, message: error.message)
     }
 }
