@@ -1,6 +1,6 @@
 package import CheckpointFormat
 
-/// The decoders of all codecs, and the rule for storing a block raw.
+/// The decoders of all codecs.
 package enum CodecRegistry {
     /// Returns the decoder of a codec. For a delta or a cast this is a decoder that fails, because
     /// those need a base.
@@ -29,15 +29,5 @@ package enum CodecRegistry {
     ) throws(CodecError) {
         if identifier == .delta, let base { return unsafe try DeltaCodec().decode(stored.bytes, base: base.bytes, into: raw.mutableBytes) }
         unsafe try decoder(identifier).decode(stored.bytes, into: raw.mutableBytes)
-    }
-
-    /// Returns true if an encoding saves at least 1/64 of the size, which makes it worth decoding
-    /// later (Formats/codecs.md).
-    ///
-    /// - Parameters:
-    ///   - storedBytes: Size of the encoding.
-    ///   - rawBytes: Size of the block.
-    package static func isWorthwhile(storedBytes: Int, rawBytes: Int) -> Bool {
-        storedBytes <= rawBytes - max(rawBytes / 64, 1)
     }
 }

@@ -29,7 +29,8 @@ package enum LockRank: UInt8, CaseIterable, Sendable {
     case metrics
     /// A lock under which no other is taken.
     case leaf
-    /// A lock of a test or a tool, which may be taken under any other. It is not checked.
+    /// A lock of a test, a tool or the C interface, which may be taken under any other. It is not
+    /// checked.
     case unchecked
 
     /// Returns whether a thread that holds a lock of this rank may take one of another.

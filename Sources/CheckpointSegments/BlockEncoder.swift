@@ -40,7 +40,7 @@ package struct BlockEncoder: Sendable {
     ) -> (block: EncodedBlock, isInSpare: Bool) {
         // Without room for a larger result: a block that does not shrink is stored raw.
         if needsSpare, let spare, let stored = encode(raw.prefix(rawBytes), runs, &memory, into: spare),
-            CodecRegistry.isWorthwhile(storedBytes: stored, rawBytes: rawBytes)
+            StorageRule.isWorthwhile(storedBytes: stored, rawBytes: rawBytes)
         {
             let hash = finish(spare, storedBytes: stored)
             return (EncodedBlock(codec: codec.identifier, rawBytes: rawBytes, storedBytes: stored, storedHash: hash), true)

@@ -145,7 +145,7 @@ struct CodecContractTests {
             (1, 0, true), (4 << 20, (4 << 20) - (64 << 10), true), (4 << 20, (4 << 20) - (64 << 10) + 1, false),
         ])
     func worthwhile(_ raw: Int, _ stored: Int, _ expected: Bool) {
-        #expect(CodecRegistry.isWorthwhile(storedBytes: stored, rawBytes: raw) == expected)
+        #expect(StorageRule.isWorthwhile(storedBytes: stored, rawBytes: raw) == expected)
     }
 }
 

@@ -99,10 +99,6 @@ struct NameTests {
         ]
         for text in bad { #expect(SegmentName(text) == nil, "\(text)") }
     }
-}
-
-extension String {
-    fileprivate func leftPadded(to count: Int) -> String { String(repeating: "0", count: count - utf8.count) + self }
 
     @Test("Names and messages of launches, and what is none")
     func launches() {
@@ -121,4 +117,8 @@ extension String {
         #expect(LaunchMessage(decoding: Array(bytes.prefix(24)))?.content == [])
         #expect(LaunchMessage(decoding: Array(bytes.prefix(23))) == nil)
     }
+}
+
+extension String {
+    fileprivate func leftPadded(to count: Int) -> String { String(repeating: "0", count: count - utf8.count) + self }
 }

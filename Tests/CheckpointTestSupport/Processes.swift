@@ -35,6 +35,18 @@ package final class ProcessLimit: Sendable {
     }
 }
 
+extension Process {
+    /// Waits until a running process ends. It is killed if it runs for too long.
+    ///
+    /// - Parameter limit: time after which it is killed.
+    /// - Throws: `ThreadError` if the system cannot create a thread.
+    package func waitForEnd(within limit: Duration = .seconds(300)) throws {
+        let limit = try ProcessLimit(self, limit: limit)
+        waitUntilExit()
+        limit.cancel()
+    }
+}
+
 /// Runs a program to its end, for at most five minutes.
 ///
 /// - Parameters:

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Checkpointing
 
-@Suite("State of a run")
+@Suite("State of a run", .timeLimit(.minutes(20)))
 struct RunStateTests {
     private func id(_ milliseconds: UInt64) -> RunID {
         RunID.next(clockMilliseconds: milliseconds, after: nil)

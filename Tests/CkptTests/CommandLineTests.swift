@@ -72,7 +72,7 @@ import Testing
         shell.executableURL = URL(fileURLWithPath: "/bin/sh")
         shell.arguments = ["-c", "\"$0\" ls \"$1\" > /dev/full 2> /dev/null", program.path, sample.store]
         try shell.run()
-        shell.waitUntilExit()
+        try shell.waitForEnd()
         #expect(shell.terminationStatus == 5)
     }
 

@@ -60,7 +60,7 @@ import Testing
             try process.run()
             sleepMilliseconds(Double(delay))
             kill(process.processIdentifier, SIGKILL)
-            process.waitUntilExit()
+            try process.waitForEnd()
             guard FileManager.default.fileExists(atPath: target + "/store.json") else { continue }
             #expect(try ckpt("verify", target).status == 0)
         }

@@ -150,7 +150,7 @@ import Testing
     }
 
     /// A restore whose result cannot be printed yet, as in a pipe to a pager.
-    private func restoreThatWaitsToPrint(to out: String) throws -> (Process, Pipe) {
+    private func restoreThatWaitsToPrint(to out: String) throws -> (Process, ProcessLimit, Pipe) {
         let output = Pipe()
         let end = output.fileHandleForWriting.fileDescriptor
         let flags = fcntl(end, F_GETFL)
@@ -165,6 +165,8 @@ import Testing
         let errors = Pipe()
         process.standardError = errors
         try process.run()
+        // Ends the reads, too.
+        let limit = try ProcessLimit(process)
         // Said before the result is printed, and after the verb.
         var text = ""
         while !text.contains("took") {
@@ -172,15 +174,14 @@ import Testing
             try #require(!data.isEmpty, "it has ended: \(text)")
             text += String(decoding: data, as: UTF8.self)
         }
-        return (process, output)
+        return (process, limit, output)
     }
 
     @Test func aSignalAfterTheWorkDoesNotChangeTheResult() throws {
         let first = try makeFile("first", seed: 4)
         #expect(try ckpt(importing(first, step: 1)).status == 0)
         let out = folder.path + "/out"
-        let (process, output) = try restoreThatWaitsToPrint(to: out)
-        let limit = try ProcessLimit(process)
+        let (process, limit, output) = try restoreThatWaitsToPrint(to: out)
         kill(process.processIdentifier, SIGINT)
         #expect(!eventually(within: .seconds(1)) { !process.isRunning })
         try output.fileHandleForWriting.close()
@@ -196,8 +197,8 @@ import Testing
     @Test func aSecondSignalEndsACommandThatWaitsToPrint() throws {
         let first = try makeFile("first", seed: 5)
         #expect(try ckpt(importing(first, step: 1)).status == 0)
-        let (process, output) = try restoreThatWaitsToPrint(to: folder.path + "/out")
-        let limit = try ProcessLimit(process)
+        let (process, limit, output) = try restoreThatWaitsToPrint(
+            to: folder.path + "/out")
         kill(process.processIdentifier, SIGINT)
         #expect(!eventually(within: .seconds(1)) { !process.isRunning })
         kill(process.processIdentifier, SIGINT)

@@ -27,7 +27,7 @@ import Testing
             process.arguments = ["--store", store, "--model", "tiny", "--steps", steps, "--every", "4", "--batch", "1"]
             process.standardOutput = FileHandle.nullDevice
             try process.run()
-            process.waitUntilExit()
+            try process.waitForEnd()
             try #require(process.terminationStatus == 0)
         }
     }
@@ -189,7 +189,7 @@ import Testing
         process.standardOutput = FileHandle(forWritingAtPath: output)
         process.standardError = FileHandle(forWritingAtPath: errors)
         try process.run()
-        process.waitUntilExit()
+        try process.waitForEnd()
         return Run(
             status: process.terminationStatus, output: try trained.folder.text(of: "stdout"), errors: try trained.folder.text(of: "stderr"))
     }

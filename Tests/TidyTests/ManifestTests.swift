@@ -2,7 +2,7 @@ import Testing
 
 @testable import TidyRules
 
-@Suite("Manifest")
+@Suite("Manifest", .timeLimit(.minutes(20)))
 struct ManifestTests {
     private let json = """
         {"name": "p", "targets": [
@@ -58,7 +58,7 @@ struct ManifestTests {
     }
 }
 
-@Suite("Imports of targets")
+@Suite("Imports of targets", .timeLimit(.minutes(20)))
 struct ImportRuleTests {
     @Test("An import that the target does not declare is found; the toolchain needs no declaration")
     func undeclared() {
@@ -109,7 +109,7 @@ struct ImportRuleTests {
     }
 }
 
-@Suite("Layers of the manifest")
+@Suite("Layers of the manifest", .timeLimit(.minutes(20)))
 struct LayerDeclarationTests {
     @Test("A target declares only what its layer may import")
     func declarations() {

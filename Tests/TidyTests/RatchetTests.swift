@@ -2,7 +2,7 @@ import Testing
 
 @testable import TidyRules
 
-@Suite("Ratchet")
+@Suite("Ratchet", .timeLimit(.minutes(20)))
 struct RatchetTests {
     private let rules = [
         RatchetedRule(
@@ -74,7 +74,7 @@ struct RatchetTests {
     }
 }
 
-@Suite("Prose")
+@Suite("Prose", .timeLimit(.minutes(20)))
 struct ProseTests {
     private func lines(_ rule: Rule, _ path: String, _ text: String) -> [Int] {
         rule(path, Lines(text, Language(path: path))).map(\.line)

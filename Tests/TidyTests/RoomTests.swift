@@ -2,7 +2,7 @@ import Testing
 
 @testable import TidyRules
 
-@Suite("Rooms")
+@Suite("Rooms", .timeLimit(.minutes(20)))
 struct RoomTests {
     private func tree(_ files: [String: String]) -> SourceTree {
         sampleTree(
@@ -10,10 +10,8 @@ struct RoomTests {
             Dictionary(uniqueKeysWithValues: files.map { ("Sources/T/" + $0.key, $0.value) }))
     }
 
-    private func circles(
-        _ files: [String: String], allowed: [AllowedRoomCircle] = [], facades: [RoomFacade] = []
-    ) -> [String] {
-        RoomRules.circles(tree(files), allowed: allowed, facades: facades).map(\.message)
+    private func circles(_ files: [String: String], facades: [RoomFacade] = []) -> [String] {
+        RoomRules.circles(tree(files), facades: facades).map(\.message)
     }
 
     private let pair = [
@@ -60,12 +58,46 @@ struct RoomTests {
         #expect(circles(twice.merging(["B/Y.swift": "struct Y { let m: Same }"]) { $1 }) == [])
     }
 
-    @Test("A row allows its circle, and is a violation when the circle is gone")
-    func allowed() {
-        let row = AllowedRoomCircle(target: "T", rooms: ["A", "B"], reason: "test")
-        #expect(circles(pair, allowed: [row]) == [])
-        let resolved = ["A/X.swift": "struct X { let y: Y }", "B/Y.swift": "struct Y {}"]
-        #expect(circles(resolved, allowed: [row]) == ["T has no circle A -> B; remove the row"])
+    /// Room A opens the stores, and room R adds a member to them that A uses.
+    private func added(_ member: String, _ use: String, _ other: String = "") -> [String] {
+        circles([
+            "A/Store.swift": "struct Store {\n    func open() { \(use) }\n}\n\(other)",
+            "R/Store+Runs.swift": "extension Store {\n    \(member)\n}\n",
+        ])
+    }
+
+    @Test(
+        "A member that an extension in another room adds makes an arrow to that room",
+        arguments: [
+            ("package func runs() -> Int { 1 }", "runs()"),
+            ("func runs() -> Int { 1 }", "other.runs()"),
+            ("static func runs<T>(_: T) {}", "Self.runs(1)"),
+            ("var runs: Int { 1 }", "self.runs + 1"),
+        ])
+    func addedMembers(member: String, use: String) {
+        let places = "A -> R at Sources/T/A/Store.swift:2 runs, R -> A at Sources/T/R/Store+Runs.swift:1 Store"
+        #expect(added(member, use) == ["rooms of T use each other: " + places])
+    }
+
+    @Test("Members that are private, or whose name means something else, make no arrow")
+    func otherMembers() {
+        let member = "func runs() {}"
+        #expect(added("private func runs() {}", "runs()") == [])
+        #expect(added(member, "entry.runs + 1") == [])
+        #expect(added(member, "// runs()") == [])
+        #expect(added("var runs: Int { 1 }", "runs()") == [])
+        #expect(added(member, "runs()", "struct Other {\n    func runs() {}\n}\n") == [])
+        #expect(added(member, "x.runs()", "enum Other {\n    case runs(Int)\n}\n") == [])
+        let foreign = ["A/X.swift": "struct X {\n    let n = 1.runs()\n}\n", "R/Y.swift": "struct Y { let x: X }\n"]
+        let onInt = "extension Int {\n    func runs() {}\n}\n"
+        #expect(circles(foreign.merging(["R/Int+Runs.swift": onInt]) { $1 }) == [])
+    }
+
+    @Test("No circle is excused: those of every target count, facade or not")
+    func everyCircle() {
+        let facade = RoomFacade(target: "T", reason: "test")
+        #expect(circles(pair, facades: [facade]) == circles(pair))
+        #expect(circles(["A/X.swift": "struct X { let y: Y }", "B/Y.swift": "struct Y {}"]) == [])
     }
 
     @Test("Every room may use the files outside the rooms; only those of a facade may use a room")
@@ -91,7 +123,7 @@ struct RoomTests {
     }
 }
 
-@Suite("Graphs")
+@Suite("Graphs", .timeLimit(.minutes(20)))
 struct GraphTests {
     @Test("A circle with a shortcut is left out, its parts are not")
     func shortcuts() {

@@ -45,7 +45,7 @@ struct TreeTests {
         let swift = Process()
         swift.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         swift.arguments = [
-            "swift", "package", "--package-path", root.path, "--scratch-path", scratch.path,
+            "timeout", "300", "swift", "package", "--package-path", root.path, "--scratch-path", scratch.path,
             "--disable-sandbox",
             "dump-package",
         ]

@@ -26,11 +26,13 @@ struct WatchTests {
         }
         let second = try trainer.run(trainerArguments(store: store, steps: 8, every: 2), in: directory)
         try #require(second.status == 0, "\(second.output)")
+        let limits = try watchers.map { try ProcessLimit($0.process) }
         let outputs = watchers.map { String(decoding: $0.output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) }
         for (process, _) in watchers {
             process.waitUntilExit()
             #expect(process.terminationStatus == 0)
         }
+        for limit in limits { limit.cancel() }
         let events = try outputs[0].split(separator: "\n").map { line in
             try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         }

@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import Checkpointing
+import ArgumentParser
+import Checkpointing
 import Foundation
 
 /// `ckpt VERB STORE [REF ...] [options]`.
@@ -148,94 +148,5 @@ struct Ckpt: ParsableCommand {
         let near = Nearest.byDistance(verb, verbs, atMost: 1).filter { isNear(verb, $0) }
         let guess = near.first.map { " Did you mean ckpt \($0)?" } ?? ""
         return "ckpt: there is no command \(verb).\(guess) ckpt --help lists the commands."
-    }
-}
-
-/// A verb of `ckpt`, which returns an exit code.
-protocol Verb: ParsableCommand {
-    var messages: MessageArguments { get }
-    func execute() throws -> ExitCode
-}
-
-extension Verb {
-    func run() throws {}
-}
-
-/// A verb that works on a store.
-protocol StoreVerb: Verb {
-    var common: CommonArguments { get }
-}
-
-extension StoreVerb {
-    var messages: MessageArguments { common.messages }
-}
-
-/// The arguments of every verb: how much it prints, and in which form.
-struct MessageArguments: ParsableArguments {
-    @Flag(name: [.short, .long], help: "Prints results and errors: no warnings, no progress.")
-    var quiet = false
-
-    @Flag(name: [.short, .long], help: "Prints full ids, causes of errors, and the time taken.")
-    var verbose = false
-
-    @Flag(help: "Prints times in UTC (default: local time).")
-    var utc = false
-
-    var settings: OutputSettings {
-        let chosen = UserConfiguration.current
-        return OutputSettings(
-            isQuiet: quiet || chosen.isQuiet, isVerbose: verbose, usesUTC: utc || chosen.usesUTC)
-    }
-}
-
-/// The arguments of every verb on a store.
-struct CommonArguments: ParsableArguments {
-    @Argument(
-        help: "Directory or s3://BUCKET/PREFIX of the store (default: CKPT_STORE).",
-        completion: .directory)
-    var store: String
-
-    @Flag(help: "Prints one JSON object (see Formats/cli-json.md).")
-    var json = false
-
-    @OptionGroup var messages: MessageArguments
-
-    func validate() throws {
-        try Self.check(store)
-        _ = try StoreAddress(store)
-    }
-
-    func open() throws -> CheckpointStore {
-        try StoreAddress(store).open(for: .reading)
-    }
-}
-
-extension CheckpointReference: ExpressibleByArgument {
-    public static var defaultCompletionKind: CompletionKind { .references }
-
-    /// REF on the command line.
-    public init?(argument: String) { self.init(argument) }
-}
-
-extension CheckpointStore {
-    /// The manifest that REF selects; warns of damaged ones that `latest` skipped.
-    func find(_ reference: CheckpointReference) throws -> (
-        manifest: Manifest, skipped: [CheckpointError]
-    ) {
-        let found = try load(reference) { Output.warn("skipped a damaged checkpoint: \($0)") }
-        if reference == .latest { tellRun(of: found.manifest) }
-        return found
-    }
-
-    /// Reports the run of `latest`, if the store has several runs.
-    private func tellRun(of manifest: Manifest) {
-        // The list is only for this line.
-        let newest = ((try? newest(64)) ?? []).compactMap { try? $0.get() }
-        let names = Set(newest.map(\.runName))
-        guard names.count > 1, let run = newest.first(where: { $0.id == manifest.id })?.runName
-        else { return }
-        Output.warn(
-            "latest is step \(manifest.step) of run \(run), one of \(names.count) runs. Use RUN:latest to choose another run"
-        )
     }
 }

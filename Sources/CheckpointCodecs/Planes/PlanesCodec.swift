@@ -33,7 +33,10 @@ package struct PlanesCodec: BlockCodec {
         let written = unsafe withUnsafeMutablePointer(to: &memory) { memory in
             unsafe SubBlocks.encode(raw, base: nil, SubBlockSlices(runs, isThorough: effort == .max), effort, memory: memory, into: stored)
         }
-        memory.finish(isWorthwhile: written.map { CodecRegistry.isWorthwhile(storedBytes: $0, rawBytes: raw.count) } ?? false)
+        let isWorthwhile = written.map {
+            StorageRule.isWorthwhile(storedBytes: $0, rawBytes: raw.count)
+        }
+        memory.finish(isWorthwhile: isWorthwhile ?? false)
         return written
     }
 

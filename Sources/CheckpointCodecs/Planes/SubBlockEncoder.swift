@@ -83,7 +83,7 @@ struct SubBlockEncoder {
             return unsafe append(UnsafeRawBufferPointer(rebasing: plane[..<1])) ? PlaneRow(mode: .constant, storedBytes: 1) : nil
         }
         if let row = unsafe encode(plane, method, into: target),
-            CodecRegistry.isWorthwhile(storedBytes: row.storedBytes, rawBytes: plane.count)
+            StorageRule.isWorthwhile(storedBytes: row.storedBytes, rawBytes: plane.count)
         {
             count += row.storedBytes
             return row

@@ -6,8 +6,6 @@ internal import SystemPackage
 package enum SafetensorsReader {
     /// Name of the object that holds `__metadata__`.
     package static let metadataName = "safetensors_metadata"
-    /// Name of the object that holds element types and shapes of tensors whose type is unknown here.
-    package static let typesName = "safetensors_types"
     /// Name of the object that holds the `metadata` of an index of shards.
     package static let indexMetadataName = "safetensors_index_metadata"
     /// Key of `__metadata__` under which an export keeps the types that safetensors does not have.
@@ -40,7 +38,7 @@ package enum SafetensorsReader {
             checkpoint.notes.append(
                 "\(file.path): \(unknown.count) of \(header.entries.count) tensors have unknown element types, such as "
                     + "\(quoted(first.key)); they are imported as bytes, and exported unchanged")
-            checkpoint.objects.append(ForeignObject(typesName, .object(unknown)))
+            checkpoint.objects.append(ForeignObject(ForeignObject.typesName, .object(unknown)))
         }
         let members = header.metadata.filter { $0.name != ownTypesKey }.map {
             JSONValue.Member($0.name, .string($0.value))

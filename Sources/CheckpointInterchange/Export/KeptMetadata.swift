@@ -15,7 +15,7 @@ struct KeptMetadata {
         for record in manifest.objects where record.encoding == .json {
             let name = record.name.split(separator: ".").first.map(String.init) ?? record.name
             let names = [
-                SafetensorsReader.metadataName, SafetensorsReader.typesName,
+                SafetensorsReader.metadataName, ForeignObject.typesName,
                 SafetensorsReader.indexMetadataName,
             ]
             guard names.contains(name),
@@ -23,7 +23,7 @@ struct KeptMetadata {
             else { continue }
             switch name {
             case SafetensorsReader.metadataName: addMetadata(members)
-            case SafetensorsReader.typesName: addForms(members)
+            case ForeignObject.typesName: addForms(members)
             default:
                 index += members.filter { member in
                     member.key != "total_size" && !index.contains { $0.key == member.key }

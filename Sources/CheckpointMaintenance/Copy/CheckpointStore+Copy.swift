@@ -149,7 +149,7 @@ private struct StoreCopy {
                 }
             }
         } catch {
-            guard error.code == .damaged || error.code == .notFound else { throw error }
+            guard error.code.meansDamage else { throw error }
             let isGone = try !source.files.names().contains(name)
             (row.outcome, row.error) = (isGone ? .gone : .failed, isGone ? nil : error)
         }

@@ -49,7 +49,7 @@ struct BlockRepacker: ~Copyable {
         try newer.read(base, into: baseRaw, &newerBuffers)
         let target = try delta.pages(for: raw.count)
         guard let stored = DeltaCodec().encode(raw, base: baseRaw, runs: runs, effort: .max, into: target),
-            CodecRegistry.isWorthwhile(storedBytes: stored, rawBytes: raw.count)
+            StorageRule.isWorthwhile(storedBytes: stored, rawBytes: raw.count)
         else { return nil }
         target[stored..<roundedUpToPage(stored)].fillWithZeros()
         let block = EncodedBlock(codec: .delta, rawBytes: raw.count, storedBytes: stored, storedHash: target.prefix(stored).hash64)

@@ -108,7 +108,7 @@ struct FileMender {
     /// Returns true if the copy does not have a file intact. What cannot be read just now, such as
     /// over a network, may be intact: then nothing must be given up.
     private static func isDamage(_ error: CheckpointError) -> Bool {
-        error.code == .damaged || error.code == .notFound
+        error.code.meansDamage
     }
 
     // MARK: Files

@@ -75,7 +75,7 @@ private struct IdentityRepair {
                 created = min(created, manifest.created)
             } catch {
                 // If a manifest is of a newer version, the store's identity may be too.
-                guard error.code == .damaged || error.code == .notFound else { throw error }
+                guard error.code.meansDamage else { throw error }
             }
         }
         guard let (id, count) = counts.max(by: { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }) else {

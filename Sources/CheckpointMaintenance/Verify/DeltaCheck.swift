@@ -49,7 +49,7 @@ struct DeltaCheck {
         let block = manifest.blocks[stored(row)[0]]
         let path = store.directories.path(of: manifest.segments[block.segment].name).string
         var finding = VerificationReport.Finding(
-            kind: error.code == .damaged || error.code == .notFound ? .damage : .unchecked, path: path, offset: block.offset,
+            kind: error.code.meansDamage ? .damage : .unchecked, path: path, offset: block.offset,
             // Most errors name the file themselves.
             message: error.path == nil ? "\(path): \(error.message)" : error.message)
         finding.checkpoints = [.init(id: manifest.id, run: manifest.run, step: manifest.step)]

@@ -196,9 +196,8 @@ private struct Verifier {
 
 extension VerificationReport.Finding {
     fileprivate init(_ error: CheckpointError, path: String) {
-        let isDamage = error.code == .damaged || error.code == .notFound
         self.init(
-            kind: isDamage ? .damage : .unchecked, path: error.path ?? path, offset: error.offset,
-            message: error.message)
+            kind: error.code.meansDamage ? .damage : .unchecked, path: error.path ?? path,
+            offset: error.offset, message: error.message)
     }
 }

@@ -51,14 +51,14 @@ final class MirrorFollower: MirrorFollowing {
     init(
         _ work: Work, onEvent: @escaping @Sendable (MirrorEvent) -> Void
     ) throws(CheckpointError) {
-        let state = Monitor(State(), rank: .unchecked)
+        let state = Monitor(State())
         let cancellation = cancellation
         self.state = state
         do throws(ThreadError) {
             let worker = try WorkerThread(name: "ckpt-mirror", niceness: 19) {
                 Self.run(work, cancellation, state, onEvent)
             }
-            thread = Monitor(worker, rank: .unchecked)
+            thread = Monitor(worker)
         } catch {
             throw CheckpointError(.io, "the mirror's thread cannot be created: \(error)")
         }

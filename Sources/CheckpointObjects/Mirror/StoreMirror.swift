@@ -18,7 +18,7 @@ public final class StoreMirror: Sendable {
     private let target: any ObjectStore
     private let lock: MirrorLock
     private let limiter: Monitor<RateLimiter>?
-    private let state = Monitor(State(), rank: .unchecked)
+    private let state = Monitor(State())
 
     private struct State {
         /// Manifests that are known to be the same in both stores, with their hashes.
@@ -87,7 +87,7 @@ public final class StoreMirror: Sendable {
             ?? .objects(
                 ObjectLocks(target, holder: LockHolder.current.encoded), place: target.description)
         limiter = bytesPerSecond.map {
-            Monitor(RateLimiter(bytesPerSecond: $0), rank: .unchecked)
+            Monitor(RateLimiter(bytesPerSecond: $0))
         }
         _ = try MirrorIdentity(source: source, target: target).check()
     }

@@ -11,7 +11,7 @@ final class ObjectLocks: Sendable {
     private let objects: any ObjectStore
     private let holder: [UInt8]
     private let times: Times
-    private let state = Monitor(State(), rank: .unchecked)
+    private let state = Monitor(State())
 
     /// Durations of locks.
     struct Times {
@@ -31,7 +31,7 @@ final class ObjectLocks: Sendable {
     }
 
     /// The locks that this process holds, in any store.
-    private static let own = Monitor<Set<String>>([], rank: .unchecked)
+    private static let own = Monitor<Set<String>>([])
 
     /// Creates access; takes no lock.
     ///

@@ -132,9 +132,14 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
     }
 }
 
+extension CheckpointError.Code {
+    /// True if a file that a manifest names is damaged; a file that is missing is damage, too.
+    package var meansDamage: Bool { self == .damaged || self == .notFound }
+}
+
 extension CheckpointError {
     /// True if bytes are lost for good; false if they are only unreadable for now.
-    package var meansLoss: Bool { code == .damaged || code == .notFound || isUnreadable }
+    package var meansLoss: Bool { code.meansDamage || isUnreadable }
 
     /// Converts an error of the file system; its errno decides the code.
     package init(_ error: FileSystemError) {

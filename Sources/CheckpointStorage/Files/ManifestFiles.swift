@@ -145,7 +145,7 @@ package struct ManifestFiles: Sendable {
     ) throws(CheckpointError) -> R {
         let loaded = try load(name, selection)
         do throws(CheckpointError) { return try body(loaded.manifest) } catch {
-            guard error.code == .notFound || error.code == .damaged else { throw error }
+            guard error.code.meansDamage else { throw error }
             // If the manifest was not replaced, or cannot be read again, the error is that of the
             // first try.
             guard let newer = try? load(name, selection), newer.hash != loaded.hash else { throw error }

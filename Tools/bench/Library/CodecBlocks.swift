@@ -67,7 +67,7 @@ final class CodecBlocks: Sendable {
         let block = raw.region[range(index)]
         var memory = results.withLock { $0.memories[index] }
         let written = encode(block, index, &memory)
-        let isWorthwhile = written.map { CodecRegistry.isWorthwhile(storedBytes: $0, rawBytes: block.count) } ?? false
+        let isWorthwhile = written.map { StorageRule.isWorthwhile(storedBytes: $0, rawBytes: block.count) } ?? false
         results.withLock { results in
             results.memories[index] = memory
             results.stored[index] = isWorthwhile ? written ?? block.count : block.count

@@ -1,10 +1,9 @@
 /// Rules about the rooms of a target: rooms that use each other cannot be read, tested or moved one
 /// at a time.
 public enum RoomRules {
-    /// Rule: rooms do not use each other in a circle, unless the table allows it; a row that is not
-    /// needed goes away.
+    /// Rule: rooms do not use each other in a circle.
     @Sendable public static func circles(_ tree: SourceTree) -> [Violation] {
-        circles(tree, allowed: allowedRoomCircles, facades: roomFacades)
+        circles(tree, facades: roomFacades)
     }
 
     /// Rule: the files directly in a target's folder use no room, unless the target is a facade.
@@ -12,21 +11,11 @@ public enum RoomRules {
         roots(tree, facades: roomFacades)
     }
 
-    static func circles(
-        _ tree: SourceTree, allowed: [AllowedRoomCircle], facades: [RoomFacade]
-    ) -> [Violation] {
-        var found: [(key: AllowedRoomCircle.Key, violation: Violation)] = []
-        for rooms in rooms(tree) {
+    static func circles(_ tree: SourceTree, facades: [RoomFacade]) -> [Violation] {
+        rooms(tree).flatMap { rooms in
             let isFacade = facades.contains { $0.target == rooms.target }
-            for circle in rooms.graph(isFacade: isFacade).circles {
-                let key = AllowedRoomCircle.Key(target: rooms.target, rooms: circle)
-                found.append((key, violation(rooms, circle)))
-            }
+            return rooms.graph(isFacade: isFacade).circles.map { violation(rooms, $0) }
         }
-        let isAllowed = Set(allowed.map(\.key))
-        let occurs = Set(found.map(\.key))
-        let stale = allowed.filter { !occurs.contains($0.key) }
-        return found.filter { !isAllowed.contains($0.key) }.map(\.violation) + stale.map(violation)
     }
 
     static func roots(_ tree: SourceTree, facades: [RoomFacade]) -> [Violation] {
@@ -38,7 +27,7 @@ public enum RoomRules {
                 Violation(
                     path: example.path, line: example.line, rule: "room-root",
                     message:
-                        "\(example.type) is in room \(arrow.to) of \(rooms.target): a file outside"
+                        "\(example.name) is in room \(arrow.to) of \(rooms.target): a file outside"
                         + " the rooms may not use it; move the file into a room, or list a facade"
                 )
             }
@@ -69,17 +58,9 @@ public enum RoomRules {
             message: "rooms of \(rooms.target) use each other: \(examples.joined(separator: ", "))")
     }
 
-    private static func violation(_ row: AllowedRoomCircle) -> Violation {
-        Violation(
-            path: AllowedRoomCircle.file, line: 1, rule: "room-circle",
-            message:
-                "\(row.target) has no circle \(row.rooms.joined(separator: " -> ")); remove the row"
-        )
-    }
-
     private static func violation(_ row: RoomFacade) -> Violation {
         Violation(
-            path: AllowedRoomCircle.file, line: 1, rule: "room-root",
+            path: RoomFacade.file, line: 1, rule: "room-root",
             message: "no file directly in \(row.target) uses a room of it; remove the facade")
     }
 }

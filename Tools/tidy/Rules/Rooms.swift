@@ -1,8 +1,9 @@
 /// The rooms of a target, which are the top-level folders inside its folder, and the arrows between
 /// them.
 ///
-/// A room points to another if its code names a type that only the other declares. Files directly
-/// in the target's folder belong to the room ".".
+/// A room points to another if its code names a type that only the other declares, or uses a member
+/// that only an extension in the other adds to a type of the target. Files directly in the target's
+/// folder belong to the room ".".
 struct Rooms {
     /// The room of the files directly in the target's folder.
     static let root = "."
@@ -20,26 +21,30 @@ struct Rooms {
         let to: String
     }
 
-    /// A place that names a type.
+    /// A place that names a type or a member.
     struct Example: Equatable, CustomStringConvertible {
         let path: String
         let line: Int
-        let type: String
+        let name: String
 
-        var description: String { "\(path):\(line) \(type)" }
+        var description: String { "\(path):\(line) \(name)" }
     }
 
     /// Finds the rooms of a target with these files.
     init(_ target: PackageTarget, _ files: [SourceFile]) {
         let rooms = files.map { (file: $0, room: Self.room(of: $0.path, in: target)) }
         let homes = Self.homes(rooms)
+        let members = Self.members(rooms, homes)
         var examples: [Arrow: Example] = [:]
         for (file, room) in rooms {
-            for (type, line) in Self.typeNames(file.lines) {
-                guard let home = homes[type], home != room else { continue }
+            let types = Self.typeNames(file.lines).compactMap { name, line in
+                homes[name].map { (home: $0, name: name, line: line) }
+            }
+            for (home, name, line) in types + Self.uses(of: members, in: file.lines)
+            where home != room {
                 let arrow = Arrow(from: room, to: home)
                 examples[arrow] =
-                    examples[arrow] ?? Example(path: file.path, line: line, type: type)
+                    examples[arrow] ?? Example(path: file.path, line: line, name: name)
             }
         }
         self.target = target.name
@@ -78,6 +83,44 @@ struct Rooms {
             }
         }
         return homes.compactMapValues { $0.count == 1 ? $0.first : nil }
+    }
+
+    /// A member that an extension adds to a type of another room.
+    private struct AddedMember {
+        let declaration: MemberDeclaration
+        let home: String
+    }
+
+    /// The members that extensions in one room add to types of other rooms, by name. A name that the
+    /// target declares elsewhere too is left out, because it does not tell which is meant.
+    private static func members(
+        _ rooms: [(file: SourceFile, room: String)], _ homes: [String: String]
+    ) -> [String: AddedMember] {
+        var members: [String: [AddedMember?]] = [:]
+        for (file, room) in rooms {
+            for declaration in MemberDeclaration.all(in: file.lines) {
+                let isAdded = declaration.extended.flatMap { homes[$0] }.map { $0 != room } ?? false
+                members[declaration.name, default: []].append(
+                    isAdded ? AddedMember(declaration: declaration, home: room) : nil)
+            }
+        }
+        return members.compactMapValues { all in
+            let isOfOneRoom = all.allSatisfy { $0 != nil && $0?.home == all[0]?.home }
+            return isOfOneRoom ? all[0] : nil
+        }
+    }
+
+    private static func uses(
+        of members: [String: AddedMember], in lines: Lines
+    ) -> [(home: String, name: String, line: Int)] {
+        lines.code.indices.flatMap { index in
+            words(lines.code[index]).compactMap { word in
+                guard let member = members[word.text], member.declaration.isUsed(by: word) else {
+                    return nil
+                }
+                return (member.home, word.text, index + 1)
+            }
+        }
     }
 
     /// The capitalised words in the code of a file, but members of types, and types that the file

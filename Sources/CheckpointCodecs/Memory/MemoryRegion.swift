@@ -1,5 +1,3 @@
-package import CheckpointFormat
-
 /// A range of memory that belongs to another object, such as a slot of the staging arena or a
 /// worker's scratch buffer.
 ///
@@ -75,7 +73,4 @@ package struct MemoryRegion: @unchecked Sendable {
     }
 
     package var array: [UInt8] { unsafe Array(bytes) }
-    package var hash128: Hash128 { unsafe Hashing.hash128(bytes) }
-    package var hash64: UInt64 { unsafe Hashing.hash64(bytes) }
-    package var firstNonzero: Int? { unsafe Hashing.firstNonzero(bytes) }
 }

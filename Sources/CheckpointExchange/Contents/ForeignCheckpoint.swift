@@ -92,7 +92,7 @@ package struct ForeignCheckpoint: Sendable {
         }
         guard let first = same.first else { return objects.append(object) }
         if same.contains(where: { objects[$0].value.hasMembers(of: object.value) }) { return }
-        if object.name == SafetensorsReader.typesName, case .object(let own) = objects[first].value,
+        if object.name == ForeignObject.typesName, case .object(let own) = objects[first].value,
             case .object(let more) = object.value
         {
             objects[first].value = .object(own + more)
