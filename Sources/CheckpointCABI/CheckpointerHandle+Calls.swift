@@ -202,16 +202,17 @@ extension CheckpointerHandle.Open {
 
     /// Returns a reference to the newest checkpoint of the run whose manifest can be read.
     fileprivate func resumeReference() throws(CheckpointError) -> String {
-        let store = checkpointer.store
-        for name in try store.runHistory().line(of: checkpointer.runName) {
-            do throws(CheckpointError) {
-                _ = try store.checkpoint(.stepOfRun(name.run.description, step: name.step))
-                return "\(name.run):\(name.step)"
-            } catch {
-                if !error.meansLoss { throw error }
-            }
+        let (store, run) = (checkpointer.store, checkpointer.runName)
+        // Of several ranks, the manifest alone, without parts.
+        let found = try store.walkBack(true, PartFiles.Selection()) {
+            manifest throws(CheckpointError) in manifest.name
+        } among: { () throws(CheckpointError) in
+            try store.runHistory().line(of: run)
         }
-        throw CheckpointError(.notFound, "run \(checkpointer.runName) has no checkpoint")
+        guard let name = found.result else {
+            throw CheckpointError(.notFound, "run \(run) has no checkpoint")
+        }
+        return "\(name.run):\(name.step)"
     }
 
     fileprivate func resume(_ report: RestoreReport?) -> ckpt_restore_report {

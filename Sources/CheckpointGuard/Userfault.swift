@@ -5,7 +5,7 @@ internal import Glibc
 /// A userfaultfd and the pages registered with it. All methods may be called from any thread. Calls
 /// to the kernel run concurrently. Closing waits for them, so that none uses a descriptor number
 /// that the process has reused for another file.
-final class Userfault: Sendable {
+package final class Userfault: Sendable {
     private struct State {
         var registered = PageSet()
         var users = 0
@@ -36,6 +36,16 @@ final class Userfault: Sendable {
         self.descriptor = descriptor
     }
 
+    /// Opens a userfaultfd that holds writes to protected pages, those of system calls too.
+    ///
+    /// - Returns: the userfaultfd, to be given to a `WriteGuard`, which closes it.
+    /// - Throws: `GuardError` with the remedy if the kernel or the process's privileges do not
+    ///   allow it.
+    package static func holdingWrites() throws(GuardError) -> Userfault {
+        try Userfault(
+            [.writeProtection, .sharedMemory, .unpopulatedPages], holdsKernelWrites: true)
+    }
+
     deinit { close() }
 
     private static func open(_ userOnly: Int32) throws(GuardError) -> Int32 {
@@ -62,7 +72,7 @@ final class Userfault: Sendable {
     ///
     /// - Parameter ranges: pages of mapped memory.
     /// - Throws: `GuardError` if the kernel refuses a range.
-    func register(_ ranges: [PageRange]) throws(GuardError) {
+    package func register(_ ranges: [PageRange]) throws(GuardError) {
         try use { () throws(GuardError) in
             let wanted = PageSet(ranges)
             for (done, range) in wanted.ranges.enumerated() {
@@ -80,7 +90,7 @@ final class Userfault: Sendable {
     /// Lets writes through, wakes held threads, and unregisters the pages.
     ///
     /// - Parameter ranges: pages, registered or not.
-    func unregister(_ ranges: [PageRange]) {
+    package func unregister(_ ranges: [PageRange]) {
         useIfOpen {
             let gone = state.withLock { state in
                 let before = state.registered
@@ -95,7 +105,7 @@ final class Userfault: Sendable {
     ///
     /// - Parameter ranges: registered pages.
     /// - Throws: `GuardError` if the kernel refuses a range.
-    func protect(_ ranges: [PageRange]) throws(GuardError) {
+    package func protect(_ ranges: [PageRange]) throws(GuardError) {
         try use { () throws(GuardError) in
             let ranges = PageSet(ranges).ranges
             for range in ranges {
@@ -111,7 +121,7 @@ final class Userfault: Sendable {
     /// Lets writes through and wakes held threads. Pages need not be protected.
     ///
     /// - Parameter range: pages, registered or not.
-    func release(_ range: PageRange) {
+    package func release(_ range: PageRange) {
         useIfOpen { state.withLock { $0.registered.intersection(range) }.forEach(unprotect) }
     }
 

@@ -16,8 +16,6 @@ internal import Glibc
 /// A page can have only one userfaultfd: a `WriteGuard` and a `WriteTracker` cannot share it. The
 /// pages of a forked child are not guarded.
 package final class WriteGuard: Sendable {
-    private static let features: [GuardFeature] = [.writeProtection, .sharedMemory, .unpopulatedPages]
-
     private let memory: Userfault
     private let stop: Int32
     private let thread: WorkerThread
@@ -25,18 +23,32 @@ package final class WriteGuard: Sendable {
 
     /// Opens a guard and starts its thread.
     ///
-    /// - Parameter onWrite: called on the guard's thread with the address of the page of a held
-    ///   write. It must return, and ensure that the page is released sooner or later, by `release`
-    ///   from any thread. It may be called several times for one page, and also for a page whose
-    ///   writes are let through already; `release` is harmless then too. It must not wait for
-    ///   anything that a held thread may own (a lock, or the allocator's lock if state is freed
-    ///   while it is protected), must not write to protected pages, and must not close the guard.
+    /// - Parameter onWrite: as below.
     /// - Throws: `GuardError` with the remedy if the kernel or the process's privileges do not
     ///   allow it.
-    package init(onWrite: @escaping @Sendable (UInt) -> Void) throws(GuardError) {
-        let memory = try Userfault(Self.features, holdsKernelWrites: true)
+    package convenience init(onWrite: @escaping @Sendable (UInt) -> Void) throws(GuardError) {
+        try self.init(Userfault.holdingWrites(), onWrite: onWrite)
+    }
+
+    /// Starts the thread of a guard.
+    ///
+    /// - Parameters:
+    ///   - memory: holds the writes; is closed with the guard, or if it throws.
+    ///   - onWrite: called on the guard's thread with the address of the page of a held
+    ///     write. It must return, and ensure that the page is released sooner or later, by `release`
+    ///     from any thread. It may be called several times for one page, and also for a page whose
+    ///     writes are let through already; `release` is harmless then too. It must not wait for
+    ///     anything that a held thread may own (a lock, or the allocator's lock if state is freed
+    ///     while it is protected), must not write to protected pages, and must not close the guard.
+    /// - Throws: `GuardError` if the process can have no further file or thread.
+    package init(
+        _ memory: Userfault, onWrite: @escaping @Sendable (UInt) -> Void
+    ) throws(GuardError) {
         let stop = cg_open_event()
-        guard stop >= 0 else { throw GuardError.failed("eventfd(2)", nil, errno: -stop) }
+        guard stop >= 0 else {
+            memory.close()
+            throw GuardError.failed("eventfd(2)", nil, errno: -stop)
+        }
         let loop = HeldWriteLoop(descriptor: memory.descriptor, stop: stop, onWrite: onWrite)
         do throws(ThreadError) {
             thread = try WorkerThread(name: "ckpt-guard") { loop.run() }

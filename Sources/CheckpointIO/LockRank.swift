@@ -13,7 +13,7 @@ package enum LockRank: UInt8, CaseIterable, Sendable {
     case save
     /// `SavePipeline.state`.
     case pipeline
-    /// `GuardedCapture.state`.
+    /// `ProtectedPages.state`.
     case guarded
     /// `Userfault.state`.
     case pages
