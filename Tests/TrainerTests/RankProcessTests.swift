@@ -69,7 +69,8 @@ struct RankProcessTests {
                         rank: victim, signal: SIGSTOP, operation: operation, pause: pause)
                 default:
                     // The others try the step again meanwhile.
-                    let pause = Double.random(in: 0.8...1.3, using: &random)
+                    let pause = Double.random(in: 1.15...1.85, using: &random)
+                        * Double(Self.timeout) / 1000
                     return .init(
                         rank: victim, signal: SIGSTOP, operation: operation, pause: pause)
                 }
