@@ -13,7 +13,7 @@ struct PlannedState: Sendable {
     /// The properties of a state that its plan depends on.
     private struct Layout: Equatable {
         struct Tensor: Equatable {
-            var name: String
+            var name: ByteName
             var group: String
             var type: ElementType
             var shape: [Int]
@@ -22,28 +22,21 @@ struct PlannedState: Sendable {
             var device: ObjectIdentifier?
             var region: ShardRegion?
             var holders: [Int]
-
-            /// Names are compared as bytes, as everywhere.
-            static func == (a: Tensor, b: Tensor) -> Bool {
-                a.name.utf8.elementsEqual(b.name.utf8) && a.group == b.group && a.type == b.type
-                    && a.shape == b.shape && a.completeShape == b.completeShape
-                    && a.device == b.device && a.region == b.region && a.holders == b.holders
-            }
         }
 
         let tensors: [Tensor]
-        let objects: [[UInt8]]
+        let objects: [ByteName]
         let fenceOrder: [String]
 
         init(_ inventory: StateInventory, _ fenceOrder: [String]) {
             tensors = inventory.tensors.map {
                 Tensor(
-                    name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape,
-                    completeShape: $0.shard?.shape,
+                    name: ByteName($0.name), group: $0.group, type: $0.view.type,
+                    shape: $0.view.shape, completeShape: $0.shard?.shape,
                     device: $0.view.memory.device.map { ObjectIdentifier($0) },
                     region: $0.region, holders: $0.holders)
             }
-            objects = inventory.objects.map { Array($0.name.utf8) }
+            objects = inventory.objects.map { ByteName($0.name) }
             self.fenceOrder = fenceOrder
         }
     }
