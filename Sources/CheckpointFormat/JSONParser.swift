@@ -85,7 +85,9 @@ package struct JSONParser {
             if take(UInt8(ascii: "}")) { break }
             guard take(UInt8(ascii: ",")) else { throw error("',' or '}' was expected") }
         }
-        guard Set(members.map { Array($0.key.utf8) }).count == members.count else { throw error("duplicate key in an object") }
+        guard Set(members.map { ByteName($0.key) }).count == members.count else {
+            throw error("duplicate key in an object")
+        }
         return .object(members)
     }
 

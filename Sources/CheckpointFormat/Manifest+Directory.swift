@@ -115,10 +115,10 @@ extension Manifest {
     }
 
     private func checkNames(_ fields: JSONFields) throws(FormatError) {
-        guard Set(tensors.map { Array($0.name.utf8) }).count == tensors.count else {
+        guard Set(tensors.map { ByteName($0.name) }).count == tensors.count else {
             throw fields.error("two tensors have the same name")
         }
-        guard Set(objects.map { Array($0.name.utf8) }).count == objects.count else {
+        guard Set(objects.map { ByteName($0.name) }).count == objects.count else {
             throw fields.error("two objects have the same name")
         }
     }

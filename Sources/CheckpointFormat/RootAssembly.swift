@@ -57,7 +57,7 @@ package struct RootAssembly {
         for tensor in whole { try checkCover(flat.tensors[tensor]) }
         for (index, object) in root.objects.enumerated() {
             guard let part = object.rank.flatMap({ parts[$0] }) else { continue }
-            let held = part.manifest.objects.first { $0.name.utf8.elementsEqual(object.name.utf8) }
+            let held = part.manifest.objects.first { $0.name.isSameName(as: object.name) }
             guard let held, held.bytes == object.bytes, held.encoding == object.encoding else {
                 throw .damage(
                     at: ManifestHeader.bytes,
@@ -79,7 +79,7 @@ package struct RootAssembly {
         guard let part = parts[row.rank] else { throw fault("was not read for") }
         guard row.record < part.manifest.tensors.count else { throw fault("lacks") }
         let record = part.manifest.tensors[row.record]
-        guard record.name.utf8.elementsEqual(tensor.name.utf8), record.type == tensor.type,
+        guard record.name.isSameName(as: tensor.name), record.type == tensor.type,
             record.shape == tensor.shape, row.shard < record.shards.count
         else { throw fault("does not have the shard that the index lists for") }
         var shard = record.shards[row.shard]

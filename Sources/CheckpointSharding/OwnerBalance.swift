@@ -1,3 +1,5 @@
+internal import CheckpointFormat
+
 /// The choice of the rank that saves a region, among those that hold it (Formats/manifest.md,
 /// Checkpoints of several ranks). Each holder finds the same owner from its own declarations,
 /// without a message, as long as all of them declare the same regions.
@@ -21,8 +23,8 @@ package struct OwnerBalance {
         /// Orders regions that differ in tensor or place: large ones first.
         fileprivate func precedes(_ other: Region) -> Bool {
             if bytes != other.bytes { return bytes > other.bytes }
-            guard tensor.utf8.elementsEqual(other.tensor.utf8) else {
-                return tensor.utf8.lexicographicallyPrecedes(other.tensor.utf8)
+            guard tensor.isSameName(as: other.tensor) else {
+                return tensor.precedesName(other.tensor)
             }
             return first < other.first
         }

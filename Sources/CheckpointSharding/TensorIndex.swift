@@ -12,12 +12,9 @@ package struct TensorIndex: Hashable, Sendable {
     /// - Parameter claims: The claims, in any order.
     /// - Throws: `ShardingError`; the tensor and the ranks are named.
     package init(_ claims: [TensorClaim]) throws(ShardingError) {
-        // Names are compared as bytes: Swift treats strings as equal that spell an accented letter
-        // in different ways.
-        let groups = Dictionary(grouping: claims) { Array($0.name.utf8) }
-        let names = groups.keys.sorted { $0.lexicographicallyPrecedes($1) }
+        let groups = Dictionary(grouping: claims) { ByteName($0.name) }
         tensors = []
-        for name in names {
+        for name in groups.keys.sorted() {
             let group = (groups[name] ?? []).sorted { $0.rank < $1.rank }
             tensors.append(try ShardedTensor(group))
         }

@@ -33,17 +33,17 @@ package struct RankOwnership {
     ///
     /// - Parameters:
     ///   - object: an object of a checkpoint.
-    ///   - all: all of its objects, by the bytes of their names.
+    ///   - all: all of its objects, by name.
     package static func isOfSomeRank(
-        _ object: ObjectRecord, among all: [[UInt8]: ObjectRecord]
+        _ object: ObjectRecord, among all: [ByteName: ObjectRecord]
     ) -> Bool {
         let name = object.name
         return name.utf8.indices.contains { index in
             guard name.utf8[index] == UInt8(ascii: "."),
-                let plain = all[Array(name.utf8[..<index])],
+                let plain = all[ByteName(name[..<index])],
                 let coordinates = RankMesh.firstCoordinates(
                     like: name[name.utf8.index(after: index)...]),
-                let first = all[Array("\(plain.name).\(coordinates)".utf8)]
+                let first = all[ByteName("\(plain.name).\(coordinates)")]
             else { return false }
             return first.bytes == plain.bytes && first.encoding == plain.encoding
         }

@@ -23,13 +23,13 @@ extension StateInventory {
     package func shardFault(
         isComplete: Bool
     ) -> (tensor: String, fault: TensorRecord.ShardFault)? {
-        var records: [[UInt8]: TensorRecord] = [:]
+        var records: [ByteName: TensorRecord] = [:]
         for item in tensors where item.shard != nil {
             let new = TensorRecord(
                 name: item.name, type: item.view.type, shape: item.shape, role: item.role, group: 0,
                 shards: [])
             let shards = item.region.map { [ShardRecord(region: $0, chunks: 0..<0)] } ?? []
-            records[Array(item.name.utf8), default: new].shards += shards
+            records[ByteName(item.name), default: new].shards += shards
         }
         for record in records.values {
             if let fault = record.shardFault(isComplete: isComplete) { return (record.name, fault) }

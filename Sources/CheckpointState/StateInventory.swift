@@ -41,11 +41,11 @@ public struct StateInventory: Sendable {
     package func checkNames() throws(StateError) {
         let shared = Set(try Self.repeated(tensors.map(\.name), "tensor"))
         if !shared.isEmpty {
-            let items = Dictionary(grouping: tensors) { Array($0.name.utf8) }
+            let items = Dictionary(grouping: tensors) { ByteName($0.name) }
             for name in shared { try Self.checkShards(items[name] ?? []) }
         }
         if let name = try Self.repeated(objects.map(\.name), "object").first {
-            throw StateError("two objects have the name \(String(decoding: name, as: UTF8.self))")
+            throw StateError("two objects have the name \(name)")
         }
     }
 
@@ -179,20 +179,19 @@ public struct StateInventory: Sendable {
         try body(&self)
     }
 
-    /// Checks the lengths of names, and returns those that occur again, in bytes: Swift treats
-    /// strings as equal if they differ only in how an accented letter is composed.
+    /// Checks the lengths of names, and returns those that occur again.
     private static func repeated(
         _ names: [String], _ what: String
-    ) throws(StateError) -> [[UInt8]] {
-        var seen = Set<[UInt8]>(minimumCapacity: names.count)
-        var repeated: [[UInt8]] = []
+    ) throws(StateError) -> [ByteName] {
+        var seen = Set<ByteName>(minimumCapacity: names.count)
+        var repeated: [ByteName] = []
         for name in names {
             guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
                 throw StateError(
                     "a \(what)'s name has \(name.utf8.count) bytes, not 1 to \(Limits.nameBytesMax)"
                 )
             }
-            if !seen.insert(Array(name.utf8)).inserted { repeated.append(Array(name.utf8)) }
+            if !seen.insert(ByteName(name)).inserted { repeated.append(ByteName(name)) }
         }
         return repeated
     }

@@ -23,6 +23,7 @@ extension Checkpointer {
         step: Int, metrics: [String: Double] = [:]
     ) throws(CheckpointError) -> SaveTicket {
         let called = ContinuousClock.now
+        store.meeting?.beginSaving()
         try checkUse(step: step)
         history.called(at: called)
         let span = trainer.begin()

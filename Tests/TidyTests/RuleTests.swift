@@ -98,6 +98,25 @@ struct CodeTests {
         #expect(found(checkSilentTry, path, "let a = \"// no\"; try? f()") == [1])
     }
 
+    @Test("A comparison of names that is written out is found", arguments: [
+        "a.name.utf8.elementsEqual(b.name.utf8)", "a.utf8.lexicographicallyPrecedes(b.utf8)",
+        "seen.insert(Array($0.name.utf8))", "files[Array(f(x), Array(fileName.utf8))]",
+        "let key = [UInt8](name.utf8)",
+    ])
+    func nameComparisons(line: String) {
+        #expect(found(checkNameComparisons, "Sources/CheckpointIO/A.swift", line) == [1])
+        #expect(found(checkNameComparisons, "Tools/ckpt/A.swift", line) == [])
+        #expect(found(checkNameComparisons, "Sources/CheckpointFormat/ByteName.swift", line) == [])
+    }
+
+    @Test("Other uses of bytes are no comparison of names", arguments: [
+        "Array(text.utf8)", "Array(namespace.utf8)", "bytes += name.utf8", "Array(a) + f(name.utf8)",
+        "bytes.elementsEqual(other)", "name.utf8.count", "// a.utf8.elementsEqual(b.utf8)",
+    ])
+    func otherBytes(line: String) {
+        #expect(found(checkNameComparisons, "Sources/CheckpointIO/A.swift", line) == [])
+    }
+
     @Test("A public declaration without documentation is found", arguments: [
         "public struct A {}", "    public var a: Int", "public static func == (a: A, b: A) -> Bool", "@frozen public enum E {}",
         "public private(set) var a = 1", "nonisolated public func f()", "// plain\npublic let a = 1", "/// far\n\npublic let a = 1",

@@ -146,7 +146,7 @@ struct RankSimulation {
         let opened = try storage.measured {
             var selection = PartFiles.Selection()
             for (tensor, shard) in shards {
-                selection.tensors[Array(tensor.name.utf8)] = .pieces(shard.pieces)
+                selection.tensors[ByteName(tensor.name)] = .pieces(shard.pieces)
             }
             let manifest = try store.files.load(name, selection).manifest
             return try RestorePlan(manifest, into: items)

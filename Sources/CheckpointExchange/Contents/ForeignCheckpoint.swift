@@ -34,10 +34,10 @@ package struct ForeignCheckpoint: Sendable {
     static func checkNames(_ parts: [(path: String, checkpoint: ForeignCheckpoint)])
         throws(ExchangeError)
     {
-        var pathOfName: [[UInt8]: String] = [:]
+        var pathOfName: [ByteName: String] = [:]
         for (path, checkpoint) in parts {
             for tensor in checkpoint.tensors {
-                guard let other = pathOfName.updateValue(path, forKey: Array(tensor.name.utf8))
+                guard let other = pathOfName.updateValue(path, forKey: ByteName(tensor.name))
                 else { continue }
                 throw .damage(
                     path,
@@ -144,10 +144,8 @@ package struct ForeignCheckpoint: Sendable {
     /// - Parameter path: the file to report.
     /// - Throws: `ExchangeError` if two tensors have the same name.
     func checkNames(_ path: String) throws(ExchangeError) {
-        // Compared as bytes: Swift treats strings as equal if they differ only in how an accented
-        // letter is composed.
-        var seen = Set<[UInt8]>(minimumCapacity: tensors.count)
-        for tensor in tensors where !seen.insert(Array(tensor.name.utf8)).inserted {
+        var seen = Set<ByteName>(minimumCapacity: tensors.count)
+        for tensor in tensors where !seen.insert(ByteName(tensor.name)).inserted {
             throw .damage(path, "two tensors have the name \(quoted(tensor.name))")
         }
     }
@@ -161,7 +159,7 @@ extension JSONValue {
             return self == other
         }
         func sorted(_ members: [Member]) -> [Member] {
-            members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+            members.sorted { $0.key.precedesName($1.key) }
         }
         return sorted(own) == sorted(others)
     }

@@ -28,7 +28,7 @@ struct DistributedMetadata {
     private var places: [Key: Place] = [:]
 
     private struct Key: Hashable {
-        var name: [UInt8]
+        var name: ByteName
         /// Offset of the piece in elements per dimension; nil for values.
         var offset: [Int]?
     }
@@ -45,7 +45,7 @@ struct DistributedMetadata {
         for (key, value) in try pickle.members(root["state_dict_metadata"], "state_dict_metadata") {
             let name = try pickle.string(key, "the name of a tensor")
             if pickle.node(value)?.kind == .call(.distributed(.bytes)) {
-                values.append((name, try place(Key(name: Array(name.utf8), offset: nil), name)))
+                values.append((name, try place(Key(name: ByteName(name), offset: nil), name)))
             } else {
                 tensors.append(try tensor(name, value))
             }
@@ -66,7 +66,7 @@ struct DistributedMetadata {
                     pickle.path,
                     "tensor \(quoted(name)) is stored transformed (compressed, for example)")
             }
-            places[Key(name: Array(name.utf8), offset: offset)] = try place(info, name)
+            places[Key(name: ByteName(name), offset: offset)] = try place(info, name)
         }
     }
 
@@ -123,7 +123,7 @@ struct DistributedMetadata {
             let parts = try pickle.attributes(chunk, .chunk)
             let offset = try pickle.integers(parts["offsets"], "the offset of a piece")
             let extent = try pickle.integers(parts["sizes"], "the size of a piece")
-            let place = try place(Key(name: Array(name.utf8), offset: offset), name)
+            let place = try place(Key(name: ByteName(name), offset: offset), name)
             pieces.append(
                 Piece(shard: ShardDescriptor(offset: offset, extent: extent), place: place))
         }

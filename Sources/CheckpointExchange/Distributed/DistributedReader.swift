@@ -12,8 +12,8 @@ struct DistributedReader {
     private let files: OpenFiles
     private let spill: Spill
     private let options: ReadingOptions
-    /// Open files, by the bytes of their names.
-    private var opened: [[UInt8]: ForeignFile] = [:]
+    /// Open files, by name.
+    private var opened: [ByteName: ForeignFile] = [:]
 
     /// Reads a directory, except for the tensors' bytes.
     ///
@@ -73,7 +73,7 @@ struct DistributedReader {
     }
 
     private mutating func open(_ name: String) throws(ExchangeError) -> ForeignFile {
-        if let file = opened[Array(name.utf8)] { return file }
+        if let file = opened[ByteName(name)] { return file }
         let file: ForeignFile
         do throws(ExchangeError) {
             file = try ForeignFile(directory.appending(name), in: files)
@@ -84,7 +84,7 @@ struct DistributedReader {
                     metadata, "\(quoted(name)) is missing, or is not a file",
                     remedy: "Copy or download the missing files") : error
         }
-        opened[Array(name.utf8)] = file
+        opened[ByteName(name)] = file
         return file
     }
 

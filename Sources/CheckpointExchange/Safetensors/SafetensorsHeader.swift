@@ -152,7 +152,7 @@ package struct SafetensorsHeader: Sendable {
         dataOffset = 0
         let sorted = tensors.sorted {
             $0.type == $1.type
-                ? $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+                ? $0.name.precedesName($1.name)
                 : (SafetensorsType.rank($0.type), $0.type) < (
                     SafetensorsType.rank($1.type), $1.type
                 )

@@ -70,7 +70,7 @@ package struct SafetensorsLayout: Sendable {
     /// - Parameter metadata: members of its `metadata` other than `total_size`.
     package func index(_ metadata: [JSONValue.Member] = []) -> JSONValue {
         let map = shards.flatMap { shard in shard.header.entries.map { ($0.name, shard.fileName) } }
-            .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }
+            .sorted { $0.0.precedesName($1.0) }
         return .object([
             .init("metadata", .object([.init("total_size", .count(bytes))] + metadata)),
             .init("weight_map", .object(map.map { .init($0.0, .string($0.1)) })),

@@ -51,7 +51,7 @@ package enum SafetensorsReader {
 
     /// Types and shapes that an export has noted, because safetensors does not have the types.
     private struct OwnTypes {
-        private var forms: [[UInt8]: (ElementType, [Int])] = [:]
+        private var forms: [ByteName: (ElementType, [Int])] = [:]
 
         init(_ text: String?) {
             guard let text else { return }
@@ -60,7 +60,7 @@ package enum SafetensorsReader {
             guard case .object(let members)? = value else { return }
             for member in members {
                 // Likewise.
-                if let form = try? Self.form(member.value) { forms[Array(member.key.utf8)] = form }
+                if let form = try? Self.form(member.value) { forms[ByteName(member.key)] = form }
             }
         }
 
@@ -71,7 +71,7 @@ package enum SafetensorsReader {
         }
 
         func form(of entry: SafetensorsHeader.Entry) -> (ElementType, [Int])? {
-            guard let (type, shape) = forms[Array(entry.name.utf8)],
+            guard let (type, shape) = forms[ByteName(entry.name)],
                 TensorShape.byteCount(shape, type) == entry.range.count,
                 let written = Optional(SafetensorsTensor(entry.name, type, shape)), written.isBytes,
                 written.type == entry.type, written.shape == entry.shape

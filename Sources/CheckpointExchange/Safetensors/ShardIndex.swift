@@ -72,13 +72,8 @@ struct ShardIndex {
         }
     }
 
-    /// File names without duplicates. They are compared as bytes: Swift treats strings as equal if
-    /// they differ only in how an accented letter is composed.
-    var fileNames: [String] {
-        Set(files.map { Array($0.file.utf8) }).sorted { $0.lexicographicallyPrecedes($1) }.map {
-            String(decoding: $0, as: UTF8.self)
-        }
-    }
+    /// File names without duplicates.
+    var fileNames: [String] { Set(files.map { ByteName($0.file) }).sorted().map(\.description) }
 
     /// Reads the shards, and compares their tensors with the index.
     ///
@@ -91,12 +86,12 @@ struct ShardIndex {
         _ path: FilePath, _ readShard: (FilePath) throws(ExchangeError) -> ForeignCheckpoint
     ) throws(ExchangeError) -> ForeignCheckpoint {
         var whole: ForeignCheckpoint?
-        var place: [[UInt8]: [UInt8]] = [:]
-        for (tensor, file) in files { place[Array(tensor.utf8)] = Array(file.utf8) }
+        var place: [ByteName: ByteName] = [:]
+        for (tensor, file) in files { place[ByteName(tensor)] = ByteName(file) }
         for name in fileNames {
             let shard = try shard(name, of: path, readShard)
             for tensor in shard.tensors {
-                guard place.removeValue(forKey: Array(tensor.name.utf8)) == Array(name.utf8) else {
+                guard place.removeValue(forKey: ByteName(tensor.name)) == ByteName(name) else {
                     throw .damage(
                         path.string,
                         "\(quoted(name)) contains tensor \(quoted(tensor.name)), "
@@ -108,7 +103,7 @@ struct ShardIndex {
             }
             if whole == nil { whole = shard } else { whole?.add(shard) }
         }
-        if let missing = files.first(where: { place[Array($0.tensor.utf8)] != nil }) {
+        if let missing = files.first(where: { place[ByteName($0.tensor)] != nil }) {
             throw .damage(
                 path.string, "tensor \(quoted(missing.tensor)) is not in \(quoted(missing.file))",
                 remedy: "Use the index and the shards of the same save, "

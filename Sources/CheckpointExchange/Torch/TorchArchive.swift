@@ -22,9 +22,8 @@ final class TorchArchive {
     let pickle: Pickle
     private let file: ForeignFile
     private let spill: Spill
-    /// Storages by the bytes of their keys: Swift treats strings as equal if they differ only in
-    /// how an accented letter is composed.
-    private let storages: [[UInt8]: Place]
+    /// Storages by their keys.
+    private let storages: [ByteName: Place]
 
     /// Returns whether an archive was written by `torch.save`, complete or not. `data.pkl`
     /// identifies it; the other names are accepted because they are stored with it, and an
@@ -49,27 +48,27 @@ final class TorchArchive {
         guard let root = roots.first, roots.count == 1 else {
             throw .damage(path, "it contains \(roots.count) pickles, not one")
         }
-        let folder = Array(root.name.utf8.dropLast("data.pkl".utf8.count))
+        let folder = String(Substring(root.name.utf8.dropLast("data.pkl".utf8.count)))
         let entries = Dictionary(
-            archive.entries.map { (Array($0.name.utf8), $0) },
+            archive.entries.map { (ByteName($0.name), $0) },
             uniquingKeysWith: { first, _ in first })
-        if entries[folder + "constants.pkl".utf8] != nil {
+        if entries[ByteName(folder + "constants.pkl")] != nil {
             throw .refused(
                 path, "it is a TorchScript program",
                 remedy: "Save its state_dict() with torch.save, and import that")
         }
-        if let order = entries[folder + "byteorder".utf8],
+        if let order = entries[ByteName(folder + "byteorder")],
             try Self.bytes(order, file, atMost: 16) != Array("little".utf8)
         {
             throw .refused(path, "its elements are big-endian")
         }
         let text = try Self.bytes(root, file, atMost: ExchangeLimits.pickleBytesMax)
         pickle = try Unpickler.read(text, path, keepsForeign: true)
-        let data = folder + "data/".utf8
-        let stored = entries.filter { $0.key.starts(with: data) }
+        let data = (folder + "data/").utf8
+        let stored = entries.values.filter { $0.name.utf8.starts(with: data) }
         storages = Dictionary(
             uniqueKeysWithValues: stored.map {
-                (Array($0.key.dropFirst(data.count)), .entry($0.value))
+                (ByteName(Substring($0.name.utf8.dropFirst(data.count))), .entry($0))
             })
     }
 
@@ -336,7 +335,7 @@ final class TorchArchive {
     }
 
     private func memory(_ key: String, _ bytes: Int) throws(ExchangeError) -> FileMemory {
-        guard let place = storages[Array(key.utf8)] else {
+        guard let place = storages[ByteName(key)] else {
             throw .damage(file.path.string, "storage \(quoted(key)) is missing")
         }
         guard place.byteCount == bytes else {

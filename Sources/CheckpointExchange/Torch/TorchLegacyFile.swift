@@ -11,8 +11,8 @@ struct TorchLegacyFile {
     private static let prefixBytes = 1 << 20
 
     let pickle: Pickle
-    /// Byte ranges of the storages in the file, by the bytes of their keys.
-    let storages: [[UInt8]: Range<Int>]
+    /// Byte ranges of the storages in the file, by their keys.
+    let storages: [ByteName: Range<Int>]
 
     /// Returns whether a file begins as `torch.save` began it.
     ///
@@ -68,16 +68,16 @@ struct TorchLegacyFile {
             list.items, Self.widths(pickle), at: prefix - bytes.count, of: file)
     }
 
-    /// Returns the width of each storage's elements in bytes, by the bytes of its key.
-    private static func widths(_ pickle: Pickle) -> [[UInt8]: Int] {
-        var widths: [[UInt8]: Int] = [:]
+    /// Returns the width of each storage's elements in bytes, by its key.
+    private static func widths(_ pickle: Pickle) -> [ByteName: Int] {
+        var widths: [ByteName: Int] = [:]
         for node in pickle.nodes where node.kind == .persistent {
             guard let parts = pickle.node(node.items.first)?.items, parts.count >= 3,
                 case .string(let key) = parts[2]
             else { continue }
             switch parts[1] {
-            case .global(.storage(let type)): widths[Array(key.utf8)] = type.width
-            case .global(.untypedStorage): widths[Array(key.utf8)] = 1
+            case .global(.storage(let type)): widths[ByteName(key)] = type.width
+            case .global(.untypedStorage): widths[ByteName(key)] = 1
             default: break
             }
         }
@@ -85,11 +85,11 @@ struct TorchLegacyFile {
     }
 
     private static func storages(
-        _ keys: [Pickle.Value], _ widths: [[UInt8]: Int], at start: Int, of file: ForeignFile
-    ) throws(ExchangeError) -> [[UInt8]: Range<Int>] {
-        var (offset, storages) = (start, [[UInt8]: Range<Int>]())
+        _ keys: [Pickle.Value], _ widths: [ByteName: Int], at start: Int, of file: ForeignFile
+    ) throws(ExchangeError) -> [ByteName: Range<Int>] {
+        var (offset, storages) = (start, [ByteName: Range<Int>]())
         for key in keys {
-            guard case .string(let key) = key, let width = widths[Array(key.utf8)] else {
+            guard case .string(let key) = key, let width = widths[ByteName(key)] else {
                 throw .refused(file.path.string, "a storage has an unknown element type")
             }
             guard file.size - offset >= 8 else { throw cut(file, key) }
@@ -99,7 +99,7 @@ struct TorchLegacyFile {
             offset += 8
             let (bytes, isHuge) = size.multipliedReportingOverflow(by: UInt64(width))
             guard !isHuge, bytes <= UInt64(file.size - offset) else { throw cut(file, key) }
-            storages[Array(key.utf8)] = offset..<offset + Int(bytes)
+            storages[ByteName(key)] = offset..<offset + Int(bytes)
             offset += Int(bytes)
         }
         return storages

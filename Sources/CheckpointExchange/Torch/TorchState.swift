@@ -18,7 +18,7 @@ struct TorchState {
     private(set) var leftOut: [LeftOut] = []
     private(set) var amount: Amount
     private let skipsObjects: Bool
-    private var names = Set<[UInt8]>()
+    private var names = Set<ByteName>()
     /// The containers around the value that is being read.
     private var open = Set<Int>()
     private let archive: TorchArchive
@@ -135,7 +135,7 @@ struct TorchState {
     ) throws(ExchangeError) -> Bool {
         do throws(ExchangeError) {
             let tensor = try read(archive, name)
-            guard names.insert(Array(name.utf8)).inserted else {
+            guard names.insert(ByteName(name)).inserted else {
                 throw .refused(pickle.path, "two tensors would have the name \(quoted(name))")
             }
             amount.tensors += 1
@@ -251,7 +251,7 @@ struct TorchState {
 
     private mutating func dictionary(_ value: Pickle.Value) throws(ExchangeError) -> JSONValue? {
         var members: [JSONValue.Member] = []
-        var seen = Set<[UInt8]>()
+        var seen = Set<ByteName>()
         let pairs = try pickle.members(value, "a dictionary")
         for pair in pairs {
             if let name = foreignName(pair.key) {
@@ -262,7 +262,7 @@ struct TorchState {
             }
             let key = try text(ofKey: pair.key)
             try count(key.utf8.count)
-            guard seen.insert(Array(key.utf8)).inserted else {
+            guard seen.insert(ByteName(key)).inserted else {
                 throw .refused(pickle.path, "two keys have the text \(quoted(key))")
             }
             if let value = try read(pair.value, at: key) { members.append(.init(key, value)) }

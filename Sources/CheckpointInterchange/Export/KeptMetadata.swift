@@ -7,7 +7,7 @@ internal import CheckpointStorage
 struct KeptMetadata {
     private static let prefix = "ckpt."
     private var metadata: [(name: String, value: String)] = []
-    private var forms: [[UInt8]: (type: String, shape: [Int])] = [:]
+    private var forms: [ByteName: (type: String, shape: [Int])] = [:]
     /// Members of an index's `metadata`, without the total size.
     private(set) var index: [JSONValue.Member] = []
 
@@ -44,7 +44,7 @@ struct KeptMetadata {
     private mutating func addForms(_ members: [JSONValue.Member]) {
         for member in members {
             // A value of another form was not written by an import.
-            if let form = try? Self.form(member.value) { forms[Array(member.key.utf8)] = form }
+            if let form = try? Self.form(member.value) { forms[ByteName(member.key)] = form }
         }
     }
 
@@ -60,7 +60,7 @@ struct KeptMetadata {
     /// for any other tensor.
     func form(of record: TensorRecord) -> (type: String, shape: [Int])? {
         guard record.type == .u8, record.shape == [record.bytes],
-            let form = forms[Array(record.name.utf8)],
+            let form = forms[ByteName(record.name)],
             ElementType(safetensorsName: form.type) == nil
         else { return nil }
         return form

@@ -24,7 +24,7 @@ struct RawExport {
     private let onProgress: (@Sendable (_ done: Int, _ total: Int) -> Void)?
     private var objects: [JSONValue] = []
     /// Files of the tensors written so far, by name, if equal tensors are to share one.
-    private var fileOfTensor: [[UInt8]: (name: String, digest: Hash128)]?
+    private var fileOfTensor: [ByteName: (name: String, digest: Hash128)]?
 
     init(
         of checkpoint: Checkpoint, to path: String, as format: RawFormat, sharesFiles: Bool,
@@ -95,15 +95,15 @@ struct RawExport {
         for (number, record) in records {
             var name = Self.number(number) + format.suffix
             let digest: Hash128
-            if let first = aliases[Array(record.name.utf8)],
-                let shared = fileOfTensor?[Array(first.utf8)]
+            if let first = aliases[ByteName(record.name)],
+                let shared = fileOfTensor?[ByteName(first)]
             {
                 name = shared.name
                 digest = shared.digest
             } else {
                 digest = try write(record, to: name)
             }
-            fileOfTensor?[Array(record.name.utf8)] = (name, digest)
+            fileOfTensor?[ByteName(record.name)] = (name, digest)
             let storage = manifest.storage(of: record.shards.map(\.chunks))
             tensors.append(
                 record.description(storage, digest).adding([.init("file", .string(name))]))

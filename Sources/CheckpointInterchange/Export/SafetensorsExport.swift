@@ -76,7 +76,7 @@ struct SafetensorsExport {
         let original = originals(records)
         var done = 0
         for entry in header.entries {
-            guard let record = original[Array(entry.name.utf8)] else {
+            guard let record = original[ByteName(entry.name)] else {
                 preconditionFailure("a layout has the tensors it was made of")
             }
             try checkpoint.withBytes(ofTensor: record.name) { bytes throws(CheckpointError) in
@@ -92,9 +92,9 @@ struct SafetensorsExport {
             tensors: tensors(layout, records, manifest), tensorBytes: layout.bytes, objectCount: 0)
     }
 
-    private func originals(_ records: [TensorRecord]) -> [[UInt8]: TensorRecord] {
+    private func originals(_ records: [TensorRecord]) -> [ByteName: TensorRecord] {
         Dictionary(
-            records.map { (Array(options.renaming.name(of: $0.name).utf8), $0) },
+            records.map { (ByteName(options.renaming.name(of: $0.name)), $0) },
             uniquingKeysWith: { first, _ in first })
     }
 
@@ -108,7 +108,7 @@ struct SafetensorsExport {
     private func layout(
         _ records: [TensorRecord], _ kept: KeptMetadata, of manifest: Manifest
     ) throws -> SafetensorsLayout {
-        var seen: [[UInt8]: String] = [:]
+        var seen: [ByteName: String] = [:]
         var bytes: [JSONValue.Member] = []
         let tensors = try records.map { record in
             let name = options.renaming.name(of: record.name)
@@ -119,7 +119,7 @@ struct SafetensorsExport {
                     remedy: "Give the tensor another name with --rename or --names",
                     names: [record.name])
             }
-            if let other = seen.updateValue(record.name, forKey: Array(name.utf8)) {
+            if let other = seen.updateValue(record.name, forKey: ByteName(name)) {
                 throw CheckpointError(
                     .misuse, "tensors \(other) and \(record.name) would both have the name \(name)",
                     remedy: "Change --rename or --names", names: [record.name])
@@ -161,7 +161,7 @@ struct SafetensorsExport {
                 let range =
                     shard.header.dataOffset + entry.range.lowerBound..<shard.header.dataOffset
                     + entry.range.upperBound
-                guard let record = original[Array(entry.name.utf8)] else {
+                guard let record = original[ByteName(entry.name)] else {
                     preconditionFailure("a layout has the tensors it was made of")
                 }
                 places.append(
@@ -201,15 +201,15 @@ struct SafetensorsExport {
     private func tensors(
         _ layout: SafetensorsLayout, _ records: [TensorRecord], _ manifest: Manifest
     ) -> [ExportReport.Tensor] {
-        var places: [[UInt8]: (file: String, type: String)] = [:]
+        var places: [ByteName: (file: String, type: String)] = [:]
         for shard in layout.shards {
             for entry in shard.header.entries {
-                places[Array(entry.name.utf8)] = (shard.fileName, entry.type)
+                places[ByteName(entry.name)] = (shard.fileName, entry.type)
             }
         }
         return records.map { record in
             let name = options.renaming.name(of: record.name)
-            guard let place = places[Array(name.utf8)] else {
+            guard let place = places[ByteName(name)] else {
                 preconditionFailure("a layout has the tensors it was made of")
             }
             return ExportReport.Tensor(

@@ -58,15 +58,15 @@ struct Comparer: ~Copyable {
         }
     }
 
-    /// Pairs two lists by name. Names are compared byte by byte: two spellings of one accented
-    /// letter are two names.
+    /// Pairs two lists by name.
     private static func pairs<T>(_ old: [T], _ new: [T], name: (T) -> String) -> [(T?, T?)] {
-        func keyed(_ list: [T]) -> [[UInt8]: T] {
-            Dictionary(list.map { (Array(name($0).utf8), $0) }, uniquingKeysWith: { first, _ in first })
+        func keyed(_ list: [T]) -> [ByteName: T] {
+            Dictionary(
+                list.map { (ByteName(name($0)), $0) }, uniquingKeysWith: { first, _ in first })
         }
         let (olds, news) = (keyed(old), keyed(new))
-        return old.map { ($0, news[Array(name($0).utf8)]) }
-            + new.filter { olds[Array(name($0).utf8)] == nil }.map { (nil, $0) }
+        return old.map { ($0, news[ByteName(name($0))]) }
+            + new.filter { olds[ByteName(name($0))] == nil }.map { (nil, $0) }
     }
 
     private mutating func compare(

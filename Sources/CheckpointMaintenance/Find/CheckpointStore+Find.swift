@@ -87,14 +87,14 @@ extension CheckpointStore {
         case .tensor:
             guard
                 let record = manifest.tensors.first(where: {
-                    $0.name.utf8.elementsEqual(content.key.name.utf8)
+                    $0.name.isSameName(as: content.key.name)
                 })
             else { preconditionFailure("the tensor was found in this manifest") }
             return try TensorStream(store: self, manifest: manifest).readInOrder(record)
         case .object:
             guard
                 let record = manifest.objects.first(where: {
-                    $0.name.utf8.elementsEqual(content.key.name.utf8)
+                    $0.name.isSameName(as: content.key.name)
                 })
             else { preconditionFailure("the object was found in this manifest") }
             return Hashing.digest(
@@ -108,10 +108,10 @@ private struct Content {
     struct Key: Hashable {
         let kind: FindReport.Occurrence.Kind
         let name: String
-        private let bytes: [UInt8]
+        private let bytes: ByteName
 
         init(_ kind: FindReport.Occurrence.Kind, _ name: String) {
-            (self.kind, self.name, bytes) = (kind, name, Array(name.utf8))
+            (self.kind, self.name, bytes) = (kind, name, ByteName(name))
         }
 
         /// Names are compared as bytes, as everywhere.

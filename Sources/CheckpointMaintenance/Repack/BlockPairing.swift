@@ -7,8 +7,7 @@ internal import CheckpointStorage
 /// and their positions. Pure.
 struct BlockPairing {
     private struct Part: Hashable {
-        /// Bytes, not a string: two spellings of one accented letter are two names.
-        var name: [UInt8]
+        var name: ByteName
         var isObject: Bool
         var ordinal: Int
     }
@@ -42,11 +41,13 @@ struct BlockPairing {
     private static func parts(_ manifest: Manifest) -> [(Part, Int)] {
         let tensors = manifest.tensors.flatMap { tensor in
             tensor.shards.flatMap(\.chunks).enumerated().map {
-                (Part(name: Array(tensor.name.utf8), isObject: false, ordinal: $0.offset), $0.element)
+                (Part(name: ByteName(tensor.name), isObject: false, ordinal: $0.offset), $0.element)
             }
         }
         return tensors + manifest.objects.flatMap { object in
-            object.chunks.enumerated().map { (Part(name: Array(object.name.utf8), isObject: true, ordinal: $0.offset), $0.element) }
+            object.chunks.enumerated().map {
+                (Part(name: ByteName(object.name), isObject: true, ordinal: $0.offset), $0.element)
+            }
         }
     }
 

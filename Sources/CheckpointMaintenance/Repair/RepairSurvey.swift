@@ -159,10 +159,10 @@ struct RepairSurvey {
     }
 
     private func losses(of manifest: Manifest) throws(CheckpointError) -> Losses {
-        var (tensors, objects) = (Set<[UInt8]>(), Set<[UInt8]>())
+        var (tensors, objects) = (Set<ByteName>(), Set<ByteName>())
         func add(_ found: (tensors: [String], objects: [String])) {
-            tensors.formUnion(found.tensors.map { Array($0.utf8) })
-            objects.formUnion(found.objects.map { Array($0.utf8) })
+            tensors.formUnion(found.tensors.map { ByteName($0) })
+            objects.formUnion(found.objects.map { ByteName($0) })
         }
         for segment in manifest.segments.map(\.name) {
             guard let faults = broken[segment] else { continue }
@@ -179,8 +179,8 @@ struct RepairSurvey {
             }
         }
         return Losses(
-            tensors: manifest.tensors.map(\.name).filter { tensors.contains(Array($0.utf8)) },
-            objects: manifest.objects.map(\.name).filter { objects.contains(Array($0.utf8)) })
+            tensors: manifest.tensors.map(\.name).filter { tensors.contains(ByteName($0)) },
+            objects: manifest.objects.map(\.name).filter { objects.contains(ByteName($0)) })
     }
 
     /// Returns the segments to link into quarantine: damaged ones; those named by a checkpoint that
@@ -207,17 +207,17 @@ struct RepairSurvey {
 }
 
 extension RepairSurvey.Affected {
-    private var lostTensors: Set<[UInt8]> { Set(losses.tensors.map { Array($0.utf8) }) }
-    private var lostObjects: Set<[UInt8]> { Set(losses.objects.map { Array($0.utf8) }) }
+    private var lostTensors: Set<ByteName> { Set(losses.tensors.map { ByteName($0) }) }
+    private var lostObjects: Set<ByteName> { Set(losses.objects.map { ByteName($0) }) }
 
     var survivingTensors: [TensorRecord] {
         let lost = lostTensors
-        return manifest.tensors.filter { !lost.contains(Array($0.name.utf8)) }
+        return manifest.tensors.filter { !lost.contains(ByteName($0.name)) }
     }
 
     var survivingObjects: [ObjectRecord] {
         let lost = lostObjects
-        return manifest.objects.filter { !lost.contains(Array($0.name.utf8)) }
+        return manifest.objects.filter { !lost.contains(ByteName($0.name)) }
     }
 
     var hasSurvivors: Bool { !survivingTensors.isEmpty || !survivingObjects.isEmpty }

@@ -42,12 +42,12 @@ extension CheckpointStore {
     /// Returns which ranks held which regions of the tensors of a checkpoint.
     ///
     /// - Parameter name: the checkpoint.
-    /// - Returns: the ranks by region, by the bytes of the tensors' names; empty for a checkpoint
-    ///   of one process.
+    /// - Returns: the ranks by region, by the tensors' names; empty for a checkpoint of one
+    ///   process.
     /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`, `mismatch`.
     package func holders(
         of name: ManifestName
-    ) throws(CheckpointError) -> [[UInt8]: RegionHolders] {
+    ) throws(CheckpointError) -> [ByteName: RegionHolders] {
         let root = try files.loadFile(name).manifest
         guard root.root != nil else { return [:] }
         let files = PartFiles(fileSystem: fileSystem, directories: directories)

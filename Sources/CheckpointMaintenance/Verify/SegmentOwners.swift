@@ -40,11 +40,10 @@ struct SegmentOwners {
     /// Returns the names of the tensors and objects that lose bytes, each once, in the manifests'
     /// order.
     func losers(by loss: SegmentFault.Loss) -> (tensors: [String], objects: [String]) {
-        // Compared as bytes: two spellings of one accented letter are two names.
-        var seen: (tensors: Set<[UInt8]>, objects: Set<[UInt8]>) = ([], [])
+        var seen: (tensors: Set<ByteName>, objects: Set<ByteName>) = ([], [])
         let losers = owners.filter { owner in
             guard loss.includes(owner.block, owner.range) else { return false }
-            let name = Array(owner.name.utf8)
+            let name = ByteName(owner.name)
             return owner.isObject ? seen.objects.insert(name).inserted : seen.tensors.insert(name).inserted
         }
         return (losers.filter { !$0.isObject }.map(\.name), losers.filter(\.isObject).map(\.name))

@@ -164,7 +164,8 @@ package struct RankCommit: Sendable {
     /// Commits the save, or finds that another rank has: steps N3 to N8.
     ///
     /// Rank 0 publishes as soon as all parts are known. If it does not within a quarter of the
-    /// time, at most ten seconds, another rank does, and the next one a little later.
+    /// time, at most ten seconds, another rank does, and the next one a little later. Before that,
+    /// each of the two calls of a process group that fails takes as long.
     ///
     /// - Returns: the hash of the published root.
     /// - Throws: codes `timedOut` (names the ranks whose part is missing), `mismatch` (the parts

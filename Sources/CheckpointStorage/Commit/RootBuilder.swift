@@ -22,10 +22,10 @@ package struct RootBuilder {
 
     private let parts: [PartFiles.Loaded]
     private var root: Manifest
-    private var tensorRows: [[UInt8]: Int] = [:]
+    private var tensorRows: [ByteName: Int] = [:]
     private var groupRows: [String: Int] = [:]
     private var held: [[Held]] = []
-    private var objectRows: [[UInt8]: Int] = [:]
+    private var objectRows: [ByteName: Int] = [:]
 
     /// Joins parts.
     ///
@@ -79,11 +79,11 @@ package struct RootBuilder {
     ) throws(CheckpointError) {
         let group = part.groups[tensor.group].name
         let row: Int
-        if let known = tensorRows[Array(tensor.name.utf8)] {
+        if let known = tensorRows[ByteName(tensor.name)] {
             row = known
         } else {
             row = root.tensors.count
-            tensorRows[Array(tensor.name.utf8)] = row
+            tensorRows[ByteName(tensor.name)] = row
             var new = tensor
             (new.shards, new.copies, new.group) = ([], [], groupRows[group] ?? 0)
             root.tensors.append(new)
@@ -115,7 +115,7 @@ package struct RootBuilder {
     private mutating func add(
         _ object: ObjectRecord, of part: Manifest
     ) throws(CheckpointError) {
-        let name = Array(object.name.utf8)
+        let name = ByteName(object.name)
         guard let row = objectRows[name], let rank = root.objects[row].rank else {
             objectRows[name] = root.objects.count
             var new = object
@@ -124,7 +124,7 @@ package struct RootBuilder {
             return
         }
         let other = parts[rank].manifest
-        let known = other.objects.first { $0.name.utf8.elementsEqual(object.name.utf8) }
+        let known = other.objects.first { $0.name.isSameName(as: object.name) }
         guard let known, known.encoding == object.encoding,
             Self.content(known.chunks, other) == Self.content(object.chunks, part)
         else {
@@ -192,15 +192,15 @@ package struct RootBuilder {
         return held.filter { $0.isSaved && seen.insert(elements($0, of: tensor)).inserted }
     }
 
-    /// Returns which ranks hold what: by the bytes of the tensors' names, the ranks of each region
-    /// that one has saved or copied, ascending.
-    package func holders() -> [[UInt8]: RegionHolders] {
-        var holders: [[UInt8]: RegionHolders] = [:]
+    /// Returns which ranks hold what: by the tensors' names, the ranks of each region that one has
+    /// saved or copied, ascending.
+    package func holders() -> [ByteName: RegionHolders] {
+        var holders: [ByteName: RegionHolders] = [:]
         for (tensor, held) in zip(root.tensors, held) {
             var ranks = RegionHolders()
             // By rank, as the parts are.
             for held in held { ranks[elements(held, of: tensor), default: []].append(held.rank) }
-            holders[Array(tensor.name.utf8)] = ranks
+            holders[ByteName(tensor.name)] = ranks
         }
         return holders
     }

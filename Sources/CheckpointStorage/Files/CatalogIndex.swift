@@ -66,6 +66,9 @@ package final class CatalogIndex: Sendable {
         if case .cache = place { true } else { false }
     }
 
+    /// True if rows can be added.
+    package var isWritable: Bool { access == .writing && current != nil }
+
     private var current: Catalog? { catalog.withLock { $0 } }
 
     private func openForReading() -> Catalog? {

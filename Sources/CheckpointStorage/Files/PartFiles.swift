@@ -27,12 +27,12 @@ package struct PartFiles: Sendable {
 
     /// The part of a checkpoint that a rank needs.
     package struct Selection: Sendable {
-        /// A tensor, by the bytes of its name, and what is needed of it.
-        package var tensors: [[UInt8]: Need] = [:]
-        /// Objects, by the bytes of their names.
-        package var objects: Set<[UInt8]> = []
+        /// A tensor, by name, and what is needed of it.
+        package var tensors: [ByteName: Need] = [:]
+        /// Objects, by name.
+        package var objects: Set<ByteName> = []
         /// For some of the objects, the one to read if the checkpoint has none of that name.
-        package var substitutes: [[UInt8]: [UInt8]] = [:]
+        package var substitutes: [ByteName: ByteName] = [:]
         /// True if all other objects are needed, too, but those of other ranks.
         package var needsOtherObjects = false
 
@@ -43,13 +43,13 @@ package struct PartFiles: Sendable {
 
         package init() {}
 
-        /// Returns the names of the objects of a checkpoint to read, in bytes.
-        fileprivate func objects(in root: Manifest) -> Set<[UInt8]> {
-            let known = Set(root.objects.map { Array($0.name.utf8) })
+        /// Returns the names of the objects of a checkpoint to read.
+        fileprivate func objects(in root: Manifest) -> Set<ByteName> {
+            let known = Set(root.objects.map { ByteName($0.name) })
             var needed = Set(objects.map { known.contains($0) ? $0 : substitutes[$0] ?? $0 })
             guard needsOtherObjects else { return needed }
             let all = Dictionary(
-                root.objects.map { (Array($0.name.utf8), $0) },
+                root.objects.map { (ByteName($0.name), $0) },
                 uniquingKeysWith: { first, _ in first })
             for (name, object) in all where !RankOwnership.isOfSomeRank(object, among: all) {
                 needed.insert(name)
@@ -80,7 +80,7 @@ package struct PartFiles: Sendable {
         var ranks = Set(rows.map(\.rank))
         let objects = selection?.objects(in: root)
         for object in root.objects {
-            guard let rank = object.rank, objects?.contains(Array(object.name.utf8)) ?? true
+            guard let rank = object.rank, objects?.contains(ByteName(object.name)) ?? true
             else { continue }
             ranks.insert(rank)
         }
@@ -99,7 +99,7 @@ package struct PartFiles: Sendable {
         do throws(FormatError) {
             let whole = root.tensors.indices.filter { row in
                 guard let selection else { return true }
-                if case .whole? = selection.tensors[Array(root.tensors[row].name.utf8)] {
+                if case .whole? = selection.tensors[ByteName(root.tensors[row].name)] {
                     return true
                 }
                 return false
@@ -193,7 +193,7 @@ package struct PartFiles: Sendable {
         try withIndex(of: root, record) { reader throws(CheckpointError) in
             var found: Set<PartIndexRow> = []
             for (number, tensor) in root.tensors.enumerated() {
-                guard let need = selection.tensors[Array(tensor.name.utf8)] else { continue }
+                guard let need = selection.tensors[ByteName(tensor.name)] else { continue }
                 for range in need.ranges {
                     for page in record.index.pages(of: number, in: range) {
                         for row in try reader.rows(page)

@@ -13,8 +13,9 @@ public struct RankGroup: Sendable {
     public var timeout: Duration = .seconds(600)
     /// Time that a rank waits for the others at the start, and to restore together.
     public var startTimeout: Duration = .seconds(600)
-    /// Time after which another rank publishes in the place of rank 0; nil means a quarter of
-    /// `timeout`, at most ten seconds.
+    /// Time after which another rank publishes in the place of rank 0, and after which a rank looks
+    /// in the store for what the process group does not tell; nil means a quarter of `timeout`, at
+    /// most ten seconds.
     package var patience: Duration?
     /// The trainer's process group; nil if the ranks meet in the store.
     public let group: (any ProcessGroup)?

@@ -5,14 +5,22 @@ package import CheckpointSegments
 internal import Foundation
 internal import SystemPackage
 
-/// Messages of the ranks to each other before they save, by files in the directory of their launch
-/// (Formats/store-layout.md, Names).
+/// Messages of the ranks to each other before they save and while they restore.
 ///
-/// A process group only tells them the name of a launch, once: if it fails later, not all ranks
-/// know it at the same time, and still they have to meet.
+/// With a process group, they meet by it until the first save begins. During a save it may fail for
+/// one rank, and the others do not know it yet: from then on they meet by files, as they do without
+/// a group, in the directory of their launch (Formats/store-layout.md, Names).
 ///
 /// All ranks make the same calls in the same order, on one thread.
 package final class RankMeeting: Sendable {
+    private struct State {
+        /// Name of the launch; nil until the process group has told it.
+        var launch: String?
+        /// Number of calls in the store.
+        var calls = 0
+        var hasGroup: Bool
+    }
+
     package let ranks: RankGroup
     /// Passes messages between the ranks.
     package let messages: RankMessages
@@ -20,9 +28,7 @@ package final class RankMeeting: Sendable {
     private let directories: StoreDirectories
     /// Tells this life of the process from any other one.
     private let life = CheckpointID.random()
-    private let callCount = Monitor(0)
-    /// Name of the launch; nil until the process group has told it.
-    private let launchName: Monitor<String?>
+    private let state: Monitor<State>
 
     /// Maximum size of what a rank tells, in bytes.
     package static let bytesMax = 4096
@@ -38,24 +44,28 @@ package final class RankMeeting: Sendable {
     ) {
         (self.fileSystem, self.directories, self.ranks) = (fileSystem, directories, ranks)
         messages = RankMessages(ranks.group)
-        launchName = Monitor(ranks.launch)
+        state = Monitor(State(launch: ranks.launch, hasGroup: ranks.group != nil))
     }
 
     private var deadline: ContinuousClock.Instant { .now + ranks.startTimeout }
+
+    /// The first save begins, on all ranks: from now on they meet in the store.
+    package func beginSaving() { state.withLock { $0.hasGroup = false } }
 
     /// Tells all ranks what rank 0 decides.
     ///
     /// - Parameter bytes: returns what rank 0 decides; is called on rank 0 alone.
     /// - Returns: the bytes of rank 0.
     /// - Throws: codes `timedOut` (rank 0 is not there, or the process group has failed), `misuse`
-    ///   (the launch is not new), `io`, `noSpace`, `readOnly`, and on rank 0 what `bytes` throws.
+    ///   (the launch is not new), and of ranks that meet in the store `io`, `noSpace`, `readOnly`;
+    ///   on rank 0 what `bytes` throws.
     package func decide(
         _ bytes: () throws(CheckpointError) -> [UInt8]
     ) throws(CheckpointError) -> [UInt8] {
         let own = ranks.rank == 0 ? try bytes() : []
         precondition(own.count <= Self.bytesMax)
-        let launch = try launchDirectory()
-        let call = nextCall()
+        if let answers = try gathered(own) { return answers[0] }
+        let (launch, call) = try nextCall()
         if ranks.rank == 0 {
             try tell(own, call, launch)
             return own
@@ -67,12 +77,13 @@ package final class RankMeeting: Sendable {
     ///
     /// - Parameter bytes: what this rank brings.
     /// - Returns: on rank 0, what the ranks bring, by rank; on the others nothing.
-    /// - Throws: codes `timedOut` (on rank 0, names the missing ranks; on the others, the process
-    ///   group has failed), `misuse` (the launch is not new), `io`, `noSpace`, `readOnly`.
+    /// - Throws: codes `timedOut` (the process group has failed; in the store, names the missing
+    ///   ranks, on rank 0), `misuse` (the launch is not new), and of ranks that meet in the store
+    ///   `io`, `noSpace`, `readOnly`.
     package func collect(_ bytes: [UInt8]) throws(CheckpointError) -> [[UInt8]] {
         let own = Array(bytes.prefix(Self.bytesMax))
-        let launch = try launchDirectory()
-        let call = nextCall()
+        if let answers = try gathered(own) { return ranks.rank == 0 ? answers : [] }
+        let (launch, call) = try nextCall()
         guard ranks.rank == 0 else {
             try tell(own, call, launch)
             return []
@@ -80,29 +91,33 @@ package final class RankMeeting: Sendable {
         return try [own] + find(Array(1..<ranks.worldSize), call, launch)
     }
 
+    // MARK: By the process group
+
+    /// Returns what all ranks bring, by rank; nil if they meet in the store.
+    private func gathered(_ own: [UInt8]) throws(CheckpointError) -> [[UInt8]]? {
+        guard state.withLock({ $0.hasGroup }) else { return nil }
+        _ = try launch()
+        guard let answers = messages.allGather(own, deadline) else { throw timedOut([]) }
+        return answers
+    }
+
+    /// Returns the name of the launch. If there is a process group, it tells all ranks a new one.
+    private func launch() throws(CheckpointError) -> String {
+        if let known = state.withLock({ $0.launch }) { return known }
+        guard let agreed = messages.agreeOnName(deadline) else { throw timedOut([]) }
+        state.withLock { $0.launch = agreed }
+        return agreed
+    }
+
     // MARK: In the store
 
-    private func nextCall() -> Int {
-        callCount.withLock { count in
-            defer { count += 1 }
-            return count
+    private func nextCall() throws(CheckpointError) -> (launch: FilePath, number: Int) {
+        let name = LaunchName(Hashing.digest(Array(try launch().utf8)[...]))
+        let number = state.withLock { state in
+            defer { state.calls += 1 }
+            return state.calls
         }
-    }
-
-    private func launchDirectory() throws(CheckpointError) -> FilePath {
-        let known = launchName.withLock { $0 }
-        let launch = if let known { known } else { try agreedLaunch() }
-        let name = LaunchName(Hashing.digest(Array(launch.utf8)[...]))
-        return directories.parts.appending(name.description)
-    }
-
-    /// Agrees on the name of the launch, by the process group.
-    private func agreedLaunch() throws(CheckpointError) -> String {
-        let proposed = Array(CheckpointID.random().description.utf8)
-        guard let answers = messages.allGather(proposed, deadline) else { throw timedOut([]) }
-        let agreed = String(decoding: answers[0], as: UTF8.self)
-        launchName.withLock { $0 = agreed }
-        return agreed
+        return (directories.parts.appending(name.description), number)
     }
 
     /// Makes a message durable under its name.
@@ -132,7 +147,7 @@ package final class RankMeeting: Sendable {
             throw CheckpointError(
                 .misuse,
                 "another process has already been rank \(ranks.rank) "
-                    + "of launch \(launchName.withLock { $0 } ?? "")",
+                    + "of launch \(state.withLock { $0.launch } ?? "")",
                 remedy: "Start all processes together, and give each start another launch name,"
                     + " such as the job's id and the number of its restart", path: final.string)
         }
@@ -161,7 +176,8 @@ package final class RankMeeting: Sendable {
             guard !missing.isEmpty else { return senders.compactMap { found[$0] } }
             guard ContinuousClock.now < deadline else { throw timedOut(missing) }
             Thread.sleep(forTimeInterval: wait)
-            wait = min(wait * 2, 0.25)
+            // Of many ranks, all together list about a thousand times a second at most.
+            wait = min(wait * 2, max(0.25, Double(ranks.rank == 0 ? 0 : ranks.worldSize) / 1000))
         }
     }
 
@@ -174,7 +190,7 @@ package final class RankMeeting: Sendable {
                 : "rank \(ranks.rank) has waited \(ranks.startTimeout) "
                     + "for \(missing.count == 1 ? "rank" : "ranks") \(names)",
             remedy: ranks.launch == nil
-                ? "Check that the other processes are running, and read their logs"
+                ? "Read the logs of the other processes, and start all of them again"
                 : "Give all processes the same launch name, "
                     + "and check that the missing ones are running")
     }

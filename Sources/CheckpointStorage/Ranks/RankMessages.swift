@@ -67,6 +67,22 @@ package final class RankMessages: Sendable {
         return isComplete ? answers : nil
     }
 
+    /// Agrees on a name that no other group has.
+    ///
+    /// - Parameter deadline: when to give up.
+    /// - Returns: the name that rank 0 proposes; nil if there is no group, or it has failed: also
+    ///   if an earlier store has left it with ranks that count its calls differently.
+    package func agreeOnName(_ deadline: ContinuousClock.Instant) -> String? {
+        let subject = Array("launch ".utf8)
+        let proposed = subject + Array(CheckpointID.random().description.utf8)
+        guard let answers = allGather(proposed, deadline) else { return nil }
+        guard answers.allSatisfy({ $0.starts(with: subject) && $0.count == proposed.count }) else {
+            state.withLock { $0 = .broken }
+            return nil
+        }
+        return String(decoding: answers[0], as: UTF8.self)
+    }
+
     /// Waits until no other thread calls the group.
     ///
     /// - Returns: false if the group has failed, or the time is over.

@@ -51,7 +51,7 @@ public struct Checkpoint: Sendable {
     /// - Parameter name: the tensor's name.
     /// - Returns: the tensor; nil if there is none of this name.
     public func tensor(_ name: String) -> TensorInfo? {
-        tensors.first { $0.name.utf8.elementsEqual(name.utf8) }
+        tensors.first { $0.name.isSameName(as: name) }
     }
 
     /// Finds an object. Names are compared as UTF-8 bytes.
@@ -59,7 +59,7 @@ public struct Checkpoint: Sendable {
     /// - Parameter name: the object's name.
     /// - Returns: the object; nil if there is none of this name.
     public func object(_ name: String) -> ObjectInfo? {
-        objects.first { $0.name.utf8.elementsEqual(name.utf8) }
+        objects.first { $0.name.isSameName(as: name) }
     }
 
     // MARK: Reading tensors
@@ -142,7 +142,7 @@ public struct Checkpoint: Sendable {
     /// - Returns: UTF-8 JSON if the object's encoding is `json`, and otherwise the trainer's own.
     /// - Throws: codes `notFound` (no such object), `damaged`, `io`, `outOfMemory`.
     public func bytes(ofObject name: String) throws(CheckpointError) -> [UInt8] {
-        guard let record = manifest.objects.first(where: { $0.name.utf8.elementsEqual(name.utf8) })
+        guard let record = manifest.objects.first(where: { $0.name.isSameName(as: name) })
         else { throw notFound("object", name, manifest.objects.map(\.name)) }
         return try ContentReader(store: store, manifest: manifest).object(record)
     }
@@ -186,7 +186,7 @@ public struct Checkpoint: Sendable {
     }
 
     private func record(ofTensor name: String) throws(CheckpointError) -> TensorRecord {
-        guard let record = manifest.tensors.first(where: { $0.name.utf8.elementsEqual(name.utf8) })
+        guard let record = manifest.tensors.first(where: { $0.name.isSameName(as: name) })
         else { throw notFound("tensor", name, manifest.tensors.map(\.name)) }
         return record
     }

@@ -4,9 +4,9 @@ extension Manifest {
     /// Tensors that are equal to an earlier one: same type, shape and chunk sizes, and equal chunk
     /// by chunk by the hashes taken at capture.
     ///
-    /// The keys are names as UTF-8 bytes. All aliases of a tensor map to the first one. An empty
-    /// tensor is not an alias.
-    package var aliases: [[UInt8]: String] {
+    /// The keys are names. All aliases of a tensor map to the first one. An empty tensor is not an
+    /// alias.
+    package var aliases: [ByteName: String] {
         struct Content: Hashable {
             var type: ElementType
             var shape: [Int]
@@ -14,12 +14,15 @@ extension Manifest {
             var sizes: [Int]
         }
         var first: [Content: String] = [:]
-        var aliases: [[UInt8]: String] = [:]
+        var aliases: [ByteName: String] = [:]
         for tensor in tensors where tensor.bytes > 0 && tensor.isInOrder {
             let rows = tensor.shards.flatMap { chunks[$0.chunks] }
             let content = Content(type: tensor.type, shape: tensor.shape, chunks: rows.map(\.hash), sizes: rows.map(\.bytes))
-            // Keyed by bytes: two spellings of one accented letter are two names.
-            if let known = first[content] { aliases[Array(tensor.name.utf8)] = known } else { first[content] = tensor.name }
+            if let known = first[content] {
+                aliases[ByteName(tensor.name)] = known
+            } else {
+                first[content] = tensor.name
+            }
         }
         return aliases
     }
@@ -38,6 +41,8 @@ extension CheckpointStore {
     public func aliases(in reference: CheckpointReference) throws(CheckpointError) -> [(name: String, of: String)] {
         let manifest = try load(reference).manifest
         let aliases = manifest.aliases
-        return manifest.tensors.compactMap { tensor in aliases[Array(tensor.name.utf8)].map { (tensor.name, $0) } }
+        return manifest.tensors.compactMap { tensor in
+            aliases[ByteName(tensor.name)].map { (tensor.name, $0) }
+        }
     }
 }

@@ -81,16 +81,22 @@ extension CheckpointStore {
     ///   - mode: whether state and checkpoint must have the same names.
     ///   - types: whether a tensor must have the same element type.
     ///   - threads: number of reading threads, at least 1.
+    ///   - ifNone: called if training in this store saved none in the run; of several ranks, on
+    ///     rank 0, and its error fails all of them.
     /// - Returns: the report; nil if training in this store saved none in the run.
-    /// - Throws: as `restore`.
+    /// - Throws: as `restore`, and the error of `ifNone`.
     package func restoreNewest(
         ofRun run: String, into provider: any StateProvider, mode: RestoreMode,
-        types: RestoreTypes, threads: Int
+        types: RestoreTypes, threads: Int,
+        ifNone: () throws(CheckpointError) -> Void = { () throws(CheckpointError) in }
     ) throws(CheckpointError) -> RestoreReport? {
         let target = try RestoreTarget(provider, nil, mode, types, threads) { _ in }
         var history = try runHistory()
         var line = history.line(of: run)
-        guard !line.isEmpty || meeting != nil else { return nil }
+        guard !line.isEmpty || meeting != nil else {
+            try ifNone()
+            return nil
+        }
         var isFirst = true
         let (found, skipped) = try walkBackTogether(true, target.selection) {
             manifest throws(CheckpointError) -> PlannedRestore? in
@@ -105,6 +111,7 @@ extension CheckpointStore {
                 line = history.line(of: run)
             }
             isFirst = false
+            if line.isEmpty { try ifNone() }
             return line
         }
         guard var report = found else {

@@ -31,7 +31,7 @@ extension CheckpointStore {
         }
         var names: ArraySlice<ManifestName> = []
         var word = RestoreOrder.nothing([])
-        var (planned, result): (Plan?, R?) = (nil, nil)
+        var (planned, hash, result): (Plan?, Hash128?, R?) = (nil, nil, nil)
         var failure: CheckpointError?
         if meeting.ranks.rank == 0 {
             do throws(CheckpointError) {
@@ -59,6 +59,7 @@ extension CheckpointStore {
             case .compare(let name, let damage):
                 skipped += damage.map { CheckpointError(.damaged, $0) }
                 let outcome = Result { () throws(CheckpointError) in
+                    hash = try? files.hash(of: name)  // Otherwise `reading` says why.
                     planned = try files.reading(name, selection, plan)
                     return planned != nil
                 }
@@ -66,16 +67,15 @@ extension CheckpointStore {
             case .restore(let name):
                 let outcome = Result { () throws(CheckpointError) in
                     do throws(CheckpointError) { result = try planned.map(restore) } catch
-                    where error.code == .notFound || error.code == .damaged {
-                        // A repack may have replaced the manifest since it was compared.
+                    // A repack has replaced the manifest. One that is gone says so when it is read.
+                    where error.code.meansDamage && (try? files.hash(of: name)) != hash {
                         result = try files.reading(name, selection, restored)
                     }
                     return result != nil
                 }
                 try answer(outcome, next: .done)
             case .done:
-                guard let result else { throw Self.notUnderstood }
-                return (result, skipped)
+                if let result { return (result, skipped) } else { throw Self.notUnderstood }
             case .nothing(let damage):
                 return (nil, skipped + damage.map { CheckpointError(.damaged, $0) })
             case .stop(let text):

@@ -65,26 +65,29 @@ package struct NearestRestore {
         }
     }
 
-    /// Restores with the other ranks, and asks the mirror only whether it has more.
+    /// Restores with the other ranks. If only the mirror has the run, fails on all of them.
     private func together(
         _ mirror: any CheckpointMirror, _ warn: (String) -> Void
     ) throws(CheckpointError) -> RestoreReport? {
-        let own = try newest(in: store)
-        if let own {
-            if !own.skipped.isEmpty {
-                warn("several ranks do not restore from the mirror \(mirror.place)")
+        let hint = "several ranks do not restore from the mirror \(mirror.place)"
+        do throws(CheckpointError) {
+            let own = try store.restoreNewest(
+                ofRun: run, into: provider, mode: mode, types: types, threads: threads
+            ) { () throws(CheckpointError) in
+                guard let copy = try copy(in: mirror),
+                    try !copy.runHistory().line(of: run).isEmpty
+                else { return }
+                throw CheckpointError(
+                    .unsupported, "run \(run) is only in the mirror, and \(hint)",
+                    remedy: "Copy the checkpoints back first: "
+                        + "ckpt mirror \(mirror.place) \(store.directories.root)")
             }
+            if let own, !own.skipped.isEmpty { warn(hint) }
             return own
+        } catch {
+            if error.code == .damaged { warn(hint) }
+            throw error
         }
-        guard let copy = try copy(in: mirror),
-            try !copy.runHistory().line(of: run).isEmpty
-        else { return nil }
-        throw CheckpointError(
-            .unsupported,
-            "run \(run) is only in the mirror \(mirror.place), from which several ranks cannot "
-                + "resume",
-            remedy: "Copy the checkpoints back first: "
-                + "ckpt mirror \(mirror.place) \(store.directories.root)")
     }
 
     private func newest(in store: CheckpointStore) throws(CheckpointError) -> RestoreReport? {

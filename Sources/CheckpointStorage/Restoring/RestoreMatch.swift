@@ -3,13 +3,6 @@ package import CheckpointState
 
 /// The comparison of a state with a checkpoint by names, types and shapes. Pure.
 package struct RestoreMatch {
-    /// A name that only one side has.
-    private struct Name: Hashable {
-        /// The bytes: Swift treats strings as equal that spell an accented letter in different ways.
-        var bytes: [UInt8]
-        init(_ name: String) { bytes = Array(name.utf8) }
-    }
-
     /// Names of the tensors and objects of the state that the checkpoint lacks, tensors first.
     package private(set) var missing: [String] = []
     /// Names of the tensors and objects that the state lacks, tensors first.
@@ -46,12 +39,13 @@ package struct RestoreMatch {
         _ types: RestoreTypes
     ) {
         let records = Dictionary(
-            manifest.tensors.map { (Name($0.name), $0) }, uniquingKeysWith: { first, _ in first })
-        var seen: Set<Name> = []
+            manifest.tensors.map { (ByteName($0.name), $0) },
+            uniquingKeysWith: { first, _ in first })
+        var seen: Set<ByteName> = []
         for item in inventory.tensors where pattern?.matches(item.name) ?? true {
             // Shards of one tensor are compared once: they have the same type and shape.
-            let isFirst = seen.insert(Name(item.name)).inserted
-            guard let record = records[Name(item.name)] else {
+            let isFirst = seen.insert(ByteName(item.name)).inserted
+            guard let record = records[ByteName(item.name)] else {
                 if isFirst { missing.append(item.name) }
                 continue
             }
@@ -76,7 +70,7 @@ package struct RestoreMatch {
                 ))
         }
         unexpected = manifest.tensors.filter {
-            !seen.contains(Name($0.name)) && pattern?.matches($0.name) ?? true
+            !seen.contains(ByteName($0.name)) && pattern?.matches($0.name) ?? true
         }.map(\.name)
         matchObjects(inventory, manifest, pattern)
     }
@@ -85,16 +79,17 @@ package struct RestoreMatch {
         _ inventory: StateInventory, _ manifest: Manifest, _ pattern: NamePattern?
     ) {
         let records = Dictionary(
-            manifest.objects.map { (Name($0.name), $0) }, uniquingKeysWith: { first, _ in first })
-        var taken: Set<Name> = []
+            manifest.objects.map { (ByteName($0.name), $0) },
+            uniquingKeysWith: { first, _ in first })
+        var taken: Set<ByteName> = []
         for item in inventory.objects where pattern?.matches(item.name) ?? true {
-            if let record = records[Name(item.name)] {
-                taken.insert(Name(item.name))
+            if let record = records[ByteName(item.name)] {
+                taken.insert(ByteName(item.name))
                 objects.append((item, record))
             } else if let rank = item.ownership, let restoreFirst = rank.restoreFirst,
-                let record = records[Name(rank.name)]
+                let record = records[ByteName(rank.name)]
             {
-                taken.insert(Name(rank.name))
+                taken.insert(ByteName(rank.name))
                 var item = item
                 item.restore = restoreFirst
                 objects.append((item, record))
@@ -105,7 +100,7 @@ package struct RestoreMatch {
                     needsRule
                     || item.ownership.map { rank in
                         rank.restoreFirst == nil && manifest.objects.contains {
-                            Name($0.name) == Name(rank.name) || rank.includes($0.name)
+                            $0.name.isSameName(as: rank.name) || rank.includes($0.name)
                         }
                     } ?? false
             }
@@ -113,19 +108,16 @@ package struct RestoreMatch {
         // A rank does not describe the objects of other ranks: they are not unexpected.
         let owners = inventory.objects.compactMap(\.ownership)
         func isOfRank(_ name: String) -> Bool {
-            owners.contains { Name($0.name) == Name(name) || $0.includes(name) }
+            owners.contains { $0.name.isSameName(as: name) || $0.includes(name) }
         }
         var others = manifest.objects.filter {
-            !taken.contains(Name($0.name)) && pattern?.matches($0.name) ?? true
+            !taken.contains(ByteName($0.name)) && pattern?.matches($0.name) ?? true
         }
         ofOtherRanks = others.map(\.name).filter(isOfRank)
         others.removeAll { isOfRank($0.name) }
         if let receiver = inventory.objectReceiver {
             // Those of other ranks would be saved as if they were this one's.
-            let all = Dictionary(
-                manifest.objects.map { (Array($0.name.utf8), $0) },
-                uniquingKeysWith: { first, _ in first })
-            others.removeAll { RankOwnership.isOfSomeRank($0, among: all) }
+            others.removeAll { RankOwnership.isOfSomeRank($0, among: records) }
             objects += others.map { (receiver.item($0.name, $0.role, $0.encoding), $0) }
         } else {
             unexpected += others.map(\.name)

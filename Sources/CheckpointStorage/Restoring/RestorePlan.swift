@@ -50,13 +50,12 @@ package struct RestorePlan: Sendable {
     package init(
         _ manifest: Manifest, into tensors: [TensorItem], _ types: RestoreTypes = .exact
     ) throws(CheckpointError) {
-        // Keyed by the bytes of the names: Swift treats strings as equal that spell an accented
-        // letter in different ways.
         let records = Dictionary(
-            manifest.tensors.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
+            manifest.tensors.map { (ByteName($0.name), $0) },
+            uniquingKeysWith: { first, _ in first })
         var piecesOfBlock: [Int: [Piece]] = [:]
         for item in tensors {
-            let record = records[Array(item.name.utf8)]
+            let record = records[ByteName(item.name)]
             let conversion = types.conversion(from: record?.type, to: item.view.type)
             guard let record, record.type == item.view.type || conversion != nil,
                 record.shape == item.shape

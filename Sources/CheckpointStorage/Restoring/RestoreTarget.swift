@@ -1,3 +1,4 @@
+internal import CheckpointFormat
 internal import CheckpointState
 
 /// The state that a restore fills, and how.
@@ -14,7 +15,7 @@ struct RestoreTarget {
         var selection = PartFiles.Selection()
         selection.needsOtherObjects = inventory.objectReceiver != nil
         for item in inventory.tensors where pattern?.matches(item.name) ?? true {
-            let name = Array(item.name.utf8)
+            let name = ByteName(item.name)
             guard let shard = item.shard else {
                 selection.tensors[name] = .whole
                 continue
@@ -27,10 +28,10 @@ struct RestoreTarget {
             }
         }
         for item in inventory.objects where pattern?.matches(item.name) ?? true {
-            let name = Array(item.name.utf8)
+            let name = ByteName(item.name)
             selection.objects.insert(name)
             if let rank = item.ownership, rank.restoreFirst != nil {
-                selection.substitutes[name] = Array(rank.name.utf8)
+                selection.substitutes[name] = ByteName(rank.name)
             }
         }
         return selection

@@ -52,7 +52,7 @@ struct ManifestBuilder {
         let plan = task.plan
         var records: [TensorRecord] = []
         /// Number of the record of each tensor that is declared as shards.
-        var numbers: [[UInt8]: Int] = [:]
+        var numbers: [ByteName: Int] = [:]
         for (index, item) in task.inventory.tensors.enumerated() {
             let rows = plan.chunksOfTensor[index]
             let chunks = task.planned.savedRows(rows)
@@ -61,7 +61,7 @@ struct ManifestBuilder {
                 records.append(record(index, [ShardRecord(descriptor: whole, chunks: chunks)]))
                 continue
             }
-            let name = Array(item.name.utf8)
+            let name = ByteName(item.name)
             let number = numbers[name] ?? records.count
             if number == records.count {
                 numbers[name] = number

@@ -23,16 +23,16 @@ struct PlannedState: Sendable {
             var region: ShardRegion?
             var holders: [Int]
 
-            /// Names are compared as bytes, as everywhere.
+            // Made at every save: comparing the names copies none of them.
             static func == (a: Tensor, b: Tensor) -> Bool {
-                a.name.utf8.elementsEqual(b.name.utf8) && a.group == b.group && a.type == b.type
+                a.name.isSameName(as: b.name) && a.group == b.group && a.type == b.type
                     && a.shape == b.shape && a.completeShape == b.completeShape
                     && a.device == b.device && a.region == b.region && a.holders == b.holders
             }
         }
 
         let tensors: [Tensor]
-        let objects: [[UInt8]]
+        let objects: [ByteName]
         let fenceOrder: [String]
 
         init(_ inventory: StateInventory, _ fenceOrder: [String]) {
@@ -43,7 +43,7 @@ struct PlannedState: Sendable {
                     device: $0.view.memory.device.map { ObjectIdentifier($0) },
                     region: $0.region, holders: $0.holders)
             }
-            objects = inventory.objects.map { Array($0.name.utf8) }
+            objects = inventory.objects.map { ByteName($0.name) }
             self.fenceOrder = fenceOrder
         }
     }

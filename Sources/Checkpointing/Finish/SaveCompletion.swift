@@ -110,14 +110,14 @@ final class SaveCompletion: Sendable {
         try ranks.publish(part: part, of: sealed)
         _ = try ranks.finish()
         // Rank 0 is the store's writer, for all of them.
-        guard ranks.ranks.rank == 0 else { return }
+        guard ranks.ranks.rank == 0, retention != nil || store.catalog.isWritable else { return }
         do throws(CheckpointError) {
             let whole = try store.files.load(part.name)
             store.catalog.add(whole)
             retention?.committed(whole.manifest)
         } catch {
             retention?.invalidateCounts()
-            observers.warn("catalog and retention ignore step \(part.step): \(error)")
+            observers.warn("the catalog and retention lack step \(part.step): \(error)")
         }
     }
 

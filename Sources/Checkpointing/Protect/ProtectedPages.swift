@@ -7,8 +7,9 @@ internal import CheckpointStorage
 
 /// The pages of the state that may not be written to, because their blocks are not captured yet.
 ///
-/// `begin` and `begun` on the trainer's thread, the others on any that captures. Pages are released
-/// with no lock of its own held; if a save fails, under that of the pipeline.
+/// `begin` and `begun` on the trainer's thread, `blocks` on the guard's, the others on any that
+/// captures or ends a save. Pages are released with no lock of its own held; if a save fails, under
+/// that of the pipeline.
 final class ProtectedPages: PageGuarding {
     private struct Current {
         let save: CheckpointID

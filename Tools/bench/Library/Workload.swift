@@ -83,8 +83,8 @@ package struct Workload: Sendable {
     }
 
     private func checkNames(_ path: FilePath) throws(CheckpointError) {
-        var seen = Set<[UInt8]>()
-        for tensor in tensors where !seen.insert(Array(tensor.specification.name.utf8)).inserted {
+        var seen = Set<ByteName>()
+        for tensor in tensors where !seen.insert(ByteName(tensor.specification.name)).inserted {
             throw Self.mistake(path, "two tensors have the name \(tensor.specification.name)")
         }
         for object in objects where !(1...Limits.nameBytesMax).contains(object.key.utf8.count) {

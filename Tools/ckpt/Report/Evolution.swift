@@ -104,21 +104,23 @@ struct EvolutionBuilder {
     private mutating func measure(
         _ manifest: Manifest, after last: Manifest?
     ) throws(CheckpointError) -> (squares: [Double?], changes: [Double?]) {
-        let records = Dictionary(manifest.tensors.map { (Array($0.name.utf8), $0) }, uniquingKeysWith: { first, _ in first })
-        let wanted = Set(names.map { Array($0.utf8) })
-        var differences: [[UInt8]: CheckpointComparison.Tensor] = [:]
+        let records = Dictionary(
+            manifest.tensors.map { (ByteName($0.name), $0) },
+            uniquingKeysWith: { first, _ in first })
+        let wanted = Set(names.map { ByteName($0) })
+        var differences: [ByteName: CheckpointComparison.Tensor] = [:]
         if let last {
-            let result = try store.compareTensors(last, with: manifest) { wanted.contains(Array($0.utf8)) }
+            let result = try store.compareTensors(last, with: manifest) { wanted.contains(ByteName($0)) }
             evolution.readBytes += result.readBytes
-            for tensor in result.tensors { differences[Array(tensor.name.utf8)] = tensor }
+            for tensor in result.tensors { differences[ByteName(tensor.name)] = tensor }
         }
         let stream = TensorStream(store: store, manifest: manifest)
         defer { evolution.readBytes += stream.readBytes }
         var (squares, changes): ([Double?], [Double?]) = ([], [])
         for (index, name) in names.enumerated() {
-            let difference = differences[Array(name.utf8)]
+            let difference = differences[ByteName(name)]
             changes.append(Self.change(difference))
-            guard let record = records[Array(name.utf8)] else {
+            guard let record = records[ByteName(name)] else {
                 squares.append(nil)
                 continue
             }
@@ -153,7 +155,7 @@ struct EvolutionBuilder {
         for name in Self.chosen(manifest, chosen) {
             progress(places.count, places.count)
             let found = zip(places, loaded).compactMap { place, manifest in
-                manifest.tensors.first { Array($0.name.utf8) == Array(name.utf8) }.map { (place, manifest, $0) }
+                manifest.tensors.first { $0.name.isSameName(as: name) }.map { (place, manifest, $0) }
             }
             if let histogram = try histogram(name, found) { evolution.histograms.append(histogram) }
         }

@@ -47,7 +47,7 @@ struct Inspect: StoreVerb {
             return Row(
                 record: record, storage: manifest.storage(of: record.shards.map(\.chunks)), digest: hashes[index],
                 figures: figures[index],
-                layout: layout ? Layout(record, in: manifest, holders[Array(record.name.utf8)] ?? [:]) : nil)
+                layout: layout ? Layout(record, in: manifest, holders[ByteName(record.name)] ?? [:]) : nil)
         }
         ProgressLine.clear()
         let marks = try store.marks()

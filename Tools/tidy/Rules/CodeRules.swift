@@ -54,6 +54,33 @@ public func checkSilentTry(_ path: String, _ lines: Lines) -> [Violation] {
     }
 }
 
+/// Rule: names are compared in one place, ByteName, and nowhere else by hand.
+public func checkNameComparisons(_ path: String, _ lines: Lines) -> [Violation] {
+    guard isSwift(path, in: ["Sources/"]), path != "Sources/CheckpointFormat/ByteName.swift" else {
+        return []
+    }
+    return lines.code.indices.compactMap { index in
+        let code = lines.code[index]
+        let comparisons = ["utf8.elementsEqual(", "utf8.lexicographicallyPrecedes("]
+        guard comparisons.contains(where: { code.contains($0) }) || copiesName(code) else {
+            return nil
+        }
+        return Violation(
+            path: path, line: index + 1, rule: "name-bytes",
+            message: "compare and look up names with ByteName, isSameName and precedesName")
+    }
+}
+
+/// Whether a line copies the bytes of a name into an array.
+private func copiesName(_ code: String) -> Bool {
+    ["Array(", "[UInt8]("].contains { start in
+        code.ranges(of: start).contains { range in
+            let argument = code[range.upperBound...].prefix { $0 != "(" && $0 != ")" }
+            return ["name.utf8", "Name.utf8"].contains { argument.hasSuffix($0) }
+        }
+    }
+}
+
 /// Rule: a public declaration in Sources has a documentation comment; attributes may stand between.
 public func checkDocumentation(_ path: String, _ lines: Lines) -> [Violation] {
     guard isSwift(path, in: ["Sources/"]) else { return [] }

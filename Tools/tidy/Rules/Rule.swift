@@ -3,9 +3,9 @@ public typealias Rule = @Sendable (_ path: String, _ lines: Lines) -> [Violation
 
 /// Every rule about files, in the order of their reports.
 public let allRules: [Rule] = [
-    LayerRules.imports, checkUnsafe, checkForbiddenCalls, checkSilentTry, checkFileLength,
-    checkFunctionLength,
-    checkLineLength, checkDocumentation, checkLeftovers, checkMachinePaths, checkExpectations,
+    LayerRules.imports, checkUnsafe, checkForbiddenCalls, checkSilentTry, checkNameComparisons,
+    checkFileLength, checkFunctionLength, checkLineLength, checkDocumentation,
+    checkLeftovers, checkMachinePaths, checkExpectations,
 ]
 
 /// Runs every rule about files over one file.
