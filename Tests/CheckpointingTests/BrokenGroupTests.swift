@@ -44,10 +44,10 @@ struct BrokenGroupTests: RankedCheckpointing {
             fileSystem: files, root: "/store", access: .writing, catalog: .nowhere, ranks: ranks)
     }
 
-    /// Calls 0 and 1 are those of the start; then there are two for each save.
+    /// Calls 0 to 2 are those of the start; then there are two for each save.
     @Test(
         "Saves and joint restores go on after any call of the group has failed",
-        arguments: 2..<8)
+        arguments: 3..<9)
     func anyCall(_ failingCall: Int) throws {
         let files = InMemoryFileSystem()
         let (group, options) = (InProcessGroup(3), options())
