@@ -88,13 +88,23 @@ struct CheckpointMaker {
     /// Adds the shards that ranks save of a tensor.
     ///
     /// - Parameter rank: the only rank; nil means all.
-    mutating func add(shardsOf tensor: TestTensor, rank: Int? = nil) throws {
+    mutating func add(
+        shardsOf tensor: TestTensor, rank: Int? = nil, asBoxes: Bool = false
+    ) throws {
         var shards: [ShardRecord] = []
         for (saver, pieces, bytes) in try tensor.saved() where rank ?? saver == saver {
             let chunks = try chunks(bytes, width: tensor.type.width)
-            shards.append(ShardRecord(region: .pieces(pieces), chunks: chunks))
+            let box = asBoxes && pieces.count == 1 ? box(pieces[0], of: tensor) : nil
+            let region = box.map { ShardRegion.box($0) } ?? .pieces(pieces)
+            shards.append(ShardRecord(region: region, chunks: chunks))
         }
         add(tensor, shards)
+    }
+
+    /// Returns the box of a piece; nil if it is none, or not in row-major order.
+    private func box(_ piece: ShardPiece, of tensor: TestTensor) -> ShardDescriptor? {
+        let order = positions(piece.elements)
+        return order == order.sorted() ? ShardDescriptor(piece.elements, in: tensor.shape) : nil
     }
 
     /// Adds what one rank holds of a tensor, copies of other ranks' pieces included.

@@ -95,7 +95,8 @@ struct LayoutRestoreTests {
         let tensor = TestTensor("w", type, parts: saved, mesh, &random)
         let store = try openStore(InMemoryFileSystem())
         var checkpoint = CheckpointMaker(store, step: 1, seed: seed)
-        try checkpoint.add(shardsOf: tensor)
+        // As boxes, parts of a tensor are gathered; otherwise all of it.
+        try checkpoint.add(shardsOf: tensor, asBoxes: seed % 2 == 0)
         try checkpoint.commit()
         let manifest = checkpoint.manifest
         let stream = TensorStream(
