@@ -114,6 +114,30 @@ struct CrashTests {
     }
 
     @Test(
+        "a process is killed at any operation, the next one saves, and then power fails",
+        arguments: 0..<4 as Range<UInt64>)
+    func killedBefore(seed: UInt64) throws {
+        var random = SeededGenerator(seed)
+        for k in 0... {
+            let memory = InMemoryFileSystem()
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(memory, before: counter.hook(failAt: k, .ioError, forEver: true))
+            var acknowledged = workload(dying, keepLast: nil)
+            let next = memory.killed()
+            let (tensors, value) = (TestTensors(sizes: Self.sizes, groups: ["a", "b"]), Box(4))
+            let checkpointer = try Checkpointer(
+                store: openStore(next), state: Self.state(tensors, value), options: Self.options(keepLast: nil))
+            checkpointer.mutate { tensors.fillPattern(4) }
+            try checkpointer.save(step: 4).wait()
+            acknowledged.committed.append(4)
+            let crashed = next.crashed(&random)
+            try checkpointer.close()
+            try check(crashed, acknowledged, "killed at operation \(k), seed \(seed)")
+            if counter.operations <= k { break }
+        }
+    }
+
+    @Test(
         "one operation fails once: that save fails or not, nothing else does", arguments: [Errno.ioError, .noSpace],
         [nil, 1] as [Int?])
     func everyOperationFailsOnce(errno: Errno, keepLast: Int?) throws {

@@ -5,9 +5,9 @@ package import CheckpointIO
 package import CheckpointSegments
 package import SystemPackage
 
-/// The only code that publishes or replaces manifests. It enforces the order "segments durable,
-/// manifest published, row indexed": steps W2 to W10, M2 to M5 and Q4 of Formats/durability.md,
-/// referred to by their numbers.
+/// The only code that publishes manifests or replaces intact ones. It enforces the order "segments
+/// durable, manifest published, row indexed": steps W2 to W10, M2 to M5 and Q4 of
+/// Formats/durability.md, referred to by their numbers.
 ///
 /// A value without state. It runs on the calling thread, a worker's in a save, and waits for disk
 /// and SQLite; the caller holds the locks that its functions name.

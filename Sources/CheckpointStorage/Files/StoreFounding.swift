@@ -234,7 +234,7 @@ package struct StoreFounding {
             }
         }
         prepareMaintenance()
-        guard try kindOfIdentity() == nil else { return }
+        guard try kindOfIdentity() == nil else { return try syncNames() }
         let new = StoreIdentity(id: .random(), created: Clock.milliseconds)
         let identity = content ?? new.encoded(digest: Hashing.digest)
         let staged = directories.staging.appending("\(new.id).json")
@@ -242,11 +242,22 @@ package struct StoreFounding {
             try fileSystem.syncDirectory(directories.root)
             try fileSystem.createDurably(staged, identity)
             try fileSystem.link(staged, to: directories.identity)
+        }
+        try syncNames()
+        // If it stays, recovery removes it.
+        try? fileSystem.remove(staged)
+    }
+
+    /// Makes the names of the store and of what it consists of durable. A process that was killed
+    /// may have created them, or one that copied the store.
+    private func syncNames() throws(CheckpointError) {
+        try attempt { () throws(FileSystemError) in
             try fileSystem.syncDirectory(directories.root)
-            if let parent = directories.root.lexicallyNormalized().parent {
-                try fileSystem.syncDirectory(parent)
+            guard let parent = directories.root.lexicallyNormalized().parent else { return }
+            do throws(FileSystemError) { try fileSystem.syncDirectory(parent) } catch
+            where error.errno == .permissionDenied {
+                // Another user has made the store's directory.
             }
-            try fileSystem.remove(staged)
         }
     }
 }
