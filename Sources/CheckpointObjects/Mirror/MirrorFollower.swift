@@ -136,6 +136,8 @@ final class MirrorFollower: MirrorFollowing {
         /// The last cause of a failure that was reported.
         var reported: String?
         var tidied: ContinuousClock.Instant?
+        /// True if something was sent since the mirror was tidied, in whatever round.
+        var isUntidy = true
         var newestAtStart = work.newestAtStart
         while !cancellation.isCancelled {
             let changes = state.withLock { state in
@@ -149,6 +151,7 @@ final class MirrorFollower: MirrorFollowing {
                 } onMirrored: { row in
                     onEvent(.mirrored(step: row.step, newBytes: row.newBytes))
                 }
+                if report.objectCount > 0 { isUntidy = true }
                 let step = report.newestStep(after: newestAtStart)
                 if let step { onEvent(.ahead(step: step)) }
                 newestAtStart = nil
@@ -160,11 +163,9 @@ final class MirrorFollower: MirrorFollowing {
                 }
                 // A newer checkpoint comes first.
                 guard report.isComplete else { continue }
-                if report.objectCount > 0 || tidied == nil,
-                    tidied.map({ $0.duration(to: .now) >= work.tidyEvery }) ?? true
-                {
+                if isUntidy, tidied.map({ $0.duration(to: .now) >= work.tidyEvery }) ?? true {
                     try work.tidyUp()
-                    tidied = .now
+                    (tidied, isUntidy) = (.now, false)
                 }
                 state.withLock { state in
                     // What is damaged is not in the mirror, whatever else is.
