@@ -89,6 +89,22 @@ package protocol FileSystem: Sendable {
     /// - Throws: The error of the system call.
     func syncDirectory(_ path: FilePath) throws(FileSystemError)
 
+    /// Returns the path of a directory without symbolic links, from the root of the file system.
+    ///
+    /// - Parameter path: The directory, which must exist.
+    /// - Throws: The error of the system call.
+    func resolved(_ path: FilePath) throws(FileSystemError) -> FilePath
+
+    /// Makes the names of a directory and of those above it durable, also if another process has
+    /// made them: it may have been killed, or be a script that does not sync.
+    ///
+    /// Ends at another file system, or at a directory that this user cannot read and so has not
+    /// made.
+    ///
+    /// - Parameter path: The directory, which must exist.
+    /// - Throws: The error of the system call.
+    func syncName(of path: FilePath) throws(FileSystemError)
+
     /// Whether the writer's lock excludes every other writer; false if it excludes those of this
     /// machine alone. Then files that nothing names may belong to a save on another machine.
     var excludesOtherWriters: Bool { get }
@@ -114,6 +130,31 @@ package protocol FileSystem: Sendable {
 
 extension FileSystem {
     package var excludesOtherWriters: Bool { true }
+
+    /// Makes the entries of a directory durable; succeeds if it does not exist.
+    ///
+    /// - Throws: The error of the system call.
+    package func syncDirectoryIfThere(_ path: FilePath) throws(FileSystemError) {
+        do { try syncDirectory(path) } catch {
+            guard error.errno == .noSuchFileOrDirectory else { throw error }
+        }
+    }
+
+    /// A file system without symbolic links.
+    package func resolved(_ path: FilePath) throws(FileSystemError) -> FilePath {
+        path.lexicallyNormalized()
+    }
+
+    package func syncName(of path: FilePath) throws(FileSystemError) {
+        var path = try resolved(path)
+        let device = try identity(of: path)?.device
+        while case let parent = path.removingLastComponent(), parent != path, !parent.isEmpty {
+            do throws(FileSystemError) { try syncDirectory(parent) } catch
+            where error.errno == .permissionDenied { return }
+            guard try identity(of: parent)?.device == device else { return }
+            path = parent
+        }
+    }
 
     /// Opens the file: its lock is taken by every open file.
     package func hold(_ path: FilePath) throws(FileSystemError) -> any ReadableFile {

@@ -195,6 +195,14 @@ package struct POSIXFileSystem: FileSystem {
         _ = try SystemCall.check("fsync", path) { fsync(descriptor) }
     }
 
+    package func resolved(_ path: FilePath) throws(FileSystemError) -> FilePath {
+        guard let text = unsafe realpath(path.string, nil) else {
+            throw FileSystemError("realpath", path, Errno(rawValue: errno))
+        }
+        defer { unsafe free(text) }
+        return unsafe FilePath(String(cString: text))
+    }
+
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
         let descriptor = try SystemCall.open(path, O_RDWR | O_CREAT)
         let file = POSIXFile(descriptor: descriptor, path: path, size: 0)

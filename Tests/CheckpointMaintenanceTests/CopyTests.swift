@@ -138,6 +138,27 @@ struct CopyTests {
         }
     }
 
+    @Test("a copy is killed at any operation, the next one finds everything, and then power fails")
+    func killedBefore() throws {
+        let contents = try makeStore(3, isRepacked: false)
+        let source = try openStore(memory, for: .maintaining)
+        try source.tag(.step(2), #require(TagName("two")))
+        var random = SeededGenerator(5)
+        for k in 0... {
+            let disk = InMemoryFileSystem()
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
+            // The failure is the kill.
+            if let target = try? openStore(dying) { _ = try? source.copy(to: target) }
+            let next = disk.killed()
+            _ = try source.copy(to: openStore(next))
+            let target = try openStore(next.crashed(&random))
+            #expect(try steps(of: target) == [3, 2, 1] && target.tags().map(\.step) == [2], "killed at operation \(k)")
+            try check(target, contents, "killed at operation \(k)")
+            if counter.operations <= k { break }
+        }
+    }
+
     @Test("a damaged checkpoint is left out and told of; what is copied is whole")
     func damage() throws {
         let contents = try makeStore(3, isRepacked: false)

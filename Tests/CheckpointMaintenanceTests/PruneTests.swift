@@ -164,6 +164,56 @@ struct PruneTests {
         }
     }
 
+    @Test("a prune is killed at any operation, a writer opens the store, and then power fails")
+    func killedBefore() throws {
+        let contents = try makeStore(memory, 6)
+        var random = SeededGenerator(2)
+        let untouched = memory.crashed(&random)
+        for k in 0... {
+            let disk = untouched.killed()
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
+            // The failure is the kill.
+            _ = try? openStore(dying, for: .maintaining).prune(keep(last: 2))
+            let next = disk.killed()
+            _ = try openStore(next)
+            let store = try openStore(next.crashed(&random), for: .maintaining)
+            #expect(try steps(of: store).prefix(2) == [6, 5], "killed at operation \(k)")
+            try check(store, contents, "killed at operation \(k)")
+            if counter.operations <= k { break }
+        }
+    }
+
+    @Test("a prune does not rely on a checkpoint that is not durable yet")
+    func unsyncedCheckpoint() throws {
+        _ = try makeStore(memory, 2)
+        var random = SeededGenerator(3)
+        for k in 0... {
+            let disk = memory.killed()
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
+            let pruning = try? openStore(dying, for: .maintaining)
+            // The name of step 3 exists, and its writer does not come to sync it.
+            let writer = HookedFileSystem(disk) { operation throws(FileSystemError) in
+                guard operation.verb == "syncdir", operation.path == "/store/manifests",
+                    try disk.list("/store/manifests").count == 3
+                else { return }
+                throw FileSystemError("syncdir", operation.path, .ioError)
+            }
+            let tensors = TestTensors(sizes: sizes)
+            let checkpointer = try Checkpointer(store: openStore(writer), state: tensors, options: smallOptions())
+            try checkpointer.resume()
+            #expect(throws: CheckpointError.self) { try checkpointer.save(step: 3).wait() }
+            // The failure is the power failure. One in eight loses three names.
+            _ = try? pruning?.prune(keep(last: 1))
+            for _ in 0..<32 {
+                let store = try openStore(disk.crashed(&random), for: .maintaining)
+                #expect(try !steps(of: store).isEmpty && store.verify().isWhole, "operation \(k)")
+            }
+            if counter.operations <= k { break }
+        }
+    }
+
     @Test("a save that is committed while checkpoints go keeps what it reused of them", arguments: [true, false])
     func savesMeanwhile(prunes: Bool) throws {
         let tensors = TestTensors(sizes: sizes)

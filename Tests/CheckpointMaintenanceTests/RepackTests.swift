@@ -296,6 +296,28 @@ struct RepackTests {
         }
     }
 
+    @Test("a repack is killed at any operation, a writer opens the store, and then power fails")
+    func killedBefore() throws {
+        let contents = try makeStore(memory, steps: 3, seed: 1)
+        var random = SeededGenerator(1)
+        let untouched = memory.crashed(&random)
+        for k in 0... {
+            let disk = untouched.killed()
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
+            // The failure is the kill.
+            _ = try? openStore(dying, for: .maintaining).repack()
+            let next = disk.killed()
+            _ = try openStore(next)
+            for _ in 0..<4 {
+                let store = try openStore(next.crashed(&random), for: .maintaining)
+                try check(store, contents, "killed at operation \(k)")
+                #expect(try store.verify().isWhole, "killed at operation \(k)")
+            }
+            if counter.operations <= k { break }
+        }
+    }
+
     @Test("one failing operation costs nothing but that run")
     func everyOperationFailsOnce() throws {
         let contents = try makeStore(memory, steps: 4)

@@ -95,6 +95,38 @@ struct MirrorTests {
         try check(back, contents)
     }
 
+    @Test("A mirror is killed at any operation, the next finds the rest, and then power fails")
+    func killedBefore() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.appending("store")
+        let contents = try train(path, 1...2)
+        try CheckpointStore.open(path, for: .maintaining).pin(.step(1))
+        let source = try CheckpointStore.open(path)
+        var random = SeededGenerator(6)
+        for k in 0... {
+            let disk = InMemoryFileSystem()
+            try disk.makeDirectory("/mirror")
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
+            // The failure is the kill.
+            _ = try? StoreMirror(of: source, to: DirectoryObjectStore("/mirror", files: dying)).synchronize()
+            let next = disk.killed()
+            // Its locks would be in the way for ten minutes.
+            let locks = FilePath("/mirror/locks")
+            for name in try next.listIfThere(locks) {
+                let directory = locks.appending(name)
+                for lock in try next.list(directory) { try next.remove(directory.appending(lock)) }
+            }
+            _ = try StoreMirror(of: source, to: DirectoryObjectStore("/mirror", files: next)).synchronize()
+            let store = try CheckpointStore(
+                fileSystem: next.crashed(&random), root: "/mirror", access: .reading, catalog: .nowhere)
+            #expect(try steps(of: store) == [2, 1], "killed at operation \(k)")
+            #expect(try store.marks().pins.count == 1, "killed at operation \(k)")
+            try check(store, contents)
+            if counter.operations <= k { break }
+        }
+    }
+
     @Test("Marks and repacked checkpoints follow")
     func changes() throws {
         let directory = try TemporaryDirectory()

@@ -107,6 +107,29 @@ struct MarkTests {
         }
     }
 
+    @Test("a process is killed while it marks, the next finds the mark, and then power fails")
+    func killedBefore() throws {
+        try makeStore(2)
+        var random = SeededGenerator(4)
+        for k in 0... {
+            let disk = memory.crashed(&random)
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
+            // The failure is the kill.
+            if let store = try? openForMaintaining(dying) {
+                _ = try? store.tag(.step(2), tag("good"))
+                _ = try? store.pin(.step(1))
+            }
+            let next = disk.killed()
+            try openForMaintaining(next).tag(.step(2), tag("good"))
+            try openForMaintaining(next).pin(.step(1))
+            let store = try openStore(next.crashed(&random), for: .reading)
+            let marks = try store.marks()
+            #expect(marks.tags.count == 1 && marks.pins.count == 1, "killed at operation \(k)")
+            if counter.operations <= k { break }
+        }
+    }
+
     @Test("best is the smallest or the largest, never NaN, the newest of equals")
     func best() throws {
         try makeStore(8)

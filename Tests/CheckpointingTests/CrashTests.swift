@@ -137,6 +137,24 @@ struct CrashTests {
         }
     }
 
+    @Test("directories above the store that a script has made are durable with the first checkpoint")
+    func parents() throws {
+        let memory = InMemoryFileSystem()
+        for path in ["/a", "/a/b"] as [FilePath] { try memory.makeDirectory(path) }
+        func open(_ files: InMemoryFileSystem, _ access: CheckpointStore.Access) throws -> CheckpointStore {
+            try CheckpointStore(fileSystem: files, root: "/a/b/store", access: access, catalog: .nowhere)
+        }
+        let (tensors, value) = (TestTensors(sizes: Self.sizes, groups: ["a", "b"]), Box(4))
+        let checkpointer = try Checkpointer(
+            store: open(memory, .writing), state: Self.state(tensors, value), options: Self.options(keepLast: nil))
+        try checkpointer.save(step: 1).wait()
+        for seed in 0..<16 as Range<UInt64> {
+            var random = SeededGenerator(seed)
+            #expect(try steps(of: open(memory.crashed(&random), .reading)) == [1], "seed \(seed)")
+        }
+        try checkpointer.close()
+    }
+
     @Test(
         "one operation fails once: that save fails or not, nothing else does", arguments: [Errno.ioError, .noSpace],
         [nil, 1] as [Int?])

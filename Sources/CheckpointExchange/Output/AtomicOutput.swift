@@ -150,22 +150,30 @@ package final class AtomicOutput {
         }
         try checkPlace()
         try exchanging { () throws(FileSystemError) in
-            try rename()
+            let old = try rename()
             try files.syncDirectory(parent)
+            // Only now: after a power failure, the name may lead to the old directory again.
+            if let old { TemporaryName.remove(old, files) }
         }
         isOver = true
     }
 
-    private func rename() throws(FileSystemError) {
+    /// Renames the output to its final path.
+    ///
+    /// - Returns: the path of the directory that it has replaced; nil if there is none.
+    private func rename() throws(FileSystemError) -> FilePath? {
         guard isDirectory else {
-            if replacement != nil { return try files.rename(temporary, to: path) }
-            // Fails if another process has created the file in the meantime.
-            return try files.renameToNew(temporary, to: path)
+            // Without a replacement, fails if another process has created the file meanwhile.
+            if replacement != nil { try files.rename(temporary, to: path) } else {
+                try files.renameToNew(temporary, to: path)
+            }
+            return nil
         }
-        guard try files.kind(of: path) != nil else { return try files.rename(temporary, to: path) }
-        if try files.exchange(temporary, with: path) {
-            return TemporaryName.remove(temporary, files)
+        guard try files.kind(of: path) != nil else {
+            try files.rename(temporary, to: path)
+            return nil
         }
+        if try files.exchange(temporary, with: path) { return temporary }
         let old = FilePath(temporary.string + "-old")
         try files.rename(path, to: old)
         do throws(FileSystemError) { try files.rename(temporary, to: path) } catch {
@@ -173,8 +181,7 @@ package final class AtomicOutput {
             try? files.rename(old, to: path)
             throw error
         }
-        for name in try files.list(old) { try files.remove(old.appending(name)) }
-        try files.removeDirectory(old)
+        return old
     }
 
     /// Removes the files written so far, if possible. Errors are ignored, because the error that

@@ -152,8 +152,8 @@ struct RawExport {
             try store.outputFiles.replace(path, with: temporary)
             files.append(path)
             try store.outputFiles.syncDirectory(directory)
-            let parent = directory.removingLastComponent()
-            if isNewDirectory { try store.outputFiles.syncDirectory(parent.isEmpty ? "." : parent) }
+            // Also if the directory was there: nobody may have synced its name.
+            try store.outputFiles.syncName(of: directory)
         }
     }
 

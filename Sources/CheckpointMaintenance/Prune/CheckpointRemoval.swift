@@ -70,6 +70,8 @@ struct CheckpointRemoval {
         try translating("removing checkpoints") {
             let leased = try RankAttempts(files: store.files).unretirable(
                 names.compactMap { self.attempts[$0] }, now: Clock.milliseconds)
+            // A writer may have published a checkpoint that stays instead, and not synced it yet.
+            try store.fileSystem.syncDirectory(store.directories.manifests)
             try maintenance.changeGeneration()  // P1
             for name in names where self.attempts[name].map({ !leased.contains($0) }) ?? true {
                 if try unpublish(name) { gone.append(name) }

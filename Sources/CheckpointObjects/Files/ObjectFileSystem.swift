@@ -276,6 +276,7 @@ package final class ObjectFileSystem: FileSystem {
     }
 
     package func syncDirectory(_ path: FilePath) {}
+    package func syncName(of path: FilePath) {}
 
     // MARK: Locks and space
 

@@ -135,9 +135,8 @@ final class MirrorFollower: MirrorFollowing {
         var pause = pauses.first
         /// The last cause of a failure that was reported.
         var reported: String?
-        var tidied: ContinuousClock.Instant?
-        /// True if something was sent since the mirror was tidied, in whatever round.
-        var isUntidy = true
+        /// When the mirror was tidied; true if something was sent since, in any round.
+        var (tidied, isUntidy): (ContinuousClock.Instant?, Bool) = (nil, true)
         var newestAtStart = work.newestAtStart
         while !cancellation.isCancelled {
             let changes = state.withLock { state in

@@ -127,7 +127,13 @@ public final class StoreMirror: Sendable {
                 remedy: "Wait until it has finished, and run the same command again")
         }
         defer { withExtendedLifetime(lock) {} }
-        try failing { () throws(ObjectStoreError) in try removeLeavings() }
+        try failing { () throws(ObjectStoreError) in
+            try removeLeavings()
+            // What is there already is not sent again.
+            for prefix in ["segments/", "parts/", "manifests/", "tags/", "pins/", ""] {
+                try target.settle(prefix)
+            }
+        }
         var present = try Present(
             manifests: names(below: "manifests/"), segments: names(below: "segments/"))
         var report = MirrorReport()
@@ -334,6 +340,7 @@ public final class StoreMirror: Sendable {
     ) throws(CheckpointError) {
         let attempt = AttemptName(checkpoint: root.name, attempt: root.id)
         let directory = source.directories.path(of: attempt)
+        try failing { () throws(ObjectStoreError) in try target.settle("parts/\(attempt)/") }
         let present = try names(below: "parts/\(attempt)/")
         let files = try translating("listing \(directory)") { () throws(FileSystemError) in
             try source.fileSystem.list(directory)

@@ -19,10 +19,11 @@ struct MultipartUpload {
     /// - Parameters:
     ///   - threads: number of parts in flight.
     ///   - part: returns the bytes of a part, from 0, and their MD5; any thread.
+    /// - Returns: false if the store no longer knows the upload: the object must be compared.
     func run(
         threads: Int,
         part: @escaping @Sendable (Int) throws(ObjectStoreError) -> (ByteBuffer, md5: String)
-    ) throws(ObjectStoreError) {
+    ) throws(ObjectStoreError) -> Bool {
         let upload = try begin()
         do {
             let (client, key) = (client, key)
@@ -40,7 +41,7 @@ struct MultipartUpload {
                 else { throw outcome.error("PUT", key) }
                 return tag
             }
-            try complete(upload, tags)
+            return try complete(upload, tags)
         } catch {
             // What cannot be aborted is a leaving, which costs and does no harm.
             _ = client.send(
@@ -60,7 +61,9 @@ struct MultipartUpload {
         return upload
     }
 
-    private func complete(_ upload: String, _ tags: [String]) throws(ObjectStoreError) {
+    private func complete(
+        _ upload: String, _ tags: [String]
+    ) throws(ObjectStoreError) -> Bool {
         let parts = tags.enumerated().map { number, tag in
             "<Part><PartNumber>\(number + 1)</PartNumber><ETag>\(Self.escaped(tag))</ETag></Part>"
         }
@@ -71,9 +74,9 @@ struct MultipartUpload {
                 headers: [("content-type", "application/xml")], body: ByteBuffer(string: body)))
         guard case .answered(let answer, _) = outcome else { throw outcome.error("POST", key) }
         switch answer.verdict {
-        case .success: return
-        // A repeated request, whose first answer was lost. The caller looks at the object.
-        case .notFound: return
+        case .success: return true
+        // A repeated request, whose first answer was lost; or nobody has completed it.
+        case .notFound: return false
         default: throw outcome.error("POST", key)
         }
     }

@@ -92,6 +92,7 @@ package final class S3ObjectStore: ObjectStore {
     package func upload(
         _ key: String, from source: any ReadableFile
     ) throws(ObjectStoreError) {
+        var isKnown = true
         if source.size <= upload.partBytes {
             let body = try part(0, of: source, key)
             let outcome = client.send(
@@ -102,7 +103,7 @@ package final class S3ObjectStore: ObjectStore {
                 throw error("PUT", key, outcome)
             }
         } else {
-            try MultipartUpload(client, full(key), partCount: partCount(of: source)).run(
+            isKnown = try MultipartUpload(client, full(key), partCount: partCount(of: source)).run(
                 threads: upload.partsInFlight
             ) { number throws(ObjectStoreError) in
                 let body = try self.part(number, of: source, key)
@@ -113,7 +114,7 @@ package final class S3ObjectStore: ObjectStore {
             throw ObjectStoreError(
                 .failed, "PUT", key, "the uploaded object does not have the size of its source")
         }
-        if upload.isReadBack { try compare(key, with: source) }
+        if upload.isReadBack || !isKnown { try compare(key, with: source) }
     }
 
     /// Size of the parts of an object, in bytes: larger for one that would need more than 9,000.

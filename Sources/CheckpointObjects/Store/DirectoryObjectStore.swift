@@ -159,6 +159,15 @@ package struct DirectoryObjectStore: ObjectStore {
         }
     }
 
+    package func settle(_ prefix: String) throws(ObjectStoreError) {
+        try failing("sync", prefix) { () throws(FileSystemError) in
+            let directory = path(of: prefix)
+            guard try files.kind(of: directory) == .directory else { return }
+            try files.syncDirectory(directory)
+            if prefix.isEmpty { try files.syncName(of: directory) }
+        }
+    }
+
     private func path(of key: String) -> FilePath {
         key.isEmpty ? root : root.appending(key)
     }

@@ -50,8 +50,18 @@ package protocol ObjectStore: Sendable {
     /// Removes an object; succeeds if there is none.
     func remove(_ key: String) throws(ObjectStoreError)
 
+    /// Makes durable what other processes have written directly below a prefix: one that was killed
+    /// may not have done so. Objects of a bucket are durable when they are listed.
+    ///
+    /// - Parameter prefix: empty, or ends with `/`.
+    func settle(_ prefix: String) throws(ObjectStoreError)
+
     /// Name of the place, for people: "s3://bucket/prefix".
     var description: String { get }
+}
+
+extension ObjectStore {
+    package func settle(_ prefix: String) throws(ObjectStoreError) {}
 }
 
 extension ObjectStore {

@@ -80,6 +80,15 @@ package struct MarkFiles: Sendable {
     package func remove(_ tag: TagName) throws(CheckpointError) { try remove(path(of: tag), in: directories.tags) }
     package func unpin(_ name: ManifestName) throws(CheckpointError) { try remove(path(of: name), in: directories.pins) }
 
+    /// Makes the marks durable that another process has written: it may have been killed before it
+    /// did so itself.
+    package func sync() throws(CheckpointError) {
+        try translating("syncing tags and pins") {
+            try fileSystem.syncDirectoryIfThere(directories.tags)
+            try fileSystem.syncDirectoryIfThere(directories.pins)
+        }
+    }
+
     /// Writes a mark: steps T1 to T3. At every moment the name leads to the old mark or the new
     /// one, complete.
     private func write(_ mark: Mark, to path: FilePath, in directory: FilePath) throws(CheckpointError) {

@@ -248,16 +248,20 @@ package struct StoreFounding {
         try? fileSystem.remove(staged)
     }
 
-    /// Makes the names of the store and of what it consists of durable. A process that was killed
-    /// may have created them, or one that copied the store.
-    private func syncNames() throws(CheckpointError) {
+    /// Makes what other processes have done to the names of the store durable. One that was killed
+    /// may have created, replaced or removed files, and not synced that; one that copied the store
+    /// may never do so.
+    ///
+    /// - Throws: code `io`.
+    package func syncNames() throws(CheckpointError) {
         try attempt { () throws(FileSystemError) in
-            try fileSystem.syncDirectory(directories.root)
-            guard let parent = directories.root.lexicallyNormalized().parent else { return }
-            do throws(FileSystemError) { try fileSystem.syncDirectory(parent) } catch
-            where error.errno == .permissionDenied {
-                // Another user has made the store's directory.
+            for directory in [
+                directories.segments, directories.manifests, directories.tags, directories.pins,
+                directories.root,
+            ] {
+                try fileSystem.syncDirectoryIfThere(directory)
             }
+            try fileSystem.syncName(of: directories.root)
         }
     }
 }

@@ -41,7 +41,10 @@ extension CheckpointStore {
             let result = CheckpointTag(tag: tag, id: mark.id, run: mark.name.run, step: mark.name.step, isDangling: false)
             // With force, a tag that cannot be read is replaced too.
             let old = force ? try? marks.mark(tag) : try marks.mark(tag)
-            if old == mark { return (result, false) }
+            if old == mark {
+                try marks.sync()
+                return (result, false)
+            }
             if let old, !force {
                 throw CheckpointError(
                     .exists, "the tag \(tag) already names step \(old.name.step) (\(old.id))",
@@ -109,6 +112,7 @@ extension CheckpointStore {
             let isPinned = try marks.read().pins.contains(name)
             if isWanted && !isPinned { try marks.pin(Mark(name: name, id: manifest.id)) }
             if isPinned && !isWanted { try marks.unpin(name) }
+            if isPinned == isWanted { try marks.sync() }
             return (CheckpointSummary(manifest, try marks.read(), defaultRunName: defaultRunName), isPinned != isWanted)
         }
     }

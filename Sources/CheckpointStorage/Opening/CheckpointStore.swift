@@ -143,6 +143,7 @@ public final class CheckpointStore: Sendable {
                 try Self.identity(in: mirror, directories)
             }
         }
+        if access == .maintaining { try founding.syncNames() }
         id = try founding.identity().id
         self.fileSystem = fileSystem
         self.directories = directories
