@@ -25,7 +25,19 @@ package struct PieceHolders: Hashable, Sendable {
     ) throws(ShardingError) {
         let axes = sharding.steps.map(\.axes)
         let used = Set(axes.compactMap(\.split))
-        let sharing = Set(axes.compactMap(\.shared))
+        var sharing = Set(axes.compactMap(\.shared))
+        if let first = axes.firstIndex(where: { $0.shared != nil }),
+            let next = axes[first...].firstIndex(where: { $0.split != nil })
+        {
+            // If ranks that share elements have memories of different sizes, a split of these may
+            // give the same elements to ranks with other coordinates on its axis.
+            let along = mesh.names.indices.filter { sharing.contains(mesh.names[$0]) }
+            var shapes: Set<[Int]?> = []
+            for other in mesh.neighbors(of: rank, along: along) {
+                shapes.insert(try sharding.local(of: other, in: mesh, steps: next)?.shape)
+            }
+            if shapes.count > 1 { sharing.formUnion(axes[next...].compactMap(\.split)) }
+        }
         let free = mesh.names.indices.filter {
             !used.contains(mesh.names[$0]) && !sharing.contains(mesh.names[$0])
         }

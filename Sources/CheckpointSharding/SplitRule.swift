@@ -29,7 +29,7 @@ public enum SplitRule: Hashable, Sendable {
             return extent / count * index..<extent / count * (index + 1)
         case .chunks:
             let size = extent / count + (extent % count > 0 ? 1 : 0)
-            let start = size == 0 ? 0 : min(index, extent / size) * size
+            let start = size == 0 || index > extent / size ? extent : index * size
             return start..<start + min(size, extent - start)
         case .balanced:
             let (size, longer) = extent.quotientAndRemainder(dividingBy: count)

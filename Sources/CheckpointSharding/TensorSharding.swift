@@ -157,13 +157,14 @@ public struct TensorSharding: Hashable, Sendable {
     /// - Parameters:
     ///   - rank: The rank.
     ///   - mesh: All ranks.
+    ///   - count: Number of steps to take; nil for all.
     /// - Returns: The rank's memory and the pieces in it; nil if the rank does not have the tensor.
     /// - Throws: `ShardingError` if a step is impossible.
     package func local(
-        of rank: Int, in mesh: RankMesh
+        of rank: Int, in mesh: RankMesh, steps count: Int? = nil
     ) throws(ShardingError) -> LocalTensor? {
         var local = try LocalTensor(whole: shape)
-        for step in steps {
+        for step in steps.prefix(count ?? steps.count) {
             guard let next = try local.applying(step, rank, mesh) else { return nil }
             local = next
         }

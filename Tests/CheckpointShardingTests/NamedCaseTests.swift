@@ -55,6 +55,12 @@ struct NamedCaseTests {
         let three = TensorSharding([16]).stridedSplit(0, over: "dp", factor: 5)
         #expect(try rows(three, ["dp": 3], 1) == [2, 3, 6, 7, 10, 11, 14, 15])
         #expect(try rows(three, ["dp": 3], 2) == [])
+        let nine = TensorSharding([9]).stridedSplit(0, over: "dp", factor: 2)
+        let expected = [[0, 1, 5], [2, 3, 6], [4, 7], [8]]
+        #expect(try (0..<4).map { try rows(nine, ["dp": 4], $0) } == expected)
+        // As `torch.chunk` does, with a smaller part before the empty one.
+        let five = TensorSharding([5]).split(0, over: "dp")
+        #expect(try (0..<4).map { try rows(five, ["dp": 4], $0) } == [[0, 1], [2, 3], [4], []])
         #expect(
             try rows(TensorSharding([5]).flat(at: 2, of: 8, over: "dp"), ["dp": 2], 0) == [
                 -1, -1, 0, 1,

@@ -11,6 +11,24 @@ struct PieceHolderTests {
     func agreement(_ seed: UInt64) throws {
         var maker = RandomSharding(seed)
         let (sharding, mesh) = try maker.sharding(maker.shape())
+        try check(sharding, mesh, "seed \(seed)")
+    }
+
+    /// Four queries and one key among three ranks: the first has two queries, so that its key is in
+    /// another part of its memory than the keys of the others.
+    @Test("Copies that a later split gives to other coordinates are known")
+    func unevenCopies() throws {
+        let sections = [FusedSection(units: 4, of: 1), FusedSection(units: 1, of: 1)]
+        for order in [["tp", "dp"], ["dp", "tp"]] {
+            let mesh = try RankMesh(order == ["tp", "dp"] ? ["tp": 3, "dp": 3] : ["dp": 3, "tp": 3])
+            let sharding = TensorSharding([5]).fused(0, sections, over: "tp").split(0, over: "dp")
+            try check(sharding, mesh, "\(order)")
+            let key = try (0..<9).filter { try sharding.shard(of: $0, in: mesh).pieces.contains { $0.offset == 4 } }
+            #expect(key.count == 3)
+        }
+    }
+
+    private func check(_ sharding: TensorSharding, _ mesh: RankMesh, _ comment: Comment) throws {
         let shards = try (0..<mesh.worldSize).map { try sharding.shard(of: $0, in: mesh) }
         let places = shards.map { $0.pieces.map(\.elements.normalized) }
         var owners: [StridedElements: Set<Int>] = [:]
@@ -20,7 +38,7 @@ struct PieceHolderTests {
             #expect(holders.rank == rank)
             for (place, ranks) in zip(places[rank], holders.ranks) {
                 let expected = places.indices.filter { places[$0].contains(place) }
-                #expect(ranks == expected, "seed \(seed)")
+                #expect(ranks == expected, comment)
             }
             let regions = zip(shard.pieces, holders.ranks).map { piece, ranks in
                 OwnerBalance.Region(
@@ -31,7 +49,7 @@ struct PieceHolderTests {
                 owners[place, default: []].insert(owner)
             }
         }
-        #expect(owners.values.allSatisfy { $0.count == 1 }, "seed \(seed)")
+        #expect(owners.values.allSatisfy { $0.count == 1 }, comment)
     }
 
     @Test("Heads that are fewer than ranks have several holders, and queries one")
