@@ -98,7 +98,7 @@ package protocol FileSystem: Sendable {
     /// Makes the names of a directory and of those above it durable, also if another process has
     /// made them: it may have been killed, or be a script that does not sync.
     ///
-    /// Ends at another file system, or at a directory that this user cannot read and so has not
+    /// Ends at another file system, and at a directory that this user cannot read and so has not
     /// made.
     ///
     /// - Parameter path: The directory, which must exist.
@@ -146,12 +146,14 @@ extension FileSystem {
     }
 
     package func syncName(of path: FilePath) throws(FileSystemError) {
-        var path = try resolved(path)
+        // Where a link leads to, or else, below a directory that this user cannot read, the path.
+        var path = (try? resolved(path)) ?? path.lexicallyNormalized()
         let device = try identity(of: path)?.device
-        while case let parent = path.removingLastComponent(), parent != path, !parent.isEmpty {
+        while case let parent = path.removingLastComponent(), parent != path {
+            let parent = parent.isEmpty && !path.isAbsolute ? "." : parent
+            guard parent != path, try identity(of: parent)?.device == device else { return }
             do throws(FileSystemError) { try syncDirectory(parent) } catch
             where error.errno == .permissionDenied { return }
-            guard try identity(of: parent)?.device == device else { return }
             path = parent
         }
     }

@@ -196,11 +196,11 @@ package struct POSIXFileSystem: FileSystem {
     }
 
     package func resolved(_ path: FilePath) throws(FileSystemError) -> FilePath {
-        guard let text = unsafe realpath(path.string, nil) else {
+        guard let text = unsafe path.withPlatformString({ unsafe realpath($0, nil) }) else {
             throw FileSystemError("realpath", path, Errno(rawValue: errno))
         }
         defer { unsafe free(text) }
-        return unsafe FilePath(String(cString: text))
+        return unsafe FilePath(platformString: text)
     }
 
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {

@@ -318,6 +318,31 @@ struct RepackTests {
         }
     }
 
+    @Test("a repack is killed while a writer opens the store, and then power fails")
+    func killedMeanwhile() throws {
+        let contents = try makeStore(memory, steps: 3, seed: 1)
+        var random = SeededGenerator(7)
+        let untouched = memory.crashed(&random)
+        for k in 0... {
+            let (disk, counter, isOver) = (untouched.killed(), FaultCounter(), Box(false))
+            let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
+            // The writer has synced the manifests by now.
+            let opening = HookedFileSystem(disk) { operation throws(FileSystemError) in
+                guard operation.verb == "syncdir", operation.path == "/store", !isOver.value else { return }
+                isOver.value = true
+                HeldLocks.settingAside { _ = try? openStore(dying, for: .maintaining).repack() }
+            }
+            _ = try openStore(opening)
+            #expect(isOver.value)
+            for _ in 0..<4 {
+                let store = try openStore(disk.crashed(&random), for: .maintaining)
+                try check(store, contents, "killed at operation \(k)")
+                #expect(try store.verify().isWhole, "killed at operation \(k)")
+            }
+            if counter.operations <= k { break }
+        }
+    }
+
     @Test("one failing operation costs nothing but that run")
     func everyOperationFailsOnce() throws {
         let contents = try makeStore(memory, steps: 4)

@@ -113,6 +113,7 @@ struct MarkTests {
         var random = SeededGenerator(4)
         for k in 0... {
             let disk = memory.crashed(&random)
+            let writer = try openStore(disk)
             let counter = FaultCounter()
             let dying = HookedFileSystem(disk, before: counter.hook(failAt: k, .ioError, forEver: true))
             // The failure is the kill.
@@ -120,10 +121,9 @@ struct MarkTests {
                 _ = try? store.tag(.step(2), tag("good"))
                 _ = try? store.pin(.step(1))
             }
-            let next = disk.killed()
-            try openForMaintaining(next).tag(.step(2), tag("good"))
-            try openForMaintaining(next).pin(.step(1))
-            let store = try openStore(next.crashed(&random), for: .reading)
+            try writer.tag(.step(2), tag("good"))
+            try writer.pin(.step(1))
+            let store = try openStore(disk.crashed(&random), for: .reading)
             let marks = try store.marks()
             #expect(marks.tags.count == 1 && marks.pins.count == 1, "killed at operation \(k)")
             if counter.operations <= k { break }

@@ -47,6 +47,7 @@ package final class CountingFileSystem<Base: FileSystem>: FileSystem {
     package func reopen(_ path: FilePath) throws(FileSystemError) -> (any WritableFile)? { try base.reopen(path) }
     package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? { try base.kind(of: path) }
     package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? { try base.identity(of: path) }
+    package func resolved(_ path: FilePath) throws(FileSystemError) -> FilePath { try base.resolved(path) }
     package func makeDirectory(_ path: FilePath) throws(FileSystemError) { try base.makeDirectory(path) }
     package func link(_ existing: FilePath, to new: FilePath) throws(FileSystemError) { try base.link(existing, to: new) }
     package func replace(_ new: FilePath, with existing: FilePath) throws(FileSystemError) { try base.replace(new, with: existing) }

@@ -49,6 +49,7 @@ package final class HookedFileSystem<Base: FileSystem>: FileSystem {
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] { try base.list(directory) }
     package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? { try base.kind(of: path) }
     package func identity(of path: FilePath) throws(FileSystemError) -> FileIdentity? { try base.identity(of: path) }
+    package func resolved(_ path: FilePath) throws(FileSystemError) -> FilePath { try base.resolved(path) }
 
     package func makeDirectory(_ path: FilePath) throws(FileSystemError) {
         try ask("mkdir", path)

@@ -151,11 +151,12 @@ package final class AtomicOutput {
         try checkPlace()
         try exchanging { () throws(FileSystemError) in
             let old = try rename()
+            // What has the temporary name now is not this output's.
+            isOver = true
             try files.syncDirectory(parent)
             // Only now: after a power failure, the name may lead to the old directory again.
             if let old { TemporaryName.remove(old, files) }
         }
-        isOver = true
     }
 
     /// Renames the output to its final path.
@@ -174,7 +175,7 @@ package final class AtomicOutput {
             return nil
         }
         if try files.exchange(temporary, with: path) { return temporary }
-        let old = FilePath(temporary.string + "-old")
+        let old = temporary.removingLastComponent().appending(TemporaryName.random())
         try files.rename(path, to: old)
         do throws(FileSystemError) { try files.rename(temporary, to: path) } catch {
             // If this fails too, the old directory remains under its temporary name.

@@ -85,6 +85,10 @@ struct FileMender {
             }
             if !same { try replace(directory.appending(name), from: source.appending(name)) }
         }
+        // Those that are the same may be of a repair that was killed before it synced them.
+        do { try store.fileSystem.syncDirectoryIfThere(directory) } catch {
+            throw CheckpointError(error)
+        }
     }
 
     /// Replaces a segment that is damaged or missing.

@@ -148,9 +148,10 @@ final class MirrorFollower: MirrorFollowing {
                 let report = try mirror.synchronize(cancellation: cancellation) {
                     state.withLock { $0.changes } > changes
                 } onMirrored: { row in
+                    isUntidy = true
                     onEvent(.mirrored(step: row.step, newBytes: row.newBytes))
                 }
-                if report.objectCount > 0 { isUntidy = true }
+                isUntidy = isUntidy || report.markCount > 0
                 let step = report.newestStep(after: newestAtStart)
                 if let step { onEvent(.ahead(step: step)) }
                 newestAtStart = nil
@@ -166,8 +167,7 @@ final class MirrorFollower: MirrorFollowing {
                     try work.tidyUp()
                     (tidied, isUntidy) = (.now, false)
                 }
-                state.withLock { state in
-                    // What is damaged is not in the mirror, whatever else is.
+                state.withLock { state in  // What is damaged is not in the mirror.
                     state.failure = damage.map { ($0, changes) }
                     if damage == nil { state.mirrored = max(state.mirrored, changes) }
                     state.obstacle = nil
@@ -177,8 +177,8 @@ final class MirrorFollower: MirrorFollowing {
                     reported = nil
                 }
                 pause = pauses.first
-                _ = state.waitFor(timeout: work.lookEvery) { state in
-                    state.isStopped || state.changes > changes ? true : nil
+                _ = state.waitFor(timeout: work.lookEvery) {
+                    $0.isStopped || $0.changes > changes ? true : nil
                 }
             } catch {
                 guard error.code != .cancelled else { return }

@@ -89,6 +89,7 @@ public final class StoreMirror: Sendable {
         limiter = bytesPerSecond.map {
             Monitor(RateLimiter(bytesPerSecond: $0))
         }
+        try failing { () throws(ObjectStoreError) in try target.settle("") }
         _ = try MirrorIdentity(source: source, target: target).check()
     }
 
@@ -129,9 +130,9 @@ public final class StoreMirror: Sendable {
         defer { withExtendedLifetime(lock) {} }
         try failing { () throws(ObjectStoreError) in
             try removeLeavings()
-            // What is there already is not sent again.
-            for prefix in ["segments/", "parts/", "manifests/", "tags/", "pins/", ""] {
-                try target.settle(prefix)
+            // What a mirror that was killed has written is not sent again.
+            for kind in ["segments/", "parts/", "manifests/", "tags/", "pins/"] {
+                try target.settle(kind)
             }
         }
         var present = try Present(

@@ -30,6 +30,8 @@ package struct Recovery {
             // Attempts of several ranks that may still be in flight, on any machine.
             var inFlight: Set<CheckpointID> = []
             if maintenance != nil {
+                // A process that had this lock may have been killed before it synced what it did.
+                try files.fileSystem.syncDirectory(files.directories.manifests)
                 let (attempts, now) = (RankAttempts(files: files), Clock.milliseconds)
                 inFlight = try attempts.collect(now: now) { try remove($0, &removed) }
                 try attempts.collectLaunches(now: now) { try remove($0, &removed) }

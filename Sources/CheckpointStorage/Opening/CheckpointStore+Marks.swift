@@ -66,7 +66,10 @@ extension CheckpointStore {
     public func removeTag(_ tag: TagName) throws(CheckpointError) {
         try maintaining { () throws(CheckpointError) in
             let marks = MarkFiles(files)
-            guard try marks.read().tags[tag] != nil || isUnreadable(tag) else { throw try missing(.tag(tag), []) }
+            guard try marks.read().tags[tag] != nil || isUnreadable(tag) else {
+                try marks.sync()
+                throw try missing(.tag(tag), [])
+            }
             try marks.remove(tag)
         }
     }

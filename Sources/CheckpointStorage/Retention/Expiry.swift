@@ -97,7 +97,9 @@ package final class Expiry: Sendable {
                 .busy, "another process is removing or repacking checkpoints", remedy: "The next save tries again")
         }
         defer { withExtendedLifetime(maintenance) {} }
-        // Marks are written under the same lock, and may be newer than the choice of names.
+        // Marks are written under the same lock, and may be newer than the choice of names. Of a
+        // process that was killed meanwhile they may not be durable yet.
+        try MarkFiles(files).sync()
         let protected = try MarkFiles(files).protected()
         let chosen = names.filter { !protected.contains($0) }
         try countUses(try translating("maintenance") { try maintenance.generation() })
