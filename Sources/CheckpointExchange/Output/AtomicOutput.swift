@@ -164,7 +164,7 @@ package final class AtomicOutput {
     /// - Returns: the path of the directory that it has replaced; nil if there is none.
     private func rename() throws(FileSystemError) -> FilePath? {
         guard isDirectory else {
-            // Without a replacement, fails if another process has created the file meanwhile.
+            // Without a replacement, fails if another process has created the file now.
             if replacement != nil { try files.rename(temporary, to: path) } else {
                 try files.renameToNew(temporary, to: path)
             }
@@ -175,7 +175,8 @@ package final class AtomicOutput {
             return nil
         }
         if try files.exchange(temporary, with: path) { return temporary }
-        let old = temporary.removingLastComponent().appending(TemporaryName.random())
+        // Not a temporary name, which the next output removes: it may be the only export there is.
+        let old = FilePath(temporary.string + "-old")
         try files.rename(path, to: old)
         do throws(FileSystemError) { try files.rename(temporary, to: path) } catch {
             // If this fails too, the old directory remains under its temporary name.

@@ -71,7 +71,7 @@ public func checkNameComparisons(_ path: String, _ lines: Lines) -> [Violation] 
     }
 }
 
-/// Whether a line copies the bytes of a name into an array.
+/// Returns true if a line copies the bytes of a name into an array.
 private func copiesName(_ code: String) -> Bool {
     ["Array(", "[UInt8]("].contains { start in
         code.ranges(of: start).contains { range in

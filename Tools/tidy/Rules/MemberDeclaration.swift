@@ -40,7 +40,7 @@ struct MemberDeclaration: Equatable {
 
     private static let keywords: Set<String> = ["func", "var", "let", "case"]
 
-    /// Whether a word of code uses it: a call of a function, or a property of some value.
+    /// Returns true if a word of code uses it: a call of a function, or a property of some value.
     func isUsed(by word: Word) -> Bool {
         guard word.text == name else { return false }
         return keyword == "func" ? word.after == "(" : word.before == "." && word.after != "("
