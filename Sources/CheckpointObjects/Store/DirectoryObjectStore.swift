@@ -135,16 +135,24 @@ package struct DirectoryObjectStore: ObjectStore {
         try failing("list", prefix) { () throws(FileSystemError) in
             var listing = ObjectListing()
             let directory = path(of: prefix)
-            for name in try files.listIfThere(directory) {
+            for name in try names(of: directory) {
                 switch try files.kind(of: directory.appending(name)) {
                 case .file: listing.objects.append(name)
                 // A directory without files is nothing, as a prefix without objects.
-                case .directory where try !files.list(directory.appending(name)).isEmpty:
+                case .directory where try !names(of: directory.appending(name)).isEmpty:
                     listing.prefixes.append(name)
                 default: continue
                 }
             }
             return listing
+        }
+    }
+
+    /// Lists a directory. One that others have removed, or a file by now, is an empty prefix.
+    private func names(of directory: FilePath) throws(FileSystemError) -> [String] {
+        do throws(FileSystemError) { return try files.listIfThere(directory) } catch {
+            guard error.errno == .notDirectory else { throw error }
+            return []
         }
     }
 
