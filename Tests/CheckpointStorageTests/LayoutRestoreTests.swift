@@ -95,13 +95,13 @@ struct LayoutRestoreTests {
         let tensor = TestTensor("w", type, parts: saved, mesh, &random)
         let store = try openStore(InMemoryFileSystem())
         var checkpoint = CheckpointMaker(store, step: 1, seed: seed)
-        // As boxes, parts of a tensor are gathered; otherwise all of it.
+        // As boxes or as pieces: parts of a tensor are gathered, if nothing is transposed.
         try checkpoint.add(shardsOf: tensor, asBoxes: seed % 2 == 0)
         try checkpoint.commit()
         let manifest = checkpoint.manifest
         let stream = TensorStream(
             store: store, manifest: manifest, gatheredBytes: type.width * (1 + random.below(40)),
-            gatheredBytesPerShard: 0)
+            gatheredBytesPerPiece: 0)
         var bytes: [UInt8] = []
         let hash = try stream.readInOrder(manifest.tensors[0]) { bytes += $0.array }
         #expect(bytes == tensor.content, "seed \(seed)")
@@ -250,7 +250,7 @@ struct LayoutRestoreTests {
         #expect(memory.bytes == tensor.content)
         let stream = TensorStream(
             store: store, manifest: checkpoint.manifest, gatheredBytes: 30,
-            gatheredBytesPerShard: 0)
+            gatheredBytesPerPiece: 0)
         let record = checkpoint.manifest.tensors[0]
         var bytes: [UInt8] = []
         _ = try stream.readInOrder(record) { bytes += $0.array }

@@ -12,10 +12,9 @@ package final class TensorStream {
     private var window = ScratchBuffer()
     /// Size of a read in bytes: a multiple of every element's width.
     private static let windowBytes = 1 << 20
-    /// Size of the part that is gathered of a tensor of several shards, for the tensor and for each
-    /// shard: the larger of the two. A block of a shard holds bytes of many rows of the tensor; the
-    /// part holds about a block of each, so that few blocks are read twice.
-    private let (gatheredBytes, gatheredBytesPerShard): (Int, Int)
+    /// Size of the part that is gathered of a tensor of several shards, and for each piece around
+    /// an element: the larger of the two.
+    private let (gatheredBytes, gatheredBytesPerPiece): (Int, Int)
 
     /// Creates a stream; opens no file yet.
     ///
@@ -23,13 +22,14 @@ package final class TensorStream {
     ///   - store: the store that holds the checkpoint.
     ///   - manifest: the checkpoint's manifest.
     ///   - gatheredBytes: memory for a part of a tensor of several shards.
-    ///   - gatheredBytesPerShard: memory for such a part, for each shard, if that is more.
+    ///   - gatheredBytesPerPiece: memory for such a part, for each of the pieces around an element,
+    ///     if that is more.
     package init(
         store: CheckpointStore, manifest: Manifest, gatheredBytes: Int = 64 << 20,
-        gatheredBytesPerShard: Int = 4 << 20
+        gatheredBytesPerPiece: Int = 4 << 20
     ) {
         self.manifest = manifest
-        (self.gatheredBytes, self.gatheredBytesPerShard) = (gatheredBytes, gatheredBytesPerShard)
+        (self.gatheredBytes, self.gatheredBytesPerPiece) = (gatheredBytes, gatheredBytesPerPiece)
         content = ContentReader(store: store, manifest: manifest)
         reader = ChunkReader(store: store, manifest: manifest)
     }
@@ -59,9 +59,8 @@ package final class TensorStream {
 
     /// Calls `body` with the row-major bytes of a tensor, in parts, and hashes them.
     ///
-    /// A tensor of several shards is gathered, 64 MiB at a time, or 4 MiB for each shard if that
-    /// is more. One whose shards are no boxes, such as transposed memory, is held in memory
-    /// completely.
+    /// A tensor of several shards or of pieces is gathered, 64 MiB at a time, or 4 MiB for each of
+    /// the pieces around one element if that is more. Transposed memory is held completely.
     ///
     /// - Parameters:
     ///   - record: the tensor.
@@ -93,7 +92,9 @@ package final class TensorStream {
         _ body: (MemoryRegion) throws(CheckpointError) -> Void
     ) throws(CheckpointError) {
         let (width, perUnit) = (record.type.width, record.type.elementsPerUnit)
-        guard canBeDivided(record) else {
+        let division = TensorDivision(
+            record, manifest, bytes: gatheredBytes, bytesPerPiece: gatheredBytesPerPiece)
+        guard let size = division.partBytes else {
             let whole = try content.tensor(record).region
             for window in ChunkGrid.windows([range], of: Self.windowBytes) {
                 try body(whole[window])
@@ -102,7 +103,6 @@ package final class TensorStream {
         }
         let first = range.lowerBound / width * width
         let end = (range.upperBound + width - 1) / width * width
-        let size = max(gatheredBytes, gatheredBytesPerShard * record.shards.count)
         for part in ChunkGrid.windows([first..<end], of: size, width: width) {
             let units = part.lowerBound / width..<part.upperBound / width
             let elements = units.lowerBound * perUnit..<units.upperBound * perUnit
@@ -115,17 +115,8 @@ package final class TensorStream {
         }
     }
 
-    /// Returns true if a part of a tensor can be read without most of the rest: not if the shards
-    /// are transposed, so that each part needs every block, or chunks end inside elements.
-    private func canBeDivided(_ record: TensorRecord) -> Bool {
-        record.shards.allSatisfy { shard in
-            shard.region.box != nil
-                && manifest.chunks[shard.chunks].allSatisfy { $0.bytes % record.type.width == 0 }
-        }
-    }
-
     /// Reads a range of a tensor's row-major bytes. Only the blocks that hold some of them are
-    /// read, unless the shards are transposed.
+    /// read, unless the memory was transposed.
     ///
     /// - Parameters:
     ///   - record: the tensor.
