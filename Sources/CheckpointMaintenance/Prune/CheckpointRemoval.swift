@@ -2,7 +2,6 @@ internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointSegments
 internal import CheckpointStorage
-internal import Foundation
 internal import SystemPackage
 
 /// Removes checkpoints, then the segments that no other names: steps P1 to P6 of
@@ -66,49 +65,20 @@ struct CheckpointRemoval {
         _ names: [ManifestName], _ maintenance: MaintenanceLock
     ) throws(CheckpointError) -> (gone: [ManifestName], orphans: [SegmentReference]) {
         guard !names.isEmpty else { return ([], []) }
-        var gone: [ManifestName] = []
-        try translating("removing checkpoints") {
-            let leased = try RankAttempts(files: store.files).unretirable(
-                names.compactMap { self.attempts[$0] }, now: Clock.milliseconds)
+        let attempts = names.map { (name: $0, attempt: self.attempts[$0]) }
+        let removal = ManifestRemoval(files: store.files, catalog: store.catalog)
+        let gone = try translating("removing checkpoints") {
             // A writer may have published a checkpoint that stays instead, and not synced it yet.
             try store.fileSystem.syncDirectory(store.directories.manifests)
             try maintenance.changeGeneration()  // P1
-            for name in names where self.attempts[name].map({ !leased.contains($0) }) ?? true {
-                if try unpublish(name) { gone.append(name) }
-            }
-            try store.fileSystem.syncDirectory(store.directories.manifests)  // P3
-        }
-        store.catalog.remove(gone)  // P4
-        let attempts = gone.compactMap { self.attempts[$0] }
-        try translating("removing checkpoints") {
-            try RankAttempts(files: store.files).retire(attempts)
+            return try removal.unpublish(attempts, .others(tries: 5))  // P2 to P4
         }
         try addNew()
         let orphans = orphans(of: gone)
         try translating("removing segments") {
-            for segment in orphans {
-                try store.fileSystem.removeIfThere(store.directories.path(of: segment.name))
-            }  // P6
-            for attempt in attempts { try RankAttempts(files: store.files).remove(attempt) }
+            try removal.sweep(orphans, gone.compactMap { self.attempts[$0] })  // P6
         }
         return (gone, orphans)
-    }
-
-    /// P2: removes a manifest's name under an exclusive `flock()` on the manifest. A reader holds
-    /// the shared lock only briefly, so the call tries 5 times; a save in flight holds it until it
-    /// ends.
-    ///
-    /// - Returns: false if the lock cannot be had: the checkpoint stays.
-    private func unpublish(_ name: ManifestName) throws(FileSystemError) -> Bool {
-        let path = store.directories.path(of: name)
-        for attempt in 0..<5 {
-            if attempt > 0 { Thread.sleep(forTimeInterval: 0.002) }
-            guard let claim = try store.fileSystem.reopen(path) else { continue }
-            defer { claim.close() }
-            try store.fileSystem.remove(path)
-            return true
-        }
-        return false
     }
 
     /// P5: reads manifests that were published since. A save that reused blocks of a removed

@@ -268,19 +268,18 @@ private struct Repair {
     /// Q5: moves a manifest to quarantine, unless another process has it locked.
     private mutating func putAside(_ name: ManifestName) throws(CheckpointError) {
         let path = store.directories.path(of: name)
-        let claim = try translating("claiming \(path)") { try store.fileSystem.reopen(path) }
-        guard let claim else {
+        let removal = ManifestRemoval(files: store.files, catalog: store.catalog)
+        let isGone = try translating("putting \(path) into quarantine") {
+            try removal.remove(name, .others(tries: 1)) {
+                report.quarantined.append(try quarantine.keep(path, as: name.description))
+                try quarantine.sync()
+            }
+        }
+        guard isGone else {
             report.inUse.append("\(name): a running save or another process uses it")
             return
         }
-        defer { claim.close() }
-        report.quarantined.append(try quarantine.keep(path, as: name.description))
-        try quarantine.sync()
-        try translating("removing \(path)") {
-            try store.fileSystem.remove(path)
-            try store.fileSystem.syncDirectory(store.directories.manifests)
-        }
-        store.catalog.remove([name])
+        try translating("removing \(path)") { try removal.forget([name]) }
     }
 
     /// Q6: removes the first names of damaged segments that no manifest names any more.

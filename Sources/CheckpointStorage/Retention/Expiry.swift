@@ -31,7 +31,8 @@ package final class Expiry: Sendable {
         ///
         /// - Returns: the segments that no manifest names any more.
         mutating func remove(_ name: ManifestName) -> [SegmentReference] {
-            (segments.removeValue(forKey: name) ?? []).filter { reference in
+            attempts[name] = nil
+            return (segments.removeValue(forKey: name) ?? []).filter { reference in
                 let rest = counts[reference.name, default: 1] - 1
                 counts[reference.name] = rest > 0 ? rest : nil
                 return rest == 0
@@ -105,56 +106,19 @@ package final class Expiry: Sendable {
         try countUses(try translating("maintenance") { try maintenance.generation() })
         let isAlone = files.fileSystem.excludesOtherWriters
         if !isAlone { try countOthers(forgets: true) }
-        try translating("removing old checkpoints") {
-            let names = try removeManifests(try removable(chosen))  // D1
-            try files.fileSystem.syncDirectory(files.directories.manifests)  // D2
-            catalog.remove(names)  // D3
-            if !isAlone { try countOthers(forgets: false) }
-            let attempts = uses.withLock { uses in
-                names.compactMap { uses?.attempts.removeValue(forKey: $0) }
-            }
-            try RankAttempts(files: files).retire(attempts)
-            for segment in uses.withLock({ uses in names.flatMap { uses?.remove($0) ?? [] } }) {  // D4
-                // A missing segment needs no removal; the checkpoint that it was missing from is
-                // removed.
-                let path = files.directories.path(of: segment.name)
-                guard try files.fileSystem.kind(of: path) != nil else { continue }
-                if let discard { try discard(segment) } else { try files.fileSystem.removeIfThere(path) }
-            }
-            for attempt in attempts { try RankAttempts(files: files).remove(attempt) }
-        }
-    }
-
-    /// Returns the checkpoints that no other process may still publish again.
-    private func removable(_ names: [ManifestName]) throws -> [ManifestName] {
         let attempts = uses.withLock { uses in
-            uses?.attempts.filter { names.contains($0.key) } ?? [:]
+            chosen.map { (name: $0, attempt: uses?.attempts[$0]) }
         }
-        let kept = try RankAttempts(files: files).unretirable(
-            Array(attempts.values), now: Clock.milliseconds)
-        return names.filter { name in attempts[name].map { !kept.contains($0) } ?? true }
-    }
-
-    /// D1.
-    ///
-    /// - Returns: the checkpoints that are gone: all but those that a save on another machine relies
-    ///   on.
-    private func removeManifests(
-        _ names: [ManifestName]
-    ) throws(FileSystemError) -> [ManifestName] {
-        let paths = names.map { files.directories.path(of: $0) }
-        guard !files.fileSystem.excludesOtherWriters else {
-            for path in paths { try files.fileSystem.remove(path) }
-            return names
+        try translating("removing old checkpoints") {
+            let removal = ManifestRemoval(files: files, catalog: catalog)
+            let gone = try removal.unpublish(
+                attempts, isAlone ? .none : .others(tries: 1))  // D1 to D3
+            if !isAlone { try countOthers(forgets: false) }
+            let orphans = uses.withLock { uses in gone.flatMap { uses?.remove($0) ?? [] } }
+            try removal.sweep(
+                orphans, attempts.filter { gone.contains($0.name) }.compactMap(\.attempt),
+                discard: discard)  // D4
         }
-        var gone: [ManifestName] = []
-        for (name, path) in zip(names, paths) {
-            guard let claim = try files.fileSystem.reopen(path) else { continue }
-            defer { claim.close() }
-            try files.fileSystem.remove(path)
-            gone.append(name)
-        }
-        return gone
     }
 
     /// Counts the manifests that other machines have published since the last count: they may name
