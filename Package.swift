@@ -273,7 +273,7 @@ let package = Package(
             dependencies: [
                 "Checkpointing", "CheckpointStorage", "CheckpointMaintenance", "CheckpointCatalog",
                 "CheckpointCodecs", "CheckpointFormat", "CheckpointIO", "CheckpointSegments",
-                "CheckpointTestSupport", "CheckpointingTestSupport", system,
+                "CheckpointState", "CheckpointTestSupport", "CheckpointingTestSupport", system,
             ],
             swiftSettings: strict),
         .testTarget(

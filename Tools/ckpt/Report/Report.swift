@@ -60,23 +60,21 @@ struct Report: StoreVerb {
             case .failure(let error): damaged.append(error)
             }
         }
-        let nodes = whole.map { Ancestry.Node(id: $0.id, run: $0.run, step: $0.step, parent: $0.parent) }
-        let path = whole.isEmpty ? [] : Ancestry.path(to: whole.count - 1, in: nodes)
-        let chosen = Ancestry.evenly(path, maxCheckpoints).map { whole[$0].name }
-        var builder = EvolutionBuilder(store: store) { done, total in
+        let evolution = try store.evolution(
+            of: whole, atMost: maxCheckpoints, histograms: tensor.map { NamePattern($0) }
+        ) { done, total in
             ProgressLine.tell("reading checkpoint \(min(done + 1, total)) of \(total) ...")
         }
-        let evolution = try builder.build(chosen, histograms: tensor.map { NamePattern($0) })
         let branch = whole.last?.origin.branch
         let ofBranch = whole.filter { $0.origin.branch == branch }.suffix(maxCheckpoints)
         let ranks = try store.rankMetrics(
             ReportData.stallMetric, of: ofBranch.reversed().map(\.name), partsMax: ReportData.partsMax,
             onFailure: { error in
-                let known = damaged + builder.skipped
+                let known = damaged + evolution.damaged
                 if !known.contains(where: { $0.message == error.message }) { damaged.append(error) }
             })
         return ReportData(
-            store: store.id, path: common.store, checkpoints: whole, damaged: damaged + builder.skipped, evolution: evolution,
+            store: store.id, path: common.store, checkpoints: whole, damaged: damaged + evolution.damaged, evolution: evolution,
             rankStalls: ranks.reversed())
     }
 

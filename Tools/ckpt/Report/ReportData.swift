@@ -10,7 +10,7 @@ struct ReportData {
     /// The oldest first.
     var checkpoints: [CheckpointSummary]
     var damaged: [CheckpointError]
-    var evolution: Evolution
+    var evolution: ModelEvolution
     /// `stallMetric` by rank, of the newest branch's checkpoints that several ranks have saved, the
     /// oldest first.
     var rankStalls: [RankMetrics] = []
@@ -62,7 +62,7 @@ struct ReportData {
         ])
     }
 
-    private func json(_ histogram: Evolution.Histogram) -> JSONValue {
+    private func json(_ histogram: ModelEvolution.Histogram) -> JSONValue {
         .object([
             .init("tensor", .string(histogram.tensor)), .init("min", .metric(histogram.range.lowerBound)),
             .init("max", .metric(histogram.range.upperBound)),
@@ -76,7 +76,7 @@ struct ReportData {
     }
 }
 
-extension Evolution {
+extension ModelEvolution {
     var json: JSONValue {
         func values(_ values: [Double?]) -> JSONValue { .array(values.map { $0.map { .metric($0) } ?? .null }) }
         return .object([

@@ -273,11 +273,11 @@ struct ReportPage {
     /// The layers that change most have colors.
     private func chart(
         _ title: String, _ caption: String, _ unit: String,
-        _ values: KeyPath<Evolution.Layer, [Double?]>, isLogarithmic: Bool = false
+        _ values: KeyPath<ModelEvolution.Layer, [Double?]>, isLogarithmic: Bool = false
     ) -> HTML {
         let layers = data.evolution.layers
         let steps = data.evolution.checkpoints.map(\.step)
-        func spread(_ layer: Evolution.Layer) -> Double {
+        func spread(_ layer: ModelEvolution.Layer) -> Double {
             let present = layer[keyPath: values].compactMap { $0 }
             return (present.max() ?? 0) - (present.min() ?? 0)
         }
