@@ -88,7 +88,8 @@ package struct ForeignCheckpoint: Sendable {
     /// types of tensors are joined, because each is about its own tensor.
     mutating func add(_ object: ForeignObject) {
         let same = objects.indices.filter {
-            objects[$0].name == object.name || objects[$0].name.hasPrefix(object.name + ".")
+            objects[$0].name.isSameName(as: object.name)
+                || objects[$0].name.utf8.starts(with: (object.name + ".").utf8)
         }
         guard let first = same.first else { return objects.append(object) }
         if same.contains(where: { objects[$0].value.hasMembers(of: object.value) }) { return }

@@ -26,7 +26,8 @@ struct KeptMetadata {
             case ForeignObject.typesName: addForms(members)
             default:
                 index += members.filter { member in
-                    member.key != "total_size" && !index.contains { $0.key == member.key }
+                    member.key != "total_size"
+                        && !index.contains { $0.key.isSameName(as: member.key) }
                 }
             }
         }
@@ -35,7 +36,7 @@ struct KeptMetadata {
     private mutating func addMetadata(_ members: [JSONValue.Member]) {
         for member in members
         where !member.key.hasPrefix(Self.prefix)
-            && !metadata.contains(where: { $0.name == member.key })
+            && !metadata.contains(where: { $0.name.isSameName(as: member.key) })
         {
             if case .string(let text) = member.value { metadata.append((member.key, text)) }
         }
