@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from typing import Any, Union
 
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from ._store import Store
 from .torch import Checkpointer
@@ -22,14 +22,15 @@ def checkpointer(accelerator: Accelerator, store: Union[Store, str, os.PathLike[
     """A checkpointer of all that `accelerator.prepare` and `register_for_checkpointing` were given: models,
     optimizers, schedulers, stateful dataloaders, the scaler, and objects with a `state_dict`.
 
-    Call it after `prepare`, in one process. For several, save with `ckpt.dcp`.
+    Call it after `prepare`. Several processes that are data parallel call it together, and save one
+    checkpoint; `store` is then a path.
 
     Args:
         options: those of `ckpt.torch.Checkpointer`; entries of `extra` are saved as well.
     """
     if accelerator.num_processes > 1:
-        raise RuntimeError(
-            f"there are {accelerator.num_processes} processes: save with torch.distributed.checkpoint and ckpt.dcp.CkptWriter")
+        _check_kind(accelerator)
+        options.setdefault("ranks", "torch")
     extra = dict(options.pop("extra", None) or {})
     extra.update((f"registered.{index}", value) for index, value in enumerate(accelerator._custom_objects))
     if accelerator.scaler is not None:
@@ -40,6 +41,16 @@ def checkpointer(accelerator: Accelerator, store: Union[Store, str, os.PathLike[
         optimizer=_one_or_all([optimizer.optimizer for optimizer in accelerator._optimizers]),
         scheduler=_one_or_all([scheduler.scheduler for scheduler in accelerator._schedulers]),
         dataloader=_one_or_all(loaders), extra=extra, **options)
+
+
+def _check_kind(accelerator: Accelerator) -> None:
+    """Refuses processes that are not data parallel."""
+    kind = accelerator.distributed_type
+    if kind in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM, DistributedType.XLA):
+        raise RuntimeError(
+            f"ckpt.accelerate is for processes that are data parallel, not for {kind.value}. With FSDP2 make "
+            'ckpt.torch.Checkpointer(store, model=..., optimizer=..., ranks="torch"); for others save with '
+            "torch.distributed.checkpoint and ckpt.dcp.CkptWriter")
 
 
 def _one_or_all(found: list[Any]) -> Any:

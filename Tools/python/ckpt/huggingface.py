@@ -6,7 +6,8 @@
     trainer.train(resume_from_checkpoint=True)                      # from the newest, if there is any
 
 The store is `ckpt-store` in `output_dir`. `save_strategy`, `save_steps` and `save_total_limit` mean
-what they mean for Trainer; `save_model` and `push_to_hub` at the end write files as before.
+what they mean for Trainer; `save_model` and `push_to_hub` at the end write files as before. Several
+processes that train data parallel save one checkpoint together, and any number of them resumes.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ import json
 import os
 from typing import Any, Optional, Union
 
+from accelerate.utils import broadcast_object_list
 from transformers import Trainer
 from transformers.trainer_callback import ExportableState
 
 from ._checkpointer import RestoreReport
 from ._store import Store
 from .errors import NotFoundError
-from .torch import Checkpointer, _set_random_state
+from .torch import Checkpointer
 
 _STATE_FILE = "trainer_state.json"
 
 
 class CkptTrainer(Trainer):  # type: ignore[misc]
     """A Trainer that saves to a store in the background: model, optimizer, scheduler, random generators
-    and its own state. For one process.
+    and its own state. For one process, or several that are data parallel.
 
     Attributes:
         ckpt_options: options of `ckpt.torch.Checkpointer`.
@@ -38,8 +40,8 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if self.args.world_size > 1:
-            raise ValueError(f"CkptTrainer is for one process, not for {self.args.world_size}")
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise ValueError("CkptTrainer is for processes that are data parallel, not for FSDP or DeepSpeed")
         if self.args.load_best_model_at_end:
             raise ValueError(
                 "CkptTrainer does not support load_best_model_at_end: load the checkpoint best:METRIC of the store")
@@ -69,7 +71,25 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
                 self._saver = None
 
     def _folder(self, reference: Union[str, int]) -> Optional[str]:
-        """Makes the folder with the state of the trainer, from which Trainer resumes."""
+        """The folder from which Trainer resumes, the same for all processes; None if there is nothing."""
+        if self.args.world_size == 1:
+            return self._make_folder(reference)
+        # The newest is what the first process finds.
+        found: list[Any] = [None, None]
+        if self.is_world_process_zero():
+            try:
+                found[0] = self._make_folder(reference)
+            except Exception as error:
+                found[1] = error
+        # A failure, too: the others wait.
+        broadcast_object_list(found)
+        folder, failure = found
+        if failure is not None:
+            raise failure
+        return folder
+
+    def _make_folder(self, reference: Union[str, int]) -> Optional[str]:
+        """Makes the folder with the state of the trainer."""
         try:
             with Store(self.ckpt_store) as store:
                 checkpoint = store.open(reference)
@@ -93,7 +113,8 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
             scaler = self.accelerator.scaler
             self._saver = Checkpointer(
                 self.ckpt_store, model=self.accelerator.unwrap_model(self.model), optimizer=optimizer,
-                scheduler=self.lr_scheduler, extra={} if scaler is None else {"scaler": scaler}, **options)
+                scheduler=self.lr_scheduler, extra={} if scaler is None else {"scaler": scaler},
+                ranks="torch" if self.args.world_size > 1 else None, **options)
         return self._saver
 
     # ------------------------------------------------------------------ what Trainer calls
@@ -110,7 +131,9 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
                 else:
                     self.state.stateful_callbacks[name] = callback.state()
         saver = self._checkpointer()
-        saver._values["extra.trainer"] = json.loads(_state_text(self.state))
+        if self.is_world_process_zero():
+            # That of another process has other times and numbers in it.
+            saver._values["extra.trainer"] = json.loads(_state_text(self.state))
         losses = {"loss": entry["loss"] for entry in self.state.log_history[-1:] if "loss" in entry}
         saver.save(self.state.global_step, losses)
 
@@ -130,7 +153,7 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
         if _id(checkpoint) is None or self._restored is None:
             super()._load_rng_state(checkpoint)
         else:
-            _set_random_state(self._restored.objects)
+            self._checkpointer()._install_random_state(self._restored.objects)
 
 
 def _state_text(state: Any) -> str:

@@ -49,8 +49,11 @@ class CkptIO(TorchCheckpointIO):
         self._options = options
         self._savers: dict[str, Saver] = {}
         self._steps: dict[str, int] = {}
-        #: Saves whose file does not exist yet.
-        self._pending: dict[str, concurrent.futures.Future[None]] = {}
+        #: Saves whose file does not exist yet, by the file's path, and removals.
+        self._pending: list[tuple[str, concurrent.futures.Future[None]]] = []
+        #: Removes checkpoints one after the other: that waits for the disk. Made when it is needed, as
+        #: a plugin may be pickled.
+        self._remover: Optional[concurrent.futures.ThreadPoolExecutor] = None
         #: Checkpoints that no file stands for any more, by store; a save in flight may still use one.
         self._unnamed: dict[str, set[str]] = {}
 
@@ -66,7 +69,7 @@ class CkptIO(TorchCheckpointIO):
         metrics = {key: float(checkpoint[key]) for key in ("global_step", "epoch") if key in checkpoint}
         self._savers[store], save = save_state(store, step, checkpoint, metrics, **self._options)
         self._steps[store] = step
-        self._pending[path] = self._when_committed(save, path, store)
+        self._pending.append((path, self._when_committed(save, path, store, self._start_remover())))
 
     def _last_step(self, store: str) -> int:
         if store not in self._steps:
@@ -98,7 +101,13 @@ class CkptIO(TorchCheckpointIO):
             super().remove_checkpoint(path)
             return
         os.unlink(path)
-        self._remove(os.path.join(os.path.dirname(os.path.abspath(path)), _STORE), pointer)
+        store = os.path.join(os.path.dirname(os.path.abspath(path)), _STORE)
+        self._pending.append(("", self._start_remover().submit(self._remove, store, pointer)))
+
+    def _start_remover(self) -> concurrent.futures.ThreadPoolExecutor:
+        if self._remover is None:
+            self._remover = concurrent.futures.ThreadPoolExecutor(1, "ckpt-remove")
+        return self._remover
 
     def _remove(self, store: str, id: Optional[str]) -> None:
         """Deletes a checkpoint, and those that could not be deleted before."""
@@ -114,7 +123,9 @@ class CkptIO(TorchCheckpointIO):
                         opened.remove(found, force=True)
                     unnamed.discard(found)
 
-    def _when_committed(self, save: Save, path: str, store: str) -> concurrent.futures.Future[None]:
+    def _when_committed(
+        self, save: Save, path: str, store: str, remover: concurrent.futures.ThreadPoolExecutor,
+    ) -> concurrent.futures.Future[None]:
         """Writes the file that stands for a checkpoint, when the checkpoint exists."""
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
@@ -122,36 +133,58 @@ class CkptIO(TorchCheckpointIO):
             try:
                 before = None if os.path.islink(path) else _pointer(path)
                 _write_pointer(path, committed.result().id, save.step)
-                if before is not None:
-                    self._remove(store, before)
-                done.set_result(None)
+                if before is None:
+                    done.set_result(None)
+                else:
+                    _follow(remover.submit(self._remove, store, before), done)
             except BaseException as error:
                 done.set_exception(error)
 
         save.committed.add_done_callback(write)
         return done
 
-    def _finish(self, path: str) -> None:
-        """Waits for the save of a file."""
-        if path in self._pending:
-            self._pending.pop(path).result()
+    def _finish(self, path: Optional[str] = None) -> None:
+        """Waits for the saves of a file; None means all, and removals."""
+        chosen = [entry for entry in self._pending if path is None or entry[0] == path]
+        self._pending = [entry for entry in self._pending if entry not in chosen]
+        concurrent.futures.wait([future for _, future in chosen])
+        for _, future in chosen:
+            future.result()
 
     def _raise_failures(self) -> None:
-        for path in [path for path, pending in self._pending.items() if pending.done()]:
-            self._finish(path)
+        done = [entry for entry in self._pending if entry[1].done()]
+        self._pending = [entry for entry in self._pending if entry not in done]
+        for _, future in done:
+            future.result()
 
     def teardown(self) -> None:
         """Waits for the saves in flight, and lets other processes write to the store."""
         try:
-            for path in list(self._pending):
-                self._finish(path)
-            for store in self._savers:
-                self._remove(store, None)
+            self._finish()
         finally:
+            if self._remover is not None:
+                self._remover.shutdown()
+                self._remover = None
             for saver in self._savers.values():
                 saver.close()
             self._savers.clear()
+        # A save relies on its checkpoint for a moment longer than its file takes to appear.
+        for store in [store for store, unnamed in self._unnamed.items() if unnamed]:
+            with contextlib.suppress(BusyError):
+                self._remove(store, None)
         super().teardown()
+
+
+def _follow(one: concurrent.futures.Future[None], other: concurrent.futures.Future[None]) -> None:
+    """Gives a future the outcome of another one."""
+    def finish(ended: concurrent.futures.Future[None]) -> None:
+        error = ended.exception()
+        if error is None:
+            other.set_result(None)
+        else:
+            other.set_exception(error)
+
+    one.add_done_callback(finish)
 
 
 def _write_pointer(path: str, id: str, step: int) -> None:

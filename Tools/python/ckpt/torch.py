@@ -463,9 +463,12 @@ class Checkpointer(_checkpointer.Checkpointer):
             if name in values and hasattr(target, "load_state_dict"):
                 target.load_state_dict(values[name])
         if self._rng:
-            _set_random_state(values)
-            if self._ranks is not None and self._first_rank_count > 0:
-                _reseed(self._ranks.rank)
+            self._install_random_state(values)
+
+    def _install_random_state(self, values: Mapping[str, Any]) -> None:
+        _set_random_state(values)
+        if self._ranks is not None and self._first_rank_count > 0:
+            _reseed(self._ranks.rank)
 
     def _install_optimizer(
         self, name: str, optimizer: Optimizer, values: Mapping[str, Any], prepared: _Prepared

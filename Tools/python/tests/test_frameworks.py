@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
+import subprocess
+import sys
+import textwrap
 import unittest
 from typing import Any
 
 import ckpt
 
-from .support import TestCase
+from .support import PACKAGE, TestCase
 
 
 def needs(*modules: str) -> Any:
@@ -19,8 +23,32 @@ def needs(*modules: str) -> Any:
     return unittest.skipIf(missing, f"{', '.join(missing)} is not installed")
 
 
+class SeveralProcesses(TestCase):
+    """A test with programs that several processes run together, as a launcher starts them."""
+
+    def together(self, text: str, world: int, *arguments: object) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        processes = []
+        for rank in range(world):
+            environment = {
+                **os.environ, "PYTHONPATH": PACKAGE, "PYTHONFAULTHANDLER": "1", "OMP_NUM_THREADS": "1", "RANK": str(rank),
+                "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+                "ACCELERATE_USE_CPU": "1"}
+            processes.append(subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(text), self.path, *map(str, arguments)], env=environment,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+        try:
+            errors = [process.communicate(timeout=240)[1] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        for process, error in zip(processes, errors):
+            self.assertEqual(process.returncode, 0, error)
+
+
 @needs("torch", "lightning")
-class LightningTests(TestCase):
+class LightningTests(SeveralProcesses):
     PROGRAM = """
         import os, sys, warnings
         warnings.filterwarnings("ignore")
@@ -77,9 +105,56 @@ class LightningTests(TestCase):
         outcome = self.program(self.PROGRAM, timeout=240)
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
 
+    def test_processes_that_are_data_parallel(self) -> None:
+        program = """
+            import os, sys, warnings
+            warnings.filterwarnings("ignore")
+            import logging
+            logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+            import lightning as L, torch
+            from lightning.pytorch.callbacks import ModelCheckpoint
+            from ckpt.lightning import CkptIO
+
+            class Module(L.LightningModule):
+                def __init__(self):
+                    super().__init__()
+                    self.layer = torch.nn.Linear(8, 1)
+                    self.seen = 0.0
+                def training_step(self, batch, index):
+                    loss = self.layer(batch).pow(2).mean()
+                    self.log("loss", loss, sync_dist=True)
+                    return loss
+                def test_step(self, batch, index):
+                    self.seen = float(self.layer.weight.sum())
+                def configure_optimizers(self):
+                    return torch.optim.AdamW(self.parameters(), lr=0.01)
+
+            def fit(directory, epochs, **options):
+                L.seed_everything(1, verbose=False)
+                data = torch.utils.data.DataLoader(torch.randn(32, 8), batch_size=4)
+                module = Module()
+                keep = ModelCheckpoint(dirpath=directory, monitor="loss", save_top_k=2, save_last=True)
+                trainer = L.Trainer(
+                    max_epochs=epochs, plugins=[CkptIO()], callbacks=[keep], logger=False, enable_progress_bar=False,
+                    enable_model_summary=False, accelerator="cpu", strategy="ddp", devices=2, log_every_n_steps=1)
+                trainer.fit(module, data, **options)
+                return module, trainer, data
+
+            path = sys.argv[1]
+            whole, _, _ = fit(path + "-whole", 4)
+            fit(path, 2)
+            resumed, trainer, data = fit(path, 4, ckpt_path=path + "/last.ckpt")
+            for one, other in zip(whole.state_dict().values(), resumed.state_dict().values()):
+                assert torch.equal(one, other)
+            # On all processes, in the same program.
+            trainer.test(resumed, data, ckpt_path="best", verbose=False)
+            assert resumed.seen
+        """
+        self.together(program, 2)
+
 
 @needs("torch", "accelerate")
-class AccelerateTests(TestCase):
+class AccelerateTests(SeveralProcesses):
     def test_what_was_prepared_is_saved_and_restored(self) -> None:
         outcome = self.program(
             """
@@ -122,9 +197,54 @@ class AccelerateTests(TestCase):
             """, timeout=240)
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
 
+    #: Trains in any number of processes: each has its part of the same batches, so that the losses of
+    #: one process are the means of those of several, but for rounding.
+    DATA_PARALLEL = """
+        import sys, torch
+        from accelerate import Accelerator
+        from ckpt.accelerate import checkpointer
+
+        def run(path, first, last):
+            torch.manual_seed(2)
+            accelerator = Accelerator(cpu=True)
+            model = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 1))
+            optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+            scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+            model, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)
+            torch.manual_seed(accelerator.process_index)
+            with checkpointer(accelerator, path) as saver:
+                report = saver.resume()
+                assert (report.step if report else 0) == first, report
+                losses = []
+                for step in range(first, last):
+                    batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
+                    with accelerator.split_between_processes(batch) as part:
+                        loss = model(part).pow(2).mean()
+                    accelerator.backward(loss)
+                    optimizer.step(); scheduler.step(); optimizer.zero_grad()
+                    losses.append(loss.item())
+                    saver.save(step + 1).wait()
+            return losses
+
+        path, mode = sys.argv[1:3]
+        if mode == "whole":
+            whole = run(path + "-whole", 0, 6)
+            assert run(path, 0, 4) + run(path, 4, 6) == whole
+        else:
+            assert len(run(path, int(mode), int(mode) + 2)) == 2
+        Accelerator().end_training()
+    """
+
+    def test_processes_save_together_and_another_number_resumes(self) -> None:
+        self.together(self.DATA_PARALLEL, 2, "whole")
+        self.together(self.DATA_PARALLEL, 1, 6)
+        self.together(self.DATA_PARALLEL, 2, 8)
+        with ckpt.Store(self.path) as store:
+            self.assertEqual(store.all_steps(), list(range(1, 11)))
+
 
 @needs("torch", "transformers", "accelerate")
-class HuggingFaceTests(TestCase):
+class HuggingFaceTests(SeveralProcesses):
     def test_a_trainer_resumes_bit_for_bit(self) -> None:
         outcome = self.program(
             """
@@ -175,6 +295,69 @@ class HuggingFaceTests(TestCase):
             assert again.state.global_step == 18
             """, timeout=240)
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
+
+    def test_processes_that_are_data_parallel(self) -> None:
+        program = """
+            import sys, torch, warnings
+            warnings.filterwarnings("ignore")
+            import accelerate
+            from transformers import TrainingArguments, TrainerCallback
+            from ckpt.huggingface import CkptTrainer
+            import ckpt
+
+            class Data(torch.utils.data.Dataset):
+                def __len__(self): return 24
+                def __getitem__(self, index):
+                    return {"x": torch.full((4,), float(index)), "labels": torch.tensor([index % 3.0])}
+
+            class Model(torch.nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.layer, self.drop = torch.nn.Linear(4, 1), torch.nn.Dropout(0.3)
+                def forward(self, x, labels):
+                    y = self.layer(self.drop(x))
+                    return {"loss": (y - labels).pow(2).mean(), "logits": y}
+
+            class Stop(TrainerCallback):
+                def on_step_end(self, args, state, control, **_):
+                    control.should_training_stop = state.global_step == 5
+
+            def train(path, stops=False, resume=None, epochs=3):
+                torch.manual_seed(0)
+                arguments = TrainingArguments(
+                    output_dir=path, per_device_train_batch_size=4, num_train_epochs=epochs, save_steps=2, save_strategy="steps",
+                    logging_steps=1, report_to=[], use_cpu=True, save_total_limit=2, disable_tqdm=True, seed=7)
+                trainer = CkptTrainer(Model(), arguments, train_dataset=Data(), callbacks=[Stop()] if stops else [])
+                trainer.train(resume_from_checkpoint=resume)
+                return trainer
+
+            path, mode = sys.argv[1:3]
+            if mode == "whole":
+                whole = train(path + "-whole")
+                train(path, stops=True, resume=True)
+                resumed = train(path, resume=True)
+                assert resumed.state.global_step == 9, resumed.state.global_step
+                for one, other in zip(whole.model.state_dict().values(), resumed.model.state_dict().values()):
+                    assert torch.equal(one, other)
+                history = lambda trainer: [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+                assert history(whole) == history(resumed), (history(whole), history(resumed))
+            else:
+                resumed = train(path, resume=True, epochs=int(mode))
+                assert resumed.state.global_step == int(sys.argv[3]), resumed.state.global_step
+                try:
+                    train(path, resume=1000)
+                except ckpt.NotFoundError:
+                    pass
+                else:
+                    raise AssertionError
+            accelerate.PartialState().destroy_process_group()
+        """
+        self.together(program, 2, "whole")
+        with ckpt.Store(self.path + "/ckpt-store") as store:
+            self.assertEqual(store.all_steps()[-1], 9)
+        # 24 rows are six steps of one process, or three of two.
+        self.together(program, 1, 2, 12)
+        self.together(program, 2, 5, 15)
 
 
 @needs("jax")
