@@ -92,9 +92,9 @@ package final class TensorStream {
         _ body: (MemoryRegion) throws(CheckpointError) -> Void
     ) throws(CheckpointError) {
         let (width, perUnit) = (record.type.width, record.type.elementsPerUnit)
-        let division = TensorDivision(
+        let parts = GatheredParts(
             record, manifest, bytes: gatheredBytes, bytesPerPiece: gatheredBytesPerPiece)
-        guard let size = division.partBytes else {
+        guard let size = parts.partBytes else {
             let whole = try content.tensor(record).region
             for window in ChunkGrid.windows([range], of: Self.windowBytes) {
                 try body(whole[window])

@@ -1,7 +1,7 @@
 package import CheckpointFormat
 
 /// The size of the parts in which a tensor of several shards, or of pieces, is gathered. Pure.
-package struct TensorDivision: Sendable {
+package struct GatheredParts: Sendable {
     /// Size of the parts in bytes, at least an element; nil if only the whole tensor can be
     /// gathered.
     package let partBytes: Int?

@@ -6,12 +6,12 @@ import CheckpointingTestSupport
 import Testing
 
 /// How much of a tensor is gathered at once, by the pieces that it was saved in.
-@Suite(.timeLimit(.minutes(20))) struct TensorDivisionTests {
+@Suite(.timeLimit(.minutes(20))) struct GatheredPartsTests {
     private static let three = [FusedSection](repeating: FusedSection(units: 16, of: 1), count: 3)
 
     /// Divides a tensor: 100 bytes are the least, and 30 are for each piece around an element.
     private func partBytes(_ checkpoint: CheckpointMaker) -> Int? {
-        TensorDivision(
+        GatheredParts(
             checkpoint.manifest.tensors[0], checkpoint.manifest, bytes: 100, bytesPerPiece: 30
         ).partBytes
     }
