@@ -3,6 +3,7 @@ import CheckpointFormat
 import CheckpointingTestSupport
 import CheckpointIO
 import CheckpointMaintenance
+import CheckpointSegments
 @testable import CheckpointStorage
 import CheckpointTestSupport
 import Synchronization
@@ -133,6 +134,27 @@ struct CrashTests {
             let crashed = next.crashed(&random)
             try checkpointer.close()
             try check(crashed, acknowledged, "killed at operation \(k), seed \(seed)")
+            if counter.operations <= k { break }
+        }
+    }
+
+    @Test("a process is killed while another one maintains the store, the next one opens it, and then power fails")
+    func killedBesideMaintenance() throws {
+        var random = SeededGenerator(5)
+        for k in 0... {
+            let memory = InMemoryFileSystem()
+            let counter = FaultCounter()
+            let dying = HookedFileSystem(memory, before: counter.hook(failAt: k, .ioError, forEver: true))
+            _ = workload(dying, keepLast: nil)
+            let next = memory.killed()
+            // Recovery leaves everything to the one that has this lock.
+            let maintainer = try? MaintenanceLock(next, StoreDirectories(root: "/store"))
+            let seen = try steps(of: openStore(next))
+            for _ in 0..<4 {
+                let store = try openStore(next.crashed(&random), for: .reading)
+                #expect(try steps(of: store) == seen, "killed at operation \(k)")
+            }
+            withExtendedLifetime(maintainer) {}
             if counter.operations <= k { break }
         }
     }
