@@ -10,6 +10,8 @@ struct TypeDeclaration: Equatable {
     let isTopLevel: Bool
     /// Whether other files cannot see it.
     let isPrivate: Bool
+    /// Whether other targets can see it.
+    let isShared: Bool
 
     private static let keywords: Set<String> = [
         "struct", "class", "enum", "actor", "protocol", "typealias", "extension",
@@ -34,7 +36,9 @@ struct TypeDeclaration: Equatable {
         name = ([all[start + 1]] + rest).map(\.text).joined(separator: ".")
         self.line = line
         isTopLevel = code.first.map { !$0.isWhitespace } ?? false
-        isPrivate = all[..<start].contains { $0.text == "private" || $0.text == "fileprivate" }
+        let access = Set(all[..<start].map(\.text))
+        isPrivate = !access.isDisjoint(with: ["private", "fileprivate"])
+        isShared = !access.isDisjoint(with: ["public", "open", "package"])
     }
 }
 
