@@ -123,7 +123,7 @@ let package = Package(
             name: "CheckpointCABI",
             dependencies: [
                 "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage", "CheckpointFormat",
-                "CheckpointSharding", "CheckpointState", "CheckpointIO", logging,
+                "CheckpointDevices", "CheckpointSharding", "CheckpointState", "CheckpointIO", logging,
             ],
             swiftSettings: strict),
 

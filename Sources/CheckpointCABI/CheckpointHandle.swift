@@ -1,83 +1,113 @@
 public import CCheckpoint
 internal import CheckpointFormat
+internal import CheckpointIO
 internal import CheckpointState
 internal import CheckpointStorage
 internal import Glibc
 
 /// The object of a `ckpt_checkpoint` handle, with the texts and shapes that callers see.
-@safe
-final class CheckpointHandle: @unchecked Sendable {
-    let checkpoint: Checkpoint
-    /// Memory that callers read until the handle is closed.
-    private let tensors: [ckpt_tensor]
-    private let objects: [ckpt_object]
-    private let indexes: [String: Int]
-
-    init(_ checkpoint: Checkpoint) {
-        self.checkpoint = checkpoint
-        unsafe tensors = unsafe checkpoint.tensors.map { info in
-            var tensor = unsafe ckpt_tensor()
-            unsafe tensor.name = unsafe UnsafePointer(strdup(info.name))
-            unsafe tensor.group = unsafe UnsafePointer(strdup(info.group))
-            let shape = UnsafeMutablePointer<Int64>.allocate(capacity: info.shape.count + 1)
-            for (index, extent) in info.shape.enumerated() { unsafe shape[index] = Int64(extent) }
-            unsafe tensor.shape = unsafe UnsafePointer(shape)
-            unsafe tensor.bytes = UInt64(clamping: info.byteCount)
-            unsafe tensor.rank = UInt32(info.shape.count)
-            unsafe tensor.type = UInt32(info.type.code)
-            unsafe tensor.role = info.role.number
-            return unsafe tensor
-        }
-        unsafe objects = unsafe checkpoint.objects.map { info in
-            var object = unsafe ckpt_object()
-            unsafe object.name = unsafe UnsafePointer(strdup(info.name))
-            unsafe object.bytes = UInt64(clamping: info.byteCount)
-            unsafe object.role = info.role.number
-            unsafe object.encoding = info.encoding.number
-            return unsafe object
-        }
-        indexes = Dictionary(
-            checkpoint.tensors.enumerated().map { ($1.name, $0) },
-            uniquingKeysWith: { first, _ in first })
+final class CheckpointHandle: Sendable {
+    /// Structures in which callers read until the handle is closed. Each is made when it is asked
+    /// for: most callers want a few of many tensors.
+    @safe
+    private struct Shown {
+        var tensors: [Int: ckpt_tensor] = unsafe [:]
+        var objects: [Int: ckpt_object] = unsafe [:]
+        /// Indexes of the tensors; made by the second search.
+        var indexes: [ByteName: Int]?
+        var hasSearched = false
     }
+
+    let checkpoint: Checkpoint
+    private let shown = Monitor(Shown(), rank: .unchecked)
+
+    init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
     deinit {
-        for index in unsafe tensors.indices {
-            let tensor = unsafe tensors[index]
-            unsafe free(UnsafeMutableRawPointer(mutating: tensor.name))
-            unsafe free(UnsafeMutableRawPointer(mutating: tensor.group))
-            unsafe tensor.shape?.deallocate()
-        }
-        for index in unsafe objects.indices {
-            unsafe free(UnsafeMutableRawPointer(mutating: objects[index].name))
+        shown.withLock { shown in
+            for unsafe tensor in unsafe shown.tensors.values {
+                unsafe free(UnsafeMutableRawPointer(mutating: tensor.name))
+                unsafe free(UnsafeMutableRawPointer(mutating: tensor.group))
+                unsafe tensor.shape?.deallocate()
+            }
+            for unsafe object in unsafe shown.objects.values {
+                unsafe free(UnsafeMutableRawPointer(mutating: object.name))
+            }
         }
     }
 
-    /// Returns the tensor at an index.
-    fileprivate func tensor(_ index: Int) throws(CheckpointError) -> ckpt_tensor {
-        guard unsafe tensors.indices.contains(index) else {
+    /// Writes the tensor at an index to the structure of a caller.
+    fileprivate func write(
+        tensor index: Int, to target: UnsafeMutablePointer<ckpt_tensor>?
+    ) throws(CheckpointError) {
+        guard checkpoint.tensors.indices.contains(index) else {
             throw CheckpointError(
                 .notFound,
                 "tensor index \(UInt(bitPattern: index)) is out of range; "
                     + "there are \(checkpoint.tensors.count) tensors")
         }
-        return unsafe tensors[index]
+        try shown.withLock { shown throws(CheckpointError) in
+            let tensor = unsafe shown.tensors[index] ?? Self.structure(checkpoint.tensors[index])
+            unsafe shown.tensors[index] = tensor
+            unsafe try CallerMemory.write(tensor, to: target, "tensor")
+        }
     }
 
-    /// Returns the object at an index.
-    fileprivate func object(_ index: Int) throws(CheckpointError) -> ckpt_object {
-        guard unsafe objects.indices.contains(index) else {
+    /// Writes the object at an index to the structure of a caller.
+    fileprivate func write(
+        object index: Int, to target: UnsafeMutablePointer<ckpt_object>?
+    ) throws(CheckpointError) {
+        guard checkpoint.objects.indices.contains(index) else {
             throw CheckpointError(
                 .notFound,
                 "object index \(UInt(bitPattern: index)) is out of range; "
                     + "there are \(checkpoint.objects.count) objects")
         }
-        return unsafe objects[index]
+        try shown.withLock { shown throws(CheckpointError) in
+            let object = unsafe shown.objects[index] ?? Self.structure(checkpoint.objects[index])
+            unsafe shown.objects[index] = object
+            unsafe try CallerMemory.write(object, to: target, "object")
+        }
+    }
+
+    private static func structure(_ info: TensorInfo) -> ckpt_tensor {
+        var tensor = unsafe ckpt_tensor()
+        unsafe tensor.name = unsafe UnsafePointer(strdup(info.name))
+        unsafe tensor.group = unsafe UnsafePointer(strdup(info.group))
+        let shape = UnsafeMutablePointer<Int64>.allocate(capacity: info.shape.count + 1)
+        for (index, extent) in info.shape.enumerated() { unsafe shape[index] = Int64(extent) }
+        unsafe tensor.shape = unsafe UnsafePointer(shape)
+        unsafe tensor.bytes = UInt64(clamping: info.byteCount)
+        unsafe tensor.rank = UInt32(info.shape.count)
+        unsafe tensor.type = UInt32(info.type.code)
+        unsafe tensor.role = info.role.number
+        return unsafe tensor
+    }
+
+    private static func structure(_ info: ObjectInfo) -> ckpt_object {
+        var object = unsafe ckpt_object()
+        unsafe object.name = unsafe UnsafePointer(strdup(info.name))
+        unsafe object.bytes = UInt64(clamping: info.byteCount)
+        unsafe object.role = info.role.number
+        unsafe object.encoding = info.encoding.number
+        return unsafe object
     }
 
     /// Returns the index of a tensor.
     fileprivate func index(of name: String) throws(CheckpointError) -> Int {
-        if let index = indexes[name] { return index }
+        let found = shown.withLock { shown -> Int? in
+            defer { shown.hasSearched = true }
+            guard shown.hasSearched else {
+                return checkpoint.tensors.firstIndex { $0.name.isSameName(as: name) }
+            }
+            if shown.indexes == nil {
+                shown.indexes = Dictionary(
+                    checkpoint.tensors.enumerated().map { (ByteName($1.name), $0) },
+                    uniquingKeysWith: { first, _ in first })
+            }
+            return shown.indexes?[ByteName(name)]
+        }
+        if let found { return found }
         let near = Nearest.byDistance(name, checkpoint.tensors.map(\.name))
         throw CheckpointError(
             .notFound, "step \(checkpoint.summary.step) has no tensor \"\(name)\"",
@@ -207,7 +237,7 @@ public func ckpt_checkpoint_tensor(
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let handle = unsafe try checkpointHandle(checkpoint)
-        unsafe try CallerMemory.write(handle.tensor(index), to: tensor, "tensor")
+        unsafe try handle.write(tensor: index, to: tensor)
     }
 }
 
@@ -242,7 +272,7 @@ public func ckpt_checkpoint_object(
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let handle = unsafe try checkpointHandle(checkpoint)
-        unsafe try CallerMemory.write(handle.object(index), to: object, "object")
+        unsafe try handle.write(object: index, to: object)
     }
 }
 

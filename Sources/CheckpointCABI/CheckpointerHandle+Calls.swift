@@ -1,4 +1,5 @@
 public import CCheckpoint
+internal import CheckpointDevices
 internal import CheckpointFormat
 internal import CheckpointIO
 internal import CheckpointStorage
@@ -64,7 +65,7 @@ public func ckpt_describe_shards(
 ) -> ckpt_status {
     unsafe turn(checkpointer) { open throws(CheckpointError) in
         let described = unsafe try TensorDescription(
-            tensors, shards, count: count, rank: open.state.rank)
+            tensors, shards, count: count, in: open.state.scope)
         let number = try open.state.describe(described)
         if let description = unsafe description { unsafe description.pointee = number }
     }
@@ -85,9 +86,24 @@ public func ckpt_describe_packed(
         let described = unsafe try TensorDescription(
             fields: unsafe UnsafeBufferPointer(start: fields, count: fieldCount),
             names: unsafe UnsafeRawBufferPointer(start: names, count: nameBytes),
-            count: tensorCount, rank: open.state.rank)
+            count: tensorCount, in: open.state.scope)
         let number = try open.state.describe(described)
         if let description = unsafe description { unsafe description.pointee = number }
+    }
+}
+
+/// Names a GPU; see checkpoint.h.
+@c @implementation
+public func ckpt_cuda_device(
+    _ checkpointer: OpaquePointer?, _ ordinal: UInt32, _ stream: UInt64,
+    _ device: UnsafeMutablePointer<UInt32>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        let out = unsafe try CallerMemory.required(device, "device")
+        // The driver takes 0 for the legacy default stream, too.
+        let stream = stream == 0 ? CUDAStream.legacyDefault.handle : UInt(stream)
+        unsafe out.pointee = try open.state.addDevice(
+            ordinal: Int(ordinal), stream: stream)
     }
 }
 
@@ -266,6 +282,17 @@ public func ckpt_fence_end(
 
 // MARK: Saving and restoring
 
+/// Tells whether SIGTERM came; see checkpoint.h.
+@c @implementation
+public func ckpt_is_terminating(
+    _ checkpointer: OpaquePointer?, _ isTerminating: UnsafeMutablePointer<UInt32>?
+) -> ckpt_status {
+    unsafe turn(checkpointer) { open throws(CheckpointError) in
+        unsafe try CallerMemory.required(isTerminating, "is_terminating").pointee =
+            open.checkpointer.isTerminating ? 1 : 0
+    }
+}
+
 /// Saves; see checkpoint.h.
 @c @implementation
 public func ckpt_save(
@@ -296,9 +323,10 @@ public func ckpt_resume(
     _ report: UnsafeMutablePointer<ckpt_restore_report>?
 ) -> ckpt_status {
     unsafe turn(checkpointer) { open throws(CheckpointError) in
-        let mode = try RestoreMode(number: mode)
+        let strictness = try RestoreStrictness(number: mode)
         if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
-        let result = open.resume(try open.checkpointer.resume(mode: mode))
+        let result = open.resume(
+            try open.checkpointer.resume(mode: strictness.mode, types: strictness.types))
         if let report = unsafe report {
             unsafe try CallerMemory.write(result, to: report, "report")
         }
@@ -322,11 +350,13 @@ public func ckpt_restore(
     _ report: UnsafeMutablePointer<ckpt_restore_report>?
 ) -> ckpt_status {
     unsafe turn(checkpointer) { open throws(CheckpointError) in
-        let mode = try RestoreMode(number: mode)
+        let strictness = try RestoreStrictness(number: mode)
         let target = try StoreHandle.reference(
             unsafe CallerMemory.optionalText(reference, "reference"))
         if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
-        let result = try open.checkpointer.restore(target, mode: mode).structure
+        let result = try open.checkpointer.restore(
+            target, mode: strictness.mode, types: strictness.types
+        ).structure
         if let report = unsafe report {
             unsafe try CallerMemory.write(result, to: report, "report")
         }

@@ -87,7 +87,8 @@ extension CheckpointerOptions {
         }
         if unsafe given.termination_seconds != 0 {
             let seconds = try CallerMemory.duration(unsafe given.termination_seconds)
-            onTermination = .publishNewest(within: seconds)
+            let stops = unsafe Int(given.flags) & CKPT_STOP_AT_SIGTERM != 0
+            onTermination = stops ? .stopTraining(within: seconds) : .publishNewest(within: seconds)
         }
         if unsafe given.workers != 0 { workers = unsafe Int(given.workers) }
         compression = try Self.choice(
@@ -99,8 +100,14 @@ extension CheckpointerOptions {
     }
 
     private mutating func set(flags: Int) throws(CheckpointError) {
-        guard flags & ~(CKPT_NO_DEDUPLICATION | CKPT_NO_CASTS | CKPT_QUIET) == 0 else {
+        let known = CKPT_NO_DEDUPLICATION | CKPT_NO_CASTS | CKPT_QUIET | CKPT_STOP_AT_SIGTERM
+        guard flags & ~known == 0 else {
             throw .argument("options.flags has unknown bits: \(flags)")
+        }
+        guard flags & CKPT_STOP_AT_SIGTERM == 0 || onTermination != .ignore else {
+            throw .argument(
+                "options.flags has CKPT_STOP_AT_SIGTERM, but SIGTERM is not handled",
+                remedy: "Set options.termination_seconds")
         }
         deduplicates = flags & CKPT_NO_DEDUPLICATION == 0
         dropsCasts = flags & CKPT_NO_CASTS == 0
@@ -119,12 +126,17 @@ extension CheckpointerOptions {
     }
 }
 
-extension RestoreMode {
-    /// The mode with a number of checkpoint.h.
+/// The strictness of a restore, which checkpoint.h has in one number.
+struct RestoreStrictness {
+    let mode: RestoreMode
+    let types: RestoreTypes
+
+    /// - Throws: code `misuse` if checkpoint.h does not define the number.
     init(number: UInt32) throws(CheckpointError) {
-        switch Int(number) {
-        case CKPT_STRICT: self = .strict
-        case CKPT_PARTIAL: self = .partial
+        types = Int(number) & CKPT_CONVERT_FLOATS == 0 ? .exact : .convertFloats
+        switch Int(number) & ~CKPT_CONVERT_FLOATS {
+        case CKPT_STRICT: mode = .strict
+        case CKPT_PARTIAL: mode = .partial
         default: throw .argument("\(number) is not a restore mode")
         }
     }
@@ -144,6 +156,8 @@ extension RestoreReport {
         report.skipped_count = UInt64(clamping: skipped.count)
         CallerMemory.put(id.description, in: &report.id)
         report.first_rank_count = UInt64(clamping: fromFirstRank.count)
+        report.converted_count = UInt64(clamping: converted.count)
+        report.overflow_count = UInt64(clamping: overflowCount)
         return report
     }
 }

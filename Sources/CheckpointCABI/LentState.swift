@@ -1,3 +1,4 @@
+internal import CheckpointDevices
 internal import CheckpointFormat
 internal import CheckpointSharding
 internal import CheckpointState
@@ -19,12 +20,12 @@ final class LentState: StateProvider {
     }
 
     let ledger = LoanLedger()
-    /// Number of this one of several processes; nil if it saves alone.
-    let rank: Int?
+    /// What numbers in descriptions refer to.
+    private(set) var scope: DescriptionScope
     private let worldSize: Int
     private(set) var description: TensorDescription?
     private var views: [TensorView] = []
-    private var objects: [String: Object] = [:]
+    private var objects: [ByteName: Object] = [:]
     /// Names of the objects, in the order in which they were set first.
     private var names: [String] = []
 
@@ -33,7 +34,29 @@ final class LentState: StateProvider {
     /// - Parameters:
     ///   - rank: number of this one of several processes; nil if it saves alone.
     ///   - worldSize: their number.
-    init(rank: Int?, of worldSize: Int?) { (self.rank, self.worldSize) = (rank, worldSize ?? 1) }
+    init(rank: Int?, of worldSize: Int?) {
+        scope = DescriptionScope(rank: rank)
+        self.worldSize = worldSize ?? 1
+    }
+
+    /// Adds a GPU, whose copies follow the work in a stream of the caller.
+    ///
+    /// - Returns: its number in descriptions.
+    /// - Throws: codes `misuse`, `device`.
+    func addDevice(ordinal: Int, stream: UInt) throws(CheckpointError) -> UInt32 {
+        guard scope.devices.count < Self.devicesMax else {
+            throw .argument(
+                "the checkpointer has \(Self.devicesMax) devices already",
+                remedy: "Use the number of a device again")
+        }
+        let device = try translating("opening GPU \(ordinal)") {
+            try CUDADevice(ordinal: ordinal, trainerStream: CUDAStream(handle: stream))
+        }
+        scope.devices.append(device)
+        return UInt32(scope.devices.count)
+    }
+
+    private static let devicesMax = 256
 
     /// Replaces the tensors.
     ///
@@ -60,11 +83,12 @@ final class LentState: StateProvider {
 
     /// The object with a name.
     subscript(object name: String) -> Object? {
-        get { objects[name] }
+        get { objects[ByteName(name)] }
         set {
-            if objects[name] == nil, newValue != nil { names.append(name) }
-            if newValue == nil { names.removeAll { $0 == name } }
-            objects[name] = newValue
+            let key = ByteName(name)
+            if objects[key] == nil, newValue != nil { names.append(name) }
+            if newValue == nil { names.removeAll { $0.isSameName(as: name) } }
+            objects[key] = newValue
         }
     }
 
@@ -89,15 +113,15 @@ final class LentState: StateProvider {
     func describe(to inventory: inout StateInventory) throws {
         try addTensors(to: &inventory)
         for name in names {
-            guard let object = objects[name] else { continue }
+            guard let object = self[object: name] else { continue }
             let freeze: () throws -> FrozenObject = { [bytes = object.bytes] in { bytes } }
             let restore: ([UInt8]) throws -> Void = { [weak self] bytes in
-                self?.objects[name]?.bytes = bytes
+                self?.objects[ByteName(name)]?.bytes = bytes
             }
             if let rule = object.rule {
                 try inventory.add(
                     objectOfRank: name, role: object.role, encoding: object.encoding,
-                    freeze: freeze, restore: restore, rank: rank ?? 0,
+                    freeze: freeze, restore: restore, rank: scope.rank ?? 0,
                     in: RankMesh(["rank": worldSize]),
                     restoreFirst: rule == .firstRanks ? restore : nil)
             } else {

@@ -36,16 +36,27 @@ final class StoreHandle: Sendable {
 
     /// Deletes a checkpoint, while the program may save to the store.
     func remove(_ target: CheckpointReference, isForced: Bool) throws(CheckpointError) {
-        guard store.access != .reading else {
-            throw .argument("the store is open for reading only")
-        }
-        let maintained = try CheckpointStore.open(path, for: .maintaining) { _ in }
-        let report = try maintained.remove([target], isForced: isForced)
+        let report = try maintained().remove([target], isForced: isForced)
         if report.checkpoints.contains(where: { $0.outcome == .inUse }) {
             throw CheckpointError(
                 .busy, "a reader or a save in flight uses step \(report.checkpoints[0].step)",
                 remedy: "Try again later", path: path)
         }
+    }
+
+    /// Removes what no rule keeps, while the program may save to the store.
+    func prune(
+        _ policy: RetentionPolicy, isDryRun: Bool
+    ) throws(CheckpointError) -> PruneReport {
+        if isDryRun { return try store.prune(policy, isDryRun: true) }
+        return try maintained().prune(policy)
+    }
+
+    private func maintained() throws(CheckpointError) -> CheckpointStore {
+        guard store.access != .reading else {
+            throw .argument("the store is open for reading only")
+        }
+        return try CheckpointStore.open(path, for: .maintaining) { _ in }
     }
 
     /// Parses a reference; nil means the newest checkpoint.
@@ -263,5 +274,63 @@ public func ckpt_store_remove(
         let handle = unsafe try HandleTable.shared.object(store, StoreHandle.self)
         let target = try StoreHandle.reference(unsafe CallerMemory.text(reference, "reference"))
         try handle.remove(target, isForced: forced != 0)
+    }
+}
+
+/// Removes what no rule keeps; see checkpoint.h.
+@c @implementation
+public func ckpt_store_prune(
+    _ store: OpaquePointer?, _ rules: UnsafePointer<ckpt_retention>?, _ isDryRun: UInt32,
+    _ report: UnsafeMutablePointer<ckpt_prune_report>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let handle = unsafe try HandleTable.shared.object(store, StoreHandle.self)
+        let policy = unsafe try RetentionPolicy(rules)
+        if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
+        let result = try handle.prune(policy, isDryRun: isDryRun != 0)
+        if let report = unsafe report {
+            unsafe try CallerMemory.write(result.structure, to: report, "report")
+        }
+    }
+}
+
+extension RetentionPolicy {
+    private static let bestMax = 64
+
+    /// The rules of a structure of checkpoint.h.
+    ///
+    /// - Throws: code `misuse`.
+    fileprivate init(_ pointer: UnsafePointer<ckpt_retention>?) throws(CheckpointError) {
+        self.init()
+        guard let pointer = unsafe pointer else { throw .argument("the argument rules is NULL") }
+        let raw = unsafe UnsafeRawPointer(pointer)
+        let size = unsafe try CallerMemory.size(raw, "rules")
+        let given = unsafe CallerMemory.read(raw, zero: ckpt_retention(), size: size)
+        if unsafe given.keep_last != 0 { keepLast = unsafe Int(clamping: given.keep_last) }
+        if unsafe given.keep_every != 0 { keepEvery = unsafe Int(clamping: given.keep_every) }
+        if unsafe given.keep_seconds != 0 { keepWithin = unsafe given.keep_seconds }
+        let count = unsafe try CallerMemory.count(
+            given.keep_best_count, at: given.keep_best, max: Self.bestMax, "rules.keep_best")
+        for unsafe text in unsafe UnsafeBufferPointer(start: given.keep_best, count: count) {
+            let text = unsafe try CallerMemory.text(text, "rules.keep_best")
+            guard let best = Best(text) else {
+                throw .argument(
+                    "\"\(text)\" is not a rule for the best checkpoints",
+                    remedy: "Give METRIC:N or METRIC:N:max, such as loss:3")
+            }
+            keepBest.append(best)
+        }
+    }
+}
+
+extension PruneReport {
+    /// The report as a structure of checkpoint.h.
+    fileprivate var structure: ckpt_prune_report {
+        var report = ckpt_prune_report()
+        report.kept_count = UInt64(clamping: checkpoints.count { !$0.reasons.isEmpty })
+        report.removed_count = UInt64(clamping: removedCount)
+        report.in_use_count = UInt64(clamping: checkpoints.count { $0.isInUse })
+        report.freed_bytes = UInt64(clamping: freedBytes)
+        return report
     }
 }

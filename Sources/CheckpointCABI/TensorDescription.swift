@@ -12,11 +12,11 @@ struct TensorDescription {
     ///
     /// - Parameters:
     ///   - shards: the part of a tensor that each of them is; NULL if all are complete.
-    ///   - rank: this one of several processes; nil if it saves alone.
+    ///   - scope: what numbers in the description refer to.
     /// - Throws: code `misuse`.
     init(
         _ tensors: UnsafePointer<ckpt_tensor>?, _ shards: UnsafePointer<ckpt_shard>? = nil,
-        count: Int, rank: Int? = nil
+        count: Int, in scope: DescriptionScope = DescriptionScope()
     ) throws(CheckpointError) {
         let count = unsafe try CallerMemory.count(
             count, at: tensors, max: Limits.tensorsPerManifestMax, "tensors")
@@ -38,13 +38,13 @@ struct TensorDescription {
                 unsafe shard = CallerMemory.read(
                     firstShard + index * shardStride, zero: ckpt_shard(), size: shardStride)
             }
-            layouts.append(unsafe try Self.layout(tensor, shard, rank))
+            layouts.append(unsafe try Self.layout(tensor, shard, scope))
             addresses.append(unsafe UInt(bitPattern: tensor.data))
         }
     }
 
     private static func layout(
-        _ tensor: ckpt_tensor, _ shard: ckpt_shard?, _ process: Int?
+        _ tensor: ckpt_tensor, _ shard: ckpt_shard?, _ scope: DescriptionScope
     ) throws(CheckpointError) -> TensorLayout {
         let name = unsafe try CallerMemory.text(tensor.name, "tensor.name")
         let rank = try rank(unsafe Int(tensor.rank), name)
@@ -61,7 +61,7 @@ struct TensorDescription {
             shape: shape, strides: strides,
             shard: unsafe try shard.flatMap { given throws(CheckpointError) in
                 unsafe try Self.shard(given, of: shape, name)
-            }, rank: process)
+            }, rank: scope.rank, device: unsafe try scope.device(Int(tensor.device), name))
     }
 
     /// - Parameter extent: the extents of the memory.
@@ -104,11 +104,11 @@ struct TensorDescription {
 
     /// Reads the packed form (`ckpt_describe_packed`).
     ///
-    /// - Parameter process: this one of several processes; nil if it saves alone.
+    /// - Parameter scope: what numbers in the description refer to.
     /// - Throws: code `misuse`.
     init(
         fields: UnsafeBufferPointer<Int64>, names: UnsafeRawBufferPointer, count: Int,
-        rank process: Int?
+        in scope: DescriptionScope
     ) throws(CheckpointError) {
         guard (0...Limits.tensorsPerManifestMax).contains(count) else {
             throw .argument(
@@ -140,8 +140,8 @@ struct TensorDescription {
             let head = try take(7)
             let (name, group) = (try takeText(head[3]), try takeText(head[4]))
             let rank = try Self.rank(head[6], name)
-            guard (0...3).contains(head[5]) else {
-                throw .argument("tensor \"\(name)\": \(head[5]) says neither strides nor shard")
+            guard (0...7).contains(head[5]) else {
+                throw .argument("tensor \"\(name)\": \(head[5]) does not say what follows")
             }
             let shape = try take(rank)
             let strides = head[5] & 1 == 0 ? nil : try take(rank)
@@ -150,12 +150,13 @@ struct TensorDescription {
                 shard = .init(shape: try take(rank), offset: try take(rank))
                 shard?.holders = try take(try take(1)[0])
             }
+            let device = head[5] & 4 == 0 ? 0 : try take(1)[0]
             layouts.append(
                 try TensorLayout(
                     name: name, group: group.isEmpty ? nil : group,
                     role: TensorRole(number: head[2], name),
                     type: ElementType(number: head[1], name), shape: shape, strides: strides,
-                    shard: shard, rank: process))
+                    shard: shard, rank: scope.rank, device: try scope.device(device, name)))
             addresses.append(UInt(bitPattern: head[0]))
         }
         guard next == fields.count, nextName == names.count else {

@@ -1,3 +1,4 @@
+internal import CheckpointDevices
 internal import CheckpointFormat
 internal import CheckpointSharding
 internal import CheckpointState
@@ -17,6 +18,8 @@ struct TensorLayout {
     let role: TensorRole
     /// The part that the memory holds; nil if it holds the complete tensor.
     let shard: TensorShard?
+    /// The GPU that holds the memory; nil for the memory of the process.
+    private let device: CUDADevice?
     private let type: ElementType
     private let shape: [Int]
     private let strides: [Int]
@@ -30,10 +33,11 @@ struct TensorLayout {
     ///   - strides: strides in elements; nil means row-major.
     ///   - shard: the part that the memory holds; nil means the complete tensor.
     ///   - rank: this one of several processes; nil if it saves alone.
+    ///   - device: the GPU that holds the memory; nil for the memory of the process.
     /// - Throws: code `misuse`.
     init(
         name: String, group: String?, role: TensorRole, type: ElementType, shape: [Int],
-        strides: [Int]?, shard: Shard? = nil, rank: Int? = nil
+        strides: [Int]?, shard: Shard? = nil, rank: Int? = nil, device: CUDADevice? = nil
     ) throws(CheckpointError) {
         guard let bytes = TensorShape.byteCount(shape, type) else {
             throw .argument("tensor \"\(name)\": \(shape) is not a valid shape of \(type)")
@@ -41,6 +45,7 @@ struct TensorLayout {
         self.name = name
         self.group = group
         self.role = role
+        self.device = device
         self.type = type
         self.shape = shape
         if let strides, bytes > 0 {
@@ -93,8 +98,14 @@ struct TensorLayout {
                     + "0x\(String(address, radix: 16))",
                 remedy: "Pass the address of the first element")
         }
-        let pointer = size == 0 ? nil : unsafe UnsafeMutableRawPointer(bitPattern: start)
-        let memory = unsafe LentMemory(start: pointer, byteCount: size, owner: loan)
+        let memory: LentMemory
+        if let device, size > 0 {
+            let first = DeviceAddress(rawValue: UInt64(start))
+            memory = LentMemory(device: device, address: first, byteCount: size, owner: loan)
+        } else {
+            let pointer = size == 0 ? nil : unsafe UnsafeMutableRawPointer(bitPattern: start)
+            memory = unsafe LentMemory(start: pointer, byteCount: size, owner: loan)
+        }
         return try translating("tensor \"\(name)\"") {
             try TensorView(
                 memory, type: type, shape: shape, strides: strides, byteOffset: reach.before)

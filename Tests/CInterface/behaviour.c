@@ -221,6 +221,9 @@ static void refuses(ckpt_store *store) {
     CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_open(store, &options, &saver));
     options = (ckpt_options){.struct_size = sizeof options, .exit_seconds = NAN};
     CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_open(store, &options, &saver));
+    options = (ckpt_options){.struct_size = sizeof options, .flags = CKPT_STOP_AT_SIGTERM};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_open(store, &options, &saver));
+    CHECK(strstr(ckpt_last_remedy(), "termination_seconds") != NULL);
     options = (ckpt_options){.struct_size = sizeof options, .flags = CKPT_QUIET};
     CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
     CHECK_STATUS(CKPT_MISUSE, ckpt_set_pointers(saver, NULL, 0, NULL));
@@ -273,6 +276,14 @@ static void refuses(ckpt_store *store) {
     CHECK_STATUS(CKPT_MISUSE, ckpt_next_event(saver, 0, &event));
     CHECK_STATUS(CKPT_MISUSE, ckpt_next_event(saver, 0, NULL));
     CHECK_STATUS(CKPT_MISUSE, ckpt_resume(saver, 9, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_resume(saver, CKPT_CONVERT_FLOATS | 2, NULL));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_is_terminating(saver, NULL));
+    /* There is no such GPU anywhere. */
+    uint32_t device;
+    CHECK_STATUS(CKPT_DEVICE, ckpt_cuda_device(saver, UINT32_MAX, 0, &device));
+    bad = tensor("matrix", matrix, matrix_shape, CKPT_F32);
+    bad.device = 1;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_describe(saver, &bad, 1, NULL));
     CHECK_STATUS(CKPT_MISMATCH, ckpt_resume(saver, CKPT_STRICT, NULL));
     CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
 
@@ -377,6 +388,153 @@ static void forks(ckpt_store *store, const char *directory) {
     CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
 }
 
+/* Rules say what stays. */
+static void prunes(ckpt_store *store, const char *path) {
+    ckpt_retention rules = {.struct_size = sizeof rules};
+    ckpt_prune_report report = {.struct_size = sizeof report};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(store, &rules, 0, &report));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(store, NULL, 0, &report));
+    static const char *const wrong[] = {"loss"}, *const none[] = {NULL}, *const best[] = {"loss:1", "x:2:max"};
+    rules.keep_best_count = 1;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(store, &rules, 0, &report));
+    rules.keep_best = none;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(store, &rules, 0, &report));
+    rules.keep_best = wrong;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(store, &rules, 0, &report));
+    CHECK(strstr(ckpt_last_message(), "\"loss\"") != NULL);
+    rules.keep_best = best;
+    rules.keep_best_count = SIZE_MAX;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(store, &rules, 0, &report));
+    rules = (ckpt_retention){.struct_size = sizeof rules, .keep_seconds = NAN};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(store, &rules, 0, &report));
+
+    ckpt_checkpointer *saver;
+    ckpt_options options = {.struct_size = sizeof options, .flags = CKPT_QUIET, .run = "prunes"};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+    ckpt_tensor state = tensor("half", half, half_shape, CKPT_BF16);
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+    for (int64_t step = 1; step <= 9; step++) {
+        ckpt_metric loss = {"loss", step == 4 ? 0 : 1};
+        half[0] = (uint16_t)step;
+        ckpt_ticket *ticket;
+        CHECK_STATUS(CKPT_OK, ckpt_save(saver, step, &loss, 1, &ticket));
+        CHECK_STATUS(CKPT_OK, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
+        CHECK_STATUS(CKPT_OK, ckpt_ticket_close(ticket));
+    }
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+    size_t before, after;
+    CHECK_STATUS(CKPT_OK, ckpt_store_list(store, NULL, 0, &before));
+    rules = (ckpt_retention){.struct_size = sizeof rules, .keep_last = 2, .keep_every = 6, .keep_best = best, .keep_best_count = 2};
+    ckpt_store *reader;
+    CHECK_STATUS(CKPT_OK, ckpt_store_open(path, CKPT_READING, &reader));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_prune(reader, &rules, 0, &report));
+    CHECK_STATUS(CKPT_OK, ckpt_store_prune(reader, &rules, 1, &report));
+    CHECK_STATUS(CKPT_OK, ckpt_store_close(reader));
+    CHECK_STATUS(CKPT_OK, ckpt_store_list(store, NULL, 0, &after));
+    CHECK(after == before && report.removed_count > 0 && report.in_use_count == 0);
+    uint64_t expected = report.removed_count;
+    CHECK_STATUS(CKPT_OK, ckpt_store_prune(store, &rules, 0, &report));
+    CHECK(report.removed_count == expected && report.freed_bytes > 0);
+    CHECK_STATUS(CKPT_OK, ckpt_store_list(store, NULL, 0, &after));
+    CHECK(after == before - expected && after == report.kept_count);
+    static const char *const kept[] = {"prunes:1", "prunes:4", "prunes:6", "prunes:8", "prunes:9"};
+    ckpt_checkpoint *checkpoint;
+    for (int i = 0; i < 5; i++) {
+        CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, kept[i], &checkpoint));
+        CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(checkpoint));
+    }
+    CHECK_STATUS(CKPT_NOT_FOUND, ckpt_checkpoint_open(store, "prunes:5", &checkpoint));
+}
+
+/* Names are bytes: the same letter, written in two ways, makes two names. */
+static void names_are_bytes(ckpt_store *store) {
+    static const char *const names[] = {"\xc3\xa9", "e\xcc\x81"};
+    static float one[4], other[4];
+    static const int64_t shape[] = {2, 2};
+    ckpt_checkpointer *saver;
+    ckpt_options options = {.struct_size = sizeof options, .flags = CKPT_QUIET, .run = "bytes"};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+    ckpt_tensor state[] = {tensor(names[0], one, shape, CKPT_F32), tensor(names[1], other, shape, CKPT_F32)};
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, state, 2, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_set_object(saver, names[0], 0, CKPT_JSON, "1", 1));
+    CHECK_STATUS(CKPT_OK, ckpt_set_object(saver, names[1], 0, CKPT_JSON, "22", 2));
+    one[0] = 1, other[0] = 2;
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 1, NULL, 0, NULL));
+    void *bytes;
+    size_t length, index;
+    CHECK_STATUS(CKPT_OK, ckpt_get_object(saver, names[0], &bytes, &length));
+    CHECK(length == 1);
+    ckpt_free(bytes);
+    CHECK_STATUS(CKPT_OK, ckpt_remove_object(saver, names[0]));
+    CHECK_STATUS(CKPT_OK, ckpt_get_object(saver, names[1], &bytes, &length));
+    CHECK(length == 2);
+    ckpt_free(bytes);
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+    ckpt_checkpoint *saved;
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, "bytes:1", &saved));
+    /* The first search is made in another way than those that follow. */
+    for (int turn = 0; turn < 4; turn++) {
+        CHECK_STATUS(CKPT_OK, ckpt_checkpoint_find(saved, names[turn % 2], &index));
+        CHECK(index == (size_t)(turn % 2));
+        float element;
+        CHECK_STATUS(CKPT_OK, ckpt_read_range(saved, names[turn % 2], 0, 4, &element));
+        CHECK(element == (float)(1 + turn % 2));
+    }
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(saved));
+}
+
+/* Tensors of another type are an error, or are converted. */
+static void converts(ckpt_store *store) {
+    static float wide[4];
+    static uint16_t narrow[4];
+    static const int64_t shape[] = {2, 2};
+    ckpt_checkpointer *saver;
+    ckpt_options options = {.struct_size = sizeof options, .flags = CKPT_QUIET, .run = "converts"};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+    for (int i = 0; i < 4; i++) wide[i] = i == 3 ? 1e6f : 1.5f * (float)i;
+    ckpt_tensor state = tensor("a", wide, shape, CKPT_F32);
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 1, NULL, 0, NULL));
+
+    state = tensor("a", narrow, shape, CKPT_F16);
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+    ckpt_restore_report report = {.struct_size = sizeof report};
+    CHECK_STATUS(CKPT_MISMATCH, ckpt_resume(saver, CKPT_STRICT, &report));
+    CHECK(narrow[1] == 0);
+    CHECK_STATUS(CKPT_OK, ckpt_resume(saver, CKPT_STRICT | CKPT_CONVERT_FLOATS, &report));
+    CHECK(report.converted_count == 1 && report.overflow_count == 1);
+    /* 0, 1.5, 3 and infinity in half precision. */
+    CHECK(narrow[0] == 0 && narrow[1] == 0x3e00 && narrow[2] == 0x4200 && narrow[3] == 0x7c00);
+    narrow[1] = 0;
+    CHECK_STATUS(CKPT_OK, ckpt_restore(saver, "converts:1", CKPT_PARTIAL | CKPT_CONVERT_FLOATS, NULL));
+    CHECK(narrow[1] == 0x3e00);
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+}
+
+/* SIGTERM asks the loop to end. If it saves and closes, nothing else happens to the process. */
+static void terminates(ckpt_store *store) {
+    ckpt_checkpointer *saver;
+    ckpt_options options = {.struct_size = sizeof options, .run = "terminates", .termination_seconds = 60,
+                            .flags = CKPT_QUIET | CKPT_STOP_AT_SIGTERM};
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+    ckpt_tensor state = tensor("half", half, half_shape, CKPT_BF16);
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+    uint32_t is_terminating = 9;
+    CHECK_STATUS(CKPT_OK, ckpt_is_terminating(saver, &is_terminating));
+    CHECK(is_terminating == 0);
+    CHECK(kill(getpid(), SIGTERM) == 0);
+    for (int wait = 0; wait < 1000 && !is_terminating; wait++) {
+        usleep(1000);
+        CHECK_STATUS(CKPT_OK, ckpt_is_terminating(saver, &is_terminating));
+    }
+    CHECK(is_terminating == 1);
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 1, NULL, 0, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+    ckpt_checkpoint *last;
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, "terminates:1", &last));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(last));
+}
+
 int main(int argc, char **argv) {
     if (argc == 3) return train_with_worker(argv[1], atoi(argv[2]));
     CHECK(argc == 2);
@@ -387,6 +545,10 @@ int main(int argc, char **argv) {
     refuses(store);
     ends_while_saving(store);
     forks(store, argv[1]);
+    prunes(store, argv[1]);
+    names_are_bytes(store);
+    converts(store);
+    terminates(store);
     CHECK_STATUS(CKPT_OK, ckpt_store_close(store));
     CHECK_STATUS(CKPT_MISUSE, ckpt_store_close(store));
     puts("all is well");

@@ -104,7 +104,8 @@ static void *out(void) { return draw(16) ? scratch : NULL; }
 static ckpt_tensor tensor(int64_t *shape, int64_t *strides) {
     ckpt_tensor tensor = {.struct_size = sizeof tensor, .name = text(), .group = text(),
                           .data = lent + draw(16), .shape = shape, .rank = (uint32_t)draw(4),
-                          .type = (uint32_t)draw(36), .role = (uint32_t)draw(5)};
+                          .type = (uint32_t)draw(36), .role = (uint32_t)draw(5),
+                          .device = draw(32) ? 0 : (uint32_t)number()};
     for (int i = 0; i < 4; i++) {
         shape[i] = (int64_t)draw(6);
         strides[i] = (int64_t)draw(9);
@@ -188,7 +189,8 @@ static void make(void) {
                                 .arena_bytes = 1 << 16, .chunk_bytes = draw(16) ? 4096 : (uint64_t)number(),
                                 .keep_last = 2, .workers = (uint32_t)draw(4), .capture = draw(8) ? CKPT_FENCED : (uint32_t)draw(4),
                                 .backpressure = (uint32_t)draw(draw(8) ? 3 : 4), .compression = (uint32_t)draw(draw(8) ? 5 : 6),
-                                .flags = CKPT_QUIET | (uint32_t)draw(4), .exit_seconds = draw(8) ? 5 : seconds()};
+                                .flags = CKPT_QUIET | (uint32_t)draw(4) | (draw(8) ? 0 : CKPT_STOP_AT_SIGTERM),
+                                .exit_seconds = draw(8) ? 5 : seconds(), .termination_seconds = draw(8) ? 0 : 5};
         if (draw(16) == 0) options.struct_size = draw(2) ? 0 : SIZE_MAX;
         if (ckpt_checkpointer_open(handle(STORES), &options, (ckpt_checkpointer **)&made) == CKPT_OK) keep(made, CHECKPOINTERS, CHECKPOINTS);
         break;
@@ -201,6 +203,10 @@ static void make(void) {
     case 10: case 11: ckpt_checkpoint_close(handle(CHECKPOINTS)); break;
     default: ckpt_ticket_close(handle(TICKETS)); break;
     }
+}
+
+static uint32_t restore_mode(void) {
+    return (uint32_t)draw(3) | (draw(2) ? CKPT_CONVERT_FLOATS : 0);
 }
 
 static void *free_text(ckpt_status status) {
@@ -232,8 +238,8 @@ static void call(void) {
     case 13: if (ckpt_ticket_report(handle(TICKETS), structure(sizeof(ckpt_save_report))) == CKPT_OK) commits++; break;
     case 14: if (draw(8) == 0) ckpt_ticket_cancel(handle(TICKETS)); break;
     case 15: ckpt_ticket_earlier_failure(handle(TICKETS)); break;
-    case 16: if (draw(4) == 0) ckpt_resume(handle(CHECKPOINTERS), (uint32_t)draw(3), structure(sizeof(ckpt_restore_report))); break;
-    case 17: if (draw(4) == 0) ckpt_restore(handle(CHECKPOINTERS), text(), (uint32_t)draw(3), structure(sizeof(ckpt_restore_report))); break;
+    case 16: if (draw(4) == 0) ckpt_resume(handle(CHECKPOINTERS), restore_mode(), structure(sizeof(ckpt_restore_report))); break;
+    case 17: if (draw(4) == 0) ckpt_restore(handle(CHECKPOINTERS), text(), restore_mode(), structure(sizeof(ckpt_restore_report))); break;
     case 18: ckpt_next_event(handle(CHECKPOINTERS), seconds(), structure(sizeof(ckpt_event))); break;
     case 19: ckpt_get_stall(handle(CHECKPOINTERS), structure(sizeof(ckpt_stall))); break;
     case 20: ckpt_set_object(handle(CHECKPOINTERS), text(), (uint32_t)draw(7), (uint32_t)draw(3), draw(8) ? lent : NULL,
@@ -257,6 +263,8 @@ static void call(void) {
         ckpt_checkpoint_summary(handle(CHECKPOINTS), structure(sizeof(ckpt_summary)));
         free_text(ckpt_resume_reference(handle(CHECKPOINTERS), out()));
         ckpt_oldest_lent(handle(CHECKPOINTERS), out());
+        ckpt_is_terminating(handle(CHECKPOINTERS), out());
+        if (draw(8) == 0) ckpt_cuda_device(handle(CHECKPOINTERS), (uint32_t)draw(3), (uint64_t)number(), out());
         break;
     case 32: {
         void *data[] = {lent, lent + 8, draw(8) ? lent : NULL};
@@ -269,6 +277,12 @@ static void call(void) {
             ckpt_store_untag(handle(STORES), text());
             ckpt_store_pin(handle(STORES), text(), (uint32_t)draw(2));
             ckpt_store_remove(handle(STORES), text(), (uint32_t)draw(2));
+            const char *best[] = {text(), "loss:1"};
+            ckpt_retention rules = {.struct_size = draw(8) ? sizeof rules : (size_t)number(), .keep_last = draw(3),
+                                    .keep_every = (uint64_t)number(), .keep_seconds = seconds(), .keep_best = draw(2) ? best : NULL,
+                                    .keep_best_count = draw(4)};
+            if (rules.keep_best_count > 2 && rules.keep_best) rules.keep_best_count = SIZE_MAX;
+            ckpt_store_prune(handle(STORES), draw(16) ? &rules : NULL, (uint32_t)draw(2), structure(sizeof(ckpt_prune_report)));
         }
         ckpt_free(handle(CHECKPOINTERS));
         break;

@@ -21,7 +21,7 @@ struct CProgramTests {
     init() throws { directory = try TemporaryDirectory() }
 
     /// Compiles a program with all warnings as errors, and returns its path.
-    private func compile(_ source: String) throws -> String {
+    private func compile(_ source: String, with others: [String] = []) throws -> String {
         let program = directory.appending("program")
         let outcome = try runProcess(
             "/usr/bin/env",
@@ -30,9 +30,30 @@ struct CProgramTests {
                 "-I\(Self.root)/Sources/CCheckpoint/include", "\(Self.root)/\(source)",
                 "-L\(Self.libraries)", "-lcheckpoint", "-lm", "-Wl,-rpath,\(Self.libraries)",
                 "-o", program,
-            ])
+            ] + others)
         try #require(outcome.status == 0, "\(outcome.errors)")
         return program
+    }
+
+    /// Compiles the CUDA driver in software as the library that a machine with a GPU has, and
+    /// returns its path.
+    private func softwareDriver() throws -> String {
+        let library = directory.appending("libcuda.so.1")
+        let versioned = [
+            "cuDevicePrimaryCtxRelease", "cuCtxPushCurrent", "cuCtxPopCurrent", "cuStreamDestroy",
+            "cuEventDestroy", "cuMemcpyDtoHAsync", "cuMemcpyHtoDAsync", "cuMemAlloc", "cuMemFree",
+            "cuMemHostRegister",
+        ]
+        let outcome = try runProcess(
+            "/usr/bin/env",
+            [
+                // Its entry points are static, since the tests in Swift ask for them by name.
+                "cc", "-std=gnu11", "-O1", "-shared", "-fPIC", "-pthread", "-Dstatic=",
+                "-I\(Self.root)/Tests/FakeCUDA/include", "-Wl,-soname,libcuda.so.1",
+                "\(Self.root)/Tests/FakeCUDA/fake_cuda.c", "-o", library,
+            ] + versioned.map { "-Wl,--defsym=\($0)_v2=\($0)" })
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        return library
     }
 
     @Test("every call does what the header says, and refuses what it must")
@@ -46,6 +67,20 @@ struct CProgramTests {
     @Test("several processes save one checkpoint together, and others read any part of it")
     func ranks() throws {
         let program = try compile("Tests/CInterface/ranks.c")
+        let outcome = try runProcess(program, [directory.appending("store")])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == "all is well\n")
+    }
+
+    @Test("tensors in the memory of a GPU are saved as they were at the save, and restored")
+    func cuda() throws {
+        let driver = try softwareDriver()
+        let program = try compile(
+            "Tests/CInterface/cuda.c",
+            with: [
+                "-I\(Self.root)/Tests/FakeCUDA/include", driver,
+                "-Wl,-rpath,\(directory.path)",
+            ])
         let outcome = try runProcess(program, [directory.appending("store")])
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.output == "all is well\n")

@@ -19,7 +19,7 @@ enum {
 struct event { unsigned long recorded, completed; struct event *next; };
 
 struct work {
-    enum { COPY, RECORD, WAIT, BLOCK } kind;
+    enum { COPY, FILL, RECORD, WAIT, BLOCK } kind;
     void *target;
     const void *source;
     size_t count;
@@ -51,6 +51,7 @@ static struct context { int unused; } primary;
 static _Thread_local int depth;
 
 static struct { const char *call; int after, result; } fault;
+static char fault_call[64];
 static char log_text[1 << 16], told[1 << 16];
 static size_t log_length;
 
@@ -78,6 +79,7 @@ static void unlock(int *unused) { (void)unused; pthread_cond_broadcast(&changed)
 static void execute(struct work *work) {
     switch (work->kind) {
     case COPY: memcpy(work->target, work->source, work->count); break;
+    case FILL: for (size_t i = 0; i < work->count; i++) ((unsigned *)work->target)[i] = (unsigned)work->number; break;
     case RECORD: if (work->event->completed < work->number) work->event->completed = work->number; break;
     case WAIT: while (work->event->completed < work->number) pthread_cond_wait(&changed, &mutex); break;
     case BLOCK: while (unblocked == 0) pthread_cond_wait(&changed, &mutex); unblocked--; break;
@@ -324,6 +326,15 @@ static CUresult cuMemcpyHtoDAsync(CUdeviceptr target, const void *source, size_t
     return copy(stream, (uintptr_t)source, target, count, 0);
 }
 
+static CUresult cuMemsetD32Async(CUdeviceptr address, unsigned value, size_t count, CUstream handle) {
+    ENTER("cuMemsetD32Async", 1);
+    CUstream stream = find_stream(handle);
+    struct range **found = find_range(&allocations, address, count * sizeof value);
+    if (!stream || !found) return INVALID_VALUE;
+    submit(stream, (struct work){.kind = FILL, .target = (*found)->bytes + (address - (*found)->start), .count = count, .number = value});
+    return SUCCESS;
+}
+
 static CUresult cuMemAlloc(CUdeviceptr *address, size_t count) {
     ENTER("cuMemAlloc_v2", 1);
     if (count == 0) return INVALID_VALUE;
@@ -373,7 +384,7 @@ static const struct { const char *name; void *address; } symbols[] = {
     {"cuStreamWaitEvent", cuStreamWaitEvent}, {"cuEventCreate", cuEventCreate}, {"cuEventDestroy_v2", cuEventDestroy},
     {"cuEventRecord", cuEventRecord}, {"cuEventSynchronize", cuEventSynchronize},
     {"cuMemcpyDtoHAsync_v2", cuMemcpyDtoHAsync}, {"cuMemcpyHtoDAsync_v2", cuMemcpyHtoDAsync}, {"cuMemAlloc_v2", cuMemAlloc},
-    {"cuMemFree_v2", cuMemFree}, {"cuMemHostRegister_v2", cuMemHostRegister}, {"cuMemHostUnregister", cuMemHostUnregister},
+    {"cuMemFree_v2", cuMemFree}, {"cuMemsetD32Async", cuMemsetD32Async}, {"cuMemHostRegister_v2", cuMemHostRegister}, {"cuMemHostUnregister", cuMemHostUnregister},
 };
 
 void *fake_cuda_symbol(const char *name) {
@@ -392,10 +403,9 @@ struct fake_cuda_state fake_cuda_state(void) {
 int fake_cuda_depth(void) { return depth; }
 
 void fake_cuda_fail(const char *call, int after, int result) {
-    static char name[64];
     pthread_mutex_lock(&mutex);
-    snprintf(name, sizeof name, "%s", call);
-    fault.call = name;
+    snprintf(fault_call, sizeof fault_call, "%s", call);
+    fault.call = fault_call;
     fault.after = after;
     fault.result = result;
     pthread_mutex_unlock(&mutex);

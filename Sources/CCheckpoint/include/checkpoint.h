@@ -68,8 +68,9 @@ extern "C" {
 
 /* Version of this interface. It increases when something is added; nothing is ever removed.
  * 2 added several processes: ckpt_store_open_ranks, ckpt_describe_shards, ckpt_read_shards,
- * ckpt_set_rank_object. */
-#define CKPT_ABI_VERSION 2
+ * ckpt_set_rank_object. 3 added CKPT_STOP_AT_SIGTERM and ckpt_is_terminating,
+ * CKPT_CONVERT_FLOATS, ckpt_store_prune, and GPUs: ckpt_cuda_device and ckpt_tensor.device. */
+#define CKPT_ABI_VERSION 3
 
 /* The result of a call. The numbers never change. */
 typedef int32_t ckpt_status;
@@ -211,6 +212,35 @@ ckpt_status ckpt_store_pin(
 ckpt_status ckpt_store_remove(
     ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference, uint32_t forced);
 
+/* Rules for the checkpoints of each run to keep. A checkpoint stays if at least one rule keeps it; 0
+ * and NULL are no rule. The newest intact one of each run, and those with a tag or pin, always stay. */
+typedef struct ckpt_retention {
+    size_t struct_size;
+    uint64_t keep_last;  /* the newest N */
+    uint64_t keep_every; /* the first one of every K steps */
+    double keep_seconds; /* those made at most this long before the newest */
+    const char *CKPT_NULLABLE const *CKPT_NULLABLE keep_best; /* the best ones by a metric: "loss:3",
+                                                               * "accuracy:1:max" */
+    size_t keep_best_count; /* at most 64 */
+} ckpt_retention;
+
+/* The result of a prune. */
+typedef struct ckpt_prune_report {
+    size_t struct_size;
+    uint64_t kept_count;
+    uint64_t removed_count;
+    uint64_t in_use_count; /* no rule keeps them, but a reader or a save in flight uses them */
+    uint64_t freed_bytes;
+} ckpt_prune_report;
+
+/* Removes the checkpoints that no rule keeps, while the program may save. If `is_dry_run` is not 0,
+ * only counts them; the store may then be open for reading. `report` may be NULL. Reads all
+ * manifests. Fails with MISUSE (no rule, or no rule keeps more than the newest of a run), BUSY
+ * (another process removes or repacks checkpoints: try again later), DAMAGED, IO. */
+ckpt_status ckpt_store_prune(
+    ckpt_store *CKPT_NULLABLE store, const ckpt_retention *CKPT_NULLABLE rules, uint32_t is_dry_run,
+    ckpt_prune_report *CKPT_NULLABLE report);
+
 /* --------------------------------------------------------------------- tensors */
 
 /* Types of elements. The numbers are those of the format (Formats/manifest.md). */
@@ -239,7 +269,8 @@ typedef struct ckpt_tensor {
     uint32_t rank;  /* at most 32 */
     uint32_t type;  /* CKPT_F32, ... */
     uint32_t role;  /* CKPT_PARAMETER, ... */
-    uint32_t reserved;
+    uint32_t device; /* 0: memory of the process; otherwise of a GPU, by its number from
+                      * ckpt_cuda_device: only for ckpt_describe and ckpt_describe_shards */
 } ckpt_tensor;
 
 /* The part of a tensor that a process holds: a box, row-major in its memory. */
@@ -373,7 +404,9 @@ enum {
 enum {
     CKPT_NO_DEDUPLICATION = 1, /* every chunk is written again */
     CKPT_NO_CASTS = 2,         /* tensors are not compared with others that they may be casts of */
-    CKPT_QUIET = 4             /* warnings and errors are events, and not printed */
+    CKPT_QUIET = 4,            /* warnings and errors are events, and not printed */
+    CKPT_STOP_AT_SIGTERM = 8   /* the loop ends at SIGTERM: see ckpt_is_terminating. Needs
+                                * termination_seconds */
 };
 
 /* Options of a checkpointer. 0 or NULL in a field means its default. */
@@ -386,7 +419,7 @@ typedef struct ckpt_options {
     uint64_t bytes_per_second; /* limit of the disk bandwidth; default none */
     uint64_t keep_last;        /* checkpoints of the run to keep; default all */
     double exit_seconds;       /* maximum wait for saves at exit() without close; default 30 */
-    double termination_seconds; /* maximum wait for saves at SIGTERM; default: not handled */
+    double termination_seconds; /* maximum time for saves after SIGTERM; default: not handled */
     uint32_t workers;          /* threads that copy and compress, 1 to 64; default 2 */
     uint32_t compression;      /* CKPT_COMPRESS_... */
     uint32_t capture;          /* CKPT_FENCED, ... */
@@ -427,12 +460,23 @@ ckpt_status ckpt_describe_shards(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const ckpt_tensor *CKPT_NULLABLE tensors,
     const ckpt_shard *CKPT_NULLABLE shards, size_t count, uint64_t *CKPT_NULLABLE description);
 
+/* Opens an NVIDIA GPU, whose memory tensors may then be in, and sets its number for descriptions of
+ * this checkpointer (at most 256). `ordinal` counts the GPUs as CUDA does. `stream` is the stream in
+ * which the program works on its tensors (a CUstream or cudaStream_t of the primary context; 0: the
+ * legacy default stream). Every save and restore orders its copies after the work that is in the
+ * stream then, without waiting; a fence waits until they are done. For another stream, open the GPU
+ * again. Programs with several streams order them with this one before they save.
+ * Needs the driver for CUDA 11.1 or later. Fails with DEVICE (no driver, or no such GPU), MISUSE. */
+ckpt_status ckpt_cuda_device(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint32_t ordinal, uint64_t stream,
+    uint32_t *CKPT_NULLABLE device);
+
 /* Describes the tensors by one array of numbers and one text, for languages in which filling
  * structures is slow. For each tensor `fields` holds: address, type, role, bytes of the name, bytes
- * of the group (0: "state"), 1 if strides follow plus 2 if a shard follows, rank, extents, strides,
- * and of the shard: extents of the complete tensor, offsets, number of holders, holders. `names`
- * holds name and group of each tensor, one after the other without separators. Otherwise as
- * ckpt_describe_shards. */
+ * of the group (0: "state"), 1 if strides follow plus 2 if a shard follows plus 4 if a device follows,
+ * rank, extents, strides, of the shard extents of the complete tensor, offsets, number of holders,
+ * and holders, and the number of the device. `names` holds name and group of each tensor, one after
+ * the other without separators. Otherwise as ckpt_describe_shards. */
 ckpt_status ckpt_describe_packed(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const int64_t *CKPT_NULLABLE fields,
     size_t field_count, const char *CKPT_NULLABLE names, size_t names_length, size_t tensor_count,
@@ -561,12 +605,26 @@ ckpt_status ckpt_ticket_cancel(ckpt_ticket *CKPT_NULLABLE ticket);
 /* Closes a ticket; the save continues. */
 ckpt_status ckpt_ticket_close(ckpt_ticket *CKPT_NULLABLE ticket);
 
+/* Finds out whether this process has received SIGTERM, if the checkpointer handles it
+ * (termination_seconds): sets `is_terminating` to 1 or 0.
+ * Without CKPT_STOP_AT_SIGTERM the saves in flight are finished, at most for that time, and the
+ * signal then acts as it would without the library; it need not be asked for. With the flag, a loop
+ * that finds 1 saves and closes the checkpointer. If it has done so within that time, the signal
+ * has no other effect; otherwise it acts then as it would without the library.
+ * Of several processes, perhaps only one receives the signal: all combine the answer in a reduction
+ * that they make in every step anyway, so that all end after the same step. Fails with MISUSE. */
+ckpt_status ckpt_is_terminating(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint32_t *CKPT_NULLABLE is_terminating);
+
 /* -------------------------------------------------------------------- restoring */
 
-/* Strictness about names that only the state or only the checkpoint has. */
+/* Strictness about names that only the state or only the checkpoint has, and about types. */
 enum {
     CKPT_STRICT = 0, /* the tensors have the same names; the checkpoint has the objects of the state */
-    CKPT_PARTIAL = 1 /* tensors and objects that both have are restored */
+    CKPT_PARTIAL = 1, /* tensors and objects that both have are restored */
+    /* To add to one of these: a tensor of F64, F32, F16 or BF16 may be another one of them in the
+     * checkpoint. Values are rounded to the nearest, ties to even; too large ones become infinite. */
+    CKPT_CONVERT_FLOATS = 16
 };
 
 /* The result of a restore. */
@@ -583,6 +641,8 @@ typedef struct ckpt_restore_report {
     uint64_t skipped_count; /* newer checkpoints that are damaged */
     char id[40];
     uint64_t first_rank_count; /* objects of this process that have the bytes of rank 0 */
+    uint64_t converted_count; /* tensors that were converted to another type */
+    uint64_t overflow_count; /* finite elements that became infinite */
 } ckpt_restore_report;
 
 /* Restores the newest intact checkpoint of the run into the described tensors and the objects, and

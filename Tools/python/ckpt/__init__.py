@@ -20,6 +20,7 @@ from __future__ import annotations
 from ._checkpointer import Checkpointer, Fence, RestoreReport, Save, SaveReport, Stall
 from ._native import version as _version
 from ._ranks import OfRank, Ranks, Shard
+from ._retention import PruneReport, Retention
 from ._store import Checkpoint, Store, StoredTensor, Summary
 from .errors import (
     BusyError, CancelledError, CheckpointError, DamagedError, DeviceError, ExistsError, MismatchError, MisuseError,
@@ -32,6 +33,6 @@ __version__ = _version()
 __all__ = [
     "BusyError", "CancelledError", "Checkpoint", "CheckpointError", "Checkpointer", "DamagedError", "DeviceError",
     "ExistsError", "Fence", "MismatchError", "MisuseError", "NoSpaceError", "NotAStoreError", "NotFoundError",
-    "OfRank", "OutOfMemoryError", "ProviderError", "Ranks", "ReadOnlyError", "RestoreReport", "Save", "SaveReport",
-    "Shard", "SkippedError", "Stall", "StorageError", "Store", "StoredTensor", "Summary", "TimedOutError", "UnsupportedError",
+    "OfRank", "OutOfMemoryError", "ProviderError", "PruneReport", "Ranks", "ReadOnlyError", "RestoreReport",
+    "Retention", "Save", "SaveReport", "Shard", "SkippedError", "Stall", "StorageError", "Store", "StoredTensor", "Summary", "TimedOutError", "UnsupportedError",
 ]

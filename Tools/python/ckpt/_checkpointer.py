@@ -6,17 +6,19 @@ import array
 import concurrent.futures
 import ctypes
 import dataclasses
+import functools
 import logging
 import os
 import re
 import threading
 import time
 import weakref
-from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Union
+from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Union
 
 from . import _native, _values
 from ._memory import Lent, held, lent
 from ._ranks import RULES, Box, OfRank, Ranks, Shard
+from ._retention import Pruner, Retention
 from ._store import Reference, Store, reference_text
 from .errors import CheckpointError, MisuseError, NotFoundError, TimedOutError
 
@@ -27,6 +29,7 @@ _OBJECT_ROLES = {"rng": 1, "data": 2, "dataloader": 2, "schedule": 3, "scheduler
 _COMPRESSIONS = {"auto": 0, "none": 1, "fast": 2, "balanced": 3, "max": 4}
 _CAPTURES = {"fenced": 0, "checked": 1, "guarded": 2}
 _BACKPRESSURES = {"block": 0, "skip": 1, "replace_pending": 2}
+_TERMINATIONS = {"publish": 0, "stop": _native.STOP_AT_SIGTERM}
 _STATES = {"captured": _native.CAPTURED, "durable": _native.DURABLE, "committed": _native.COMMITTED}
 
 #: Maximum time in a call that waits: after it Python looks for signals such as that of Ctrl-C.
@@ -88,6 +91,9 @@ class RestoreReport:
     #: Number of values of this process that are those of rank 0, because another number of processes
     #: has saved the checkpoint.
     first_rank_count: int = 0
+    #: Number of tensors that were converted to another type, and of finite elements that became infinite.
+    converted_count: int = 0
+    overflow_count: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,20 +215,40 @@ class Fence:
 State = Union[Mapping[str, Any], Callable[[], Mapping[str, Any]]]
 
 
-def flatten(state: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
-    """The leaves of nested mappings by dotted names: tensors, and all other values."""
+#: An array of numpy as it was last time, with its shape, strides, type and item. It is where it was while these are
+#: the same.
+_KnownArray = tuple[Any, tuple[int, ...], tuple[int, ...], Any, Item]
+
+
+def flatten(
+    state: Mapping[str, Any], prefix: str = "", known: Optional[dict[str, _KnownArray]] = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The leaves of nested mappings by dotted names: tensors, and all other values.
+
+    Args:
+        known: arrays as they were last time, by name; those that are found are added. A tensor that is
+            still the same is its item.
+    """
     tensors: dict[str, Any] = {}
     values: dict[str, Any] = {}
     for key, value in state.items():
         name = f"{prefix}{key}"
+        if known is not None and name in known:
+            array, shape, strides, dtype, item = known[name]
+            if value is array and value.shape == shape and value.strides == strides and value.dtype is dtype:
+                tensors[name] = item
+                continue
+            del known[name]
         if isinstance(value, Mapping):
-            inner, others = flatten(value, name + ".")
+            inner, others = flatten(value, name + ".", known)
             tensors.update(inner)
             values.update(others)
         elif isinstance(value, Shard):
             tensors[name] = value
         elif (memory := lent(value, name)) is not None:
             tensors[name] = memory
+            if known is not None and memory.owner is value and hasattr(value, "__array_interface__"):
+                known[name] = (value, value.shape, value.strides, value.dtype, _item(name, memory))
         else:
             values[name] = value
     return tensors, values
@@ -250,8 +276,9 @@ class Checkpointer:
                     saver.save(step, {"loss": loss})
 
     The state is a mapping, nested to any depth, or a function that returns one. Arrays of numpy,
-    tensors of torch on the CPU, and objects with `__dlpack__` are lent: `save` returns before they
-    are copied, and they may change only inside a fence. All other values are copied by `save`.
+    tensors of torch, and objects with `__dlpack__` or `__cuda_array_interface__` are lent: `save`
+    returns before they are copied, and they may change only inside a fence. All other values are copied
+    by `save`.
 
     Use it from one thread, that of the loop.
 
@@ -262,6 +289,8 @@ class Checkpointer:
             and describes with `Shard` and `OfRank` what only it has. All save the same steps.
         run: name of the run; by default that of the store's directory.
         keep_last: number of checkpoints of the run to keep; None keeps all.
+        keep_every, keep_seconds, keep_best: further rules of `Retention`. A checkpoint that no rule keeps is
+            removed, in the background and at most once a minute.
         every: `save_if_due` saves every N steps.
         compression: "auto", "none", "fast", "balanced" or "max".
         capture: "fenced"; "checked" also finds tensors that change outside a fence; "guarded" needs
@@ -273,28 +302,37 @@ class Checkpointer:
         bytes_per_second: limit of the disk bandwidth.
         exit_seconds: maximum time for which the end of the process waits for saves.
         termination_seconds: maximum time to finish saves after SIGTERM; None does not handle the signal.
+        on_termination: "publish" finishes the saves in flight, and the signal then ends the process; "stop"
+            asks the loop to end: `is_terminating` becomes true, and the loop saves and closes.
         deduplicate: whether chunks that training in this store has saved before are not written again.
         trace_path: a file for Perfetto, written by `close`.
+        cuda_stream: the stream in which arrays on a GPU are changed, as the number of a `CUstream`; 0 is the
+            legacy default stream. Copies follow the work that is in it when `save` is called.
     """
 
     def __init__(
         self, store: Union[Store, str, os.PathLike[str]], state: Optional[State] = None, *,
         ranks: Optional[Ranks] = None, run: Optional[str] = None,
-        keep_last: Optional[int] = None, every: int = 1, compression: str = "auto", capture: str = "fenced",
+        keep_last: Optional[int] = None, keep_every: Optional[int] = None, keep_seconds: Optional[float] = None,
+        keep_best: Union[str, Sequence[str]] = (), every: int = 1, compression: str = "auto", capture: str = "fenced",
         backpressure: str = "block", arena_bytes: int = 0, chunk_bytes: int = 0, workers: int = 0,
         bytes_per_second: int = 0, exit_seconds: float = 0, termination_seconds: Optional[float] = None,
-        deduplicate: bool = True, trace_path: Optional[str] = None,
+        on_termination: str = "publish", deduplicate: bool = True, trace_path: Optional[str] = None,
+        cuda_stream: int = 0,
     ) -> None:
         if every < 1 or (keep_last is not None and keep_last < 1):
             raise ValueError("every and keep_last must be at least 1")
+        rules = Retention(keep_last, keep_every, keep_seconds, keep_best)
+        #: The engine itself keeps the newest; all else needs the metrics and times of all checkpoints.
+        has_rules = keep_every is not None or keep_seconds is not None or len(keep_best) > 0
         options = _native.sized(_native.Options)
         options.run, options.trace_path = _native.text(run), _native.text(trace_path)
         options.arena_bytes, options.chunk_bytes, options.workers = arena_bytes, chunk_bytes, workers
-        options.bytes_per_second, options.keep_last = bytes_per_second, keep_last or 0
+        options.bytes_per_second, options.keep_last = bytes_per_second, 0 if has_rules else keep_last or 0
         options.exit_seconds, options.termination_seconds = exit_seconds, termination_seconds or 0
         options.compression, options.capture = _choice(_COMPRESSIONS, compression), _choice(_CAPTURES, capture)
         options.backpressure = _choice(_BACKPRESSURES, backpressure)
-        options.flags = _native.QUIET | (0 if deduplicate else 1)
+        options.flags = _native.QUIET | (0 if deduplicate else 1) | _choice(_TERMINATIONS, on_termination)
         if isinstance(store, Store) and ranks is not None:
             raise ValueError("give the ranks to the store, or its path and the ranks to the checkpointer")
         self.store = store if isinstance(store, Store) else Store(store, "w", ranks=ranks)
@@ -309,21 +347,34 @@ class Checkpointer:
             if self._owns_store:
                 self.store.close()
             raise
+        self._cuda_stream = cuda_stream
+        #: Numbers of GPUs in descriptions, by their number in CUDA and the stream.
+        self._devices: dict[tuple[int, int], int] = {}
         #: The owners of lent memory, by the number of their description.
         self._held: dict[int, Any] = {}
         self._finalizer = weakref.finalize(self, _close, self._handle, self._held)
-        self._layout: Any = None
+        #: What was described last: the items, and of each all but the address, the address, and what keeps
+        #: its memory.
+        self._items_sent: list[Item] = []
+        self._layout: Optional[list[Any]] = None
         self._addresses: list[int] = []
+        self._owners: list[Any] = []
+        #: Arrays of the state as they were last time.
+        self._arrays: dict[str, _KnownArray] = {}
         self._sent: dict[str, bytes] = {}
         self._last: Optional[Save] = None
+        is_first = self._ranks is None or self._ranks.rank == 0
+        self._pruner = Pruner(self.store, rules) if has_rules and is_first else None
 
     # ------------------------------------------------------------------ what subclasses replace
 
     def _collect(self) -> tuple[list[Item], dict[str, Any]]:
         """The tensors and values of the state as it is now."""
         state = self._state() if callable(self._state) else self._state or {}
-        tensors, values = flatten(state)
-        return [_item(name, tensor) for name, tensor in tensors.items()], values
+        tensors, values = flatten(state, known=self._arrays)
+        if len(self._arrays) > len(tensors):
+            self._arrays = {name: known for name, known in self._arrays.items() if name in tensors}
+        return [tensor if type(tensor) is Item else _item(name, tensor) for name, tensor in tensors.items()], values
 
     def _install(self, values: Mapping[str, Any]) -> None:
         """Puts restored values back into the state, where it has their names."""
@@ -345,6 +396,8 @@ class Checkpointer:
         Args:
             reference: names the checkpoint. Raises NotFoundError if the run has none.
         """
+        # Whether they may be written to is asked again.
+        self._arrays = {}
         return self._collect()[0]
 
     # ------------------------------------------------------------------ saving
@@ -362,6 +415,8 @@ class Checkpointer:
         entries = (_native.Metric * len(pairs))(*pairs)
         handle = _native.handle(_native.library.ckpt_save, self._handle, step, entries, len(pairs))
         self._last = Save(handle, step)
+        if self._pruner is not None:
+            self._pruner.after(functools.partial(self._wait_quietly, self._last))
         self._release()
         self._log_events()
         return self._last
@@ -379,15 +434,29 @@ class Checkpointer:
 
     def _send(self, items: list[Item], values: Mapping[str, Any]) -> None:
         """Describes the state, as far as it has changed since the last time."""
-        layout = [(item.name, item.memory[1:4], item.role, item.group, item.box) for item in items]
-        addresses = [item.memory.address for item in items]
+        if self._layout is not None and len(items) == len(self._items_sent):
+            # Usually nearly all are those of the last time: only the others are looked at.
+            changed = [index for index, (item, known) in enumerate(zip(items, self._items_sent)) if item is not known]
+            if self._devices:
+                # The stream of a GPU may be another one.
+                changed += [index for index, item in enumerate(items) if item.memory.gpu is not None]
+            layout, addresses, owners = self._layout.copy(), self._addresses.copy(), self._owners.copy()
+        else:
+            changed = list(range(len(items)))
+            layout, addresses, owners = [None] * len(items), [0] * len(items), [None] * len(items)
+        for index in changed:
+            item = items[index]
+            device = 0 if item.memory.gpu is None else self._device(item.memory.gpu)
+            layout[index] = (item.name, item.memory[1:4], item.role, item.group, item.box, device)
+            addresses[index], owners[index] = item.memory.address, held(item.memory.owner)
         number = ctypes.c_uint64()
         if layout != self._layout:
             fields = array.array("q")
             names = bytearray()
-            for item in items:
+            for item, described in zip(items, layout):
                 memory, name, group = item.memory, item.name.encode(), item.group.encode()
-                follows = (memory.strides is not None) + 2 * (item.box is not None)
+                device = described[-1]
+                follows = (memory.strides is not None) + 2 * (item.box is not None) + 4 * (device != 0)
                 fields.extend((
                     memory.address, memory.type.number, item.role, len(name), len(group), follows,
                     len(memory.shape), *memory.shape, *(memory.strides or ())))
@@ -398,6 +467,8 @@ class Checkpointer:
                             f"shard {item.name!r} has {len(memory.shape)} dimensions, its shape {len(shape)}, and "
                             f"its offset {len(offset)}")
                     fields.extend((*shape, *offset, len(holders), *holders))
+                if device != 0:
+                    fields.append(device)
                 names += name + group
             start, count = fields.buffer_info()
             _native.check(
@@ -409,10 +480,23 @@ class Checkpointer:
             _native.check(
                 _native.library.ckpt_set_pointers(
                     self._handle, pointers.buffer_info()[0], len(addresses), ctypes.byref(number)))
+        self._items_sent, self._addresses, self._owners = items, addresses, owners
         if number.value:
-            self._addresses = addresses
-            self._held[number.value] = [held(item.memory.owner) for item in items]
+            self._held[number.value] = owners
         self._send_values(values)
+
+    def _device(self, gpu: int) -> int:
+        """The number in a description of a GPU, whose copies follow the work in its stream."""
+        key = (gpu, self._stream(gpu))
+        if key not in self._devices:
+            number = ctypes.c_uint32()
+            _native.check(_native.library.ckpt_cuda_device(self._handle, *key, ctypes.byref(number)))
+            self._devices[key] = number.value
+        return self._devices[key]
+
+    def _stream(self, gpu: int) -> int:
+        """The stream in which tensors on a GPU are changed, as the number of a `CUstream`."""
+        return self._cuda_stream
 
     def _send_values(self, values: Mapping[str, Any]) -> None:
         for name in [name for name in self._sent if name not in values]:
@@ -472,11 +556,13 @@ class Checkpointer:
 
     # ------------------------------------------------------------------ restoring
 
-    def resume(self, strict: bool = True) -> Optional[RestoreReport]:
+    def resume(self, strict: bool = True, convert: bool = False) -> Optional[RestoreReport]:
         """Restores the newest intact checkpoint of the run, and continues from it.
 
         Args:
             strict: whether state and checkpoint must have the same names.
+            convert: whether a tensor of 64, 32 or 16-bit floats may be another one of them in the
+                checkpoint. Values are rounded to the nearest; `overflow_count` counts those that are too large.
 
         Returns:
             None if the run has no checkpoint.
@@ -487,17 +573,23 @@ class Checkpointer:
         def newest() -> bytes:
             return _native.returned_text(_native.library.ckpt_resume_reference, self._handle)
 
-        return self._restore(newest, _native.library.ckpt_resume, (), strict)
+        return self._restore(newest, _native.library.ckpt_resume, (), strict, convert)
 
-    def restore(self, reference: Reference, strict: bool = True) -> RestoreReport:
-        """Restores a checkpoint that need not be the newest of the run, and continues from it."""
+    def restore(self, reference: Reference, strict: bool = True, convert: bool = False) -> RestoreReport:
+        """Restores a checkpoint that need not be the newest of the run, and continues from it.
+
+        Args:
+            reference: "latest", a step, a tag, an id, "best:METRIC" or "RUN:STEP".
+            strict, convert: as those of `resume`.
+        """
         name = reference_text(reference)
-        report = self._restore(lambda: name, _native.library.ckpt_restore, (name,), strict)
+        report = self._restore(lambda: name, _native.library.ckpt_restore, (name,), strict, convert)
         assert report is not None
         return report
 
     def _restore(
-        self, reference: Callable[[], bytes], call: Callable[..., int], arguments: tuple[Any, ...], strict: bool
+        self, reference: Callable[[], bytes], call: Callable[..., int], arguments: tuple[Any, ...], strict: bool,
+        convert: bool,
     ) -> Optional[RestoreReport]:
         items = self._targets(reference)
         for item in items:
@@ -505,7 +597,7 @@ class Checkpointer:
                 raise MisuseError(f"{item.name!r} is read-only, and cannot be restored")
         # The values of the checkpoint replace those of the state, but each process names its own.
         self._send(items, {} if self._ranks is None else self._declared_values())
-        mode = _native.STRICT if strict else _native.PARTIAL
+        mode = (_native.STRICT if strict else _native.PARTIAL) | (_native.CONVERT_FLOATS if convert else 0)
         found = _native.sized(_native.RestoreReport)
         _native.check(call(self._handle, *arguments, mode, ctypes.byref(found)))
         self._log_events()
@@ -527,7 +619,8 @@ class Checkpointer:
                     self._sent[name] = data
         report = RestoreReport(
             found.step, found.id.decode(), found.tensor_count, found.tensor_bytes, found.missing_count,
-            found.unused_count, found.skipped_count, values, found.first_rank_count)
+            found.unused_count, found.skipped_count, values, found.first_rank_count, found.converted_count,
+            found.overflow_count)
         self._first_rank_count = found.first_rank_count
         self._install(values)
         return report
@@ -553,6 +646,16 @@ class Checkpointer:
         _native.check(_native.quick.ckpt_get_stall(self._handle, ctypes.byref(stall)))
         return Stall(stall.submit_seconds, stall.fence_seconds, stall.disk_seconds)
 
+    @property
+    def is_terminating(self) -> bool:
+        """True after this process has received SIGTERM, if `termination_seconds` is given.
+
+        Of several processes, perhaps only one receives it: all must know before one of them ends.
+        """
+        answer = ctypes.c_uint32()
+        _native.check(_native.quick.ckpt_is_terminating(self._handle, ctypes.byref(answer)))
+        return answer.value != 0
+
     def wait_until_finished(self, timeout: Optional[float] = None) -> None:
         """Waits until the last requested save is committed.
 
@@ -574,6 +677,8 @@ class Checkpointer:
         last, self._last = self._last, None
         if os.getpid() == self._pid:
             self._wait_quietly(last)
+            if self._pruner is not None:
+                self._pruner.close()
             self._log_events()
         self._finalizer.detach()
         status = _close(self._handle, self._held)

@@ -63,6 +63,12 @@ TYPES = [
 ]
 
 BY_NAME = {kind.name: kind for kind in TYPES}
+BY_NUMBER = {kind.number: kind for kind in TYPES}
 BY_NUMPY = {kind.numpy: kind for kind in TYPES if kind.numpy}
 BY_TORCH = {"torch." + kind.torch: kind for kind in TYPES if kind.torch}
 BY_DLPACK = {(kind.dlpack, kind.bits): kind for kind in TYPES if kind.dlpack is not None}
+#: By letter and bits of the array interface: numpy's own types alone have a letter.
+BY_TYPE_LETTER = {
+    (letter, kind.bits): kind for kind in TYPES for letter, prefix in (("f", "f"), ("i", "i"), ("u", "u"), ("c", "c"))
+    if kind.numpy and kind.name == f"{prefix}{kind.bits}"
+} | {("b", 8): BY_NAME["bool"]}

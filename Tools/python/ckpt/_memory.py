@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, NamedTuple, Optional
 
-from ._dtypes import BY_DLPACK, BY_NUMPY, BY_TORCH, ElementType
+from ._dtypes import BY_DLPACK, BY_NUMPY, BY_TORCH, BY_TYPE_LETTER, ElementType
 
 
 class Lent(NamedTuple):
@@ -18,6 +18,7 @@ class Lent(NamedTuple):
         strides: strides in elements; None if the tensor is row-major.
         is_writable: whether a restore may write to it.
         owner: keeps the memory alive.
+        gpu: number of the GPU that has the memory, as CUDA counts; None if the CPU has it.
     """
 
     address: int
@@ -26,6 +27,7 @@ class Lent(NamedTuple):
     strides: Optional[tuple[int, ...]]
     is_writable: bool
     owner: Any
+    gpu: Optional[int] = None
 
 
 def lent(value: Any, name: str) -> Optional[Lent]:
@@ -38,14 +40,18 @@ def lent(value: Any, name: str) -> Optional[Lent]:
         return _lent_torch(value, name)
     if hasattr(value, "__array_interface__") and hasattr(value, "dtype"):
         return _lent_numpy(value, name)
+    if hasattr(value, "__cuda_array_interface__"):
+        return _lent_cuda(value, name)
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         return _lent_dlpack(value, name)
     return None
 
 
 def _lent_torch(tensor: Any, name: str) -> Lent:
-    if tensor.device.type != "cpu":
-        raise TypeError(f"tensor {name!r} is on {tensor.device}; only CPU tensors can be saved. Copy it first")
+    kind_of_device = tensor.device.type
+    if kind_of_device not in ("cpu", "cuda"):
+        raise TypeError(f"tensor {name!r} is on {tensor.device}, which cannot be lent. Copy it to the CPU first")
+    gpu = tensor.device.index if kind_of_device == "cuda" else None
     if tensor.layout.__repr__() != "torch.strided":
         raise TypeError(f"tensor {name!r} has the layout {tensor.layout}; convert it to a dense tensor")
     if tensor.is_conj() or tensor.is_neg():
@@ -58,7 +64,7 @@ def _lent_torch(tensor: Any, name: str) -> Lent:
     # A subclass that wraps another tensor, and a fake tensor, have no memory.
     if address == 0 and tensor.numel() > 0:
         raise TypeError(f"tensor {name!r} is a {type(tensor).__name__} without its own memory, which cannot be saved")
-    return Lent(address, kind, shape, None if tensor.is_contiguous() else tuple(tensor.stride()), True, tensor)
+    return Lent(address, kind, shape, None if tensor.is_contiguous() else tuple(tensor.stride()), True, tensor, gpu)
 
 
 def _lent_numpy(array: Any, name: str) -> Lent:
@@ -72,6 +78,24 @@ def _lent_numpy(array: Any, name: str) -> Lent:
             raise TypeError(f"array {name!r} has strides that are not multiples of its element size")
         strides = tuple(stride // array.itemsize for stride in array.strides)
     return Lent(address if array.size else 0, kind, tuple(array.shape), strides, not is_read_only, array)
+
+
+def _lent_cuda(array: Any, name: str) -> Lent:
+    """An array of CuPy, Numba and others (CUDA Array Interface, version 2 or later)."""
+    interface = array.__cuda_array_interface__
+    order, letter, size = interface["typestr"][0], interface["typestr"][1], int(interface["typestr"][2:])
+    kind = BY_TYPE_LETTER.get((letter, 8 * size))
+    if kind is None or order == ">" or interface.get("mask") is not None:
+        raise TypeError(f"array {name!r} has the type {interface['typestr']}, or a mask, and cannot be saved")
+    address, is_read_only = interface["data"]
+    shape, strides = tuple(interface["shape"]), interface.get("strides")
+    if strides is not None:
+        if any(stride % size for stride in strides):
+            raise TypeError(f"array {name!r} has strides that are not multiples of its element size")
+        strides = tuple(stride // size for stride in strides)
+    # The interface does not say which GPU it is.
+    gpu = array.__dlpack_device__()[1] if hasattr(array, "__dlpack_device__") else 0
+    return Lent(address or 0, kind, shape, strides, not is_read_only, array, gpu)
 
 
 def held(owner: Any) -> Any:
@@ -102,13 +126,15 @@ _new_capsule = ctypes.pythonapi.PyCapsule_New
 _new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 _new_capsule.restype = ctypes.py_object
 
-CPU = 1
+CPU, CUDA = 1, 2
 
 
 def _lent_dlpack(value: Any, name: str) -> Lent:
-    if value.__dlpack_device__()[0] != CPU:
-        raise TypeError(f"array {name!r} is not in the memory of the CPU. Copy it first")
-    capsule = value.__dlpack__()
+    device, number = value.__dlpack_device__()
+    if device not in (CPU, CUDA):
+        raise TypeError(f"array {name!r} is on a device that cannot be lent. Copy it to the CPU first")
+    # 1 is the legacy default stream, after which it is then ordered.
+    capsule = value.__dlpack__() if device == CPU else value.__dlpack__(stream=1)
     # The capsule keeps the memory; it is not consumed, so its end releases it.
     pointer = _capsule_pointer(capsule, b"dltensor")
     tensor = ctypes.cast(pointer, ctypes.POINTER(_DLManagedTensor)).contents.tensor
@@ -117,7 +143,8 @@ def _lent_dlpack(value: Any, name: str) -> Lent:
         raise TypeError(f"array {name!r} has an element type that cannot be saved")
     shape = tuple(tensor.shape[index] for index in range(tensor.ndim))
     strides = tuple(tensor.strides[index] for index in range(tensor.ndim)) if tensor.strides else None
-    return Lent((tensor.data or 0) + tensor.byte_offset, kind, shape, strides, True, (value, capsule))
+    gpu = number if device == CUDA else None
+    return Lent((tensor.data or 0) + tensor.byte_offset, kind, shape, strides, True, (value, capsule), gpu)
 
 
 #: Exports that their consumers have not released: what each keeps alive, by address.

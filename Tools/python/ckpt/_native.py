@@ -13,21 +13,21 @@ from typing import Any, Callable, Optional, TypeVar
 
 from .errors import CheckpointError, error_of
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 READING, WRITING = 0, 1
-STRICT, PARTIAL = 0, 1
+STRICT, PARTIAL, CONVERT_FLOATS = 0, 1, 16
 SUBMITTED, CAPTURED, DURABLE, COMMITTED = 0, 1, 2, 3
 TIMED_OUT = 14
 BYTES, JSON = 0, 1
 EVENT_FAILED, EVENT_WARNING = 5, 6
-QUIET = 4
+QUIET, STOP_AT_SIGTERM = 4, 8
 
 
 class Tensor(Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("name", c_char_p), ("group", c_char_p), ("data", c_void_p),
         ("shape", POINTER(c_int64)), ("strides", POINTER(c_int64)), ("bytes", c_uint64),
-        ("rank", c_uint32), ("type", c_uint32), ("role", c_uint32), ("reserved", c_uint32),
+        ("rank", c_uint32), ("type", c_uint32), ("role", c_uint32), ("device", c_uint32),
     ]
 
 
@@ -45,6 +45,20 @@ class Ranks(Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("launch", c_char_p), ("seconds", c_double), ("start_seconds", c_double),
         ("rank", c_uint32), ("world_size", c_uint32),
+    ]
+
+
+class Retention(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t), ("keep_last", c_uint64), ("keep_every", c_uint64), ("keep_seconds", c_double),
+        ("keep_best", POINTER(c_char_p)), ("keep_best_count", c_size_t),
+    ]
+
+
+class PruneReport(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t), ("kept_count", c_uint64), ("removed_count", c_uint64), ("in_use_count", c_uint64),
+        ("freed_bytes", c_uint64),
     ]
 
 
@@ -67,7 +81,8 @@ class RestoreReport(Structure):
         ("struct_size", c_size_t), ("found", c_uint32), ("reserved", c_uint32), ("step", c_int64),
         ("tensor_count", c_uint64), ("object_count", c_uint64), ("tensor_bytes", c_uint64),
         ("missing_count", c_uint64), ("unused_count", c_uint64), ("skipped_count", c_uint64),
-        ("id", c_char * 40), ("first_rank_count", c_uint64),
+        ("id", c_char * 40), ("first_rank_count", c_uint64), ("converted_count", c_uint64),
+        ("overflow_count", c_uint64),
     ]
 
 
@@ -95,10 +110,12 @@ _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_store_untag": [_H, _STR],
     "ckpt_store_pin": [_H, _STR, c_uint32],
     "ckpt_store_remove": [_H, _STR, c_uint32],
+    "ckpt_store_prune": [_H, POINTER(Retention), c_uint32, POINTER(PruneReport)],
     "ckpt_checkpoint_open": [_H, _STR, _OUT],
     "ckpt_checkpoint_close": [_H],
     "ckpt_checkpoint_json": [_H, _OUT],
     "ckpt_checkpoint_find": [_H, _STR, POINTER(c_size_t)],
+    "ckpt_checkpoint_tensor": [_H, c_size_t, POINTER(Tensor)],
     "ckpt_read_tensors": [_H, POINTER(Tensor), c_size_t],
     "ckpt_read_range": [_H, _STR, c_uint64, c_uint64, c_void_p],
     "ckpt_read_object": [_H, _STR, _OUT, POINTER(c_size_t)],
@@ -106,6 +123,7 @@ _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_checkpointer_open": [_H, POINTER(Options), _OUT],
     "ckpt_checkpointer_close": [_H],
     "ckpt_describe_packed": [_H, c_void_p, c_size_t, _STR, c_size_t, c_size_t, POINTER(c_uint64)],
+    "ckpt_cuda_device": [_H, c_uint32, c_uint64, POINTER(c_uint32)],
     "ckpt_set_pointers": [_H, c_void_p, c_size_t, POINTER(c_uint64)],
     "ckpt_oldest_lent": [_H, POINTER(c_uint64)],
     "ckpt_set_object": [_H, _STR, c_uint32, c_uint32, _STR, c_size_t],
@@ -116,6 +134,7 @@ _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_try_fence": [_H, _STR],
     "ckpt_fence_end": [_H, _STR],
     "ckpt_save": [_H, c_int64, POINTER(Metric), c_size_t, _OUT],
+    "ckpt_is_terminating": [_H, POINTER(c_uint32)],
     "ckpt_ticket_wait": [_H, c_uint32, c_double],
     "ckpt_ticket_state": [_H, POINTER(c_uint32)],
     "ckpt_ticket_report": [_H, POINTER(SaveReport)],

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import functools
 import json
 import math
 import os
 import weakref
-from typing import Any, Iterator, Mapping, Optional, Union
+from typing import Any, Iterator, Mapping, Optional, Sequence, Union
 
 from . import _native, _values
-from ._dtypes import BY_NAME, ElementType
+from ._dtypes import BY_NAME, BY_NUMBER, ElementType
 from ._memory import CPU, Lent, dlpack_capsule, lent
 from ._ranks import Ranks
+from ._retention import PruneReport, Retention
 from .errors import CheckpointError, MismatchError, MisuseError, NotFoundError
 
 Reference = Union[str, int]
+
+#: Roles of tensors, by their number in checkpoint.h.
+_ROLES = ("parameter", "optimizer", "buffer", "other")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +136,20 @@ class Store:
             BusyError: a reader or a save in flight uses it.
         """
         _native.check(_native.library.ckpt_store_remove(self._handle, reference_text(reference), int(force)))
+
+    def prune(
+        self, keep_last: Optional[int] = None, keep_every: Optional[int] = None,
+        keep_seconds: Optional[float] = None, keep_best: Union[str, Sequence[str]] = (), dry_run: bool = False,
+    ) -> PruneReport:
+        """Removes the checkpoints that no rule keeps; see `Retention`. Reads all manifests.
+
+        Args:
+            dry_run: only counts them; the store may then be open for reading.
+
+        Raises:
+            BusyError: another process removes or repacks checkpoints.
+        """
+        return Retention(keep_last, keep_every, keep_seconds, keep_best).prune(self, dry_run)
 
     def close(self) -> None:
         """Closes the store. A second call does nothing."""
@@ -274,14 +293,28 @@ class Checkpoint(Mapping[str, StoredTensor]):
     def __init__(self, handle: ctypes.c_void_p) -> None:
         self._handle = handle
         self._finalizer = weakref.finalize(self, _native.library.ckpt_checkpoint_close, handle)
-        entry = json.loads(_native.returned_text(_native.library.ckpt_checkpoint_json, handle))
-        #: Step, id, run, metrics and sizes.
-        self.summary = _summary(entry)
-        self._tensors = {
+
+    @functools.cached_property
+    def _entry(self) -> dict[str, Any]:
+        """Everything about it. Made when it is asked for: it takes long if there are many tensors."""
+        entry: dict[str, Any] = json.loads(_native.returned_text(_native.library.ckpt_checkpoint_json, self._handle))
+        return entry
+
+    @functools.cached_property
+    def _tensors(self) -> dict[str, StoredTensor]:
+        return {
             name: StoredTensor(self, name, BY_NAME[kind], tuple(shape), role, group)
-            for name, kind, shape, role, group, _ in entry["tensors"]
+            for name, kind, shape, role, group, _ in self._entry["tensors"]
         }
-        self._objects = {name: (role, encoding, size) for name, role, encoding, size in entry["objects"]}
+
+    @functools.cached_property
+    def _objects(self) -> dict[str, tuple[str, str, int]]:
+        return {name: (role, encoding, size) for name, role, encoding, size in self._entry["objects"]}
+
+    @functools.cached_property
+    def summary(self) -> Summary:
+        """Step, id, run, metrics and sizes."""
+        return _summary(self._entry)
 
     @property
     def step(self) -> int:
@@ -289,13 +322,12 @@ class Checkpoint(Mapping[str, StoredTensor]):
         return self.summary.step
 
     def __getitem__(self, name: str) -> StoredTensor:
-        try:
-            return self._tensors[name]
-        except KeyError:
-            found = ctypes.c_size_t()
-            status = _native.library.ckpt_checkpoint_find(
-                self._handle, _native.text(name), ctypes.byref(found))
-            raise _native.last_error(status) from None
+        index, tensor = ctypes.c_size_t(), _native.sized(_native.Tensor)
+        _native.check(_native.library.ckpt_checkpoint_find(self._handle, _native.text(name), ctypes.byref(index)))
+        _native.check(_native.library.ckpt_checkpoint_tensor(self._handle, index, ctypes.byref(tensor)))
+        return StoredTensor(
+            self, name, BY_NUMBER[tensor.type], tuple(tensor.shape[:tensor.rank]), _ROLES[tensor.role],
+            tensor.group.decode())
 
     def __contains__(self, name: object) -> bool:
         return name in self._tensors
@@ -328,8 +360,9 @@ class Checkpoint(Mapping[str, StoredTensor]):
         found = []
         for name, value in destinations.items():
             memory = lent(value, name)
-            if memory is None or not memory.is_writable:
-                raise MisuseError(f"{name!r} cannot be read into a {type(value).__name__}, which is not writable memory")
+            if memory is None or not memory.is_writable or memory.gpu is not None:
+                raise MisuseError(
+                    f"{name!r} cannot be read into a {type(value).__name__}, which is not writable memory of the CPU")
             tensor = self[name]
             if memory.type != tensor.type or memory.shape != tensor.shape:
                 raise MismatchError(

@@ -21,9 +21,10 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Union
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from . import _checkpointer, _values
+from . import _checkpointer, _native, _values
 from ._checkpointer import BUFFER, OPTIMIZER, OTHER, PARAMETER, Item, RestoreReport, Save, _Encoded
 from ._dtypes import BY_NAME
+from ._lent_plan import LentPlan
 from ._memory import lent
 from ._ranks import Box, OfRank, Ranks
 from ._store import Checkpoint, Store
@@ -40,8 +41,9 @@ _PACKED = "packed"
 class _Prepared:
     """A restore that is under way: what has to be done after the bytes are there."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, lends_gpus: bool) -> None:
         self.checkpoint = checkpoint
+        self._lends_gpus = lends_gpus
         self.items: list[Item] = []
         #: Tensors that are not restored in place: they are copied to their destination.
         self.copies: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -55,7 +57,7 @@ class _Prepared:
     def add(self, name: str, tensor: torch.Tensor, role: int, group: str, box: Optional[Box] = None) -> None:
         """Restores into a tensor, which has a box of the one in the checkpoint."""
         plain = tensor.detach()
-        if plain.device.type != "cpu" or not plain.is_contiguous() and plain.numel() != plain.untyped_storage().nbytes() // plain.element_size():
+        if not _is_lendable(plain, self._lends_gpus) or not plain.is_contiguous() and plain.numel() != plain.untyped_storage().nbytes() // plain.element_size():
             staged = torch.empty(plain.shape, dtype=plain.dtype)
             self.copies.append((plain, staged))
             plain = staged
@@ -77,7 +79,7 @@ class Checkpointer(_checkpointer.Checkpointer):
     Parameters and optimizer state are lent: they may change only in `optimizer.step()`, which
     waits for what has not been copied yet, or inside `with saver.fence():`. Buffers and everything
     in `extra` are copied when `save` is called, so they may change at any time. So are tensors on
-    a GPU.
+    a GPU, unless `cuda` is "lend".
 
     With `ranks`, all of several processes make one, and save a checkpoint together: DTensors (FSDP2,
     tensor parallel) by their local shards, and everything else (data parallel) once, after a comparison;
@@ -95,6 +97,9 @@ class Checkpointer(_checkpointer.Checkpointer):
             GradScaler or an averaged model, or plain values, which `RestoreReport.objects` returns.
         rng: true to save and restore the random generators.
         fence_on_step: true to make every `step` of an optimizer a fence.
+        cuda: "copy" copies tensors on NVIDIA GPUs to the CPU in `save`; "lend" copies them in the background,
+            after the work that is in the current stream when `save` is called. "lend" has not been tested on
+            a GPU yet: run Tools/gpu-check there first.
         ranks: the processes that save together, if `store` is a path; "torch" for those of the default
             process group of `torch.distributed`, if there is one. None if this one saves alone.
         dataloader_on_another_world: what the dataloader gets if another number of processes has saved the
@@ -106,13 +111,16 @@ class Checkpointer(_checkpointer.Checkpointer):
         self, store: Union[Store, str, os.PathLike[str]], *, model: Union[Module, Mapping[str, Module], None] = None,
         optimizer: Union[Optimizer, Sequence[Optimizer], Mapping[str, Optimizer], None] = None,
         scheduler: Any = None, dataloader: Any = None, extra: Optional[Mapping[str, Any]] = None, rng: bool = True,
-        fence_on_step: bool = True, ranks: Union[Ranks, None, str] = None,
+        fence_on_step: bool = True, cuda: str = "copy", ranks: Union[Ranks, None, str] = None,
         dataloader_on_another_world: str = "refuse", **options: Any,
     ) -> None:
         if isinstance(ranks, str):
             if ranks != "torch":
                 raise ValueError(f'ranks is {ranks!r}: give Ranks, None or "torch"')
             ranks = Ranks.of_torch() if _is_distributed() else None
+        if cuda not in ("copy", "lend"):
+            raise ValueError(f'cuda is {cuda!r}: give "copy" or "lend"')
+        self._lends_gpus = cuda == "lend"
         self._dataloader_rule = dataloader_on_another_world
         self._models: dict[str, Module] = _named(model, "model")
         self._optimizers: dict[str, Optimizer] = _named(optimizer, "optimizer")
@@ -123,11 +131,12 @@ class Checkpointer(_checkpointer.Checkpointer):
                 raise TypeError(f"{name} is a {type(value).__name__}, which has no state_dict")
         self._rng = rng
         self._prepared: Optional[_Prepared] = None
-        #: What is known since the last save: items with what they were made from, names of parameters,
-        #: and the encoded index of packed scalars, by optimizer.
+        #: What is known since the last save: items with what they were made from, names of parameters, and
+        #: what models and optimizers were made of.
         self._items: dict[str, tuple[torch.Tensor, Item, int, torch.Size, torch.dtype, tuple[int, ...]]] = {}
         self._known_names: dict[int, tuple[list[int], dict[int, str], list[torch.Tensor]]] = {}
-        self._indexes: dict[str, tuple[Any, _Encoded]] = {}
+        self._plans: dict[str, LentPlan] = {}
+        self._optimizer_states: dict[str, _OptimizerState] = {}
         #: Places of DTensors by name, with what they were found from; and the numbers of all ranks.
         self._places: dict[str, tuple[Any, torch.Size, Optional[Box]]] = {}
         self._everyone: Optional[tuple[int, ...]] = None
@@ -242,25 +251,47 @@ class Checkpointer(_checkpointer.Checkpointer):
         return lift
 
     def _collect_model(self, name: str, model: Module, items: list[Item], values: dict[str, Any]) -> None:
-        for key, value in model.state_dict(keep_vars=True).items():
-            full = f"{name}.{key}"
-            if not isinstance(value, torch.Tensor):
-                values[full] = _Encoded(_values.encode(value, full, self._lift(full, items)))
-                continue
-            is_parameter = isinstance(value, torch.nn.Parameter)
-            group = self._groups.get(id(value), "")
-            if type(value) is torch.nn.Parameter:
-                items.append(self._lend(full, value, PARAMETER, group, self._box(value)))
-                continue
-            for part, tensor, box in self._shards(full, value):
-                # Forward may change buffers, so they are copied; so is what is not on the CPU.
-                if is_parameter:
-                    items.append(self._lend(part, tensor, PARAMETER, group, box))
-                elif box is None or tuple(tensor.shape) != box.shape:
-                    items.append(_item(part, _copy(tensor), BUFFER, group, box))
-                elif self._ranks is not None and self._ranks.rank == 0:
-                    # Those of a normalization differ from rank to rank.
-                    items.append(_item(part, _copy(tensor), BUFFER, group))
+        state = model.state_dict(keep_vars=True)
+        keys, tensors = list(state), list(state.values())
+        plan = self._plans.get(name)
+        if plan is None or not plan.fits(keys, tensors):
+            found = [self._lend_parameter(f"{name}.{key}", value) for key, value in state.items()]
+            plan = self._plans[name] = LentPlan(keys, tensors, found)
+        for key, value, item in zip(keys, tensors, plan.items):
+            if item is not None:
+                items.append(item)
+            else:
+                self._collect_entry(f"{name}.{key}", value, items, values)
+
+    def _lend_parameter(self, name: str, value: Any) -> Optional[Item]:
+        """The item of a parameter that is lent itself; None for all else."""
+        if type(value) is not torch.nn.Parameter:
+            return None
+        item = self._lend(name, value, PARAMETER, self._groups.get(id(value), ""), self._box(value))
+        return item if item.memory.owner is value else None
+
+    def _collect_entry(self, name: str, value: Any, items: list[Item], values: dict[str, Any]) -> None:
+        """Adds what a model's state has besides parameters that are lent themselves."""
+        if not isinstance(value, torch.Tensor):
+            values[name] = _Encoded(_values.encode(value, name, self._lift(name, items)))
+            return
+        is_parameter = isinstance(value, torch.nn.Parameter)
+        group = self._groups.get(id(value), "")
+        if type(value) is torch.nn.Parameter:
+            items.append(self._lend(name, value, PARAMETER, group, self._box(value)))
+            return
+        for part, tensor, box in self._shards(name, value):
+            # Forward may change buffers, so they are copied; so is what is not on the CPU.
+            if is_parameter:
+                items.append(self._lend(part, tensor, PARAMETER, group, box))
+            elif box is None or tuple(tensor.shape) != box.shape:
+                items.append(_item(part, _copy(tensor), BUFFER, group, box))
+            elif self._ranks is not None and self._ranks.rank == 0:
+                # Those of a normalization differ from rank to rank.
+                items.append(_item(part, _copy(tensor), BUFFER, group))
+
+    def _stream(self, gpu: int) -> int:
+        return int(torch.cuda.current_stream(gpu).cuda_stream)
 
     def _lend(
         self, name: str, tensor: torch.Tensor, role: int, group: str, box: Optional[Box] = None
@@ -273,7 +304,7 @@ class Checkpointer(_checkpointer.Checkpointer):
             and known[1].box == box
         ):
             return known[1]
-        lendable = _lendable(tensor)
+        lendable = tensor if _is_lendable(tensor, self._lends_gpus) else _copy(tensor)
         # The memory of a shard is row-major.
         item = _item(name, lendable if box is None else lendable.contiguous(), role, group, box)
         if item.memory.owner is tensor:
@@ -307,51 +338,79 @@ class Checkpointer(_checkpointer.Checkpointer):
     def _collect_optimizer(
         self, name: str, optimizer: Optimizer, items: list[Item], values: dict[str, Any]
     ) -> None:
-        names = self._names(optimizer)
-        #: Name of the parameter, key and value of each scalar, by type.
-        packed: dict[torch.dtype, list[tuple[str, str, torch.Tensor]]] = {}
-        others: dict[str, dict[str, Any]] = {}
-        for parameter, state in optimizer.state.items():
-            owner = names.get(id(parameter))
-            if owner is None:
-                continue
-            prefix = f"{name}.state.{owner}."
-            for key, value in state.items():
-                if not isinstance(value, torch.Tensor):
-                    others.setdefault(owner, {})[key] = value
-                elif value.dim() == 0:
-                    packed.setdefault(value.dtype, []).append((owner, key, value))
-                elif type(value) is torch.Tensor:
-                    items.append(self._lend(prefix + key, value, OPTIMIZER, name, self._box(value)))
-                else:
-                    for part, tensor, box in self._shards(prefix + key, value):
-                        items.append(self._lend(part, tensor, OPTIMIZER, name, box))
-        index = {}
-        for kind, entries in packed.items():
-            dtype = str(kind).removeprefix("torch.")
-            with torch.no_grad():
-                scalars = torch.stack([value if value.device.type == "cpu" else value.cpu() for _, _, value in entries])
-            items.append(_item(f"{name}.{_PACKED}.{dtype}", scalars, OPTIMIZER, name, self._box(scalars)))
-            index[dtype] = [(owner, key) for owner, key, _ in entries]
+        state = self._optimizer_state(name, optimizer)
+        for entry, item in zip(state.entries, state.items):
+            if item is not None:
+                items.append(item)
+            elif type(entry[1]) is torch.Tensor:
+                items.append(self._lend(*entry, OPTIMIZER, name, self._box(entry[1])))
+            else:
+                for part, tensor, box in self._shards(*entry):
+                    items.append(self._lend(part, tensor, OPTIMIZER, name, box))
+        items.extend(self._pack(name, dtype, scalars, state) for dtype, scalars in state.packed.items())
         groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-        members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
         path = f"{name}.values"
         values[path] = _Encoded(
-            _values.encode({"param_groups": groups, "state": others}, path, self._lift(path, items)))
-        # Large, and the same at nearly every save.
-        known = self._indexes.get(name)
-        if known is None or known[0] != (index, members):
-            data = _values.encode({"packed": index, "param_groups": members}, f"{name}.index")
-            known = self._indexes[name] = ((index, members), _Encoded(data))
-        values[f"{name}.index"] = known[1]
+            _values.encode({"param_groups": groups, "state": state.others}, path, self._lift(path, items)))
+        values[f"{name}.index"] = self._index(name, optimizer, state)
+
+    def _pack(self, name: str, dtype: str, scalars: list[torch.Tensor], state: _OptimizerState) -> Item:
+        """The scalars of one type as one tensor: that of the last save if no save reads it any more."""
+        known = state.packed_items.get(dtype)
+        plain = [value if value.device.type == "cpu" else value.cpu() for value in scalars]
+        # Its group is that of the optimizer, whose step has waited for it.
+        if known is not None and _native.quick.ckpt_try_fence(self._handle, name.encode()) == 0:
+            try:
+                with torch.no_grad():
+                    torch.stack(plain, out=known.memory.owner)
+            finally:
+                _native.check(_native.quick.ckpt_fence_end(self._handle, name.encode()))
+            return known
+        with torch.no_grad():
+            packed = torch.stack(plain)
+        item = _item(f"{name}.{_PACKED}.{dtype}", packed, OPTIMIZER, name, self._box(packed))
+        state.packed_items[dtype] = item
+        return item
+
+    def _optimizer_state(self, name: str, optimizer: Optimizer) -> _OptimizerState:
+        """The state of an optimizer in order; that of the last save if nothing about it has changed."""
+        names = self._names(optimizer)
+        states = list(optimizer.state.values())
+        owners = [names, *optimizer.state]
+        keys = [key for state in states for key in state] + [len(state) for state in states]
+        tensors = [value for state in states for value in state.values()]
+        known = self._optimizer_states.get(name)
+        if known is not None and known.plan.fits(keys, tensors, owners):
+            return known
+        state = self._optimizer_states[name] = _OptimizerState(name, optimizer, names)
+        found: list[Optional[Item]] = []
+        for full, value in state.entries:
+            item = self._lend(full, value, OPTIMIZER, name, self._box(value)) if type(value) is torch.Tensor else None
+            found.append(item if item is not None and item.memory.owner is value else None)
+        # Values that are lent are those of the entries; all others have to be the same objects.
+        lent = dict(zip(map(id, (value for _, value in state.entries)), found))
+        state.plan = LentPlan(keys, tensors, [lent.get(id(value)) for value in tensors], owners)
+        state.items = found
+        return state
+
+    def _index(self, name: str, optimizer: Optimizer, state: _OptimizerState) -> _Encoded:
+        """Which scalars are packed, and which parameters are in which group: large, and the same at nearly every save."""
+        names = self._names(optimizer)
+        members = [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
+        if state.index is None or state.members != members:
+            state.members = members
+            state.index = _Encoded(_values.encode({"packed": state.places, "param_groups": members}, f"{name}.index"))
+        return state.index
 
     # ------------------------------------------------------------------ restoring
 
-    def _restore(self, reference: Any, call: Any, arguments: Any, strict: bool) -> Optional[RestoreReport]:
+    def _restore(
+        self, reference: Any, call: Any, arguments: Any, strict: bool, convert: bool
+    ) -> Optional[RestoreReport]:
         _checkpointer.Fence(self._handle, None).end()
         self._prepared = None
         try:
-            report = super()._restore(reference, call, arguments, strict)
+            report = super()._restore(reference, call, arguments, strict, convert)
         except BaseException:
             if self._prepared is not None:
                 for undo in reversed(self._prepared.undo):
@@ -369,7 +428,7 @@ class Checkpointer(_checkpointer.Checkpointer):
         except NotFoundError:
             # There is nothing to resume from, or the call that follows reports it.
             return []
-        prepared = self._prepared = _Prepared(checkpoint)
+        prepared = self._prepared = _Prepared(checkpoint, self._lends_gpus)
         for name, model in self._models.items():
             for key, value in model.state_dict(keep_vars=True).items():
                 if isinstance(value, torch.Tensor):
@@ -501,11 +560,61 @@ class Checkpointer(_checkpointer.Checkpointer):
                 else:
                     group[key] = value
 
+    def should_stop(self) -> bool:
+        """True if this process has received SIGTERM, or another one with which it saves: at the same step in all.
+
+        With `termination_seconds` and `on_termination="stop"`, a loop asks after every step, and saves and ends
+        if it is true. Of several processes with `ranks="torch"`, all call it; it is a reduction of one number.
+        """
+        answer = self.is_terminating
+        if self._ranks is not None and _is_distributed():
+            import torch.distributed as dist
+
+            device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+            flag = torch.tensor([float(answer)], device=device)
+            dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+            answer = bool(flag.item())
+        return answer
+
     def close(self) -> None:
         for hook in getattr(self, "_hooks", []):
             hook.remove()
         self._hooks = []
         super().close()
+
+
+class _OptimizerState:
+    """The state of an optimizer in order, and what is made of it only if it changes."""
+
+    plan: LentPlan
+
+    def __init__(self, name: str, optimizer: Optimizer, names: Mapping[int, str]) -> None:
+        #: Tensors with dimensions, by full name.
+        self.entries: list[tuple[str, torch.Tensor]] = []
+        #: Their items; None for those that are not lent themselves.
+        self.items: list[Optional[Item]] = []
+        #: Scalars by type, and the name of the parameter and the key of each.
+        self.packed: dict[str, list[torch.Tensor]] = {}
+        self.places: dict[str, list[tuple[str, str]]] = {}
+        self.packed_items: dict[str, Item] = {}
+        #: Values that are no tensors, by the name of the parameter.
+        self.others: dict[str, dict[str, Any]] = {}
+        #: What `_index` has made.
+        self.index: Optional[_Encoded] = None
+        self.members: list[list[str]] = []
+        for parameter, state in optimizer.state.items():
+            owner = names.get(id(parameter))
+            if owner is None:
+                continue
+            for key, value in state.items():
+                if not isinstance(value, torch.Tensor):
+                    self.others.setdefault(owner, {})[key] = value
+                elif value.dim() == 0:
+                    dtype = str(value.dtype).removeprefix("torch.")
+                    self.packed.setdefault(dtype, []).append(value)
+                    self.places.setdefault(dtype, []).append((owner, key))
+                else:
+                    self.entries.append((f"{name}.state.{owner}.{key}", value))
 
 
 def _reset(optimizer: Optimizer, before: Mapping[torch.Tensor, dict[str, Any]]) -> None:
@@ -589,9 +698,9 @@ def _copy(tensor: torch.Tensor) -> torch.Tensor:
     return copy.resolve_conj().resolve_neg().contiguous()
 
 
-def _lendable(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor itself if it is on the CPU, otherwise a copy."""
-    return tensor if tensor.device.type == "cpu" else _copy(tensor)
+def _is_lendable(tensor: torch.Tensor, lends_gpus: bool) -> bool:
+    """Whether the tensor itself is lent, and not a copy on the CPU."""
+    return tensor.device.type == "cpu" or (lends_gpus and tensor.device.type == "cuda")
 
 
 def _parts(name: str, tensor: torch.Tensor) -> list[tuple[str, torch.Tensor]]:

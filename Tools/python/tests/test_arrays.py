@@ -130,6 +130,43 @@ class SavingTests(TestCase):
             with self.assertRaisesRegex(TypeError, r"a\.f is a builtins\.function"):
                 saver.save(1)
 
+    def test_rules_say_what_stays(self) -> None:
+        state = {"w": np.zeros(1000), "step": 0}
+        rules = {"keep_last": 2, "keep_every": 10, "keep_best": ["loss:1", "score:1:max"]}
+        with ckpt.Checkpointer(self.path, state, **rules) as saver:
+            for step in range(1, 26):
+                with saver.fence():
+                    state["w"] += 1
+                saver.save(step, {"loss": abs(step - 7), "score": -abs(step - 13)}).wait()
+        with ckpt.Store(self.path) as store:
+            self.assertEqual(store.all_steps(), [1, 7, 10, 13, 20, 24, 25])
+            report = store.prune(keep_last=1, keep_best="loss", dry_run=True)
+            self.assertEqual((report.kept_count, report.removed_count, report.in_use_count), (2, 5, 0))
+            with self.assertRaises(ckpt.MisuseError):
+                store.prune(keep_last=1)
+        with ckpt.Store(self.path, "w") as store:
+            store.tag(20, "good")
+            for wrong in {}, {"keep_best": "loss:0"}, {"keep_best": "loss:x"}:
+                with self.assertRaises(ckpt.MisuseError):
+                    store.prune(**wrong)
+            for wrong in {"keep_last": 0}, {"keep_every": -1}, {"keep_seconds": float("nan")}:
+                with self.assertRaises(ValueError):
+                    store.prune(**wrong)
+            self.assertEqual(len(store.all_steps()), 7)
+            report = store.prune(keep_last=1, keep_best="loss")
+            self.assertEqual((report.kept_count, report.removed_count), (3, 4))
+            self.assertGreater(report.freed_bytes, 0)
+            self.assertEqual(store.all_steps(), [7, 20, 25])
+            store.prune(keep_seconds=1e9)
+            self.assertEqual(store.all_steps(), [7, 20, 25])
+
+    def test_a_failure_is_reported_although_rules_wait_for_the_save(self) -> None:
+        saver = ckpt.Checkpointer(self.path, {"w": np.zeros(10)}, keep_every=5)
+        saver.save(1).wait()
+        saver.save(1)
+        with self.assertRaises(ckpt.ExistsError):
+            saver.close()
+
     def test_retention_tags_and_references(self) -> None:
         with ckpt.Store(self.path, "w") as store:
             with ckpt.Checkpointer(store, {"a": np.zeros(9)}, keep_last=2, every=5) as saver:
@@ -403,6 +440,60 @@ class ProcessTests(TestCase):
                 break
             self.assertEqual(outcome.returncode, -signal.SIGKILL, outcome.stderr)
         self.assertEqual(self.program(text, 0).stdout, expected)
+
+    def test_floats_are_converted_if_wanted(self) -> None:
+        values = np.array([0, 1.5, -3, 1e6], np.float32)
+        with ckpt.Checkpointer(self.path, {"w": values, "n": np.arange(3)}) as saver:
+            saver.save(1).wait()
+        state = {"w": np.zeros(4, np.float16), "n": np.zeros(3, np.int64)}
+        with ckpt.Checkpointer(self.path, state) as saver:
+            with self.assertRaisesRegex(ckpt.MismatchError, "w.*f32.*f16"):
+                saver.resume()
+            self.assertEqual(state["w"].tolist(), [0, 0, 0, 0])
+            for restore in lambda: saver.resume(convert=True), lambda: saver.restore(1, convert=True):
+                report = restore()
+                self.assertEqual((report.converted_count, report.overflow_count), (1, 1))
+                self.assertEqual(state["w"].tolist(), [0, 1.5, -3, float("inf")])
+                state["w"][:] = 0
+        # Numbers that are no floats are never converted.
+        with ckpt.Checkpointer(self.path, {"w": values, "n": np.zeros(3, np.int32)}) as saver:
+            with self.assertRaises(ckpt.MismatchError):
+                saver.resume(convert=True)
+
+    def test_sigterm_ends_the_loop(self) -> None:
+        text = """
+            import ckpt, numpy, os, signal, sys, time
+            state = {"w": numpy.zeros(1000)}
+            stops, at = sys.argv[2] == "stop", int(sys.argv[3])
+            saver = ckpt.Checkpointer(
+                sys.argv[1], state, termination_seconds=30, on_termination=sys.argv[2], keep_last=3)
+            report = saver.resume()
+            for step in range(report.step if report else 0, 20):
+                with saver.fence():
+                    state["w"] += 1
+                if step + 1 == at:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(0 if stops else 30)
+                if step + 1 == 20 or (saver.is_terminating and stops):
+                    saver.save(step + 1)
+                    break
+            saver.close()
+            print(step + 1)
+        """
+        stopped = self.program(text, "stop", 7)
+        self.assertEqual(stopped.returncode, 0, stopped.stderr)
+        self.assertEqual(stopped.stdout, "7\n")
+        with ckpt.Store(self.path) as store:
+            self.assertEqual(store.all_steps(), [7])
+        # The signal ends the process, as soon as the saves in flight are there.
+        began = time.monotonic()
+        self.assertEqual(self.program(text, "publish", 9).returncode, -signal.SIGTERM)
+        self.assertLess(time.monotonic() - began, 25)
+        self.assertEqual(self.program(text, "stop", 0).stdout, "20\n")
+        with self.assertRaisesRegex(ckpt.MisuseError, "termination_seconds"):
+            ckpt.Checkpointer(self.path, {}, on_termination="stop")
+        with self.assertRaises(ValueError):
+            ckpt.Checkpointer(self.path, {}, on_termination="pray", termination_seconds=5)
 
     def test_ctrl_c_ends_a_wait(self) -> None:
         array = np.random.default_rng(3).integers(0, 255, 6 << 20).astype(np.uint8)

@@ -110,7 +110,7 @@ class OneProcessTests(DCPTestCase):
         self.assertEqual(found, values)
         with ckpt.Store(self.path) as store:
             checkpoint = store.open()
-            self.assertEqual({encoding for _, encoding in checkpoint._objects.values()}, {"json"})
+            self.assertEqual({encoding for _, encoding, _ in checkpoint._objects.values()}, {"json"})
 
     def test_a_value_that_may_run_code_is_reported_and_refused(self) -> None:
         logging.disable(logging.NOTSET)

@@ -105,6 +105,26 @@ class LightningTests(SeveralProcesses):
         outcome = self.program(self.PROGRAM, timeout=240)
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
 
+    def test_removals_on_a_slow_disk_take_turns(self) -> None:
+        slow = """
+        import threading, time
+        import ckpt
+        remove, turn = ckpt.Store.remove, threading.Lock()
+
+        def slow(self, *arguments, **options):
+            if not turn.acquire(blocking=False):
+                raise ckpt.BusyError("two removals at the same time")
+            try:
+                time.sleep(0.1)
+                return remove(self, *arguments, **options)
+            finally:
+                turn.release()
+
+        ckpt.Store.remove = slow
+        """
+        outcome = self.program(textwrap.dedent(slow) + textwrap.dedent(self.PROGRAM), timeout=240)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+
     def test_processes_that_are_data_parallel(self) -> None:
         program = """
             import os, sys, warnings

@@ -233,6 +233,17 @@ class TorchTests(TestCase):
         for number, loss in self.losses(outputs[0]).items():
             self.assertAlmostEqual(float.fromhex(loss), float.fromhex(alone[number]), places=4)
 
+    def test_a_signal_to_one_process_ends_all_after_the_same_step(self) -> None:
+        for world in 2, 1:
+            self.path = os.path.join(self.directory, f"preempted-{world}")
+            steps = set(self.finish(self.start("preempted", world)))
+            self.assertEqual(len(steps), 1, steps)
+            # The signal may come a little later than the step in which it was sent.
+            step = int(steps.pop())
+            self.assertLess(step, 50)
+            with ckpt.Store(self.path) as store:
+                self.assertEqual(store.all_steps(), [step])
+
     def test_data_parallel_training_writes_each_byte_once(self) -> None:
         first = [output.split() for output in self.finish(self.start("ddp", 2))]
         self.assertEqual([line[2] for line in first], ["7", "1007"])

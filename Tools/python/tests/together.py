@@ -109,6 +109,22 @@ def fsdp(rank: int, world: int, store: str) -> None:
     saver.close()
 
 
+def preempted(rank: int, world: int, store: str) -> None:
+    """The last rank alone gets SIGTERM; all end after the same step, with a checkpoint of it."""
+    model = network()
+    optimizer = optimizer_of(model)
+    with Checkpointer(store, model=model, optimizer=optimizer, ranks="torch", termination_seconds=60,
+                      on_termination="stop") as saver:
+        for step in range(1, 100):
+            step_of(model, optimizer, step)
+            if step == 5 and rank == world - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if saver.should_stop():
+                saver.save(step)
+                break
+    print(step)
+
+
 def schedule(rank: int, world: int, store: str) -> None:
     """FSDP2 with an optimizer of one tensor for each weight: ranks have no tensor in common, only values."""
     torch.manual_seed(1)

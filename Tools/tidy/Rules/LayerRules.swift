@@ -91,8 +91,8 @@ public let layers: [Layer] = [
         target: "CheckpointCABI",
         imports: [
             "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage",
-            "CheckpointFormat", "CheckpointSharding", "CheckpointState", "CheckpointIO",
-            "Foundation", "Logging", "Glibc",
+            "CheckpointDevices", "CheckpointFormat", "CheckpointSharding", "CheckpointState",
+            "CheckpointIO", "Foundation", "Logging", "Glibc",
         ],
         reason: "the C interface translates arguments and errors, and decides nothing"),
 ]
