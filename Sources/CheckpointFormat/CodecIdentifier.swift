@@ -14,9 +14,13 @@ package enum CodecIdentifier: UInt8, CaseIterable, Sendable {
 
     package var name: String {
         switch self {
+        case .raw: "raw"
+        case .lz4: "lz4"
+        case .zstd: "zstd"
+        case .planes: "planes"
+        case .delta: "delta"
         case .castBF16: "cast-bf16"
         case .castF16: "cast-f16"
-        default: String(describing: self)
         }
     }
 }

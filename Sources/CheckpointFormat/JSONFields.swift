@@ -1,6 +1,6 @@
 /// Typed access to the members of a JSON object. Errors name the object and the member.
 package struct JSONFields {
-    private let members: [String: JSONValue]
+    private let members: [JSONValue.Member]
     private let context: String
     private let offset: Int
 
@@ -13,7 +13,7 @@ package struct JSONFields {
     /// - Throws: Damage if `value` is not an object.
     package init(_ value: JSONValue, _ context: String, offset: Int) throws(FormatError) {
         guard case .object(let list) = value else { throw .damage(at: offset, "JSON: \(context) is not an object") }
-        self.members = Dictionary(list.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        self.members = list
         self.context = context
         self.offset = offset
     }
@@ -23,7 +23,12 @@ package struct JSONFields {
     package func error(_ message: String) -> FormatError { .damage(at: offset, "JSON: \(context): \(message)") }
 
     /// Returns true if the object has the member, even if the value is null.
-    package func has(_ key: String) -> Bool { members[key] != nil }
+    package func has(_ key: String) -> Bool { index(of: key) != nil }
+
+    /// Objects have few members, in which a search takes less time than making a dictionary.
+    private func index(of key: String) -> Int? {
+        members.indices.first { members[$0].key.isSameName(as: key) }
+    }
 
     /// Returns the value of a member, or nil if the value is null.
     ///
@@ -37,8 +42,8 @@ package struct JSONFields {
     ///
     /// - Throws: Damage if the object has no such member.
     package func value(_ key: String) throws(FormatError) -> JSONValue {
-        guard let value = members[key] else { throw error("\(key) is missing") }
-        return value
+        guard let index = index(of: key) else { throw error("\(key) is missing") }
+        return members[index].value
     }
 
     /// Returns the value of a member that must be a string.

@@ -60,13 +60,18 @@ extension Manifest {
     /// Returns the stored form of the chunks in these rows of the chunk table.
     package func storage(of rows: [Range<Int>]) -> TensorInfo.Storage {
         var storage = TensorInfo.Storage()
-        for chunk in rows.flatMap({ chunks[$0] }) {
-            let block = blocks[chunk.block]
-            storage.chunkCount += 1
-            storage.bytes += chunk.bytes
-            storage.stored += Double(block.storedBytes) * Double(chunk.bytes) / Double(block.rawBytes)
-            if !storage.codecs.contains(block.codec.name) { storage.codecs.append(block.codec.name) }
+        var codecs: [CodecIdentifier] = []
+        for range in rows {
+            for chunk in chunks[range] {
+                let block = blocks[chunk.block]
+                storage.chunkCount += 1
+                storage.bytes += chunk.bytes
+                storage.stored +=
+                    Double(block.storedBytes) * Double(chunk.bytes) / Double(block.rawBytes)
+                if !codecs.contains(block.codec) { codecs.append(block.codec) }
+            }
         }
+        storage.codecs = codecs.map(\.name)
         return storage
     }
 }
