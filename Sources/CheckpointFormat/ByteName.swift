@@ -16,8 +16,10 @@ package struct ByteName: Hashable, Comparable, Sendable, CustomStringConvertible
 extension String {
     /// Returns whether two names are the same, as `ByteName` compares them, without making one.
     package func isSameName(as other: String) -> Bool {
-        // Nearly all pairs differ in length or as text, which takes less time to see.
-        utf8.count == other.utf8.count && self == other && utf8.elementsEqual(other.utf8)
+        // Most pairs differ in length or as text, which takes less time to see.
+        guard utf8.count == other.utf8.count, self == other else { return false }
+        let (some, others) = (utf8.span, other.utf8.span)
+        return some.indices.allSatisfy { some[$0] == others[$0] }
     }
 
     /// Returns whether this name sorts before another, as `ByteName` sorts, without making one.

@@ -11,40 +11,50 @@ internal import CheckpointStorage
 /// lock.
 struct PlannedState: Sendable {
     /// The properties of a state that its plan depends on.
-    private struct Layout: Equatable {
-        struct Tensor: Equatable {
-            var name: String
-            var group: String
-            var type: ElementType
-            var shape: [Int]
+    private struct Layout {
+        struct Tensor {
+            private let name: String
+            private let group: String
+            private let type: ElementType
+            private let shape: [Int]
             /// Of the complete tensor, if this is a shard.
-            var completeShape: [Int]?
-            var device: ObjectIdentifier?
-            var region: ShardRegion?
-            var holders: [Int]
+            private let completeShape: [Int]?
+            private let device: ObjectIdentifier?
+            private let region: ShardRegion?
+            private let holders: [Int]
 
-            // Made at every save: comparing the names copies none of them.
-            static func == (a: Tensor, b: Tensor) -> Bool {
-                a.name.isSameName(as: b.name) && a.group == b.group && a.type == b.type
-                    && a.shape == b.shape && a.completeShape == b.completeShape
-                    && a.device == b.device && a.region == b.region && a.holders == b.holders
+            init(_ item: TensorItem) {
+                (name, group) = (item.name, item.group)
+                (type, shape) = (item.view.type, item.view.shape)
+                completeShape = item.shard?.shape
+                device = item.view.memory.device.map { ObjectIdentifier($0) }
+                (region, holders) = (item.region, item.holders)
+            }
+
+            /// Returns whether an item has these properties.
+            func isThat(of item: borrowing TensorItem) -> Bool {
+                name.isSameName(as: item.name) && group == item.group && type == item.view.type
+                    && shape == item.view.shape && completeShape == item.shard?.shape
+                    && device == item.view.memory.device.map { ObjectIdentifier($0) }
+                    && region == item.region && holders == item.holders
             }
         }
 
-        let tensors: [Tensor]
-        let objects: [ByteName]
-        let fenceOrder: [String]
+        private let tensors: [Tensor]
+        private let objects: [ByteName]
+        private let fenceOrder: [String]
 
         init(_ inventory: StateInventory, _ fenceOrder: [String]) {
-            tensors = inventory.tensors.map {
-                Tensor(
-                    name: $0.name, group: $0.group, type: $0.view.type, shape: $0.view.shape,
-                    completeShape: $0.shard?.shape,
-                    device: $0.view.memory.device.map { ObjectIdentifier($0) },
-                    region: $0.region, holders: $0.holders)
-            }
+            tensors = inventory.tensors.map { Tensor($0) }
             objects = inventory.objects.map { ByteName($0.name) }
             self.fenceOrder = fenceOrder
+        }
+
+        /// Returns whether a state has these properties. Asked at every save, so nothing is copied.
+        func isThat(of inventory: StateInventory, _ fenceOrder: [String]) -> Bool {
+            tensors.count == inventory.tensors.count && self.fenceOrder == fenceOrder
+                && objects == inventory.objects.map { ByteName($0.name) }
+                && tensors.indices.allSatisfy { tensors[$0].isThat(of: inventory.tensors[$0]) }
         }
     }
 
@@ -135,7 +145,7 @@ struct PlannedState: Sendable {
 
     /// Returns true if the plan can be used for a state, which has the same layout.
     func fits(_ inventory: StateInventory, fenceOrder: [String]) -> Bool {
-        layout == Layout(inventory, fenceOrder)
+        layout.isThat(of: inventory, fenceOrder)
     }
 
     /// Gives `body` a block's memory. If two saves use one at the same time, only what the last one

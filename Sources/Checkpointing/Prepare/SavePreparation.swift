@@ -36,7 +36,10 @@ struct SavePreparation {
     ) throws(CheckpointError) -> SaveTask {
         let (described, inventory, objects) = try translating("describing the state") {
             let described = try StateInventory(unchecked: trained.provider)
-            let isDivided = store.meeting != nil || described.tensors.contains { $0.shard != nil }
+            // By index: a copy of each item would take longer than all else here.
+            let tensors = described.tensors
+            let isDivided =
+                store.meeting != nil || tensors.indices.contains { tensors[$0].shard != nil }
             let inventory =
                 isDivided
                 ? try described.dividedIntoPieces(of: store.meeting?.ranks.rank ?? 0) : described
