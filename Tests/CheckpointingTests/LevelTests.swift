@@ -50,6 +50,47 @@ struct LevelTests {
         #expect(chooser(sink: 2e9, window: 1.2).choose(bytes: gigabyte).level == .balanced)
     }
 
+    /// A chooser that has seen a save that blocked training, and is asked a minute later.
+    private func blocked(_ level: Compression, for seconds: Double, ratio: Double, sink: Double = 2e9) -> LevelChooser {
+        var chooser = LevelChooser(workers: 2)
+        chooser.called(at: 0)
+        let stored = Int(Double(gigabyte) / ratio)
+        chooser.observe(
+            .init(
+                level: level, rawBytes: gigabyte, storedBytes: stored, encodeSeconds: 2,
+                writtenBytes: stored, writeSeconds: Double(stored) / sink), blocked: seconds)
+        chooser.called(at: 60)
+        return chooser
+    }
+
+    @Test("a level that has blocked training is not chosen again, nor a stronger one")
+    func blocksTraining() {
+        let fast = blocked(.fast, for: 0.9, ratio: 1.3).choose(bytes: gigabyte)
+        #expect(fast.level == .none && fast.reason.contains("fast has blocked training for 0.90 s"))
+        #expect(blocked(.balanced, for: 0.9, ratio: 1.3).choose(bytes: gigabyte).level == .fast)
+        #expect(blocked(.fast, for: 0.02, ratio: 1.3).choose(bytes: gigabyte).level == .balanced)
+        // A slow disk blocks training without compression even longer.
+        #expect(blocked(.fast, for: 0.9, ratio: 1.3, sink: 0.2e9).choose(bytes: gigabyte).level == .balanced)
+    }
+
+    @Test("compression that saves next to nothing is not chosen", arguments: [Compression.fast, .balanced])
+    func savesLittle(level: Compression) {
+        let choice = blocked(level, for: 0, ratio: 1.02).choose(bytes: gigabyte)
+        #expect(choice.level == .none && choice.reason.contains("only 1.02 times smaller"))
+        #expect(blocked(level, for: 0, ratio: 1.06).choose(bytes: gigabyte).level == .balanced)
+    }
+
+    @Test("what was rejected is tried again after a hundred saves")
+    func triedAgain() {
+        var chooser = blocked(.fast, for: 0.9, ratio: 1.3)
+        var saves = 1
+        while chooser.choose(bytes: gigabyte).level == .none, saves < 1000 {
+            chooser.called(at: 60 * Double(saves + 1))
+            saves += 1
+        }
+        #expect(saves == LevelChooser.rejectedSaves)
+    }
+
     @Test("a save that wrote and encoded next to nothing teaches nothing")
     func tinySaves() {
         var chooser = LevelChooser(workers: 2)

@@ -2,8 +2,8 @@ internal import CheckpointCodecs
 internal import CheckpointStorage
 
 /// Chooses the level of a save for `.auto`: the strongest that takes at most half of the time
-/// between saves, or else the fastest. A plain value, fed with the times of earlier saves; seconds
-/// and bytes.
+/// between saves, or else the fastest; but none that saves too little, or has blocked training. A
+/// plain value, fed with the times of earlier saves; seconds and bytes.
 struct LevelChooser {
     struct Choice: Equatable {
         var level: Compression
@@ -26,9 +26,22 @@ struct LevelChooser {
     ]
     /// Maximum fraction of the time between saves that a save may take.
     static let share = 0.5
+    /// Minimum ratio of a level: less is not worth the time of every restore.
+    static let ratioMin = 1.05
+    /// Maximum time for which a save may block training because it encodes.
+    static let blockedSecondsMax = 0.05
+    /// Number of saves after which a level that was rejected is tried again: the state changes.
+    static let rejectedSaves = 100
+
+    /// Why a level is not chosen, and for how many saves.
+    private struct Rejection {
+        var reason: String
+        var savesLeft = LevelChooser.rejectedSaves
+    }
 
     private let workers: Int
     private var measured: [Compression: Speed] = [:]
+    private var rejections: [Compression: Rejection] = [:]
     /// Measured encoding time divided by the assumed time: the trainer uses the processor too.
     private var slowness = 1.0
     private var sinkBytesPerSecond: Double?
@@ -42,11 +55,17 @@ struct LevelChooser {
     mutating func called(at now: Double) {
         if let lastCall { window = now - lastCall }
         lastCall = now
+        for level in Self.levels { rejections[level]?.savesLeft -= 1 }
+        rejections = rejections.filter { $0.value.savesLeft > 0 }
     }
 
     /// A save has been committed. Saves that wrote or encoded too little to be measured are
     /// ignored.
-    mutating func observe(_ seen: EncodingObservation) {
+    ///
+    /// - Parameters:
+    ///   - seen: what was encoded and written.
+    ///   - blocked: time for which training waited for the save.
+    mutating func observe(_ seen: EncodingObservation, blocked: Double = 0) {
         if seen.writtenBytes > 1 << 20, seen.writeSeconds > 0 {
             let speed = Double(seen.writtenBytes) / seen.writeSeconds
             sinkBytesPerSecond = sinkBytesPerSecond.map { ($0 + speed) / 2 } ?? speed
@@ -56,6 +75,24 @@ struct LevelChooser {
             ratio: Double(seen.rawBytes) / Double(max(seen.storedBytes, 1)), bytesPerSecond: Double(seen.rawBytes) / seen.encodeSeconds)
         measured[seen.level] = speed
         slowness = assumed.bytesPerSecond / speed.bytesPerSecond
+        reject(seen, speed, blocked)
+    }
+
+    /// Rejects the level of a save, and all stronger ones, if it is not worth its time.
+    private mutating func reject(_ seen: EncodingObservation, _ speed: Speed, _ blocked: Double) {
+        let encoding = seen.encodeSeconds / Double(workers)
+        let reason: String
+        if speed.ratio < Self.ratioMin {
+            // Stronger levels find little more.
+            reason = "compression makes it only \(Self.text(speed.ratio)) times smaller"
+        } else if blocked > Self.blockedSecondsMax, encoding > seen.writeSeconds {
+            reason = "\(seen.level) has blocked training for \(Self.text(blocked)) s"
+        } else {
+            return
+        }
+        let isUseless = speed.ratio < Self.ratioMin
+        for level in Self.levels.prefix(while: { isUseless || $0 != seen.level }) + [seen.level]
+        where level != .none { rejections[level] = Rejection(reason: reason) }
     }
 
     private func speed(of level: Compression) -> Speed {
@@ -74,8 +111,14 @@ struct LevelChooser {
     /// - Parameter bytes: expected to be encoded.
     func choose(bytes: Int) -> Choice {
         guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "first save: no measurements yet") }
-        let times = Self.levels.map { (level: $0, seconds: seconds($0, Double(bytes), sink)) }
-        let measured = "\(Self.text(Double(bytes) / 1e9)) GB, storage \(Self.text(sink / 1e9)) GB/s"
+        let times = Self.levels.filter { rejections[$0] == nil }.map {
+            (level: $0, seconds: seconds($0, Double(bytes), sink))
+        }
+        var measured = "\(Self.text(Double(bytes) / 1e9)) GB, storage \(Self.text(sink / 1e9)) GB/s"
+        // That of the weakest level tells most.
+        if let rejection = Self.levels.reversed().compactMap({ rejections[$0] }).first {
+            measured += ", " + rejection.reason
+        }
         if let window, let fitting = times.first(where: { $0.seconds <= window * Self.share }) {
             let why = "\(Self.text(fitting.seconds)) s expected, \(Self.text(window)) s between saves"
             return Choice(level: fitting.level, reason: "\(measured): \(why)")

@@ -88,7 +88,8 @@ final class SaveHistory: Sendable {
             (state.storedBytes, state.newBytes) = (manifest.storedBytes, report.newBytes)
             state.reusedBytes = report.reusedBytes + report.derivedBytes
             state.segmentCount = manifest.segments.count { $0.name.attempt == manifest.id }
-            state.levels.observe(progress.observation)
+            let blocked = (report.stallFence + report.stallBackpressure) / .seconds(1)
+            state.levels.observe(progress.observation, blocked: blocked)
             state.knownChunks = known
             return report
         }
