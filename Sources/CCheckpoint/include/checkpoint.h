@@ -605,7 +605,7 @@ ckpt_status ckpt_ticket_cancel(ckpt_ticket *CKPT_NULLABLE ticket);
 /* Closes a ticket; the save continues. */
 ckpt_status ckpt_ticket_close(ckpt_ticket *CKPT_NULLABLE ticket);
 
-/* Finds out whether this process has received SIGTERM, if the checkpointer handles it
+/* Tells whether this process has received SIGTERM, if the checkpointer handles it
  * (termination_seconds): sets `is_terminating` to 1 or 0.
  * Without CKPT_STOP_AT_SIGTERM the saves in flight are finished, at most for that time, and the
  * signal then acts as it would without the library; it need not be asked for. With the flag, a loop
