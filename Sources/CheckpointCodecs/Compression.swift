@@ -14,7 +14,7 @@ public enum Compression: Sendable, Hashable, CustomStringConvertible {
     /// Byte planes in the best of all layouts: for checkpoints that are kept.
     case max
     /// `none`, `fast` or `balanced`. The engine chooses for each save, by the speed of the disk and
-    /// the time between saves.
+    /// the time between saves, and leaves blocks raw for whose encoding training would wait.
     case auto
 
     package var codec: any BlockCodec {

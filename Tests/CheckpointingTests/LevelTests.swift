@@ -98,6 +98,41 @@ struct LevelTests {
         #expect(chooser.choose(bytes: gigabyte).reason.contains("first"))
     }
 
+    /// Stored bytes of a first save: noise, with a tensor of equal elements in every 31, and eight such tensors at the end.
+    private func storedBytes(_ compression: Compression) throws -> Int {
+        let block = 1 << 20
+        let tensors = TestTensors(sizes: .init(repeating: block, count: 101))
+        tensors.fillPattern(1)
+        for tensor in Array(stride(from: 0, to: 93, by: 31)) + Array(93..<101) { tensors.fill(UInt64(tensor), tensor: tensor) }
+        var options = smallOptions(workers: 2)
+        (options.compression, options.chunkBytes, options.arenaBytes) = (compression, block, 8 * block)
+        let checkpointer = try Checkpointer(store: openStore(InMemoryFileSystem()), state: tensors, options: options)
+        let ticket = try checkpointer.save(step: 1)
+        try ticket.wait()
+        try checkpointer.close()
+        return try #require(ticket.report).storedBytes
+    }
+
+    @Test("the first save stops compressing once that has saved next to nothing; a level that was asked for is kept")
+    func stopsTrying() throws {
+        #expect(try storedBytes(.fast) < 91 << 20)
+        #expect(try storedBytes(.auto) >= 98 << 20)
+    }
+
+    @Test("the first save compresses while a slow disk writes, and so takes no longer than without")
+    func compressesMeanwhile() throws {
+        let tensors = TestTensors(sizes: .init(repeating: 1 << 20, count: 32))
+        for tensor in 0..<32 { tensors.fill(UInt64(tensor), tensor: tensor) }
+        var options = smallOptions(workers: 2)
+        (options.compression, options.chunkBytes, options.arenaBytes) = (.auto, 1 << 20, 8 << 20)
+        options.bytesPerSecond = 40 << 20
+        let checkpointer = try Checkpointer(store: openStore(InMemoryFileSystem()), state: tensors, options: options)
+        let ticket = try checkpointer.save(step: 1)
+        try ticket.wait()
+        try checkpointer.close()
+        #expect(try #require(ticket.report).storedBytes < 16 << 20)
+    }
+
     @Test("the report says what was chosen, and why; what was asked for needs no reason")
     func report() throws {
         let tensors = TestTensors(sizes: [40_000])

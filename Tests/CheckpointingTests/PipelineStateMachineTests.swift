@@ -285,6 +285,23 @@ struct PipelineStateMachineTests {
         #expect((next.job.block, next.job.slot) == (first.block, first.slot))
     }
 
+    @Test("a block knows whether training waits for its save, and the writer for a block", arguments: [nil, false, true])
+    func waits(isAwaited: Bool?) {
+        var simulation = Simulation(groups: [2, 2], slots: 3, isPlacedEarly: false)
+        simulation.save()
+        let areStarted = simulation.start(.worker) && simulation.start(.worker)
+        #expect(areStarted)
+        for _ in 0..<2 { simulation.finish(0) }
+        // Group 0 is captured, group 1 is not.
+        if let isAwaited { simulation.beginFence(isAwaited ? 1 : 0) }
+        for isWriterIdle in [true, false] {
+            guard case .encode(let encode)? = simulation.machine.nextAction(for: .worker) else { return #expect(Bool(false), "no block") }
+            #expect(encode.waiting == .init(isWriter: isWriterIdle, isTraining: isAwaited == true))
+            simulation.running.append((.worker, .encode(encode)))
+            simulation.finish(0)
+        }
+    }
+
     @Test("workers run only so far ahead of the writer, and catch up when it has written")
     func lookahead() {
         var simulation = Simulation(groups: [20], slots: 16, isPlacedEarly: true)

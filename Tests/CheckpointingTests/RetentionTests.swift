@@ -37,6 +37,36 @@ struct RetentionTests {
         #expect(kept.count == 1 && memory.files.filter { $0.key.string.hasPrefix("/backup/") } == kept)
     }
 
+    @Test("a restore begins after the removal of old checkpoints, not in the middle of it")
+    func restoreWaitsForRemoval() throws {
+        let (gate, isRemoving, isRestored) = (Gate(isOpen: false), Box(false), Box(false))
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            guard operation.verb == "remove", operation.path.starts(with: "/store/manifests") else { return }
+            isRemoving.value = true
+            gate.wait()
+        }
+        let tensors = TestTensors(sizes: [40_000])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: options(1, recycles: false))
+        for step in 1...2 {
+            checkpointer.mutate { tensors.fill(UInt64(step)) }
+            try checkpointer.save(step: step).wait()
+        }
+        #expect(eventually { isRemoving.value })
+        let trainer = try WorkerThread(name: "trainer") {
+            // Step 1 is being removed.
+            _ = try? checkpointer.restore(.step(1))
+            isRestored.value = true
+        }
+        sleepMilliseconds(100)
+        #expect(!isRestored.value)
+        gate.isOpen = true
+        trainer.join()
+        #expect(isRestored.value)
+        #expect(throws: CheckpointError.self) { try checkpointer.restore(.step(1)) }
+        #expect(try checkpointer.restore(.step(2)).step == 2)
+        try checkpointer.close()
+    }
+
     @Test("a save whose outcome is unknown may be there, and what it names stays")
     func unknownOutcome() throws {
         let memory = InMemoryFileSystem()

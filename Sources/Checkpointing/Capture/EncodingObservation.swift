@@ -10,4 +10,14 @@ struct EncodingObservation {
     var encodeSeconds = 0.0
     var writtenBytes = 0
     var writeSeconds = 0.0
+
+    /// Minimum ratio of a level: less is not worth the time of every restore.
+    static let ratioMin = 1.05
+    /// Bytes after which a level is known to be useless.
+    static let trialBytes = 64 << 20
+
+    /// True if enough was encoded to know that the level saves too little.
+    var isUseless: Bool {
+        rawBytes >= Self.trialBytes && Double(rawBytes) < Self.ratioMin * Double(storedBytes)
+    }
 }

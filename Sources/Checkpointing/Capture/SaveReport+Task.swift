@@ -20,7 +20,7 @@ extension SaveReport {
             step: manifest.step, id: manifest.id, logicalBytes: manifest.logicalBytes,
             storedBytes: manifest.storedBytes, newBytes: progress.newBytes, reusedBytes: reused,
             derivedBytes: derived, copiedBytes: copied, compression: task.encoder.compression,
-            compressionReason: task.output.levelReason, liveBytes: progress.bytes.live,
+            compressionReason: task.output.choice?.reason, liveBytes: progress.bytes.live,
             fencedBytes: progress.bytes.fenced, timeToCaptured: progress.timeToCaptured,
             timeToDurable: timing.toDurable, timeToCommitted: task.age, isUnchanged: isUnchanged,
             stallSubmit: stall.submit, stallFence: stall.fence,

@@ -26,8 +26,8 @@ final class SaveTask: Sendable {
     struct Output {
         var writer: SegmentWriter
         var encoder: BlockEncoder
-        /// The reason for the encoder's level, if the engine chose it.
-        var levelReason: String?
+        /// The choice of the encoder's level, if the engine made it.
+        var choice: LevelChoice?
         /// Nil if every chunk is written.
         var reuse: SaveReuse?
         /// The commit of several ranks; nil if this process saves alone.

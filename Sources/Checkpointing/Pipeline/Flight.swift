@@ -30,6 +30,16 @@ struct Flight {
         var captured: CapturedBlock
         /// Place in the segments; nil if it depends on the encoded size.
         var place: SegmentLayout.Place?
+        /// The threads that wait for the block.
+        var waiting = Waiting()
+    }
+
+    /// Threads that wait while a block is encoded.
+    struct Waiting: Equatable {
+        /// True if the writer has nothing else to write of the save.
+        var isWriter = false
+        /// True if a thread waits at a fence for the save.
+        var isTraining = false
     }
 
     /// An encoded block to write.
@@ -245,9 +255,14 @@ struct Flight {
         }
     }
 
-    mutating func takeToEncode() -> EncodeJob {
+    /// Takes a captured block to encode.
+    ///
+    /// - Parameter isAwaited: true if a thread waits at a fence for this save.
+    mutating func takeToEncode(isAwaited: Bool) -> EncodeJob {
         change { $0.busy += 1 }
-        return toEncode.removeFirst()
+        var encode = toEncode.removeFirst()
+        encode.waiting = Waiting(isWriter: toWrite.isEmpty, isTraining: isAwaited)
+        return encode
     }
 
     /// Records that a block is encoded, and is in `slot`.

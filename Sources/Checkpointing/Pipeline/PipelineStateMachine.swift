@@ -114,7 +114,9 @@ struct PipelineStateMachine {
         guard let choice = choice(for: role) else { return nil }
         switch choice {
         case .capture(let index, let lane, let unit): return take(index, lane, unit).map(Action.capture)
-        case .encode(let index): return .encode(flights[index].takeToEncode())
+        case .encode(let index):
+            let isAwaited = isAwaited(flights[index])
+            return .encode(flights[index].takeToEncode(isAwaited: isAwaited))
         case .write(let index):
             // If the arena is full, most blocks have left the processor's cache, but the newest has
             // not. Otherwise the order of the file is best.
@@ -314,6 +316,15 @@ struct PipelineStateMachine {
     private func isReleased(_ fence: Fence) -> Bool {
         fence.waitsFor.allSatisfy { flight, unit in
             flights.first { $0.id == flight }?.snapshot.isReleased(unit) ?? true
+        }
+    }
+
+    /// Returns whether a thread at a fence waits for a block of a save.
+    private func isAwaited(_ flight: Flight) -> Bool {
+        fences.contains { fence in
+            fence.waitsFor.contains {
+                $0.flight == flight.id && !flight.snapshot.isReleased($0.unit)
+            }
         }
     }
 

@@ -10,31 +10,6 @@ internal import CheckpointStorage
 /// Any thread, as each function says. No I/O, copy or hash runs while its lock is held. Of
 /// system calls, `fail` releases guarded pages under it, and `replaceArena` frees memory.
 final class SavePipeline: Sendable {
-    struct State {
-        /// A save in flight.
-        struct Save {
-            let flight: FlightID
-            let task: SaveTask
-            var progress: SaveProgress
-            var failure: CheckpointError?
-        }
-
-        var machine: PipelineStateMachine
-        /// Saves in flight, oldest first.
-        var saves: [Save] = []
-        var arena: StagingArena
-
-        func index(of flight: FlightID) -> Int {
-            guard let index = saves.firstIndex(where: { $0.flight == flight }) else { preconditionFailure("no \(flight)") }
-            return index
-        }
-
-        subscript(flight: FlightID) -> Save {
-            _read { yield saves[index(of: flight)] }
-            _modify { yield &saves[index(of: flight)] }
-        }
-    }
-
     let configuration: Configuration
     let state: Monitor<State>
     private let completion: SaveCompletion
@@ -69,7 +44,7 @@ final class SavePipeline: Sendable {
             slotBytes: configuration.chunkBytes, slotCount: configuration.slotCount + configuration.spareCount)
     }
 
-    var isIdle: Bool { state.withLock { $0.machine.isIdle } }
+    var isIdle: Bool { state.withLock { $0.isIdle } }
     var arena: StagingArena { state.withLock { $0.arena } }
     var arenaHighWaterBytes: Int { state.withLock { $0.machine.slots.highWaterMark } * configuration.chunkBytes }
 
@@ -78,7 +53,9 @@ final class SavePipeline: Sendable {
         state.withLock { $0.saves.reduce(0) { $0 + $1.task.neededBytes(after: $1.progress) } }
     }
 
-    func waitUntilIdle() { state.waitFor { $0.machine.isIdle ? () : nil } }
+    /// Waits until no save is in flight and no old checkpoint is being removed. Trainer's thread,
+    /// without the lock.
+    func waitUntilIdle() { state.waitFor { $0.isIdle ? () : nil } }
 
     /// Waits until no save is in flight, but at most for `timeout`. The thread that ends the
     /// process, without the lock.
@@ -88,9 +65,6 @@ final class SavePipeline: Sendable {
         if state.waitFor(timeout: timeout, { $0.machine.isIdle ? () : nil }) != nil { return [] }
         return state.withLock { $0.saves.map(\.task.ticket.step) }
     }
-
-    /// Waits until no save in flight needs the trainer's memory any more.
-    func waitUntilReleased() { state.waitFor { $0.machine.isReleased ? () : nil } }
 
     /// Allocates a new arena for the next save; no save may be in flight. Trainer's thread.
     func replaceArena() throws(OutOfMemory) {
@@ -206,9 +180,11 @@ final class SavePipeline: Sendable {
         var spare = worker.flatMap(configuration.spare)
         var limiter = configuration.bytesPerSecond.map(RateLimiter.init)
         while true {
-            let (action, task, arena) = state.waitFor(on: role.channel) { state in
+            let (action, task, arena, isLeftRaw) = state.waitFor(on: role.channel) { state in
                 state.machine.nextAction(for: role).map { action in
-                    (action, action.flight.map { state[$0].task }, state.arena)
+                    let save = action.flight.map { state[$0] }
+                    let isLeftRaw = save?.isLeftRaw(action) ?? false
+                    return (action, save?.task, state.arena, isLeftRaw)
                 }
             }
             guard let task else { return }
@@ -221,7 +197,7 @@ final class SavePipeline: Sendable {
             defer { track.end(action, task, since: began) }
             switch action {
             case .capture(let job): capture(job, task, arena, track, isFenced: false)
-            case .encode(let encode): self.encode(encode, task, arena, &spare)
+            case .encode(let encode): self.encode(encode, task, arena, &spare, isLeftRaw)
             case .write(let write): self.write(write, task, arena)
             case .reportCapture(let flight): reportCapture(task, flight)
             case .encodeObjects(let flight): encodeObjects(task, flight)
@@ -271,18 +247,19 @@ final class SavePipeline: Sendable {
     /// Encodes a block in place or into the worker's spare slot. A worker, without the lock.
     private func encode(
         _ encode: Flight.EncodeJob, _ task: SaveTask, _ arena: StagingArena,
-        _ spare: inout SlotIndex?
+        _ spare: inout SlotIndex?, _ isLeftRaw: Bool
     ) {
         let began = ContinuousClock.now
+        let target = isLeftRaw ? nil : spare
         let (block, isInSpare) = task.encode(
             encode.job.block, encode.captured, in: arena.region(ofSlot: encode.job.slot),
-            spare: spare.map(arena.region(ofSlot:)))
+            spare: target.map(arena.region(ofSlot:)))
         let time = ContinuousClock.now - began
         var slot = encode.job.slot
         // The block continues in the spare slot; its old slot becomes the spare.
         if isInSpare, let used = spare { (spare, slot) = (slot, used) }
         state.withLock { state in
-            state[encode.job.flight].progress.encoded(block, in: time)
+            if !isLeftRaw { state[encode.job.flight].progress.encoded(block, in: time) }
             state.machine.finishedEncoding(encode, block, slot: slot)
         }
     }
@@ -352,8 +329,12 @@ final class SavePipeline: Sendable {
             // Before the trainer learns of it: its next save must not be refused for this one.
             state.withLock { $0.machine.settled(flight) }
             completion.committed(task, report, progress)
-            end(flight)
+            state.withLock { state in
+                end(&state, flight)
+                state.removals += 1
+            }
             completion.removeExpired()
+            state.withLock { $0.removals -= 1 }
         } catch {
             // The commit protocol removes segments or keeps them: it alone knows whether a manifest
             // may name them.
@@ -372,15 +353,13 @@ final class SavePipeline: Sendable {
     private func failed(_ flight: FlightID, _ task: SaveTask, _ error: CheckpointError) {
         state.withLock { $0.machine.settled(flight) }
         completion.failed(task, error)
-        end(flight)
+        state.withLock { end(&$0, flight) }
     }
 
-    /// Removes a save that observers know to have ended. A worker, without the lock.
-    private func end(_ flight: FlightID) {
-        state.withLock { state in
-            state.machine.ended(flight)
-            state.saves.remove(at: state.index(of: flight))
-        }
+    /// Removes a save that observers know to have ended. A worker; the caller holds the lock.
+    private func end(_ state: inout State, _ flight: FlightID) {
+        state.machine.ended(flight)
+        state.saves.remove(at: state.index(of: flight))
     }
 
     private static func failure(

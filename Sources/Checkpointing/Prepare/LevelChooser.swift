@@ -5,12 +5,6 @@ internal import CheckpointStorage
 /// between saves, or else the fastest; but none that saves too little, or has blocked training. A
 /// plain value, fed with the times of earlier saves; seconds and bytes.
 struct LevelChooser {
-    struct Choice: Equatable {
-        var level: Compression
-        /// The measurements behind the choice, for the report.
-        var reason: String
-    }
-
     private struct Speed {
         var ratio: Double
         /// Of one thread.
@@ -26,8 +20,6 @@ struct LevelChooser {
     ]
     /// Maximum fraction of the time between saves that a save may take.
     static let share = 0.5
-    /// Minimum ratio of a level: less is not worth the time of every restore.
-    static let ratioMin = 1.05
     /// Maximum time for which a save may block training because it encodes.
     static let blockedSecondsMax = 0.05
     /// Number of saves after which a level that was rejected is tried again: the state changes.
@@ -82,7 +74,7 @@ struct LevelChooser {
     private mutating func reject(_ seen: EncodingObservation, _ speed: Speed, _ blocked: Double) {
         let encoding = seen.encodeSeconds / Double(workers)
         let reason: String
-        if speed.ratio < Self.ratioMin {
+        if speed.ratio < EncodingObservation.ratioMin {
             // Stronger levels find little more.
             reason = "compression makes it only \(Self.text(speed.ratio)) times smaller"
         } else if blocked > Self.blockedSecondsMax, encoding > seen.writeSeconds {
@@ -90,7 +82,7 @@ struct LevelChooser {
         } else {
             return
         }
-        let isUseless = speed.ratio < Self.ratioMin
+        let isUseless = speed.ratio < EncodingObservation.ratioMin
         for level in Self.levels.prefix(while: { isUseless || $0 != seen.level }) + [seen.level]
         where level != .none { rejections[level] = Rejection(reason: reason) }
     }
@@ -109,8 +101,11 @@ struct LevelChooser {
     }
 
     /// - Parameter bytes: expected to be encoded.
-    func choose(bytes: Int) -> Choice {
-        guard let sink = sinkBytesPerSecond else { return Choice(level: .fast, reason: "first save: no measurements yet") }
+    func choose(bytes: Int) -> LevelChoice {
+        guard let sink = sinkBytesPerSecond else {
+            let reason = "first save: no measurements yet"
+            return LevelChoice(level: .fast, reason: reason, isTrial: true)
+        }
         let times = Self.levels.filter { rejections[$0] == nil }.map {
             (level: $0, seconds: seconds($0, Double(bytes), sink))
         }
@@ -121,10 +116,10 @@ struct LevelChooser {
         }
         if let window, let fitting = times.first(where: { $0.seconds <= window * Self.share }) {
             let why = "\(Self.text(fitting.seconds)) s expected, \(Self.text(window)) s between saves"
-            return Choice(level: fitting.level, reason: "\(measured): \(why)")
+            return LevelChoice(level: fitting.level, reason: "\(measured): \(why)")
         }
         guard let quickest = times.min(by: { $0.seconds < $1.seconds }) else { preconditionFailure("there are levels") }
-        return Choice(level: quickest.level, reason: "\(measured): \(Self.text(quickest.seconds)) s expected, the fastest")
+        return LevelChoice(level: quickest.level, reason: "\(measured): \(Self.text(quickest.seconds)) s expected, the fastest")
     }
 
     /// Two decimals, without Foundation's formats.

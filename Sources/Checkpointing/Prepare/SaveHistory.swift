@@ -42,13 +42,13 @@ final class SaveHistory: Sendable {
     }
 
     /// Chooses the encoder of a save of `bytes`.
-    /// - Returns: the encoder, and the reason if the engine chose its level.
+    /// - Returns: the encoder, and the choice of its level if the engine made it.
     func encoder(
         _ compression: Compression, bytes: Int
-    ) -> (encoder: BlockEncoder, reason: String?) {
+    ) -> (encoder: BlockEncoder, choice: LevelChoice?) {
         guard compression == .auto else { return (BlockEncoder(compression), nil) }
         let choice = state.withLock { $0.levels.choose(bytes: max(bytes - $0.reusedBytes, 0)) }
-        return (BlockEncoder(choice.level), choice.reason)
+        return (BlockEncoder(choice.level), choice)
     }
 
     /// Estimates the free space that a save of `bytes` needs. Compressed sizes are known only after

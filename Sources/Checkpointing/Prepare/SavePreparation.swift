@@ -56,7 +56,7 @@ struct SavePreparation {
             planned.savedBytes, options.compression, deduplicates: reuse != nil)
         try checkSpace(expectedBytes, besides: others, step: ticket.step)
         let header = header(ticket, metrics, plan)
-        let (encoder, reason) = history.encoder(options.compression, bytes: planned.savedBytes)
+        let (encoder, choice) = history.encoder(options.compression, bytes: planned.savedBytes)
         let writer = SegmentWriter(
             fileSystem: store.fileSystem, directories: store.directories, store: store.id,
             attempt: ticket.id, rank: header.rank, blockCount: plan.blocks.count, pool: pool)
@@ -68,7 +68,7 @@ struct SavePreparation {
                 header: header, planned: planned, inventory: inventory, frozenObjects: objects,
                 guarding: guarding),
             to: .init(
-                writer: writer, encoder: encoder, levelReason: reason, reuse: reuse,
+                writer: writer, encoder: encoder, choice: choice, reuse: reuse,
                 commit: rankCommit(ticket), expectedBytes: expectedBytes),
             ticket: ticket, called: called)
     }
