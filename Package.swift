@@ -25,6 +25,10 @@ let package = Package(
         .library(name: "checkpoint", type: .dynamic, targets: ["CheckpointCABI"]),
         .executable(name: "ckpt", targets: ["ckpt"]),
     ],
+    traits: [
+        .trait(name: "ObjectStorage", description: "libcheckpoint.so opens stores in object storage, and mirrors stores."),
+        .default(enabledTraits: ["ObjectStorage"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -109,6 +113,7 @@ let package = Package(
                 "CheckpointCodecs", "CheckpointFormat", system,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -124,6 +129,7 @@ let package = Package(
             dependencies: [
                 "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage", "CheckpointFormat",
                 "CheckpointDevices", "CheckpointSharding", "CheckpointState", "CheckpointIO", logging,
+                .target(name: "CheckpointObjects", condition: .when(traits: ["ObjectStorage"])),
             ],
             swiftSettings: strict),
 

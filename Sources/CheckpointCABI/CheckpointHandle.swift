@@ -183,10 +183,11 @@ public func ckpt_checkpoint_open(
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let out = unsafe try CallerMemory.required(checkpoint, "checkpoint")
-        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self).store
+        let store = unsafe try HandleTable.shared.object(store, StoreHandle.self)
         let target = try StoreHandle.reference(
             unsafe CallerMemory.optionalText(reference, "reference"))
-        unsafe out.pointee = HandleTable.shared.add(CheckpointHandle(try store.checkpoint(target)))
+        let checkpoint = try store.checkpoint(target)
+        unsafe out.pointee = HandleTable.shared.add(CheckpointHandle(checkpoint))
     }
 }
 

@@ -14,7 +14,7 @@ extension CheckpointerHandle {
 }
 
 /// Runs the body of a call that takes the turn of a checkpointer.
-private func turn(
+func turn(
     _ handle: OpaquePointer?,
     _ body: (inout CheckpointerHandle.Open) throws(CheckpointError) -> Void
 ) -> ckpt_status {
@@ -44,6 +44,19 @@ public func ckpt_checkpointer_close(_ checkpointer: OpaquePointer?) -> ckpt_stat
     Call.end { () throws(CheckpointError) in
         let handle = unsafe try HandleTable.shared.remove(checkpointer, CheckpointerHandle.self)
         try handle?.close()
+    }
+}
+
+/// Waits for the mirror; see checkpoint.h.
+@c @implementation
+public func ckpt_wait_until_mirrored(
+    _ checkpointer: OpaquePointer?, _ seconds: Double
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let timeout = try CallerMemory.duration(seconds)
+        // Waits without the turn, so that other threads go on saving.
+        let engine = try unsafe CheckpointerHandle.find(checkpointer).takeTurn { $0.checkpointer }
+        try engine.waitUntilMirrored(within: timeout)
     }
 }
 
@@ -215,25 +228,6 @@ extension CheckpointerHandle.Open {
         }
         return object
     }
-
-    /// Returns a reference to the newest checkpoint of the run whose manifest can be read.
-    fileprivate func resumeReference() throws(CheckpointError) -> String {
-        let (store, run) = (checkpointer.store, checkpointer.runName)
-        // Of several ranks, the manifest alone, without parts.
-        let found = try store.walkBack(true, PartFiles.Selection()) {
-            manifest throws(CheckpointError) in manifest.name
-        } among: { () throws(CheckpointError) in
-            try store.runHistory().line(of: run)
-        }
-        guard let name = found.result else {
-            throw CheckpointError(.notFound, "run \(run) has no checkpoint")
-        }
-        return "\(name.run):\(name.step)"
-    }
-
-    fileprivate func resume(_ report: RestoreReport?) -> ckpt_restore_report {
-        report?.structure ?? ckpt_restore_report()
-    }
 }
 
 // MARK: Fences
@@ -280,7 +274,7 @@ public func ckpt_fence_end(
     }
 }
 
-// MARK: Saving and restoring
+// MARK: Saving
 
 /// Tells whether SIGTERM came; see checkpoint.h.
 @c @implementation
@@ -312,53 +306,6 @@ public func ckpt_save(
         let result = try open.checkpointer.save(step: Int(step), metrics: values)
         if let ticket = unsafe ticket {
             unsafe ticket.pointee = HandleTable.shared.add(TicketHandle(result))
-        }
-    }
-}
-
-/// Resumes; see checkpoint.h.
-@c @implementation
-public func ckpt_resume(
-    _ checkpointer: OpaquePointer?, _ mode: UInt32,
-    _ report: UnsafeMutablePointer<ckpt_restore_report>?
-) -> ckpt_status {
-    unsafe turn(checkpointer) { open throws(CheckpointError) in
-        let strictness = try RestoreStrictness(number: mode)
-        if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
-        let result = open.resume(
-            try open.checkpointer.resume(mode: strictness.mode, types: strictness.types))
-        if let report = unsafe report {
-            unsafe try CallerMemory.write(result, to: report, "report")
-        }
-    }
-}
-
-/// Names the checkpoint to resume from; see checkpoint.h.
-@c @implementation
-public func ckpt_resume_reference(
-    _ checkpointer: OpaquePointer?, _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
-) -> ckpt_status {
-    unsafe turn(checkpointer) { open throws(CheckpointError) in
-        unsafe try setText(text, Array(try open.resumeReference().utf8))
-    }
-}
-
-/// Restores; see checkpoint.h.
-@c @implementation
-public func ckpt_restore(
-    _ checkpointer: OpaquePointer?, _ reference: UnsafePointer<CChar>?, _ mode: UInt32,
-    _ report: UnsafeMutablePointer<ckpt_restore_report>?
-) -> ckpt_status {
-    unsafe turn(checkpointer) { open throws(CheckpointError) in
-        let strictness = try RestoreStrictness(number: mode)
-        let target = try StoreHandle.reference(
-            unsafe CallerMemory.optionalText(reference, "reference"))
-        if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
-        let result = try open.checkpointer.restore(
-            target, mode: strictness.mode, types: strictness.types
-        ).structure
-        if let report = unsafe report {
-            unsafe try CallerMemory.write(result, to: report, "report")
         }
     }
 }

@@ -90,6 +90,9 @@ extension CheckpointerOptions {
             let stops = unsafe Int(given.flags) & CKPT_STOP_AT_SIGTERM != 0
             onTermination = stops ? .stopTraining(within: seconds) : .publishNewest(within: seconds)
         }
+        if unsafe given.mirror_seconds != 0 {
+            mirrorDeadline = try CallerMemory.duration(unsafe given.mirror_seconds)
+        }
         if unsafe given.workers != 0 { workers = unsafe Int(given.workers) }
         compression = try Self.choice(
             unsafe given.compression, [.auto, .none, .fast, .balanced, .max], "compression")
@@ -126,27 +129,12 @@ extension CheckpointerOptions {
     }
 }
 
-/// The strictness of a restore, which checkpoint.h has in one number.
-struct RestoreStrictness {
-    let mode: RestoreMode
-    let types: RestoreTypes
-
-    /// - Throws: code `misuse` if checkpoint.h does not define the number.
-    init(number: UInt32) throws(CheckpointError) {
-        types = Int(number) & CKPT_CONVERT_FLOATS == 0 ? .exact : .convertFloats
-        switch Int(number) & ~CKPT_CONVERT_FLOATS {
-        case CKPT_STRICT: mode = .strict
-        case CKPT_PARTIAL: mode = .partial
-        default: throw .argument("\(number) is not a restore mode")
-        }
-    }
-}
-
 extension RestoreReport {
     /// The report as a structure of checkpoint.h.
     var structure: ckpt_restore_report {
         var report = ckpt_restore_report()
         report.found = 1
+        report.is_from_mirror = mirror == nil ? 0 : 1
         report.step = Int64(step)
         report.tensor_count = UInt64(clamping: tensorCount)
         report.object_count = UInt64(clamping: objectCount)

@@ -8,29 +8,33 @@ internal import Logging
 /// The object of a `ckpt_store` handle.
 final class StoreHandle: Sendable {
     let store: CheckpointStore
-    private let path: String
+    private let place: StorePlace
 
     /// Opens a store; problems that prevent nothing are logged to standard error.
-    init(path: String, access: UInt32) throws(CheckpointError) {
+    ///
+    /// - Parameters:
+    ///   - path: a directory, or `s3://BUCKET/PREFIX`.
+    ///   - access: the rights to take.
+    ///   - ranks: the processes that save together; nil if this one saves alone.
+    ///   - mirror: a second copy elsewhere.
+    init(
+        path: String, for access: CheckpointStore.Access, ranks: RankGroup? = nil,
+        mirror: (any CheckpointMirror)? = nil
+    ) throws(CheckpointError) {
         let logger = Logger(label: "ckpt")
-        let rights: CheckpointStore.Access
-        switch Int(access) {
-        case CKPT_READING: rights = .reading
-        case CKPT_WRITING: rights = .writing
-        default: throw .argument("\(access) is not an access mode")
+        place = try StorePlace(path)
+        store = try place.open(for: access, ranks: ranks, mirror: mirror) {
+            logger.warning("\($0)")
         }
-        guard !path.isEmpty else { throw .argument("the path is empty") }
-        self.path = path
-        store = try CheckpointStore.open(path, for: rights) { logger.warning("\($0)") }
     }
 
-    /// Opens a store for writing by several processes.
-    init(path: String, ranks: RankGroup) throws(CheckpointError) {
-        let logger = Logger(label: "ckpt")
-        guard !path.isEmpty else { throw .argument("the path is empty") }
-        self.path = path
-        store = try CheckpointStore.open(path, for: .writing, ranks: ranks) {
-            logger.warning("\($0)")
+    /// Opens a checkpoint, in the mirror if only that has it intact.
+    func checkpoint(_ reference: CheckpointReference) throws(CheckpointError) -> Checkpoint {
+        do throws(CheckpointError) { return try store.checkpoint(reference) } catch {
+            guard error.code == .notFound || error.code == .damaged,
+                let copy = try store.mirror?.openStore()
+            else { throw error }
+            return try copy.checkpoint(reference)
         }
     }
 
@@ -40,7 +44,7 @@ final class StoreHandle: Sendable {
         if report.checkpoints.contains(where: { $0.outcome == .inUse }) {
             throw CheckpointError(
                 .busy, "a reader or a save in flight uses step \(report.checkpoints[0].step)",
-                remedy: "Try again later", path: path)
+                remedy: "Try again later", path: place.text)
         }
     }
 
@@ -56,7 +60,7 @@ final class StoreHandle: Sendable {
         guard store.access != .reading else {
             throw .argument("the store is open for reading only")
         }
-        return try CheckpointStore.open(path, for: .maintaining) { _ in }
+        return try place.open(for: .maintaining) { _ in }
     }
 
     /// Parses a reference; nil means the newest checkpoint.
@@ -132,7 +136,13 @@ public func ckpt_store_open(
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let out = unsafe try CallerMemory.required(store, "store")
-        let handle = try StoreHandle(path: unsafe CallerMemory.text(path, "path"), access: access)
+        let rights: CheckpointStore.Access
+        switch Int(access) {
+        case CKPT_READING: rights = .reading
+        case CKPT_WRITING: rights = .writing
+        default: throw .argument("\(access) is not an access mode")
+        }
+        let handle = try StoreHandle(path: unsafe CallerMemory.text(path, "path"), for: rights)
         unsafe out.pointee = HandleTable.shared.add(handle)
     }
 }
@@ -146,8 +156,43 @@ public func ckpt_store_open_ranks(
     Call.run { () throws(CheckpointError) in
         let out = unsafe try CallerMemory.required(store, "store")
         let path = unsafe try CallerMemory.text(path, "path")
-        let handle = try StoreHandle(path: path, ranks: unsafe RankGroup(ranks))
+        let handle = try StoreHandle(path: path, for: .writing, ranks: unsafe RankGroup(ranks))
         unsafe out.pointee = HandleTable.shared.add(handle)
+    }
+}
+
+/// Opens a store that has a mirror; see checkpoint.h.
+@c @implementation
+public func ckpt_store_open_mirrored(
+    _ path: UnsafePointer<CChar>?, _ ranks: UnsafePointer<ckpt_ranks>?,
+    _ mirror: UnsafePointer<ckpt_mirror>?, _ store: UnsafeMutablePointer<OpaquePointer?>?
+) -> ckpt_status {
+    Call.run { () throws(CheckpointError) in
+        let out = unsafe try CallerMemory.required(store, "store")
+        let path = unsafe try CallerMemory.text(path, "path")
+        let group = unsafe ranks == nil ? nil : try RankGroup(ranks)
+        let handle = try StoreHandle(
+            path: path, for: .writing, ranks: group, mirror: unsafe StoreHandle.mirror(mirror))
+        unsafe out.pointee = HandleTable.shared.add(handle)
+    }
+}
+
+extension StoreHandle {
+    /// The mirror of a structure of checkpoint.h.
+    ///
+    /// - Throws: code `misuse`; `unsupported` if the library has no mirrors.
+    fileprivate static func mirror(
+        _ pointer: UnsafePointer<ckpt_mirror>?
+    ) throws(CheckpointError) -> any CheckpointMirror {
+        guard let pointer = unsafe pointer else { throw .argument("the argument mirror is NULL") }
+        let raw = unsafe UnsafeRawPointer(pointer)
+        let size = unsafe try CallerMemory.size(raw, "mirror")
+        let given = unsafe CallerMemory.read(raw, zero: ckpt_mirror(), size: size)
+        let place = try StorePlace(unsafe CallerMemory.text(given.place, "mirror.place"))
+        let speed = unsafe given.bytes_per_second
+        return try place.mirror(
+            bytesPerSecond: speed == 0 ? nil : Int(clamping: speed),
+            keeping: unsafe given.rules == nil ? nil : RetentionPolicy(given.rules))
     }
 }
 

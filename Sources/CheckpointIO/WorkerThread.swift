@@ -25,24 +25,31 @@ package final class WorkerThread: @unchecked Sendable {
         self.niceness = niceness
         start = Start(name: String(name.prefix(15)), niceness: niceness, body: body)
         let argument = unsafe Unmanaged.passRetained(start)
-        // The new thread inherits the mask: signals are for the threads of the program.
-        var (all, own) = (sigset_t(), sigset_t())
-        unsafe sigfillset(&all)
-        unsafe pthread_sigmask(SIG_SETMASK, &all, &own)
-        defer { unsafe pthread_sigmask(SIG_SETMASK, &own, nil) }
-        let result = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
-                start.run()
-                return nil
-            }, argument.toOpaque())
+        let result = Self.withoutSignals {
+            unsafe pthread_create(
+                &thread, nil,
+                { argument in
+                    let start = unsafe Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+                    start.run()
+                    return nil
+                }, argument.toOpaque())
+        }
         guard result == 0 else {
             unsafe argument.release()
             // There is no thread to join.
             isJoined = true
             throw ThreadError(name: name, errno: result)
         }
+    }
+
+    /// Runs a function that starts threads, which inherit the mask of the calling one: signals are
+    /// for the threads of the program (pthread_sigmask(3)).
+    package static func withoutSignals<Result>(_ body: () -> Result) -> Result {
+        var (all, own) = (sigset_t(), sigset_t())
+        unsafe sigfillset(&all)
+        unsafe pthread_sigmask(SIG_SETMASK, &all, &own)
+        defer { unsafe pthread_sigmask(SIG_SETMASK, &own, nil) }
+        return body()
     }
 
     /// Detaches a thread that was not joined, so that its memory is freed when it ends.

@@ -348,6 +348,81 @@ static int train_with_worker(const char *path, int ready) {
     return sleep(20), 0;
 }
 
+/* A store that is lost comes back from its mirror. */
+static void mirrors(const char *directory) {
+    char path[4096], place[4096], gone[4096];
+    snprintf(path, sizeof path, "%s.mirrored", directory);
+    snprintf(place, sizeof place, "%s.mirror", directory);
+    snprintf(gone, sizeof gone, "%s.gone", directory);
+    ckpt_store *store;
+    ckpt_mirror mirror = {.struct_size = sizeof mirror, .place = place};
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open_mirrored(path, NULL, NULL, &store));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open_mirrored(path, NULL, &mirror, NULL));
+    mirror.place = NULL;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open_mirrored(path, NULL, &mirror, &store));
+    mirror.place = "s3://";
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open_mirrored(path, NULL, &mirror, &store));
+    ckpt_checkpointer *saver;
+    mirror.place = path;
+    CHECK_STATUS(CKPT_OK, ckpt_store_open_mirrored(path, NULL, &mirror, &store));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_checkpointer_open(store, NULL, &saver));
+    CHECK_STATUS(CKPT_OK, ckpt_store_close(store));
+    mirror.place = place;
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open_mirrored("s3://bucket/a", NULL, &mirror, &store));
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_open("s3://bucket//a", CKPT_READING, &store));
+
+    ckpt_options options = {.struct_size = sizeof options, .flags = CKPT_QUIET, .run = "mirrored"};
+    ckpt_tensor state = tensor("matrix", matrix, matrix_shape, CKPT_F32);
+    ckpt_restore_report report = {.struct_size = sizeof report};
+    ckpt_checkpoint *checkpoint;
+    for (int round = 0; round < 2; round++) {
+        CHECK_STATUS(CKPT_OK, ckpt_store_open_mirrored(path, NULL, &mirror, &store));
+        CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+        fill((float)round + 7);
+        CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+        if (round == 1) {
+            char *reference;
+            CHECK_STATUS(CKPT_OK, ckpt_resume_reference(saver, &reference));
+            CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, reference, &checkpoint));
+            CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(checkpoint));
+            ckpt_free(reference);
+        }
+        CHECK_STATUS(CKPT_OK, ckpt_resume(saver, CKPT_STRICT, &report));
+        CHECK(report.found == (uint32_t)round && report.is_from_mirror == (uint32_t)round);
+        if (round == 1) {
+            CHECK(report.step == 5 && is_filled(matrix, 7));
+            CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, report.id, &checkpoint));
+            CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(checkpoint));
+        } else {
+            CHECK_STATUS(CKPT_OK, ckpt_save(saver, 5, NULL, 0, NULL));
+            CHECK_STATUS(CKPT_MISUSE, ckpt_wait_until_mirrored(saver, NAN));
+        }
+        CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+        CHECK_STATUS(CKPT_MISUSE, ckpt_wait_until_mirrored(saver, 1));
+        CHECK_STATUS(CKPT_OK, ckpt_store_close(store));
+        if (round == 0) CHECK(rename(path, gone) == 0);
+    }
+
+    /* Committed and sent, while the checkpointer goes on. */
+    CHECK_STATUS(CKPT_OK, ckpt_store_open_mirrored(gone, NULL, &mirror, &store));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_open(store, &options, &saver));
+    CHECK_STATUS(CKPT_OK, ckpt_describe(saver, &state, 1, NULL));
+    CHECK_STATUS(CKPT_OK, ckpt_resume(saver, CKPT_STRICT, &report));
+    CHECK(report.found && !report.is_from_mirror);
+    ckpt_ticket *ticket;
+    CHECK_STATUS(CKPT_OK, ckpt_save(saver, 6, NULL, 0, &ticket));
+    CHECK_STATUS(CKPT_OK, ckpt_ticket_wait(ticket, CKPT_COMMITTED, 60));
+    CHECK_STATUS(CKPT_OK, ckpt_wait_until_mirrored(saver, 60));
+    ckpt_store *copied;
+    CHECK_STATUS(CKPT_OK, ckpt_store_open(place, CKPT_READING, &copied));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(copied, "6", &checkpoint));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_verify(checkpoint));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpoint_close(checkpoint));
+    CHECK_STATUS(CKPT_OK, ckpt_store_close(copied));
+    CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
+    CHECK_STATUS(CKPT_OK, ckpt_store_close(store));
+}
+
 /* A child may neither use nor disturb what its parent has open, whether or not a save is in flight. */
 static void forks(ckpt_store *store, const char *directory) {
     ckpt_checkpointer *saver;
@@ -545,6 +620,7 @@ int main(int argc, char **argv) {
     refuses(store);
     ends_while_saving(store);
     forks(store, argv[1]);
+    mirrors(argv[1]);
     prunes(store, argv[1]);
     names_are_bytes(store);
     converts(store);

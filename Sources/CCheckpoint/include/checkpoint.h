@@ -1,6 +1,6 @@
 /* checkpoint.h: asynchronous checkpoints for training loops.
  *
- * A program opens a store (a directory), makes a checkpointer in it, describes its tensors, and
+ * A program opens a store (a directory, or a place in object storage), makes a checkpointer in it, describes its tensors, and
  * calls ckpt_save, which returns immediately. Threads of the library copy the tensors while the
  * program computes, hash and compress the copies, and publish the checkpoint in one atomic step.
  * Before the program changes a tensor it calls ckpt_fence, which waits until what is about to
@@ -69,8 +69,10 @@ extern "C" {
 /* Version of this interface. It increases when something is added; nothing is ever removed.
  * 2 added several processes: ckpt_store_open_ranks, ckpt_describe_shards, ckpt_read_shards,
  * ckpt_set_rank_object. 3 added CKPT_STOP_AT_SIGTERM and ckpt_is_terminating,
- * CKPT_CONVERT_FLOATS, ckpt_store_prune, and GPUs: ckpt_cuda_device and ckpt_tensor.device. */
-#define CKPT_ABI_VERSION 3
+ * CKPT_CONVERT_FLOATS, ckpt_store_prune, and GPUs: ckpt_cuda_device and ckpt_tensor.device.
+ * 4 added object storage and mirrors: s3:// for ckpt_store_open, ckpt_store_open_mirrored,
+ * ckpt_wait_until_mirrored, ckpt_options.mirror_seconds, ckpt_restore_report.is_from_mirror. */
+#define CKPT_ABI_VERSION 4
 
 /* The result of a call. The numbers never change. */
 typedef int32_t ckpt_status;
@@ -129,8 +131,11 @@ typedef struct ckpt_ticket ckpt_ticket;
 /* Access to a store. Any number of processes may read; one may write. */
 enum { CKPT_READING = 0, CKPT_WRITING = 1 };
 
-/* Opens the store at a path. For CKPT_WRITING the store is created if the directory is missing or
- * empty, and the leftovers of a killed writer are removed.
+/* Opens the store at a path, or at s3://BUCKET/PREFIX, in object storage with the S3 protocol, with
+ * the settings and credentials that the user has configured for other programs. For CKPT_WRITING the
+ * store is created if the directory is missing or empty, and the leftovers of a killed writer are
+ * removed. A library without object storage, such as Tools/c-library makes, fails for s3:// with
+ * UNSUPPORTED; that of the wheel for Python has it.
  * Fails with NOT_FOUND, NOT_A_STORE, BUSY, READ_ONLY, NO_SPACE, UNSUPPORTED, DAMAGED, IO. */
 ckpt_status ckpt_store_open(
     const char *CKPT_NULLABLE path, uint32_t access, ckpt_store *CKPT_NULLABLE *CKPT_NULLABLE store);
@@ -147,7 +152,7 @@ typedef struct ckpt_ranks {
 } ckpt_ranks;
 
 /* Opens a store for writing in several processes, all of which make this call. They meet in the
- * store, which must lie on a file system that all of them share. Each describes the parts of tensors
+ * store, which must lie on a file system that all of them share, or in object storage. Each describes the parts of tensors
  * that it holds (ckpt_describe_shards), and saves the same steps; the checkpoint is published when
  * all parts are durable. ckpt_resume and ckpt_restore are calls of all processes, too, and restore
  * what any number of processes has saved. Backpressure must be CKPT_BLOCK, the default.
@@ -155,6 +160,39 @@ typedef struct ckpt_ranks {
 ckpt_status ckpt_store_open_ranks(
     const char *CKPT_NULLABLE path, const ckpt_ranks *CKPT_NULLABLE ranks,
     ckpt_store *CKPT_NULLABLE *CKPT_NULLABLE store);
+
+/* Rules for the checkpoints of each run to keep. A checkpoint stays if at least one rule keeps it; 0
+ * and NULL are no rule. The newest intact one of each run, and those with a tag or pin, always stay. */
+typedef struct ckpt_retention {
+    size_t struct_size;
+    uint64_t keep_last;  /* the newest N */
+    uint64_t keep_every; /* the first one of every K steps */
+    double keep_seconds; /* those made at most this long before the newest */
+    const char *CKPT_NULLABLE const *CKPT_NULLABLE keep_best; /* the best ones by a metric: "loss:3",
+                                                               * "accuracy:1:max" */
+    size_t keep_best_count; /* at most 64 */
+} ckpt_retention;
+
+/* A second copy of a store, elsewhere. */
+typedef struct ckpt_mirror {
+    size_t struct_size;
+    const char *CKPT_NULLABLE place; /* a directory, or s3://BUCKET/PREFIX: a mirror of this store, or
+                                      * nothing yet */
+    const ckpt_retention *CKPT_NULLABLE rules; /* what it keeps, whatever the store keeps; NULL: all */
+    uint64_t bytes_per_second; /* maximum speed; 0: none */
+} ckpt_mirror;
+
+/* Opens a store in a directory for writing, with a mirror. While a checkpointer is open, a thread of
+ * the lowest priority sends each checkpoint to the mirror after it is committed (CKPT_EVENT_MIRRORED).
+ * ckpt_resume takes from the mirror what the directory has lost or finds damaged; a directory that is
+ * missing or empty becomes the store that the mirror is of. `ranks` may be NULL: this process saves
+ * alone. Of several processes, rank 0 sends.
+ * Fails as ckpt_store_open and ckpt_store_open_ranks, and with UNSUPPORTED (a library without
+ * mirrors). If the mirror is the store itself, lies in it, or is the mirror of another one,
+ * ckpt_checkpointer_open fails with MISUSE. */
+ckpt_status ckpt_store_open_mirrored(
+    const char *CKPT_NULLABLE path, const ckpt_ranks *CKPT_NULLABLE ranks,
+    const ckpt_mirror *CKPT_NULLABLE mirror, ckpt_store *CKPT_NULLABLE *CKPT_NULLABLE store);
 
 /* Closes a store: other processes may then write to it. Open checkpoints stay readable.
  * Fails with MISUSE while a checkpointer is open in it; the handle then stays valid. */
@@ -211,18 +249,6 @@ ckpt_status ckpt_store_pin(
  * repacks checkpoints: try again later), MISUSE, DAMAGED, IO. */
 ckpt_status ckpt_store_remove(
     ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference, uint32_t forced);
-
-/* Rules for the checkpoints of each run to keep. A checkpoint stays if at least one rule keeps it; 0
- * and NULL are no rule. The newest intact one of each run, and those with a tag or pin, always stay. */
-typedef struct ckpt_retention {
-    size_t struct_size;
-    uint64_t keep_last;  /* the newest N */
-    uint64_t keep_every; /* the first one of every K steps */
-    double keep_seconds; /* those made at most this long before the newest */
-    const char *CKPT_NULLABLE const *CKPT_NULLABLE keep_best; /* the best ones by a metric: "loss:3",
-                                                               * "accuracy:1:max" */
-    size_t keep_best_count; /* at most 64 */
-} ckpt_retention;
 
 /* The result of a prune. */
 typedef struct ckpt_prune_report {
@@ -306,7 +332,8 @@ typedef struct ckpt_object {
 /* --------------------------------------------------------------------- checkpoints */
 
 /* Opens a checkpoint for reading. `reference` is "latest" (or NULL), a step ("1000"), "RUN:STEP",
- * "RUN:latest", a tag, a prefix of an id, "best:METRIC" or "best:METRIC:max".
+ * "RUN:latest", a tag, a prefix of an id, "best:METRIC" or "best:METRIC:max". What a store with a
+ * mirror has lost or finds damaged is opened in the mirror.
  * Every byte that the functions below return has been checked against the hash taken at capture.
  * Fails with NOT_FOUND, DAMAGED, UNSUPPORTED, IO. */
 ckpt_status ckpt_checkpoint_open(
@@ -426,6 +453,7 @@ typedef struct ckpt_options {
     uint32_t backpressure;     /* CKPT_BLOCK, ... */
     uint32_t flags;            /* CKPT_NO_DEDUPLICATION | ... */
     uint32_t reserved;
+    double mirror_seconds;     /* maximum wait of ckpt_checkpointer_close for the mirror; default 60 */
 } ckpt_options;
 
 /* Opens a checkpointer in a store that is open for writing, and starts its threads. `options` may
@@ -616,6 +644,12 @@ ckpt_status ckpt_ticket_close(ckpt_ticket *CKPT_NULLABLE ticket);
 ckpt_status ckpt_is_terminating(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint32_t *CKPT_NULLABLE is_terminating);
 
+/* Waits until everything that is committed now is in the mirror of the store. Does not block other
+ * calls. Fails with MISUSE (the store has no mirror, or another process sends to it), TIMED_OUT, and
+ * with what keeps the mirror from being brought up to date, which is tried again. */
+ckpt_status ckpt_wait_until_mirrored(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, double seconds);
+
 /* -------------------------------------------------------------------- restoring */
 
 /* Strictness about names that only the state or only the checkpoint has, and about types. */
@@ -631,7 +665,7 @@ enum {
 typedef struct ckpt_restore_report {
     size_t struct_size;
     uint32_t found; /* 0: the run has no checkpoint, and nothing was changed */
-    uint32_t reserved;
+    uint32_t is_from_mirror; /* 1: bytes were read from the mirror of the store */
     int64_t step;
     uint64_t tensor_count;
     uint64_t object_count;
@@ -674,7 +708,7 @@ enum {
     CKPT_EVENT_STARTED = 0, CKPT_EVENT_PROGRESS = 1, CKPT_EVENT_CAPTURED = 2,
     CKPT_EVENT_DURABLE = 3, CKPT_EVENT_COMMITTED = 4, CKPT_EVENT_FAILED = 5,
     CKPT_EVENT_WARNING = 6,
-    CKPT_EVENT_MIRRORED = 7 /* in the mirror of the store; no call of this header makes one yet */
+    CKPT_EVENT_MIRRORED = 7 /* in the mirror of the store */
 };
 
 /* An event of a save. */

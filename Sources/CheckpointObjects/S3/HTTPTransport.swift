@@ -3,6 +3,7 @@ internal import CheckpointIO
 internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOPosix
 internal import NIOSSL
 internal import SystemPackage
 
@@ -43,6 +44,10 @@ final class HTTPTransport: Sendable {
     }
 
     private let client: HTTPClient
+    /// The threads of all connections.
+    private static let loops = WorkerThread.withoutSignals {
+        MultiThreadedEventLoopGroup.singleton
+    }
 
     /// Time without a byte after which a connection counts as broken.
     private static let idle = TimeAmount.seconds(20)
@@ -66,7 +71,7 @@ final class HTTPTransport: Sendable {
         // Parts are sent over connections of their own.
         configuration.httpVersion = .http1Only
         client = HTTPClient(
-            eventLoopGroupProvider: .singleton, configuration: configuration)
+            eventLoopGroupProvider: .shared(Self.loops), configuration: configuration)
     }
 
     private static func proxy(_ address: ProxyAddress) -> HTTPClient.Configuration.Proxy {

@@ -18,6 +18,7 @@ For PyTorch see `ckpt.torch`.
 from __future__ import annotations
 
 from ._checkpointer import Checkpointer, Fence, RestoreReport, Save, SaveReport, Stall
+from ._mirror import Mirror
 from ._native import version as _version
 from ._ranks import OfRank, Ranks, Shard
 from ._retention import PruneReport, Retention
@@ -32,7 +33,7 @@ __version__ = _version()
 
 __all__ = [
     "BusyError", "CancelledError", "Checkpoint", "CheckpointError", "Checkpointer", "DamagedError", "DeviceError",
-    "ExistsError", "Fence", "MismatchError", "MisuseError", "NoSpaceError", "NotAStoreError", "NotFoundError",
+    "ExistsError", "Fence", "Mirror", "MismatchError", "MisuseError", "NoSpaceError", "NotAStoreError", "NotFoundError",
     "OfRank", "OutOfMemoryError", "ProviderError", "PruneReport", "Ranks", "ReadOnlyError", "RestoreReport",
     "Retention", "Save", "SaveReport", "Shard", "SkippedError", "Stall", "StorageError", "Store", "StoredTensor", "Summary", "TimedOutError", "UnsupportedError",
 ]

@@ -8,6 +8,7 @@ import ctypes
 import dataclasses
 import functools
 import logging
+import math
 import os
 import re
 import threading
@@ -17,6 +18,7 @@ from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional,
 
 from . import _native, _values
 from ._memory import Lent, held, lent
+from ._mirror import Mirror
 from ._ranks import RULES, Box, OfRank, Ranks, Shard
 from ._retention import Pruner, Retention
 from ._store import Reference, Store, reference_text
@@ -94,6 +96,8 @@ class RestoreReport:
     #: Number of tensors that were converted to another type, and of finite elements that became infinite.
     converted_count: int = 0
     overflow_count: int = 0
+    #: True if it was restored from the mirror of the store.
+    is_from_mirror: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,6 +310,9 @@ class Checkpointer:
             asks the loop to end: `is_terminating` becomes true, and the loop saves and closes.
         deduplicate: whether chunks that training in this store has saved before are not written again.
         trace_path: a file for Perfetto, written by `close`.
+        mirror: a second copy of the store, if `store` is a path of a directory: a `Mirror` or its place. Each
+            checkpoint is sent there after it is committed, by a thread that gives way to all others.
+        mirror_seconds: maximum time for which `close` waits for the mirror; 0 is 60 s.
         cuda_stream: the stream in which arrays on a GPU are changed, as the number of a `CUstream`; 0 is the
             legacy default stream. Copies follow the work that is in it when `save` is called.
     """
@@ -318,7 +325,7 @@ class Checkpointer:
         backpressure: str = "block", arena_bytes: int = 0, chunk_bytes: int = 0, workers: int = 0,
         bytes_per_second: int = 0, exit_seconds: float = 0, termination_seconds: Optional[float] = None,
         on_termination: str = "publish", deduplicate: bool = True, trace_path: Optional[str] = None,
-        cuda_stream: int = 0,
+        mirror: Union[Mirror, str, os.PathLike[str], None] = None, mirror_seconds: float = 0, cuda_stream: int = 0,
     ) -> None:
         if every < 1 or (keep_last is not None and keep_last < 1):
             raise ValueError("every and keep_last must be at least 1")
@@ -330,12 +337,13 @@ class Checkpointer:
         options.arena_bytes, options.chunk_bytes, options.workers = arena_bytes, chunk_bytes, workers
         options.bytes_per_second, options.keep_last = bytes_per_second, 0 if has_rules else keep_last or 0
         options.exit_seconds, options.termination_seconds = exit_seconds, termination_seconds or 0
+        options.mirror_seconds = mirror_seconds
         options.compression, options.capture = _choice(_COMPRESSIONS, compression), _choice(_CAPTURES, capture)
         options.backpressure = _choice(_BACKPRESSURES, backpressure)
         options.flags = _native.QUIET | (0 if deduplicate else 1) | _choice(_TERMINATIONS, on_termination)
-        if isinstance(store, Store) and ranks is not None:
-            raise ValueError("give the ranks to the store, or its path and the ranks to the checkpointer")
-        self.store = store if isinstance(store, Store) else Store(store, "w", ranks=ranks)
+        if isinstance(store, Store) and (ranks is not None or mirror is not None):
+            raise ValueError("give ranks and mirror to the store, or give its path and them to the checkpointer")
+        self.store = store if isinstance(store, Store) else Store(store, "w", ranks=ranks, mirror=mirror)
         self._owns_store = store is not self.store
         self.every = every
         self._state = state
@@ -363,6 +371,8 @@ class Checkpointer:
         self._arrays: dict[str, _KnownArray] = {}
         self._sent: dict[str, bytes] = {}
         self._last: Optional[Save] = None
+        #: Bytes written, and to write, of the last save, by its step.
+        self._written: dict[int, tuple[int, int]] = {}
         is_first = self._ranks is None or self._ranks.rank == 0
         self._pruner = Pruner(self.store, rules) if has_rules and is_first else None
 
@@ -415,6 +425,7 @@ class Checkpointer:
         entries = (_native.Metric * len(pairs))(*pairs)
         handle = _native.handle(_native.library.ckpt_save, self._handle, step, entries, len(pairs))
         self._last = Save(handle, step)
+        self._written = {step: (0, 0)}
         if self._pruner is not None:
             self._pruner.after(functools.partial(self._wait_quietly, self._last))
         self._release()
@@ -536,7 +547,9 @@ class Checkpointer:
     def _log_events(self) -> None:
         event = _native.sized(_native.Event)
         while _native.quick.ckpt_next_event(self._handle, 0, ctypes.byref(event)) == 0:
-            if event.kind == _native.EVENT_WARNING:
+            if event.kind == _native.EVENT_PROGRESS:
+                self._written[event.step] = (event.done_bytes, event.total_bytes)
+            elif event.kind == _native.EVENT_WARNING:
                 logger.warning("%s", event.message.decode(errors="replace"))
             elif event.kind == _native.EVENT_FAILED:
                 logger.error("save of step %d failed: %s", event.step, event.message.decode(errors="replace"))
@@ -620,7 +633,7 @@ class Checkpointer:
         report = RestoreReport(
             found.step, found.id.decode(), found.tensor_count, found.tensor_bytes, found.missing_count,
             found.unused_count, found.skipped_count, values, found.first_rank_count, found.converted_count,
-            found.overflow_count)
+            found.overflow_count, bool(found.is_from_mirror))
         self._first_rank_count = found.first_rank_count
         self._install(values)
         return report
@@ -656,15 +669,57 @@ class Checkpointer:
         _native.check(_native.quick.ckpt_is_terminating(self._handle, ctypes.byref(answer)))
         return answer.value != 0
 
-    def wait_until_finished(self, timeout: Optional[float] = None) -> None:
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of the last requested save that are written, and that are to be written; both 0 until the first is."""
+        self._log_events()
+        return (0, 0) if self._last is None else self._written[self._last.step]
+
+    def wait_until_finished(self, timeout: Optional[float] = None, progress: bool = False) -> None:
         """Waits until the last requested save is committed.
+
+        Args:
+            timeout: maximum time in seconds; None for none.
+            progress: shows a progress bar, if tqdm is installed.
 
         Raises:
             TimedOutError: the timeout is over; the save continues.
             CheckpointError: it has failed.
         """
-        if self._last is not None:
-            self._last.wait("committed", timeout)
+        if self._last is None:
+            return
+        bar = _progress_bar(self._last.step) if progress else None
+        if bar is None:
+            return self._last.wait("committed", timeout)
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        with bar:
+            while True:
+                try:
+                    self._last.wait("committed", max(min(_SLICE_SECONDS, end - time.monotonic()), 0))
+                    return
+                except TimedOutError:
+                    if time.monotonic() >= end:
+                        raise
+                finally:
+                    done, bar.total = self.progress
+                    bar.update(done - bar.n)
+
+    def wait_until_mirrored(self, timeout: Optional[float] = None) -> None:
+        """Waits until everything that is committed now is in the mirror of the store.
+
+        Raises:
+            TimedOutError: the timeout is over.
+            MisuseError: the store has no mirror, or another process sends to it.
+            CheckpointError: what keeps the mirror from being brought up to date, which is tried again.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _SLICE_SECONDS if end is None else min(_SLICE_SECONDS, end - time.monotonic())
+            try:
+                return _native.check(_native.library.ckpt_wait_until_mirrored(self._handle, max(left, 0)))
+            except TimedOutError:
+                if end is not None and time.monotonic() >= end:
+                    raise
 
     def close(self) -> None:
         """Waits for the saves in flight, and ends. A second call does nothing.
@@ -719,6 +774,15 @@ def _item(name: str, tensor: Any) -> Item:
     if memory is None:
         raise TypeError(f"the memory of shard {name!r} is a {type(tensor.memory).__name__}, and no tensor")
     return Item(name, memory, _tensor_role(name), "", tensor.box)
+
+
+def _progress_bar(step: int) -> Any:
+    """A bar of tqdm; None if it is not installed."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(desc=f"step {step}", unit="B", unit_scale=True)
 
 
 def _choice(choices: Mapping[str, int], word: str) -> int:

@@ -13,13 +13,13 @@ from typing import Any, Callable, Optional, TypeVar
 
 from .errors import CheckpointError, error_of
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 READING, WRITING = 0, 1
 STRICT, PARTIAL, CONVERT_FLOATS = 0, 1, 16
 SUBMITTED, CAPTURED, DURABLE, COMMITTED = 0, 1, 2, 3
 TIMED_OUT = 14
 BYTES, JSON = 0, 1
-EVENT_FAILED, EVENT_WARNING = 5, 6
+EVENT_PROGRESS, EVENT_FAILED, EVENT_WARNING = 1, 5, 6
 QUIET, STOP_AT_SIGTERM = 4, 8
 
 
@@ -37,7 +37,7 @@ class Options(Structure):
         ("chunk_bytes", c_uint64), ("bytes_per_second", c_uint64), ("keep_last", c_uint64),
         ("exit_seconds", c_double), ("termination_seconds", c_double), ("workers", c_uint32),
         ("compression", c_uint32), ("capture", c_uint32), ("backpressure", c_uint32), ("flags", c_uint32),
-        ("reserved", c_uint32),
+        ("reserved", c_uint32), ("mirror_seconds", c_double),
     ]
 
 
@@ -52,6 +52,12 @@ class Retention(Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("keep_last", c_uint64), ("keep_every", c_uint64), ("keep_seconds", c_double),
         ("keep_best", POINTER(c_char_p)), ("keep_best_count", c_size_t),
+    ]
+
+
+class Mirror(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t), ("place", c_char_p), ("rules", POINTER(Retention)), ("bytes_per_second", c_uint64),
     ]
 
 
@@ -78,7 +84,7 @@ class SaveReport(Structure):
 
 class RestoreReport(Structure):
     _fields_ = [
-        ("struct_size", c_size_t), ("found", c_uint32), ("reserved", c_uint32), ("step", c_int64),
+        ("struct_size", c_size_t), ("found", c_uint32), ("is_from_mirror", c_uint32), ("step", c_int64),
         ("tensor_count", c_uint64), ("object_count", c_uint64), ("tensor_bytes", c_uint64),
         ("missing_count", c_uint64), ("unused_count", c_uint64), ("skipped_count", c_uint64),
         ("id", c_char * 40), ("first_rank_count", c_uint64), ("converted_count", c_uint64),
@@ -104,6 +110,7 @@ _H, _OUT, _STR = c_void_p, POINTER(c_void_p), c_char_p
 _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_store_open": [_STR, c_uint32, _OUT],
     "ckpt_store_open_ranks": [_STR, POINTER(Ranks), _OUT],
+    "ckpt_store_open_mirrored": [_STR, POINTER(Ranks), POINTER(Mirror), _OUT],
     "ckpt_store_close": [_H],
     "ckpt_store_list_json": [_H, c_size_t, _OUT],
     "ckpt_store_tag": [_H, _STR, _STR, c_uint32],
@@ -141,6 +148,7 @@ _SIGNATURES: dict[str, list[Any]] = {
     "ckpt_ticket_earlier_failure": [_H],
     "ckpt_ticket_cancel": [_H],
     "ckpt_ticket_close": [_H],
+    "ckpt_wait_until_mirrored": [_H, c_double],
     "ckpt_resume": [_H, c_uint32, POINTER(RestoreReport)],
     "ckpt_resume_reference": [_H, _OUT],
     "ckpt_restore": [_H, _STR, c_uint32, POINTER(RestoreReport)],

@@ -58,14 +58,18 @@ class Retention:
         if self.keep_seconds is not None and not self.keep_seconds > 0:
             raise ValueError("keep_seconds must be more than 0")
 
-    def prune(self, store: Store, dry_run: bool = False) -> PruneReport:
-        """Removes what no rule keeps."""
+    def _structure(self) -> _native.Retention:
         rules = _native.sized(_native.Retention)
         rules.keep_last, rules.keep_every = self.keep_last or 0, self.keep_every or 0
         rules.keep_seconds = self.keep_seconds or 0
         texts = [self.keep_best] if isinstance(self.keep_best, str) else list(self.keep_best)
         best = [_native.text(text if ":" in text else f"{text}:1") for text in texts]
         rules.keep_best, rules.keep_best_count = (ctypes.c_char_p * max(len(best), 1))(*best), len(best)
+        return rules
+
+    def prune(self, store: Store, dry_run: bool = False) -> PruneReport:
+        """Removes what no rule keeps."""
+        rules = self._structure()
         found = _native.sized(_native.PruneReport)
         _native.check(
             _native.library.ckpt_store_prune(store._handle, ctypes.byref(rules), int(dry_run), ctypes.byref(found)))

@@ -14,6 +14,7 @@ from typing import Any, Iterator, Mapping, Optional, Sequence, Union
 from . import _native, _values
 from ._dtypes import BY_NAME, BY_NUMBER, ElementType
 from ._memory import CPU, Lent, dlpack_capsule, lent
+from ._mirror import Mirror
 from ._ranks import Ranks
 from ._retention import PruneReport, Retention
 from .errors import CheckpointError, MismatchError, MisuseError, NotFoundError
@@ -55,30 +56,38 @@ def reference_text(reference: Reference) -> bytes:
 
 
 class Store:
-    """A directory of checkpoints.
+    """A directory of checkpoints, or a place for them in object storage.
 
     Any number of processes may open it for reading, and one for writing.
 
     Args:
-        path: the directory. For writing it is created if it is missing.
+        path: the directory, which for writing is created if it is missing; or "s3://BUCKET/PREFIX", with the
+            settings and credentials that are configured for other programs.
         mode: "r" to read, "w" to save.
         ranks: the processes that save together, each of which opens the store with mode "w"; None if
             this one saves alone.
+        mirror: a second copy of a directory, which a checkpointer keeps up to date: a `Mirror` or its place.
+            `resume` takes from it what the directory has lost or finds damaged.
     """
 
     def __init__(
-        self, path: Union[str, os.PathLike[str]], mode: str = "r", *, ranks: Optional[Ranks] = None
+        self, path: Union[str, os.PathLike[str]], mode: str = "r", *, ranks: Optional[Ranks] = None,
+        mirror: Union[Mirror, str, os.PathLike[str], None] = None,
     ) -> None:
         if mode not in ("r", "w"):
             raise ValueError(f'mode is {mode!r}, not "r" or "w"')
-        if ranks is not None and mode == "r":
-            raise ValueError('ranks save together: open the store with mode "w"')
+        if mode == "r" and (ranks is not None or mirror is not None):
+            raise ValueError('ranks and mirror are for saving: open the store with mode "w"')
         self.path = os.fspath(path)
         self.ranks = ranks
-        if ranks is not None:
+        group = None if ranks is None else ctypes.byref(ranks._structure())
+        if mirror is not None:
+            place = mirror if isinstance(mirror, Mirror) else Mirror(mirror)
             self._handle = _native.handle(
-                _native.library.ckpt_store_open_ranks, _native.text(self.path),
-                ctypes.byref(ranks._structure()))
+                _native.library.ckpt_store_open_mirrored, _native.text(self.path), group,
+                ctypes.byref(place._structure()))
+        elif ranks is not None:
+            self._handle = _native.handle(_native.library.ckpt_store_open_ranks, _native.text(self.path), group)
         else:
             access = _native.READING if mode == "r" else _native.WRITING
             self._handle = _native.handle(_native.library.ckpt_store_open, _native.text(self.path), access)

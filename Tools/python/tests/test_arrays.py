@@ -7,9 +7,13 @@ import logging
 import os
 import random
 import signal
+import sys
 import threading
 import time
+import types
 import unittest
+from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -290,6 +294,41 @@ class ProcessTests(TestCase):
 
             self.assertEqual(asyncio.run(wait()), 2)
             saver.wait_until_finished(60)
+
+    def test_progress_is_shown_by_tqdm(self) -> None:
+        bars: list[Any] = []
+
+        class Bar:
+            def __init__(self, desc: str, **_: Any) -> None:
+                self.desc, self.n, self.total, self.is_closed = desc, 0, None, False
+                bars.append(self)
+
+            def update(self, count: int) -> None:
+                self.n += count
+
+            def __enter__(self) -> Bar:
+                return self
+
+            def __exit__(self, *_: Any) -> None:
+                self.is_closed = True
+
+        module = types.ModuleType("tqdm.auto")
+        setattr(module, "tqdm", Bar)
+        state = {"a": np.random.default_rng(1).random(4_000_000)}
+        with ckpt.Checkpointer(self.path, state, bytes_per_second=64 << 20) as saver:
+            self.assertEqual(saver.progress, (0, 0))
+            saver.save(1)
+            with mock.patch.dict(sys.modules, {"tqdm": types.ModuleType("tqdm"), "tqdm.auto": module}):
+                with self.assertRaises(ckpt.TimedOutError):
+                    saver.wait_until_finished(timeout=0.2, progress=True)
+                self.assertLess(bars[0].n, 32_000_000)
+                saver.wait_until_finished(progress=True)
+            self.assertEqual(saver.progress, (32_000_000, 32_000_000))
+            with mock.patch.dict(sys.modules, {"tqdm.auto": None}):
+                saver.wait_until_finished(progress=True)
+        self.assertEqual([bar.desc for bar in bars], ["step 1", "step 1"])
+        self.assertEqual([bar.is_closed for bar in bars], [True, True])
+        self.assertEqual((bars[1].n, bars[1].total), (32_000_000, 32_000_000))
 
     def test_a_failed_save_is_reported_once_and_training_goes_on(self) -> None:
         with self.assertLogs("ckpt", logging.ERROR) as logs:

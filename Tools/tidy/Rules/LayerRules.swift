@@ -84,7 +84,7 @@ public let layers: [Layer] = [
             "CheckpointMaintenance", "CheckpointStorage", "CheckpointSegments", "CheckpointIO",
             "CheckpointCodecs", "CheckpointFormat", "SystemPackage", "Foundation", "Glibc",
             "Synchronization",
-            "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL", "Crypto",
+            "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOPosix", "NIOSSL", "Crypto",
         ],
         reason: "objects take the place of files below a store, and a mirror follows one; both know no engine"),
     Layer(
@@ -92,7 +92,7 @@ public let layers: [Layer] = [
         imports: [
             "CCheckpoint", "Checkpointing", "CheckpointMaintenance", "CheckpointStorage",
             "CheckpointDevices", "CheckpointFormat", "CheckpointSharding", "CheckpointState",
-            "CheckpointIO", "Foundation", "Logging", "Glibc",
+            "CheckpointIO", "CheckpointObjects", "Foundation", "Logging", "Glibc",
         ],
         reason: "the C interface translates arguments and errors, and decides nothing"),
 ]
