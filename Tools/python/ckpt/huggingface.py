@@ -28,7 +28,7 @@ from .torch import Checkpointer
 _STATE_FILE = "trainer_state.json"
 
 
-class CkptTrainer(Trainer):  # type: ignore[misc]
+class CkptTrainer(Trainer):
     """A Trainer that saves to a store in the background: model, optimizer, scheduler, random generators
     and its own state. For one process, or several that are data parallel.
 
@@ -51,7 +51,7 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
     @property
     def ckpt_store(self) -> str:
         """The path of the store."""
-        return os.path.join(self.args.output_dir, "ckpt-store")
+        return os.path.join(str(self.args.output_dir), "ckpt-store")
 
     def train(self, resume_from_checkpoint: Union[str, bool, int, None] = None, *arguments: Any, **options: Any) -> Any:
         """Trains.
@@ -83,9 +83,9 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
                 found[1] = error
         # A failure, too: the others wait.
         broadcast_object_list(found)
-        folder, failure = found
-        if failure is not None:
-            raise failure
+        folder: Optional[str] = found[0]
+        if found[1] is not None:
+            raise found[1]
         return folder
 
     def _make_folder(self, reference: Union[str, int]) -> Optional[str]:
@@ -98,7 +98,7 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
             if reference == "latest":
                 return None
             raise
-        folder = os.path.join(self.args.output_dir, f"checkpoint-{checkpoint.step}")
+        folder = os.path.join(str(self.args.output_dir), f"checkpoint-{checkpoint.step}")
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, _STATE_FILE), "w", encoding="utf-8") as file:
             json.dump(state, file, indent=2)
@@ -122,14 +122,15 @@ class CkptTrainer(Trainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         if self.hp_search_backend is None and trial is None:
             self.store_flos()
+        exported: dict[str, Any] = getattr(self.state, "stateful_callbacks")
         for callback in [*self.callback_handler.callbacks, self.control]:
             if isinstance(callback, ExportableState):
                 name = callback.__class__.__name__
-                known = self.state.stateful_callbacks.get(name)
+                known = exported.get(name)
                 if isinstance(known, list):
                     known.append(callback.state())
                 else:
-                    self.state.stateful_callbacks[name] = callback.state()
+                    exported[name] = callback.state()
         saver = self._checkpointer()
         if self.is_world_process_zero():
             # That of another process has other times and numbers in it.

@@ -104,7 +104,7 @@ def _leaves(tree: Any) -> list[tuple[str, Any]]:
 
 def _saved(name: str, leaf: Any) -> Any:
     if isinstance(leaf, jax.Array):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         if not leaf.is_fully_addressable or not (leaf.is_fully_replicated or len(leaf.devices()) == 1):
             raise TypeError(
@@ -117,7 +117,7 @@ def _saved(name: str, leaf: Any) -> Any:
 def _restored(stored: Any, like: Any) -> Any:
     if not hasattr(like, "shape"):
         return stored.numpy()[()]
-    is_key = jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key)
+    is_key = jax.numpy.issubdtype(like.dtype, jax.dtypes.prng_key)
     shape = jax.random.key_data(like).shape if is_key else like.shape
     value = stored.numpy()
     if value.shape != tuple(shape) or not is_key and value.dtype != like.dtype:

@@ -66,7 +66,7 @@ class CkptIO(TorchCheckpointIO):
         directory = os.path.dirname(path)
         store = os.path.join(directory, _STORE)
         step = max(int(checkpoint.get("global_step", 0)), self._last_step(store) + 1)
-        metrics = {key: float(checkpoint[key]) for key in ("global_step", "epoch") if key in checkpoint}
+        metrics: dict[str, float] = {key: float(checkpoint[key]) for key in ("global_step", "epoch") if key in checkpoint}
         self._savers[store], save = save_state(store, step, checkpoint, metrics, **self._options)
         self._steps[store] = step
         self._pending.append((path, self._when_committed(save, path, store, self._start_remover())))
@@ -86,7 +86,7 @@ class CkptIO(TorchCheckpointIO):
         self._finish(os.path.abspath(path))
         pointer = _pointer(path)
         if pointer is None:
-            found: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only, **options)
+            found: dict[str, Any] = super().load_checkpoint(os.fspath(path), map_location, weights_only, **options)
             return found
         directory = os.path.join(os.path.dirname(os.path.realpath(path)), _STORE)
         # What is saved next continues this checkpoint.
@@ -98,7 +98,7 @@ class CkptIO(TorchCheckpointIO):
         self._finish(os.path.abspath(path))
         pointer = _pointer(path)
         if pointer is None or os.path.islink(path):
-            super().remove_checkpoint(path)
+            super().remove_checkpoint(os.fspath(path))
             return
         os.unlink(path)
         store = os.path.join(os.path.dirname(os.path.abspath(path)), _STORE)

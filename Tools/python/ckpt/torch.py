@@ -232,11 +232,12 @@ class Checkpointer(_checkpointer.Checkpointer):
         if hasattr(tensor, "device_mesh") and hasattr(tensor, "placements"):
             # Its place is found once: that takes longer than all else.
             key = (tensor.device_mesh, tensor.placements, tensor.shape)
+            local: torch.Tensor = getattr(tensor, "_local_tensor")
             known = self._places.get(name)
-            if known is None or known[0] != key or known[1] != tensor._local_tensor.shape:
+            if known is None or known[0] != key or known[1] != local.shape:
                 box = _place(name, tensor, self._ranks)
-                known = self._places[name] = (key, tensor._local_tensor.shape, box)
-            return [(name, tensor._local_tensor, known[2])]
+                known = self._places[name] = (key, local.shape, box)
+            return [(name, local, known[2])]
         return [(part, plain, self._box(plain)) for part, plain in _parts(name, tensor)]
 
     def _lift(self, name: str, items: list[Item]) -> _values.Lift:

@@ -380,6 +380,102 @@ class HuggingFaceTests(SeveralProcesses):
         self.together(program, 2, 5, 15)
 
 
+@needs("torch", "torchtitan")
+class TorchtitanTests(SeveralProcesses):
+    PROGRAM = """
+        import os, signal, sys, warnings
+        warnings.filterwarnings("ignore")
+        import torch, torch.distributed as dist
+        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.device_mesh import init_device_mesh
+        from ckpt.torchtitan import CkptManager
+
+        class Optimizers:
+            def __init__(self, parts):
+                self.inner = [torch.optim.AdamW(part.parameters(), lr=0.1) for part in parts]
+            def state_dict(self):
+                from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, StateDictOptions
+                options = StateDictOptions(flatten_optimizer_state_dict=True)
+                return {k: v for part, one in zip(parts, self.inner) for k, v in get_optimizer_state_dict(part, one, options=options).items()}
+            def load_state_dict(self, state):
+                from torch.distributed.checkpoint.state_dict import set_optimizer_state_dict, StateDictOptions
+                options = StateDictOptions(flatten_optimizer_state_dict=True)
+                for part, one in zip(parts, self.inner): set_optimizer_state_dict(part, one, state, options=options)
+
+        class Train:
+            step = 0
+            def state_dict(self): return {"step": self.step}
+            def load_state_dict(self, state): self.step = state["step"]
+
+        dist.init_process_group("gloo")
+        torch.manual_seed(1)
+        parts = [torch.nn.Linear(6, 6)]
+        fully_shard(parts[0], mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
+        optimizers, train = Optimizers(parts), Train()
+        schedule = torch.optim.lr_scheduler.StepLR(optimizers.inner[0], 2)
+        class Schedules:
+            state_dict = lambda self: schedule.state_dict()
+            load_state_dict = lambda self, state: schedule.load_state_dict(state)
+
+        folder, dies, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+        config = CkptManager.Config(
+            enable=True, folder="store", interval=2, keep_latest_k=2, async_mode=mode, last_save_model_only=False)
+        manager = config.build(
+            dataloader=None, model_parts=parts, optimizers=optimizers, lr_schedulers=Schedules(),
+            states={"train_state": train}, sd_adapter=None, base_folder=os.path.dirname(folder))
+        assert type(manager) is CkptManager
+        manager.states.pop("dataloader")
+        print("loaded", manager.load(step=-1), train.step, flush=True)
+        assert train.step == int(sys.argv[4]), train.step
+        while train.step < 9:
+            train.step += 1
+            torch.manual_seed(train.step)
+            loss = parts[0](torch.randn(4, 6)).pow(2).mean()
+            manager.maybe_wait_for_staging()
+            optimizers.inner[0].zero_grad(); loss.backward(); optimizers.inner[0].step(); schedule.step()
+            manager.save(train.step, last_step=train.step == 9)
+            if train.step == dies:
+                manager.maybe_wait_for_saving()
+                dist.barrier()
+                os.kill(os.getpid(), signal.SIGKILL)
+        manager.maybe_wait_for_saving()
+        full = parts[0].weight.full_tensor()
+        if dist.get_rank() == 0: torch.save(full.detach().clone(), folder + ".weight")
+        manager.close()
+        try:
+            manager.load(step=77)
+        except FileNotFoundError as error:
+            assert "77" in str(error)
+        else:
+            raise AssertionError("no error")
+        dist.destroy_process_group()
+    """
+
+    def weight(self) -> Any:
+        import torch
+
+        return torch.load(self.path + ".weight")
+
+    def test_a_killed_run_goes_on_bit_for_bit(self) -> None:
+        import torch
+
+        expected: dict[str, Any] = {}
+        for mode in ("async", "disabled"):
+            self.path = os.path.join(self.directory, mode, "store")
+            os.makedirs(os.path.dirname(self.path))
+            self.together(self.PROGRAM, 2, 0, mode, 0)
+            expected[mode] = self.weight()
+            with ckpt.Store(self.path) as store:
+                self.assertEqual(store.all_steps(), [8, 9])
+        self.assertTrue(torch.equal(expected["async"], expected["disabled"]))
+        self.path = os.path.join(self.directory, "killed", "store")
+        os.makedirs(os.path.dirname(self.path))
+        with self.assertRaisesRegex(AssertionError, "-9"):
+            self.together(self.PROGRAM, 2, 5, "async", 0)
+        self.together(self.PROGRAM, 2, 0, "async_with_pinned_mem", 4)
+        self.assertTrue(torch.equal(self.weight(), expected["async"]))
+
+
 @needs("jax")
 class JaxTests(TestCase):
     def test_trees_come_back(self) -> None:

@@ -22,7 +22,8 @@ Path = Union[str, "os.PathLike[str]"]
 def _load(reader: StorageReader) -> dict[str, Any]:
     """The whole state, nested as it was saved."""
     state: dict[str, Any] = {}
-    _load_state_dict(state, storage_reader=reader, planner=_EmptyStateDictLoadPlanner(), no_dist=True)
+    planner = _EmptyStateDictLoadPlanner()  # type: ignore[no-untyped-call]
+    _load_state_dict(state, storage_reader=reader, planner=planner, no_dist=True)
     return state
 
 

@@ -181,7 +181,7 @@ def _staged(value: Any, loan: Loan, owned: set[int]) -> Any:
 def _staged_tensor(tensor: torch.Tensor, loan: Loan, owned: set[int]) -> torch.Tensor:
     if isinstance(tensor, DTensor):
         local = _staged_tensor(_local(tensor), loan, owned)
-        return DTensor(local, tensor._spec, requires_grad=False)  # type: ignore[no-untyped-call]
+        return DTensor(local, tensor._spec, requires_grad=False)
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         return copy.deepcopy(tensor)
     storage = _storage(tensor)
