@@ -13,15 +13,29 @@ final class CheckpointHandle: Sendable {
     private struct Shown {
         var tensors: [Int: ckpt_tensor] = unsafe [:]
         var objects: [Int: ckpt_object] = unsafe [:]
-        /// Indexes of the tensors; made by the second search.
+        var checkpoint: Checkpoint?
+        /// Indexes of the tensors, once many have been searched for.
         var indexes: [ByteName: Int]?
-        var hasSearched = false
+        var searchCount = 0
     }
 
-    let checkpoint: Checkpoint
+    /// A search without indexes takes a hundredth of the time that it takes to make them.
+    private static let searchesMax = 100
+
+    private let lookup: TensorLookup
     private let shown = Monitor(Shown(), rank: .unchecked)
 
-    init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
+    init(_ lookup: TensorLookup) { self.lookup = lookup }
+
+    /// The checkpoint with the entries of all tensors; decoded by the first call that needs them.
+    fileprivate func checkpoint() throws(CheckpointError) -> Checkpoint {
+        try shown.withLock { shown throws(CheckpointError) in
+            if let checkpoint = shown.checkpoint { return checkpoint }
+            let checkpoint = try lookup.checkpoint()
+            shown.checkpoint = checkpoint
+            return checkpoint
+        }
+    }
 
     deinit {
         shown.withLock { shown in
@@ -40,15 +54,20 @@ final class CheckpointHandle: Sendable {
     fileprivate func write(
         tensor index: Int, to target: UnsafeMutablePointer<ckpt_tensor>?
     ) throws(CheckpointError) {
-        guard checkpoint.tensors.indices.contains(index) else {
+        guard 0..<lookup.tensorCount ~= index else {
             throw CheckpointError(
                 .notFound,
                 "tensor index \(UInt(bitPattern: index)) is out of range; "
-                    + "there are \(checkpoint.tensors.count) tensors")
+                    + "there are \(lookup.tensorCount) tensors")
         }
         try shown.withLock { shown throws(CheckpointError) in
-            let tensor = unsafe shown.tensors[index] ?? Self.structure(checkpoint.tensors[index])
-            unsafe shown.tensors[index] = tensor
+            if unsafe shown.tensors[index] == nil {
+                let info = if let checkpoint = shown.checkpoint { checkpoint.tensors[index] } else {
+                    try lookup.tensor(at: index)
+                }
+                unsafe shown.tensors[index] = unsafe Self.structure(info)
+            }
+            guard let tensor = unsafe shown.tensors[index] else { return }
             unsafe try CallerMemory.write(tensor, to: target, "tensor")
         }
     }
@@ -57,6 +76,7 @@ final class CheckpointHandle: Sendable {
     fileprivate func write(
         object index: Int, to target: UnsafeMutablePointer<ckpt_object>?
     ) throws(CheckpointError) {
+        let checkpoint = try checkpoint()
         guard checkpoint.objects.indices.contains(index) else {
             throw CheckpointError(
                 .notFound,
@@ -95,22 +115,24 @@ final class CheckpointHandle: Sendable {
 
     /// Returns the index of a tensor.
     fileprivate func index(of name: String) throws(CheckpointError) -> Int {
-        let found = shown.withLock { shown -> Int? in
-            defer { shown.hasSearched = true }
-            guard shown.hasSearched else {
-                return checkpoint.tensors.firstIndex { $0.name.isSameName(as: name) }
+        let found = try shown.withLock { shown throws(CheckpointError) -> Int? in
+            shown.searchCount += 1
+            guard shown.searchCount > Self.searchesMax else {
+                return try lookup.index(ofTensor: name)
             }
             if shown.indexes == nil {
+                if shown.checkpoint == nil { shown.checkpoint = try lookup.checkpoint() }
+                let tensors = shown.checkpoint?.tensors ?? []
                 shown.indexes = Dictionary(
-                    checkpoint.tensors.enumerated().map { (ByteName($1.name), $0) },
+                    tensors.enumerated().map { (ByteName($1.name), $0) },
                     uniquingKeysWith: { first, _ in first })
             }
             return shown.indexes?[ByteName(name)]
         }
         if let found { return found }
-        let near = Nearest.byDistance(name, checkpoint.tensors.map(\.name))
+        let near = Nearest.byDistance(name, try checkpoint().tensors.map(\.name))
         throw CheckpointError(
-            .notFound, "step \(checkpoint.summary.step) has no tensor \"\(name)\"",
+            .notFound, "step \(lookup.step) has no tensor \"\(name)\"",
             remedy: near.isEmpty ? nil : "Nearest names: \(near.joined(separator: ", "))")
     }
 
@@ -119,16 +141,29 @@ final class CheckpointHandle: Sendable {
         let views = try description.views(loan: nil)
         for layout in description.layouts { _ = try index(of: layout.name) }
         if views.count == 1, description.layouts[0].shard == nil {
-            return try checkpoint.read(tensor: description.layouts[0].name, into: views[0])
+            return try lookup.read(tensor: description.layouts[0].name, into: views[0])
         }
         let state = LentState(rank: nil, of: nil)
         _ = try state.describe(description)
-        try checkpoint.store.restore(
-            .id(prefix: checkpoint.summary.id.description), into: TensorsOnly(state: state),
+        try lookup.store.restore(
+            .id(prefix: lookup.id.description), into: TensorsOnly(state: state),
             mode: .partial)
     }
 
-    fileprivate var json: JSONValue {
+    fileprivate var tensorCount: Int { lookup.tensorCount }
+
+    fileprivate func byteCount(ofTensor name: String) throws(CheckpointError) -> Int {
+        try lookup.tensor(at: index(of: name)).byteCount
+    }
+
+    fileprivate func bytes(
+        ofTensor name: String, _ range: Range<Int>
+    ) throws(CheckpointError) -> [UInt8] {
+        try lookup.bytes(ofTensor: name, range: range)
+    }
+
+    fileprivate func json() throws(CheckpointError) -> JSONValue {
+        let checkpoint = try checkpoint()
         let tensors = checkpoint.tensors.map { tensor -> JSONValue in
             .array([
                 .string(tensor.name), .string(tensor.type.rawValue), .counts(tensor.shape),
@@ -153,9 +188,7 @@ final class CheckpointHandle: Sendable {
 private struct TensorsOnly: StateProvider {
     let state: LentState
 
-    func describe(to inventory: inout StateInventory) throws {
-        try state.addTensors(to: &inventory)
-    }
+    func describe(to inventory: inout StateInventory) { state.addTensors(to: &inventory) }
 }
 
 /// Sets bytes that the caller frees.
@@ -186,8 +219,8 @@ public func ckpt_checkpoint_open(
         let store = unsafe try HandleTable.shared.object(store, StoreHandle.self)
         let target = try StoreHandle.reference(
             unsafe CallerMemory.optionalText(reference, "reference"))
-        let checkpoint = try store.checkpoint(target)
-        unsafe out.pointee = HandleTable.shared.add(CheckpointHandle(checkpoint))
+        let lookup = try store.lookup(target)
+        unsafe out.pointee = HandleTable.shared.add(CheckpointHandle(lookup))
     }
 }
 
@@ -206,7 +239,7 @@ public func ckpt_checkpoint_summary(
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let handle = unsafe try checkpointHandle(checkpoint)
-        unsafe try CallerMemory.write(handle.checkpoint.summary.structure, to: summary, "summary")
+        unsafe try CallerMemory.write(handle.checkpoint().summary.structure, to: summary, "summary")
     }
 }
 
@@ -216,7 +249,7 @@ public func ckpt_checkpoint_json(
     _ checkpoint: OpaquePointer?, _ text: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
-        unsafe try setText(text, checkpointHandle(checkpoint).json.text)
+        unsafe try setText(text, checkpointHandle(checkpoint).json().text)
     }
 }
 
@@ -227,7 +260,7 @@ public func ckpt_checkpoint_tensor_count(
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let handle = unsafe try checkpointHandle(checkpoint)
-        unsafe try CallerMemory.required(count, "count").pointee = handle.checkpoint.tensors.count
+        unsafe try CallerMemory.required(count, "count").pointee = handle.tensorCount
     }
 }
 
@@ -262,7 +295,7 @@ public func ckpt_checkpoint_object_count(
 ) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
         let handle = unsafe try checkpointHandle(checkpoint)
-        unsafe try CallerMemory.required(count, "count").pointee = handle.checkpoint.objects.count
+        unsafe try CallerMemory.required(count, "count").pointee = handle.checkpoint().objects.count
     }
 }
 
@@ -306,7 +339,7 @@ public func ckpt_read_range(
     Call.run { () throws(CheckpointError) in
         let handle = unsafe try checkpointHandle(checkpoint)
         let name = unsafe try CallerMemory.text(name, "name")
-        let bytes = handle.checkpoint.tensors[try handle.index(of: name)].byteCount
+        let bytes = try handle.byteCount(ofTensor: name)
         guard offset <= UInt64(bytes), length <= UInt64(bytes) - offset else {
             throw .argument(
                 "\(length) bytes from \(offset) are outside tensor \"\(name)\", "
@@ -317,7 +350,7 @@ public func ckpt_read_range(
             throw .argument("the argument destination is NULL")
         }
         let range = Int(offset)..<Int(offset) + Int(length)
-        let read = try handle.checkpoint.bytes(ofTensor: name, range: range)
+        let read = try handle.bytes(ofTensor: name, range)
         unsafe read.withUnsafeBytes { bytes in
             guard let start = bytes.baseAddress else { return }
             unsafe destination.copyMemory(from: start, byteCount: bytes.count)
@@ -335,7 +368,7 @@ public func ckpt_read_object(
         let handle = unsafe try checkpointHandle(checkpoint)
         let name = unsafe try CallerMemory.text(name, "name")
         unsafe try setBytes(data, length) { () throws(CheckpointError) in
-            try handle.checkpoint.bytes(ofObject: name)
+            try handle.checkpoint().bytes(ofObject: name)
         }
     }
 }
@@ -344,6 +377,6 @@ public func ckpt_read_object(
 @c @implementation
 public func ckpt_checkpoint_verify(_ checkpoint: OpaquePointer?) -> ckpt_status {
     Call.run { () throws(CheckpointError) in
-        try unsafe checkpointHandle(checkpoint).checkpoint.check()
+        try unsafe checkpointHandle(checkpoint).checkpoint().check()
     }
 }

@@ -24,7 +24,8 @@ final class LentState: StateProvider {
     private(set) var scope: DescriptionScope
     private let worldSize: Int
     private(set) var description: TensorDescription?
-    private var views: [TensorView] = []
+    /// The tensors of the description.
+    private var tensors = StateInventory()
     private var objects: [ByteName: Object] = [:]
     /// Names of the objects, in the order in which they were set first.
     private var names: [String] = []
@@ -68,16 +69,11 @@ final class LentState: StateProvider {
     ) throws(CheckpointError) -> UInt64 {
         let loan = ledger.begin()
         let views = try description.views(loan: loan)
-        guard isNew else {
-            (self.description, self.views) = (description, views)
-            return loan.number
-        }
         try translating("describing the tensors") {
-            var inventory = StateInventory()
-            try Self.add(description, views, to: &inventory)
-            try inventory.checkNames()
+            let tensors = try Self.inventory(description, views)
+            if isNew { try tensors.checkNames() }
+            (self.description, self.tensors) = (description, tensors)
         }
-        (self.description, self.views) = (description, views)
         return loan.number
     }
 
@@ -92,9 +88,10 @@ final class LentState: StateProvider {
         }
     }
 
-    private static func add(
-        _ description: TensorDescription, _ views: [TensorView], to inventory: inout StateInventory
-    ) throws(StateError) {
+    private static func inventory(
+        _ description: TensorDescription, _ views: [TensorView]
+    ) throws(StateError) -> StateInventory {
+        var inventory = StateInventory()
         for (layout, view) in zip(description.layouts, views) {
             if let shard = layout.shard {
                 try inventory.add(
@@ -103,15 +100,14 @@ final class LentState: StateProvider {
                 inventory.add(tensor: layout.name, view, role: layout.role, group: layout.group)
             }
         }
+        return inventory
     }
 
     /// Adds the tensors to an inventory.
-    func addTensors(to inventory: inout StateInventory) throws(StateError) {
-        if let description { try Self.add(description, views, to: &inventory) }
-    }
+    func addTensors(to inventory: inout StateInventory) { inventory.add(tensorsOf: tensors) }
 
     func describe(to inventory: inout StateInventory) throws {
-        try addTensors(to: &inventory)
+        addTensors(to: &inventory)
         for name in names {
             guard let object = self[object: name] else { continue }
             let freeze: () throws -> FrozenObject = { [bytes = object.bytes] in { bytes } }

@@ -29,12 +29,12 @@ final class StoreHandle: Sendable {
     }
 
     /// Opens a checkpoint, in the mirror if only that has it intact.
-    func checkpoint(_ reference: CheckpointReference) throws(CheckpointError) -> Checkpoint {
-        do throws(CheckpointError) { return try store.checkpoint(reference) } catch {
+    func lookup(_ reference: CheckpointReference) throws(CheckpointError) -> TensorLookup {
+        do throws(CheckpointError) { return try store.lookup(reference) } catch {
             guard error.code == .notFound || error.code == .damaged,
                 let copy = try store.mirror?.openStore()
             else { throw error }
-            return try copy.checkpoint(reference)
+            return try copy.lookup(reference)
         }
     }
 

@@ -5,6 +5,13 @@ package struct JSONParser {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
     private let origin: Int
+    /// The member of the outermost object whose elements are only found, and where they are.
+    private var sparseKey: String?
+    private var elements: [Range<Int>] = []
+
+    private init(bytes: ArraySlice<UInt8>, position: Int, origin: Int) {
+        (self.bytes, self.position, self.origin) = (bytes, position, origin)
+    }
 
     /// Parses one JSON value.
     ///
@@ -15,9 +22,30 @@ package struct JSONParser {
     /// - Throws: Damage at the first byte that breaks a rule.
     package static func parse(_ bytes: ArraySlice<UInt8>, origin: Int = 0) throws(FormatError) -> JSONValue {
         var parser = JSONParser(bytes: bytes, position: bytes.startIndex, origin: origin)
-        let value = try parser.value(depth: 0)
-        parser.skipSpace()
-        guard parser.position == bytes.endIndex else { throw parser.error("there is text after the JSON value") }
+        return try parser.onlyValue()
+    }
+
+    /// Parses an object, but for the elements of one array, which are only found.
+    ///
+    /// - Parameters:
+    ///   - bytes: The text, in UTF-8.
+    ///   - origin: Offset of the text in the file, for errors.
+    ///   - key: The member whose elements are left out. If it is no array, it is parsed as usual.
+    /// - Returns: The object, in which the array is empty, and the ranges of `bytes` that hold the
+    ///   elements. Nothing in them is checked but that brackets and strings end.
+    /// - Throws: Damage at the first byte that breaks a rule elsewhere.
+    package static func parse(
+        _ bytes: ArraySlice<UInt8>, origin: Int, withoutElementsOf key: String
+    ) throws(FormatError) -> (object: JSONValue, elements: [Range<Int>]) {
+        var parser = JSONParser(bytes: bytes, position: bytes.startIndex, origin: origin)
+        parser.sparseKey = key
+        return (try parser.onlyValue(), parser.elements)
+    }
+
+    private mutating func onlyValue() throws(FormatError) -> JSONValue {
+        let value = try value(depth: 0)
+        skipSpace()
+        guard position == bytes.endIndex else { throw error("there is text after the JSON value") }
         return value
     }
 
@@ -28,7 +56,11 @@ package struct JSONParser {
     private var current: UInt8? { position < bytes.endIndex ? bytes[position] : nil }
 
     private mutating func skipSpace() {
-        while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+        while let byte = current, Self.isSpace(byte) { position += 1 }
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
     }
 
     private mutating func value(depth: Int) throws(FormatError) -> JSONValue {
@@ -108,7 +140,48 @@ package struct JSONParser {
         let key = try string()
         skipSpace()
         guard take(UInt8(ascii: ":")) else { throw error("':' was expected") }
+        if depth == 0, key == sparseKey {
+            skipSpace()
+            if current == UInt8(ascii: "[") {
+                elements = try elementRanges()
+                return JSONValue.Member(key, .array([]))
+            }
+        }
         return JSONValue.Member(key, try value(depth: depth + 1))
+    }
+
+    /// Finds the elements of the array that begins here, and moves behind it.
+    private mutating func elementRanges() throws(FormatError) -> [Range<Int>] {
+        position += 1
+        var ranges: [Range<Int>] = []
+        var (start, depth) = (position, 0)
+        while let byte = current {
+            switch byte {
+            case UInt8(ascii: "\""): try skipString()
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: ",") where depth == 0:
+                ranges.append(start..<position)
+                start = position + 1
+            case UInt8(ascii: "]") where depth == 0:
+                let isEmpty = ranges.isEmpty && bytes[start..<position].allSatisfy(Self.isSpace)
+                if !isEmpty { ranges.append(start..<position) }
+                position += 1
+                return ranges
+            case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+            default: break
+            }
+            position += 1
+        }
+        throw error("an array does not end")
+    }
+
+    /// Moves from the first to the last quotation mark of a string.
+    private mutating func skipString() throws(FormatError) {
+        position += 1
+        while let byte = current, byte != UInt8(ascii: "\"") {
+            position += byte == UInt8(ascii: "\\") ? 2 : 1
+        }
+        guard position < bytes.endIndex else { throw error("a string does not end") }
     }
 
     private mutating func number() throws(FormatError) -> JSONValue {

@@ -90,7 +90,7 @@ extension Manifest {
             chunks = manifest.chunks
         }
 
-        fileprivate static func decode(
+        static func decode(
             _ bytes: ArraySlice<UInt8>, digest: Digest
         ) throws(FormatError) -> (header: ManifestHeader, json: ArraySlice<UInt8>, tables: Tables) {
             var reader = ByteReader(bytes)

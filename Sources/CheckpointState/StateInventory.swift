@@ -100,6 +100,12 @@ public struct StateInventory: Sendable {
     /// Adds an item as it is.
     mutating func add(_ item: TensorItem) { tensors.append(item) }
 
+    /// Adds the tensors of another inventory, under their full names and with their groups.
+    package mutating func add(tensorsOf other: StateInventory) {
+        // An array is shared where it can be: a copy of thousands of items takes milliseconds.
+        if tensors.isEmpty { tensors = other.tensors } else { tensors += other.tensors }
+    }
+
     /// Adds an object.
     ///
     /// - Parameters:

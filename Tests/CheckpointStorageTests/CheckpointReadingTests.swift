@@ -124,6 +124,49 @@ struct CheckpointReadingTests {
         #expect(error { try checkpoint.read(tensor: "tensor.0", into: fitting.view, threads: 0) }?.code == .misuse)
     }
 
+    // MARK: Looking up
+
+    @Test("a tensor that is looked up is that of the checkpoint, and what is missing is named the same")
+    func looksUp() throws {
+        let (memory, states) = try sample()
+        let store = try openStore(memory, for: .reading)
+        let lookup = try store.lookup()
+        #expect(lookup.step == 3)
+        #expect(lookup.tensorCount == 2)
+        #expect(try lookup.tensor("tensor.1")?.shape == [sizes[1] / 8])
+        #expect(try lookup.tensor("tensor.9") == nil)
+        #expect(try lookup.bytes(ofTensor: "tensor.0") == Array(states[2][..<sizes[0]]))
+        #expect(try lookup.bytes(ofTensor: "tensor.1", range: 8..<24)
+            == Array(states[2][sizes[0] + 8..<sizes[0] + 24]))
+        let tensor = try TensorBuffer(.u64, [sizes[1] / 8])
+        try lookup.read(tensor: "tensor.1", into: tensor.view)
+        #expect(tensor.region.array == Array(states[2][sizes[0]...]))
+        let error = #expect(throws: CheckpointError.self) { try lookup.bytes(ofTensor: "tensor.9") }
+        let same = #expect(throws: CheckpointError.self) {
+            try lookup.checkpoint().bytes(ofTensor: "tensor.9")
+        }
+        #expect(error?.description == same?.description)
+        #expect(error?.remedy?.contains("tensor.0") == true)
+    }
+
+    @Test("a damaged manifest is skipped by the lookup of latest, and of no other")
+    func looksUpPastDamage() throws {
+        let (memory, _) = try sample()
+        let store = try openStore(memory, for: .reading)
+        let path = try manifest(3, store)
+        var bytes = try #require(memory.files[path])
+        bytes[100] ^= 1
+        try memory.remove(path)
+        try memory.createDurably(path, bytes)
+        let lookup = try store.lookup()
+        #expect(lookup.step == 2)
+        #expect(lookup.skipped.map(\.code) == [.damaged])
+        #expect(try lookup.checkpoint().skipped.map(\.code) == [.damaged])
+        let error = #expect(throws: CheckpointError.self) { try store.lookup(.step(3)) }
+        #expect(error?.code == .damaged && error?.path == path.string)
+        #expect(throws: CheckpointError.self) { try store.lookup(.step(4)) }
+    }
+
     // MARK: Walking back
 
     @Test("a missing segment is damage, and latest walks back past it")

@@ -335,6 +335,9 @@ typedef struct ckpt_object {
  * "RUN:latest", a tag, a prefix of an id, "best:METRIC" or "best:METRIC:max". What a store with a
  * mirror has lost or finds damaged is opened in the mirror.
  * Every byte that the functions below return has been checked against the hash taken at capture.
+ * Opening checks the hash of the manifest; its entry of a tensor is decoded when the tensor is first
+ * asked for, and all entries when a function is called that is not about one tensor: any function
+ * below may fail with DAMAGED.
  * Fails with NOT_FOUND, DAMAGED, UNSUPPORTED, IO. */
 ckpt_status ckpt_checkpoint_open(
     ckpt_store *CKPT_NULLABLE store, const char *CKPT_NULLABLE reference,

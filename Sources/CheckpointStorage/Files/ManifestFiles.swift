@@ -91,17 +91,41 @@ package struct ManifestFiles: Sendable {
     /// - Returns: the manifest as its file has it, with its hash and size.
     /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
     package func loadFile(_ name: ManifestName) throws(CheckpointError) -> Loaded {
+        try decoding(name) { bytes throws(FormatError) in
+            let manifest = try Manifest(decoding: bytes, digest: Hashing.digest)
+            try Self.check(manifest, is: name)
+            return Loaded(
+                manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
+        }
+    }
+
+    /// Reads and checks the file of one manifest, but for the entries of its tensors.
+    ///
+    /// - Parameter name: the manifest's name.
+    /// - Returns: nil if the checkpoint is of several ranks.
+    /// - Throws: codes `notFound`, `damaged`, `unsupported`, `io`.
+    package func loadSparse(_ name: ManifestName) throws(CheckpointError) -> SparseManifest? {
+        try decoding(name) { bytes throws(FormatError) in
+            let manifest = try SparseManifest(decoding: bytes, digest: Hashing.digest)
+            if let manifest { try Self.check(manifest.rest, is: name) }
+            return manifest
+        }
+    }
+
+    private func decoding<R>(
+        _ name: ManifestName, _ body: (ArraySlice<UInt8>) throws(FormatError) -> R
+    ) throws(CheckpointError) -> R {
         let path = directories.path(of: name)
         let bytes = try contents(path)
-        do throws(FormatError) {
-            let manifest = try Manifest(decoding: bytes[...], digest: Hashing.digest)
-            guard manifest.name == name else {
-                throw FormatError.damage(at: ManifestHeader.bytes, "it contains the checkpoint \(manifest.name)")
-            }
-            guard manifest.kind == .checkpoint else { throw FormatError.damage(at: 10, "it is the part of a rank, not a checkpoint") }
-            return Loaded(manifest: manifest, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count)
-        } catch {
-            throw CheckpointError(error, path: path.string)
+        do { return try body(bytes[...]) } catch { throw CheckpointError(error, path: path.string) }
+    }
+
+    private static func check(_ manifest: Manifest, is name: ManifestName) throws(FormatError) {
+        guard manifest.name == name else {
+            throw .damage(at: ManifestHeader.bytes, "it contains the checkpoint \(manifest.name)")
+        }
+        guard manifest.kind == .checkpoint else {
+            throw .damage(at: 10, "it is the part of a rank, not a checkpoint")
         }
     }
 

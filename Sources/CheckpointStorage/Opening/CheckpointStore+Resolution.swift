@@ -157,13 +157,24 @@ extension CheckpointStore {
         _ body: (Manifest) throws(CheckpointError) -> R?,
         among candidates: () throws(CheckpointError) -> [ManifestName]
     ) throws(CheckpointError) -> (result: R?, skipped: [CheckpointError]) {
+        try walkBack(walksBack, onSkip: onSkip, among: candidates) { name throws(CheckpointError) in
+            try files.reading(name, selection, body)
+        }
+    }
+
+    /// The same with names: `body` reads what it needs of each.
+    package func walkBack<R>(
+        _ walksBack: Bool, onSkip: (CheckpointError) -> Void = { _ in },
+        among candidates: () throws(CheckpointError) -> [ManifestName],
+        reading body: (ManifestName) throws(CheckpointError) -> R?
+    ) throws(CheckpointError) -> (result: R?, skipped: [CheckpointError]) {
         var skipped: [CheckpointError] = []
         // Retention that keeps one checkpoint may remove all listed ones: then list again.
         for _ in 0..<Self.listingsMax {
             let names = try candidates()
             for name in names {
                 do throws(CheckpointError) {
-                    if let result = try files.reading(name, selection, body) { return (result, skipped) }
+                    if let result = try body(name) { return (result, skipped) }
                 } catch {
                     guard walksBack, error.meansLoss else { throw error }
                     if isRemoved(name) { continue }

@@ -77,21 +77,7 @@ public struct Checkpoint: Sendable {
     public func read(
         tensor name: String, into destination: TensorView, threads: Int = 2
     ) throws(CheckpointError) {
-        let record = try record(ofTensor: name)
-        guard threads >= 1 else {
-            throw CheckpointError(.misuse, "threads must be at least 1 (got \(threads))")
-        }
-        guard destination.type == record.type, destination.shape == record.shape else {
-            throw CheckpointError(
-                .mismatch,
-                "tensor \"\(name)\" is \(record.type.rawValue)\(record.shape), and the destination "
-                    + "is \(destination.type.rawValue)\(destination.shape)", names: [name])
-        }
-        if let device = destination.memory.device {
-            try translating("tensor \(name)") { try device.orderCopiesAfterTrainer() }
-        }
-        try ContentReader(store: store, manifest: manifest, threads: threads)
-            .tensor(record, into: destination)
+        try reader.read(tensor: name, into: destination, threads: threads)
     }
 
     /// Reads the row-major little-endian bytes of a tensor, or a range of them.
@@ -107,14 +93,7 @@ public struct Checkpoint: Sendable {
     public func bytes(
         ofTensor name: String, range: Range<Int>? = nil
     ) throws(CheckpointError) -> [UInt8] {
-        let record = try record(ofTensor: name)
-        let range = range ?? 0..<record.bytes
-        guard range.lowerBound >= 0, range.upperBound <= record.bytes else {
-            throw CheckpointError(
-                .misuse, "bytes \(range) are outside tensor \"\(name)\", which has \(record.bytes) bytes",
-                names: [name])
-        }
-        return try TensorStream(store: store, manifest: manifest).bytes(of: record, range)
+        try reader.bytes(ofTensor: name, range: range)
     }
 
     /// Calls `body` with the row-major bytes of a tensor, in order, at most 1 MiB at a time.
@@ -129,7 +108,8 @@ public struct Checkpoint: Sendable {
     public func withBytes(
         ofTensor name: String, _ body: ([UInt8]) throws(CheckpointError) -> Void
     ) throws(CheckpointError) -> Hash128 {
-        try TensorStream(store: store, manifest: manifest).readInOrder(record(ofTensor: name)) {
+        let record = try reader.record(ofTensor: name)
+        return try TensorStream(store: store, manifest: manifest).readInOrder(record) {
             region throws(CheckpointError) in try body(region.array)
         }
     }
@@ -143,7 +123,7 @@ public struct Checkpoint: Sendable {
     /// - Throws: codes `notFound` (no such object), `damaged`, `io`, `outOfMemory`.
     public func bytes(ofObject name: String) throws(CheckpointError) -> [UInt8] {
         guard let record = manifest.objects.first(where: { $0.name.isSameName(as: name) })
-        else { throw notFound("object", name, manifest.objects.map(\.name)) }
+        else { throw reader.notFound("object", name, manifest.objects.map(\.name)) }
         return try ContentReader(store: store, manifest: manifest).object(record)
     }
 
@@ -155,7 +135,8 @@ public struct Checkpoint: Sendable {
     /// - Returns: the hash.
     /// - Throws: codes `notFound` (no such tensor), `damaged`, `io`, `outOfMemory`.
     public func digest(ofTensor name: String) throws(CheckpointError) -> Hash128 {
-        try TensorStream(store: store, manifest: manifest).readInOrder(record(ofTensor: name))
+        let record = try reader.record(ofTensor: name)
+        return try TensorStream(store: store, manifest: manifest).readInOrder(record)
     }
 
     /// Computes minimum, maximum, mean, deviation, norm and counts of a tensor's elements.
@@ -164,7 +145,8 @@ public struct Checkpoint: Sendable {
     /// - Returns: the figures.
     /// - Throws: codes `notFound` (no such tensor), `damaged`, `io`, `outOfMemory`.
     public func statistics(ofTensor name: String) throws(CheckpointError) -> TensorStatistics {
-        try TensorStream(store: store, manifest: manifest).statistics(of: record(ofTensor: name))
+        let record = try reader.record(ofTensor: name)
+        return try TensorStream(store: store, manifest: manifest).statistics(of: record)
     }
 
     /// Reads everything and checks it against the hashes taken at capture; keeps nothing.
@@ -185,18 +167,5 @@ public struct Checkpoint: Sendable {
         for record in manifest.objects { _ = try reader.object(record) }
     }
 
-    private func record(ofTensor name: String) throws(CheckpointError) -> TensorRecord {
-        // By index, since records are large: a copy of each would take ten times as long.
-        let tensors = manifest.tensors
-        guard let index = tensors.indices.first(where: { tensors[$0].name.isSameName(as: name) })
-        else { throw notFound("tensor", name, tensors.map(\.name)) }
-        return tensors[index]
-    }
-
-    private func notFound(_ kind: String, _ name: String, _ names: [String]) -> CheckpointError {
-        let near = Nearest.byDistance(name, names)
-        return CheckpointError(
-            .notFound, "step \(summary.step) has no \(kind) \"\(name)\"",
-            remedy: near.isEmpty ? nil : "Nearest names: \(near.joined(separator: ", "))")
-    }
+    private var reader: TensorReader { TensorReader(store: store, manifest: manifest) }
 }

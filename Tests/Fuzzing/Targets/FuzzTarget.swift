@@ -53,7 +53,18 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
 
     private static func manifest(_ bytes: [UInt8]) {
         // Refused bytes are what a fuzzer mostly has.
-        _ = try? Manifest(decoding: bytes[...], digest: believing(bytes))
+        let whole = try? Manifest(decoding: bytes[...], digest: believing(bytes))
+        guard let sparse = try? SparseManifest(decoding: bytes[...], digest: believing(bytes)) else {
+            precondition(whole?.root != nil || whole == nil, "what is read is refused without its tensors")
+            return
+        }
+        for index in 0..<sparse.tensorCount {
+            // Nothing that one reader accepts may be refused, or read differently, by the other.
+            let tensors = (try? sparse.manifest(ofTensor: index))?.tensors
+            guard let whole else { continue }
+            precondition(tensors == [whole.tensors[index]])
+            precondition((try? sparse.index(ofTensor: whole.tensors[index].name)) == index)
+        }
     }
 
     private static func segment(_ bytes: [UInt8]) {

@@ -63,8 +63,9 @@ struct RestorePhase {
     }
 
     private func restoreSample() throws {
-        try CheckpointStore.open(settings.store).restore(
-            .step(step), into: state, matching: NamePattern(sample.name), threads: settings.workers)
+        guard let tensor = state.tensors.first(where: { $0.specification.name == sample.name }) else { return }
+        try CheckpointStore.open(settings.store).lookup(.step(step)).read(
+            tensor: sample.name, into: tensor.view, threads: settings.workers)
     }
 
     /// Drops the store's files from the page cache. If this is a virtual machine, its host may
