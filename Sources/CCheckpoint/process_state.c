@@ -41,6 +41,12 @@ __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL
 
 int cc_is_forked(void) { return atomic_load_explicit(&is_forked, memory_order_relaxed); }
 
+static _Thread_local int program_depth;
+
+void cc_enter_program(void) { program_depth++; }
+void cc_leave_program(void) { program_depth--; }
+int cc_is_in_program(void) { return program_depth > 0; }
+
 uint32_t ckpt_abi_version(void) { return CKPT_ABI_VERSION; }
 
 const char *ckpt_status_name(ckpt_status status) {

@@ -15,6 +15,11 @@ enum Call {
                     remedy: "Use stores and checkpointers only in the parent, "
                         + "or call exec() after fork()")
             }
+            guard cc_is_in_program() == 0 else {
+                throw CheckpointError(
+                    .misuse, "a function that the library calls has called the library",
+                    remedy: "Do so when it has returned, or on another thread")
+            }
             try body()
             return Int32(CKPT_OK)
         } catch {

@@ -115,8 +115,11 @@ public func ckpt_cuda_device(
         let out = unsafe try CallerMemory.required(device, "device")
         // The driver takes 0 for the legacy default stream, too.
         let stream = stream == 0 ? CUDAStream.legacyDefault.handle : UInt(stream)
-        unsafe out.pointee = try open.state.addDevice(
-            ordinal: Int(ordinal), stream: stream)
+        unsafe out.pointee = try open.state.scope.add { () throws(CheckpointError) in
+            try translating("opening GPU \(ordinal)") {
+                try CUDADevice(ordinal: Int(ordinal), trainerStream: CUDAStream(handle: stream))
+            }
+        }
     }
 }
 
@@ -199,7 +202,11 @@ public func ckpt_get_object(
     _ data: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ length: UnsafeMutablePointer<Int>?
 ) -> ckpt_status {
     unsafe turn(checkpointer) { open throws(CheckpointError) in
-        let bytes = try open.object(unsafe CallerMemory.text(name, "name")).bytes
+        let name = unsafe try CallerMemory.text(name, "name")
+        guard let bytes = try open.object(name).bytes else {
+            throw CheckpointError(
+                .notFound, "object \"\(name)\" has an encoder, and no restore has read it")
+        }
         unsafe try setBytes(data, length) { () throws(CheckpointError) in bytes }
     }
 }
@@ -209,17 +216,22 @@ extension CheckpointerHandle.Open {
         _ name: UnsafePointer<CChar>?, _ role: UInt32, _ encoding: UInt32,
         _ data: UnsafeRawPointer?, _ length: Int, ofRank rule: LentState.RankRule?
     ) throws(CheckpointError) {
-        let name = unsafe try CallerMemory.text(name, "name")
-        guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
-            throw .argument(
-                "the name of an object has \(name.utf8.count) bytes, "
-                    + "not 1 to \(Limits.nameBytesMax)")
-        }
+        let name = unsafe try Self.objectName(name)
         let length = unsafe try CallerMemory.count(length, at: data, max: .max >> 4, "bytes")
         let bytes = unsafe [UInt8](UnsafeRawBufferPointer(start: data, count: length))
         state[object: name] = LentState.Object(
             role: try ObjectRole(number: role, name),
             encoding: try ObjectEncoding(number: encoding, name), bytes: bytes, rule: rule)
+    }
+
+    static func objectName(_ text: UnsafePointer<CChar>?) throws(CheckpointError) -> String {
+        let name = unsafe try CallerMemory.text(text, "name")
+        guard (1...Limits.nameBytesMax).contains(name.utf8.count) else {
+            throw .argument(
+                "the name of an object has \(name.utf8.count) bytes, "
+                    + "not 1 to \(Limits.nameBytesMax)")
+        }
+        return name
     }
 
     fileprivate func object(_ name: String) throws(CheckpointError) -> LentState.Object {
@@ -303,6 +315,7 @@ public func ckpt_save(
             let name = unsafe try CallerMemory.text(metric.name, "metric.name")
             values[name] = unsafe metric.value
         }
+        try open.state.lendAgain()
         let result = try open.checkpointer.save(step: Int(step), metrics: values)
         if let ticket = unsafe ticket {
             unsafe ticket.pointee = HandleTable.shared.add(TicketHandle(result))

@@ -34,6 +34,7 @@ public func ckpt_resume(
     unsafe turn(checkpointer) { open throws(CheckpointError) in
         let strictness = try RestoreStrictness(number: mode)
         if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
+        try open.state.lendAgain()
         let found = try open.checkpointer.resume(mode: strictness.mode, types: strictness.types)
         let result = found?.structure ?? ckpt_restore_report()
         if let report = unsafe report {
@@ -63,6 +64,7 @@ public func ckpt_restore(
         let target = try StoreHandle.reference(
             unsafe CallerMemory.optionalText(reference, "reference"))
         if let report = unsafe report { _ = unsafe try CallerMemory.size(report, "report") }
+        try open.state.lendAgain()
         let result = try open.checkpointer.restore(
             target, mode: strictness.mode, types: strictness.types
         ).structure

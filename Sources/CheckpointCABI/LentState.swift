@@ -1,4 +1,3 @@
-internal import CheckpointDevices
 internal import CheckpointFormat
 internal import CheckpointSharding
 internal import CheckpointState
@@ -10,20 +9,24 @@ final class LentState: StateProvider {
     /// Rule for an object of a process, if another number of processes has saved the checkpoint.
     enum RankRule { case refuse, firstRanks }
 
-    /// An object, encoded.
+    /// An object.
     struct Object {
         var role: ObjectRole
         var encoding: ObjectEncoding
-        var bytes: [UInt8]
+        /// The value, encoded. Nil if an encoder makes the bytes, and no restore has read any.
+        var bytes: [UInt8]?
+        var encoder: CallerEncoder?
         /// Nil if the object belongs to all processes.
         var rule: RankRule?
     }
 
     let ledger = LoanLedger()
     /// What numbers in descriptions refer to.
-    private(set) var scope: DescriptionScope
+    var scope: DescriptionScope
     private let worldSize: Int
     private(set) var description: TensorDescription?
+    /// Says where the tensors are at each save and restore; nil if they stay where they are.
+    var lender: CallerLender?
     /// The tensors of the description.
     private var tensors = StateInventory()
     private var objects: [ByteName: Object] = [:]
@@ -40,24 +43,16 @@ final class LentState: StateProvider {
         self.worldSize = worldSize ?? 1
     }
 
-    /// Adds a GPU, whose copies follow the work in a stream of the caller.
+    /// Asks the caller where the tensors are now, if it has given a function for that.
     ///
-    /// - Returns: its number in descriptions.
-    /// - Throws: codes `misuse`, `device`.
-    func addDevice(ordinal: Int, stream: UInt) throws(CheckpointError) -> UInt32 {
-        guard scope.devices.count < Self.devicesMax else {
-            throw .argument(
-                "the checkpointer has \(Self.devicesMax) devices already",
-                remedy: "Use the number of a device again")
+    /// - Throws: code `provider` if the function fails; `misuse` if an address is impossible.
+    func lendAgain() throws(CheckpointError) {
+        guard let lender, let description else { return }
+        let addresses = try lender.addresses(now: description.addresses)
+        if addresses != description.addresses {
+            _ = try describe(try description.moved(to: addresses), isNew: false)
         }
-        let device = try translating("opening GPU \(ordinal)") {
-            try CUDADevice(ordinal: ordinal, trainerStream: CUDAStream(handle: stream))
-        }
-        scope.devices.append(device)
-        return UInt32(scope.devices.count)
     }
-
-    private static let devicesMax = 256
 
     /// Replaces the tensors.
     ///
@@ -110,7 +105,9 @@ final class LentState: StateProvider {
         addTensors(to: &inventory)
         for name in names {
             guard let object = self[object: name] else { continue }
-            let freeze: () throws -> FrozenObject = { [bytes = object.bytes] in { bytes } }
+            let freeze: () throws -> FrozenObject = { [bytes = object.bytes ?? []] in
+                if let encoder = object.encoder { try encoder.freeze() } else { { bytes } }
+            }
             let restore: ([UInt8]) throws -> Void = { [weak self] bytes in
                 self?.objects[ByteName(name)]?.bytes = bytes
             }

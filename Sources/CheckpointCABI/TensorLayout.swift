@@ -1,4 +1,3 @@
-internal import CheckpointDevices
 internal import CheckpointFormat
 internal import CheckpointSharding
 internal import CheckpointState
@@ -18,8 +17,8 @@ struct TensorLayout {
     let role: TensorRole
     /// The part that the memory holds; nil if it holds the complete tensor.
     let shard: TensorShard?
-    /// The GPU that holds the memory; nil for the memory of the process.
-    private let device: CUDADevice?
+    /// The device that holds the memory; nil for the memory of the process.
+    private let device: (any TensorDevice)?
     private let type: ElementType
     private let shape: [Int]
     private let strides: [Int]
@@ -33,11 +32,12 @@ struct TensorLayout {
     ///   - strides: strides in elements; nil means row-major.
     ///   - shard: the part that the memory holds; nil means the complete tensor.
     ///   - rank: this one of several processes; nil if it saves alone.
-    ///   - device: the GPU that holds the memory; nil for the memory of the process.
+    ///   - device: the device that holds the memory; nil for the memory of the process.
     /// - Throws: code `misuse`.
     init(
         name: String, group: String?, role: TensorRole, type: ElementType, shape: [Int],
-        strides: [Int]?, shard: Shard? = nil, rank: Int? = nil, device: CUDADevice? = nil
+        strides: [Int]?, shard: Shard? = nil, rank: Int? = nil,
+        device: (any TensorDevice)? = nil
     ) throws(CheckpointError) {
         guard let bytes = TensorShape.byteCount(shape, type) else {
             throw .argument("tensor \"\(name)\": \(shape) is not a valid shape of \(type)")

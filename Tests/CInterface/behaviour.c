@@ -547,8 +547,8 @@ static void names_are_bytes(ckpt_store *store) {
     CHECK_STATUS(CKPT_OK, ckpt_checkpointer_close(saver));
     ckpt_checkpoint *saved;
     CHECK_STATUS(CKPT_OK, ckpt_checkpoint_open(store, "bytes:1", &saved));
-    /* The first search is made in another way than those that follow. */
-    for (int turn = 0; turn < 4; turn++) {
+    /* The first searches are made in another way than those that follow. */
+    for (int turn = 0; turn < 240; turn++) {
         CHECK_STATUS(CKPT_OK, ckpt_checkpoint_find(saved, names[turn % 2], &index));
         CHECK(index == (size_t)(turn % 2));
         float element;

@@ -233,6 +233,56 @@ static void read_as_described(void) {
     if (newest) ckpt_checkpoint_close(newest);
 }
 
+/* Functions that the library calls; some fail, and some call the library. */
+static int fails_at_times(void *context) { return (uintptr_t)context % 3 == 0 ? 7 : 0; }
+
+static int copy_out(void *context, uint64_t address, void *destination, size_t bytes, uint64_t *copy) {
+    *copy = bytes;
+    memcpy(destination, (void *)(uintptr_t)address, bytes);
+    return fails_at_times(context);
+}
+
+static int copy_in(void *context, const void *source, uint64_t address, size_t bytes, uint64_t *copy) {
+    *copy = bytes;
+    memcpy((void *)(uintptr_t)address, source, bytes);
+    return fails_at_times(context);
+}
+
+static int finish(void *context, uint64_t copy) { return copy == 77 ? 3 : fails_at_times(context); }
+
+static int take(void *context, void **value) {
+    *value = lent;
+    ckpt_checkpointer_close(handles[CHECKPOINTERS]);
+    return fails_at_times(context);
+}
+
+static int encode(void *context, void *value, void **data, size_t *length) {
+    CHECK(value == lent);
+    *data = (uintptr_t)context & 4 ? NULL : malloc(8);
+    if (*data) memset(*data, 'x', 8);
+    *length = (uintptr_t)context & 8 ? SIZE_MAX : (uintptr_t)context & 16 ? 0 : 8;
+    return fails_at_times(context);
+}
+
+static int lend(void *context, void **data, size_t count) {
+    if (count && (uintptr_t)context & 4) data[0] = lent + 8;
+    return fails_at_times(context);
+}
+
+static void functions(void) {
+    void *context = (void *)(uintptr_t)draw(32);
+    ckpt_device device = {.struct_size = size_of(sizeof device), .name = text(), .context = context,
+                          .order = draw(2) ? fails_at_times : NULL, .copy_to_host = draw(8) ? copy_out : NULL,
+                          .copy_to_device = draw(8) ? copy_in : NULL, .finish = draw(2) ? finish : NULL};
+    if (device.struct_size > sizeof device) device.struct_size = sizeof device;
+    if (draw(2)) ckpt_add_device(handle(CHECKPOINTERS), draw(16) ? &device : NULL, out());
+    ckpt_encoder encoder = {.struct_size = size_of(sizeof encoder), .context = context,
+                            .freeze = draw(8) ? take : NULL, .encode = draw(8) ? encode : NULL};
+    if (encoder.struct_size > sizeof encoder) encoder.struct_size = sizeof encoder;
+    if (draw(2)) ckpt_set_encoder(handle(CHECKPOINTERS), text(), (uint32_t)draw(7), (uint32_t)draw(3), draw(16) ? &encoder : NULL);
+    if (draw(2)) ckpt_set_lender(handle(CHECKPOINTERS), draw(2) ? lend : NULL, context);
+}
+
 static uint32_t restore_mode(void) {
     return (uint32_t)draw(3) | (draw(2) ? CKPT_CONVERT_FLOATS : 0);
 }
@@ -245,8 +295,9 @@ static void *free_text(ckpt_status status) {
 static void call(void) {
     void *made = NULL;
     size_t length;
-    switch (draw(38)) {
+    switch (draw(39)) {
     case 0: case 1: case 2: make(); break;
+    case 38: if (draw(4) == 0) functions(); break;
     case 35: case 36: case 37: read_as_described(); break;
     case 3: describe(); break;
     case 4: describe_packed(); break;

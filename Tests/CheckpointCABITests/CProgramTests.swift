@@ -64,6 +64,14 @@ struct CProgramTests {
         #expect(outcome.output == "all is well\n")
     }
 
+    @Test("functions of the program lend, encode and copy, and their failures fail saves alone")
+    func functions() throws {
+        let program = try compile("Tests/CInterface/functions.c")
+        let outcome = try runProcess(program, [directory.appending("store")])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.output == "all is well\n")
+    }
+
     @Test("several processes save one checkpoint together, and others read any part of it")
     func ranks() throws {
         let program = try compile("Tests/CInterface/ranks.c")

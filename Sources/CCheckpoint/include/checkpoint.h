@@ -36,8 +36,11 @@
  *           mapped until it is released (see ckpt_describe). Other addresses than NULL are not
  *           checked. Free memory that a function allocates for you with ckpt_free.
  * Threads.  Any function may be called on any thread. Calls on one checkpointer take turns; waits
- *           for tickets and events do not block other calls. The library calls no function of the
- *           program, and its threads receive no signals.
+ *           for tickets and events do not block other calls. Threads of the library receive no
+ *           signals, and call no functions of the program but those that it gives with
+ *           ckpt_set_lender, ckpt_set_encoder and ckpt_add_device. While one of these runs, every
+ *           function that is called on its thread returns CKPT_MISUSE. They return 0, or another
+ *           number, which the error then states; they must return, and not unwind the stack.
  * Forks.    In a child made by fork(), every function returns CKPT_MISUSE, except those that close
  *           a handle or free memory, which do nothing. The locks of open stores stay with the
  *           parent.
@@ -71,8 +74,9 @@ extern "C" {
  * ckpt_set_rank_object. 3 added CKPT_STOP_AT_SIGTERM and ckpt_is_terminating,
  * CKPT_CONVERT_FLOATS, ckpt_store_prune, and GPUs: ckpt_cuda_device and ckpt_tensor.device.
  * 4 added object storage and mirrors: s3:// for ckpt_store_open, ckpt_store_open_mirrored,
- * ckpt_wait_until_mirrored, ckpt_options.mirror_seconds, ckpt_restore_report.is_from_mirror. */
-#define CKPT_ABI_VERSION 4
+ * ckpt_wait_until_mirrored, ckpt_options.mirror_seconds, ckpt_restore_report.is_from_mirror.
+ * 5 added functions of the program: ckpt_set_lender, ckpt_set_encoder, ckpt_add_device. */
+#define CKPT_ABI_VERSION 5
 
 /* The result of a call. The numbers never change. */
 typedef int32_t ckpt_status;
@@ -295,8 +299,8 @@ typedef struct ckpt_tensor {
     uint32_t rank;  /* at most 32 */
     uint32_t type;  /* CKPT_F32, ... */
     uint32_t role;  /* CKPT_PARAMETER, ... */
-    uint32_t device; /* 0: memory of the process; otherwise of a GPU, by its number from
-                      * ckpt_cuda_device: only for ckpt_describe and ckpt_describe_shards */
+    uint32_t device; /* 0: memory of the process; otherwise of a device, by its number from
+                      * ckpt_cuda_device or ckpt_add_device: only for ckpt_describe and ckpt_describe_shards */
 } ckpt_tensor;
 
 /* The part of a tensor that a process holds: a box, row-major in its memory. */
@@ -502,6 +506,44 @@ ckpt_status ckpt_cuda_device(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint32_t ordinal, uint64_t stream,
     uint32_t *CKPT_NULLABLE device);
 
+/* A device whose memory the library cannot read, by the functions that copy from it and to it. They
+ * are called on any thread, several at a time. A field may be NULL, but for the name and the two
+ * that copy. */
+typedef struct ckpt_device {
+    size_t struct_size;
+    const char *CKPT_NULLABLE name; /* for messages, such as "npu:0" */
+    void *CKPT_NULLABLE context;    /* the first argument of every function */
+    /* Orders the copies that begin from now on after all work that the program has given to the
+     * device. Called in ckpt_save, ckpt_resume and ckpt_restore; returns at once. */
+    int (*CKPT_NULLABLE order)(void *CKPT_NULLABLE context);
+    /* Begin a copy of `bytes` bytes from or to an address of the device, and set the number by which
+     * it is finished. `address` is that of a described tensor, or inside of it. */
+    int (*CKPT_NULLABLE copy_to_host)(
+        void *CKPT_NULLABLE context, uint64_t address, void *CKPT_NULLABLE destination,
+        size_t bytes, uint64_t *CKPT_NULLABLE copy);
+    int (*CKPT_NULLABLE copy_to_device)(
+        void *CKPT_NULLABLE context, const void *CKPT_NULLABLE source, uint64_t address,
+        size_t bytes, uint64_t *CKPT_NULLABLE copy);
+    /* Waits until a copy has ended; called once for each that has begun. NULL: the functions above
+     * return when it has. */
+    int (*CKPT_NULLABLE finish)(void *CKPT_NULLABLE context, uint64_t copy);
+    /* Makes memory of the process quick to copy to and from, and undoes that: pins it, for example.
+     * Called once for the memory of each checkpointer. A failure is a warning. */
+    int (*CKPT_NULLABLE prepare)(
+        void *CKPT_NULLABLE context, void *CKPT_NULLABLE memory, size_t bytes);
+    void (*CKPT_NULLABLE unprepare)(
+        void *CKPT_NULLABLE context, void *CKPT_NULLABLE memory, size_t bytes);
+    /* The last call: the checkpointer and all that it has lent are gone. */
+    void (*CKPT_NULLABLE release)(void *CKPT_NULLABLE context);
+} ckpt_device;
+
+/* Adds a device of the program, and sets its number for descriptions of this checkpointer (at most
+ * 256 devices). A copy that fails fails the save (DEVICE), and not the program.
+ * Fails with MISUSE. `release` is called only if it does not. */
+ckpt_status ckpt_add_device(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const ckpt_device *CKPT_NULLABLE device,
+    uint32_t *CKPT_NULLABLE number);
+
 /* Describes the tensors by one array of numbers and one text, for languages in which filling
  * structures is slow. For each tensor `fields` holds: address, type, role, bytes of the name, bytes
  * of the group (0: "state"), 1 if strides follow plus 2 if a shard follows plus 4 if a device follows,
@@ -519,6 +561,16 @@ ckpt_status ckpt_set_pointers(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, void *CKPT_NULLABLE const *CKPT_NULLABLE data,
     size_t count, uint64_t *CKPT_NULLABLE description);
 
+/* Lets ckpt_save, ckpt_resume and ckpt_restore ask where the tensors are: `lend` is called first, on
+ * the thread of that call, with the addresses until now in the order of the description, and changes
+ * those that are others. As with ckpt_set_pointers, that is a new description. NULL: the tensors stay
+ * where they are. If `lend` fails, so does the call, with PROVIDER. Fails with MISUSE. */
+ckpt_status ckpt_set_lender(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer,
+    int (*CKPT_NULLABLE lend)(
+        void *CKPT_NULLABLE context, void *CKPT_NULLABLE *CKPT_NULLABLE data, size_t count),
+    void *CKPT_NULLABLE context);
+
 /* Gets the number of the oldest description whose memory may still be read. */
 ckpt_status ckpt_oldest_lent(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, uint64_t *CKPT_NULLABLE description);
@@ -528,6 +580,30 @@ ckpt_status ckpt_oldest_lent(
 ckpt_status ckpt_set_object(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name, uint32_t role,
     uint32_t encoding, const void *CKPT_NULLABLE data, size_t length);
+
+/* An object that functions of the program encode in the background. */
+typedef struct ckpt_encoder {
+    size_t struct_size;
+    void *CKPT_NULLABLE context; /* the first argument of every function */
+    /* Takes the value as it is now: called in ckpt_save, on its thread; returns at once. `value` is
+     * what the other functions get; they are called on any thread. */
+    int (*CKPT_NULLABLE freeze)(
+        void *CKPT_NULLABLE context, void *CKPT_NULLABLE *CKPT_NULLABLE value);
+    /* Encodes a value that was taken. `data` is allocated with malloc; the library frees it. */
+    int (*CKPT_NULLABLE encode)(
+        void *CKPT_NULLABLE context, void *CKPT_NULLABLE value,
+        void *CKPT_NULLABLE *CKPT_NULLABLE data, size_t *CKPT_NULLABLE length);
+    /* Called once for each value that was taken, when it is no longer needed; may be NULL. */
+    void (*CKPT_NULLABLE release)(void *CKPT_NULLABLE context, void *CKPT_NULLABLE value);
+} ckpt_encoder;
+
+/* Sets an object of the state whose bytes are made in the background, so that encoding it takes no
+ * time of ckpt_save. If `freeze` or `encode` fails, the save does (PROVIDER), and not the program.
+ * ckpt_get_object gives the bytes that a restore has read; NOT_FOUND before one. The functions may be
+ * called until the checkpointer is closed. Fails with MISUSE. */
+ckpt_status ckpt_set_encoder(
+    ckpt_checkpointer *CKPT_NULLABLE checkpointer, const char *CKPT_NULLABLE name, uint32_t role,
+    uint32_t encoding, const ckpt_encoder *CKPT_NULLABLE encoder);
 
 /* Rules for an object of a process, if the checkpoint was saved by another number of processes. */
 enum {
@@ -582,7 +658,7 @@ typedef struct ckpt_metric {
 
 /* Requests a checkpoint of the state as it is now, and returns immediately. `step` is unique in the
  * run. `ticket` may be NULL. Fails only with MISUSE: a fence is held, the step is negative, an
- * argument is invalid. */
+ * argument is invalid; and with PROVIDER, if the function of ckpt_set_lender fails. */
 ckpt_status ckpt_save(
     ckpt_checkpointer *CKPT_NULLABLE checkpointer, int64_t step,
     const ckpt_metric *CKPT_NULLABLE metrics, size_t metric_count,

@@ -11,4 +11,11 @@ void cc_set_failure(
 /* 1 in a process that was made by fork() after this library was loaded. */
 int cc_is_forked(void);
 
+/* Stand around a call of a function of the program, on this thread. */
+void cc_enter_program(void);
+void cc_leave_program(void);
+
+/* 1 inside such a call. */
+int cc_is_in_program(void);
+
 #endif
