@@ -234,7 +234,7 @@ static void read_as_described(void) {
 }
 
 /* Functions that the library calls; some fail, and some call the library. */
-static int fails_at_times(void *context) { return (uintptr_t)context % 3 == 0 ? 7 : 0; }
+static int fails_at_times(void *context) { return (uintptr_t)context % 8 == 1 ? 7 : 0; }
 
 static int copy_out(void *context, uint64_t address, void *destination, size_t bytes, uint64_t *copy) {
     *copy = bytes;
@@ -297,7 +297,7 @@ static void call(void) {
     size_t length;
     switch (draw(39)) {
     case 0: case 1: case 2: make(); break;
-    case 38: if (draw(4) == 0) functions(); break;
+    case 38: if (draw(16) == 0) functions(); break;
     case 35: case 36: case 37: read_as_described(); break;
     case 3: describe(); break;
     case 4: describe_packed(); break;
