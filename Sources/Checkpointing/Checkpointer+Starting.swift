@@ -22,12 +22,34 @@ extension Checkpointer {
         _ history: RunHistory
     ) throws(CheckpointError) -> (name: String, place: CheckpointOrigin, isUnresumed: Bool) {
         if options.kind == .training {
-            let name = try history.chooseName(options.run)
+            let name = try runName(options, store, history)
             return (name, history.place(of: restart, in: name), history.branch(of: name) != nil)
         }
         let place = CheckpointOrigin(
             kind: options.kind, store: store.id, run: restart, branch: restart, restart: 0)
         return (options.run ?? store.defaultRunName, place, false)
+    }
+
+    /// Returns the name of the run to continue. A directory that has replaced a lost one continues
+    /// the run that is in the mirror, whatever the name of the directory.
+    private static func runName(
+        _ options: CheckpointerOptions, _ store: CheckpointStore, _ history: RunHistory
+    ) throws(CheckpointError) -> String {
+        // Several ranks do not restore from the mirror.
+        guard options.run == nil, history.ownNames.isEmpty, store.meeting == nil,
+            let copied = copiedHistory(of: store), !copied.ownNames.isEmpty,
+            !copied.ownNames.contains(store.defaultRunName)
+        else { return try history.chooseName(options.run) }
+        return try copied.chooseName(nil)
+    }
+
+    /// Reads the runs of the mirror; nil if it is none of this store, or cannot be read, which is
+    /// an error of `resume`.
+    private static func copiedHistory(of store: CheckpointStore) -> RunHistory? {
+        do throws(CheckpointError) {
+            guard let copy = try store.mirror?.openStore(), copy.id == store.id else { return nil }
+            return try copy.runHistory()
+        } catch { return nil }
     }
 
     static func pipeline(

@@ -50,13 +50,15 @@ extension CheckpointStore {
 
     /// Returns the objects of a bucket that has been tried, and may be written to.
     ///
-    /// - Parameter location: the bucket and the prefix.
+    /// - Parameters:
+    ///   - location: the bucket and the prefix.
+    ///   - cancellation: asks for no request to be sent again; nil if nothing does.
     /// - Throws: codes `unsupported` (it cannot hold checkpoints), `misuse` (settings), `io`,
     ///   `readOnly` (access denied).
     package static func writableObjects(
-        at location: S3Location
+        at location: S3Location, cancellation: Cancellation? = nil
     ) throws(CheckpointError) -> S3ObjectStore {
-        let objects = try S3Connection(to: location).objects
+        let objects = try S3Connection(to: location, cancellation: cancellation).objects
         do {
             try ConditionProbe(objects).run()
             // Those that cannot be aborted cost, and do no other harm.

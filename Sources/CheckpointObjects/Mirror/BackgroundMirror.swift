@@ -156,16 +156,21 @@ public struct BackgroundMirror: CheckpointMirror {
         }
         return try MirrorFollower(
             .init(
-                connect: { () throws(CheckpointError) in try connect(store) },
+                connect: { cancellation throws(CheckpointError) in
+                    try connect(store, cancellation)
+                },
                 tidyUp: { () throws(CheckpointError) in try prune() },
                 newestAtStart: store.files.names().last, tidyEvery: prunesEvery),
             onEvent: onEvent)
     }
 
-    private func connect(_ store: CheckpointStore) throws(CheckpointError) -> StoreMirror {
+    private func connect(
+        _ store: CheckpointStore, _ cancellation: Cancellation
+    ) throws(CheckpointError) -> StoreMirror {
         switch target {
         case .place(let place):
-            try StoreMirror(of: store, to: place, bytesPerSecond: bytesPerSecond)
+            try StoreMirror(
+                of: store, to: place, bytesPerSecond: bytesPerSecond, cancellation: cancellation)
         case .objects(let objects, _):
             try StoreMirror(of: store, to: objects, bytesPerSecond: bytesPerSecond)
         }

@@ -8,7 +8,7 @@ final class MirrorFollower: MirrorFollowing {
     /// The two actions of a follower, called on its thread, and how often.
     struct Work: Sendable {
         /// Connects to the place of the mirror. Tried again if it fails.
-        var connect: @Sendable () throws(CheckpointError) -> StoreMirror
+        var connect: @Sendable (Cancellation) throws(CheckpointError) -> StoreMirror
         /// Removes from the mirror what it no longer keeps; called after something was sent.
         var tidyUp: @Sendable () throws(CheckpointError) -> Void
         /// The newest checkpoint of the store when it was opened; nil if it had none.
@@ -120,10 +120,10 @@ final class MirrorFollower: MirrorFollowing {
     }
 
     private static func connected(
-        _ work: Work, _ state: Monitor<State>
+        _ work: Work, _ cancellation: Cancellation, _ state: Monitor<State>
     ) throws(CheckpointError) -> StoreMirror {
         if let mirror = state.withLock(\.mirror) { return mirror }
-        let mirror = try work.connect()
+        let mirror = try work.connect(cancellation)
         state.withLock { $0.mirror = mirror }
         return mirror
     }
@@ -144,7 +144,7 @@ final class MirrorFollower: MirrorFollowing {
                 return state.changes
             }
             do throws(CheckpointError) {
-                let mirror = try connected(work, state)
+                let mirror = try connected(work, cancellation, state)
                 let report = try mirror.synchronize(cancellation: cancellation) {
                     state.withLock { $0.changes } > changes
                 } onMirrored: { row in

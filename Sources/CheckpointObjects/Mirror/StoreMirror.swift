@@ -36,10 +36,12 @@ public final class StoreMirror: Sendable {
     ///   - source: the store, open for anything.
     ///   - place: where its mirror lies: a mirror of the same store, or nothing.
     ///   - bytesPerSecond: maximum speed; nil for none.
+    ///   - cancellation: asks for no request to be sent again; nil if nothing does.
     /// - Throws: codes `misuse` (another store is there), `unsupported` (a bucket that cannot hold
     ///   checkpoints), `io`, `readOnly`.
     public convenience init(
-        of source: CheckpointStore, to place: Place, bytesPerSecond: Int? = nil
+        of source: CheckpointStore, to place: Place, bytesPerSecond: Int? = nil,
+        cancellation: Cancellation? = nil
     ) throws(CheckpointError) {
         switch place {
         case .directory(let path):
@@ -55,7 +57,8 @@ public final class StoreMirror: Sendable {
             }
         case .bucket(let location):
             try self.init(
-                of: source, to: CheckpointStore.writableObjects(at: location),
+                of: source,
+                to: CheckpointStore.writableObjects(at: location, cancellation: cancellation),
                 bytesPerSecond: bytesPerSecond, lock: nil)
         }
     }
@@ -86,9 +89,7 @@ public final class StoreMirror: Sendable {
             lock
             ?? .objects(
                 ObjectLocks(target, holder: LockHolder.current.encoded), place: target.description)
-        limiter = bytesPerSecond.map {
-            Monitor(RateLimiter(bytesPerSecond: $0))
-        }
+        limiter = bytesPerSecond.map { Monitor(RateLimiter(bytesPerSecond: $0)) }
         try failing { () throws(ObjectStoreError) in try target.settle("") }
         _ = try MirrorIdentity(source: source, target: target).check()
     }

@@ -5,8 +5,18 @@ struct RetryPolicy: Sendable {
     var attempts = 8
     /// Time of the whole operation with all its requests.
     var time = Duration.seconds(120)
+    /// Maximum number of requests while there never was an answer: the address may be wrong, and
+    /// somebody waits to be told.
+    private static let attemptsWithoutAnswer = 3
     private static let shortest = 0.05
     private static let longest = 10.0
+
+    /// The policy until the first answer.
+    var beforeFirstAnswer: RetryPolicy {
+        var policy = self
+        policy.attempts = min(attempts, Self.attemptsWithoutAnswer)
+        return policy
+    }
 
     /// Returns the pause before the next request, in seconds.
     ///

@@ -1,4 +1,5 @@
 internal import CheckpointIO
+internal import CheckpointStorage
 internal import Foundation
 internal import NIOCore
 internal import Synchronization
@@ -25,6 +26,8 @@ final class S3Client: Sendable {
         /// True if the signature covers the bodies, which TLS does already.
         var signsBodies = false
         var retries = RetryPolicy()
+        /// Asks for no request to be sent again; nil if nothing does.
+        var cancellation: Cancellation?
         /// Time of one request, besides a second for each MiB.
         var requestTime = Duration.seconds(30)
     }
@@ -35,6 +38,8 @@ final class S3Client: Sendable {
         var clockOffset = 0.0
         /// Seconds by which the clock of the store is ahead of this machine's.
         var clockSkew: Double?
+        /// True after the first answer, of whatever kind.
+        var hasAnswered = false
     }
 
     /// Creates a client; sends nothing.
@@ -55,8 +60,28 @@ final class S3Client: Sendable {
         state = Monitor(State(region: settings.region))
     }
 
-    /// When failed requests are sent again.
-    var retries: RetryPolicy { settings.retries }
+    /// Waits before a request is sent again.
+    ///
+    /// - Parameters:
+    ///   - attempt: number of requests that have failed, from 1.
+    ///   - start: time of the first.
+    ///   - wish: seconds that the store asks to wait.
+    /// - Returns: false if it is not to be sent again.
+    func pause(
+        after attempt: Int, since start: ContinuousClock.Instant, wish: Double? = nil
+    ) -> Bool {
+        let hasAnswered = state.withLock(\.hasAnswered)
+        let policy = hasAnswered ? settings.retries : settings.retries.beforeFirstAnswer
+        let pause = policy.pause(
+            after: attempt, wish: wish, elapsed: ContinuousClock.now - start,
+            draw: Double.random(in: 0...1))
+        guard let pause else { return false }
+        guard let cancellation = settings.cancellation else {
+            Thread.sleep(forTimeInterval: pause)
+            return true
+        }
+        return !cancellation.wait(for: .seconds(pause))
+    }
 
     /// Seconds by which the clock of the store is ahead, by its last answer; nil before the first.
     var clockSkew: Double? { state.withLock { $0.clockSkew } }
@@ -142,12 +167,9 @@ final class S3Client: Sendable {
                 wish = nil
                 unknown = .unknown(isAnswered: false, text: failure.text)
             }
-            guard isRepeated,
-                let pause = settings.retries.pause(
-                    after: attempt, wish: wish, elapsed: ContinuousClock.now - start,
-                    draw: Double.random(in: 0...1))
-            else { return unknown }
-            Thread.sleep(forTimeInterval: pause)
+            guard isRepeated, pause(after: attempt, since: start, wish: wish) else {
+                return unknown
+            }
         }
     }
 
@@ -219,7 +241,10 @@ final class S3Client: Sendable {
     }
 
     private func noteClock(_ answer: S3Answer) {
-        guard let text = answer.headers["date"], let date = HTTPDate.read(text) else { return }
-        state.withLock { $0.clockSkew = date - Date.now.timeIntervalSince1970 }
+        let date = answer.headers["date"].flatMap { HTTPDate.read($0) }
+        state.withLock { state in
+            state.hasAnswered = true
+            if let date { state.clockSkew = date - Date.now.timeIntervalSince1970 }
+        }
     }
 }

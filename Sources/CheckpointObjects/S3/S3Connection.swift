@@ -15,10 +15,11 @@ struct S3Connection: Sendable {
     ///
     /// - Parameters:
     ///   - location: the bucket and the prefix.
+    ///   - cancellation: asks for no request to be sent again; nil if nothing does.
     ///   - environment: the variables of the process.
     /// - Throws: code `misuse` for settings that contradict or cannot be read.
     init(
-        to location: S3Location,
+        to location: S3Location, cancellation: Cancellation? = nil,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(CheckpointError) {
         do throws(SettingsError) {
@@ -40,6 +41,7 @@ struct S3Connection: Sendable {
         requests.keyHeaders = settings.keyHeaders
         requests.signsBodies = settings.isPayloadSigned.value
         requests.retries.attempts = settings.attemptsMax.value
+        requests.cancellation = cancellation
         client = S3Client(
             endpoint: S3Endpoint(
                 isSecure: address.isSecure, host: address.host, port: address.port,

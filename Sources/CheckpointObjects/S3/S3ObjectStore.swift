@@ -72,11 +72,9 @@ package final class S3ObjectStore: ObjectStore {
                 }
                 return
             }
-            guard let pause = client.retries.pause(
-                after: attempt, wish: nil, elapsed: ContinuousClock.now - start,
-                draw: Double.random(in: 0...1))
-            else { throw error("PUT", key, outcome) }
-            Thread.sleep(forTimeInterval: pause)
+            guard client.pause(after: attempt, since: start) else {
+                throw error("PUT", key, outcome)
+            }
         }
     }
 

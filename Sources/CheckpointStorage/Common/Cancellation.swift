@@ -29,6 +29,14 @@ public final class Cancellation: Sendable {
         for handler in handlers { handler() }
     }
 
+    /// Waits for the request.
+    ///
+    /// - Parameter time: maximum time to wait.
+    /// - Returns: true if the operation was asked to stop.
+    package func wait(for time: Duration) -> Bool {
+        state.waitFor(timeout: time) { $0.isCancelled ? true : nil } ?? false
+    }
+
     /// Throws if the operation was asked to stop.
     ///
     /// - Parameters:

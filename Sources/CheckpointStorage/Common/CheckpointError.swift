@@ -113,7 +113,8 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
             let shown = names.prefix(4).joined(separator: ", ")
             text += " (concerns \(shown)\(names.count > 4 ? " and \(names.count - 4) more" : ""))"
         }
-        if let remedy { text += ". " + remedy }
+        // A message may end in words of another program, which are a sentence of their own.
+        if let remedy { text += (text.hasSuffix(".") ? " " : ". ") + remedy }
         return text
     }
 

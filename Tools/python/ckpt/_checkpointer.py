@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import logging
 import math
+import operator
 import os
 import re
 import threading
@@ -21,8 +22,8 @@ from ._memory import Lent, held, lent
 from ._mirror import Mirror
 from ._ranks import RULES, Box, OfRank, Ranks, Shard
 from ._retention import Pruner, Retention
-from ._store import Reference, Store, reference_text
-from .errors import CheckpointError, MisuseError, NotFoundError, TimedOutError
+from ._store import Reference, Store, Summary, _summary, reference_text
+from .errors import CheckpointError, MismatchError, MisuseError, NotFoundError, TimedOutError
 
 logger = logging.getLogger("ckpt")
 
@@ -83,13 +84,13 @@ class RestoreReport:
     id: str
     tensor_count: int
     tensor_bytes: int
-    #: Number of names that only the state, and only the checkpoint, has.
+    #: Number of names of tensors that only the state, and only the checkpoint, has.
     missing_count: int
     unused_count: int
     #: Number of newer checkpoints that were skipped because they are damaged.
     skipped_count: int
     #: The values that are not tensors, by name.
-    objects: Mapping[str, Any]
+    objects: Mapping[str, Any] = dataclasses.field(repr=False)
     #: Number of values of this process that are those of rank 0, because another number of processes
     #: has saved the checkpoint.
     first_rank_count: int = 0
@@ -131,9 +132,10 @@ class Save:
             CheckpointError: the save has failed.
         """
         end = None if timeout is None else time.monotonic() + timeout
+        number = _choice(_STATES, state)
         while True:
             left = _SLICE_SECONDS if end is None else min(_SLICE_SECONDS, end - time.monotonic())
-            status = _native.library.ckpt_ticket_wait(self._handle, _STATES[state], max(left, 0))
+            status = _native.library.ckpt_ticket_wait(self._handle, number, max(left, 0))
             if status == 0:
                 return
             error = _native.last_error(status)
@@ -232,11 +234,27 @@ def flatten(
     Args:
         known: arrays as they were last time, by name; those that are found are added. A tensor that is
             still the same is its item.
+
+    Raises:
+        MisuseError: two leaves have the same name.
     """
     tensors: dict[str, Any] = {}
     values: dict[str, Any] = {}
+    count = _flatten(state, prefix, known, tensors, values)
+    if count != len(tensors) + len(values) or not tensors.keys().isdisjoint(values):
+        raise MisuseError(f"two entries of the state have the name {_name_given_twice(state)!r}: a key is text, and dots join keys")
+    return tensors, values
+
+
+def _flatten(
+    state: Mapping[str, Any], prefix: str, known: Optional[dict[str, _KnownArray]], tensors: dict[str, Any],
+    values: dict[str, Any],
+) -> int:
+    """Adds the leaves of a mapping. Returns their number."""
+    count = 0
     for key, value in state.items():
         name = f"{prefix}{key}"
+        count += 1
         if known is not None and name in known:
             array, shape, strides, dtype, item = known[name]
             if value is array and value.shape == shape and value.strides == strides and value.dtype is dtype:
@@ -244,9 +262,7 @@ def flatten(
                 continue
             del known[name]
         if isinstance(value, Mapping):
-            inner, others = flatten(value, name + ".", known)
-            tensors.update(inner)
-            values.update(others)
+            count += _flatten(value, name + ".", known, tensors, values) - 1
         elif isinstance(value, Shard):
             tensors[name] = value
         elif (memory := lent(value, name)) is not None:
@@ -255,15 +271,35 @@ def flatten(
                 known[name] = (value, value.shape, value.strides, value.dtype, _item(name, memory))
         else:
             values[name] = value
-    return tensors, values
+    return count
 
 
-def _close(handle: ctypes.c_void_p, held: dict[int, Any]) -> int:
-    """Waits for the saves in flight; only then may their memory be freed."""
+def _name_given_twice(state: Mapping[str, Any], prefix: str = "", seen: Optional[set[str]] = None) -> Optional[str]:
+    seen = set() if seen is None else seen
+    for key, value in state.items():
+        name = f"{prefix}{key}"
+        found = _name_given_twice(value, name + ".", seen) if isinstance(value, Mapping) else name if name in seen else None
+        if found is not None:
+            return found
+        seen.add(name)
+    return None
+
+
+def _close(handle: ctypes.c_void_p, held: dict[int, Any], mirror_seconds: float = 0) -> int:
+    """Waits for the saves in flight, which keeps their memory until then, and for the mirror."""
     try:
+        if mirror_seconds > 0:
+            status = _native.library.ckpt_wait_until_mirrored(handle, mirror_seconds)
+            _note_mirror(_native.last_error(status) if status else None)
         return int(_native.library.ckpt_checkpointer_close(handle))
     finally:
         held.clear()
+
+
+def _note_mirror(error: Optional[CheckpointError]) -> None:
+    # Misuse: there is no mirror, or another process sends to it.
+    if error is not None and not isinstance(error, MisuseError):
+        logger.warning("not everything is in the mirror: %s The next process that saves to the store sends the rest", error)
 
 
 class Checkpointer:
@@ -329,6 +365,10 @@ class Checkpointer:
     ) -> None:
         if every < 1 or (keep_last is not None and keep_last < 1):
             raise ValueError("every and keep_last must be at least 1")
+        if isinstance(state, Mapping):
+            # What cannot be saved is told here, and not after hours.
+            for name, value in flatten(state)[1].items():
+                self._encode(name, value.value if isinstance(value, OfRank) else value)
         rules = Retention(keep_last, keep_every, keep_seconds, keep_best)
         #: The engine itself keeps the newest; all else needs the metrics and times of all checkpoints.
         has_rules = keep_every is not None or keep_seconds is not None or len(keep_best) > 0
@@ -337,7 +377,8 @@ class Checkpointer:
         options.arena_bytes, options.chunk_bytes, options.workers = arena_bytes, chunk_bytes, workers
         options.bytes_per_second, options.keep_last = bytes_per_second, 0 if has_rules else keep_last or 0
         options.exit_seconds, options.termination_seconds = exit_seconds, termination_seconds or 0
-        options.mirror_seconds = mirror_seconds
+        # Waited for in `close`, which looks for signals meanwhile, and tells what is left.
+        options.mirror_seconds = _SLICE_SECONDS
         options.compression, options.capture = _choice(_COMPRESSIONS, compression), _choice(_CAPTURES, capture)
         options.backpressure = _choice(_BACKPRESSURES, backpressure)
         options.flags = _native.QUIET | (0 if deduplicate else 1) | _choice(_TERMINATIONS, on_termination)
@@ -360,7 +401,8 @@ class Checkpointer:
         self._devices: dict[tuple[int, int], int] = {}
         #: The owners of lent memory, by the number of their description.
         self._held: dict[int, Any] = {}
-        self._finalizer = weakref.finalize(self, _close, self._handle, self._held)
+        self._mirror_seconds = (mirror_seconds or 60) if self.store._has_mirror else 0
+        self._finalizer = weakref.finalize(self, _close, self._handle, self._held, self._mirror_seconds)
         #: What was described last: the items, and of each all but the address, the address, and what keeps
         #: its memory.
         self._items_sent: list[Item] = []
@@ -371,10 +413,15 @@ class Checkpointer:
         self._arrays: dict[str, _KnownArray] = {}
         self._sent: dict[str, bytes] = {}
         self._last: Optional[Save] = None
+        self._has_warned = False
         #: Bytes written, and to write, of the last save, by its step.
         self._written: dict[int, tuple[int, int]] = {}
         is_first = self._ranks is None or self._ranks.rank == 0
         self._pruner = Pruner(self.store, rules) if has_rules and is_first else None
+
+    def _check_open(self) -> None:
+        if not self._finalizer.alive:
+            raise MisuseError("the checkpointer is closed")
 
     # ------------------------------------------------------------------ what subclasses replace
 
@@ -419,9 +466,16 @@ class Checkpointer:
             step: number of updates made so far; unique in the run.
             metrics: numbers to choose checkpoints by, such as the loss.
         """
+        self._check_open()
+        step = operator.index(step)
+        if not 0 <= step < 2**63:
+            raise ValueError(f"step is {step}, not from 0 to 2**63 - 1")
         items, values = self._collect()
+        if not items and not self._has_warned:
+            logger.warning("step %d has no tensors: was the state given to the checkpointer?", step)
+            self._has_warned = True
         self._send(items, values)
-        pairs = [_native.Metric(_native.text(name), float(value)) for name, value in (metrics or {}).items()]
+        pairs = [_native.Metric(_native.text(name), _number(value)) for name, value in (metrics or {}).items()]
         entries = (_native.Metric * len(pairs))(*pairs)
         handle = _native.handle(_native.library.ckpt_save, self._handle, step, entries, len(pairs))
         self._last = Save(handle, step)
@@ -562,6 +616,7 @@ class Checkpointer:
         Change the state inside it: `with saver.fence(): update()`.
         """
         name = None if group is None else group.encode()
+        self._check_open()
         # The usual case takes a microsecond, and does not give up the GIL.
         if _native.quick.ckpt_try_fence(self._handle, name) != 0:
             _native.check(_native.library.ckpt_fence(self._handle, name))
@@ -592,13 +647,34 @@ class Checkpointer:
         """Restores a checkpoint that need not be the newest of the run, and continues from it.
 
         Args:
-            reference: "latest", a step, a tag, an id, "best:METRIC" or "RUN:STEP".
+            reference: "latest", a step, a tag, an id, "best:METRIC" or "RUN:STEP". A step, and "latest", are
+                those of this run, if it has them, and otherwise of the store.
             strict, convert: as those of `resume`.
         """
-        name = reference_text(reference)
+        self._check_open()
+        name = self._own_reference(reference)
         report = self._restore(lambda: name, _native.library.ckpt_restore, (name,), strict, convert)
         assert report is not None
         return report
+
+    def _own_reference(self, reference: Reference) -> bytes:
+        """A reference that means this run, if it has what is asked for."""
+        if reference != "latest" and not str(reference).isdigit():
+            return reference_text(reference)
+        own = self._own_checkpoints()
+        if not own or reference != "latest" and int(reference) not in {found.step for found in own}:
+            return reference_text(reference)
+        return reference_text(f"{own[0].run}:{reference}")
+
+    def _own_checkpoints(self) -> list[Summary]:
+        """The checkpoints of the run, newest first."""
+        try:
+            newest = _native.returned_text(_native.library.ckpt_resume_reference, self._handle).decode()
+        except NotFoundError:
+            return []
+        entries = [entry for entry in self.store._entries() if "error" not in entry and not entry["copy"]]
+        run = next((entry["run"] for entry in entries if f"{entry['restart']}:{entry['step']}" == newest), None)
+        return [_summary(entry) for entry in entries if entry["run"] == run]
 
     def _restore(
         self, reference: Callable[[], bytes], call: Callable[..., int], arguments: tuple[Any, ...], strict: bool,
@@ -608,6 +684,8 @@ class Checkpointer:
         for item in items:
             if not item.memory.is_writable:
                 raise MisuseError(f"{item.name!r} is read-only, and cannot be restored")
+        if strict:
+            self._check_values(reference)
         # The values of the checkpoint replace those of the state, but each process names its own.
         self._send(items, {} if self._ranks is None else self._declared_values())
         mode = (_native.STRICT if strict else _native.PARTIAL) | (_native.CONVERT_FLOATS if convert else 0)
@@ -638,6 +716,29 @@ class Checkpointer:
         self._install(values)
         return report
 
+    def _check_values(self, reference: Callable[[], bytes]) -> None:
+        """Raises MismatchError if the state and a checkpoint do not have values of the same names."""
+        expected = self._expected_values()
+        if not expected:
+            return
+        try:
+            with self.store.open(reference().decode()) as checkpoint:
+                found = [name for name in checkpoint.objects if not _is_of_a_rank(name, checkpoint._objects)]
+        except CheckpointError:
+            # There is nothing to resume from, or the call that follows reports it.
+            return
+        missing = sorted(expected.difference(found))
+        if missing:
+            raise MismatchError(
+                f"the checkpoint lacks {len(missing)} values of the state: {', '.join(missing[:8])}. Check that it is "
+                "from this loop, or restore with strict=False")
+
+    def _expected_values(self) -> set[str]:
+        """The names of the values that a strict restore must find."""
+        state = self._state() if callable(self._state) else self._state or {}
+        # None may stand for what is not there yet.
+        return {name for name, value in flatten(state)[1].items() if value is not None and not isinstance(value, OfRank)}
+
     def _declared_values(self) -> dict[str, Any]:
         """The values that belong to this one of several processes, and that a restore needs."""
         return {name: value for name, value in self._collect()[1].items() if isinstance(value, OfRank)}
@@ -645,12 +746,13 @@ class Checkpointer:
     # ------------------------------------------------------------------ observing and ending
 
     def all_steps(self) -> list[int]:
-        """The steps of all checkpoints in the store, ascending."""
-        return self.store.all_steps()
+        """The steps of all checkpoints of the run, ascending. `store.all_steps()` has those of all runs."""
+        return sorted({found.step for found in self._own_checkpoints()})
 
     def latest_step(self) -> Optional[int]:
-        """The step of the newest checkpoint in the store; None if there is none."""
-        return self.store.latest_step()
+        """The step of the newest checkpoint of the run; None if there is none."""
+        steps = self.all_steps()
+        return steps[-1] if steps else None
 
     @property
     def stall(self) -> Stall:
@@ -734,6 +836,11 @@ class Checkpointer:
             self._wait_quietly(last)
             if self._pruner is not None:
                 self._pruner.close()
+            if self._mirror_seconds > 0:
+                try:
+                    self.wait_until_mirrored(self._mirror_seconds)
+                except CheckpointError as failure:
+                    _note_mirror(failure)
             self._log_events()
         self._finalizer.detach()
         status = _close(self._handle, self._held)
@@ -776,6 +883,11 @@ def _item(name: str, tensor: Any) -> Item:
     return Item(name, memory, _tensor_role(name), "", tensor.box)
 
 
+def _number(value: Any) -> float:
+    """A metric: also one that gradients flow through."""
+    return float(value.detach() if hasattr(value, "detach") else value)
+
+
 def _progress_bar(step: int) -> Any:
     """A bar of tqdm; None if it is not installed."""
     try:
@@ -786,7 +898,7 @@ def _progress_bar(step: int) -> Any:
 
 
 def _choice(choices: Mapping[str, int], word: str) -> int:
-    if word not in choices:
+    if not isinstance(word, str) or word not in choices:
         raise ValueError(f"{word!r} is not one of {', '.join(choices)}")
     return choices[word]
 

@@ -39,7 +39,8 @@ def lent(value: Any, name: str) -> Optional[Lent]:
     if hasattr(value, "data_ptr") and hasattr(value, "element_size"):
         return _lent_torch(value, name)
     if hasattr(value, "__array_interface__") and hasattr(value, "dtype"):
-        return _lent_numpy(value, name)
+        # A scalar of numpy is a number, which cannot change.
+        return _lent_numpy(value, name) if hasattr(value, "__setitem__") else None
     if hasattr(value, "__cuda_array_interface__"):
         return _lent_cuda(value, name)
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import logging
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Union
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ._store import Store
 
 logger = logging.getLogger("ckpt")
+
+#: A rule for the best checkpoints, with its count.
+_BEST = re.compile(r".+:[1-9][0-9]*(:min|:max)?", re.DOTALL)
 
 #: Time between two removals beside a trainer: each reads all manifests.
 _PAUSE_SECONDS = 60.0
@@ -57,13 +61,19 @@ class Retention:
             raise ValueError("keep_last and keep_every must be at least 1")
         if self.keep_seconds is not None and not self.keep_seconds > 0:
             raise ValueError("keep_seconds must be more than 0")
+        for text in self._best():
+            if not _BEST.fullmatch(text):
+                raise ValueError(f'keep_best is {text!r}, not "METRIC", "METRIC:COUNT" or "METRIC:COUNT:max"')
+
+    def _best(self) -> list[str]:
+        texts = [self.keep_best] if isinstance(self.keep_best, str) else list(self.keep_best)
+        return [text if ":" in text else f"{text}:1" for text in texts]
 
     def _structure(self) -> _native.Retention:
         rules = _native.sized(_native.Retention)
         rules.keep_last, rules.keep_every = self.keep_last or 0, self.keep_every or 0
         rules.keep_seconds = self.keep_seconds or 0
-        texts = [self.keep_best] if isinstance(self.keep_best, str) else list(self.keep_best)
-        best = [_native.text(text if ":" in text else f"{text}:1") for text in texts]
+        best = [_native.text(text) for text in self._best()]
         rules.keep_best, rules.keep_best_count = (ctypes.c_char_p * max(len(best), 1))(*best), len(best)
         return rules
 

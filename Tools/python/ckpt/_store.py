@@ -80,6 +80,7 @@ class Store:
             raise ValueError('ranks and mirror are for saving: open the store with mode "w"')
         self.path = os.fspath(path)
         self.ranks = ranks
+        self._has_mirror = mirror is not None
         group = None if ranks is None else ctypes.byref(ranks._structure())
         if mirror is not None:
             place = mirror if isinstance(mirror, Mirror) else Mirror(mirror)

@@ -36,6 +36,11 @@ def decode(data: bytes, lifted: Optional[Callable[[str], Any]] = None) -> Any:
     return _decoded(json.loads(data), lifted or _unknown)
 
 
+def plain(data: bytes) -> Any:
+    """The value of JSON that `encode` wrote, with None in place of tensors that are kept outside."""
+    return decode(data, lambda _: None)
+
+
 def _unknown(name: str) -> Any:
     raise ValueError(f"the value refers to the tensor {name!r}; read it from the checkpoint")
 

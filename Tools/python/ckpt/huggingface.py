@@ -134,7 +134,7 @@ class CkptTrainer(Trainer):
         saver = self._checkpointer()
         if self.is_world_process_zero():
             # That of another process has other times and numbers in it.
-            saver._values["extra.trainer"] = json.loads(_state_text(self.state))
+            saver._extra = {**saver._extra, "trainer": json.loads(_state_text(self.state))}
         losses = {"loss": entry["loss"] for entry in self.state.log_history[-1:] if "loss" in entry}
         saver.save(self.state.global_step, losses)
 

@@ -53,12 +53,13 @@ class Checkpointer:
         """A tree with the structure, types and devices of another, and the values of a checkpoint.
 
         Args:
+            reference: as that of `ckpt.Checkpointer.restore`: a step, and "latest", are those of the run, if it has them.
             like: arrays, or `jax.ShapeDtypeStruct`s.
 
         Raises:
             MismatchError: names, shapes or types differ.
         """
-        found = self._saver.store.open(reference)
+        found = self._saver.store.open(self._saver._own_reference(reference).decode())
         names = [name for name, _ in _leaves(like)]
         missing = [name for name in names if name not in found and name not in found.objects]
         unused = sorted({*found, *found.objects} - set(names))
@@ -74,11 +75,11 @@ class Checkpointer:
         return self._saver.is_due(step)
 
     def latest_step(self) -> Optional[int]:
-        """The step of the newest checkpoint; None if there is none."""
+        """The step of the newest checkpoint of the run; None if there is none."""
         return self._saver.latest_step()
 
     def all_steps(self) -> list[int]:
-        """The steps of all checkpoints, ascending."""
+        """The steps of all checkpoints of the run, ascending."""
         return self._saver.all_steps()
 
     def wait(self) -> None:

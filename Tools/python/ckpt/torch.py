@@ -16,7 +16,7 @@ import os
 import random
 import sys
 import weakref
-from typing import Any, Callable, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Mapping, MutableMapping, Optional, Sequence, Union
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -94,7 +94,8 @@ class Checkpointer(_checkpointer.Checkpointer):
         scheduler: a scheduler, or a list or dict of them.
         dataloader: an object with `state_dict` and `load_state_dict`, such as a StatefulDataLoader.
         extra: more state by name: objects with `state_dict` and `load_state_dict`, such as a
-            GradScaler or an averaged model, or plain values, which `RestoreReport.objects` returns.
+            GradScaler or an averaged model, or plain values. Each save takes what the mapping has then; a restore
+            puts plain values back into it, and `RestoreReport.objects` has them too.
         rng: true to save and restore the random generators.
         fence_on_step: true to make every `step` of an optimizer a fence.
         cuda: "copy" copies tensors on NVIDIA GPUs to the CPU in `save`; "lend" copies them in the background,
@@ -124,11 +125,15 @@ class Checkpointer(_checkpointer.Checkpointer):
         self._dataloader_rule = dataloader_on_another_world
         self._models: dict[str, Module] = _named(model, "model")
         self._optimizers: dict[str, Optimizer] = _named(optimizer, "optimizer")
-        self._values: dict[str, Any] = {**_named(scheduler, "scheduler"), **_named(dataloader, "dataloader")}
-        self._values.update({f"extra.{name}": value for name, value in (extra or {}).items()})
-        for name, value in self._values.items():
-            if not name.startswith("extra.") and not hasattr(value, "state_dict"):
+        self._stateful: dict[str, Any] = {**_named(scheduler, "scheduler"), **_named(dataloader, "dataloader")}
+        for name, value in self._stateful.items():
+            if not hasattr(value, "state_dict"):
                 raise TypeError(f"{name} is a {type(value).__name__}, which has no state_dict")
+        self._extra: Mapping[str, Any] = extra if extra is not None else {}
+        for name, value in self._others.items():
+            if name.startswith("extra.") and not hasattr(value, "state_dict"):
+                # What cannot be saved is told here, and not after hours.
+                _values.encode(value, name, lambda path, _: path)
         self._rng = rng
         self._prepared: Optional[_Prepared] = None
         #: What is known since the last save: items with what they were made from, names of parameters, and
@@ -152,6 +157,11 @@ class Checkpointer(_checkpointer.Checkpointer):
                 raise BusyError(f"{error} {advice}", error.remedy or advice, error.path) from None
             raise
         self._hooks = _register_hooks(self) if fence_on_step else []
+
+    @property
+    def _others(self) -> dict[str, Any]:
+        """What is saved besides models and optimizers, as it is now, by full names."""
+        return {**self._stateful, **{f"extra.{name}": value for name, value in self._extra.items()}}
 
     # ------------------------------------------------------------------ fences
 
@@ -192,7 +202,7 @@ class Checkpointer(_checkpointer.Checkpointer):
             self._collect_model(name, model, items, values)
         for name, optimizer in self._optimizers.items():
             self._collect_optimizer(name, optimizer, items, values)
-        for name, value in self._values.items():
+        for name, value in self._others.items():
             if not _is_dataloader(name) or self._ranks is None:
                 state = value.state_dict() if hasattr(value, "state_dict") else value
                 values[name] = _Encoded(_values.encode(state, name, self._lift(name, items)))
@@ -202,7 +212,7 @@ class Checkpointer(_checkpointer.Checkpointer):
     def _own_values(self) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if self._ranks is not None:
-            for name, value in self._values.items():
+            for name, value in self._others.items():
                 if _is_dataloader(name):
                     # With its tensors: a tensor of the checkpoint would be that of all ranks.
                     state = _Encoded(_values.encode(value.state_dict(), name))
@@ -210,6 +220,10 @@ class Checkpointer(_checkpointer.Checkpointer):
         if self._rng:
             values.update({name: OfRank(value, "first") for name, value in _random_state().items()})
         return values
+
+    def _expected_values(self) -> set[str]:
+        # Each process has a dataloader of its own, with a rule of its own.
+        return {name for name in self._others if self._ranks is None or not _is_dataloader(name)}
 
     def _declared_values(self) -> dict[str, Any]:
         values = self._own_values()
@@ -439,7 +453,7 @@ class Checkpointer(_checkpointer.Checkpointer):
         for name, optimizer in self._optimizers.items():
             self._prepare_optimizer(name, optimizer, prepared)
         described = {item.name for item in prepared.items}
-        prefixes = tuple(f"{name}" for name in [*self._values, *(f"{name}.values" for name in self._optimizers)])
+        prefixes = tuple(f"{name}" for name in [*self._others, *(f"{name}.values" for name in self._optimizers)])
         for name, stored in checkpoint.items():
             if name not in described and name.startswith(prefixes):
                 tensor = torch.empty(stored.shape, dtype=getattr(torch, stored.type.torch or "uint8"))
@@ -458,6 +472,7 @@ class Checkpointer(_checkpointer.Checkpointer):
         before = {parameter: dict(state) for parameter, state in optimizer.state.items()}
         prepared.undo.append(lambda: _reset(optimizer, before))
         names = self._names(optimizer)
+        self._check_options(name, optimizer, prepared.checkpoint)
         self._check_groups(name, optimizer, names, prepared.checkpoint)
         wanted: dict[str, torch.Tensor] = {}
         for group in optimizer.param_groups:
@@ -486,6 +501,20 @@ class Checkpointer(_checkpointer.Checkpointer):
                     current.requires_grad_(False)
             for part, tensor, box in self._shards(full, current):
                 prepared.add(part, tensor, OPTIMIZER, name, box)
+
+    def _check_options(self, name: str, optimizer: Optimizer, checkpoint: Checkpoint) -> None:
+        """An optimizer of another kind would get options, and state, that it does not know."""
+        if f"{name}.values" not in checkpoint.objects:
+            return
+        groups = _values.plain(checkpoint._object_bytes(f"{name}.values"))["param_groups"]
+        for group, saved in zip(optimizer.param_groups, groups):
+            only_here, only_there = set(group) - set(saved) - {"params"}, set(saved) - set(group)
+            # Versions of PyTorch add options to an optimizer; only another one also lacks some.
+            if only_here and only_there:
+                raise MismatchError(
+                    f"{name} of step {checkpoint.step} was of another kind than {type(optimizer).__name__}: only the checkpoint "
+                    f"has {', '.join(sorted(only_there))}, only the optimizer has {', '.join(sorted(only_here))}. To restore "
+                    "the model alone, use a checkpointer without an optimizer, and strict=False")
 
     def _check_groups(
         self, name: str, optimizer: Optimizer, names: Mapping[int, str], checkpoint: Checkpoint
@@ -519,9 +548,14 @@ class Checkpointer(_checkpointer.Checkpointer):
             if f"{name}.values" in values:
                 self._install_optimizer(
                     name, optimizer, {**values[f"{name}.values"], **{"packed": values[f"{name}.index"]["packed"]}}, prepared)
-        for name, target in self._values.items():
-            if name in values and hasattr(target, "load_state_dict"):
+        for name, target in self._others.items():
+            if name not in values:
+                continue
+            if hasattr(target, "load_state_dict"):
                 target.load_state_dict(values[name])
+            elif isinstance(self._extra, MutableMapping):
+                key = next(key for key in self._extra if f"extra.{key}" == name)
+                self._extra[key] = values[name]
         if self._rng:
             self._install_random_state(values)
 

@@ -130,7 +130,9 @@ class SavingTests(TestCase):
                     self.assertGreater(torn, 0)
 
     def test_what_cannot_be_saved_is_refused_by_name(self) -> None:
-        with ckpt.Checkpointer(self.path, {"a": {"f": lambda: 0}}) as saver:
+        with self.assertRaisesRegex(TypeError, r"a\.f is a builtins\.function"):
+            ckpt.Checkpointer(self.path, {"a": {"f": lambda: 0}})
+        with ckpt.Checkpointer(self.path, lambda: {"a": {"f": lambda: 0}}) as saver:
             with self.assertRaisesRegex(TypeError, r"a\.f is a builtins\.function"):
                 saver.save(1)
 
@@ -150,10 +152,9 @@ class SavingTests(TestCase):
                 store.prune(keep_last=1)
         with ckpt.Store(self.path, "w") as store:
             store.tag(20, "good")
-            for wrong in {}, {"keep_best": "loss:0"}, {"keep_best": "loss:x"}:
-                with self.assertRaises(ckpt.MisuseError):
-                    store.prune(**wrong)
-            for wrong in {"keep_last": 0}, {"keep_every": -1}, {"keep_seconds": float("nan")}:
+            with self.assertRaises(ckpt.MisuseError):
+                store.prune()
+            for wrong in {"keep_best": "loss:0"}, {"keep_best": "loss:x"}, {"keep_last": 0}, {"keep_every": -1}, {"keep_seconds": float("nan")}:
                 with self.assertRaises(ValueError):
                     store.prune(**wrong)
             self.assertEqual(len(store.all_steps()), 7)
