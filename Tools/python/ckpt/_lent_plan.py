@@ -22,6 +22,8 @@ class LentPlan:
         self, keys: list[Any], tensors: list[Any], items: list[Optional[Item]], owners: Sequence[Any] = ()
     ) -> None:
         self.keys, self.tensors, self.items, self._owners = keys, tensors, items, owners
+        #: True if every value is lent itself.
+        self.lends_all = all(item is not None for item in items)
         self._lent = [
             (tensor, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
             for tensor, item in zip(tensors, items) if item is not None]

@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import os
 import random
 import sys
@@ -272,6 +274,9 @@ class Checkpointer(_checkpointer.Checkpointer):
         if plan is None or not plan.fits(keys, tensors):
             found = [self._lend_parameter(f"{name}.{key}", value) for key, value in state.items()]
             plan = self._plans[name] = LentPlan(keys, tensors, found)
+        if plan.lends_all:
+            items += plan.items  # type: ignore[arg-type]
+            return
         for key, value, item in zip(keys, tensors, plan.items):
             if item is not None:
                 items.append(item)
@@ -362,27 +367,27 @@ class Checkpointer(_checkpointer.Checkpointer):
             else:
                 for part, tensor, box in self._shards(*entry):
                     items.append(self._lend(part, tensor, OPTIMIZER, name, box))
-        items.extend(self._pack(name, dtype, scalars, state) for dtype, scalars in state.packed.items())
+        items.extend(self._pack(name, dtype, state) for dtype in state.packed)
         groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         path = f"{name}.values"
         values[path] = _Encoded(
             _values.encode({"param_groups": groups, "state": state.others}, path, self._lift(path, items)))
         values[f"{name}.index"] = self._index(name, optimizer, state)
 
-    def _pack(self, name: str, dtype: str, scalars: list[torch.Tensor], state: _OptimizerState) -> Item:
+    def _pack(self, name: str, dtype: str, state: _OptimizerState) -> Item:
         """The scalars of one type as one tensor: that of the last save if no save reads it any more."""
         known = state.packed_items.get(dtype)
-        plain = [value if value.device.type == "cpu" else value.cpu() for value in scalars]
+        elements = state.elements(dtype)
         # Its group is that of the optimizer, whose step has waited for it.
         if known is not None and _native.quick.ckpt_try_fence(self._handle, name.encode()) == 0:
             try:
                 with torch.no_grad():
-                    torch.stack(plain, out=known.memory.owner)
+                    torch.cat(elements, out=known.memory.owner)
             finally:
                 _native.check(_native.quick.ckpt_fence_end(self._handle, name.encode()))
             return known
         with torch.no_grad():
-            packed = torch.stack(plain)
+            packed = torch.cat(elements)
         item = _item(f"{name}.{_PACKED}.{dtype}", packed, OPTIMIZER, name, self._box(packed))
         state.packed_items[dtype] = item
         return item
@@ -392,8 +397,8 @@ class Checkpointer(_checkpointer.Checkpointer):
         names = self._names(optimizer)
         states = list(optimizer.state.values())
         owners = [names, *optimizer.state]
-        keys = [key for state in states for key in state] + [len(state) for state in states]
-        tensors = [value for state in states for value in state.values()]
+        keys = [*itertools.chain.from_iterable(states), *map(len, states)]
+        tensors = list(itertools.chain.from_iterable(map(dict.values, states)))
         known = self._optimizer_states.get(name)
         if known is not None and known.plan.fits(keys, tensors, owners):
             return known
@@ -632,6 +637,8 @@ class _OptimizerState:
         self.packed: dict[str, list[torch.Tensor]] = {}
         self.places: dict[str, list[tuple[str, str]]] = {}
         self.packed_items: dict[str, Item] = {}
+        #: Views of the scalars as one element each, by type, with the addresses that they are of.
+        self._elements: dict[str, tuple[list[int], list[torch.Tensor]]] = {}
         #: Values that are no tensors, by the name of the parameter.
         self.others: dict[str, dict[str, Any]] = {}
         #: What `_index` has made.
@@ -650,6 +657,22 @@ class _OptimizerState:
                     self.places.setdefault(dtype, []).append((owner, key))
                 else:
                     self.entries.append((f"{name}.state.{owner}.{key}", value))
+
+    def elements(self, dtype: str) -> list[torch.Tensor]:
+        """The scalars of a type as tensors of one element on the CPU."""
+        scalars = self.packed[dtype]
+        if not all(map(_is_on_cpu, scalars)):
+            return [scalar.detach().cpu().reshape(1) for scalar in scalars]
+        # A view shows what its scalar is, unless that was given other memory.
+        addresses = list(map(torch.Tensor.data_ptr, scalars))
+        known = self._elements.get(dtype)
+        if known is None or known[0] != addresses:
+            known = self._elements[dtype] = (addresses, [scalar.detach().reshape(1) for scalar in scalars])
+        return known[1]
+
+
+#: Whether the CPU has a tensor.
+_is_on_cpu = operator.attrgetter("is_cpu")
 
 
 def _reset(optimizer: Optimizer, before: Mapping[torch.Tensor, dict[str, Any]]) -> None:
