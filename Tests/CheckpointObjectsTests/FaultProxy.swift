@@ -29,10 +29,21 @@ final class FaultProxy: Sendable {
         case duplicated
     }
 
+    /// A store that does not do what the protocol says, in all its answers.
+    enum Manner: Sendable {
+        /// It creates an object although the request forbids that if there is one.
+        case ignoresCondition
+        /// It does not know the condition, and says so, as OpenStack Swift does.
+        case refusesCondition
+    }
+
     private struct State {
         var count = 0
         var fault: Fault?
         var target = 0
+        var manner: Manner?
+        /// Removes the object of a path.
+        var remove: @Sendable (String) -> Void = { _ in }
     }
 
     /// A request as it arrived.
@@ -42,6 +53,7 @@ final class FaultProxy: Sendable {
     }
 
     private let transport = HTTPTransport(.init())
+    private let creating = Monitor((), rank: .unchecked)
     private let server: S3Endpoint
     private let state = Monitor(State(), rank: .unchecked)
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -105,13 +117,45 @@ final class FaultProxy: Sendable {
         state.withLock { $0 = State(fault: fault, target: request) }
     }
 
+    /// Lets the store seem to be another one, until the next plan.
+    ///
+    /// - Parameter remove: removes the object of a path, so that it can be created again.
+    func imitate(_ manner: Manner, remove: @escaping @Sendable (String) -> Void) {
+        state.withLock { $0 = State(manner: manner, remove: remove) }
+    }
+
     private func handle(_ arrived: Arrived, _ channel: any Channel) {
-        let fault = state.withLock { state -> Fault? in
+        let plan = state.withLock { state in
             defer { state.count += 1 }
-            return state.count == state.target ? state.fault : nil
+            return state
         }
+        let fault = plan.count == plan.target ? plan.fault : nil
         // The request is passed on by a thread of its own, which may wait.
-        Thread.detachNewThread { self.answer(arrived, fault, channel) }
+        Thread.detachNewThread {
+            if let manner = plan.manner, arrived.head.headers.contains(name: "if-none-match") {
+                self.answer(arrived, manner, plan.remove, channel)
+            } else {
+                self.answer(arrived, fault, channel)
+            }
+        }
+    }
+
+    /// Answers a request with a condition.
+    private func answer(
+        _ arrived: Arrived, _ manner: Manner, _ remove: (String) -> Void, _ channel: any Channel
+    ) {
+        switch manner {
+        case .refusesCondition:
+            let body = "<Error><Code>NotImplemented</Code><Message>If-None-Match</Message></Error>"
+            send(S3Answer(status: 501, headers: [:], body: Array(body.utf8)), arrived, channel)
+        case .ignoresCondition:
+            // One at a time, or of two removals before two creates one would be refused.
+            let answer = creating.withLock { _ in
+                remove(arrived.head.uri)
+                return pass(arrived)
+            }
+            send(answer, arrived, channel)
+        }
     }
 
     private func answer(_ arrived: Arrived, _ fault: Fault?, _ channel: any Channel) {

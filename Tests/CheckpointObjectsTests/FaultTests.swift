@@ -249,6 +249,69 @@ struct FaultTests {
         }
     }
 
+    @Test("of an upload in parts", arguments: FaultProxy.Fault.allCases)
+    func uploading(_ fault: FaultProxy.Fault) throws {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        // Parts as small as the store allows.
+        var upload = S3ObjectStore.Upload()
+        upload.partBytes = 5 << 20
+        let content = (0..<11 << 20).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 12) }
+        let key = "segments/0123456789abcdef0123456789abcdef-00000-00000.segment"
+        /// Uploads through the proxy.
+        ///
+        /// - Returns: whether the object is said to be there.
+        func attempt(_ fault: FaultProxy.Fault?, at request: Int) throws -> Bool {
+            let prefix = UUID().uuidString.lowercased()
+            let direct = server.objects(prefix: prefix)
+            proxy.plan(fault, at: request)
+            let faulty = server.objects(
+                through: proxy.endpoint, settings: Self.settings, upload: upload, prefix: prefix)
+            var isSent = true
+            do { try faulty.upload(key, from: MemoryFile(content)) } catch { isSent = false }
+            let comment: Comment = "\(String(describing: fault)) at \(request), seed \(Self.seed)"
+            let size = try direct.size(of: key)
+            #expect(size == content.count || size == nil && !isSent, comment)
+            if size != nil {
+                #expect(try direct.bytes(of: key, count: content.count) == content, comment)
+            }
+            // Of a request whose answer is lost, an upload stays that nobody knows.
+            #expect(try direct.abortStaleUploads(olderThan: .zero) <= 1, comment)
+            try direct.remove(key)
+            return isSent
+        }
+        #expect(try attempt(nil, at: 0))
+        let count = proxy.count
+        try #require(count >= 6)
+        for request in chosen(of: count, fault) {
+            let isSent = try attempt(fault, at: request)
+            #expect(isSent || !Self.passing.contains(fault), "\(fault) at \(request), seed \(Self.seed)")
+            #expect(proxy.count <= count + 12, "\(fault) at \(request), seed \(Self.seed)")
+        }
+    }
+
+    @Test("A store that ignores the condition of a create, or does not know it, is refused",
+        arguments: [
+            (FaultProxy.Manner.ignoresCondition, "simultaneous creates"),
+            (.refusesCondition, "NotImplemented"),
+        ])
+    func refused(_ manner: FaultProxy.Manner, _ reason: String) throws {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        let prefix = UUID().uuidString.lowercased()
+        let direct = server.objects(prefix: prefix)
+        proxy.imitate(manner) { path in
+            try? direct.remove(String(path.dropFirst("/tests/\(prefix)/".count)))
+        }
+        let objects = server.objects(
+            through: proxy.endpoint, settings: Self.settings, prefix: prefix)
+        let error = #expect(throws: ObjectStoreError.self) { try ConditionProbe(objects).run() }
+        #expect(error?.kind == .unsupported)
+        #expect(error?.detail.contains(reason) == true, "\(String(describing: error))")
+    }
+
     @Test("Saving, mirroring and copying take no more requests than is said in advance")
     func cost() throws {
         let server = try #require(ObjectServer.shared)
