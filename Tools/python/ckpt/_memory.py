@@ -158,6 +158,19 @@ def _forget(managed: Any) -> None:
 
 _release = _Deleter(_forget)
 
+# For an object that is being deleted, which must get no reference.
+_is_capsule = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_IsValid", ctypes.pythonapi))
+_address_in = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_GetPointer", ctypes.pythonapi))
+
+
+def _discard(capsule: int) -> None:
+    """Releases what a capsule is of, unless a consumer has taken it and given the capsule another name."""
+    if _is_capsule(capsule, b"dltensor"):
+        _exports.pop(_address_in(capsule, b"dltensor"), None)
+
+
+_destructor = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(_discard)
+
 
 def dlpack_capsule(address: int, kind: ElementType, shape: tuple[int, ...], owner: Any) -> Any:
     """A DLPack capsule of row-major memory.
@@ -174,4 +187,4 @@ def dlpack_capsule(address: int, kind: ElementType, shape: tuple[int, ...], owne
         ctypes.cast(extents, ctypes.POINTER(ctypes.c_int64)), None, 0)
     managed.deleter = _release
     _exports[ctypes.addressof(managed)] = (managed, extents, owner)
-    return _new_capsule(ctypes.addressof(managed), b"dltensor", None)
+    return _new_capsule(ctypes.addressof(managed), b"dltensor", ctypes.cast(_destructor, ctypes.c_void_p))

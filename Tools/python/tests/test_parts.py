@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import os
 import subprocess
 import sys
@@ -9,7 +10,10 @@ import threading
 import unittest
 from typing import Any
 
+import numpy
+
 from ckpt import errors
+from ckpt._memory import BY_DLPACK, _exports, dlpack_capsule
 from ckpt._retention import Pruner, PruneReport, Retention
 
 from .support import PACKAGE, TestCase
@@ -72,6 +76,39 @@ class BenchmarkTests(TestCase):
                 env={**os.environ, "PYTHONPATH": PACKAGE}, capture_output=True, text=True, timeout=120)
             self.assertEqual(found.returncode, 0, found.stderr)
             self.assertRegex(found.stdout, r"\d ms")
+
+
+class CapsuleTests(unittest.TestCase):
+    def capsule(self) -> Any:
+        data = array.array("d", [1, 2, 3])
+        return dlpack_capsule(data.buffer_info()[0], BY_DLPACK[2, 64], (3,), data)
+
+    def test_one_that_nobody_takes_is_released(self) -> None:
+        before = dict(_exports)
+        found = self.capsule()
+        self.assertEqual(len(_exports), len(before) + 1)
+        del found
+        self.assertEqual(_exports, before)
+
+    def test_one_that_is_taken_lives_as_long_as_its_consumer(self) -> None:
+        class Producer:
+            def __init__(self, capsule: Any) -> None:
+                self.capsule = capsule
+
+            def __dlpack_device__(self) -> tuple[int, int]:
+                return (1, 0)
+
+            def __dlpack__(self, **_: Any) -> Any:
+                return self.capsule
+
+        before = dict(_exports)
+        producer = Producer(self.capsule())
+        taken = numpy.from_dlpack(producer)  # type: ignore[arg-type]
+        del producer
+        self.assertEqual(len(_exports), len(before) + 1)
+        self.assertEqual(list(taken), [1, 2, 3])
+        del taken
+        self.assertEqual(_exports, before)
 
 
 class Rules(Retention):
