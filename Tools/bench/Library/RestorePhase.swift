@@ -63,9 +63,13 @@ struct RestorePhase {
     }
 
     private func restoreSample() throws {
-        guard let tensor = state.tensors.first(where: { $0.specification.name == sample.name }) else { return }
-        try CheckpointStore.open(settings.store).lookup(.step(step)).read(
-            tensor: sample.name, into: tensor.view, threads: settings.workers)
+        let store = try CheckpointStore.open(settings.store)
+        // Of several ranks, each has a part of the tensor.
+        guard settings.group == nil, let tensor = state.tensors.first(where: { $0.specification.name == sample.name }) else {
+            try store.restore(.step(step), into: state, matching: NamePattern(sample.name), threads: settings.workers)
+            return
+        }
+        try store.lookup(.step(step)).read(tensor: sample.name, into: tensor.view, threads: settings.workers)
     }
 
     /// Drops the store's files from the page cache. If this is a virtual machine, its host may
