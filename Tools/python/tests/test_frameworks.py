@@ -497,8 +497,9 @@ class JaxTests(TestCase):
                 assert saver.latest_step() is None and saver.should_save(4) and not saver.should_save(5)
                 for step in range(4):
                     saver.save(step, tree(step)).result()
-                assert saver.all_steps() == [2, 3]
+            # `close` waits until those that are not kept are removed.
             with Checkpointer(path) as saver:
+                assert saver.all_steps() == [2, 3], saver.all_steps()
                 found = saver.restore(like=tree(9))
                 wanted = tree(3)
                 assert jax.tree.structure(found) == jax.tree.structure(wanted)
