@@ -25,7 +25,7 @@ final class CallerDevice: TensorDevice {
         unsafe calls = given
     }
 
-    deinit { unsafe calls.release?(calls.context) }
+    deinit { CallerFunctions.run { unsafe calls.release?(calls.context) } }
 
     func prepareHostMemory(_ memory: UnsafeMutableRawBufferPointer) throws(DeviceError) {
         try check("prepare") {

@@ -83,7 +83,11 @@ static void unprepare(void *context, void *memory, size_t bytes) {
     device->prepared--;
 }
 
-static void release(void *context) { ((device_state *)context)->released++; }
+static void release(void *context) {
+    CHECK_STATUS(CKPT_MISUSE, ckpt_store_close((ckpt_store *)1));
+    CHECK(strstr(ckpt_last_message(), "has called the library"));
+    ((device_state *)context)->released++;
+}
 
 static void fill(float value) {
     for (int i = 0; i < COUNT; i++) on_device[i] = value + (float)i;

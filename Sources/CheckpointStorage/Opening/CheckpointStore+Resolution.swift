@@ -162,7 +162,7 @@ extension CheckpointStore {
         }
     }
 
-    /// The same with names: `body` reads what it needs of each.
+    /// Calls `body` with the first of some names for which it succeeds; otherwise the same.
     package func walkBack<R>(
         _ walksBack: Bool, onSkip: (CheckpointError) -> Void = { _ in },
         among candidates: () throws(CheckpointError) -> [ManifestName],

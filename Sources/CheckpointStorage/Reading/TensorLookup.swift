@@ -7,8 +7,8 @@ internal import SystemPackage
 /// A committed checkpoint of which a few tensors are read by name.
 ///
 /// Of thousands of tensors, it opens in a fraction of the time that a `Checkpoint` takes, which
-/// decodes the entries of all. What is read is checked in the same way. Calls may come from any
-/// thread, and run concurrently.
+/// decodes the entries of all. Every byte that is read is checked in the same way. Calls may come
+/// from any thread, and run concurrently.
 ///
 ///     let lookup = try store.lookup(.latest)
 ///     let bytes = try lookup.bytes(ofTensor: "wte.weight")
