@@ -53,6 +53,8 @@ package struct SnapshotStateMachine: Sendable {
     }
 
     package var blockCount: Int { states.count }
+    /// Number of blocks that are neither captured nor dropped.
+    package var remainingCount: Int { remainingInAll }
 
     private static func queue(_ unit: Int, _ lane: CaptureLane) -> Int { unit * laneCount + lane.rawValue }
 

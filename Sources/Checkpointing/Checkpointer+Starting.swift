@@ -53,10 +53,11 @@ extension Checkpointer {
     }
 
     static func pipeline(
-        _ options: CheckpointerOptions, _ trainer: TraceTrack, _ completion: SaveCompletion
+        _ options: CheckpointerOptions, _ budget: ArenaBudget, _ trainer: TraceTrack,
+        _ completion: SaveCompletion
     ) throws(CheckpointError) -> SavePipeline {
         var configuration = SavePipeline.Configuration(
-            options, encodes: options.compression != .none)
+            options, budget, encodes: options.compression != .none)
         configuration.trainer = trainer
         // Workers encode, and so does the thread for objects.
         options.compression.codec.prepareToEncode(

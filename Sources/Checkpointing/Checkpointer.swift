@@ -79,7 +79,7 @@ public final class Checkpointer: Sendable {
         }
         let names = try store.files.names()
         let claim = try store.claimForCheckpointer()
-        try MemoryPreflight.check(options)
+        let budget = try ArenaBudget(options, worldSize: store.meeting?.ranks.worldSize ?? 1)
         self.store = store
         trained = TrainerState(provider: provider)
         self.options = options
@@ -104,7 +104,7 @@ public final class Checkpointer: Sendable {
             findChanged: checker.map { checker -> @Sendable () throws -> [String] in
                 { try checker.changed() }
             })
-        pipeline = try Self.pipeline(options, trainer, completion)
+        pipeline = try Self.pipeline(options, budget, trainer, completion)
         protection = try Self.protection(options, checker, pipeline, stalls)
         preparation = SavePreparation(
             store: store, trained: trained, options: options, runName: runName,

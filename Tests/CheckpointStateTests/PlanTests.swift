@@ -170,6 +170,32 @@ struct SlotAllocatorTests {
         #expect(spare == 1 && allocator.highWaterMark == 1)
     }
 
+    @Test("Slots without memory are not given; they get some one by one, as many as are wanted")
+    func memory() {
+        var allocator = SlotAllocator(slotCount: 4, touchedCount: 1, spareCount: 1)
+        #expect(allocator.take() == 0 && allocator.take() == nil && !allocator.needsMemory)
+        allocator.want(2)
+        #expect(allocator.needsMemory && allocator.usedCount == 1)
+        let slot = allocator.takeUntouched()
+        #expect(slot == 1 && !allocator.needsMemory)
+        #expect(allocator.take() == nil && allocator.usedCount == 1 && allocator.touchedCount == 1)
+        allocator.addTouched(1)
+        #expect(allocator.touchedCount == 2 && allocator.needsMemory && allocator.take() == 1)
+        allocator.want(100)
+        for _ in 2..<4 {
+            if let slot = allocator.takeUntouched() { allocator.addTouched(slot) }
+        }
+        #expect(allocator.touchedCount == 4 && !allocator.needsMemory && allocator.spares == 4..<5)
+        #expect(allocator.freeCount == 2 && allocator.usedCount == 2)
+    }
+
+    @Test("A slot without memory is like the others once it is touched")
+    func untouched() throws {
+        let arena = try StagingArena(slotBytes: 8192, slotCount: 4, untouched: 1..<3)
+        arena.touch(2)
+        for slot in 0..<4 { #expect(arena.region(ofSlot: SlotIndex(slot)).array.allSatisfy { $0 == 0 }) }
+    }
+
     @Test("Slots of an arena are page-aligned, of equal size, and do not overlap")
     func arena() throws {
         let arena = try StagingArena(slotBytes: 8192, slotCount: 5)

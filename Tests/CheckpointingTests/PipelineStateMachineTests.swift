@@ -8,200 +8,6 @@ import CheckpointState
 import CheckpointTestSupport
 import Testing
 
-/// The machine driven by a schedule: threads of every kind, a trainer that saves and waits at fences, and failures.
-private struct Simulation {
-    typealias Job = PipelineStateMachine.Job
-    typealias Role = PipelineStateMachine.Role
-
-    /// What has become of one save.
-    struct Save {
-        let unitOfBlock: [UnitIndex]
-        let reuses: Bool
-        var captured: [BlockIndex: Int] = [:]
-        var written: [BlockIndex: Int] = [:]
-        var places: [SegmentLayout.Place] = []
-        var objectsEncoded = 0
-        var captureReports = 0
-        var end: PipelineStateMachine.Action?
-        var isFailed = false
-        var taken: [CaptureLane: [BlockIndex]] = [:]
-        var placeOfBlock: [BlockIndex: SegmentLayout.Place] = [:]
-    }
-
-    var machine: PipelineStateMachine
-    let groups: [Int]
-    let isPlacedEarly: Bool
-    /// Whether some blocks are in the store already.
-    let reuses: Bool
-    var saves: [Save] = []
-    var running: [(role: Role, action: PipelineStateMachine.Action)] = []
-    var fence: (id: FenceID, unit: UnitIndex?)?
-    /// Spare slot of the one worker, if it encodes.
-    var spare: SlotIndex?
-    var committed: [FlightID] = []
-    static let threads: [Role: Int] = [.worker: 2, .device: 2, .writer: 1, .objects: 1]
-
-    /// - Parameter groups: number of blocks of each group; every third block is on a device.
-    init(groups: [Int], slots: Int, isPlacedEarly: Bool, streams: Bool = true, reuses: Bool = false) {
-        self.groups = groups
-        self.reuses = reuses
-        self.isPlacedEarly = isPlacedEarly
-        machine = PipelineStateMachine(slotCount: slots, spareCount: isPlacedEarly ? 0 : 1, streams: streams)
-        spare = isPlacedEarly ? nil : SlotIndex(slots)
-    }
-
-    var isOver: Bool { machine.isIdle }
-
-    mutating func save() {
-        var blocks: [(unit: UnitIndex, lane: CaptureLane)] = []
-        for (group, count) in groups.enumerated() {
-            let device = count / 3
-            blocks += (0..<count).map { (UnitIndex(group), $0 < count - device ? .host : .device) }
-        }
-        let names = Dictionary(uniqueKeysWithValues: groups.indices.map { ("g\($0)", UnitIndex($0)) })
-        let id = machine.begin(
-            Flight.Plan(
-                snapshot: SnapshotStateMachine(blocks: blocks, unitCount: groups.count), unitIndex: names,
-                layout: SegmentLayout(), isPlacedEarly: isPlacedEarly, hasObjects: true))
-        precondition(id.rawValue == saves.count)
-        saves.append(Save(unitOfBlock: blocks.map(\.unit), reuses: reuses))
-    }
-
-    /// A thread asks for something to do.
-    mutating func start(_ role: Role) -> Bool {
-        guard running.filter({ $0.role == role }).count < Self.threads[role, default: 0] else { return false }
-        let hadWork = machine.hasWork(for: role)
-        guard let action = machine.nextAction(for: role) else {
-            #expect(!hadWork)
-            return false
-        }
-        #expect(hadWork)
-        if case .capture(let job) = action { took(job) }
-        running.append((role, action))
-        return true
-    }
-
-    private subscript(flight: FlightID) -> Save {
-        get { saves[flight.rawValue] }
-        set { saves[flight.rawValue] = newValue }
-    }
-
-    mutating func took(_ job: Job) { self[job.flight].taken[job.lane, default: []].append(job.block) }
-
-    /// Some blocks are in the store already, and others in part.
-    func captured(_ job: Job) -> CapturedBlock {
-        let block = job.block.rawValue
-        return CapturedBlock(rawBytes: reuses && block % 5 == 3 ? 0 : 5000 - block % 2)
-    }
-
-    /// One of the running actions ends.
-    mutating func finish(_ index: Int) {
-        switch running.remove(at: index).action {
-        case .capture(let job): finishCapture(job)
-        case .encode(let encode):
-            let block = encode.job.block.rawValue
-            var slot = encode.job.slot
-            // Every other block is worth encoding.
-            if let held = spare, block % 2 == 0 { (spare, slot) = (slot, held) }
-            machine.finishedEncoding(encode, encoded(100 * (block + 1)), slot: slot)
-        case .write(let write):
-            self[write.job.flight].written[write.job.block, default: 0] += 1
-            let place = SegmentLayout.Place(
-                segment: write.block.segment, offset: write.block.location.offset)
-            self[write.job.flight].places.append(place)
-            self[write.job.flight].placeOfBlock[write.job.block] = place
-            machine.finishedWriting(write.job)
-        case .reportCapture(let flight):
-            #expect(self[flight].isCaptured(nil) && self[flight].end == nil)
-            self[flight].captureReports += 1
-            machine.finishedAction(of: flight)
-        case .encodeObjects(let flight):
-            self[flight].objectsEncoded += 1
-            self[flight].places.append(machine.place(of: flight, storedBytes: 10))
-            machine.finishedAction(of: flight)
-        case .commit(let flight):
-            committed.append(flight)
-            self[flight].end = .commit(flight)
-            machine.settled(flight)
-            machine.ended(flight)
-        case .abandon(let flight):
-            self[flight].end = .abandon(flight)
-            machine.settled(flight)
-            machine.ended(flight)
-        case .stop: break
-        }
-    }
-
-    private func encoded(_ bytes: Int) -> EncodedBlock {
-        EncodedBlock(codec: .raw, rawBytes: bytes, storedBytes: bytes, storedHash: 0)
-    }
-
-    mutating func finishCapture(_ job: Job) {
-        self[job.flight].captured[job.block, default: 0] += 1
-        let wasLast = machine.finishedCapture(job, captured(job))
-        let save = self[job.flight]
-        #expect(wasLast == (!save.isFailed && save.captured.count == save.unitOfBlock.count))
-    }
-
-    mutating func fail(_ flight: Int) {
-        guard saves[flight].end == nil else { return }
-        machine.failed(FlightID(flight))
-        saves[flight].isFailed = true
-    }
-
-    // MARK: Fences
-
-    mutating func beginFence(_ group: Int?) {
-        fence = (machine.beginFence(group.map { "g\($0)" }), group.map { UnitIndex($0) })
-    }
-
-    /// The trainer helps, or passes.
-    mutating func stepFence() {
-        guard let (id, unit) = fence else { return }
-        switch machine.nextAction(atFence: id) {
-        case .pass:
-            #expect(saves.allSatisfy { $0.isFailed || $0.isCaptured(unit) })
-            machine.endFence(id)
-            fence = nil
-        case .capture(let job):
-            if let unit { #expect(self[job.flight].unitOfBlock[job.block.rawValue] == unit) }
-            took(job)
-            finishCapture(job)
-        case nil: break
-        }
-    }
-
-    mutating func endFence() {
-        if let (id, _) = fence { machine.endFence(id) }
-        fence = nil
-    }
-}
-
-extension Simulation.Save {
-    func isCaptured(_ unit: UnitIndex?) -> Bool {
-        unitOfBlock.indices.allSatisfy {
-            (unit != nil && unitOfBlock[$0] != unit) || captured[BlockIndex($0)] == 1
-        }
-    }
-
-    var isWhole: Bool {
-        unitOfBlock.indices.allSatisfy {
-            captured[BlockIndex($0)] == 1 && written[BlockIndex($0)] == (isReused($0) ? nil : 1)
-        } && objectsEncoded == 1 && captureReports == 1
-            && Set(places.map { [$0.segment, $0.offset] }).count == unitOfBlock.indices.count { !isReused($0) } + 1
-    }
-
-    private func isReused(_ block: Int) -> Bool { reuses && block % 5 == 3 }
-
-    /// True if the blocks of each lane lie in the order in which they were taken.
-    var isInOrder: Bool {
-        taken.values.allSatisfy { blocks in
-            let offsets = blocks.compactMap { placeOfBlock[$0]?.offset }
-            return offsets == offsets.sorted()
-        }
-    }
-}
-
 /// The machine alone, driven through random interleavings.
 @Suite("Pipeline state machine", .timeLimit(.minutes(20)))
 struct PipelineStateMachineTests {
@@ -215,9 +21,9 @@ struct PipelineStateMachineTests {
     func completes(shape: Int, mode: (isPlacedEarly: Bool, streams: Bool)) {
         for seed in 0..<150 as Range<UInt64> {
             var random = SeededGenerator(seed)
-            var simulation = Simulation(
-                groups: Self.shapes[shape].groups, slots: Self.shapes[shape].slots, isPlacedEarly: mode.isPlacedEarly,
-                streams: mode.streams, reuses: seed % 2 == 1)
+            var simulation = PipelineSimulation(
+                groups: Self.shapes[shape].groups, slots: Self.shapes[shape].slots, touched: seed % 3 == 0 ? 1 : nil,
+                isPlacedEarly: mode.isPlacedEarly, streams: mode.streams, reuses: seed % 2 == 1)
             run(&simulation, &random, failures: 0)
             #expect(simulation.isOver && simulation.saves.allSatisfy(\.isWhole), "seed \(seed)")
             #expect(simulation.committed.map(\.rawValue) == Array(simulation.saves.indices), "seed \(seed)")
@@ -232,8 +38,9 @@ struct PipelineStateMachineTests {
     func fails(shape: Int) {
         for seed in 0..<300 as Range<UInt64> {
             var random = SeededGenerator(seed)
-            var simulation = Simulation(
-                groups: Self.shapes[shape].groups, slots: Self.shapes[shape].slots, isPlacedEarly: seed % 2 == 0, reuses: seed % 3 == 0)
+            var simulation = PipelineSimulation(
+                groups: Self.shapes[shape].groups, slots: Self.shapes[shape].slots, touched: seed % 5 == 0 ? 1 : nil,
+                isPlacedEarly: seed % 2 == 0, reuses: seed % 3 == 0)
             run(&simulation, &random, failures: 1 + Int(seed % 2))
             #expect(simulation.isOver && simulation.saves.allSatisfy { $0.end != nil }, "seed \(seed)")
             #expect(simulation.saves.allSatisfy { $0.captured.values.allSatisfy { $0 == 1 } })
@@ -243,20 +50,21 @@ struct PipelineStateMachineTests {
         }
     }
 
-    private func checkNothingLost(_ simulation: Simulation, _ seed: UInt64) {
+    private func checkNothingLost(_ simulation: PipelineSimulation, _ seed: UInt64) {
         #expect(simulation.machine.slots.usedCount == 0, "seed \(seed)")
         #expect(simulation.machine.slots.highWaterMark <= simulation.machine.slots.spares.lowerBound)
     }
 
     /// Every kind of thread, and a trainer that saves three times and goes from fence to fence, in a random order.
-    private func run(_ simulation: inout Simulation, _ random: inout SeededGenerator, failures: Int) {
+    private func run(_ simulation: inout PipelineSimulation, _ random: inout SeededGenerator, failures: Int) {
         var failAt = Set((0..<failures).map { _ in Int.random(in: 1..<60, using: &random) })
         simulation.save()
         for step in 0..<20_000 where !(simulation.isOver && simulation.saves.count == 3) {
+            if Int.random(in: 0..<20, using: &random) == 0 { simulation.machine.isLate.toggle() }
             if failAt.remove(step) != nil { simulation.fail(Int.random(in: simulation.saves.indices, using: &random)) }
             switch Int.random(in: 0..<5, using: &random) {
             case 0, 1:
-                if let role = Simulation.Role.allCases.randomElement(using: &random) { _ = simulation.start(role) }
+                if let role = PipelineSimulation.Role.allCases.randomElement(using: &random) { _ = simulation.start(role) }
             case 2 where !simulation.running.isEmpty:
                 simulation.finish(Int.random(in: simulation.running.indices, using: &random))
             case 3 where simulation.fence == nil && simulation.saves.count < 3:
@@ -273,7 +81,7 @@ struct PipelineStateMachineTests {
 
     @Test("while somebody waits at a fence, workers capture what is waited for before they encode")
     func fencesComeFirst() {
-        var simulation = Simulation(groups: [1, 2], slots: 4, isPlacedEarly: true)
+        var simulation = PipelineSimulation(groups: [1, 2], slots: 4, isPlacedEarly: true)
         simulation.save()
         guard case .capture(let first)? = simulation.machine.nextAction(for: .worker) else { return #expect(Bool(false), "no capture") }
         simulation.finishCapture(first)
@@ -287,7 +95,7 @@ struct PipelineStateMachineTests {
 
     @Test("a block knows whether training waits for its save, and the writer for a block", arguments: [nil, false, true])
     func waits(isAwaited: Bool?) {
-        var simulation = Simulation(groups: [2, 2], slots: 3, isPlacedEarly: false)
+        var simulation = PipelineSimulation(groups: [2, 2], slots: 3, isPlacedEarly: false)
         simulation.save()
         let areStarted = simulation.start(.worker) && simulation.start(.worker)
         #expect(areStarted)
@@ -304,7 +112,7 @@ struct PipelineStateMachineTests {
 
     @Test("workers run only so far ahead of the writer, and catch up when it has written")
     func lookahead() {
-        var simulation = Simulation(groups: [20], slots: 16, isPlacedEarly: true)
+        var simulation = PipelineSimulation(groups: [20], slots: 16, isPlacedEarly: true)
         simulation.save()
         while simulation.start(.worker) { simulation.finish(0) }
         #expect(simulation.saves[0].captured.count == PipelineStateMachine.lookahead)
@@ -314,9 +122,69 @@ struct PipelineStateMachineTests {
         #expect(simulation.saves[0].captured.count == PipelineStateMachine.lookahead + 1)
     }
 
+    @Test("before a fence that they would miss, workers capture first, as far as there are slots")
+    func lateness() {
+        var simulation = PipelineSimulation(groups: [30], slots: 16, isPlacedEarly: true)
+        simulation.save()
+        #expect(simulation.machine.uncapturedCount == 30)
+        while simulation.start(.worker) { simulation.finish(0) }
+        simulation.machine.isLate = true
+        while simulation.start(.worker) {
+            guard case .capture = simulation.running[0].action, simulation.saves[0].captured.count < 15 else { break }
+            simulation.finish(0)
+        }
+        // Ten of the 30 blocks are a device's. The last slot is left while somebody waits.
+        simulation.beginFence(0)
+        #expect(simulation.saves[0].captured.count == 15 && simulation.machine.uncapturedCount == 15)
+        simulation.finish(0)
+        let isEncoding = simulation.start(.worker)
+        #expect(isEncoding)
+        guard case .encode = simulation.running[0].action else { return #expect(Bool(false), "there is no slot to capture into") }
+        simulation.endFence()
+    }
+
+    @Test("slots get memory when somebody has waited for one, as many as would have been enough, and one after the other")
+    func growth() {
+        var simulation = PipelineSimulation(groups: [12], slots: 16, touched: 2, isPlacedEarly: true)
+        simulation.save()
+        while simulation.start(.worker) { simulation.finish(0) }
+        #expect(simulation.machine.slots.touchedCount == 2 && simulation.saves[0].captured.count == 2)
+        simulation.beginFence(nil)
+        simulation.stepFence()
+        #expect(simulation.machine.slots.touchedCount == 3)
+        while simulation.start(.worker) { simulation.finish(0) }
+        // Two of twelve blocks had slots; four of the others are a device's.
+        #expect(simulation.machine.slots.touchedCount == 12 && simulation.saves[0].captured.count == 8)
+        let areStarted = simulation.start(.worker)
+        #expect(!areStarted)
+    }
+
+    @Test("slots get memory between saves, too, by one thread")
+    func growthBetweenSaves() {
+        var simulation = PipelineSimulation(groups: [3], slots: 16, touched: 1, isPlacedEarly: true)
+        simulation.save()
+        // One of the three blocks is a device's.
+        for _ in 0..<2 where simulation.start(.worker) { simulation.finish(0) }
+        simulation.machine.isLate = true
+        simulation.fail(0)
+        var threads = 0
+        while simulation.start(.worker) { threads += 1 }
+        #expect(threads == 2)
+        for _ in 0..<threads { simulation.finish(0) }
+        #expect(simulation.isOver)
+        let areStarted = simulation.start(.worker)
+        #expect(areStarted)
+        let areTwo = simulation.start(.worker)
+        #expect(!areTwo)
+        guard case .touch = simulation.running[0].action else { return #expect(Bool(false), "no slot gets memory") }
+        simulation.finish(0)
+        while simulation.start(.worker) { simulation.finish(0) }
+        #expect(simulation.machine.slots.touchedCount == 3)
+    }
+
     @Test("a slow object encoder, device or writer holds none of the others up")
     func lanesAreIndependent() {
-        var simulation = Simulation(groups: [6], slots: 8, isPlacedEarly: true)
+        var simulation = PipelineSimulation(groups: [6], slots: 8, isPlacedEarly: true)
         simulation.save()
         // The objects and a device copy begin, and never end.
         let areStarted = simulation.start(.objects) && simulation.start(.device)
@@ -328,7 +196,7 @@ struct PipelineStateMachineTests {
 
     @Test("the next save is captured while the one before it is being committed")
     func savesOverlap() {
-        var simulation = Simulation(groups: [2], slots: 4, isPlacedEarly: true)
+        var simulation = PipelineSimulation(groups: [2], slots: 4, isPlacedEarly: true)
         simulation.save()
         while simulation.start(.worker) || simulation.start(.writer) || simulation.start(.objects) {
             if simulation.running.last?.action == .commit(FlightID(0)) { break }
@@ -346,7 +214,7 @@ struct PipelineStateMachineTests {
 
     @Test("a save that nothing was captured of gives way; one that has begun does not")
     func replacePending() {
-        var simulation = Simulation(groups: [2], slots: 1, isPlacedEarly: true)
+        var simulation = PipelineSimulation(groups: [2], slots: 1, isPlacedEarly: true)
         #expect(simulation.machine.admission(.replacePending) == .begin(instead: []))
         simulation.save()
         #expect(simulation.machine.admission(.replacePending) == .begin(instead: []), "the oldest is never given up")
@@ -359,7 +227,7 @@ struct PipelineStateMachineTests {
         let isStarted = simulation.start(.worker)
         #expect(isStarted)
         while !simulation.isOver {
-            for role in Simulation.Role.allCases { _ = simulation.start(role) }
+            for role in PipelineSimulation.Role.allCases { _ = simulation.start(role) }
             simulation.finish(0)
         }
         #expect(simulation.committed == [FlightID(0), FlightID(2)]
@@ -368,14 +236,14 @@ struct PipelineStateMachineTests {
 
     @Test("a closed machine stops its threads once the saves in flight are over")
     func closes() {
-        var simulation = Simulation(groups: [], slots: 1, isPlacedEarly: true)
+        var simulation = PipelineSimulation(groups: [], slots: 1, isPlacedEarly: true)
         simulation.save()
         simulation.machine.close()
         while !simulation.isOver {
-            for role in Simulation.Role.allCases { _ = simulation.start(role) }
+            for role in PipelineSimulation.Role.allCases { _ = simulation.start(role) }
             simulation.finish(0)
         }
-        for role in Simulation.Role.allCases {
+        for role in PipelineSimulation.Role.allCases {
             let last = simulation.machine.nextAction(for: role)
             #expect(last == .stop)
         }

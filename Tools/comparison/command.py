@@ -66,7 +66,7 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "threads": arguments.threads or max(1, len(os.sched_getaffinity(0)) // 2),
         "limit": arguments.limit or (120.0 if quick else 900.0),
         "compute_seconds": 0.02 if quick else 0.5,
-        "rounds": 1 if quick else 2,
+        "rounds": 1 if quick else 5,
         "steps": 2 if quick else 3,
         "every": 2 if quick else 3,
         "checkpoints": 3 if quick else 10,

@@ -448,7 +448,8 @@ typedef struct ckpt_options {
     size_t struct_size;
     const char *CKPT_NULLABLE run;        /* name of the run; default: name of the directory */
     const char *CKPT_NULLABLE trace_path; /* writes a trace for Perfetto at the end */
-    uint64_t arena_bytes;      /* memory for copies; default 128 MiB */
+    uint64_t arena_bytes;      /* memory for copies; default 128 MiB, and more while training would
+                                * wait for the disk, up to an eighth of the free memory */
     uint64_t chunk_bytes;      /* multiple of 4096; default 4 MiB */
     uint64_t bytes_per_second; /* limit of the disk bandwidth; default none */
     uint64_t keep_last;        /* checkpoints of the run to keep; default all */

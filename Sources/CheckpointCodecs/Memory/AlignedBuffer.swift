@@ -15,9 +15,12 @@ package final class AlignedBuffer: @unchecked Sendable {
     /// - Parameters:
     ///   - count: Size in bytes; more than 0. The mapping is rounded up to whole pages.
     ///   - hugePages: Use pages of 2 MiB (madvise(2), MADV_HUGEPAGE).
+    ///   - untouched: Bytes that take memory only when they are first used. They are zeros, too.
     /// - Throws: `OutOfMemory` if the system refuses the mapping.
-    package init(count: Int, hugePages: Bool = true) throws(OutOfMemory) {
-        precondition(count > 0)
+    package init(
+        count: Int, hugePages: Bool = true, untouched: Range<Int> = 0..<0
+    ) throws(OutOfMemory) {
+        precondition(count > 0 && untouched.lowerBound >= 0 && untouched.upperBound <= count)
         let unit = hugePages ? Self.hugePageBytes : 4096
         mappedBytes = (count + unit - 1) / unit * unit
         let flags = MAP_PRIVATE | MAP_ANONYMOUS
@@ -27,7 +30,8 @@ package final class AlignedBuffer: @unchecked Sendable {
         self.count = count
         // Only advice: without huge pages, everything works more slowly.
         if hugePages { _ = unsafe madvise(mapped, mappedBytes, 14 /* MADV_HUGEPAGE */) }
-        unsafe memset(mapped, 0, mappedBytes)
+        unsafe memset(mapped, 0, untouched.lowerBound)
+        unsafe memset(mapped + untouched.upperBound, 0, mappedBytes - untouched.upperBound)
     }
 
     deinit { unsafe munmap(start, mappedBytes) }

@@ -62,8 +62,11 @@ public struct CheckpointerOptions: Sendable {
     public var dropsCasts = true
     /// Size of a chunk in bytes: a multiple of 4096, from 4 KiB to 16 MiB.
     public var chunkBytes = Limits.chunkBytesDefault
-    /// Memory for captured chunks, in bytes: a hard budget, allocated once. At least one chunk is allocated.
-    public var arenaBytes = 128 << 20
+    /// Memory for captured chunks, in bytes: a hard budget, allocated once. At least one chunk is
+    /// allocated. Nil chooses it: 128 MiB, and more while training would wait for the disk
+    /// otherwise, up to an eighth of the memory that is free at the start, divided by the number of
+    /// ranks.
+    public var arenaBytes: Int?
     /// Number of threads that copy and encode. One more thread writes, and one encodes objects.
     public var workers = 2
     /// Nice value of all these threads: 0 competes with the trainer, 19 yields to it. While
@@ -143,10 +146,11 @@ public struct CheckpointerOptions: Sendable {
             throw CheckpointError(
                 .misuse, "chunkBytes \(chunkBytes) is not a multiple of 4096 up to 16 MiB")
         }
-        guard workers >= 1, workers <= 64, arenaBytes >= 0, (0...19).contains(workerNiceness) else {
+        guard workers >= 1, workers <= 64, arenaBytes ?? 0 >= 0, (0...19).contains(workerNiceness)
+        else {
             throw CheckpointError(
                 .misuse,
-                "workers \(workers), arenaBytes \(arenaBytes) or workerNiceness "
+                "workers \(workers), arenaBytes \(arenaBytes ?? 0) or workerNiceness "
                     + "\(workerNiceness) is out of range",
                 remedy: "Use 1 to 64 workers, arenaBytes of at least 0 and workerNiceness 0 to 19"
             )

@@ -13,7 +13,8 @@ internal import CheckpointStorage
 /// the work of another: workers capture and encode, one writer writes, one thread encodes objects,
 /// others copy from devices. While no thread waits, workers run only a few blocks ahead of the
 /// writer, so that its blocks are still in the processor's cache. While a thread waits at a fence,
-/// they capture the blocks it waits for, as long as there are slots.
+/// they capture the blocks it waits for, as long as there are slots; and when a fence is expected
+/// before they would be through, they capture first, so that it need not wait.
 struct PipelineStateMachine {
     typealias Job = Flight.Job
 
@@ -46,6 +47,8 @@ struct PipelineStateMachine {
         case commit(FlightID)
         /// The save has failed and no thread uses anything of it: clean up.
         case abandon(FlightID)
+        /// Give memory to a slot of the arena.
+        case touch(SlotIndex)
         case stop
     }
 
@@ -53,7 +56,7 @@ struct PipelineStateMachine {
     private enum Choice {
         case capture(Int, CaptureLane, unit: UnitIndex?)
         case encode(Int), write(Int), report(Int), objects(Int), commit(Int), abandon(Int)
-        case stop
+        case touch, stop
     }
 
     /// A thread that waits until state may change.
@@ -73,6 +76,8 @@ struct PipelineStateMachine {
     private var fences: [Fence] = []
     private var nextFence = 0
     private var isClosing = false
+    /// True if blocks would be left at the next fence, if workers did not capture first.
+    var isLate = false { didSet { if isLate, !slots.hasFree { slots.want(uncapturedCount) } } }
     private let slotCount: Int
     /// True to write blocks while others of the save are still being captured.
     private let streams: Bool
@@ -81,15 +86,19 @@ struct PipelineStateMachine {
     ///
     /// - Parameters:
     ///   - slotCount: slots of the arena.
+    ///   - touchedCount: how many of them have memory; nil for all.
     ///   - spareCount: slots that workers hold as spares: one per worker if blocks are encoded.
     ///   - streams: whether to write blocks while others are being captured.
-    init(slotCount: Int, spareCount: Int = 0, streams: Bool = true) {
+    init(slotCount: Int, touchedCount: Int? = nil, spareCount: Int = 0, streams: Bool = true) {
         self.slotCount = slotCount
         self.streams = streams
-        slots = SlotAllocator(slotCount: slotCount, spareCount: spareCount)
+        slots = SlotAllocator(
+            slotCount: slotCount, touchedCount: touchedCount, spareCount: spareCount)
     }
 
     var isIdle: Bool { flights.isEmpty }
+    /// Number of blocks that are still in the trainer's memory.
+    var uncapturedCount: Int { flights.reduce(0) { $0 + $1.snapshot.remainingCount } }
 
     private func index(of flight: FlightID) -> Int {
         guard let index = flights.firstIndex(where: { $0.id == flight }) else { preconditionFailure("no \(flight)") }
@@ -133,6 +142,7 @@ struct PipelineStateMachine {
         case .abandon(let index):
             flights[index].beginAbandoning()
             return .abandon(flights[index].id)
+        case .touch: return slots.takeUntouched().map(Action.touch)
         case .stop: return .stop
         }
     }
@@ -141,10 +151,11 @@ struct PipelineStateMachine {
     func hasWork(for role: Role) -> Bool { choice(for: role) != nil }
 
     private func choice(for role: Role) -> Choice? {
-        if flights.isEmpty { return isClosing ? .stop : nil }
+        if flights.isEmpty { return isClosing ? .stop : role == .worker ? touch() : nil }
         return switch role {
         case .worker:
-            capture(.host, isFenced: true) ?? captureReport() ?? encode() ?? ending() ?? capture(.host, isFenced: false)
+            capture(.host, isFenced: true) ?? captureLate() ?? captureReport() ?? encode()
+                ?? ending() ?? capture(.host, isFenced: false) ?? touch()
         case .device: capture(.device, isFenced: true) ?? capture(.device, isFenced: false)
         case .writer: write()
         case .objects: flights.firstIndex { $0.needsObjects }.map(Choice.objects)
@@ -160,9 +171,14 @@ struct PipelineStateMachine {
             }
             return nil
         }
-        guard flights.reduce(0, { $0 + $1.backlog }) < Self.lookahead || !streams else { return nil }
+        let isAhead = flights.reduce(0) { $0 + $1.backlog } >= Self.lookahead
+        guard !isAhead || isLate || !streams else { return nil }
         return flights.firstIndex { $0.snapshot.hasPending(in: lane) }.map { .capture($0, lane, unit: nil) }
     }
+
+    private func captureLate() -> Choice? { isLate ? capture(.host, isFenced: false) : nil }
+
+    private func touch() -> Choice? { slots.needsMemory ? .touch : nil }
 
     private func capture(_ lane: CaptureLane, atFence fence: Fence) -> Choice? {
         for (flight, unit) in fence.waitsFor {
@@ -224,6 +240,8 @@ struct PipelineStateMachine {
         slots.giveBack(job.slot)
         flights[index(of: job.flight)].finishedWriting()
     }
+
+    mutating func finishedTouching(_ slot: SlotIndex) { slots.addTouched(slot) }
 
     /// Records that the report of the capture, or the encoding of the objects, has ended.
     mutating func finishedAction(of flight: FlightID) { flights[index(of: flight)].endAction() }
@@ -332,19 +350,28 @@ struct PipelineStateMachine {
     enum FenceAction: Equatable {
         case pass
         case capture(Job)
+        /// Give memory to a slot, rather than wait for one.
+        case touch(SlotIndex)
     }
 
     /// Returns the next action for a thread that needs a given block to be captured; nil: wait for
     /// a slot. `pass` means that the block was captured, or that another thread is capturing it.
     mutating func nextAction(for block: BlockIndex, of flight: FlightID) -> FenceAction? {
         guard let index = flights.firstIndex(where: { $0.id == flight }), flights[index].snapshot.isPending(block) else { return .pass }
-        return slots.take().map { .capture(flights[index].take(block, slot: $0)) }
+        guard let slot = slots.take() else { return touchToCapture() }
+        return .capture(flights[index].take(block, slot: slot))
+    }
+
+    /// There is no slot for a block that should be captured now.
+    private mutating func touchToCapture() -> FenceAction? {
+        slots.want(uncapturedCount)
+        return slots.takeUntouched().map(FenceAction.touch)
     }
 
     /// Returns the next action for a thread at a fence; nil: wait.
     mutating func nextAction(atFence id: FenceID) -> FenceAction? {
         guard let fence = fences.first(where: { $0.id == id }), !isReleased(fence) else { return .pass }
-        guard slots.hasFree else { return nil }
+        guard slots.hasFree else { return touchToCapture() }
         for lane in CaptureLane.allCases {
             if case .capture(let index, let lane, let unit) = capture(lane, atFence: fence) {
                 return take(index, lane, unit).map(FenceAction.capture)
@@ -364,7 +391,7 @@ extension PipelineStateMachine.Action {
         case .reportCapture(let flight), .encodeObjects(let flight), .commit(let flight),
             .abandon(let flight):
             flight
-        case .stop: nil
+        case .touch, .stop: nil
         }
     }
 }

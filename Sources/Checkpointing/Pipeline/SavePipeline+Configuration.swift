@@ -1,10 +1,14 @@
+internal import CheckpointCodecs
 internal import CheckpointState
 
 extension SavePipeline {
     /// Sizes and thread counts of the pipeline.
     struct Configuration {
         var chunkBytes: Int
+        /// Number of slots of the arena, spares not counted.
         var slotCount: Int
+        /// Number of these that are in memory from the start.
+        var touchedCount: Int
         /// Number of workers. Each holds one more slot if blocks are encoded.
         var workers: Int
         var encodes: Bool
@@ -20,9 +24,19 @@ extension SavePipeline {
             encodes ? SlotIndex(slotCount + worker) : nil
         }
 
-        init(_ options: CheckpointerOptions, encodes: Bool) {
+        /// A new arena of this size.
+        var arena: StagingArena {
+            get throws(OutOfMemory) {
+                try StagingArena(
+                    slotBytes: chunkBytes, slotCount: slotCount + spareCount,
+                    untouched: touchedCount..<slotCount)
+            }
+        }
+
+        init(_ options: CheckpointerOptions, _ budget: ArenaBudget, encodes: Bool) {
             chunkBytes = options.chunkBytes
-            slotCount = max(options.arenaBytes / options.chunkBytes, 1)
+            slotCount = budget.slotCount
+            touchedCount = budget.touchedCount
             workers = options.workers
             self.encodes = encodes
             streams = options.mechanisms.streams

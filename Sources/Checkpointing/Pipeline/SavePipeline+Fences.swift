@@ -5,6 +5,9 @@ internal import CheckpointStorage
 
 /// Capture by threads outside the pipeline, before state changes.
 extension SavePipeline {
+    /// A block to capture, its save, and where it goes.
+    fileprivate typealias Work = (PipelineStateMachine.Job, SaveTask, StagingArena)
+
     /// Helps to capture `group`, and returns when none of it is left to capture. The trainer's
     /// thread, or another that asks for a permit; without the lock.
     ///
@@ -18,6 +21,7 @@ extension SavePipeline {
         _ group: String?, _ policy: CheckpointerOptions.Backpressure, whileWaiting: (Bool) -> Void
     ) -> Duration {
         let fence: (id: FenceID, charged: SaveTask)? = state.withLock { state in
+            state.forecast.fenceBegan(at: .now)
             guard let last = state.saves.last, !state.machine.isReleased else { return nil }
             if policy == .replacePending {
                 for flight in state.machine.unstarted { giveUp(&state, flight, for: "training") }
@@ -58,13 +62,11 @@ extension SavePipeline {
     func captureNow(_ block: BlockIndex, of flight: FlightID, track: TraceTrack) -> Duration {
         let began = ContinuousClock.now
         let charged = state.withLock { state in state.saves.first { $0.flight == flight }?.task }
-        var wasFull = false
-        let turn = state.waitFor { state -> State.Turn? in
-            if !state.machine.slots.hasFree { wasFull = true }
-            return state.machine.nextAction(for: block, of: flight).map { state.turn($0) }
+        var backpressure = Duration.zero
+        let work = nextWork(&backpressure, beforeWaiting: {}) { state in
+            state.machine.nextAction(for: block, of: flight).map { state.turn($0) }
         }
-        let backpressure = wasFull ? .now - began : Duration.zero
-        if let (job, task, arena) = turn.work { capture(job, task, arena, track, isFenced: true) }
+        if let (job, task, arena) = work { capture(job, task, arena, track, isFenced: true) }
         charged?.timing.withLock { $0.add(fence: .now - began - backpressure, backpressure: backpressure) }
         return backpressure
     }
@@ -73,30 +75,61 @@ extension SavePipeline {
     /// without the lock.
     private func nextJob(
         atFence fence: FenceID, _ charged: SaveTask, _ backpressure: inout Duration, beforeWaiting: () -> Void
-    ) -> (PipelineStateMachine.Job, SaveTask, StagingArena)? {
-        if let turn = state.withLock({ $0.turn(atFence: fence) }) { return turn.work }
-        let began = ContinuousClock.now
-        var wasFull = false
-        beforeWaiting()
-        let turn = state.waitFor { state in
-            if !state.machine.slots.hasFree { wasFull = true }
-            return state.turn(atFence: fence)
-        }
-        if wasFull {
-            let waited = ContinuousClock.now - began
+    ) -> Work? {
+        let began = configuration.trainer.begin()
+        var waited = Duration.zero
+        let work = nextWork(&waited, beforeWaiting: beforeWaiting) { $0.turn(atFence: fence) }
+        if waited > .zero {
             backpressure += waited
             charged.timing.withLock { $0.move(toBackpressure: waited) }
             configuration.trainer.end("backpressure", since: began, step: charged.ticket.step)
         }
-        return turn.work
+        return work
+    }
+
+    /// Waits for the next turn of a thread outside the pipeline, and gives memory to slots rather
+    /// than wait for one. That thread, without the lock.
+    ///
+    /// - Parameters:
+    ///   - backpressure: increased by the time spent waiting for slots.
+    ///   - beforeWaiting: called before each wait.
+    ///   - turn: decides; nil: wait.
+    private func nextWork(
+        _ backpressure: inout Duration, beforeWaiting: () -> Void,
+        _ turn: (inout State) -> State.Turn?
+    ) -> Work? {
+        while true {
+            let next = state.withLock { turn(&$0) } ?? wait(&backpressure, beforeWaiting, turn)
+            switch next {
+            case .touch(let slot, let arena): touch(slot, arena)
+            case .work(let work): return work
+            case .pass: return nil
+            }
+        }
+    }
+
+    private func wait(
+        _ backpressure: inout Duration, _ beforeWaiting: () -> Void,
+        _ turn: (inout State) -> State.Turn?
+    ) -> State.Turn {
+        let began = ContinuousClock.now
+        var wasFull = false
+        beforeWaiting()
+        let next = state.waitFor { state -> State.Turn? in
+            if !state.machine.slots.hasFree { wasFull = true }
+            return turn(&state)
+        }
+        if wasFull { backpressure += .now - began }
+        return next
     }
 }
 
 extension SavePipeline.State {
-    /// The decision on a thread at a fence.
-    fileprivate struct Turn {
-        /// The block to capture; nil: pass.
-        var work: (PipelineStateMachine.Job, SaveTask, StagingArena)?
+    /// The decision on a thread that needs blocks to be captured.
+    fileprivate enum Turn {
+        case pass
+        case work(SavePipeline.Work)
+        case touch(SlotIndex, StagingArena)
     }
 
     /// Returns what a thread at a fence does next; nil: wait.
@@ -106,8 +139,9 @@ extension SavePipeline.State {
 
     fileprivate func turn(_ action: PipelineStateMachine.FenceAction) -> Turn {
         switch action {
-        case .pass: Turn(work: nil)
-        case .capture(let job): Turn(work: (job, self[job.flight].task, arena))
+        case .pass: .pass
+        case .capture(let job): .work((job, self[job.flight].task, arena))
+        case .touch(let slot): .touch(slot, arena)
         }
     }
 }

@@ -25,11 +25,18 @@ extension SavePipeline {
         /// Saves in flight, oldest first.
         var saves: [Save] = []
         var arena: StagingArena
+        /// When training will change the state that is being captured.
+        var forecast = CaptureForecast()
         /// Removals of old checkpoints that follow saves that have ended.
         var removals = 0
 
         /// True if no save is in flight, and none of the store's checkpoints is being removed.
         var isIdle: Bool { machine.isIdle && removals == 0 }
+
+        /// Returns whether workers should capture before they encode.
+        func isLate(at now: ContinuousClock.Instant) -> Bool {
+            forecast.isLate(blocks: machine.uncapturedCount, at: now)
+        }
 
         func index(of flight: FlightID) -> Int {
             guard let index = saves.firstIndex(where: { $0.flight == flight }) else {

@@ -25,11 +25,13 @@ final class SavePipeline: Sendable {
     init(
         _ configuration: Configuration, _ completion: SaveCompletion
     ) throws(OutOfMemory) {
+        var configuration = configuration
+        let arena = try Self.arena(&configuration)
         self.configuration = configuration
         self.completion = completion
         let machine = PipelineStateMachine(
-            slotCount: configuration.slotCount, spareCount: configuration.spareCount, streams: configuration.streams)
-        let arena = try Self.arena(configuration)
+            slotCount: configuration.slotCount, touchedCount: configuration.touchedCount,
+            spareCount: configuration.spareCount, streams: configuration.streams)
         state = Monitor(
             State(machine: machine, arena: arena), rank: .pipeline, channels: 1 + PipelineStateMachine.Role.allCases.count
         ) { state in
@@ -39,9 +41,14 @@ final class SavePipeline: Sendable {
         }
     }
 
-    private static func arena(_ configuration: Configuration) throws(OutOfMemory) -> StagingArena {
-        try StagingArena(
-            slotBytes: configuration.chunkBytes, slotCount: configuration.slotCount + configuration.spareCount)
+    /// Allocates the arena; with fewer slots if the system allows only those that are in memory
+    /// from the start.
+    static func arena(_ configuration: inout Configuration) throws(OutOfMemory) -> StagingArena {
+        do throws(OutOfMemory) { return try configuration.arena } catch {
+            guard configuration.touchedCount < configuration.slotCount else { throw error }
+            configuration.slotCount = configuration.touchedCount
+            return try configuration.arena
+        }
     }
 
     var isIdle: Bool { state.withLock { $0.isIdle } }
@@ -71,7 +78,7 @@ final class SavePipeline: Sendable {
         // The old arena is freed first, so that both do not exist at the same time.
         let nothing = try StagingArena(slotBytes: Limits.pageBytes, slotCount: 1)
         state.withLock { $0.arena = nothing }
-        let arena = try Self.arena(configuration)
+        let arena = try configuration.arena
         state.withLock { state in
             precondition(state.machine.isIdle)
             state.arena = arena
@@ -95,6 +102,7 @@ final class SavePipeline: Sendable {
         return state.withLock { state in
             let id = state.machine.begin(flight)
             state.saves.append(State.Save(flight: id, task: task, progress: progress))
+            state.forecast.saveBegan(at: .now)
             return id
         }
     }
@@ -181,11 +189,16 @@ final class SavePipeline: Sendable {
         var limiter = configuration.bytesPerSecond.map(RateLimiter.init)
         while true {
             let (action, task, arena, isLeftRaw) = state.waitFor(on: role.channel) { state in
-                state.machine.nextAction(for: role).map { action in
+                state.machine.isLate = state.isLate(at: .now)
+                return state.machine.nextAction(for: role).map { action in
                     let save = action.flight.map { state[$0] }
                     let isLeftRaw = save?.isLeftRaw(action) ?? false
                     return (action, save?.task, state.arena, isLeftRaw)
                 }
+            }
+            if case .touch(let slot) = action {
+                touch(slot, arena)
+                continue
             }
             guard let task else { return }
             if case .write(let write) = action {
@@ -203,9 +216,15 @@ final class SavePipeline: Sendable {
             case .encodeObjects(let flight): encodeObjects(task, flight)
             case .commit(let flight): commit(task, flight)
             case .abandon(let flight): abandon(task, flight)
-            case .stop: return
+            case .touch, .stop: return
             }
         }
+    }
+
+    /// Gives memory to a slot. A worker, or a thread that waits for a slot; without the lock.
+    func touch(_ slot: SlotIndex, _ arena: StagingArena) {
+        arena.touch(slot)
+        state.withLock { $0.machine.finishedTouching(slot) }
     }
 
     /// Copies and hashes a block. A worker or a device's thread, the trainer's at a fence, or the
@@ -214,16 +233,18 @@ final class SavePipeline: Sendable {
         _ job: PipelineStateMachine.Job, _ task: SaveTask, _ arena: StagingArena,
         _ track: TraceTrack, isFenced: Bool
     ) {
-        let began = track.begin()
+        let (traced, began) = (track.begin(), ContinuousClock.now)
         let bytes = task.plan[block: job.block].bytes
         var captured = CapturedBlock(rawBytes: bytes)
         let failure = Self.failure("capture") {
             captured = try task.capture(job.block, to: arena.region(ofSlot: job.slot))
         }
         // Before anybody learns of it: the span must not reach into the update that waits for it.
-        track.end("capture", job, task, since: began)
+        track.end("capture", job, task, since: traced)
+        let time = ContinuousClock.now - began
         let written = state.withLock { state in
             if let failure { fail(&state, job.flight, failure) }
+            state.forecast.captured(in: time)
             state[job.flight].progress.captured(captured, of: bytes, isFenced: isFenced)
             if state.machine.finishedCapture(job, captured) {
                 state[job.flight].progress.timeToCaptured = task.age

@@ -17,7 +17,7 @@ extension TraceTrack {
         case .encodeObjects: end("objects", since: began, step: step)
         case .commit: end("commit", since: began, step: step)
         case .abandon: end("abandon", since: began, step: step)
-        case .capture, .reportCapture, .stop: break
+        case .capture, .reportCapture, .touch, .stop: break
         }
     }
 }

@@ -52,7 +52,7 @@ package struct Settings: Sendable {
     package var measuresWriter = false
     package var measuresRecycledWriter = false
     package var compression = Compression.none
-    package var arenaMebibytes = 128
+    package var arenaMebibytes: Int?
     package var workers = 2
     package var niceness = 10
     package var keepLast: Int? = 2
@@ -68,7 +68,7 @@ package struct Settings: Sendable {
     package var mistake: String? {
         let bounds: [(name: String, value: Int, range: ClosedRange<Int>)] = [
             ("--steps", steps, 1...1_000_000), ("--every", every, 1...max(steps, 1)), ("--warmup", warmup, 0...1000),
-            ("--compute-threads", computeThreads, 1...256), ("--arena", arenaMebibytes, 1...1 << 20),
+            ("--compute-threads", computeThreads, 1...256), ("--arena", arenaMebibytes ?? 1, 1...1 << 20),
             ("--workers", workers, 1...64),
             ("--ranks", ranks, 1...256), ("--rank", place?.rank ?? 0, 0...max(ranks - 1, 0)),
             ("--niceness", niceness, 0...19), ("--keep-last", keepLast ?? 1, 1...1_000_000),
@@ -100,7 +100,7 @@ package struct Settings: Sendable {
         options.run = "bench"
         options.capture = capture.option
         options.compression = compression
-        options.arenaBytes = arenaMebibytes << 20
+        options.arenaBytes = arenaMebibytes.map { $0 << 20 }
         options.workers = workers
         options.workerNiceness = hasPriority ? niceness : 0
         options.backpressure = backpressure
@@ -122,7 +122,7 @@ package struct Settings: Sendable {
             .init("ranks", .count(ranks)),
             .init("every", .count(every)), .init("warmup", .count(warmup)), .init("compute_seconds", .number(computeSeconds)),
             .init("compute_threads", .count(computeThreads)), .init("codec", .string(compression.description)),
-            .init("arena_mib", .count(arenaMebibytes)), .init("workers", .count(workers)),
+            .init("arena_mib", arenaMebibytes.map { .count($0) } ?? .null), .init("workers", .count(workers)),
             .init("niceness", .count(options.workerNiceness)), .init("keep_last", keepLast.map { .count($0) } ?? .null),
             .init("backpressure", .string(backpressure.name)),
             .init("capture", .string(capture.rawValue)), .init("lazy", .bool(mechanisms.isLazy)),

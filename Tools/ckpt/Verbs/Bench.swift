@@ -82,8 +82,8 @@ struct BenchLoop: Verb {
     @Option(help: "Compression: \(Compression.forms).")
     var codec = Compression.none
 
-    @Option(parsing: .unconditional, help: "Size of the staging arena, in MiB.")
-    var arena = 128
+    @Option(parsing: .unconditional, help: "Size of the staging arena, in MiB. By default the library chooses it.")
+    var arena: Int?
 
     @Option(parsing: .unconditional, help: "Number of threads of the engine.")
     var workers = 2

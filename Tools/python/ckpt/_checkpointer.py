@@ -337,7 +337,8 @@ class Checkpointer:
             no fences (Linux 6.4, and usually a privilege).
         backpressure: policy for saves that come faster than the disk: "block", "skip" or
             "replace_pending".
-        arena_bytes: memory for copies.
+        arena_bytes: memory for copies; by default 128 MiB, and more while training would wait for the disk, up to an
+            eighth of the free memory.
         workers: threads that copy and compress.
         bytes_per_second: limit of the disk bandwidth.
         exit_seconds: maximum time for which the end of the process waits for saves.
