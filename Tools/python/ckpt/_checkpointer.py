@@ -18,6 +18,7 @@ import weakref
 from typing import Any, Callable, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Union
 
 from . import _native, _values
+from ._dtypes import BY_NAME
 from ._memory import Lent, held, lent
 from ._mirror import Mirror
 from ._ranks import RULES, Box, OfRank, Ranks, Shard
@@ -681,12 +682,16 @@ class Checkpointer:
         self, reference: Callable[[], bytes], call: Callable[..., int], arguments: tuple[Any, ...], strict: bool,
         convert: bool,
     ) -> Optional[RestoreReport]:
-        items = self._targets(reference)
-        for item in items:
-            if not item.memory.is_writable:
-                raise MisuseError(f"{item.name!r} is read-only, and cannot be restored")
-        if strict:
-            self._check_values(reference)
+        try:
+            items = self._targets(reference)
+            for item in items:
+                if not item.memory.is_writable:
+                    raise MisuseError(f"{item.name!r} is read-only, and cannot be restored")
+            if strict:
+                self._check_values(reference)
+        except Exception as error:
+            self._refuse(call, arguments, error)
+            raise
         # The values of the checkpoint replace those of the state, but each process names its own.
         self._send(items, {} if self._ranks is None else self._declared_values())
         mode = (_native.STRICT if strict else _native.PARTIAL) | (_native.CONVERT_FLOATS if convert else 0)
@@ -716,6 +721,20 @@ class Checkpointer:
         self._first_rank_count = found.first_rank_count
         self._install(values)
         return report
+
+    def _refuse(self, call: Callable[..., int], arguments: tuple[Any, ...], reason: Exception) -> None:
+        """Tells the other processes that this one cannot restore: they would wait for it until their timeout.
+
+        It takes part in their restore with a tensor that no checkpoint has, whose name is the reason.
+        """
+        if self._ranks is None:
+            return
+        byte = (ctypes.c_uint8 * 1)()
+        memory = Lent(ctypes.addressof(byte), BY_NAME["u8"], (1,), None, True, byte)
+        text = " ".join(str(reason).split())[:500]
+        self._send([Item(f"(this process cannot restore: {text})", memory, 0, "")], self._declared_values())
+        # The caller raises the reason.
+        call(self._handle, *arguments, _native.STRICT, ctypes.byref(_native.sized(_native.RestoreReport)))
 
     def _check_values(self, reference: Callable[[], bytes]) -> None:
         """Raises MismatchError if the state and a checkpoint do not have values of the same names."""

@@ -49,6 +49,9 @@ ARRAYS = """
     if first == 2:
         # The values of rank 0 alone are in its part; the rows are in those of the others.
         del state["copy"]
+    if first == -1 and rank == 1:
+        # A value that this process alone knows, and the checkpoint does not.
+        state["more"] = 1
     ranks = ckpt.Ranks(rank, world, launch, timeout=60, start_timeout=60)
     with ckpt.Checkpointer(store, state, ranks=ranks, compression="none") as saver:
         report = saver.resume(strict=first != 2)
@@ -69,7 +72,8 @@ ARRAYS = """
 
 
 class ArrayTests(TestCase):
-    def start(self, world: int, launch: str, first: int) -> list[str]:
+    def ended(self, world: int, launch: str, first: int) -> list[tuple[int, str, str]]:
+        """Exit status, output and errors of each process."""
         environment = {**os.environ, "PYTHONPATH": PACKAGE}
         processes = [
             subprocess.Popen(
@@ -81,9 +85,13 @@ class ArrayTests(TestCase):
         finally:
             for process in processes:
                 process.kill()
-        for process, (_, error) in zip(processes, outcomes):
-            self.assertEqual(process.returncode, 0, error)
-        return [output.strip() for output, _ in outcomes]
+        return [(process.returncode, *texts) for process, texts in zip(processes, outcomes)]
+
+    def start(self, world: int, launch: str, first: int) -> list[str]:
+        outcomes = self.ended(world, launch, first)
+        for code, _, error in outcomes:
+            self.assertEqual(code, 0, error)
+        return [output.strip() for _, output, _ in outcomes]
 
     def test_any_number_of_processes_goes_on(self) -> None:
         self.assertEqual(self.start(3, "a", 0), ["", "", ""])
@@ -101,6 +109,16 @@ class ArrayTests(TestCase):
             # What the processes hold in common is written once.
             for summary in store.checkpoints():
                 self.assertLess(summary.logical_bytes, 8 * (500 + 4) + 200)
+
+    def test_a_process_that_cannot_restore_tells_the_others(self) -> None:
+        self.start(2, "a", 0)
+        began = time.monotonic()
+        (code, _, error), (other_code, _, reason) = self.ended(2, "b", -1)
+        self.assertTrue(code and other_code)
+        # The other one did not wait for its timeout, which is 60 s.
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertIn("MismatchError: the checkpoint lacks 1 values of the state: more", reason)
+        self.assertRegex(error, "(?s)CancelledError: .*lacks 1 values of the state: more")
 
     def test_names_that_look_like_those_of_ranks(self) -> None:
         state = {"fold": {"1of5": 0.5, "2of5": 0.25}, "fold.of": 1, "a": 1, "a.x0of2": 22, "a.x1of2": 3}
