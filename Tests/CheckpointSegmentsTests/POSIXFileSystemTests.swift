@@ -4,7 +4,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@Suite("POSIX file system", .timeLimit(.minutes(1)))
+@Suite("POSIX file system", .timeLimit(.minutes(20)))
 struct POSIXFileSystemTests {
     private let files = POSIXFileSystem()
 

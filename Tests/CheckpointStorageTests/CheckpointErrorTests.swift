@@ -2,7 +2,7 @@ import CheckpointStorage
 import Testing
 
 /// The text of an error.
-@Suite(.timeLimit(.minutes(1))) struct CheckpointErrorTests {
+@Suite(.timeLimit(.minutes(20))) struct CheckpointErrorTests {
     @Test(arguments: [
         ("tensor \"w\" is missing", ["w"], true), ("step 2 has no object w", ["w"], true),
         ("tensor w: too large", ["w"], true), ("/runs/w/segments: it was written", ["w"], false),

@@ -6,7 +6,7 @@ import CheckpointMaintenance
 import CheckpointTestSupport
 import Testing
 
-@Suite("Size of the arena", .timeLimit(.minutes(5)))
+@Suite("Size of the arena", .timeLimit(.minutes(20)))
 struct ArenaTests {
     private func budget(
         _ bytes: Int?, chunk: Int = 4 << 20, ranks: Int = 1, free: Int?, limit: Int? = nil

@@ -1,11 +1,12 @@
 /// Foretells whether the blocks of a save will be captured before training changes the state: it
-/// does so as long after `save` as last time. A plain value: the caller holds the lock and reads
-/// the clock.
+/// does so as long after `save` as after one of the last two. A plain value: the caller holds the
+/// lock and reads the clock.
 struct CaptureForecast {
     typealias Instant = ContinuousClock.Instant
 
-    /// Time from the last save to the first fence after it; nil if none is known yet.
-    private var interval: Duration?
+    /// Times from the last two saves to the first fence after each. Two, because an evaluation may
+    /// follow every other save; to be early costs little.
+    private var intervals: [Duration] = []
     /// When the newest save began; nil if a fence has followed it.
     private var began: Instant?
     /// When training is expected to change the state of the newest save; nil if that is unknown.
@@ -16,13 +17,13 @@ struct CaptureForecast {
     private static let margin = 1.5
 
     mutating func saveBegan(at now: Instant) {
-        (began, deadline) = (now, interval.map { now + $0 })
+        (began, deadline) = (now, intervals.min().map { now + $0 })
     }
 
     /// Training is about to change state.
     mutating func fenceBegan(at now: Instant) {
         guard let began else { return }
-        interval = now - began
+        intervals = intervals.suffix(1) + [now - began]
         self.began = nil
     }
 
