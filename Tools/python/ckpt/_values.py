@@ -61,17 +61,19 @@ def _encoded(value: Any, path: str, lift: Optional[Lift]) -> Any:
         return [_encoded(item, f"{path}[{index}]", lift) for index, item in enumerate(value)]
     if isinstance(value, dict):
         return _encoded_dict(value, path, lift)
+    if kind.__name__ == "Size" and kind.__module__ == "torch":
+        return _marked("size", items=list(value))
     if isinstance(value, tuple):
         if all(type(item) in (int, str) for item in value):
             return _marked("tuple", items=value)
         return _marked("tuple", items=[_encoded(item, f"{path}[{index}]", lift) for index, item in enumerate(value)])
     if isinstance(value, (set, frozenset)):
         items = [_encoded(item, path, lift) for item in value]
-        return _marked("set", items=sorted(items, key=lambda item: json.dumps(item, sort_keys=True)))
+        return _marked("set" if isinstance(value, set) else "frozenset", items=sorted(items, key=lambda item: json.dumps(item, sort_keys=True)))
     if isinstance(value, collections.deque):
         return _marked("deque", items=[_encoded(item, path, lift) for item in value], length=value.maxlen)
     if isinstance(value, (bytes, bytearray)):
-        return _marked("bytes", data=_base64(bytes(value)))
+        return _marked("bytes" if isinstance(value, bytes) else "bytearray", data=_base64(bytes(value)))
     if kind is complex:
         return _marked("complex", value=repr(value))
     if hasattr(value, "detach") and hasattr(value, "data_ptr"):
@@ -84,6 +86,27 @@ def _encoded(value: Any, path: str, lift: Optional[Lift]) -> Any:
     raise TypeError(
         f"{path} is a {kind.__module__}.{kind.__qualname__}, which cannot be saved as a plain value. "
         "Save its state_dict(), or numbers, strings, lists and dicts")
+
+
+#: Types that come back as they were. Ordered dicts have the order that every dict has.
+_EXACT = (
+    type(None), bool, str, int, float, list, tuple, dict, collections.OrderedDict, set, frozenset, collections.deque, bytes,
+    bytearray, complex, collections.Counter)
+
+
+def changed_type(value: Any) -> Optional[str]:
+    """The name of a class of a value, or of a value inside it, that would come back as another; None if there is none."""
+    kind = type(value)
+    if isinstance(value, (str, bytes, bytearray, tuple, list, dict, set, frozenset, collections.deque)):
+        if kind not in _EXACT and (kind.__module__, kind.__name__) != ("torch", "Size"):
+            return f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(value, dict):
+        inside: Any = [*value.keys(), *value.values()]
+    elif isinstance(value, (tuple, list, set, frozenset, collections.deque)):
+        inside = value
+    else:
+        return None
+    return next((name for name in map(changed_type, inside) if name is not None), None)
 
 
 def _encoded_dict(value: dict[Any, Any], path: str, lift: Optional[Lift]) -> Any:
@@ -119,16 +142,20 @@ def _decoded(value: Any, lifted: Callable[[str], Any]) -> Any:
         return float(value["value"])
     if kind == "complex":
         return complex(value["value"])
-    if kind == "bytes":
-        return base64.b64decode(value["data"])
+    if kind in ("bytes", "bytearray"):
+        return (bytes if kind == "bytes" else bytearray)(base64.b64decode(value["data"]))
     if kind == "dict":
         return {_decoded(key, lifted): _decoded(item, lifted) for key, item in value["items"]}
     if kind == "counter":
         return collections.Counter({_decoded(key, lifted): count for key, count in value["items"]})
     if kind == "tuple":
         return tuple(_decoded(item, lifted) for item in value["items"])
-    if kind == "set":
-        return {_decoded(item, lifted) for item in value["items"]}
+    if kind in ("set", "frozenset"):
+        return (set if kind == "set" else frozenset)(_decoded(item, lifted) for item in value["items"])
+    if kind == "size":
+        import torch
+
+        return torch.Size(value["items"])
     if kind == "deque":
         return collections.deque((_decoded(item, lifted) for item in value["items"]), value["length"])
     if kind in ("array", "scalar"):

@@ -27,7 +27,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from ._checkpointer import Save
 from ._states import load_state, save_state
 from ._store import Store
-from .dcp._saver import Saver, loaded
+from .dcp._saver import Saver, last_known
 from .errors import BusyError, NotFoundError
 
 _STORE = "ckpt-store"
@@ -90,7 +90,7 @@ class CkptIO(TorchCheckpointIO):
             return found
         directory = os.path.join(os.path.dirname(os.path.realpath(path)), _STORE)
         # What is saved next continues this checkpoint.
-        loaded[os.path.realpath(directory)] = pointer
+        last_known[os.path.realpath(directory)] = pointer
         with Store(directory) as store:
             return load_state(store.open(pointer), map_location)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import enum
+import gc
 import logging
 import os
 import pickle
@@ -102,15 +105,28 @@ class OneProcessTests(DCPTestCase):
     def test_values_are_plain_data(self) -> None:
         values = {
             "int": 2**70, "float": float("nan"), "text": "x", "none": None, "tuple": (1, ("a",)), "set": {1, 2}, "bytes": b"\0\xff",
-            "bool": True, "list": [1, (2,)], "complex": 1 + 2j}
+            "bool": True, "list": [1, (2,)], "complex": 1 + 2j, "frozen": frozenset({3}), "buffer": bytearray(b"q"),
+            "size": torch.Size([2, 3])}
         dcp.save(values, storage_writer=CkptWriter(self.path))
         found = self.load(dict.fromkeys(values))
         self.assertNotEqual(found["float"], found.pop("float"))
         values.pop("float")
         self.assertEqual(found, values)
+        self.assertEqual({name: type(value) for name, value in found.items()}, {name: type(value) for name, value in values.items()})
         with ckpt.Store(self.path) as store:
             checkpoint = store.open()
             self.assertEqual({encoding for _, encoding, _ in checkpoint._objects.values()}, {"json"})
+
+    def test_a_class_that_does_not_come_back_is_reported(self) -> None:
+        Point = collections.namedtuple("Point", "x y")
+        Mode = enum.Enum("Mode", {"TRAIN": "train"}, type=str)
+        logging.disable(logging.NOTSET)
+        with self.assertLogs("ckpt", "WARNING") as log:
+            dcp.save({"points": [Point(1, 2)], "mode": Mode.TRAIN, "w": torch.ones(2)}, storage_writer=CkptWriter(self.path))
+        self.assertRegex(log.output[0], "points is, or has inside, a .*Point, which comes back as a plain value")
+        self.assertRegex(log.output[1], "mode is, or has inside, a .*Mode")
+        found = self.load({"points": None, "mode": None})
+        self.assertEqual((found["points"], found["mode"]), ([(1, 2)], "train"))
 
     def test_a_value_that_may_run_code_is_reported_and_refused(self) -> None:
         logging.disable(logging.NOTSET)
@@ -303,6 +319,37 @@ class TrapTests(DCPTestCase):
         self.assertFails(
             "Checkpoint already exists", lambda: dcp.save({"n": 3}, storage_writer=CkptWriter(self.path, overwrite=False)))
 
+    def test_a_writer_for_each_save_continues_the_run(self) -> None:
+        logging.disable(logging.NOTSET)
+        with self.assertNoLogs("ckpt", "WARNING"):
+            for step in range(6):
+                writer = CkptWriter(self.path, keep_last=2)
+                dcp.save({"w": torch.full((2,), float(step))}, storage_writer=writer, checkpoint_id=step)
+                del writer
+                gc.collect()
+        with ckpt.Store(self.path) as store:
+            self.assertEqual(store.all_steps(), [4, 5])
+            self.assertEqual(len({entry["run"] for entry in store._entries()}), 1)
+
+    def test_a_finish_that_fails_leaves_nothing(self) -> None:
+        class Failing(CkptWriter):
+            fails = True
+
+            def finish(self, *arguments: Any, **options: Any) -> None:
+                if self.fails:
+                    raise ValueError("fails before finish")
+                super().finish(*arguments, **options)
+
+        writer = Failing(self.path)
+        self.assertFails("fails before finish", lambda: dcp.save({"w": torch.ones(2)}, storage_writer=writer, checkpoint_id=1))
+        with ckpt.Store(self.path) as store:
+            self.assertEqual(store.all_steps(), [])
+        writer.fails = False
+        logging.disable(logging.NOTSET)
+        with self.assertNoLogs("ckpt", "WARNING"):
+            dcp.save({"w": torch.ones(2)}, storage_writer=writer, checkpoint_id=1)
+        self.assertEqual(self.load({"w": torch.zeros(2)})["w"].sum(), 2)
+
     def test_13_state_dict_of_a_load_is_no_save(self) -> None:
         counter = Counter()
         dcp.save({"counter": counter}, storage_writer=CkptWriter(self.path))
@@ -405,6 +452,28 @@ class AsyncTests(DCPTestCase):
         for step, future in enumerate(futures):
             future.result()
             self.check(wanted[step], step)
+
+    def test_saves_that_are_not_waited_for(self) -> None:
+        # The first of them makes the store.
+        for store, ids in (("named", (1, 2, 3)), ("counted", (None, None, None))):
+            path = os.path.join(self.directory, store)
+            writer = CkptWriter(path)
+            futures = [
+                dcp.async_save({"w": torch.full((1000,), float(number)), "n": number}, storage_writer=writer, checkpoint_id=step)
+                for number, step in enumerate(ids, 1)]
+            for future in futures:
+                future.result()
+            found = set()
+            with ckpt.Store(path) as opened:
+                steps = opened.all_steps()
+            for step in steps:
+                state = {"w": torch.zeros(1000), "n": 0}
+                dcp.load(state, storage_reader=CkptReader(path), checkpoint_id=step)
+                self.assertTrue(torch.all(state["w"] == state["n"]))
+                found.add(state["n"])
+            self.assertEqual(found, {1, 2, 3})
+            self.assertEqual(steps, [1, 2, 3] if ids[0] else [0, 1, 2])
+            writer.close()
 
     def test_a_failed_write_leaves_training_and_store_alone(self) -> None:
         self.step()

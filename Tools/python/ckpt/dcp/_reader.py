@@ -19,7 +19,7 @@ from .._store import Checkpoint, Store
 from ..errors import MismatchError, MisuseError, NotFoundError
 from . import _metadata
 from ._metadata import JSON, ROOT, TORCH_SAVE, Chunk, Description, Part
-from ._saver import loaded
+from ._saver import last_known
 from ._target import CheckpointId, Target, rank_path
 from ._writer import CkptWriter
 
@@ -76,7 +76,7 @@ class CkptReader(StorageReader):
         root = Store(store).open("latest" if step is None else step)
         self._checkpoints = {ROOT: root}
         self._description = _metadata.decode(root)
-        loaded[os.path.realpath(store)] = root.summary.id
+        last_known[os.path.realpath(store)] = root.summary.id
         metadata = self._description.metadata
         metadata.storage_meta = StorageMeta(
             checkpoint_id=os.path.join(store, f"step-{root.step}"), load_id=self.load_id)

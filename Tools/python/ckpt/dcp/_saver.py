@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import weakref
 from typing import Any, Mapping, Optional
 
 from .. import _checkpointer, _native
 from .._checkpointer import Item, Save
 from .._store import Store
-from ..errors import CheckpointError, NotFoundError
+from ..errors import BusyError, CheckpointError, NotFoundError
 
 logger = logging.getLogger("ckpt")
 
 
-#: The checkpoint that this process has loaded last, by store.
-loaded: dict[str, str] = {}
+#: Maximum time for which a saver that no writer needs any more is expected to close.
+_CLOSING_SECONDS = 10.0
+#: The checkpoint that this process has loaded or committed last, by store.
+last_known: dict[str, str] = {}
 
 
 class Saver(_checkpointer.Checkpointer):
@@ -25,24 +28,53 @@ class Saver(_checkpointer.Checkpointer):
 
     _shared: weakref.WeakValueDictionary[Any, Saver] = weakref.WeakValueDictionary()
     _sharing = threading.Lock()
+    _locks: dict[str, threading.Lock] = {}
+    _opened: set[str] = set()
 
     @classmethod
-    def of(cls, path: str, options: Mapping[str, Any]) -> Saver:
-        """The saver of a store; it is open until no writer needs it."""
+    def lock_of(cls, path: str) -> threading.Lock:
+        """Held while a thread gets the saver of a store, and asks for a checkpoint: another may close it."""
+        with cls._sharing:
+            return cls._locks.setdefault(os.path.realpath(path), threading.Lock())
+
+    @classmethod
+    def of(cls, path: str, options: Mapping[str, Any], goes_on: bool = True) -> Saver:
+        """The saver of a store; it is open until no writer needs it.
+
+        Args:
+            goes_on: whether what a new one saves follows what this process knows last.
+        """
         key = (os.path.realpath(path), tuple(sorted(options.items())))
         with cls._sharing:
             saver = cls._shared.get(key)
             if saver is None or not saver._finalizer.alive:
                 os.makedirs(os.path.dirname(key[0]), exist_ok=True)
-                saver = cls._shared[key] = cls(path, None, **options)
-                # The parts of a rank follow each other; a root follows what was loaded.
+                saver = cls._shared[key] = cls._open(path, key[0], options)
+                # The parts of a rank follow each other; a root follows what is known last.
                 is_part = os.path.basename(os.path.dirname(key[0])) == "ranks"
-                saver._go_on_from("latest" if is_part else loaded.get(key[0]))
+                if is_part or goes_on:
+                    saver._go_on_from("latest" if is_part else last_known.get(key[0]))
             return saver
+
+    @classmethod
+    def _open(cls, path: str, real_path: str, options: Mapping[str, Any]) -> Saver:
+        end = time.monotonic() + (_CLOSING_SECONDS if real_path in cls._opened else 0)
+        while True:
+            try:
+                saver = cls(path, None, **options)
+                cls._opened.add(real_path)
+                return saver
+            except BusyError:
+                # The last one may be closing in another thread, which has dropped the last writer.
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.01)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._lock = threading.Lock()
+        # A root has no tensors: they are in the parts of the ranks.
+        self._has_warned = True
         self._state_now: tuple[list[Item], dict[str, Any]] = ([], {})
         #: Steps that this checkpointer cannot save again.
         self.steps: set[int] = set()
@@ -51,7 +83,7 @@ class Saver(_checkpointer.Checkpointer):
         return self._state_now
 
     def _go_on_from(self, reference: Optional[str]) -> None:
-        """What is saved continues the checkpoint that this process has loaded."""
+        """What is saved continues a checkpoint."""
         if reference is None:
             return
         found = _native.sized(_native.RestoreReport)

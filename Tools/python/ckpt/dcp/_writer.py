@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import uuid
+import weakref
 from typing import Any, Optional
 
 import torch
@@ -18,20 +19,20 @@ from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteIte
 from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 
 from .. import _values
-from .._checkpointer import Item, _Encoded, _Raw, _tensor_role
+from .._checkpointer import Item, Save, SaveReport, _Encoded, _Raw, _tensor_role
 from .._memory import lent
 from .._store import Store
 from ..errors import ExistsError, MismatchError, MisuseError
 from . import _metadata, _staging
 from ._meeting import Meeting
 from ._metadata import DESCRIPTION, JSON, OWN, ROOT, TORCH_SAVE, Part, Stored
-from ._saver import Saver
+from ._saver import Saver, last_known
 from ._target import CheckpointId, Target, rank_path
 
 logger = logging.getLogger("ckpt")
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class _Saving:
     """One call of `dcp.save`, from its first call of the writer to its last."""
 
@@ -45,6 +46,12 @@ class _Saving:
     meeting: Optional[Meeting] = None
     #: The metadata that the root was committed with by `write_data`.
     committed: Optional[Metadata] = None
+
+
+#: Held while a thread makes a store, or chooses a step.
+_choosing = threading.Lock()
+#: The saves of this process that have no committed step yet; also some that have failed.
+_in_flight: weakref.WeakSet[_Saving] = weakref.WeakSet()
 
 
 class CkptWriter(StorageWriter):
@@ -107,11 +114,13 @@ class CkptWriter(StorageWriter):
         if target is None:
             raise MisuseError("no store is given: give a path to CkptWriter, or give checkpoint_id to save")
         saving = self._here.saving = _Saving(target, rank=kwargs.get("rank", 0), is_coordinator=is_coordinator)
-        saving.step = self._step(target, is_coordinator)
-        if is_coordinator and not target.exists():
-            # A store is made in an empty directory, so before the stores of the ranks inside it.
-            os.makedirs(os.path.dirname(os.path.realpath(target.store)), exist_ok=True)
-            Store(target.store, "w").close()
+        with _choosing:
+            saving.step = self._step(target, is_coordinator)
+            _in_flight.add(saving)
+            if is_coordinator and not target.exists():
+                # A store is made in an empty directory, so before the stores of the ranks inside it.
+                os.makedirs(os.path.dirname(os.path.realpath(target.store)), exist_ok=True)
+                Store(target.store, "w").close()
         if not kwargs.get("use_collectives", True):
             saving.world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
             if saving.world > 1:
@@ -125,7 +134,11 @@ class CkptWriter(StorageWriter):
                     f"Checkpoint already exists: {target.store} has step {steps[-1]}. "
                     "Name a new step, "
                     'such as checkpoint_id="step-100", or use overwrite=None')
-            return steps[-1] + 1 if steps else 0
+            # Several ranks have to agree, and save one after the other.
+            is_alone = not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)
+            store = os.path.realpath(target.store)
+            taken = {saving.step for saving in _in_flight if is_alone and os.path.realpath(saving.target.store) == store}
+            return max([*steps, *taken], default=-1) + 1
         if target.step in steps and not self._overwrite and is_coordinator:
             raise ExistsError(
                 f"Checkpoint already exists: step {target.step} of {target.store}. Save another step, or use "
@@ -154,6 +167,8 @@ class CkptWriter(StorageWriter):
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         saving: _Saving = self._here.saving
+        # Committed now, or failed.
+        self._here.saving = None
         if saving.committed is not None:
             return
         if saving.meeting is not None:
@@ -162,23 +177,28 @@ class CkptWriter(StorageWriter):
                 return
             metadata, results = met
         values = {DESCRIPTION: _Encoded(_metadata.encode(metadata, results))}
-        saver = self._saver(saving.target.store, saving.step, self._options)
-        saver.submit(saving.step, [], values).result()
+        _, save = self._submit(saving.target.store, saving.step, self._options, [], values)
+        _committed(saving.target.store, save.result())
 
     # ------------------------------------------------------------------ writing
 
-    def _saver(self, path: str, step: int, options: dict[str, Any]) -> Saver:
-        saver = Saver.of(path, options)
-        if step in saver.steps:
-            # Only another life of the run may save a step again.
-            saver.close()
+    def _submit(
+        self, path: str, step: int, options: dict[str, Any], items: list[Item], values: dict[str, Any]
+    ) -> tuple[Saver, Save]:
+        """Asks for a checkpoint in a store. Several threads may: `async_save` has one for each save."""
+        with Saver.lock_of(path):
             saver = Saver.of(path, options)
-        self._savers[path] = saver
-        return saver
+            if step in saver.steps:
+                # Only another life of the run may save a step again.
+                saver.close()
+                saver = Saver.of(path, options, goes_on=False)
+            self._savers[path] = saver
+            return saver, saver.submit(step, items, values)
 
     def _write(self, saving: _Saving, plan: SavePlan, planner: SavePlanner) -> list[WriteResult]:
-        # With one process, and metadata that is known already, all is one commit.
-        metadata = _planned_metadata(planner) if saving.world == 1 else None
+        # With one process, and metadata that is known already, all is one commit, unless `finish` may fail.
+        is_one = saving.world == 1 and type(self).finish is CkptWriter.finish
+        metadata = _planned_metadata(planner) if is_one else None
         part = ROOT if metadata is not None else Part(saving.rank, "")
         path, options = saving.target.store, self._options
         if part is not ROOT:
@@ -187,12 +207,11 @@ class CkptWriter(StorageWriter):
             path, options = rank_path(path, saving.rank), {**options, "keep_last": None, "run": None}
         loan = _staging.take_loan() or _staging.Loan()
         try:
-            saver = self._saver(path, saving.step, options)
             with loan.lock:
                 items, values, results = _resolved(plan, planner, part)
                 if metadata is not None:
                     values[DESCRIPTION] = _Encoded(_metadata.encode(metadata, [results]))
-                save = saver.submit(saving.step, items, values)
+                saver, save = self._submit(path, saving.step, options, items, values)
                 loan.submitted(saver)
         except BaseException:
             loan.abandon()
@@ -208,6 +227,7 @@ class CkptWriter(StorageWriter):
             saver.remove_unnamed(saving.target.store)
         saving.committed = metadata
         if part is ROOT:
+            _committed(path, report)
             return results
         part = Part(saving.rank, report.id)
         return [
@@ -242,6 +262,11 @@ class CkptWriter(StorageWriter):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._here = threading.local()
+
+
+def _committed(store: str, report: SaveReport) -> None:
+    """Another writer of this process goes on from it: otherwise each would begin a branch of its own."""
+    last_known[os.path.realpath(store)] = report.id
 
 
 def _planned_metadata(planner: SavePlanner) -> Optional[Metadata]:
@@ -301,7 +326,12 @@ def _value(item: WriteItem, planner: SavePlanner) -> tuple[bytes, str]:
             type(planner).resolve_data is DefaultSavePlanner.resolve_data
             and type(planner).transform_object is DefaultSavePlanner.transform_object):
         try:
-            return _Encoded(_values.encode(planner.lookup_object(item.index), fqn)), JSON
+            value = planner.lookup_object(item.index)
+            encoded = _Encoded(_values.encode(value, fqn))
+            changed = _values.changed_type(value)
+            if changed is not None:
+                logger.warning("%s is, or has inside, a %s, which comes back as a plain value", fqn, changed)
+            return encoded, JSON
         except TypeError as error:
             logger.warning(
                 "%s. It is stored as bytes of torch.save, which CkptReader reads only if torch.load accepts "
