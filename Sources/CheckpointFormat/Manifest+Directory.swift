@@ -24,12 +24,14 @@ extension Manifest {
     /// The members before `tensors`.
     private var head: [JSONValue.Member] {
         let origin: [JSONValue.Member] = recordedOrigin.map { [.init("origin", $0.json)] } ?? []
+        let check: [JSONValue.Member] =
+            transferCheck.map { [.init("transfer_check", .string($0))] } ?? []
         return [
             .init("id", .hex(id)), .init("store", .hex(store)), .init("run", .hex(run)),
             .init("run_name", .string(runName)), .init("step", .count(step)),
             .init("created_ms", .count(created)),
             .init("writer", .string(writer)), .init("parent", parent?.json ?? .null),
-        ] + origin + [
+        ] + origin + check + [
             .init("world_size", .count(worldSize)), .init("rank", .count(rank)),
             .init("metrics", .object(metrics.map { .init($0.name, .metric($0.value)) })),
             .init("groups", .array(groups.map(\.json))),
@@ -64,6 +66,7 @@ extension Manifest {
         if fields.has("origin") {
             recordedOrigin = try CheckpointOrigin(try fields.value("origin"), offset: offset)
         }
+        if fields.has("transfer_check") { transferCheck = try fields.string("transfer_check") }
         worldSize = try fields.count("world_size", atMost: Limits.worldSizeMax)
         rank = try fields.count("rank", atMost: Limits.worldSizeMax - 1)
         guard worldSize >= 1, rank < worldSize else {

@@ -17,6 +17,9 @@ package struct Manifest: Equatable, Sendable {
     package var parent: Parent?
     /// Place of the checkpoint in its run; nil in manifests that were written before 0.2.
     package var recordedOrigin: CheckpointOrigin?
+    /// How the place of the store has compared the segments that the save has sent there; nil in a
+    /// directory.
+    package var transferCheck: String?
     package var worldSize = 1
     package var rank = 0
     /// The parts and the index of a checkpoint of several ranks, as its file has them; nil for

@@ -109,6 +109,10 @@ package protocol FileSystem: Sendable {
     /// machine alone. Then files that nothing names may belong to a save on another machine.
     var excludesOtherWriters: Bool { get }
 
+    /// Name of the way in which the place of the files shows that it has received what was sent
+    /// (Formats/manifest.md, `transfer_check`); nil where files are not sent anywhere.
+    var transferCheck: String? { get }
+
     /// Takes the exclusive lock on a file without waiting (flock(2)).
     ///
     /// - Parameter path: The lock file; created if it is missing.
@@ -130,6 +134,7 @@ package protocol FileSystem: Sendable {
 
 extension FileSystem {
     package var excludesOtherWriters: Bool { true }
+    package var transferCheck: String? { nil }
 
     /// Makes the entries of a directory durable; succeeds if it does not exist.
     ///

@@ -35,6 +35,14 @@ final class FaultProxy: Sendable {
         case ignoresCondition
         /// It does not know the condition, and says so, as OpenStack Swift does.
         case refusesCondition
+        /// It compares bodies with their XXH3-128 too, and says so.
+        case knowsXXH128
+        /// It knows no digest but MD5, and drops the headers of others.
+        case dropsChecksums
+        /// It compares nothing.
+        case dropsDigests
+        /// As `dropsDigests`, and of each body longer than a few bytes it stores another one.
+        case corruptsBodies
     }
 
     private struct State {
@@ -132,7 +140,7 @@ final class FaultProxy: Sendable {
         let fault = plan.count == plan.target ? plan.fault : nil
         // The request is passed on by a thread of its own, which may wait.
         Thread.detachNewThread {
-            if let manner = plan.manner, arrived.head.headers.contains(name: "if-none-match") {
+            if let manner = plan.manner {
                 self.answer(arrived, manner, plan.remove, channel)
             } else {
                 self.answer(arrived, fault, channel)
@@ -140,22 +148,86 @@ final class FaultProxy: Sendable {
         }
     }
 
-    /// Answers a request with a condition.
+    /// Answers a request as a store of this manner does.
     private func answer(
         _ arrived: Arrived, _ manner: Manner, _ remove: (String) -> Void, _ channel: any Channel
     ) {
+        var arrived = arrived
+        let hasCondition = arrived.head.headers.contains(name: "if-none-match")
         switch manner {
-        case .refusesCondition:
+        case .refusesCondition where hasCondition:
             let body = "<Error><Code>NotImplemented</Code><Message>If-None-Match</Message></Error>"
             send(S3Answer(status: 501, headers: [:], body: Array(body.utf8)), arrived, channel)
-        case .ignoresCondition:
+        case .ignoresCondition where hasCondition:
             // One at a time, or of two removals before two creates one would be refused.
             let answer = creating.withLock { _ in
                 remove(arrived.head.uri)
                 return pass(arrived)
             }
             send(answer, arrived, channel)
+        case .refusesCondition, .ignoresCondition: send(pass(arrived), arrived, channel)
+        case .knowsXXH128: send(comparingXXH128(arrived), arrived, channel)
+        case .dropsChecksums, .dropsDigests, .corruptsBodies:
+            for (name, _) in arrived.head.headers {
+                let isChecksum = name.lowercased().hasPrefix("x-amz-checksum")
+                guard isChecksum || name.lowercased() == "content-md5" && manner != .dropsChecksums
+                else { continue }
+                arrived.head.headers.remove(name: name)
+            }
+            if manner == .corruptsBodies, arrived.head.method == .PUT {
+                arrived = flipped(arrived, from: 64) ?? arrived
+            }
+            send(pass(signed(arrived)), arrived, channel)
         }
+    }
+
+    private func comparingXXH128(_ arrived: Arrived) -> S3Answer {
+        let name = "x-amz-checksum-xxhash128"
+        var arrived = arrived
+        let sent = arrived.head.headers.first(name: name)
+        for name in [name, "x-amz-checksum-algorithm", "x-amz-checksum-type"] {
+            arrived.head.headers.remove(name: name)
+        }
+        let digest = BodyDigest(.xxh128, of: arrived.body ?? ByteBuffer())
+        guard let sent else { return pass(signed(arrived)) }
+        guard sent == digest.text else {
+            let body = "<Error><Code>BadDigest</Code><Message>XXHASH128</Message></Error>"
+            return S3Answer(status: 400, headers: [:], body: Array(body.utf8))
+        }
+        var answer = pass(signed(arrived))
+        answer.headers[name] = digest.text
+        return answer
+    }
+
+    /// Signs a request again, some of whose headers were removed.
+    private func signed(_ arrived: Arrived) -> Arrived {
+        var arrived = arrived
+        for name in ["authorization", "x-amz-date", "x-amz-content-sha256"] {
+            arrived.head.headers.remove(name: name)
+        }
+        guard let parts = URLComponents(string: arrived.head.uri),
+            let credentials = ObjectServer.shared?.credentials
+        else { return arrived }
+        let unsigned = ["connection", "content-length", "transfer-encoding"]
+        let headers = arrived.head.headers.map { ($0.name, $0.value) }
+        let added = RequestSigner(service: "s3", region: "us-east-1").sign(
+            method: arrived.head.method.rawValue, path: parts.percentEncodedPath,
+            query: parts.queryItems?.map { ($0.name, $0.value ?? "") } ?? [],
+            headers: headers.filter { !unsigned.contains($0.0.lowercased()) },
+            payloadHash: RequestSigner.unsignedPayload, credentials: credentials, date: Date())
+        for (name, value) in added { arrived.head.headers.add(name: name, value: value) }
+        return arrived
+    }
+
+    /// Returns a request with one bit of its body flipped; nil if the body is shorter.
+    private func flipped(_ arrived: Arrived, from byteCount: Int = 1) -> Arrived? {
+        var arrived = arrived
+        guard var body = arrived.body, body.readableBytes >= byteCount else { return nil }
+        let middle = body.readerIndex + body.readableBytes / 2
+        let byte: UInt8 = body.getInteger(at: middle) ?? 0
+        body.setInteger(byte ^ 4, at: middle)
+        arrived.body = body
+        return arrived
     }
 
     private func answer(_ arrived: Arrived, _ fault: Fault?, _ channel: any Channel) {
@@ -183,13 +255,8 @@ final class FaultProxy: Sendable {
         case .truncated:
             send(pass(arrived), arrived, channel, isTruncated: true)
         case .flipped:
-            var arrived = arrived
-            if var body = arrived.body, body.readableBytes > 0 {
-                let middle = body.readerIndex + body.readableBytes / 2
-                let byte: UInt8 = body.getInteger(at: middle) ?? 0
-                body.setInteger(byte ^ 4, at: middle)
-                arrived.body = body
-                send(pass(arrived), arrived, channel)
+            if let flipped = flipped(arrived) {
+                send(pass(flipped), flipped, channel)
             } else {
                 var answer = pass(arrived)
                 if !answer.body.isEmpty { answer.body[answer.body.count / 2] ^= 4 }

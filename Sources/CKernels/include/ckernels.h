@@ -35,6 +35,19 @@ void ck_hash_stream_append(ck_hash_stream *stream, const void *bytes, size_t cou
 ck_hash128 ck_hash_stream_value(const ck_hash_stream *stream);
 void ck_hash_stream_destroy(ck_hash_stream *stream);
 
+/* Cyclic redundancy checks that object stores compute of what they receive: reflected, starting
+ * and ending with all bits inverted. */
+typedef enum {
+  ck_crc_64_nvme, /* polynomial 0xad93d23594c93659, 64 bits */
+  ck_crc_32c      /* polynomial 0x1edc6f41 (RFC 9260, appendix A), 32 bits */
+} ck_crc_kind;
+
+/* Returns the check of count bytes that follow bytes whose check is crc, which is 0 for none. */
+uint64_t ck_crc(ck_crc_kind kind, uint64_t crc, const void *bytes, size_t count);
+
+/* Returns the check of two runs of bytes, one after the other, from the check of each. */
+uint64_t ck_crc_joined(ck_crc_kind kind, uint64_t first, uint64_t second, uint64_t second_count);
+
 /* Operation on an element and the base's element at the same place, before elements are split
  * into byte planes (Formats/codecs.md, Sub-blocks). */
 typedef enum { ck_residual_none, ck_residual_xor, ck_residual_difference, ck_residual_ordered } ck_residual;

@@ -201,7 +201,10 @@ struct CheckpointCopier: ~Copyable {
             }
         }
         var made = manifest
-        if let destination { made.store = destination.id }
+        if let destination {
+            made.store = destination.id
+            made.transferCheck = destination.fileSystem.transferCheck
+        }
         // The origin of a copy stays known: a run of the destination must not resume from it.
         made.recordedOrigin = manifest.origin
         for index in made.chunks.indices {

@@ -23,9 +23,8 @@ public struct BucketExamination: Sendable {
     /// True if the object store keeps `If-None-Match: *` also when several create at the same
     /// time; nil if it was not tried.
     public private(set) var keepsCondition: Bool?
-    /// True if the object store compares what it receives with `Content-MD5`; nil if it was not
-    /// tried. Without it, uploads are read back.
-    public private(set) var checksBodies: Bool?
+    /// How the object store shows that it has received what was sent; nil if it was not tried.
+    public private(set) var transferCheck: TransferCheck?
     /// Problems that keep the bucket from being used, with what to do; empty if there are none.
     public private(set) var problems: [CheckpointError] = []
 
@@ -46,12 +45,12 @@ public struct BucketExamination: Sendable {
             holdsStore = try connection.objects.size(of: "store.json") != nil
             clockSkew = connection.client.clockSkew
             if tries {
-                checksBodies = try connection.objects.checksBodies()
+                transferCheck = try connection.objects.bestTransferCheck()
                 try ConditionProbe(connection.objects).run()
                 keepsCondition = true
             }
         } catch {
-            if error.kind == .unsupported, checksBodies != nil { keepsCondition = false }
+            if error.kind == .unsupported, transferCheck != nil { keepsCondition = false }
             problems.append(CheckpointError(error, in: location.description))
         }
         settings.append(

@@ -63,7 +63,7 @@ extension CheckpointStore {
             try ConditionProbe(objects).run()
             // Those that cannot be aborted cost, and do no other harm.
             _ = try? objects.abortStaleUploads()
-            return try objects.checksBodies() ? objects : objects.readingBack()
+            return objects.checking(try objects.bestTransferCheck())
         } catch { throw CheckpointError(error, in: location.description) }
     }
 

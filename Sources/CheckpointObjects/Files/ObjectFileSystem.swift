@@ -281,6 +281,7 @@ package final class ObjectFileSystem: FileSystem {
     // MARK: Locks and space
 
     package var excludesOtherWriters: Bool { false }
+    package var transferCheck: String? { objects.transferCheck?.rawValue }
 
     package func lock(_ path: FilePath) throws(FileSystemError) -> (any FileLock)? {
         guard case .local(let file) = try place(of: path) else { return nil }

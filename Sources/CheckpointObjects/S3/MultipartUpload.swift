@@ -1,84 +1,128 @@
 internal import CheckpointIO
 internal import NIOCore
 
-/// The upload of one object in parts. Aborted, so that nothing is left that costs, if it fails.
-struct MultipartUpload {
+/// The upload of one object in parts, in any order. It has begun when it is created, and must end
+/// by `complete` or `abort`, or else parts are left that cost.
+///
+/// `send` may be called by several threads at once, and the others after it has returned.
+final class MultipartUpload: Sendable {
+    private struct Part {
+        var tag: String
+        var digest: BodyDigest
+        var isConfirmed: Bool
+    }
+
+    /// The object after the upload, as far as it is known.
+    struct Sent {
+        /// The digests of the parts, in order.
+        var digests: [BodyDigest]
+        /// False if the store may have other bytes: they must be read back.
+        var isConfirmed: Bool
+    }
+
     private let client: S3Client
     /// The key within the bucket.
     private let key: String
-    private let partCount: Int
+    private let check: TransferCheck
+    private let id: String
+    private let parts = Monitor<[Int: Part]>([:])
 
-    init(_ client: S3Client, _ key: String, partCount: Int) {
-        self.client = client
-        self.key = key
-        self.partCount = partCount
-    }
-
-    /// Uploads all parts.
+    /// Begins an upload.
     ///
     /// - Parameters:
-    ///   - threads: number of parts in flight.
-    ///   - part: returns the bytes of a part, from 0, and their MD5; any thread.
-    /// - Returns: false if the store no longer knows the upload: the object must be compared.
-    func run(
-        threads: Int,
-        part: @escaping @Sendable (Int) throws(ObjectStoreError) -> (ByteBuffer, md5: String)
-    ) throws(ObjectStoreError) -> Bool {
-        let upload = try begin()
-        do {
-            let (client, key) = (client, key)
-            let tags = try ParallelMap.run(
-                partCount, name: "ckpt-upload", threadsMax: threads, callsPerThread: 1
-            ) { number throws(ObjectStoreError) in
-                let (body, md5) = try part(number)
-                let outcome = client.send(
-                    S3Request(
-                        method: "PUT", key: key,
-                        query: [("partNumber", "\(number + 1)"), ("uploadId", upload)],
-                        headers: [("content-md5", md5)], body: body))
-                guard case .answered(let answer, _) = outcome, answer.verdict == .success,
-                    let tag = answer.headers["etag"]
-                else { throw outcome.error("PUT", key) }
-                return tag
-            }
-            return try complete(upload, tags)
-        } catch {
-            // What cannot be aborted is a leaving, which costs and does no harm.
-            _ = client.send(
-                S3Request(method: "DELETE", key: key, query: [("uploadId", upload)]))
-            throw error
-        }
-    }
-
-    private func begin() throws(ObjectStoreError) -> String {
-        let outcome = client.send(S3Request(method: "POST", key: key, query: [("uploads", "")]))
+    ///   - client: the way to the bucket.
+    ///   - key: the key within the bucket.
+    ///   - check: how the store compares the parts.
+    init(
+        _ client: S3Client, _ key: String, check: TransferCheck
+    ) throws(ObjectStoreError) {
+        (self.client, self.key, self.check) = (client, key, check)
+        let outcome = client.send(
+            S3Request(
+                method: "POST", key: key, query: [("uploads", "")], headers: Self.headers(check)))
         guard case .answered(let answer, _) = outcome, answer.verdict == .success else {
             throw outcome.error("POST", key)
         }
-        guard let upload = XMLElement(decoding: answer.body)?["UploadId"], !upload.isEmpty else {
+        guard let id = XMLElement(decoding: answer.body)?["UploadId"], !id.isEmpty else {
             throw ObjectStoreError(.failed, "POST", key, "the response has no upload id")
         }
-        return upload
+        self.id = id
     }
 
-    private func complete(
-        _ upload: String, _ tags: [String]
-    ) throws(ObjectStoreError) -> Bool {
-        let parts = tags.enumerated().map { number, tag in
-            "<Part><PartNumber>\(number + 1)</PartNumber><ETag>\(Self.escaped(tag))</ETag></Part>"
-        }
-        let body = "<CompleteMultipartUpload>\(parts.joined())</CompleteMultipartUpload>"
+    /// The headers that announce the digests of the parts.
+    private static func headers(_ check: TransferCheck) -> [(String, String)] {
+        guard let algorithm = check.algorithm else { return [] }
+        return [
+            ("x-amz-checksum-algorithm", algorithm),
+            ("x-amz-checksum-type", check.cyclic == nil ? "COMPOSITE" : "FULL_OBJECT"),
+        ]
+    }
+
+    /// Sends a part.
+    ///
+    /// - Parameters:
+    ///   - number: its number, from 0.
+    ///   - body: its bytes.
+    func send(_ number: Int, _ body: ByteBuffer) throws(ObjectStoreError) {
+        let digest = BodyDigest(check, of: body)
         let outcome = client.send(
             S3Request(
-                method: "POST", key: key, query: [("uploadId", upload)],
-                headers: [("content-type", "application/xml")], body: ByteBuffer(string: body)))
+                method: "PUT", key: key,
+                query: [("partNumber", "\(number + 1)"), ("uploadId", id)],
+                headers: digest.header.map { [$0] } ?? [], body: body))
+        guard case .answered(let answer, _) = outcome, answer.verdict == .success,
+            let tag = answer.headers["etag"]
+        else { throw outcome.error("PUT", key) }
+        let part = Part(tag: tag, digest: digest, isConfirmed: digest.isConfirmed(by: answer))
+        parts.withLock { $0[number] = part }
+    }
+
+    /// Makes the object of the parts, all of which were sent.
+    func complete() throws(ObjectStoreError) -> Sent {
+        let parts = parts.withLock { parts in
+            parts.sorted { $0.key < $1.key }.map(\.value)
+        }
+        var sent = Sent(
+            digests: parts.map(\.digest), isConfirmed: parts.allSatisfy(\.isConfirmed))
+        let whole = BodyDigest.joined(sent.digests)
+        var headers = [("content-type", "application/xml")]
+        if let header = whole?.header {
+            headers += [header, ("x-amz-checksum-type", "FULL_OBJECT")]
+        }
+        let outcome = client.send(
+            S3Request(
+                method: "POST", key: key, query: [("uploadId", id)], headers: headers,
+                body: ByteBuffer(string: Self.text(parts))))
         guard case .answered(let answer, _) = outcome else { throw outcome.error("POST", key) }
         switch answer.verdict {
-        case .success: return true
+        case .success:
+            // Of the whole, some stores repeat nothing: the parts are confirmed.
+            let found = check.algorithm.flatMap {
+                XMLElement(decoding: answer.body)?["Checksum\($0)"]
+            }
+            if let found, let whole, found != whole.text { sent.isConfirmed = false }
         // A repeated request, whose first answer was lost; or nobody has completed it.
-        case .notFound: return false
+        case .notFound: sent.isConfirmed = false
         default: throw outcome.error("POST", key)
         }
+        return sent
+    }
+
+    /// The list of the parts in the request that completes the upload.
+    private static func text(_ parts: [Part]) -> String {
+        let parts = parts.enumerated().map { number, part in
+            var text = "<PartNumber>\(number + 1)</PartNumber><ETag>\(escaped(part.tag))</ETag>"
+            if let algorithm = part.digest.check.algorithm {
+                text += "<Checksum\(algorithm)>\(part.digest.text)</Checksum\(algorithm)>"
+            }
+            return "<Part>\(text)</Part>"
+        }
+        return "<CompleteMultipartUpload>\(parts.joined())</CompleteMultipartUpload>"
+    }
+
+    /// Gives the upload up. What cannot be aborted is a leaving, which costs and does no harm.
+    func abort() {
+        _ = client.send(S3Request(method: "DELETE", key: key, query: [("uploadId", id)]))
     }
 
     private static func escaped(_ text: String) -> String {

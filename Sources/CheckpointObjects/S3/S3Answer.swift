@@ -38,7 +38,7 @@ struct S3Answer: Sendable {
         "RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "OperationAborted",
     ]
     private static let codesOfCorruption: Set = [
-        "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch",
+        "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch",
     ]
 
     /// The error in the body, if the answer has one.

@@ -1,5 +1,4 @@
 package import CheckpointIO
-internal import Crypto
 internal import Foundation
 internal import NIOCore
 
@@ -15,9 +14,8 @@ package final class S3ObjectStore: ObjectStore {
         package var partBytes = 16 << 20
         /// Number of parts in flight, each of which is in memory.
         package var partsInFlight = 4
-        /// True if uploaded objects are read back and compared, for stores that do not check what
-        /// they receive.
-        package var isReadBack = false
+        /// How the store is known to compare what it receives.
+        package var check = TransferCheck.md5
 
         /// The default values.
         package init() {}
@@ -29,13 +27,14 @@ package final class S3ObjectStore: ObjectStore {
         self.upload = upload
     }
 
-    /// Returns access to the same objects that reads back what it uploads.
-    package func readingBack() -> S3ObjectStore {
+    /// Returns access to the same objects, where uploads are compared in another way.
+    package func checking(_ check: TransferCheck) -> S3ObjectStore {
         var upload = upload
-        upload.isReadBack = true
+        upload.check = check
         return S3ObjectStore(client, location, upload: upload)
     }
 
+    package var transferCheck: TransferCheck? { upload.check }
     package var description: String { location.description }
 
     // MARK: Creating
@@ -48,29 +47,33 @@ package final class S3ObjectStore: ObjectStore {
                     + "\(Self.createBytesMax) bytes")
         }
         let body = ByteBuffer(bytes: content)
+        let digest = BodyDigest(upload.check, of: body)
         let request = S3Request(
             method: "PUT", key: full(key),
-            headers: [("if-none-match", "*"), ("content-md5", Self.md5(body))], body: body)
+            headers: [("if-none-match", "*")] + (digest.header.map { [$0] } ?? []), body: body)
         let start = ContinuousClock.now
         var attempt = 0
+        var isOwn = false
         while true {
             attempt += 1
             let outcome = client.send(request, isRepeated: false)
             if case .noCredentials = outcome { throw error("PUT", key, outcome) }
             if case .answered(let answer, _) = outcome {
                 switch answer.verdict {
-                case .success: return
+                case .success where digest.isConfirmed(by: answer): return
+                // Not known to be what was sent.
+                case .success: isOwn = true
                 // Somebody has it: perhaps this process, whose request arrived twice.
                 case .exists, .corrupted: break
                 default: throw error("PUT", key, outcome)
                 }
             }
             if let found = try self.content(of: key, atMost: content.count) {
-                guard found == content else {
-                    throw ObjectStoreError(
+                if found == content { return }
+                throw isOwn
+                    ? ObjectStoreError(.failed, "PUT", key, Self.differs)
+                    : ObjectStoreError(
                         .exists, "PUT", key, "a different object already has this key")
-                }
-                return
             }
             guard client.pause(after: attempt, since: start) else {
                 throw error("PUT", key, outcome)
@@ -90,29 +93,45 @@ package final class S3ObjectStore: ObjectStore {
     package func upload(
         _ key: String, from source: any ReadableFile
     ) throws(ObjectStoreError) {
-        var isKnown = true
-        if source.size <= upload.partBytes {
-            let body = try part(0, of: source, key)
-            let outcome = client.send(
-                S3Request(
-                    method: "PUT", key: full(key), headers: [("content-md5", Self.md5(body))],
-                    body: body))
-            guard case .answered(let answer, _) = outcome, answer.verdict == .success else {
-                throw error("PUT", key, outcome)
-            }
-        } else {
-            isKnown = try MultipartUpload(client, full(key), partCount: partCount(of: source)).run(
-                threads: upload.partsInFlight
-            ) { number throws(ObjectStoreError) in
-                let body = try self.part(number, of: source, key)
-                return (body, Self.md5(body))
-            }
-        }
+        let sent = try source.size <= upload.partBytes ? put(key, source) : sendParts(key, source)
         guard let size = try size(of: key), size == source.size else {
             throw ObjectStoreError(
                 .failed, "PUT", key, "the uploaded object does not have the size of its source")
         }
-        if upload.isReadBack || !isKnown { try compare(key, with: source) }
+        if !sent.isConfirmed { try compare(key, with: sent.digests) }
+    }
+
+    private func put(
+        _ key: String, _ source: any ReadableFile
+    ) throws(ObjectStoreError) -> MultipartUpload.Sent {
+        let body = try part(0, of: source, key)
+        let digest = BodyDigest(upload.check, of: body)
+        let outcome = client.send(
+            S3Request(
+                method: "PUT", key: full(key), headers: digest.header.map { [$0] } ?? [],
+                body: body))
+        guard case .answered(let answer, _) = outcome, answer.verdict == .success else {
+            throw error("PUT", key, outcome)
+        }
+        return .init(digests: [digest], isConfirmed: digest.isConfirmed(by: answer))
+    }
+
+    private func sendParts(
+        _ key: String, _ source: any ReadableFile
+    ) throws(ObjectStoreError) -> MultipartUpload.Sent {
+        let multipart = try MultipartUpload(client, full(key), check: upload.check)
+        do {
+            _ = try ParallelMap.run(
+                partCount(of: source), name: "ckpt-upload", threadsMax: upload.partsInFlight,
+                callsPerThread: 1
+            ) { number throws(ObjectStoreError) in
+                try multipart.send(number, try self.part(number, of: source, key))
+            }
+            return try multipart.complete()
+        } catch {
+            multipart.abort()
+            throw error
+        }
     }
 
     /// Size of the parts of an object, in bytes: larger for one that would need more than 9,000.
@@ -149,48 +168,25 @@ package final class S3ObjectStore: ObjectStore {
         return buffer
     }
 
-    private static func md5(_ body: ByteBuffer) -> String {
-        var hash = Insecure.MD5()
-        unsafe body.withUnsafeReadableBytes { unsafe hash.update(bufferPointer: $0) }
-        return Data(hash.finalize()).base64EncodedString()
-    }
-
-    /// Reads an object back, and compares it with what was to be written.
-    private func compare(_ key: String, with source: any ReadableFile) throws(ObjectStoreError) {
-        for number in 0..<partCount(of: source) {
-            let wanted = try part(number, of: source, key)
-            let offset = number * partBytes(of: source)
-            let found = try bytes(of: key, at: offset, count: wanted.readableBytes)
-            guard found.elementsEqual(wanted.readableBytesView) else {
-                throw ObjectStoreError(
-                    .failed, "PUT", key,
-                    "the store returns different bytes than were written, from offset \(offset) on")
-            }
-        }
-    }
-
-    /// Finds out whether the store compares what it receives with the hash that was sent.
+    /// Reads an object back, and compares it with what was sent.
     ///
-    /// - Returns: false if it takes a body that has another hash.
-    package func checksBodies() throws(ObjectStoreError) -> Bool {
-        let key = "probe-\(UUID().uuidString.lowercased())"
-        let outcome = client.send(
-            S3Request(
-                method: "PUT", key: full(key),
-                headers: [("content-md5", Self.md5(ByteBuffer(string: "sent")))],
-                body: ByteBuffer(string: "received")),
-            isRepeated: false)
-        guard case .answered(let answer, _) = outcome else { throw error("PUT", key, outcome) }
-        switch answer.verdict {
-        case .success:
-            try remove(key)
-            return false
-        case .corrupted: return true
-        // Such as InvalidDigest.
-        case .failed where answer.status == 400: return true
-        default: throw error("PUT", key, outcome)
+    /// - Parameters:
+    ///   - key: the object.
+    ///   - digests: the digests of its parts, in order.
+    private func compare(_ key: String, with digests: [BodyDigest]) throws(ObjectStoreError) {
+        var offset = 0
+        for digest in digests {
+            let bytes = try bytes(of: key, at: offset, count: digest.byteCount)
+            let found = unsafe bytes.withUnsafeBytes { unsafe BodyDigest(digest.check, of: $0) }
+            guard found == digest else {
+                throw ObjectStoreError(
+                    .failed, "PUT", key, "\(Self.differs), from offset \(offset) on")
+            }
+            offset += digest.byteCount
         }
     }
+
+    private static let differs = "the store returns different bytes than were written"
 
     // MARK: Reading
 

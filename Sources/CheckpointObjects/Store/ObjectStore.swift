@@ -56,11 +56,16 @@ package protocol ObjectStore: Sendable {
     /// - Parameter prefix: empty, or ends with `/`.
     func settle(_ prefix: String) throws(ObjectStoreError)
 
+    /// How the place compares what it receives; nil if it is the memory or a disk of this machine.
+    var transferCheck: TransferCheck? { get }
+
     /// Name of the place, for people: "s3://bucket/prefix".
     var description: String { get }
 }
 
 extension ObjectStore {
+    package var transferCheck: TransferCheck? { nil }
+
     package func settle(_ prefix: String) throws(ObjectStoreError) {}
 }
 

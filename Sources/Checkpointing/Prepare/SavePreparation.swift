@@ -139,6 +139,7 @@ struct SavePreparation {
             }
             header.parent = state.parent
             header.recordedOrigin = state.place
+            header.transferCheck = store.fileSystem.transferCheck
             state.note(groups: plan.groups)
             header.groups = plan.groups.map {
                 Manifest.Group(name: $0, epoch: state.epochs.epoch(of: $0))
