@@ -17,6 +17,10 @@ int cp_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 int cp_direct_io_flag(void) { return O_DIRECT; }
 
+int cp_punch_hole(int descriptor, long offset, long count) {
+  return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count);
+}
+
 /* On Linux the nice value is a property of the thread (setpriority(2)). */
 void cp_thread_set_background(int id, int niceness) {
   const struct sched_param parameters = {0};

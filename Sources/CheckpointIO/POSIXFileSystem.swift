@@ -69,6 +69,19 @@ package struct POSIXFileSystem: FileSystem {
         return bytes
     }
 
+    /// Frees the space of a range of a file; it reads as zeros from then on (fallocate(2)).
+    ///
+    /// - Throws: The error of the system call; `.notSupported` if the file system has no holes.
+    package func freeSpace(
+        of path: FilePath, _ range: Range<Int>
+    ) throws(FileSystemError) {
+        let descriptor = try SystemCall.open(path, O_RDWR)
+        defer { Glibc.close(descriptor) }
+        _ = try SystemCall.check("fallocate", path) {
+            cp_punch_hole(descriptor, range.lowerBound, range.count)
+        }
+    }
+
     package func list(_ directory: FilePath) throws(FileSystemError) -> [String] {
         try list(directory, atMost: .max)
     }

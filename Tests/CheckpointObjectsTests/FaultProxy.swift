@@ -35,6 +35,10 @@ final class FaultProxy: Sendable {
         case ignoresCondition
         /// It does not know the condition, and says so, as OpenStack Swift does.
         case refusesCondition
+        /// Its clock is an hour ahead, and it refuses requests of another time.
+        case aheadByAnHour
+        /// It is in the region eu-test-1, and sends everybody there.
+        case inAnotherRegion
         /// It compares bodies with their XXH3-128 too, and says so.
         case knowsXXH128
         /// It knows no digest but MD5, and drops the headers of others.
@@ -50,6 +54,7 @@ final class FaultProxy: Sendable {
         var fault: Fault?
         var target = 0
         var manner: Manner?
+        var refused = 0
         /// Removes the object of a path.
         var remove: @Sendable (String) -> Void = { _ in }
     }
@@ -167,6 +172,18 @@ final class FaultProxy: Sendable {
             send(answer, arrived, channel)
         case .refusesCondition, .ignoresCondition: send(pass(arrived), arrived, channel)
         case .knowsXXH128: send(comparingXXH128(arrived), arrived, channel)
+        case .aheadByAnHour: send(comparingTime(arrived), arrived, channel)
+        case .inAnotherRegion:
+            let scope = arrived.head.headers.first(name: "authorization") ?? ""
+            guard !scope.contains("/eu-test-1/s3/") else {
+                return send(pass(signed(arrived)), arrived, channel)
+            }
+            countRefusal()
+            send(
+                S3Answer(
+                    status: 301, headers: ["x-amz-bucket-region": "eu-test-1"],
+                    body: Array("<Error><Code>PermanentRedirect</Code></Error>".utf8)),
+                arrived, channel)
         case .dropsChecksums, .dropsDigests, .corruptsBodies:
             for (name, _) in arrived.head.headers {
                 let isChecksum = name.lowercased().hasPrefix("x-amz-checksum")
@@ -180,6 +197,35 @@ final class FaultProxy: Sendable {
             send(pass(signed(arrived)), arrived, channel)
         }
     }
+
+    private func comparingTime(_ arrived: Arrived) -> S3Answer {
+        let now = Date(timeIntervalSinceNow: 3600)
+        let wanted = RequestSigner(service: "s3", region: "").sign(
+            method: "", path: "", query: [], headers: [], payloadHash: "",
+            credentials: .init(accessKeyID: "", secretAccessKey: ""), date: now
+        ).first { $0.0 == "x-amz-date" }?.1
+        // The same hour is near enough.
+        let sent = arrived.head.headers.first(name: "x-amz-date")
+        var answer: S3Answer
+        if let sent, let wanted, sent.prefix(11) == wanted.prefix(11) {
+            answer = pass(signed(arrived))
+        } else {
+            countRefusal()
+            let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>"
+            answer = S3Answer(status: 403, headers: [:], body: Array(body.utf8))
+        }
+        let format = DateFormatter()
+        format.locale = Locale(identifier: "en_US_POSIX")
+        format.timeZone = .gmt
+        format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        answer.headers["date"] = format.string(from: now)
+        return answer
+    }
+
+    private func countRefusal() { state.withLock { $0.refused += 1 } }
+
+    /// Number of requests that a store in the other region, or with the other time, has refused.
+    var refused: Int { state.withLock { $0.refused } }
 
     private func comparingXXH128(_ arrived: Arrived) -> S3Answer {
         let name = "x-amz-checksum-xxhash128"
@@ -295,7 +341,7 @@ final class FaultProxy: Sendable {
                 .whenComplete { _ in channel.close(promise: nil) }
             return
         }
-        if !sent.isEmpty {
+        if !sent.isEmpty, arrived.head.method != .HEAD {
             channel.write(
                 HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: sent))), promise: nil)
         }

@@ -41,11 +41,13 @@ struct FaultTests {
 
     /// The requests that go wrong, of so many: all with CKPT_FAULTS=all, a draw otherwise, another
     /// one for each fault.
-    private func chosen(of count: Int, _ fault: FaultProxy.Fault) -> [Int] {
+    private func chosen(
+        of count: Int, _ fault: FaultProxy.Fault, drawn: Int = 4
+    ) -> [Int] {
         if ProcessInfo.processInfo.environment["CKPT_FAULTS"] == "all" { return Array(0..<count) }
         let index = FaultProxy.Fault.allCases.firstIndex(of: fault) ?? 0
         var random = SeededGenerator(Self.seed &+ UInt64(index))
-        return Array((0..<count).shuffled(using: &random).prefix(4))
+        return Array((0..<count).shuffled(using: &random).prefix(drawn))
     }
 
     private func open(
@@ -61,10 +63,12 @@ struct FaultTests {
     /// Saves one step.
     ///
     /// - Returns: the state's bytes if the save is committed; nil if it says that it failed.
-    private func save(_ step: Int, to objects: any ObjectStore) throws -> [UInt8]? {
+    private func save(
+        _ step: Int, to objects: any ObjectStore, _ sizes: [Int] = sizes
+    ) throws -> [UInt8]? {
         let cache = try TemporaryDirectory()
         let store = try open(objects, cache, .writing)
-        let tensors = TestTensors(sizes: Self.sizes)
+        let tensors = TestTensors(sizes: sizes)
         let checkpointer = try Checkpointer(
             store: store, state: tensors, options: options())
         checkpointer.mutate { tensors.fillPattern(UInt64(step)) }
@@ -76,8 +80,10 @@ struct FaultTests {
         return isCommitted ? tensors.bytes : nil
     }
 
-    private func restored(_ step: Int, from objects: any ObjectStore) throws -> [UInt8] {
-        let tensors = TestTensors(sizes: Self.sizes)
+    private func restored(
+        _ step: Int, from objects: any ObjectStore, _ sizes: [Int] = sizes
+    ) throws -> [UInt8] {
+        let tensors = TestTensors(sizes: sizes)
         let cache = try TemporaryDirectory()
         try open(objects, cache, .reading).restore(.step(step), into: tensors)
         return tensors.bytes
@@ -85,22 +91,37 @@ struct FaultTests {
 
     @Test("of a save", arguments: FaultProxy.Fault.allCases)
     func saving(_ fault: FaultProxy.Fault) throws {
+        try checkSaves(fault, Self.sizes, .init(), drawn: 4)
+    }
+
+    @Test("of a save whose segment is uploaded in parts while it is written",
+        arguments: FaultProxy.Fault.allCases)
+    func savingParts(_ fault: FaultProxy.Fault) throws {
+        // Parts as small as the store allows.
+        var upload = S3ObjectStore.Upload()
+        upload.partBytes = 5 << 20
+        try checkSaves(fault, [11_000_000], upload, drawn: 1)
+    }
+
+    private func checkSaves(
+        _ fault: FaultProxy.Fault, _ sizes: [Int], _ upload: S3ObjectStore.Upload, drawn: Int
+    ) throws {
         let server = try #require(ObjectServer.shared)
         let proxy = try FaultProxy(server.endpoint)
         defer { proxy.stop() }
         /// Saves step 1 directly and step 2 through the proxy, and checks what a reader finds.
         func attempt(_ fault: FaultProxy.Fault?, at request: Int) throws -> Bool {
             let prefix = UUID().uuidString.lowercased()
-            let direct = server.objects(prefix: prefix)
-            let first = try #require(try save(1, to: direct))
+            let direct = server.objects(upload: upload, prefix: prefix)
+            let first = try #require(try save(1, to: direct, sizes))
             proxy.plan(fault, at: request)
             let faulty = server.objects(
-                through: proxy.endpoint, settings: Self.settings, prefix: prefix)
-            let second = try? save(2, to: faulty)
+                through: proxy.endpoint, settings: Self.settings, upload: upload, prefix: prefix)
+            let second = try? save(2, to: faulty, sizes)
             let comment: Comment = "\(String(describing: fault)) at \(request), seed \(Self.seed)"
-            #expect(try restored(1, from: direct) == first, comment)
+            #expect(try restored(1, from: direct, sizes) == first, comment)
             let committed = second ?? nil
-            if let committed { #expect(try restored(2, from: direct) == committed, comment) }
+            if let committed { #expect(try restored(2, from: direct, sizes) == committed, comment) }
             let cache = try TemporaryDirectory()
             #expect(try open(direct, cache, .reading).verify().isWhole, comment)
             return committed != nil
@@ -108,7 +129,7 @@ struct FaultTests {
         #expect(try attempt(nil, at: 0))
         let count = proxy.count
         try #require(count > 10)
-        for request in chosen(of: count, fault) {
+        for request in chosen(of: count, fault, drawn: drawn) {
             let isCommitted = try attempt(fault, at: request)
             #expect(isCommitted || !Self.passing.contains(fault), "\(fault) at \(request), seed \(Self.seed)")
             #expect(proxy.count <= count + 12, "\(fault) at \(request), seed \(Self.seed)")

@@ -15,6 +15,11 @@ int cp_thread_id(void);
 /* Returns the open(2) flag for I/O that bypasses the page cache: O_DIRECT. */
 int cp_direct_io_flag(void);
 
+/* Frees the space of bytes in the middle of a file, which read as zeros from then on (fallocate(2),
+ * FALLOC_FL_PUNCH_HOLE). Returns 0, or -1 with errno. */
+int cp_punch_hole(int descriptor, long offset, long count);
+
+
 /* Makes a thread a background thread: sets its nice value (0 to 19) and the class SCHED_BATCH,
  * with which it does not preempt another thread when it wakes (sched(7)). Id 0 is the calling
  * thread. Errors are ignored. */

@@ -19,12 +19,15 @@ extension CheckpointStore {
     ///     this machine only; two of different machines do not harm each other's checkpoints. Who
     ///     maintains the store is alone on all machines.
     ///   - ranks: the processes that save one checkpoint together; they share no file system.
+    ///   - spoolBytes: space for segments on this machine from which on a save waits for uploads;
+    ///     nil for half of what is free when the first save begins.
     ///   - onWarning: called with problems that do not prevent opening; from any thread.
     /// - Returns: the open store.
     /// - Throws: codes as for a directory, and `unsupported` (a store that cannot hold
     ///   checkpoints), `misuse` (settings that contradict or cannot be read).
     public static func open(
         _ location: S3Location, for access: Access = .reading, ranks: RankGroup? = nil,
+        spoolBytes: Int? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
         let objects =
@@ -33,7 +36,7 @@ extension CheckpointStore {
         return try open(
             objects, root: FilePath(location.description),
             cache: try cacheDirectory(of: location.description), for: access, ranks: ranks,
-            onWarning: onWarning)
+            spoolBytes: spoolBytes, onWarning: onWarning)
     }
 
     /// Looks for a store in a bucket, without opening it.
@@ -75,13 +78,16 @@ extension CheckpointStore {
     ///   - cache: a directory on this machine, of this store alone.
     ///   - access: the rights to take.
     ///   - ranks: the processes that save one checkpoint together.
+    ///   - spoolBytes: space for segments on this machine, as above.
     ///   - onWarning: called with problems that do not prevent opening; from any thread.
     package static func open(
         _ objects: any ObjectStore, root: FilePath, cache: FilePath, for access: Access,
-        ranks: RankGroup? = nil, onWarning: @escaping @Sendable (String) -> Void = { _ in }
+        ranks: RankGroup? = nil, spoolBytes: Int? = nil,
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
         return try CheckpointStore(
-            fileSystem: ObjectFileSystem(objects, root: root, cache: cache),
+            fileSystem: ObjectFileSystem(
+                objects, root: root, cache: cache, spoolBytes: spoolBytes),
             root: root, access: access, catalog: .cache(cache.appending("catalog.sqlite")),
             ranks: ranks,
             onWarning: onWarning)

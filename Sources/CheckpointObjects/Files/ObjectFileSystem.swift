@@ -23,6 +23,10 @@ package final class ObjectFileSystem: FileSystem {
     private let spool: SpoolDirectory
     private let locks: ObjectLocks
     private let local = POSIXFileSystem(usesDirectIO: false)
+    private let spoolBytesMax: Int?
+    private let uploader = Monitor<SpoolUploader?>(nil)
+    /// Segments that are written, by their files on this machine.
+    private let streams = Monitor<[FilePath: SegmentStream]>([:])
 
     /// Creates access to a store.
     ///
@@ -31,13 +35,21 @@ package final class ObjectFileSystem: FileSystem {
     ///   - root: the path by which the store is opened; it exists nowhere.
     ///   - cache: a directory on this machine for what is not an object, the same for all
     ///     processes of one user. Created when needed.
-    package convenience init(_ objects: any ObjectStore, root: FilePath, cache: FilePath) {
+    ///   - spoolBytes: space for segments on this machine from which on writers wait for uploads;
+    ///     nil for half of what is free when the first segment is written.
+    package convenience init(
+        _ objects: any ObjectStore, root: FilePath, cache: FilePath, spoolBytes: Int? = nil
+    ) {
         let locks = ObjectLocks(objects, holder: LockHolder.current.encoded)
-        self.init(objects, root: root, cache: cache, locks: locks)
+        self.init(objects, root: root, cache: cache, locks: locks, spoolBytes: spoolBytes)
     }
 
-    init(_ objects: any ObjectStore, root: FilePath, cache: FilePath, locks: ObjectLocks) {
+    init(
+        _ objects: any ObjectStore, root: FilePath, cache: FilePath, locks: ObjectLocks,
+        spoolBytes: Int? = nil
+    ) {
         (self.objects, self.root, shared) = (objects, root, cache)
+        spoolBytesMax = spoolBytes
         spool = SpoolDirectory(in: cache)
         self.locks = locks
     }
@@ -96,7 +108,7 @@ package final class ObjectFileSystem: FileSystem {
         switch try place(of: path) {
         case .local(let file):
             try prepare(file)
-            return SpooledFile(try local.create(file))
+            return try createSpooled(file)
         case .object(let key):
             let size = try failing(path) { () throws(ObjectStoreError) in
                 try objects.size(of: key)
@@ -109,6 +121,34 @@ package final class ObjectFileSystem: FileSystem {
                 }
             }
         case .root: throw FileSystemError("PUT", path, .isDirectory)
+        }
+    }
+
+    private func createSpooled(_ path: FilePath) throws(FileSystemError) -> any WritableFile {
+        let name = path.lastComponent?.string ?? ""
+        guard let partBytes = objects.streamedPartBytes, SegmentName(name) != nil else {
+            return SpooledFile(try local.create(path))
+        }
+        let stream = SegmentStream(
+            "segments/\(name)", from: path, to: objects, partBytes: partBytes,
+            try streamUploader())
+        let file = StreamedFile(try local.create(path), stream)
+        streams.withLock { $0[path] = stream }
+        return file
+    }
+
+    private func streamUploader() throws(FileSystemError) -> SpoolUploader {
+        if let uploader = uploader.withLock({ $0 }) { return uploader }
+        var bytesMax = spoolBytesMax
+        if bytesMax == nil {
+            let half = try local.availableBytes(at: spool.path()) / 2
+            bytesMax = max(half, SpoolUploader.bytesMin)
+        }
+        let new = SpoolUploader(bytesMax: bytesMax ?? 0)
+        return uploader.withLock { uploader in
+            let made = uploader ?? new
+            uploader = made
+            return made
         }
     }
 
@@ -222,7 +262,10 @@ package final class ObjectFileSystem: FileSystem {
         case (.local(let file), .local(let other)): try local.link(file, to: other)
         case (.local(let file), .object(let key)):
             let source = try local.open(file)
-            guard !isSegment(new) else { return try upload(source, as: key, new) }
+            if isSegment(new) {
+                let stream = streams.withLock { $0[file] }
+                return try upload(source, stream, as: key, new)
+            }
             let bytes = try source.read(count: source.size, at: 0)
             try checkLocks(new)
             try failing(new) { () throws(ObjectStoreError) in try objects.create(key, bytes) }
@@ -236,13 +279,17 @@ package final class ObjectFileSystem: FileSystem {
     }
 
     private func upload(
-        _ source: any ReadableFile, as key: String, _ path: FilePath
+        _ source: any ReadableFile, _ stream: SegmentStream?, as key: String, _ path: FilePath
     ) throws(FileSystemError) {
         try failing(path) { () throws(ObjectStoreError) in
             guard try objects.size(of: key) == nil else {
                 throw ObjectStoreError(.exists, "PUT", key, "an object has this key")
             }
-            try objects.upload(key, from: source)
+            guard let stream, stream.hasBegun else {
+                return try objects.upload(key, from: source)
+            }
+            precondition(stream.key == key, "a segment is linked under another name")
+            try stream.finish(size: source.size)
         }
     }
 
@@ -262,7 +309,9 @@ package final class ObjectFileSystem: FileSystem {
 
     package func remove(_ path: FilePath) throws(FileSystemError) {
         switch try place(of: path) {
-        case .local(let file): try local.remove(file)
+        case .local(let file):
+            try local.remove(file)
+            streams.withLock { $0.removeValue(forKey: file) }?.abandon(isRemoved: true)
         case .root: throw unsupported("unlink(2)", path)
         case .object(let key):
             try checkLocks(path)
@@ -305,7 +354,9 @@ package final class ObjectFileSystem: FileSystem {
     private static let maintenance = FilePath.Component("maintenance.lock")
 
     package func availableBytes(at path: FilePath) throws(FileSystemError) -> Int {
-        // What is saved lies in the spool until it is uploaded.
-        try local.availableBytes(at: spool.path())
+        // What is saved lies in the spool until it is uploaded. Of what is uploaded while it is
+        // written, more is saved than is free.
+        let free = try local.availableBytes(at: spool.path())
+        return objects.streamedPartBytes == nil || free < SpoolUploader.bytesMin ? free : .max
     }
 }

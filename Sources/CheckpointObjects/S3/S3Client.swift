@@ -140,6 +140,11 @@ final class S3Client: Sendable {
                     hasCorrectedClock = true
                     correctClock()
                     continue
+                // An answer to HEAD has no body that could say why.
+                case .denied where !hasCorrectedClock && answer.body.isEmpty && isClockFarOff:
+                    hasCorrectedClock = true
+                    correctClock()
+                    continue
                 case .expired where !hasRefreshed:
                     hasRefreshed = true
                     guard let used = exchanged.credentials,
@@ -238,6 +243,12 @@ final class S3Client: Sendable {
     /// Takes over the time of the store, by which requests are dated from now on.
     private func correctClock() {
         state.withLock { $0.clockOffset = $0.clockSkew ?? $0.clockOffset }
+    }
+
+    /// True if requests are dated so far from the time of the store that it may refuse them: AWS
+    /// allows 15 minutes.
+    private var isClockFarOff: Bool {
+        state.withLock { abs(($0.clockSkew ?? $0.clockOffset) - $0.clockOffset) > 600 }
     }
 
     private func noteClock(_ answer: S3Answer) {

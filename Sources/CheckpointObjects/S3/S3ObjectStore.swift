@@ -93,8 +93,14 @@ package final class S3ObjectStore: ObjectStore {
     package func upload(
         _ key: String, from source: any ReadableFile
     ) throws(ObjectStoreError) {
-        let sent = try source.size <= upload.partBytes ? put(key, source) : sendParts(key, source)
-        guard let size = try size(of: key), size == source.size else {
+        let sent =
+            try source.size <= upload.partBytes ? put(key, source) : sendParts(key, source)
+        try confirm(key, sent)
+    }
+
+    /// Checks that an object is what was sent.
+    func confirm(_ key: String, _ sent: MultipartUpload.Sent) throws(ObjectStoreError) {
+        guard try size(of: key) == sent.digests.reduce(0, { $0 + $1.byteCount }) else {
             throw ObjectStoreError(
                 .failed, "PUT", key, "the uploaded object does not have the size of its source")
         }
@@ -104,7 +110,7 @@ package final class S3ObjectStore: ObjectStore {
     private func put(
         _ key: String, _ source: any ReadableFile
     ) throws(ObjectStoreError) -> MultipartUpload.Sent {
-        let body = try part(0, of: source, key)
+        let body = try body(of: key, from: source, 0..<source.size)
         let digest = BodyDigest(upload.check, of: body)
         let outcome = client.send(
             S3Request(
@@ -119,13 +125,17 @@ package final class S3ObjectStore: ObjectStore {
     private func sendParts(
         _ key: String, _ source: any ReadableFile
     ) throws(ObjectStoreError) -> MultipartUpload.Sent {
-        let multipart = try MultipartUpload(client, full(key), check: upload.check)
+        let multipart = try beginMultipart(key)
+        // Larger for an object that would need more than 9,000.
+        let partBytes = max(upload.partBytes, (source.size + 8999) / 9000)
+        let count = (source.size + partBytes - 1) / partBytes
         do {
             _ = try ParallelMap.run(
-                partCount(of: source), name: "ckpt-upload", threadsMax: upload.partsInFlight,
-                callsPerThread: 1
+                count, name: "ckpt-upload", threadsMax: upload.partsInFlight, callsPerThread: 1
             ) { number throws(ObjectStoreError) in
-                try multipart.send(number, try self.part(number, of: source, key))
+                let start = number * partBytes
+                let range = start..<min(start + partBytes, source.size)
+                try multipart.send(number, try self.body(of: key, from: source, range))
             }
             return try multipart.complete()
         } catch {
@@ -134,28 +144,27 @@ package final class S3ObjectStore: ObjectStore {
         }
     }
 
-    /// Size of the parts of an object, in bytes: larger for one that would need more than 9,000.
-    private func partBytes(of source: any ReadableFile) -> Int {
-        max(upload.partBytes, (source.size + 8999) / 9000)
+    func beginMultipart(_ key: String) throws(ObjectStoreError) -> MultipartUpload {
+        try MultipartUpload(client, full(key), check: upload.check)
     }
 
-    private func partCount(of source: any ReadableFile) -> Int {
-        let bytes = partBytes(of: source)
-        return (source.size + bytes - 1) / bytes
+    package var streamedPartBytes: Int? { upload.partBytes }
+
+    package func stream(_ key: String) throws(ObjectStoreError) -> any StreamedUpload {
+        try S3StreamedUpload(self, key)
     }
 
-    /// Reads a part of an object that is uploaded.
-    private func part(
-        _ number: Int, of source: any ReadableFile, _ key: String
+    /// Reads bytes that are sent.
+    func body(
+        of key: String, from source: any ReadableFile, _ range: Range<Int>
     ) throws(ObjectStoreError) -> ByteBuffer {
-        let offset = number * partBytes(of: source)
-        let count = min(partBytes(of: source), source.size - offset)
+        let count = range.count
         var buffer = ByteBufferAllocator().buffer(capacity: count)
         var failure: FileSystemError?
         unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { bytes in
             do throws(FileSystemError) {
                 let part = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
-                unsafe try source.read(into: part, at: offset)
+                unsafe try source.read(into: part, at: range.lowerBound)
                 return count
             } catch {
                 failure = error

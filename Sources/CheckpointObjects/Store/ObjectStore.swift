@@ -26,6 +26,16 @@ package protocol ObjectStore: Sendable {
     ///   - source: the content, of any size; read in parts, by several threads at once.
     func upload(_ key: String, from source: any ReadableFile) throws(ObjectStoreError)
 
+    /// Size of the parts in which an object may be uploaded while it is still being written, in
+    /// bytes; nil if only whole files can be uploaded.
+    var streamedPartBytes: Int? { get }
+
+    /// Begins the upload of an object that is still being written. Called only if
+    /// `streamedPartBytes` is not nil.
+    ///
+    /// - Parameter key: the key.
+    func stream(_ key: String) throws(ObjectStoreError) -> any StreamedUpload
+
     /// Fills memory from a range of an object.
     ///
     /// - Parameters:
@@ -65,6 +75,12 @@ package protocol ObjectStore: Sendable {
 
 extension ObjectStore {
     package var transferCheck: TransferCheck? { nil }
+
+    package var streamedPartBytes: Int? { nil }
+
+    package func stream(_ key: String) throws(ObjectStoreError) -> any StreamedUpload {
+        throw ObjectStoreError(.unsupported, "PUT", key, "only whole files can be uploaded")
+    }
 
     package func settle(_ prefix: String) throws(ObjectStoreError) {}
 }
