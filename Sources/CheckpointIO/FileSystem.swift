@@ -109,6 +109,16 @@ package protocol FileSystem: Sendable {
     /// machine alone. Then files that nothing names may belong to a save on another machine.
     var excludesOtherWriters: Bool { get }
 
+    /// Returns the names in a directory of files that were written at least so long ago, by the
+    /// clock of the place. For places that do not exclude other writers; elsewhere, nobody needs it.
+    ///
+    /// - Parameters:
+    ///   - directory: The directory.
+    ///   - age: The least age. A file whose age is unknown is left out.
+    func list(
+        _ directory: FilePath, olderThan age: Duration
+    ) throws(FileSystemError) -> [String]
+
     /// Name of the way in which the place of the files shows that it has received what was sent
     /// (Formats/manifest.md, `transfer_check`); nil where files are not sent anywhere.
     var transferCheck: String? { get }
@@ -135,6 +145,12 @@ package protocol FileSystem: Sendable {
 extension FileSystem {
     package var excludesOtherWriters: Bool { true }
     package var transferCheck: String? { nil }
+
+    package func list(
+        _ directory: FilePath, olderThan age: Duration
+    ) throws(FileSystemError) -> [String] {
+        throw FileSystemError("list", directory, .notSupported)
+    }
 
     /// Makes the entries of a directory durable; succeeds if it does not exist.
     ///

@@ -91,6 +91,79 @@ struct BucketRemovalTests {
         }
     }
 
+    @Test("What an interrupted save has uploaded is removed a day later, and nothing else",
+        arguments: ObjectStoreContractTests.kinds)
+    func clean(_ kind: ObjectStoreContractTests.Kind) throws {
+        let objects = ObjectStoreContractTests.make(kind, in: directory)
+        let store = try open(objects, for: .writing)
+        try save("a", 1...2, to: store)
+        try store.close()
+        let orphan = "segments/0123456789abcdef0123456789abcdef-00000-00000.segment"
+        try objects.upload(orphan, from: MemoryFile([UInt8](repeating: 1, count: 100)))
+        try objects.create("segments/of another program", [1])
+        #expect(throws: CheckpointError.self) { try open(objects).clean() }
+        let day = Duration.seconds(24 * 3600)
+        let maintained = try open(objects, for: .maintaining)
+        #expect(try maintained.clean().count == 0)
+        if let memory = objects as? InMemoryObjectStore {
+            for key in memory.keys { memory.age(key, key == orphan ? day : day / 2) }
+            #expect(try maintained.clean() == leavings(1, 100))
+        } else {
+            #expect(try maintained.clean(olderThan: .zero) == leavings(1, 100))
+        }
+        #expect(try objects.size(of: orphan) == nil)
+        #expect(try objects.size(of: "segments/of another program") == 1)
+        #expect(try maintained.clean(olderThan: .zero).count == 0)
+        try maintained.close()
+        try check(open(objects))
+        // A manifest that cannot be read may name any segment.
+        try objects.upload(orphan, from: MemoryFile([1]))
+        let name = try #require(try objects.list("manifests/", limit: nil).objects.first)
+        try objects.upload("manifests/\(name)", from: MemoryFile([1, 2, 3]))
+        let damaged = try open(objects, for: .maintaining).clean(olderThan: .zero)
+        #expect(damaged.count == 0 && !damaged.isComplete)
+        #expect(try objects.size(of: orphan) == 1)
+    }
+
+    @Test("A checkpoint that is committed while a bucket is cleaned keeps its segments")
+    func cleanBesideCommit() throws {
+        let base = InMemoryObjectStore()
+        try save("a", 1...1, to: open(base, for: .writing))
+        // The save of run b has uploaded long ago, and is committed after the manifests were listed.
+        let other = InMemoryObjectStore()
+        for key in base.keys where !key.hasPrefix("manifests/") && !key.hasPrefix("segments/") {
+            try other.create(key, base.bytes(of: key, count: base.size(of: key) ?? 0))
+        }
+        try save("b", 1...1, to: open(other, for: .writing))
+        @Sendable func add(_ prefix: String) throws(ObjectStoreError) {
+            for key in other.keys where key.hasPrefix(prefix) {
+                try base.create(key, other.bytes(of: key, count: other.size(of: key) ?? 0))
+            }
+        }
+        try add("segments/")
+        let isListed = Monitor(false, rank: .unchecked)
+        let objects = HookedObjectStore(base) { operation, key throws(ObjectStoreError) in
+            guard operation == "read", key.hasPrefix("manifests/") else { return }
+            let isFirst = isListed.withLock { isListed in
+                defer { isListed = true }
+                return !isListed
+            }
+            if isFirst { try add("manifests/") }
+        }
+        let store = try open(objects, for: .maintaining)
+        isListed.withLock { $0 = false }
+        #expect(try store.clean(olderThan: .zero).count == 0)
+        try store.close()
+        #expect(try names(open(base)) == ["a 1", "b 1"])
+        try check(open(base))
+    }
+
+    private func leavings(_ count: Int, _ bytes: Int) -> Leavings {
+        var leavings = Leavings()
+        (leavings.count, leavings.bytes) = (count, bytes)
+        return leavings
+    }
+
     @Test("Two trainers of one bucket remove nothing that the other one needs")
     func twoWriters() throws {
         let objects = InMemoryObjectStore()

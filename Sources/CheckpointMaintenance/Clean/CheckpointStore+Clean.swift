@@ -24,6 +24,48 @@ extension CheckpointStore {
         return try open(path, for: .writing, onWarning: onWarning).recovered
     }
 
+    /// Removes from a bucket the segments that no checkpoint names: what interrupted saves have
+    /// uploaded. Trainers may save there meanwhile, each save in less than `age`.
+    ///
+    /// - Parameter age: a segment that was uploaded more recently may belong to a save that is not
+    ///   committed yet, and stays.
+    /// - Returns: what was removed; nothing if a manifest cannot be read, which may name any
+    ///   segment.
+    /// - Throws: codes `misuse` (the store is not open for maintaining, or is in a directory: see
+    ///   the function that takes a path), `readOnly`, `io`.
+    public func clean(
+        olderThan age: Duration = .seconds(24 * 3600)
+    ) throws(CheckpointError) -> Leavings {
+        guard maintenance != nil, !fileSystem.excludesOtherWriters else {
+            throw CheckpointError(
+                .misuse, "the store is not a bucket's, or not open for maintaining",
+                remedy: "Open it with access .maintaining; for a directory, use clean(_:)")
+        }
+        // Before the manifests: what is committed after it was listed is found below.
+        let old = try translating("listing segments") {
+            try fileSystem.list(directories.segments, olderThan: age)
+        }
+        let unnamed = old.compactMap(SegmentName.init)
+        var (leavings, read, named) = (Leavings(), Set<ManifestName>(), Set<SegmentName>())
+        // Twice, for checkpoints that were committed while the others were read.
+        for _ in 0..<2 {
+            for name in try files.names() where read.insert(name).inserted {
+                do throws(CheckpointError) {
+                    named.formUnion(try files.load(name).manifest.segments.map(\.name))
+                } catch { if error.code != .notFound { leavings.isComplete = false } }
+            }
+        }
+        guard leavings.isComplete else { return leavings }
+        for segment in unnamed where !named.contains(segment) {
+            let path = directories.path(of: segment)
+            let bytes = size(of: path)
+            try translating("removing \(path)") { try fileSystem.removeIfThere(path) }
+            leavings.count += 1
+            leavings.bytes += bytes
+        }
+        return leavings
+    }
+
     /// Finds the files that belong to no checkpoint, without removing any: those of a save in
     /// flight, and those that `clean` would remove.
     ///

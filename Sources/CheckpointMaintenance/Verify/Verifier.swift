@@ -103,10 +103,10 @@ private struct Verifier {
             }
             guard uses[name] == nil else { continue }
             let readable = isEveryManifestRead ? "" : " that can be read"
-            // A bucket's leavings are deleted by its next writer.
-            let isCleanable = isEveryManifestRead && store.fileSystem.excludesOtherWriters
-            let advice =
-                isCleanable ? "; if no process writes to the store, ckpt clean deletes it" : ""
+            let condition =
+                store.fileSystem.excludesOtherWriters
+                ? "if no process writes to the store" : "a day after its upload"
+            let advice = isEveryManifestRead ? "; \(condition), ckpt clean deletes it" : ""
             note(
                 store.directories.segments, text,
                 "no checkpoint\(readable) uses this segment\(advice)")

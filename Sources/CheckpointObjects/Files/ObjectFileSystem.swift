@@ -226,6 +226,18 @@ package final class ObjectFileSystem: FileSystem {
         return listing.objects + listing.prefixes
     }
 
+    package func list(
+        _ directory: FilePath, olderThan age: Duration
+    ) throws(FileSystemError) -> [String] {
+        guard case .object(let key) = try place(of: directory) else {
+            throw unsupported("LIST", directory)
+        }
+        let listing = try failing(directory) { () throws(ObjectStoreError) in
+            try objects.list(key + "/", limit: nil)
+        }
+        return listing.objects.filter { listing.ages[$0].map { $0 >= age } ?? false }
+    }
+
     package func kind(of path: FilePath) throws(FileSystemError) -> FileKind? {
         switch try place(of: path) {
         case .local(let file): return try local.kind(of: file)

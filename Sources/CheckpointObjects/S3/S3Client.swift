@@ -237,7 +237,8 @@ final class S3Client: Sendable {
 
     private func payloadHash(of request: S3Request) -> String {
         guard settings.signsBodies else { return RequestSigner.unsignedPayload }
-        return RequestSigner.hash(request.body.map { Array($0.readableBytesView) } ?? [])
+        guard let body = request.body else { return RequestSigner.hash([]) }
+        return unsafe body.withUnsafeReadableBytes { unsafe RequestSigner.hash($0) }
     }
 
     /// Takes over the time of the store, by which requests are dated from now on.

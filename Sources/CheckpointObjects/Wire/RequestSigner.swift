@@ -73,7 +73,16 @@ struct RequestSigner: Sendable {
     }
 
     /// Returns the SHA-256 of a body in hexadecimal digits.
-    static func hash(_ body: [UInt8]) -> String { hex(SHA256.hash(data: body)) }
+    static func hash(_ body: [UInt8]) -> String {
+        unsafe body.withUnsafeBytes { unsafe hash($0) }
+    }
+
+    /// Returns the SHA-256 of a body in hexadecimal digits. The bytes are not copied.
+    static func hash(_ body: UnsafeRawBufferPointer) -> String {
+        var hash = SHA256()
+        unsafe hash.update(bufferPointer: body)
+        return hex(hash.finalize())
+    }
 
     private static func hex(_ bytes: some Sequence<UInt8>) -> String {
         bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()

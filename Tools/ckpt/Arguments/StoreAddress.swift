@@ -24,6 +24,11 @@ enum StoreAddress {
         self = .bucket(location)
     }
 
+    /// True for a bucket.
+    var isInBucket: Bool {
+        if case .bucket = self { true } else { false }
+    }
+
     /// Refuses a bucket, for what needs a directory.
     ///
     /// - Parameter verb: name of the command.

@@ -12,15 +12,19 @@ struct Clean: StoreVerb {
 
             Deletes files of unfinished saves, and segments that no checkpoint uses. A trainer \
             also deletes them when it opens the store. Fails while a process writes to the store. \
-            Needs no free space. The store must be in a directory, not in a bucket.
+            Needs no free space.
+
+            In a bucket, deletes segments that no checkpoint uses a day after they were uploaded, \
+            also while processes save there.
             """)
 
     @OptionGroup var common: CommonArguments
 
     func execute() throws -> ExitCode {
-        try StoreAddress(common.store).requireDirectory(for: "clean")
         let leavings = try Interruption.cancelling { _ in
-            try CheckpointStore.clean(common.store) { Output.warn($0) }
+            try StoreAddress(common.store).isInBucket
+                ? common.openForMaintaining().clean()
+                : CheckpointStore.clean(common.store) { Output.warn($0) }
         }
         if common.json {
             Output.json(
