@@ -110,7 +110,7 @@ package protocol FileSystem: Sendable {
     var excludesOtherWriters: Bool { get }
 
     /// Returns the names in a directory of files that were written at least so long ago, by the
-    /// clock of the place. For places that do not exclude other writers; elsewhere, nobody needs it.
+    /// clock of the place. For places that do not exclude other writers.
     ///
     /// - Parameters:
     ///   - directory: The directory.

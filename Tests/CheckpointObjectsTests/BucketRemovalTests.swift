@@ -91,8 +91,9 @@ struct BucketRemovalTests {
         }
     }
 
+    // A directory does not tell the age of its files, and holds mirrors only.
     @Test("What an interrupted save has uploaded is removed a day later, and nothing else",
-        arguments: ObjectStoreContractTests.kinds)
+        arguments: ObjectStoreContractTests.kinds.filter { $0 != .directory })
     func clean(_ kind: ObjectStoreContractTests.Kind) throws {
         let objects = ObjectStoreContractTests.make(kind, in: directory)
         let store = try open(objects, for: .writing)
