@@ -678,6 +678,8 @@ def check_manifest_json(text, kind, chunks, features):
     if text["parent"] is not None:
         parent = get(text, "parent", dict, what)
         get_id(parent, "id", "parent"), get_id(parent, "run", "parent"), get_count(parent, "step", "parent")
+    if "transfer_check" in text:
+        get(text, "transfer_check", str, what)
     if "origin" in text:
         origin = get(text, "origin", dict, what)
         get(origin, "kind", str, "origin"), get_count(origin, "restart", "origin")
@@ -712,7 +714,7 @@ def check_manifest_json(text, kind, chunks, features):
     more = check_root(text, world_size, len(tensors)) if root else {}
     keys = ("id", "store", "run", "run_name", "step", "created_ms", "writer", "parent", "world_size", "rank", "metrics",
             "groups")
-    keys += ("origin",) if "origin" in text else ()
+    keys += tuple(key for key in ("origin", "transfer_check") if key in text)
     return {**{key: text[key] for key in keys}, "tensors": tensors, "objects": objects, **more}
 
 

@@ -193,6 +193,8 @@ class Manifest:
         rows["optionalFeatures"] = self.optional
         if "origin" in self.text:
             rows["origin"] = self.text["origin"]
+        if "transfer_check" in self.text:
+            rows["transfer_check"] = self.text["transfer_check"]
         return {**{key: self.text[key] for key in ("id", "run", "step", "metrics")}, **rows}
 
 
@@ -795,6 +797,11 @@ def make_origins():
     valid("manifest-origin", "manifest", (m := Manifest(origin=origin())).data(), m.expect())
     valid("manifest-origin-copy", "manifest", (m := Manifest(origin=origin(store=make_id("elsewhere").hex()))).data(), m.expect())
     valid("manifest-origin-imported", "manifest", (m := Manifest(origin=origin(kind="imported"))).data(), m.expect())
+    valid("manifest-transfer-check", "manifest", (m := Manifest(transfer_check="crc64nvme")).data(), m.expect())
+    # Informative: a word that this version does not know is none of the reader's business.
+    valid("manifest-transfer-check-unknown", "manifest", (m := Manifest(transfer_check="sha3")).data(), m.expect())
+    m = Manifest(transfer_check=1)
+    damage("manifest-transfer-check-number", "manifest", m.data(), None, "transfer_check is a number; the hash is right")
     for name, value in {"null": None, "string": "training", "kind": origin(kind=1), "restart": origin(restart=-1),
                         "restart-fraction": origin(restart=1.5), "run-short": origin(run="00"),
                         "store-upper-case": origin(store="ABCDEF" + STORE.hex()[6:])}.items():

@@ -14,7 +14,8 @@ enum VectorDecoding {
             .init("segments", .array(manifest.segments.map(row))), .init("blocks", .array(manifest.blocks.map(row))),
             .init("chunks", .array(manifest.chunks.map(row))), .init("tensors", .array(manifest.tensors.map(row))),
             .init("objects", .array(manifest.objects.map(row))),
-        ] + (manifest.recordedOrigin.map { [.init("origin", origin($0))] } ?? []))
+        ] + (manifest.recordedOrigin.map { [.init("origin", origin($0))] } ?? [])
+            + (manifest.transferCheck.map { [.init("transfer_check", .string($0))] } ?? []))
     }
 
     private static func origin(_ origin: CheckpointOrigin) -> JSONValue {

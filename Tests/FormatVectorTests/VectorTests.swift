@@ -26,7 +26,9 @@ struct ValidVectorTests {
                     }))
         }
         let origin: [JSONValue.Member] = expected.has("origin") ? [.init("origin", try expected.value("origin"))] : []
-        return canonical(.object(members + origin))
+        let check: [JSONValue.Member] =
+            expected.has("transfer_check") ? [.init("transfer_check", try expected.value("transfer_check"))] : []
+        return canonical(.object(members + origin + check))
     }
 
     @Test("Every valid segment passes the verifier", arguments: Vector.all("valid", "segment"))
