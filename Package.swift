@@ -233,7 +233,7 @@ let package = Package(
         .executableTarget(
             name: "crashsim",
             dependencies: [
-                "Checkpointing", "CheckpointMaintenance", "CheckpointIO",
+                "Checkpointing", "CheckpointMaintenance", "CheckpointObjects", "CheckpointIO",
                 "CheckpointTestSupport", system, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
