@@ -142,7 +142,8 @@ struct BucketRemovalTests {
             }
         }
         try add("segments/")
-        let isListed = Monitor(false, rank: .unchecked)
+        // Opening reads manifests, too.
+        let isListed = Monitor(true, rank: .unchecked)
         let objects = HookedObjectStore(base) { operation, key throws(ObjectStoreError) in
             guard operation == "read", key.hasPrefix("manifests/") else { return }
             let isFirst = isListed.withLock { isListed in
@@ -154,6 +155,7 @@ struct BucketRemovalTests {
         let store = try open(objects, for: .maintaining)
         isListed.withLock { $0 = false }
         #expect(try store.clean(olderThan: .zero).count == 0)
+        #expect(isListed.withLock { $0 }, "the checkpoint was not committed meanwhile")
         try store.close()
         #expect(try names(open(base)) == ["a 1", "b 1"])
         try check(open(base))
