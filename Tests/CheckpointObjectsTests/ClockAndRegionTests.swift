@@ -9,14 +9,19 @@ import Testing
     "Clock and region of a store", .timeLimit(.minutes(10)),
     .enabled(if: Requirement.objects.isTested, "\(Requirement.objects.reason)"))
 struct ClockAndRegionTests {
+    /// Returns a store of this manner; the caller stops the proxy.
+    private func imitated(_ manner: FaultProxy.Manner) throws -> (FaultProxy, S3ObjectStore) {
+        let server = try #require(ObjectServer.shared)
+        let proxy = try FaultProxy(server.endpoint)
+        proxy.imitate(manner) { _ in }
+        return (proxy, server.objects(through: proxy.endpoint))
+    }
+
     @Test("A client finds out once, and goes on",
         arguments: [FaultProxy.Manner.aheadByAnHour, .inAnotherRegion])
     func learned(_ manner: FaultProxy.Manner) throws {
-        let server = try #require(ObjectServer.shared)
-        let proxy = try FaultProxy(server.endpoint)
+        let (proxy, objects) = try imitated(manner)
         defer { proxy.stop() }
-        proxy.imitate(manner) { _ in }
-        let objects = server.objects(through: proxy.endpoint)
         try objects.create("first", [1, 2, 3])
         #expect(proxy.refused == 1)
         try objects.upload("second", from: MemoryFile([4, 5]))
@@ -34,11 +39,8 @@ struct ClockAndRegionTests {
     @Test("Also if the first request is one whose answer has no body",
         arguments: [FaultProxy.Manner.aheadByAnHour, .inAnotherRegion])
     func head(_ manner: FaultProxy.Manner) throws {
-        let server = try #require(ObjectServer.shared)
-        let proxy = try FaultProxy(server.endpoint)
+        let (proxy, objects) = try imitated(manner)
         defer { proxy.stop() }
-        proxy.imitate(manner) { _ in }
-        let objects = server.objects(through: proxy.endpoint)
         #expect(try objects.size(of: "nothing") == nil)
         #expect(proxy.refused == 1)
     }
@@ -46,11 +48,8 @@ struct ClockAndRegionTests {
     @Test("Several requests at once find out, each at most once",
         arguments: [FaultProxy.Manner.aheadByAnHour, .inAnotherRegion])
     func simultaneous(_ manner: FaultProxy.Manner) throws {
-        let server = try #require(ObjectServer.shared)
-        let proxy = try FaultProxy(server.endpoint)
+        let (proxy, objects) = try imitated(manner)
         defer { proxy.stop() }
-        proxy.imitate(manner) { _ in }
-        let objects = server.objects(through: proxy.endpoint)
         try ConditionProbe(objects).run()
         #expect((1...8).contains(proxy.refused))
         #expect(try objects.list("", limit: nil).isEmpty)

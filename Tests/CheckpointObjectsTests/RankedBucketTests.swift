@@ -80,6 +80,12 @@ struct RankedBucketTests {
         let reader = try CheckpointStore.open(
             objects, root: "s3:/tests/run", cache: FilePath(directory.appending("cache-reader")),
             for: .reading)
+        // The segments are named by the parts of the ranks.
+        let maintained = try CheckpointStore.open(
+            objects, root: "s3:/tests/run", cache: FilePath(directory.appending("cache-maintained")),
+            for: .maintaining)
+        #expect(try maintained.clean(olderThan: .zero).count == 0)
+        try maintained.close()
         #expect(try steps(of: reader).compactMap { $0 } == [6, 5, 4, 3, 2, 1])
         #expect(try reader.verify().findings.isEmpty)
     }

@@ -48,9 +48,11 @@ final class StreamingObjectStore: ObjectStore {
                 store.state.withLock { $0.parts.append(range.count) }
             } catch { throw ObjectStoreError(.failed, "PUT", key, "\(error)") }
         }
-        func complete() throws(ObjectStoreError) {
+        func complete(byteCount: Int) throws(ObjectStoreError) {
             let parts = parts.withLock { $0.sorted { $0.key < $1.key } }
-            guard parts.map(\.key) == Array(0..<parts.count) else {
+            guard parts.map(\.key) == Array(0..<parts.count),
+                parts.reduce(0, { $0 + $1.value.count }) == byteCount
+            else {
                 throw ObjectStoreError(.failed, "POST", key, "parts are missing")
             }
             try store.base.upload(key, from: MemoryFile(parts.flatMap(\.value)))

@@ -48,7 +48,7 @@ struct Salvage {
         new.parent = .init(id: old.id, run: old.run, step: old.step)
         new.recordedOrigin = CheckpointOrigin(
             kind: .salvaged, store: old.store, run: run, branch: run, restart: 0)
-        (new.metrics, new.groups, new.transferCheck) = (old.metrics, old.groups, old.transferCheck)
+        (new.metrics, new.groups) = (old.metrics, old.groups)
         var builder = copies.builder(for: old)
         new.tensors = checkpoint.survivingTensors.map { builder.add($0) }
         // An object of this name would be the note of an earlier salvage, which the new note

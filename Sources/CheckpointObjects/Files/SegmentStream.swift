@@ -154,7 +154,7 @@ final class SegmentStream: Sendable {
     /// Uploads what is left, and creates the object. Called after the last write, if `hasBegun`.
     ///
     /// - Parameter size: size of the file in bytes.
-    /// - Throws: the failure of an upload; the object does not exist then.
+    /// - Throws: the failure of an upload; if that is of the last step, the object may exist.
     func finish(size: Int) throws(ObjectStoreError) {
         let rest = state.withLock { state -> [Int] in
             let rest = (0..<(size + partBytes - 1) / partBytes).filter { !state.sent.contains($0) }
@@ -169,7 +169,7 @@ final class SegmentStream: Sendable {
             throw failure
         }
         guard let upload else { preconditionFailure("a stream that has not begun is finished") }
-        do { try upload.complete() } catch {
+        do { try upload.complete(byteCount: size) } catch {
             abandon()
             throw error
         }

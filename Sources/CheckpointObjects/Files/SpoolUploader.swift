@@ -20,7 +20,7 @@ final class SpoolUploader: Sendable {
     private let threadsMax: Int
     private let state = Monitor(State())
 
-    /// Space below which none is saved, in bytes.
+    /// Space that is taken however little is free, in bytes.
     static let bytesMin = 128 << 20
 
     /// Creates an uploader; starts no thread yet.
@@ -33,9 +33,6 @@ final class SpoolUploader: Sendable {
     }
 
     deinit { state.withLock { $0.isClosed = true } }
-
-    /// Bytes that segments take on this machine.
-    var usedBytes: Int { state.withLock { $0.used } }
 
     /// Takes space; waits for uploads if that is more than the maximum. Where nothing is uploaded,
     /// nothing would become free, and it does not wait.

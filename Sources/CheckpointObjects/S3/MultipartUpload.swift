@@ -79,9 +79,9 @@ final class MultipartUpload: Sendable {
 
     /// Makes the object of the parts, all of which were sent.
     func complete() throws(ObjectStoreError) -> Sent {
-        let parts = parts.withLock { parts in
-            parts.sorted { $0.key < $1.key }.map(\.value)
-        }
+        let numbered = parts.withLock { parts in parts.sorted { $0.key < $1.key } }
+        precondition(numbered.map(\.key) == Array(numbered.indices), "a part was not sent")
+        let parts = numbered.map(\.value)
         var sent = Sent(
             digests: parts.map(\.digest), isConfirmed: parts.allSatisfy(\.isConfirmed))
         let whole = BodyDigest.joined(sent.digests)

@@ -95,12 +95,15 @@ package final class S3ObjectStore: ObjectStore {
     ) throws(ObjectStoreError) {
         let sent =
             try source.size <= upload.partBytes ? put(key, source) : sendParts(key, source)
-        try confirm(key, sent)
+        try confirm(key, sent, byteCount: source.size)
     }
 
     /// Checks that an object is what was sent.
-    func confirm(_ key: String, _ sent: MultipartUpload.Sent) throws(ObjectStoreError) {
-        guard try size(of: key) == sent.digests.reduce(0, { $0 + $1.byteCount }) else {
+    func confirm(
+        _ key: String, _ sent: MultipartUpload.Sent, byteCount: Int
+    ) throws(ObjectStoreError) {
+        let sentBytes = sent.digests.reduce(0) { $0 + $1.byteCount }
+        guard sentBytes == byteCount, try size(of: key) == byteCount else {
             throw ObjectStoreError(
                 .failed, "PUT", key, "the uploaded object does not have the size of its source")
         }

@@ -18,8 +18,8 @@ struct S3StreamedUpload: StreamedUpload {
         try multipart.send(number, try objects.body(of: key, from: source, range))
     }
 
-    func complete() throws(ObjectStoreError) {
-        try objects.confirm(key, try multipart.complete())
+    func complete(byteCount: Int) throws(ObjectStoreError) {
+        try objects.confirm(key, try multipart.complete(), byteCount: byteCount)
     }
 
     func abort() { multipart.abort() }

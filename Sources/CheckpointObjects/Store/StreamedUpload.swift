@@ -18,7 +18,9 @@ package protocol StreamedUpload: Sendable {
 
     /// Creates the object from the parts, whatever is there. The bytes are compared by the store,
     /// or read back.
-    func complete() throws(ObjectStoreError)
+    ///
+    /// - Parameter byteCount: size of the object; the parts sent must have exactly so many bytes.
+    func complete(byteCount: Int) throws(ObjectStoreError)
 
     /// Gives the upload up.
     func abort()
