@@ -52,6 +52,13 @@ package final class WorkerThread: @unchecked Sendable {
         return body()
     }
 
+    /// Makes the calling thread, which another library has started, a background thread.
+    ///
+    /// - Parameter niceness: nice value, from 0 to 19 (sched(7)).
+    package static func enterBackground(niceness: Int32) {
+        cp_thread_set_background(0, niceness)
+    }
+
     /// Detaches a thread that was not joined, so that its memory is freed when it ends.
     deinit {
         if !isJoined { pthread_detach(thread) }

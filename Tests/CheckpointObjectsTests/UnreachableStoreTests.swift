@@ -48,6 +48,20 @@ struct UnreachableStoreTests {
         #expect(objects.client.requestCount.load(ordering: .relaxed) == 1)
     }
 
+    @Test("the threads of connections yield to those of training")
+    func backgroundThreads() throws {
+        #expect(throws: ObjectStoreError.self) { _ = try objects().size(of: "a") }
+        let tasks = "/proc/self/task"
+        let niceness = try FileManager.default.contentsOfDirectory(atPath: tasks).compactMap { id -> Int32? in
+            // A thread may have ended since it was listed.
+            guard let stat = try? String(contentsOfFile: "\(tasks)/\(id)/stat", encoding: .utf8), stat.contains("(NIO-") else { return nil }
+            // proc_pid_stat(5): 16 values after the name, the nice value.
+            return stat.split(separator: ")").last?.split(separator: " ").dropFirst(16).first.flatMap { Int32($0) }
+        }
+        let background = niceness.filter { $0 == HTTPTransport.niceness }
+        #expect((1...4).contains(background.count), "nice values: \(niceness)")
+    }
+
     @Test("a pause ends with the cancellation")
     func pauseEnds() {
         let cancellation = Cancellation()

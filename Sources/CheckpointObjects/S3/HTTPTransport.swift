@@ -44,10 +44,18 @@ final class HTTPTransport: Sendable {
     }
 
     private let client: HTTPClient
-    /// The threads of all connections.
+    /// The threads of all connections: not those that NIO shares, because these are background
+    /// threads, like the engine's. A thread that is copying what a mirror sends must not displace
+    /// one that trains.
     private static let loops = WorkerThread.withoutSignals {
-        MultiThreadedEventLoopGroup.singleton
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: min(System.coreCount, 4))
+        for loop in loops.makeIterator() {
+            loop.execute { WorkerThread.enterBackground(niceness: niceness) }
+        }
+        return loops
     }
+    /// Nice value of these threads (sched(7)).
+    package static let niceness: Int32 = 10
 
     /// Time without a byte after which a connection counts as broken.
     private static let idle = TimeAmount.seconds(20)
