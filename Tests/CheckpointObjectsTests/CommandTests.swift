@@ -64,6 +64,9 @@ struct CommandTests {
                 environment: ["XDG_CACHE_HOME": directory.appending("cache")])
             #expect(outcome.status == 0, "\(verb) \(outcome)")
         }
+        #expect(try ckpt("inspect", bucket).output.contains("compared by the object store"))
+        #expect(try ckpt("inspect", bucket, "--json").output.contains("\"transfer_check\":\"crc64nvme\""))
+        #expect(try ckpt("inspect", local, "--json").output.contains("\"transfer_check\":null"))
         let out = directory.appending("out")
         let restored = try ckpt("restore", bucket, "10", "-o", out)
         #expect(restored.status == 0, "\(restored)")

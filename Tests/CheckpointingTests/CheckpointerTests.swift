@@ -238,6 +238,27 @@ struct CheckpointerTests {
         #expect(throws: CheckpointError.self) { try checkpointer.close() }
     }
 
+    @Test(
+        "a disk that becomes read-only fails its save, by that name; training goes on, and so do saves once it is writable",
+        arguments: [Errno.readOnlyFileSystem, .permissionDenied, .notPermitted])
+    func readOnly(errno: Errno) throws {
+        let isReadOnly = Atomic(false)
+        let disk = HookedFileSystem(memory) { operation throws(FileSystemError) in
+            if isReadOnly.load(ordering: .relaxed) { throw FileSystemError("pwrite(2)", operation.path, errno) }
+        }
+        let tensors = TestTensors(sizes: [10_000])
+        let checkpointer = try Checkpointer(store: openStore(disk), state: tensors, options: smallOptions())
+        try checkpointer.save(step: 1).wait()
+        isReadOnly.store(true, ordering: .relaxed)
+        checkpointer.mutate { tensors.fill(2) }
+        let failed = try checkpointer.save(step: 2)
+        #expect(throws: CheckpointError.self) { try failed.wait() }
+        #expect(failed.failure?.code == .readOnly)
+        isReadOnly.store(false, ordering: .relaxed)
+        try checkpointer.save(step: 3).wait()
+        try checkpointer.close()
+    }
+
     @Test("a resumed run is a new one, with the checkpoint it resumed from as its parent")
     func lineage() throws {
         let tensors = TestTensors(sizes: [64])

@@ -28,7 +28,7 @@ struct BucketDiagnosis {
                 "clock: differs by \(Output.figure(abs(skew))) s from the object store's clock")
         }
         if let check = found.transferCheck {
-            diagnosis.facts.append("checksums: \(describe(check))")
+            diagnosis.facts.append("checksums: \(check.text)")
         }
         if let keeps = found.keepsCondition {
             diagnosis.facts.append(
@@ -43,15 +43,5 @@ struct BucketDiagnosis {
             }
         }
         return diagnosis
-    }
-
-    private func describe(_ check: TransferCheck) -> String {
-        switch check {
-        case .xxh128: "XXH3-128, compared by the object store"
-        case .crc64nvme: "CRC-64/NVME, compared by the object store"
-        case .crc32c: "CRC-32C, compared by the object store"
-        case .md5: "MD5, compared by the object store"
-        case .readBack: "not compared by the object store, so uploads are read back"
-        }
     }
 }

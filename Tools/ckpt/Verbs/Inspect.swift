@@ -1,5 +1,6 @@
 internal import CheckpointStorage
 internal import CheckpointMaintenance
+internal import CheckpointObjects
 internal import CheckpointInterchange
 import ArgumentParser
 import Checkpointing
@@ -102,6 +103,7 @@ struct Inspect: StoreVerb {
                 .init("pinned", .bool(marks.pins.contains(manifest.name))),
                 .init("own_bytes", .count(shares.own)), .init("shared_bytes", .count(shares.shared)),
                 .init("base_bytes", .count(shares.bases)),
+                .init("transfer_check", manifest.transferCheck.map { .string($0) } ?? .null),
                 .init("completeness", Completeness(of: manifest).json),
                 .init("tensors", .array(tensors.map { row in
                     row.record.description(row.storage, row.digest)
@@ -151,6 +153,9 @@ struct Inspect: StoreVerb {
         Output.line(
             "            \(Output.size(shares.own)) its own, \(Output.size(shares.shared)) shared with other checkpoints"
                 + (shares.bases == 0 ? "" : ", and \(Output.size(shares.bases)) as bases of its deltas"))
+        if let check = manifest.transferCheck {
+            Output.line("sent        \(TransferCheck(rawValue: check)?.text ?? check)")
+        }
         Output.line("to resume   \(Completeness(of: manifest).text)")
     }
 
