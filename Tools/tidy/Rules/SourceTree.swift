@@ -49,7 +49,7 @@ public typealias TreeRule = @Sendable (SourceTree) -> [Violation]
 public let treeRules: [TreeRule] = [
     LayerRules.rows, LayerRules.declarations, LayerRules.circles, ImportRules.undeclared,
     ImportRules.unused,
-    RoomRules.circles, RoomRules.roots, SuiteRules.timeLimits, TypeNameRules.unique,
+    RoomRules.circles, RoomRules.roots, SuiteRules.timeLimits, NamedTestRule.exist, TypeNameRules.unique,
 ]
 
 /// Runs the rules about files over every file, then the rules about the tree, then the rules that
