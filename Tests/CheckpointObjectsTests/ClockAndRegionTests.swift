@@ -18,7 +18,7 @@ struct ClockAndRegionTests {
     }
 
     @Test("A client finds out once, and goes on",
-        arguments: [FaultProxy.Manner.aheadByAnHour, .inAnotherRegion])
+        arguments: [FaultProxy.Manner.ahead(hours: 1), .inAnotherRegion])
     func learned(_ manner: FaultProxy.Manner) throws {
         let (proxy, objects) = try imitated(manner)
         defer { proxy.stop() }
@@ -30,14 +30,14 @@ struct ClockAndRegionTests {
         #expect(try objects.list("", limit: nil).objects.sorted() == ["first", "second"])
         try objects.remove("first")
         #expect(proxy.refused == 1)
-        if manner == .aheadByAnHour {
+        if manner == .ahead(hours: 1) {
             let skew = try #require(objects.client.clockSkew)
             #expect(abs(skew - 3600) < 60)
         }
     }
 
     @Test("Also if the first request is one whose answer has no body",
-        arguments: [FaultProxy.Manner.aheadByAnHour, .inAnotherRegion])
+        arguments: [FaultProxy.Manner.ahead(hours: 1), .inAnotherRegion])
     func head(_ manner: FaultProxy.Manner) throws {
         let (proxy, objects) = try imitated(manner)
         defer { proxy.stop() }
@@ -46,7 +46,7 @@ struct ClockAndRegionTests {
     }
 
     @Test("Several requests at once find out, each at most once",
-        arguments: [FaultProxy.Manner.aheadByAnHour, .inAnotherRegion])
+        arguments: [FaultProxy.Manner.ahead(hours: 1), .inAnotherRegion])
     func simultaneous(_ manner: FaultProxy.Manner) throws {
         let (proxy, objects) = try imitated(manner)
         defer { proxy.stop() }

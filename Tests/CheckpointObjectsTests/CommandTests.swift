@@ -65,7 +65,7 @@ struct CommandTests {
             #expect(outcome.status == 0, "\(verb) \(outcome)")
         }
         #expect(try ckpt("inspect", bucket).output.contains("compared by the object store"))
-        #expect(try ckpt("inspect", bucket, "--json").output.contains("\"transfer_check\":\"crc64nvme\""))
+        #expect(try ckpt("inspect", bucket, "--json").output.contains("\"transfer_check\":\"\(ObjectServer.bestCheck.rawValue)\""))
         #expect(try ckpt("inspect", local, "--json").output.contains("\"transfer_check\":null"))
         let out = directory.appending("out")
         let restored = try ckpt("restore", bucket, "10", "-o", out)
@@ -110,6 +110,25 @@ struct CommandTests {
         let listed = try ckpt("ls", bucket, "--json")
         #expect(listed.output.components(separatedBy: "\"step\":").count == 2, "\(listed)")
         #expect(try ckpt("verify", bucket).status == 0)
+    }
+
+    @Test("Cleaning aborts uploads that a killed process began a day ago, and says so")
+    func cleanUploads() throws {
+        #expect(try ckpt("copy", directory.appending("local"), bucket).status == 0)
+        let server = try #require(ObjectServer.shared)
+        let objects = server.objects(prefix: String(bucket.dropFirst("s3://tests/".count)))
+        let segment = "segments/0123456789abcdef0123456789abcdef-00000-00000.segment"
+        _ = objects.client.send(S3Request(method: "POST", key: objects.full(segment), query: [("uploads", "")]))
+        let early = try ckpt("clean", bucket, "--json")
+        #expect(early.status == 0 && early.output.contains("\"uploads\":0"), "\(early)")
+        let proxy = try FaultProxy(server.endpoint)
+        defer { proxy.stop() }
+        proxy.imitate(.ahead(hours: 25)) { _ in }
+        let tomorrow = ["AWS_ENDPOINT_URL_S3": "http://127.0.0.1:\(proxy.endpoint.port ?? 0)"]
+        let late = try ckpt("clean", bucket, environment: tomorrow)
+        #expect(late.status == 0 && late.output.contains("aborted 1 unfinished upload"), "\(late)")
+        #expect(try ckpt("verify", bucket).status == 0)
+        #expect(try objects.abortStaleUploads(olderThan: .zero) == 0)
     }
 
     @Test("What cannot be done says why, and what to do")

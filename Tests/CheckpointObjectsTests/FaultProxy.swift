@@ -30,13 +30,13 @@ final class FaultProxy: Sendable {
     }
 
     /// A store that does not do what the protocol says, in all its answers.
-    enum Manner: Sendable {
+    enum Manner: Sendable, Equatable {
         /// It creates an object although the request forbids that if there is one.
         case ignoresCondition
         /// It does not know the condition, and says so, as OpenStack Swift does.
         case refusesCondition
-        /// Its clock is an hour ahead, and it refuses requests of another time.
-        case aheadByAnHour
+        /// Its clock is ahead, and it refuses requests of another time.
+        case ahead(hours: Int)
         /// It is in the region eu-test-1, and sends everybody there.
         case inAnotherRegion
         /// It compares bodies with their XXH3-128 too, and says so.
@@ -172,7 +172,7 @@ final class FaultProxy: Sendable {
             send(answer, arrived, channel)
         case .refusesCondition, .ignoresCondition: send(pass(arrived), arrived, channel)
         case .knowsXXH128: send(comparingXXH128(arrived), arrived, channel)
-        case .aheadByAnHour: send(comparingTime(arrived), arrived, channel)
+        case .ahead(let hours): send(comparingTime(arrived, hours), arrived, channel)
         case .inAnotherRegion:
             let scope = arrived.head.headers.first(name: "authorization") ?? ""
             guard !scope.contains("/eu-test-1/s3/") else {
@@ -198,8 +198,8 @@ final class FaultProxy: Sendable {
         }
     }
 
-    private func comparingTime(_ arrived: Arrived) -> S3Answer {
-        let now = Date(timeIntervalSinceNow: 3600)
+    private func comparingTime(_ arrived: Arrived, _ hours: Int) -> S3Answer {
+        let now = Date(timeIntervalSinceNow: Double(hours) * 3600)
         let wanted = RequestSigner(service: "s3", region: "").sign(
             method: "", path: "", query: [], headers: [], payloadHash: "",
             credentials: .init(accessKeyID: "", secretAccessKey: ""), date: now

@@ -24,6 +24,12 @@ struct ObjectServer {
             credentials: Credentials(accessKeyID: "ckpt", secretAccessKey: "ckpt-secret"))
     }()
 
+    /// The best check that the server holds to: SeaweedFS's, unless the variable CKPT_TEST_S3_CHECK
+    /// names another.
+    static let bestCheck =
+        ProcessInfo.processInfo.environment["CKPT_TEST_S3_CHECK"]
+        .flatMap { TransferCheck(rawValue: $0) } ?? .crc64nvme
+
     /// Returns the objects below a new prefix.
     ///
     /// - Parameters:

@@ -56,7 +56,7 @@ struct TransferCheckTests {
 
     /// Manners of stores, and the check that is found to hold.
     private static let manners: [(FaultProxy.Manner?, TransferCheck)] = [
-        (nil, .crc64nvme), (.knowsXXH128, .xxh128), (.dropsChecksums, .md5), (.dropsDigests, .readBack),
+        (nil, ObjectServer.bestCheck), (.knowsXXH128, .xxh128), (.dropsChecksums, .md5), (.dropsDigests, .readBack),
     ]
 
     private static let content = (0..<11 << 20).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 12) }

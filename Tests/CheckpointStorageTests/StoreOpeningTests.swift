@@ -33,6 +33,17 @@ struct StoreOpeningTests {
         #expect(code(try path("absent/below/it"), for: .reading) == nil)
     }
 
+    @Test("the address of an object store makes no directory", arguments: ["s3://bucket/run", "gs://bucket/run"])
+    func address(text: String) throws {
+        for access in [CheckpointStore.Access.reading, .writing, .maintaining] {
+            let error = #expect(throws: CheckpointError.self) { try CheckpointStore.open(text, for: access) }
+            #expect(error?.code == .misuse && error?.remedy?.contains("S3") == true)
+        }
+        #expect(!FileManager.default.fileExists(atPath: String(text.prefix(3))))
+        // Not every colon makes an address.
+        #expect(code(try path("a:") + "//b") == nil)
+    }
+
     @Test("a link that leads nowhere is named, and nothing is made where it leads")
     func danglingLink() throws {
         let link = try path("link")

@@ -51,6 +51,19 @@ extension CheckpointStore {
         }
     }
 
+    /// Aborts the uploads of segments that killed processes began more than a day ago. No listing
+    /// shows them, and they cost as much as objects. Opening for writing does this, too.
+    ///
+    /// - Parameter location: the bucket and the prefix.
+    /// - Returns: the number of uploads.
+    /// - Throws: codes `io`, `readOnly` (access denied), `unsupported`, `misuse` (settings).
+    public static func abortStaleUploads(at location: S3Location) throws(CheckpointError) -> Int {
+        let objects = try S3Connection(to: location).objects
+        do { return try objects.abortStaleUploads() } catch {
+            throw CheckpointError(error, in: location.description)
+        }
+    }
+
     /// Returns the objects of a bucket that has been tried, and may be written to.
     ///
     /// - Parameters:

@@ -82,10 +82,24 @@ public final class CheckpointStore: Sendable {
         ranks: RankGroup? = nil, mirror: (any CheckpointMirror)? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
-        try CheckpointStore(
+        try refuseURL(path)
+        return try CheckpointStore(
             fileSystem: POSIXFileSystem(usesDirectIO: usesDirectIO), root: FilePath(path),
             access: access,
             catalog: .store, ranks: ranks, mirror: mirror, onWarning: onWarning)
+    }
+
+    /// Refuses what is meant for an object store: it would become a directory named `s3:`.
+    private static func refuseURL(_ path: String) throws(CheckpointError) {
+        guard let colon = path.firstIndex(of: ":"), path[colon...].hasPrefix("://"),
+            colon > path.startIndex,
+            path[..<colon].allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber) })
+        else { return }
+        throw CheckpointError(
+            .misuse, "\(path) is not a directory",
+            remedy: path.hasPrefix("s3://")
+                ? "Open a bucket with CheckpointStore.open(S3Location(...)!) of CheckpointObjects"
+                : "Only object stores with the S3 protocol are supported (s3://BUCKET/PREFIX)")
     }
 
     /// Looks for a store, without opening it.

@@ -24,8 +24,11 @@ struct BucketDiagnosis {
         var diagnosis = Diagnosis(found.holdsStore == true ? .store : .bucket, what)
         diagnosis.facts = found.settings.map { "\($0.name): \($0.value) (\($0.source))" }
         if let skew = found.clockSkew {
+            // The object store's clock is known to a second, and its answer was under way.
             diagnosis.facts.append(
-                "clock: differs by \(Output.figure(abs(skew))) s from the object store's clock")
+                abs(skew) < 2
+                    ? "clock: agrees with the object store's clock"
+                    : "clock: differs by \(Output.figure(abs(skew))) s from the object store's clock")
         }
         if let check = found.transferCheck {
             diagnosis.facts.append("checksums: \(check.text)")

@@ -1,5 +1,6 @@
 internal import CheckpointInterchange
 internal import CheckpointMaintenance
+internal import CheckpointObjects
 import ArgumentParser
 import Checkpointing
 
@@ -15,26 +16,34 @@ struct Clean: StoreVerb {
             Needs no free space.
 
             In a bucket, deletes segments that no checkpoint uses a day after they were uploaded, \
-            also while processes save there.
+            also while processes save there, and aborts uploads in parts that began a day ago.
             """)
 
     @OptionGroup var common: CommonArguments
 
     func execute() throws -> ExitCode {
+        var uploads: Int?
         let leavings = try Interruption.cancelling { _ in
-            try StoreAddress(common.store).isInBucket
-                ? common.openForMaintaining().clean()
-                : CheckpointStore.clean(common.store) { Output.warn($0) }
+            switch try StoreAddress(common.store) {
+            case .directory(let path): return try CheckpointStore.clean(path) { Output.warn($0) }
+            case .bucket(let location):
+                uploads = try CheckpointStore.abortStaleUploads(at: location)
+                return try common.openForMaintaining().clean()
+            }
         }
         if common.json {
             Output.json(
                 .object([
                     .init("files", .count(leavings.count)), .init("bytes", .count(leavings.bytes)),
+                    .init("uploads", uploads.map { .count($0) } ?? .null),
                     .init("complete", .bool(leavings.isComplete)),
                 ]))
         } else {
             let found = "\(Output.count(leavings.count, "file")), \(Output.size(leavings.bytes))"
             Output.line(leavings.count == 0 ? "nothing to delete" : "deleted \(found)")
+            if let uploads, uploads > 0 {
+                Output.line("aborted \(Output.count(uploads, "unfinished upload"))")
+            }
             if !leavings.isComplete {
                 Output.warn("more files may be left: see the warnings above, or try again later")
             }
