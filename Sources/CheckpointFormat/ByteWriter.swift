@@ -29,7 +29,10 @@ package struct ByteWriter {
 
     package mutating func magic(_ magic: StaticString) { bytes.append(contentsOf: magic.description.utf8) }
     package mutating func append(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
-    package mutating func zeros(_ count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
+    package mutating func zeros(_ count: Int) {
+        // Unlike a repeated element, an array is appended in one piece.
+        bytes.append(contentsOf: [UInt8](repeating: 0, count: count))
+    }
 
     /// Appends zeros up to the next multiple of `alignment` bytes.
     package mutating func pad(to alignment: Int) {

@@ -27,12 +27,11 @@ package enum SystemMemory {
     }
 
     private static func availableBytes(in version: ControlGroupVersion, _ groups: [UInt8]) -> Int? {
-        let root = FilePath(version.root)
         guard let group = version.path(in: groups) else { return nil }
-        var path = root.appending(FilePath(group).components)
+        var path = version.root + (group == "/" ? "" : group)
         var least: Int?
         // Inside of a container, groups above its own may not be there.
-        while path.starts(with: root) {
+        while true {
             let files = version.files.compactMap { text("\(path)/\($0)") }
             if files.count == 3,
                 let bytes = version.availableBytes(
@@ -40,9 +39,9 @@ package enum SystemMemory {
             {
                 least = min(least ?? .max, bytes)
             }
-            guard path.removeLastComponent() else { break }
+            guard path != version.root, let slash = path.lastIndex(of: "/") else { return least }
+            path = String(path[..<slash])
         }
-        return least
     }
 
     /// Parses MemAvailable.

@@ -17,7 +17,8 @@ package import SystemPackage
 /// reaches the processes of this machine only: two machines may write at the same time.
 package final class ObjectFileSystem: FileSystem {
     private let objects: any ObjectStore
-    private let root: FilePath
+    /// What the path of everything in the store begins with.
+    private let prefix: String
     /// Directory that all processes of a user share, with the writer's lock.
     private let shared: FilePath
     private let spool: SpoolDirectory
@@ -48,7 +49,7 @@ package final class ObjectFileSystem: FileSystem {
         _ objects: any ObjectStore, root: FilePath, cache: FilePath, locks: ObjectLocks,
         spoolBytes: Int? = nil
     ) {
-        (self.objects, self.root, shared) = (objects, root, cache)
+        (self.objects, prefix, shared) = (objects, root.string + "/", cache)
         spoolBytesMax = spoolBytes
         spool = SpoolDirectory(in: cache)
         self.locks = locks
@@ -71,16 +72,16 @@ package final class ObjectFileSystem: FileSystem {
     }
 
     private func place(of path: FilePath) throws(FileSystemError) -> Place {
-        var rest = path
-        guard rest.removePrefix(root) else { return .root }
-        let names = rest.components.map(\.string)
-        guard let first = names.first, let last = names.last else { return .root }
-        let joined = names.joined(separator: "/")
-        if ["writer.lock", "maintenance.lock"].contains(first) {
-            return .local(shared.appending(joined))
+        let text = path.string
+        guard text.hasPrefix(prefix) else { return .root }
+        let name = String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)
+        if ["writer.lock", "maintenance.lock"].contains(name) {
+            return .local(shared.appending(name))
         }
-        let isSpooled = first == "staging" || first.hasPrefix("probe-") || last.hasSuffix(".tmp")
-        return isSpooled ? .local(try spool.path().appending(joined)) : .object(joined)
+        let isSpooled =
+            name == "staging" || name.hasPrefix("staging/") || name.hasPrefix("probe-")
+            || name.hasSuffix(".tmp")
+        return isSpooled ? .local(try spool.path().appending(name)) : .object(name)
     }
 
     private func failing<R>(
