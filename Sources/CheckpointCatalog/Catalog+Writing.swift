@@ -29,11 +29,13 @@ extension Catalog {
 
     /// Deletes checkpoints in one transaction. Names that the catalog does not have are ignored.
     ///
-    /// - Parameter names: The names of the manifests.
+    /// - Parameters:
+    ///   - names: The names of the manifests.
+    ///   - isDurable: True if no loss of power may bring them back.
     /// - Throws: `CatalogError` if the database is damaged, full or locked; the catalog is
     ///   unchanged.
-    package func delete(_ names: [ManifestName]) throws(CatalogError) {
-        try write { database in
+    package func delete(_ names: [ManifestName], isDurable: Bool = false) throws(CatalogError) {
+        try write(isDurable: isDurable) { database in
             for name in names {
                 try database.execute(
                     sql: "DELETE FROM checkpoint WHERE name = ?", arguments: [name.description])

@@ -88,8 +88,23 @@ package final class Catalog: Sendable {
         try Self.wrapping { try database.read(body) }
     }
 
-    func write<T>(_ body: (Database) throws -> T) throws(CatalogError) -> T {
-        try Self.wrapping { try database.write(body) }
+    func write(
+        isDurable: Bool = false, _ body: (Database) throws -> Void
+    ) throws(CatalogError) {
+        try Self.wrapping {
+            guard isDurable else { return try database.write(body) }
+            try database.writeWithoutTransaction { database in
+                // SQLite syncs the journal once more, after it has cut it. Until then a loss of
+                // power may leave the journal as it was, which undoes the transaction.
+                try database.execute(sql: "PRAGMA synchronous = FULL")
+                // It does not touch the file; if it fails all the same, commits take longer.
+                defer { try? database.execute(sql: "PRAGMA synchronous = NORMAL") }
+                try database.inTransaction {
+                    try body(database)
+                    return .commit
+                }
+            }
+        }
     }
 
     private static func wrapping<T>(_ body: () throws -> T) throws(CatalogError) -> T {

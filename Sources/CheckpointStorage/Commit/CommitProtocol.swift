@@ -79,7 +79,7 @@ package struct CommitProtocol {
             // From here on the new manifest may be in place, even if a step fails: its segments
             // stay, and recovery decides.
             // A crash leaves no row, which the next writer adds, and never a row of the old manifest.
-            catalog.remove([new.name])
+            catalog.forget(new.name)
             try fileSystem.replace(final, with: staged)  // M4
             try fileSystem.syncDirectory(directories.manifests)  // M5
             catalog.add(.init(manifest: new, hash: Manifest.hash(ofEncoded: bytes), fileBytes: bytes.count))

@@ -140,6 +140,12 @@ package final class CatalogIndex: Sendable {
     /// Removes the rows of checkpoints whose manifests were removed.
     package func remove(_ names: [ManifestName]) { attempt { try $0.delete(names) } }
 
+    /// Removes the row of a checkpoint whose manifest is about to be replaced (M4). No crash brings
+    /// it back.
+    package func forget(_ name: ManifestName) {
+        attempt { try $0.delete([name], isDurable: true) }
+    }
+
     private func attempt(_ body: (Catalog) throws -> Void) {
         guard access == .writing, let catalog = current else { return }
         do { try body(catalog) } catch { warn("the catalog was not updated: \(error)") }
