@@ -260,6 +260,7 @@ struct RepairTests {
             for file in bytes { #expect(kept.contains(try #require(file)), comment) }
             let all = Set(left.files.values)
             for file in segments { #expect(all.contains(file), comment) }
+            #expect(try openStore(left, for: .reading).verify().findings.isEmpty, comment)
             if counter.operations <= k {
                 #expect(k > 20)
                 break
@@ -281,6 +282,8 @@ struct RepairTests {
             _ = try? openStore(faulty, for: .maintaining).repair()
             _ = try openStore(disk, for: .maintaining).repair()
             try check(openStore(disk), expected, lost: [1: [1]], "failure at operation \(k)")
+            let findings = try openStore(disk, for: .reading).verify().findings
+            #expect(findings.isEmpty, "failure at operation \(k)")
             if counter.operations <= k { break }
         }
     }

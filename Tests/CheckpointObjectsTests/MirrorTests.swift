@@ -151,6 +151,47 @@ struct MirrorTests {
         #expect(try reader.tags().map(\.tag.description) == ["good"])
     }
 
+    @Test("Of a repacked checkpoint the mirror's clean removes the old segments, and its catalog the old row")
+    func repacked() throws {
+        let directory = try TemporaryDirectory()
+        let (path, place) = (directory.appending("store"), directory.appending("mirror"))
+        let contents = try train(path, 1...10)
+        let mirror = try StoreMirror(of: CheckpointStore.open(path), to: .directory(place))
+        _ = try mirror.synchronize()
+        // Makes its catalog.
+        try CheckpointStore.open(place, for: .writing).close()
+        _ = try CheckpointStore.open(path, for: .maintaining).repack()
+        #expect(try mirror.synchronize().checkpoints.contains { $0.outcome == .mirrored })
+        let findings = try CheckpointStore.open(place).verify().findings
+        #expect(!findings.isEmpty && findings.allSatisfy { $0.path.contains("/segments/") }, "\(findings)")
+        try CheckpointStore.open(place, for: .writing).close()
+        #expect(try CheckpointStore.open(place).verify().findings.isEmpty)
+        let segments = try [path, place].map {
+            try Set(FileManager.default.contentsOfDirectory(atPath: "\($0)/segments"))
+        }
+        #expect(segments[1] == segments[0])
+        try check(CheckpointStore.open(place), contents)
+    }
+
+    @Test("The cache of a bucket's catalog follows what was replaced from another machine")
+    func cachedRows() throws {
+        let directory = try TemporaryDirectory()
+        let (path, objects) = (directory.appending("store"), InMemoryObjectStore())
+        _ = try train(path, 1...10)
+        let mirror = try StoreMirror(of: CheckpointStore.open(path), to: objects)
+        _ = try mirror.synchronize()
+        let cache = FilePath(directory.appending("cache"))
+        try FileManager.default.createDirectory(atPath: cache.string, withIntermediateDirectories: true)
+        func reader() throws -> CheckpointStore {
+            try CheckpointStore.open(objects, root: "s3:/tests/run", cache: cache, for: .reading)
+        }
+        let before = try reader().checkpoints().map { try $0.get().storedBytes }
+        _ = try CheckpointStore.open(path, for: .maintaining).repack()
+        _ = try mirror.synchronize()
+        #expect(try reader().verify().findings.allSatisfy { $0.kind == .note })
+        #expect(try reader().checkpoints().map { try $0.get().storedBytes } != before)
+    }
+
     @Test("A place with another store is refused")
     func another() throws {
         let directory = try TemporaryDirectory()

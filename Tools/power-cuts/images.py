@@ -378,12 +378,8 @@ def judge_by_programs(root, found, eyes, draw, weights):
         ask(root, (0,), "clean", store)
         if store in hurt:
             continue
-        quarantine, staging = (os.path.join(root, store, name) for name in ("quarantine", "staging"))
-        # What a repair that was cut short has put into quarantine may have its first name, too.
-        findings = [finding for finding in findings_of(root, (0,), store)
-                    if not os.path.exists(os.path.join(quarantine, os.path.basename(finding["path"])))]
-        if store in ("mirror", "again"):  # a mirror replaces manifests that have been repacked, and nothing else
-            findings = [finding for finding in findings if finding["kind"] != "catalog" and "/segments/" not in finding["path"]]
+        staging = os.path.join(root, store, "staging")
+        findings = findings_of(root, (0,), store)
         left = os.listdir(staging) if os.path.exists(staging) else []
         if findings or left:
             raise Wrong(f"left in {store} after clean: {findings} {left}")

@@ -1,13 +1,19 @@
 internal import CheckpointIO
+internal import CheckpointSegments
 internal import CheckpointStorage
-internal import SystemPackage
 
 /// The right to change a mirror, which a process that removes its checkpoints takes, too.
 enum MirrorLock {
-    /// The lock of a directory.
-    case file(FilePath)
+    /// That of a directory.
+    case file(StoreDirectories)
     /// That of a bucket.
     case objects(ObjectLocks, place: String)
+
+    /// The paths of the mirror; nil if it is a bucket.
+    var directories: StoreDirectories? {
+        guard case .file(let directories) = self else { return nil }
+        return directories
+    }
 
     /// Takes the lock without waiting.
     ///
@@ -15,9 +21,9 @@ enum MirrorLock {
     /// - Throws: codes `io`, `readOnly`.
     func take() throws(CheckpointError) -> (any FileLock)? {
         switch self {
-        case .file(let path):
+        case .file(let directories):
             return try translating("locking the mirror") { () throws(FileSystemError) in
-                try POSIXFileSystem().lockAndRecord(path)
+                try POSIXFileSystem().lockAndRecord(directories.maintenanceLock)
             }
         case .objects(let locks, let place):
             do throws(ObjectStoreError) {

@@ -26,7 +26,7 @@ public final class StoreMirror: Sendable {
         /// The checkpoint that is being sent.
         var sending: ManifestName?
         /// Tags and pins as they were mirrored last; nil before.
-        var marks: [String: [UInt8]]?
+        var marks: MirroredMarks?
     }
 
     /// Creates a mirror; copies nothing yet. A bucket is tried first, as for a store that is opened
@@ -47,10 +47,9 @@ public final class StoreMirror: Sendable {
         case .directory(let path):
             try MirrorIdentity.requireApart(path, from: source)
             let objects = DirectoryObjectStore(FilePath(path))
-            let directories = StoreDirectories(root: FilePath(path))
             try self.init(
                 of: source, to: objects, bytesPerSecond: bytesPerSecond,
-                lock: .file(directories.maintenanceLock))
+                lock: .file(StoreDirectories(root: FilePath(path))))
             // Before `store.json`, whose presence implies a complete store.
             do { try objects.makeDirectories(["manifests", "segments", "staging"]) } catch {
                 throw CheckpointError(error, in: path)
@@ -129,6 +128,7 @@ public final class StoreMirror: Sendable {
                 remedy: "Wait until it has finished, and run the same command again")
         }
         defer { withExtendedLifetime(lock) {} }
+        let replacement = MirrorReplacement(target: target, directories: self.lock.directories)
         try failing { () throws(ObjectStoreError) in
             try removeLeavings()
             // What a mirror that was killed has written is not sent again.
@@ -137,7 +137,8 @@ public final class StoreMirror: Sendable {
             }
         }
         var present = try Present(
-            manifests: names(below: "manifests/"), segments: names(below: "segments/"))
+            manifests: names(below: "manifests/"), segments: names(below: "segments/"),
+            replacement: replacement)
         var report = MirrorReport()
         let names = try source.files.names()
         report.newestOnlyThere = present.manifests.subtracting(names.map(\.description))
@@ -169,8 +170,8 @@ public final class StoreMirror: Sendable {
                 return report
             }
         }
-        var marks: [String: [UInt8]] = [:]
-        for kind in Self.markKinds { report.markCount += try mirrorMarks(kind, sender, &marks) }
+        let marks = try MirroredMarks(of: source)
+        report.markCount = try marks.send(to: target, by: sender)
         state.withLock { $0.marks = marks }
         return report
     }
@@ -200,17 +201,13 @@ public final class StoreMirror: Sendable {
 
     private static let remedy = "Run the same command to continue: nothing is sent twice"
 
-    private static let markKinds = ["tags", "pins"]
-
     /// Returns the report of a mirror that this object has brought up to date, without a request.
     ///
     /// - Returns: nil if something has changed since, or there was no such mirror yet.
     private func upToDateReport() throws(CheckpointError) -> MirrorReport? {
         let known = state.withLock { $0 }
         guard let marks = known.marks else { return nil }
-        var now: [String: [UInt8]] = [:]
-        for kind in Self.markKinds { now.merge(try self.marks(kind)) { $1 } }
-        guard now == marks else { return nil }
+        guard try MirroredMarks(of: source) == marks else { return nil }
         var report = MirrorReport()
         for name in try source.files.names().reversed() {
             do throws(CheckpointError) {
@@ -223,28 +220,11 @@ public final class StoreMirror: Sendable {
         return report
     }
 
-    /// Reads tags or pins, by key.
-    private func marks(_ kind: String) throws(CheckpointError) -> [String: [UInt8]] {
-        let directory = source.directories.root.appending(kind)
-        let names = try translating("listing \(directory)") { () throws(FileSystemError) in
-            try source.fileSystem.listIfThere(directory)
-        }
-        var marks: [String: [UInt8]] = [:]
-        for name in names {
-            let path = directory.appending(name)
-            let bytes = try translating("reading \(path)") { () throws(FileSystemError) in
-                try source.fileSystem.contents(of: path, atMost: 4096)
-            }
-            // A larger one is none.
-            if let bytes { marks["\(kind)/\(name)"] = bytes }
-        }
-        return marks
-    }
-
     /// The names that the mirror has.
     private struct Present {
         var manifests: Set<String>
         var segments: Set<String>
+        var replacement: MirrorReplacement
     }
 
     private func mirror(
@@ -300,6 +280,7 @@ public final class StoreMirror: Sendable {
         try lock.check()
         if present.manifests.contains(name.description) {
             // Repacked since: another file of the same checkpoint.
+            try present.replacement.prepare(for: name)
             try sender.upload(key, from: source.directories.path(of: name))
         } else {
             try sender.create(key, from: source.directories.path(of: name))
@@ -351,36 +332,6 @@ public final class StoreMirror: Sendable {
         where (file.hasSuffix(".part") || file.hasSuffix(".index")) && !present.contains(file) {
             try sender.create("parts/\(attempt)/\(file)", from: directory.appending(file))
             report.objectCount += 1
-        }
-    }
-
-    /// Makes tags or pins the same as here.
-    ///
-    /// - Parameter all: gets those that are here.
-    /// - Returns: the number of those that were written or removed.
-    private func mirrorMarks(
-        _ kind: String, _ sender: MirrorSender, _ all: inout [String: [UInt8]]
-    ) throws(CheckpointError) -> Int {
-        let marks = try marks(kind)
-        let present = Set(try names(below: "\(kind)/").map { "\(kind)/\($0)" })
-        var count = 0
-        for (key, bytes) in marks.sorted(by: { $0.key < $1.key }) {
-            if present.contains(key), try holds(key, bytes) { continue }
-            try sender.upload(key, from: source.directories.root.appending(key))
-            count += 1
-        }
-        for key in present.subtracting(marks.keys) {
-            try failing { () throws(ObjectStoreError) in try target.remove(key) }
-            count += 1
-        }
-        all.merge(marks) { $1 }
-        return count
-    }
-
-    private func holds(_ key: String, _ bytes: [UInt8]) throws(CheckpointError) -> Bool {
-        try failing { () throws(ObjectStoreError) in
-            guard try target.size(of: key) == bytes.count else { return false }
-            return try target.bytes(of: key, count: bytes.count) == bytes
         }
     }
 

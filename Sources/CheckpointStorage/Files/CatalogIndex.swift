@@ -58,6 +58,18 @@ package final class CatalogIndex: Sendable {
         catalog.withLock { $0 = opened }
     }
 
+    /// Opens the catalog of a store for writing, and creates none.
+    ///
+    /// - Parameter files: the manifests.
+    /// - Returns: nil if there is no catalog.
+    package convenience init?(existingIn files: ManifestFiles) {
+        // A path of unknown kind is not opened.
+        let kind = try? files.fileSystem.kind(of: files.directories.catalog)
+        guard kind == .file else { return nil }
+        // Problems show when the store is opened.
+        self.init(files: files, access: .writing, place: .store) { _ in }
+    }
+
     /// True if the store is a directory of this machine, to which other programs have access.
     package var isInStore: Bool { place == .store }
 
@@ -297,16 +309,23 @@ package final class CatalogIndex: Sendable {
         return (names.count { !known.contains($0) }, known.subtracting(names).count)
     }
 
-    /// Compares the catalog's row with a manifest.
+    /// Compares the catalog's row with a manifest. In a cache, a row that differs is corrected.
     ///
     /// - Parameter loaded: the manifest, with its hash and size.
     /// - Returns: the difference, as a message; nil if there is none, or if the catalog has no row.
     package func contradiction(of loaded: ManifestFiles.Loaded) -> String? {
         guard let catalog = current else { return nil }
         do {
-            guard let entry = try catalog.entry(named: loaded.manifest.name) else { return nil }
-            return entry.isSame(as: Self.entry(loaded))
-                ? nil : "the row of the catalog for \(entry.name) differs from the manifest"
+            guard let entry = try catalog.entry(named: loaded.manifest.name),
+                !entry.isSame(as: Self.entry(loaded))
+            else { return nil }
+            // The manifest was replaced from another machine, which does not know of this cache.
+            if isCache {
+                remove([entry.name])
+                add(loaded)
+                return nil
+            }
+            return "the row of the catalog for \(entry.name) differs from the manifest"
         } catch { return "\(error)" }
     }
 

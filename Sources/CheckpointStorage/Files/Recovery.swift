@@ -94,6 +94,18 @@ package struct Recovery {
         }
     }
 
+    /// Returns true if a segment's file has a durable second name in `quarantine/`, so that nothing
+    /// is lost with its first one: a repair that was killed before Q6 has left it.
+    private func isKept(_ segment: SegmentName) throws(FileSystemError) -> Bool {
+        let (fileSystem, directories) = (files.fileSystem, files.directories)
+        try fileSystem.syncDirectory(directories.quarantine)
+        guard let first = try fileSystem.identity(of: directories.path(of: segment)),
+            let second = try fileSystem.identity(
+                of: directories.quarantine.appending(segment.description))
+        else { return false }
+        return first.isSame(as: second)
+    }
+
     /// R3: removes segments that no manifest names.
     ///
     /// A segment's name contains the id of the attempt that wrote it. In the usual case every
@@ -133,8 +145,9 @@ package struct Recovery {
                 return
             }
         }
-        for manifest in quarantined() { inUse.formUnion(manifest.segments.map(\.name)) }
+        let spared = Set(quarantined().flatMap { $0.segments.map(\.name) })
         for suspect in suspects where !inUse.contains(suspect) {
+            if spared.contains(suspect), try !isKept(suspect) { continue }
             try remove(files.directories.path(of: suspect), &removed)
         }
     }
