@@ -83,12 +83,13 @@ final class HTTPTransport: Sendable {
     }
 
     private static func proxy(_ address: ProxyAddress) -> HTTPClient.Configuration.Proxy {
-        guard let user = address.user, let password = address.password else {
-            return .server(host: address.host, port: address.port)
-        }
+        precondition(!address.isSecure, "its password would be sent in plain text")
+        // The library wants IPv6 addresses without brackets.
+        let host = address.host.trimmingCharacters(in: ["[", "]"])
+        guard let user = address.user else { return .server(host: host, port: address.port) }
         return .server(
-            host: address.host, port: address.port,
-            authorization: .basic(username: user, password: password))
+            host: host, port: address.port,
+            authorization: .basic(username: user, password: address.password ?? ""))
     }
 
     deinit {

@@ -15,7 +15,7 @@ package struct ProxySettings: Sendable, Equatable {
     /// one switches the proxy off.
     ///
     /// - Parameter environment: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in upper or lower case.
-    /// - Throws: `SettingsError` for an address that cannot be read.
+    /// - Throws: `SettingsError` for an address that cannot be read, or that begins with https.
     package init(environment: [String: String]) throws(SettingsError) {
         https = try Self.proxy("https_proxy", environment)
         // In a CGI program HTTP_PROXY is a header of the client (CVE-2016-5388).
@@ -54,6 +54,12 @@ package struct ProxySettings: Sendable, Equatable {
         guard let proxy = ProxyAddress(text) else {
             throw SettingsError(
                 name, "not the address of an HTTP proxy", "Set it to http://host:port, or unset it")
+        }
+        // The connection to the proxy would be plain, and so would its password.
+        guard !proxy.isSecure else {
+            throw SettingsError(
+                name, "a proxy that is itself reached by https is not supported",
+                "Set it to http://host:port if the proxy also answers there, or unset it")
         }
         return Sourced(proxy, source: name)
     }

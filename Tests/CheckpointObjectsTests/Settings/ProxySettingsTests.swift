@@ -42,6 +42,17 @@ struct ProxySettingsTests {
         #expect(gateway.proxy(forHost: "x", isSecure: false) == nil)
     }
 
+    @Test("A proxy that is reached by https is refused, since its password would not be safe",
+        arguments: ["https_proxy", "HTTPS_PROXY", "HTTP_PROXY"])
+    func secure(_ name: String) throws {
+        #expect {
+            try ProxySettings(environment: [name: "https://me:secret@proxy:3128"])
+        } throws: {
+            let text = "\($0)"
+            return text.contains(name) && text.contains("https") && !text.contains("secret")
+        }
+    }
+
     @Test("A proxy may have a user and a password, which are not shown")
     func users() throws {
         let proxy = try #require(ProxyAddress("https://me:secret%40word@Proxy.example/path"))
