@@ -131,6 +131,60 @@ struct CommandTests {
         #expect(try objects.abortStaleUploads(olderThan: .zero) == 0)
     }
 
+    @Test("A dry run tells at least as many requests as a copy takes, opening included")
+    func cost() throws {
+        let proxy = try FaultProxy(try #require(ObjectServer.shared).endpoint)
+        defer { proxy.stop() }
+        let through = ["AWS_ENDPOINT_URL_S3": "http://127.0.0.1:\(proxy.endpoint.port ?? 0)"]
+        let local = directory.appending("local")
+        #expect(try ckpt("tag", local, "10", "good").status == 0)
+        for (source, target) in [(local, bucket), (bucket, directory.appending("fetched")), (bucket, bucket + "2")] {
+            let planned = try ckpt("copy", source, target, "--dry-run", "--json", environment: through)
+            let told = try #require(
+                planned.output.firstMatch(of: /"requests":(\d+)/).flatMap { Int($0.1) }, "\(planned)")
+            proxy.plan(nil, at: 0)
+            #expect(try ckpt("copy", source, target, environment: through).status == 0)
+            #expect(proxy.count > 10 && proxy.count <= told, "\(source) to \(target)")
+        }
+        let apart = try ckpt("copy", local, directory.appending("other"), "--dry-run", "--json")
+        #expect(apart.output.contains("\"requests\":null"), "\(apart)")
+    }
+
+    @Test("What imports, watches and brings back a store works over a bucket")
+    func further() throws {
+        let local = directory.appending("local")
+        let weights = directory.appending("weights.safetensors")
+        #expect(try ckpt("export", local, "10", "-o", weights).status == 0)
+        let imported = try ckpt("import", bucket, weights, "--step", "5", "--run", "pretrained")
+        #expect(imported.status == 0, "\(imported)")
+        let compared = try ckpt("diff", bucket, "5", weights)
+        #expect(compared.status == 0, "\(compared)")
+        let mirror = bucket + "-mirror"
+        #expect(try ckpt("mirror", local, mirror).status == 0)
+        let back = directory.appending("back")
+        let brought = try ckpt("mirror", mirror, back)
+        #expect(brought.status == 0 && brought.output.contains("mirrored 2 checkpoints"), "\(brought)")
+        #expect(try ckpt("verify", back).status == 0)
+        #expect(try ckpt("ls", back, "--json").output == ckpt("ls", local, "--json").output)
+    }
+
+    @Test("A store that lists no uploads can be cleaned; a bucket that is not there is a problem")
+    func oddPlaces() throws {
+        #expect(try ckpt("copy", directory.appending("local"), bucket).status == 0)
+        let proxy = try FaultProxy(try #require(ObjectServer.shared).endpoint)
+        defer { proxy.stop() }
+        proxy.imitate(.listsNoUploads) { _ in }
+        let cleaned = try ckpt(
+            "clean", bucket, environment: ["AWS_ENDPOINT_URL_S3": "http://127.0.0.1:\(proxy.endpoint.port ?? 0)"])
+        #expect(cleaned.status == 0 && cleaned.errors.contains("unfinished uploads are left alone"), "\(cleaned)")
+        let examined = try ckpt("doctor", "s3://no-such-bucket/x")
+        #expect(examined.status == 1 && examined.output.contains("NoSuchBucket"), "\(examined)")
+        let settings = try ckpt("doctor", bucket, environment: ["AWS_MAX_ATTEMPTS": "4"])
+        for line in ["attempts: 4 (AWS_MAX_ATTEMPTS)", "region: ", "payload signed: ", "addressing style: path"] {
+            #expect(settings.output.contains(line), "\(settings)")
+        }
+    }
+
     @Test("What cannot be done says why, and what to do")
     func refusals() throws {
         let local = directory.appending("local")
@@ -141,6 +195,10 @@ struct CommandTests {
         #expect(missing.status != 0 && missing.errors.contains("s3://tests/"), "\(missing)")
         let wrong = try ckpt("ls", "s3://x/../y")
         #expect(wrong.status == 2 && wrong.errors.contains("s3://BUCKET/PREFIX"), "\(wrong)")
+        for verb in [["restore", bucket], ["export", bucket], ["report", bucket]] {
+            let elsewhere = try runProcess(Self.program, verb + ["-o", "s3://tests/out.safetensors"])
+            #expect(elsewhere.status == 2 && elsewhere.errors.contains("not on this machine"), "\(elsewhere)")
+        }
         let denied = try ckpt("ls", bucket, environment: ["AWS_SECRET_ACCESS_KEY": "wrong-secret"])
         #expect(denied.status != 0 && denied.errors.contains("credentials"), "\(denied)")
         #expect(!"\(denied)".contains("wrong-secret"))

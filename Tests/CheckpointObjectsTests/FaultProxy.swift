@@ -45,25 +45,35 @@ final class FaultProxy: Sendable {
         case dropsChecksums
         /// It compares nothing.
         case dropsDigests
+        /// It does not list uploads in parts.
+        case listsNoUploads
         /// As `dropsDigests`, and of each body longer than a few bytes it stores another one.
         case corruptsBodies
     }
 
     private struct State {
+        /// The ways that end at once, and after which the same request can succeed.
+        private let quick = Fault.allCases.filter {
+            ![.stalled, .slowDown, .preconditionFailed, .flipped].contains($0)
+        }
         var count = 0
         var fault: Fault?
         var target = 0
+        /// Every so many requests one goes wrong, in a different way each time; 0 for none.
+        var period = 0
         var manner: Manner?
         var refused = 0
+
+        /// Returns what happens to a request of this number.
+        func fault(of request: Int) -> Fault? {
+            guard period > 0 else { return request == target ? fault : nil }
+            return request % period == period - 1 ? quick[request / period % quick.count] : nil
+        }
         /// Removes the object of a path.
         var remove: @Sendable (String) -> Void = { _ in }
     }
 
-    /// A request as it arrived.
-    struct Arrived: Sendable {
-        var head: HTTPRequestHead
-        var body: ByteBuffer?
-    }
+    typealias Arrived = RequestHandler.Arrived
 
     private let transport = HTTPTransport(.init())
     private let creating = Monitor((), rank: .unchecked)
@@ -130,6 +140,9 @@ final class FaultProxy: Sendable {
         state.withLock { $0 = State(fault: fault, target: request) }
     }
 
+    /// Lets every so many requests one go wrong, in all ways in turn that end at once.
+    func plan(every period: Int) { state.withLock { $0 = State(period: period) } }
+
     /// Lets the store seem to be another one, until the next plan.
     ///
     /// - Parameter remove: removes the object of a path, so that it can be created again.
@@ -142,7 +155,7 @@ final class FaultProxy: Sendable {
             defer { state.count += 1 }
             return state
         }
-        let fault = plan.count == plan.target ? plan.fault : nil
+        let fault = plan.fault(of: plan.count)
         // The request is passed on by a thread of its own, which may wait.
         Thread.detachNewThread {
             if let manner = plan.manner {
@@ -171,6 +184,10 @@ final class FaultProxy: Sendable {
             }
             send(answer, arrived, channel)
         case .refusesCondition, .ignoresCondition: send(pass(arrived), arrived, channel)
+        case .listsNoUploads where arrived.head.uri.contains("uploads="):
+            let body = "<Error><Code>NotImplemented</Code></Error>"
+            send(S3Answer(status: 501, headers: [:], body: Array(body.utf8)), arrived, channel)
+        case .listsNoUploads: send(pass(arrived), arrived, channel)
         case .knowsXXH128: send(comparingXXH128(arrived), arrived, channel)
         case .ahead(let hours): send(comparingTime(arrived, hours), arrived, channel)
         case .inAnotherRegion:
@@ -317,9 +334,15 @@ final class FaultProxy: Sendable {
         let headers = arrived.head.headers.filter { !skipped.contains($0.name.lowercased()) }
             .map { ($0.name, $0.value) }
         do {
-            return try transport.send(
+            // The body of a range may be larger than what a client collects.
+            let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 20, alignment: 1)
+            defer { unsafe memory.deallocate() }
+            let isRange = arrived.head.headers.contains(name: "range")
+            var (answer, filled) = unsafe try transport.send(
                 arrived.head.method.rawValue, server.origin + arrived.head.uri, headers: headers,
-                body: arrived.body, timeout: .seconds(60))
+                body: arrived.body, into: isRange ? memory : nil, timeout: .seconds(60))
+            if filled > 0 { answer.body = unsafe Array(memory[..<filled]) }
+            return answer
         } catch { return S3Answer(status: 502, headers: [:], body: []) }
     }
 
@@ -346,30 +369,5 @@ final class FaultProxy: Sendable {
                 HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: sent))), promise: nil)
         }
         channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
-    }
-}
-
-/// Collects a request.
-private final class RequestHandler: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-
-    private let handle: (FaultProxy.Arrived, any Channel) -> Void
-    private var arrived: FaultProxy.Arrived?
-
-    init(_ handle: @escaping (FaultProxy.Arrived, any Channel) -> Void) { self.handle = handle }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head): arrived = .init(head: head)
-        case .body(var part):
-            if arrived?.body == nil {
-                arrived?.body = part
-            } else {
-                arrived?.body?.writeBuffer(&part)
-            }
-        case .end:
-            if let arrived { handle(arrived, context.channel) }
-            arrived = nil
-        }
     }
 }

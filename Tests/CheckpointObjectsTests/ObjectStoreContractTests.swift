@@ -13,10 +13,14 @@ struct ObjectStoreContractTests {
         case memory
         case directory
         case server
+        /// One request in five goes wrong, in another way each time.
+        case serverWithFaults
     }
 
     /// The stores that are there.
-    static let kinds = Kind.allCases.filter { $0 != .server || ObjectServer.shared != nil }
+    static let kinds = Kind.allCases.filter { [.memory, .directory].contains($0) || ObjectServer.shared != nil }
+
+    private static let faulty = try! FaultProxy(ObjectServer.shared!.endpoint)
 
     private let directory: TemporaryDirectory
 
@@ -36,6 +40,11 @@ struct ObjectStoreContractTests {
             var upload = S3ObjectStore.Upload()
             upload.partBytes = 5 << 20
             return ObjectServer.shared!.objects(upload: upload)
+        case .serverWithFaults:
+            var upload = S3ObjectStore.Upload()
+            upload.partBytes = 5 << 20
+            faulty.plan(every: 5)
+            return ObjectServer.shared!.objects(through: faulty.endpoint, upload: upload)
         }
     }
 
@@ -133,7 +142,7 @@ struct ObjectStoreContractTests {
 
     @Test("A store that does not keep the condition is refused, and why is said",
         arguments: [
-            (InMemoryObjectStore.Fault.ignoresCondition, "8 succeeded"),
+            (InMemoryObjectStore.Fault.ignoresCondition, "16 succeeded"),
             (.losesRaces, "simultaneous creates"), (.ignoresRanges, "range requests"),
         ])
     func refused(_ fault: InMemoryObjectStore.Fault, _ reason: String) throws {
@@ -145,6 +154,17 @@ struct ObjectStoreContractTests {
             return error.kind == .unsupported && error.detail.contains(reason)
         }
         #expect(objects.keys.isEmpty)
+    }
+
+    @Test("A store whose servers keep the condition each by itself is refused; one that is silent is left out")
+    func addresses() throws {
+        let (one, other) = (InMemoryObjectStore(), InMemoryObjectStore())
+        let error = try #require(throws: ObjectStoreError.self) { try ConditionProbe([one, other]).run() }
+        #expect(error.kind == .unsupported && error.detail.contains("2 succeeded"), "\(error)")
+        try ConditionProbe([one, one]).run()
+        let silent = FailingObjectStore(other, at: 0, hasActed: false)
+        #expect(ConditionProbe.reachable([silent, FailingObjectStore(one, at: 5, hasActed: false)]).count == 1)
+        #expect(ConditionProbe.reachable([InMemoryObjectStore]()).isEmpty)
     }
 
     @Test("Uploads that a killed process has begun are aborted, and no others",

@@ -20,6 +20,8 @@ struct CheckpointCopier: ~Copyable {
     private var stored = ScratchBuffer()
     private var spare = ScratchBuffer()
     private(set) var newBytes = 0
+    /// Greatest number of reads of blocks of the source so far.
+    private(set) var readCount = 0
     private(set) var reencodedCount = 0
 
     /// Treatment of a block.
@@ -129,6 +131,7 @@ struct CheckpointCopier: ~Copyable {
             && base.map {
                 copied.blocks[$0] != nil && copied.chainLength($0) < Limits.deltaChainMax
             } ?? true
+        readCount += readsMax(of: row)
         guard appender.writer != nil else {
             return plan(block, base: isVerbatim ? base : nil, isVerbatim: isVerbatim)
         }
@@ -137,6 +140,18 @@ struct CheckpointCopier: ~Copyable {
         let (encoded, region) = isVerbatim ? try verbatim(row, raw) : try encodedAnew(row, raw)
         newBytes += encoded.storedBytes
         return .written(try appender.append(encoded, region), base: isVerbatim ? base : nil)
+    }
+
+    /// Returns the greatest number of reads that a block takes: itself and the blocks that it is
+    /// based on to check it, and once more to copy it.
+    private func readsMax(of row: Int) -> Int {
+        var count = 2
+        var base = manifest.blocks[row].base
+        while let next = base {
+            count += 1
+            base = manifest.blocks[next].base
+        }
+        return count
     }
 
     /// Reads the block as it is stored.

@@ -184,7 +184,8 @@ private struct StoreCopy {
             manifest, from: source, to: destination, attempt: attempt, isDryRun: isDryRun,
             cancellation: cancellation)
         let made = try copier.run(copied, progress)
-        (row.newBytes, row.reencodedCount) = (copier.newBytes, copier.reencodedCount)
+        (row.newBytes, row.readCount) = (copier.newBytes, copier.readCount)
+        row.reencodedCount = copier.reencodedCount
         names.insert(manifest.name)
         copied.add(manifest, as: made)
     }

@@ -33,6 +33,8 @@ public struct CopyReport: Sendable {
         public var logicalBytes = 0
         /// Stored bytes of the blocks written for it; in a dry run an upper bound.
         public var newBytes = 0
+        /// Number of reads of blocks of the source; in a dry run an upper bound.
+        public var readCount = 0
         /// Number of deltas that were encoded without a base, because the base was not copied.
         public var reencodedCount = 0
         /// Reason of a failure; nil unless `outcome` is `failed`.

@@ -40,13 +40,17 @@ public struct BucketExamination: Sendable {
             problems.append(error)
             return
         }
-        describe(connection.settings)
+        settings = connection.settings.report.map {
+            Setting(name: $0.name, value: $0.value, source: $0.source)
+        }
         do throws(ObjectStoreError) {
+            // A look at one object does not tell whether the bucket is there.
+            _ = try connection.objects.list("", limit: 1)
             holdsStore = try connection.objects.size(of: "store.json") != nil
             clockSkew = connection.client.clockSkew
             if tries {
                 transferCheck = try connection.objects.bestTransferCheck()
-                try ConditionProbe(connection.objects).run()
+                try connection.probe()
                 keepsCondition = true
             }
         } catch {
@@ -64,37 +68,5 @@ public struct BucketExamination: Sendable {
                     .misuse, "this machine's clock differs from the store's by \(Int(skew)) s",
                     remedy: "Set the clock: other programs may be refused (ckpt corrects itself)"))
         }
-    }
-
-    private mutating func describe(_ found: S3Settings) {
-        let address = found.address
-        let shown = S3Endpoint(
-            isSecure: address.isSecure, host: address.host, port: address.port, bucket: "",
-            isPathStyle: true
-        ).origin
-        settings += [
-            Setting(
-                name: "address", value: shown, source: found.endpoint?.source ?? "of the region"),
-            Setting(
-                name: "region", value: found.region.value, source: found.region.source),
-            Setting(
-                name: "bucket in",
-                value: found.addressingStyle.value == .path ? "the path" : "the host's name",
-                source: found.addressingStyle.source),
-        ]
-        let proxy = found.proxy(forHost: address.host, isSecure: address.isSecure)
-        let others: [Setting?] = [
-            found.certificateFile.map {
-                Setting(name: "certificates", value: $0.value, source: $0.source)
-            },
-            proxy.map { Setting(name: "proxy", value: "\($0)", source: "environment") },
-            found.storageClass.map {
-                Setting(name: "storage class", value: $0.value, source: $0.source)
-            },
-            found.encryption.map {
-                Setting(name: "encryption", value: "\($0.value)", source: $0.source)
-            },
-        ]
-        settings += others.compactMap { $0 }
     }
 }

@@ -30,12 +30,15 @@ extension CheckpointStore {
         spoolBytes: Int? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) throws(CheckpointError) -> CheckpointStore {
+        let connection = try S3Connection(to: location)
         let objects =
             access == .reading
-            ? try S3Connection(to: location).objects : try writableObjects(at: location)
+            ? connection.objects : try writableObjects(of: connection, at: location)
         return try open(
             objects, root: FilePath(location.description),
-            cache: try cacheDirectory(of: location.description), for: access, ranks: ranks,
+            // A bucket of this name at another address is another bucket.
+            cache: try cacheDirectory(of: "\(connection.settings.address) \(location)"),
+            for: access, ranks: ranks,
             spoolBytes: spoolBytes, onWarning: onWarning)
     }
 
@@ -74,9 +77,16 @@ extension CheckpointStore {
     package static func writableObjects(
         at location: S3Location, cancellation: Cancellation? = nil
     ) throws(CheckpointError) -> S3ObjectStore {
-        let objects = try S3Connection(to: location, cancellation: cancellation).objects
+        try writableObjects(
+            of: try S3Connection(to: location, cancellation: cancellation), at: location)
+    }
+
+    private static func writableObjects(
+        of connection: S3Connection, at location: S3Location
+    ) throws(CheckpointError) -> S3ObjectStore {
+        let objects = connection.objects
         do {
-            try ConditionProbe(objects).run()
+            try connection.probe()
             // Those that cannot be aborted cost, and do no other harm.
             _ = try? objects.abortStaleUploads()
             return objects.checking(try objects.bestTransferCheck())

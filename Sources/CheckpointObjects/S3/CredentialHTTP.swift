@@ -22,13 +22,13 @@ struct CredentialHTTP: SmallHTTP {
             .init(certificateFile: settings.certificateFile?.value, proxy: proxy),
             connectTime: .seconds(min(request.timeout, 5)))
         let answer: S3Answer
-        do throws(HTTPTransport.Failure) {
+        do throws(HTTPFailure) {
             answer = try transport.send(
                 request.method, request.url, headers: request.headers,
                 body: request.body.isEmpty ? nil : ByteBuffer(bytes: request.body),
                 timeout: .seconds(request.timeout))
         } catch {
-            throw SmallHTTPError(error.isTimeout ? .timedOut : .unreachable, error.text)
+            throw SmallHTTPError(error.kind == .timeout ? .timedOut : .unreachable, error.text)
         }
         guard answer.body.count <= Self.bodyBytesMax else {
             throw SmallHTTPError(.tooLarge, "the response is too large")

@@ -14,33 +14,8 @@ final class HTTPTransport: Sendable {
         /// A file of certificates that are trusted instead of those of the system.
         var certificateFile: String?
         var proxy: ProxyAddress?
-    }
-
-    /// A request that got no answer. The store may have acted all the same.
-    struct Failure: Error {
-        var isTimeout: Bool
-        var text: String
-
-        /// Describes an error in words that people know.
-        init(_ error: any Error, after timeout: Duration) {
-            let seconds = Int((timeout / .seconds(1)).rounded(.up))
-            switch error as? HTTPClientError {
-            case .deadlineExceeded: self.init(true, "no response within \(seconds) s")
-            case .readTimeout: self.init(true, "the connection received no data for too long")
-            case .connectTimeout: self.init(true, "no connection within the time limit")
-            case .remoteConnectionClosed:
-                self.init(false, "the connection was closed before the response was complete")
-            case let error?: self.init(false, error.description)
-            case nil:
-                // The description of the network library is for its developers.
-                let number = (error as? IOError).map { Errno(rawValue: $0.errnoCode) }
-                self.init(false, number.map { "no connection: \($0)" } ?? "\(error)")
-            }
-        }
-
-        private init(_ isTimeout: Bool, _ text: String) {
-            (self.isTimeout, self.text) = (isTimeout, text)
-        }
+        /// The addresses of hosts, for those that are not to be looked up.
+        var addresses: [String: String] = [:]
     }
 
     private let client: HTTPClient
@@ -76,8 +51,11 @@ final class HTTPTransport: Sendable {
                 idleTimeout: .seconds(30), concurrentHTTP1ConnectionsPerHostSoftLimit: 32),
             proxy: route.proxy.map(Self.proxy),
             decompression: .disabled)
+        // How often a request is tried is for `RetryPolicy` to say.
+        configuration.connectionPool.retryConnectionEstablishment = false
         // Parts are sent over connections of their own.
         configuration.httpVersion = .http1Only
+        configuration.dnsOverride = route.addresses
         client = HTTPClient(
             eventLoopGroupProvider: .shared(Self.loops), configuration: configuration)
     }
@@ -109,7 +87,7 @@ final class HTTPTransport: Sendable {
     func send(
         _ method: String, _ url: String, headers: [(String, String)], body: ByteBuffer?,
         timeout: Duration
-    ) throws(Failure) -> S3Answer {
+    ) throws(HTTPFailure) -> S3Answer {
         unsafe try send(
             method, url, headers: headers, body: body, into: nil, timeout: timeout
         ).answer
@@ -130,7 +108,7 @@ final class HTTPTransport: Sendable {
     func send(
         _ method: String, _ url: String, headers: [(String, String)], body: ByteBuffer?,
         into destination: UnsafeMutableRawBufferPointer?, timeout: Duration
-    ) throws(Failure) -> (answer: S3Answer, filled: Int) {
+    ) throws(HTTPFailure) -> (answer: S3Answer, filled: Int) {
         let receiver = unsafe ResponseReceiver(destination)
         // Nothing is written into the caller's memory after this call.
         defer { receiver.close() }
@@ -141,7 +119,7 @@ final class HTTPTransport: Sendable {
             let deadline = NIODeadline.now() + .nanoseconds(Int64(timeout / .nanoseconds(1)))
             return try client.execute(request: request, delegate: receiver, deadline: deadline)
                 .wait()
-        } catch { throw Failure(error, after: timeout) }
+        } catch { throw HTTPFailure(error, after: timeout) }
     }
 }
 

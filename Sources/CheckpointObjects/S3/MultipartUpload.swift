@@ -21,6 +21,8 @@ final class MultipartUpload: Sendable {
     }
 
     private let client: S3Client
+    /// The key in the place, for errors.
+    private let name: String
     /// The key within the bucket.
     private let key: String
     private let check: TransferCheck
@@ -31,20 +33,22 @@ final class MultipartUpload: Sendable {
     ///
     /// - Parameters:
     ///   - client: the way to the bucket.
-    ///   - key: the key within the bucket.
+    ///   - name: the key in the place.
+    ///   - location: the place.
     ///   - check: how the store compares the parts.
     init(
-        _ client: S3Client, _ key: String, check: TransferCheck
+        _ client: S3Client, _ name: String, in location: S3Location, check: TransferCheck
     ) throws(ObjectStoreError) {
-        (self.client, self.key, self.check) = (client, key, check)
+        (self.client, self.name, self.check) = (client, name, check)
+        key = location.key(name)
         let outcome = client.send(
             S3Request(
                 method: "POST", key: key, query: [("uploads", "")], headers: Self.headers(check)))
         guard case .answered(let answer, _) = outcome, answer.verdict == .success else {
-            throw outcome.error("POST", key)
+            throw outcome.error("POST", name)
         }
         guard let id = XMLElement(decoding: answer.body)?["UploadId"], !id.isEmpty else {
-            throw ObjectStoreError(.failed, "POST", key, "the response has no upload id")
+            throw ObjectStoreError(.failed, "POST", name, "the response has no upload id")
         }
         self.id = id
     }
@@ -72,7 +76,7 @@ final class MultipartUpload: Sendable {
                 headers: digest.header.map { [$0] } ?? [], body: body))
         guard case .answered(let answer, _) = outcome, answer.verdict == .success,
             let tag = answer.headers["etag"]
-        else { throw outcome.error("PUT", key) }
+        else { throw outcome.error("PUT", name) }
         let part = Part(tag: tag, digest: digest, isConfirmed: digest.isConfirmed(by: answer))
         parts.withLock { $0[number] = part }
     }
@@ -93,7 +97,7 @@ final class MultipartUpload: Sendable {
             S3Request(
                 method: "POST", key: key, query: [("uploadId", id)], headers: headers,
                 body: ByteBuffer(string: Self.text(parts))))
-        guard case .answered(let answer, _) = outcome else { throw outcome.error("POST", key) }
+        guard case .answered(let answer, _) = outcome else { throw outcome.error("POST", name) }
         switch answer.verdict {
         case .success:
             // Of the whole, some stores repeat nothing: the parts are confirmed.
@@ -103,7 +107,7 @@ final class MultipartUpload: Sendable {
             if let found, let whole, found != whole.text { sent.isConfirmed = false }
         // A repeated request, whose first answer was lost; or nobody has completed it.
         case .notFound: sent.isConfirmed = false
-        default: throw outcome.error("POST", key)
+        default: throw outcome.error("POST", name)
         }
         return sent
     }

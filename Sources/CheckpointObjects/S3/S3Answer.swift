@@ -5,6 +5,8 @@ struct S3Answer: Sendable {
     var headers: [String: String]
     /// The body; of a range that was read into memory, nothing.
     var body: [UInt8]
+    /// What was sent and must not be shown, should the store repeat it.
+    var secrets: [String] = []
 
     /// Maximum size of an answer that is kept in memory: a page of a listing, in bytes.
     static let bodyBytesMax = 8 << 20
@@ -13,8 +15,10 @@ struct S3Answer: Sendable {
     enum Verdict: Equatable {
         case success
         case notFound
-        /// The key is taken, or somebody else just creates it (412, 409).
+        /// The key is taken (412).
         case exists
+        /// Somebody else just does something with the key (409).
+        case conflict
         /// The same request can succeed later; `after` is in seconds.
         case again(after: Double?)
         /// The clock of this machine is wrong; the time of the store stands in `Date`.
@@ -63,7 +67,8 @@ struct S3Answer: Sendable {
         // An answer to HEAD has no body that could say so.
         case 400 where body.isEmpty: return .expired
         case 404: return code == "NoSuchBucket" ? .failed : .notFound
-        case 409, 412: return .exists
+        case 409: return .conflict
+        case 412: return .exists
         case 408, 425, 429, 500, 502, 503, 504, 200..<300:
             return .again(after: headers["retry-after"].flatMap(Double.init))
         case 401, 403: return .denied
@@ -78,17 +83,20 @@ struct S3Answer: Sendable {
         let isMalformed = error?.code == "AuthorizationHeaderMalformed"
         guard isRedirection || isMalformed else { return nil }
         let named = XMLElement(decoding: body)?["Region"]
-        guard let region = headers["x-amz-bucket-region"] ?? named, !region.isEmpty else {
-            return nil
-        }
+        // It becomes part of the name of a host.
+        guard let region = headers["x-amz-bucket-region"] ?? named,
+            SafeText.isName(region, others: "-", longest: 64)
+        else { return nil }
         return region
     }
 
     /// The answer, for people: status, code and message of the store.
     var text: String {
         let error = error
-        let words = [error?.code, error?.message.prefix(300).description].compactMap { $0 }
-            .filter { !$0.isEmpty }
-        return (["HTTP \(status)"] + words).joined(separator: ", ")
+        let words = [error?.code, error?.message].compactMap { $0 }
+            .map { SafeText.shown($0, hiding: secrets) }
+        let place = otherRegion.map { "the bucket is in the region \($0)" }
+        return (["HTTP \(status)"] + words + [place].compactMap { $0 })
+            .filter { !$0.isEmpty }.joined(separator: ", ")
     }
 }

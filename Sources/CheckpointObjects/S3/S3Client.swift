@@ -6,7 +6,6 @@ internal import Synchronization
 
 /// Sends requests to one bucket: signed, answered, and sent again where that can help.
 final class S3Client: Sendable {
-    private let endpoint: S3Endpoint
     private let settings: Settings
     private let credentials: any CredentialProviding
     private let transport: HTTPTransport
@@ -17,6 +16,9 @@ final class S3Client: Sendable {
     /// The settings of all requests.
     struct Settings: Sendable {
         var region: String
+        /// The address of the bucket in a region; nil if the store has one address, whatever
+        /// region it says that it is in.
+        var addressInRegion: (@Sendable (String) -> S3Endpoint)?
         /// Headers of every request.
         var headers: [(String, String)] = []
         /// Headers of a request that creates an object, or begins to.
@@ -33,6 +35,7 @@ final class S3Client: Sendable {
     }
 
     private struct State {
+        var endpoint: S3Endpoint
         var region: String
         /// Seconds that are added to the time of this machine, because the store has refused it.
         var clockOffset = 0.0
@@ -53,11 +56,10 @@ final class S3Client: Sendable {
         endpoint: S3Endpoint, settings: Settings, credentials: any CredentialProviding,
         transport: HTTPTransport
     ) {
-        self.endpoint = endpoint
         self.settings = settings
         self.credentials = credentials
         self.transport = transport
-        state = Monitor(State(region: settings.region))
+        state = Monitor(State(endpoint: endpoint, region: settings.region))
     }
 
     /// Waits before a request is sent again.
@@ -92,8 +94,8 @@ final class S3Client: Sendable {
         case answered(S3Answer, filled: Int)
         /// There was no answer, or only answers that promise nothing. The store may have acted.
         case unknown(isAnswered: Bool, text: String)
-        /// Nothing was sent, for want of credentials.
-        case noCredentials(text: String)
+        /// Nothing was sent, for want of credentials, or of trust in the host.
+        case notSent(ObjectStoreError.Kind, text: String)
     }
 
     /// Sends a request until there is an answer that decides, or the retries are used up.
@@ -133,7 +135,7 @@ final class S3Client: Sendable {
                 case .again(let after):
                     wish = after
                     unknown = .unknown(isAnswered: true, text: answer.text)
-                case .corrupted where isRepeated:
+                case .corrupted where isRepeated, .conflict where isRepeated:
                     wish = nil
                     unknown = .unknown(isAnswered: true, text: answer.text)
                 case .skewed where !hasCorrectedClock:
@@ -154,7 +156,7 @@ final class S3Client: Sendable {
                     continue
                 case .elsewhere(let region) where !hasMoved:
                     hasMoved = true
-                    state.withLock { $0.region = region }
+                    move(to: region)
                     continue
                 default:
                     let isWhole = unsafe destination.map { $0.count == filled } ?? true
@@ -167,8 +169,11 @@ final class S3Client: Sendable {
                         text: "the response has a different size than requested: \(filled) bytes")
                 }
             case .failure(.noCredentials(let text)):
-                return .noCredentials(text: text)
+                return .notSent(.denied, text: text)
             case .failure(.noAnswer(let failure)):
+                if failure.kind == .untrusted {
+                    return .notSent(.untrusted, text: failure.text)
+                }
                 wish = nil
                 unknown = .unknown(isAnswered: false, text: failure.text)
             }
@@ -189,7 +194,7 @@ final class S3Client: Sendable {
 
     private enum NoExchange: Error {
         case noCredentials(String)
-        case noAnswer(HTTPTransport.Failure)
+        case noAnswer(HTTPFailure)
     }
 
     /// Signs and sends a request once.
@@ -197,7 +202,9 @@ final class S3Client: Sendable {
         _ request: S3Request, into destination: UnsafeMutableRawBufferPointer?
     ) -> Result<Exchanged, NoExchange> {
         requestCount.add(1, ordering: .relaxed)
-        let (region, offset) = state.withLock { ($0.region, $0.clockOffset) }
+        let (endpoint, region, offset) = state.withLock {
+            ($0.endpoint, $0.region, $0.clockOffset)
+        }
         let path = endpoint.path(of: request.key)
         var headers = request.headers + settings.headers + self.headers(for: request)
         headers.append(("host", endpoint.hostHeader))
@@ -214,10 +221,11 @@ final class S3Client: Sendable {
         let query = RequestSigner.encoded(request.query)
         let url = endpoint.origin + path + (query.isEmpty ? "" : "?\(query)")
         let bytes = unsafe (request.body?.readableBytes ?? 0) + (destination?.count ?? 0)
-        do throws(HTTPTransport.Failure) {
-            let (answer, filled) = unsafe try transport.send(
+        do throws(HTTPFailure) {
+            var (answer, filled) = unsafe try transport.send(
                 request.method, url, headers: headers, body: request.body, into: destination,
                 timeout: settings.requestTime + .seconds(bytes >> 20))
+            answer.secrets = (used?.secrets ?? []) + settings.keyHeaders.map(\.1)
             noteClock(answer)
             return .success(Exchanged(answer: answer, filled: filled, credentials: used))
         } catch { return .failure(.noAnswer(error)) }
@@ -229,7 +237,8 @@ final class S3Client: Sendable {
         switch request.method {
         case "PUT" where names.isEmpty: return settings.creationHeaders
         case "POST" where names == ["uploads"]: return settings.creationHeaders
-        case "PUT", "HEAD": return settings.keyHeaders
+        // Of an upload with checksums, the store needs the key for its end, too.
+        case "PUT", "HEAD", "POST": return settings.keyHeaders
         case "GET" where names.isEmpty: return settings.keyHeaders
         default: return []
         }
@@ -239,6 +248,14 @@ final class S3Client: Sendable {
         guard settings.signsBodies else { return RequestSigner.unsignedPayload }
         guard let body = request.body else { return RequestSigner.hash([]) }
         return unsafe body.withUnsafeReadableBytes { unsafe RequestSigner.hash($0) }
+    }
+
+    /// Sends requests to another region from now on.
+    private func move(to region: String) {
+        state.withLock { state in
+            state.region = region
+            if let address = settings.addressInRegion { state.endpoint = address(region) }
+        }
     }
 
     /// Takes over the time of the store, by which requests are dated from now on.

@@ -4,6 +4,8 @@ public struct S3Location: Sendable, Hashable, CustomStringConvertible {
     public let bucket: String
     /// Beginning of all keys, without slashes at its ends; may be empty.
     public let prefix: String
+    /// What the program says about the way to the bucket.
+    public var options = S3Options()
 
     private static let scheme = "s3://"
 
@@ -28,6 +30,9 @@ public struct S3Location: Sendable, Hashable, CustomStringConvertible {
         self.bucket = bucket
         self.prefix = prefix
     }
+
+    /// Returns the key within the bucket of an object of this place.
+    func key(_ name: String) -> String { prefix.isEmpty ? name : "\(prefix)/\(name)" }
 
     /// Returns true if the text is meant as such a location, which may have mistakes.
     public static func isMeant(by text: String) -> Bool { text.hasPrefix(scheme) }

@@ -3,6 +3,8 @@ internal import CheckpointFormat
 extension S3ObjectStore {
     /// An upload in parts that has begun and not ended.
     private struct StaleUpload {
+        /// The key in the place; `key` is the one within the bucket.
+        var name: String
         var key: String
         var id: String
         var age: Duration
@@ -29,7 +31,7 @@ extension S3ObjectStore {
                     method: "DELETE", key: upload.key, query: [("uploadId", upload.id)]))
             guard case .answered(let answer, _) = outcome,
                 [.success, .notFound].contains(answer.verdict)
-            else { throw outcome.error("DELETE", upload.key) }
+            else { throw outcome.error("DELETE", upload.name) }
             count += 1
         }
         return count
@@ -48,7 +50,7 @@ extension S3ObjectStore {
             let outcome = client.send(S3Request(method: "GET", key: "", query: query))
             guard case .answered(let answer, _) = outcome, answer.verdict == .success,
                 let page = XMLElement(decoding: answer.body)
-            else { throw outcome.error("LIST", prefix) }
+            else { throw outcome.error("LIST", "segments/") }
             for element in page.children where element.name == "Upload" {
                 // Without all three it cannot be known to be one's own, or old.
                 guard let key = element["Key"], key.hasPrefix(prefix),
@@ -56,7 +58,10 @@ extension S3ObjectStore {
                     let id = element["UploadId"], !id.isEmpty,
                     let age = Self.age(since: element["Initiated"], answer)
                 else { continue }
-                uploads.append(StaleUpload(key: key, id: id, age: age))
+                uploads.append(
+                    StaleUpload(
+                        name: "segments/\(key.dropFirst(prefix.count))", key: key, id: id,
+                        age: age))
             }
             guard page["IsTruncated"] == "true", let key = page["NextKeyMarker"],
                 let id = page["NextUploadIdMarker"]

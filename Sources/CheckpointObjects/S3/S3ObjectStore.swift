@@ -6,7 +6,7 @@ internal import NIOCore
 package final class S3ObjectStore: ObjectStore {
     let client: S3Client
     private let location: S3Location
-    private let upload: Upload
+    let upload: Upload
 
     /// The manner in which objects are uploaded.
     package struct Upload: Sendable {
@@ -16,6 +16,8 @@ package final class S3ObjectStore: ObjectStore {
         package var partsInFlight = 4
         /// How the store is known to compare what it receives.
         package var check = TransferCheck.md5
+        /// Whether newer digests than MD5 are tried.
+        package var triesChecksums = true
 
         /// The default values.
         package init() {}
@@ -57,14 +59,14 @@ package final class S3ObjectStore: ObjectStore {
         while true {
             attempt += 1
             let outcome = client.send(request, isRepeated: false)
-            if case .noCredentials = outcome { throw error("PUT", key, outcome) }
+            if case .notSent = outcome { throw error("PUT", key, outcome) }
             if case .answered(let answer, _) = outcome {
                 switch answer.verdict {
                 case .success where digest.isConfirmed(by: answer): return
                 // Not known to be what was sent.
                 case .success: isOwn = true
                 // Somebody has it: perhaps this process, whose request arrived twice.
-                case .exists, .corrupted: break
+                case .exists, .conflict, .corrupted: break
                 default: throw error("PUT", key, outcome)
                 }
             }
@@ -148,7 +150,7 @@ package final class S3ObjectStore: ObjectStore {
     }
 
     func beginMultipart(_ key: String) throws(ObjectStoreError) -> MultipartUpload {
-        try MultipartUpload(client, full(key), check: upload.check)
+        try MultipartUpload(client, key, in: location, check: upload.check)
     }
 
     package var streamedPartBytes: Int? { upload.partBytes }
@@ -307,9 +309,7 @@ package final class S3ObjectStore: ObjectStore {
 
     // MARK: Common
 
-    func full(_ key: String) -> String {
-        location.prefix.isEmpty ? key : "\(location.prefix)/\(key)"
-    }
+    func full(_ key: String) -> String { location.key(key) }
 
     private func error(
         _ operation: String, _ key: String, _ outcome: S3Client.Outcome
@@ -322,7 +322,7 @@ extension S3Client.Outcome {
     /// Returns what has gone wrong.
     func error(_ operation: String, _ key: String) -> ObjectStoreError {
         switch self {
-        case .noCredentials(let text): return ObjectStoreError(.denied, operation, key, text)
+        case .notSent(let kind, let text): return ObjectStoreError(kind, operation, key, text)
         case .unknown(let isAnswered, let text):
             return ObjectStoreError(isAnswered ? .failed : .noAnswer, operation, key, text)
         case .answered(let answer, _):

@@ -5,6 +5,8 @@ package struct ConfigFiles: Sendable {
     private var profiles: [String: Profile] = [:]
     /// The sections `[services NAME]`.
     private var services: [String: [String: INIValue]] = [:]
+    /// The sections `[sso-session NAME]`.
+    private var signIns: [String: [String: INIValue]] = [:]
     /// The files as they are shown to people.
     package let configFile: String
     package let credentialsFile: String
@@ -108,6 +110,11 @@ package struct ConfigFiles: Sendable {
         return Sourced(text, source: "services \(shown) in \(value.file)")
     }
 
+    /// Returns a value of a section `[sso-session NAME]`; nil if it is missing or empty.
+    func signInValue(_ key: String, of name: String) -> String? {
+        signIns[name]?[key].flatMap { $0.text.isEmpty ? nil : $0.text }
+    }
+
     /// Returns a path with the home directory in the place of `~`.
     static func expanded(_ path: String, _ environment: [String: String]) -> String {
         guard path == "~" || path.hasPrefix("~/") else { return path }
@@ -128,6 +135,8 @@ package struct ConfigFiles: Sendable {
             profiles[words[1], default: Profile(name: words[1])].values.merge(values) { $1 }
         } else if words.count == 2, words[0] == "services" {
             services[words[1]] = values
+        } else if words.count == 2, words[0] == "sso-session" {
+            signIns[words[1]] = values
         }
     }
 }

@@ -66,15 +66,36 @@ struct ProfileSource: CredentialSource, CustomReflectable {
             }
             let signIn = ["sso_session", "sso_start_url", "sso_account_id"]
             if let key = signIn.first(where: { profile[$0] != nil }) {
-                let command =
-                    "aws configure export-credentials --profile \(shown)"
-                throw CredentialError(
-                    profile.place(of: key),
-                    "the profile uses SSO, which ckpt does not support directly",
-                    "Run: eval \"$(\(command) --format env)\", or set AWS_PROFILE to another "
-                        + "profile with: credential_process = \(command)")
+                let place = profile.place(of: key)
+                let credentials = try SignInSource(
+                    session: try session(of: profile, place), environment: source.environment,
+                    http: source.service.http, profile: profile.name, place: place
+                ).fetch(now: now)
+                return .found(credentials, source: "\(place) (signed in)")
             }
             return .absent("profile \(shown): no credentials in \(files.places)")
+        }
+
+        /// Returns what a profile says about signing in.
+        private func session(
+            of profile: Profile, _ place: String
+        ) throws(CredentialError) -> SignInSource.Session {
+            func value(_ key: String) throws(CredentialError) -> String {
+                let shared = profile["sso_session"].flatMap { files.signInValue(key, of: $0) }
+                guard let value = profile[key] ?? shared else {
+                    throw CredentialError(
+                        place, "\(key) is missing", "Run: aws configure sso")
+                }
+                return value
+            }
+            let region = try value("sso_region")
+            guard SafeText.isName(region, others: "-", longest: 64) else {
+                throw CredentialError(place, "sso_region is not a region", "Correct it")
+            }
+            let start = try value("sso_start_url")
+            return SignInSource.Session(
+                title: profile["sso_session"] ?? start, region: region,
+                account: try value("sso_account_id"), role: try value("sso_role_name"))
         }
 
         private func keys(_ profile: Profile) throws(CredentialError) -> CredentialAnswer {

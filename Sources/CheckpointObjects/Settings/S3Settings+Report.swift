@@ -20,6 +20,9 @@ extension S3Settings {
         add("encryption", encryption)
         add("requester pays", isRequesterPays)
         add("payload signed", isPayloadSigned)
+        add("newer checksums", usesChecksums)
+        if isDualStack.value { add("dual stack", isDualStack) }
+        if isFIPS.value { add("FIPS", isFIPS) }
         add("attempts", attemptsMax)
         add("anonymous", isAnonymous)
         return lines

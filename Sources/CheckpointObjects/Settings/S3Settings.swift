@@ -18,8 +18,12 @@ package struct S3Settings: Sendable {
     package var isRequesterPays: Sourced<Bool>
     /// True if the signature covers the bodies of requests.
     package var isPayloadSigned: Sourced<Bool>
+    /// True if uploads are tried with checksums of newer kinds than MD5.
+    package var usesChecksums: Sourced<Bool>
     /// Greatest number of requests for one operation.
     package var attemptsMax: Sourced<Int>
+    /// This number if the user sets none.
+    static let attemptsUsual = 10
     package var isDualStack: Sourced<Bool>
     package var isFIPS: Sourced<Bool>
     /// True if requests are sent without a signature.
@@ -27,9 +31,12 @@ package struct S3Settings: Sendable {
 
     /// The address of the store without the bucket: the endpoint, or AWS's own in the region.
     package var address: HostAddress {
-        endpoint?.value
-            ?? AWSHosts.s3(
-                region: region.value, isDualStack: isDualStack.value, isFIPS: isFIPS.value)
+        endpoint?.value ?? address(in: region.value)
+    }
+
+    /// Returns AWS's own address of the store in a region.
+    func address(in region: String) -> HostAddress {
+        AWSHosts.s3(region: region, isDualStack: isDualStack.value, isFIPS: isFIPS.value)
     }
 
     /// The address of the Security Token Service.
@@ -70,13 +77,16 @@ package struct S3Settings: Sendable {
     ///   - environment: the variables of the process.
     ///   - files: the profiles.
     ///   - bucket: name of the bucket, for the addressing style.
+    ///   - given: the variables whose values the program has given.
     /// - Returns: the settings.
     /// - Throws: `SettingsError` for a value that cannot be used; the error names its place.
     package static func resolve(
-        environment: [String: String], files: ConfigFiles, bucket: String
+        environment: [String: String], files: ConfigFiles, bucket: String,
+        given: Set<String> = []
     ) throws(SettingsError) -> S3Settings {
         let profile = try files.profile(environment: environment)
-        let lookup = SettingsLookup(environment: environment, files: files, profile: profile)
+        let lookup = SettingsLookup(
+            environment: environment, files: files, profile: profile, given: given)
         let endpoint = try lookup.endpoint("s3")
         let isDualStack = try lookup.flag(
             "AWS_USE_DUALSTACK_ENDPOINT", key: "use_dualstack_endpoint", group: "s3")
@@ -94,6 +104,7 @@ package struct S3Settings: Sendable {
             isPayloadSigned: try lookup.flag(
                 "CKPT_S3_SIGN_PAYLOAD", key: "payload_signing_enabled", group: "s3",
                 usual: endpoint?.value.isSecure == false),
+            usesChecksums: try lookup.checksums(),
             attemptsMax: try lookup.attempts(), isDualStack: isDualStack,
             isFIPS: try lookup.flag("AWS_USE_FIPS_ENDPOINT", key: "use_fips_endpoint"),
             isAnonymous: try lookup.flag("CKPT_S3_ANONYMOUS"))

@@ -6,15 +6,16 @@ struct SettingsLookup: CustomReflectable {
     let environment: [String: String]
     let files: ConfigFiles
     let profile: Profile
+    /// Variables whose values the program has given.
+    var given: Set<String> = []
 
     private static let usualSource = "default"
-    private static let attemptsUsual = 8
 
     /// Returns a variable; nil if it is not set or empty.
     func variable(_ name: String) -> Sourced<String>? {
         guard let text = environment[name].map({ SafeText.trimmed($0) }), !text.isEmpty
         else { return nil }
-        return Sourced(text, source: name)
+        return Sourced(text, source: given.contains(name) ? "options of the program" : name)
     }
 
     /// Returns a setting that is true or false.
@@ -117,15 +118,45 @@ struct SettingsLookup: CustomReflectable {
     }
 
     func attempts() throws(SettingsError) -> Sourced<Int> {
+        let mode = try retryMode()
         guard let text = variable("AWS_MAX_ATTEMPTS") ?? profile.sourced("max_attempts") else {
-            return Sourced(Self.attemptsUsual, source: Self.usualSource)
+            return mode ?? Sourced(S3Settings.attemptsUsual, source: Self.usualSource)
         }
         guard let count = Int(text.value), (1...100).contains(count) else {
             throw SettingsError(
                 text.source, "the number of attempts is not between 1 and 100",
-                "Set a number such as \(Self.attemptsUsual)")
+                "Set a number such as \(S3Settings.attemptsUsual)")
         }
         return Sourced(count, source: text.source)
+    }
+
+    /// Returns the number of attempts that a mode of the AWS tools stands for; nil if none is set.
+    private func retryMode() throws(SettingsError) -> Sourced<Int>? {
+        guard let text = variable("AWS_RETRY_MODE") ?? profile.sourced("retry_mode")
+        else { return nil }
+        switch text.value.lowercased() {
+        case "legacy": return Sourced(5, source: text.source)
+        case "standard", "adaptive": return Sourced(3, source: text.source)
+        default:
+            throw SettingsError(
+                text.source, "unknown mode of retries", "Set it to legacy, standard or adaptive")
+        }
+    }
+
+    /// Returns true if requests shall have checksums of newer kinds, which old stores refuse.
+    func checksums() throws(SettingsError) -> Sourced<Bool> {
+        let text =
+            variable("AWS_REQUEST_CHECKSUM_CALCULATION")
+            ?? profile.sourced("request_checksum_calculation")
+        switch text?.value.lowercased() {
+        case nil, "when_supported":
+            return Sourced(true, source: text?.source ?? Self.usualSource)
+        case "when_required": return Sourced(false, source: text?.source ?? "")
+        default:
+            throw SettingsError(
+                text?.source ?? "", "unknown choice of checksums",
+                "Set it to when_supported or when_required")
+        }
     }
 
     func requestPayer() throws(SettingsError) -> Sourced<Bool> {

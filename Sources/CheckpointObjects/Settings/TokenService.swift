@@ -31,9 +31,9 @@ struct TokenService: Sendable {
         token: String, role: Role, source: String, now: Double
     ) throws(CredentialError) -> Credentials {
         let form = Self.form("AssumeRoleWithWebIdentity", role, now) + [("WebIdentityToken", token)]
-        return try send(
-            form, headers: [], operation: "AssumeRoleWithWebIdentity", secrets: [token],
-            source: source)
+        let operation = "AssumeRoleWithWebIdentity"
+        let response = try respond(form, operation, [token], source) { [] }
+        return try read(response, operation, [token], source)
     }
 
     /// Takes a role with other credentials (AssumeRole).
@@ -52,15 +52,27 @@ struct TokenService: Sendable {
         if let id = role.externalID { form.append(("ExternalId", id)) }
         let body = RequestSigner.encoded(form)
         let headers = [("host", address.hostHeader), ("content-type", Self.contentType)]
-        let signature = RequestSigner(service: "sts", region: region).sign(
-            method: "POST", path: "/", query: [], headers: headers,
-            payloadHash: RequestSigner.hash(Array(body.utf8)), credentials: credentials,
-            date: Date(timeIntervalSince1970: now))
-        return try send(
-            form, headers: signature, operation: "AssumeRole",
-            secrets: [credentials.secretAccessKey, credentials.sessionToken ?? ""],
-            source: source)
+        func signature(at time: Double) -> [(String, String)] {
+            RequestSigner(service: "sts", region: region).sign(
+                method: "POST", path: "/", query: [], headers: headers,
+                payloadHash: RequestSigner.hash(Array(body.utf8)), credentials: credentials,
+                date: Date(timeIntervalSince1970: time))
+        }
+        let (operation, secrets) = ("AssumeRole", credentials.secrets)
+        var response = try respond(form, operation, secrets, source) { signature(at: now) }
+        // The clock of this machine may be what is wrong: of the service's, the request is sent
+        // once more.
+        let date = response.headers.first { $0.0.lowercased() == "date" }
+        if response.status != 200, let theirs = date.flatMap({ HTTPDate.read($0.1) }),
+            abs(theirs - now) > Self.skewMax
+        {
+            response = try respond(form, operation, secrets, source) { signature(at: theirs) }
+        }
+        return try read(response, operation, secrets, source)
     }
+
+    /// Difference of the clocks in seconds that a signature may have; the service allows 5 minutes.
+    private static let skewMax = 240.0
 
     private static let contentType = "application/x-www-form-urlencoded; charset=utf-8"
 
@@ -75,13 +87,15 @@ struct TokenService: Sendable {
         ] + duration
     }
 
-    private func send(
-        _ form: [(String, String)], headers: [(String, String)], operation: String,
-        secrets: [String], source: String
-    ) throws(CredentialError) -> Credentials {
+    /// Sends a request, twice if need be.
+    private func respond(
+        _ form: [(String, String)], _ operation: String, _ secrets: [String], _ source: String,
+        headers: () -> [(String, String)]
+    ) throws(CredentialError) -> SmallResponse {
         let request = SmallRequest(
             method: "POST", url: "\(address)/",
-            headers: [("host", address.hostHeader), ("content-type", Self.contentType)] + headers,
+            headers: [("host", address.hostHeader), ("content-type", Self.contentType)]
+                + headers(),
             body: Array(RequestSigner.encoded(form).utf8), timeout: Self.timeout)
         let service = "\(operation) at \(address)"
         var failure: SmallHTTPError?
@@ -94,7 +108,7 @@ struct TokenService: Sendable {
                 continue
             }
             if response.status >= 500, attempt < Self.attempts { continue }
-            return try Self.read(response, service, operation, secrets, source)
+            return response
         }
         let text = SafeText.shown(failure?.text ?? "", hiding: secrets)
         throw CredentialError(
@@ -102,10 +116,10 @@ struct TokenService: Sendable {
             "Check the network, or set AWS_ENDPOINT_URL_STS")
     }
 
-    private static func read(
-        _ response: SmallResponse, _ service: String, _ operation: String, _ secrets: [String],
-        _ source: String
+    private func read(
+        _ response: SmallResponse, _ operation: String, _ secrets: [String], _ source: String
     ) throws(CredentialError) -> Credentials {
+        let service = "\(operation) at \(address)"
         let root = XMLElement(decoding: response.body)
         guard response.status == 200 else {
             let error = root?.child("Error")

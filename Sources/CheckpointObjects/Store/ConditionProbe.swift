@@ -8,11 +8,35 @@ internal import Foundation
 /// the other, before it is written to.
 package struct ConditionProbe {
     private let objects: any ObjectStore
+    /// Access to the same objects, by each address of the store.
+    private let addresses: [any ObjectStore]
     /// Number of creates at the same time.
-    private static let racers = 8
+    static let racers = 16
 
     /// Creates a probe; sends nothing.
-    package init(_ objects: any ObjectStore) { self.objects = objects }
+    ///
+    /// - Parameter addresses: access to the same objects, by each address of the store.
+    package init(_ addresses: [any ObjectStore]) {
+        precondition(!addresses.isEmpty, "there is nothing to try")
+        (objects, self.addresses) = (addresses[0], addresses)
+    }
+
+    /// Creates a probe of a store with one address; sends nothing.
+    package init(_ objects: any ObjectStore) { self.init([objects]) }
+
+    /// Returns the places that answer.
+    static func reachable<Objects: ObjectStore>(_ places: [Objects]) -> [Objects] {
+        // A place without an answer is left out, so that nothing is thrown.
+        let answers = try? ParallelMap.run(
+            places.count, name: "ckpt-probe", threadsMax: places.count, callsPerThread: 1
+        ) { number throws(ObjectStoreError) -> Bool in
+            do throws(ObjectStoreError) {
+                _ = try places[number].size(of: "store.json")
+                return true
+            } catch { return error.kind != .noAnswer }
+        }
+        return zip(places, answers ?? []).filter(\.1).map(\.0)
+    }
 
     /// Tries the store. Leaves nothing, unless the store fails in between.
     ///
@@ -42,12 +66,12 @@ package struct ConditionProbe {
 
     /// - Returns: the numbers of the creates that have succeeded.
     private func race(for key: String) throws(ObjectStoreError) -> [Int] {
-        let objects = objects
+        let addresses = addresses
         return try ParallelMap.run(
             Self.racers, name: "ckpt-probe", threadsMax: Self.racers, callsPerThread: 1
         ) { number throws(ObjectStoreError) -> Int? in
             do throws(ObjectStoreError) {
-                try objects.create(key, Self.content(number))
+                try addresses[number % addresses.count].create(key, Self.content(number))
                 return number
             } catch {
                 guard error.kind == .exists else { throw error }

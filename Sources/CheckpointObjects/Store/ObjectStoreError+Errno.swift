@@ -9,6 +9,7 @@ extension ObjectStoreError {
         case .exists: .fileExists
         case .denied: .permissionDenied
         case .noAnswer: .timedOut
+        case .untrusted: Errno(rawValue: EPROTO)
         case .unsupported: .notSupported
         // Not EIO, by which a disk says that the bytes are lost.
         case .failed: Errno(rawValue: EREMOTEIO)

@@ -10,6 +10,8 @@ package struct ObjectStoreError: Error, Equatable, CustomStringConvertible {
         case exists
         /// The credentials are missing, wrong or not sufficient.
         case denied
+        /// The host has not shown that it is the store.
+        case untrusted
         /// No connection, or no answer in time, also after retries.
         case noAnswer
         /// The store does not have what a checkpoint needs.

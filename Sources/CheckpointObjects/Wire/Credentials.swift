@@ -26,6 +26,9 @@ package struct Credentials: Sendable, Equatable, CustomStringConvertible, Custom
         self.expiry = expiry
     }
 
+    /// What must never be shown.
+    var secrets: [String] { [secretAccessKey] + (sessionToken.map { [$0] } ?? []) }
+
     package var description: String { "Credentials(\(accessKeyID))" }
     package var customMirror: Mirror { Mirror(self, children: [("accessKeyID", accessKeyID)]) }
 }

@@ -191,6 +191,8 @@ extension CheckpointError {
         case .permissionDenied:
             (.readOnly, "Check the credentials and the policy of the bucket")
         case .timedOut: (.io, "Check the network, and the address of the store")
+        case .protocolError:
+            (.io, "Check the address, or set AWS_CA_BUNDLE to a file with its certificates")
         case .notSupported: (.unsupported, nil)
         default: (.io, nil)
         }

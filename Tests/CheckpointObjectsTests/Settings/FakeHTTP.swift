@@ -41,13 +41,6 @@ extension SmallRequest {
     var text: String { String(decoding: body, as: UTF8.self) }
 }
 
-/// Values that no error and no description may show.
-enum Secret {
-    static let key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-    static let token = "secret-session-token"
-    static let all = [key, token, "secret-web-token", "secret-password", "secret-other"]
-}
-
 /// 2026-11-28T18:15:00Z.
 let noon = 1_795_889_700.0
 

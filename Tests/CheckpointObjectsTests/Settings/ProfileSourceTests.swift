@@ -1,3 +1,4 @@
+import CheckpointTestSupport
 import Foundation
 import Testing
 
@@ -162,14 +163,68 @@ struct ProfileSourceTests {
                 "either source_profile or credential_source"
             ),
             ("role_arn = a\nsource_profile = b\nmfa_serial = m\n", "mfa_serial"),
-            ("sso_session = corp\nsso_account_id = 1\n", "aws configure export-credentials"),
-            ("sso_start_url = https://x\n", "credential_process"),
+            ("sso_session = corp\nsso_account_id = 1\n", "aws configure sso"),
+            ("sso_start_url = https://x\n", "sso_region is missing"),
+            (Self.signIn, "Run: aws sso login --profile dev"),
             ("region = x\n", "profile dev: no credentials"),
             ("credential_process = 'x\n", "a quote in it is not closed"),
         ])
     func deadEnds(_ keys: String, _ expected: String) throws {
         let text = try failure("[profile dev]\n" + keys)
         #expect(text.contains(expected), "\(text)")
+    }
+
+    private static let signIn =
+        "sso_start_url = https://x\nsso_region = eu-west-1\nsso_account_id = 1\nsso_role_name = r\n"
+
+    @Test("A user who has signed in gets the credentials of the role",
+        arguments: ["2026-11-28T19:15:00Z", "2026-11-28T19:15:00UTC"])
+    func signedIn(_ end: String) throws {
+        let directory = try TemporaryDirectory()
+        let cache = directory.appending(".aws/sso/cache")
+        try FileManager.default.createDirectory(atPath: cache, withIntermediateDirectories: true)
+        func write(_ end: String) throws {
+            // The SHA-1 of "corp".
+            try "{\"accessToken\": \"\(Secret.token)\", \"expiresAt\": \"\(end)\"}".write(
+                toFile: cache + "/ee0bfd2552fbd840c02cc48b6e823320543c450f.json", atomically: true, encoding: .utf8)
+        }
+        try write(end)
+        let config = """
+            [sso-session corp]
+            sso_region = eu-west-1
+            sso_start_url = https://corp.awsapps.com/start
+            [profile dev]
+            sso_session = corp
+            sso_account_id = 123456789012
+            sso_role_name = Trainer
+            """
+        let answer = """
+            {"roleCredentials": {"accessKeyId": "AKIDSSO", "secretAccessKey": "\(Secret.key)",
+            "sessionToken": "\(Secret.token)", "expiration": 1795893300000}}
+            """
+        let home = ["HOME": directory.path]
+        let (found, source, requests) = try run(config, environment: home, answers: [.text(answer)])
+        #expect(found.accessKeyID == "AKIDSSO" && found.expiry == noon + 3600)
+        #expect(source == "profile dev in ~/.aws/config (signed in)")
+        let request = try #require(requests.first)
+        #expect(
+            request.url == "https://portal.sso.eu-west-1.amazonaws.com/federation/credentials"
+                + "?account_id=123456789012&role_name=Trainer")
+        #expect(request.header("x-amz-sso_bearer_token") == Secret.token)
+        for (answers, expected) in [
+            ([FakeHTTP.Answer.text("no", status: 401)], "aws sso login --profile dev"),
+            ([.text("no", status: 403)], "sso_role_name"), ([.text("{}")], "not the expected JSON"),
+            ([.unreachable], "did not respond"),
+        ] {
+            let error = try #require(throws: CredentialError.self) {
+                try run(config, environment: home, answers: answers)
+            }
+            #expect("\(error)".contains(expected) && !"\(error)".contains(Secret.token), "\(error)")
+        }
+        try write("2026-11-28T18:14:00Z")
+        #expect(try failure(config, environment: home).contains("the sign-in has ended"))
+        try write("soon")
+        #expect(try failure(config, environment: home).contains("holds no token"))
     }
 
     private func process(

@@ -119,7 +119,7 @@ struct S3SettingsTests {
         let usual = try resolve(["AWS_PROFILE": "quiet", "SSL_CERT_FILE": "/ssl.pem"])
         #expect(usual.region == Sourced("us-east-1", source: "default"))
         #expect(usual.certificateFile == Sourced("/ssl.pem", source: "SSL_CERT_FILE"))
-        #expect(usual.attemptsMax == Sourced(8, source: "default"))
+        #expect(usual.attemptsMax == Sourced(10, source: "default"))
         #expect(usual.isPayloadSigned == Sourced(false, source: "default"))
         #expect(usual.encryption == nil)
         #expect(usual.requestHeaders.isEmpty)
@@ -134,6 +134,40 @@ struct S3SettingsTests {
         #expect(set.isPayloadSigned.value, "an endpoint of http signs its bodies")
         #expect(set.requestHeaders.map(\.1) == ["requester"])
         #expect(set.creationHeaders.map(\.0) == ["x-amz-storage-class"])
+    }
+
+    @Test("A mode of retries stands for a number, unless one is given")
+    func retryMode() throws {
+        #expect(try resolve(["AWS_RETRY_MODE": "standard"]).attemptsMax == Sourced(3, source: "AWS_RETRY_MODE"))
+        #expect(try resolve(["AWS_RETRY_MODE": "legacy"]).attemptsMax.value == 5)
+        #expect(try resolve(["AWS_RETRY_MODE": "adaptive", "AWS_MAX_ATTEMPTS": "7"]).attemptsMax.value == 7)
+    }
+
+    @Test("Newer checksums can be switched off")
+    func checksums() throws {
+        #expect(try resolve([:]).usesChecksums == Sourced(true, source: "default"))
+        let name = "AWS_REQUEST_CHECKSUM_CALCULATION"
+        #expect(try resolve([name: "when_required"]).usesChecksums == Sourced(false, source: name))
+    }
+
+    @Test("What the program says comes before the environment and the profile, and is shown as such")
+    func options() throws {
+        var options = S3Options()
+        options.region = "eu-north-1"
+        options.endpoint = "https://minio:9000"
+        options.profile = "dev"
+        let environment = options.applied(to: [
+            "AWS_REGION": "x", "AWS_ENDPOINT_URL_S3": "http://other", "AWS_ACCESS_KEY_ID": "AKID", "HOME": "/h",
+        ])
+        #expect(environment["AWS_ACCESS_KEY_ID"] == nil)
+        let settings = try S3Settings.resolve(
+            environment: environment,
+            files: ConfigFiles(config: Array("[profile dev]\nregion = y\n".utf8)), bucket: "bucket",
+            given: options.names)
+        #expect(settings.region == Sourced("eu-north-1", source: "options of the program"))
+        #expect(settings.address.description == "https://minio:9000")
+        #expect(settings.profile == "dev")
+        #expect(S3Options().applied(to: ["AWS_ACCESS_KEY_ID": "AKID"]) == ["AWS_ACCESS_KEY_ID": "AKID"])
     }
 
     @Test("The report lists values with their places, without secrets")
@@ -197,6 +231,8 @@ struct S3SettingsTests {
             ("AWS_ENDPOINT_URL_S3", "http://user:secret-other@host"),
             ("AWS_ENDPOINT_URL_STS", "https://host/secret-other"),
             ("AWS_MAX_ATTEMPTS", "0"), ("AWS_MAX_ATTEMPTS", "secret-other"),
+            ("AWS_RETRY_MODE", "secret-other"),
+            ("AWS_REQUEST_CHECKSUM_CALCULATION", "secret-other"),
             ("AWS_USE_FIPS_ENDPOINT", "secret-other"), ("CKPT_S3_ANONYMOUS", "secret-other"),
             ("CKPT_S3_ADDRESSING_STYLE", "secret-other"),
             ("CKPT_S3_STORAGE_CLASS", "secret-other\r\nx: y"),

@@ -40,6 +40,13 @@ struct SecrecyTests {
             explicit: credentials, environment: environment, settings: settings, http: http,
             files: files)
         check(credentials, "Credentials")
+        var location = try #require(S3Location("s3://bucket/x"))
+        location.options.key = .init(id: "AKID", secret: Secret.key, sessionToken: Secret.token)
+        check(location, "S3Location")
+        check(
+            SignInSource(
+                session: .init(title: "n", region: "r", account: "a", role: "r"),
+                environment: environment, http: http, profile: "p", place: "p"), "SignInSource")
         check(files, "ConfigFiles")
         check(try files.profile(environment: [:]), "Profile")
         check(try files.profile(environment: [:]).values, "values")

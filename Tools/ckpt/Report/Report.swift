@@ -33,6 +33,7 @@ struct Report: StoreVerb {
     var force = false
 
     func validate() throws {
+        try OutputName.checkIsHere(output)
         if maxCheckpoints < 2 { throw ValidationError("--max-checkpoints must be at least 2 (got \(maxCheckpoints))") }
     }
 

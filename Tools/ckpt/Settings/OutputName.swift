@@ -8,6 +8,14 @@ enum OutputName {
         "safetensor", "tar", "zip",
     ]
 
+    /// Refuses a place in a bucket, which would become a directory named `s3:`.
+    static func checkIsHere(_ path: String) throws {
+        guard path.contains("://") else { return }
+        throw ValidationError(
+            "\(path) is not on this machine: write to a file or directory here, and send that. "
+                + "(ckpt copy and ckpt mirror write to buckets.)")
+    }
+
     /// Refuses the name of a file of another format.
     ///
     /// - Parameters:

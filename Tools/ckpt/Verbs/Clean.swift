@@ -23,14 +23,19 @@ struct Clean: StoreVerb {
 
     func execute() throws -> ExitCode {
         var uploads: Int?
+        var failure: CheckpointError?
         let leavings = try Interruption.cancelling { _ in
             switch try StoreAddress(common.store) {
             case .directory(let path): return try CheckpointStore.clean(path) { Output.warn($0) }
             case .bucket(let location):
-                uploads = try CheckpointStore.abortStaleUploads(at: location)
+                // Not every store lists uploads, nor everybody may.
+                do throws(CheckpointError) {
+                    uploads = try CheckpointStore.abortStaleUploads(at: location)
+                } catch { failure = error }
                 return try common.openForMaintaining().clean()
             }
         }
+        if let failure { Output.warn("unfinished uploads are left alone: \(failure.message)") }
         if common.json {
             Output.json(
                 .object([

@@ -78,18 +78,35 @@ struct Copy: StoreVerb {
             (report.tags.isEmpty ? "" : ", \(Output.count(report.tags.count, "tag"))")
             + (report.pinCount == 0 ? "" : ", \(Output.count(report.pinCount, "pin"))")
         let written = Output.size(report.newBytes)
-        let requests = cost(report).map { " in about \(Output.count($0.requests, "request"))" } ?? ""
+        let requests = requests(report).map { " in at most \(Output.count($0, "request"))" } ?? ""
         Output.line(
             dryRun
                 ? "would copy \(copied)\(tags) and write at most \(written)\(requests)"
                 : "copied \(copied)\(tags), wrote \(written)")
     }
 
-    /// The cost of a dry run, if it is for a bucket.
-    private func cost(_ report: CopyReport) -> TransferCost? {
-        guard dryRun, S3Location.isMeant(by: target) else { return nil }
-        return TransferCost(
-            copying: report.checkpoints.filter { $0.outcome == .copied }.map(\.newBytes))
+    /// Maximum number of requests to buckets, in a dry run to or from one.
+    private func requests(_ report: CopyReport) -> Int? {
+        guard dryRun else { return nil }
+        let marks = report.tags.count + report.pinCount
+        let (isFromBucket, isToBucket) = (
+            S3Location.isMeant(by: common.store), S3Location.isMeant(by: target)
+        )
+        guard isFromBucket || isToBucket else { return nil }
+        var requests = 0
+        if isFromBucket {
+            requests += TransferCost(
+                reads: report.checkpoints.reduce(0) { $0 + $1.readCount },
+                checkpoints: report.checkpoints.count, marks: marks
+            ).requests
+        }
+        if isToBucket {
+            requests += TransferCost(
+                copying: report.checkpoints.filter { $0.outcome == .copied }.map(\.newBytes),
+                marks: marks
+            ).requests
+        }
+        return requests
     }
 
     private func printJSON(_ report: CopyReport) {
@@ -108,7 +125,7 @@ struct Copy: StoreVerb {
         Output.json(
             .object([
                 .init("dry_run", .bool(dryRun)), .init("new_bytes", .count(report.newBytes)),
-                .init("requests", cost(report).map { .count($0.requests) } ?? .null),
+                .init("requests", requests(report).map { .count($0) } ?? .null),
                 .init("checkpoints", .array(rows)),
                 .init("tags", .strings(report.tags.map(\.description))),
                 .init("taken_tags", .strings(report.takenTags.map(\.description))),

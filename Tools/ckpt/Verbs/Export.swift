@@ -64,6 +64,7 @@ struct Export: StoreVerb {
             if force { throw ValidationError("--force cannot be combined with -o -.") }
             if common.json { throw ValidationError("--json cannot be combined with -o -.") }
         }
+        try OutputName.checkIsHere(output)
         try OutputName.check(output, "export", "Use a .safetensors file, or a directory of shards.")
     }
 

@@ -41,6 +41,7 @@ struct Restore: StoreVerb {
     var tensor: [String] = []
 
     func validate() throws {
+        try OutputName.checkIsHere(output)
         if format == nil {
             try OutputName.check(
                 output, "restore",
