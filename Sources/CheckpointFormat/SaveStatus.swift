@@ -38,6 +38,9 @@ package struct SaveStatus: Equatable, Sendable {
     package var lastStall = 0
     package var lastBytes = 0
     package var lastNewBytes = 0
+    /// Number of checkpoints that were sent to the mirror, and the step of the last one.
+    package var mirroredCount = 0
+    package var mirroredStep = 0
     /// Scope in which the writer's process id is valid: a hash of the machine's start and of the
     /// process namespace; 0 if unknown.
     package var machine: UInt128 = 0
@@ -83,6 +86,8 @@ package struct SaveStatus: Equatable, Sendable {
         put(lastBytes)
         put(lastNewBytes)
         put(machine)
+        put(mirroredCount)
+        put(mirroredStep)
         while at < Self.hashOffset { put(0) }
         put(digest(buffer[..<Self.hashOffset]).rawValue)
     }
@@ -116,6 +121,7 @@ package struct SaveStatus: Equatable, Sendable {
         (committedCount, failedCount) = (count(), count())
         (lastStep, lastDuration, lastStall, lastBytes, lastNewBytes) = (count(), count(), count(), count(), count())
         machine = identifier()
+        (mirroredCount, mirroredStep) = (count(), count())
         at = Self.hashOffset
         guard identifier() == digest(buffer[..<Self.hashOffset]).rawValue else { return nil }
     }

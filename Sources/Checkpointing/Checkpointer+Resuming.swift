@@ -14,7 +14,8 @@ extension Checkpointer {
     /// describe is then left to the others, in mode `strict` too.
     ///
     /// If the store has a mirror, and has lost the checkpoint or finds it damaged, it is restored
-    /// from the mirror: straight into memory, checked as always.
+    /// from the mirror: straight into memory, checked as always. Of several ranks, each reads from
+    /// the mirror, which all of them must be given.
     ///
     /// - Parameters:
     ///   - mode: whether state and checkpoint must have the same names.
@@ -29,9 +30,9 @@ extension Checkpointer {
     ) throws(CheckpointError) -> RestoreReport? {
         let report = try restoring { () throws(CheckpointError) in
             try NearestRestore(
-                store: store, run: runName, provider: provider, mode: ranked(mode), types: types,
+                store: store, run: runName, into: provider, mode: ranked(mode), types: types,
                 threads: options.workers
-            ).run { observers.warn($0) }
+            ).run { [observers] text in observers.warn(text) }
         }
         guard let report else {
             let others = try store.runHistory().names
@@ -72,7 +73,8 @@ extension Checkpointer {
 
     /// Restores a checkpoint into the state, and makes it the parent of the saves that follow.
     ///
-    /// Waits for saves in flight first.
+    /// Waits for saves in flight first. If the store has a mirror, and does not have the checkpoint
+    /// or finds it damaged, it is restored from the mirror.
     ///
     /// - Parameters:
     ///   - reference: the checkpoint; `latest` skips damaged ones.
@@ -85,22 +87,13 @@ extension Checkpointer {
     public func restore(
         _ reference: CheckpointReference, mode: RestoreMode = .strict, types: RestoreTypes = .exact
     ) throws(CheckpointError) -> RestoreReport {
-        var report = try restoring { () throws(CheckpointError) in
-            guard store.meeting == nil else {
-                return try store.restoreTogether(
-                    reference, into: provider, mode: ranked(mode), types: types,
-                    threads: options.workers)
-            }
-            return try store.restore(
-                reference, into: provider, mode: mode, types: types, threads: options.workers)
+        let report = try restoring { () throws(CheckpointError) in
+            try NearestRestore(
+                store: store, run: runName, reference, into: provider, mode: ranked(mode),
+                types: types, threads: options.workers
+            ).run { [observers] text in observers.warn(text) }
         }
-        let history = try store.runHistory()
-        // Damaged checkpoints that were skipped may stand before it in the line.
-        let name = ManifestName(run: report.run, step: report.step)
-        if let index = history.line(of: runName).firstIndex(of: name), index <= report.skipped.count
-        {
-            report.continuedBranch = history.branch(of: runName)
-        }
+        guard let report else { throw try store.missing(reference, []) }
         try adopt(report)
         return report
     }

@@ -35,7 +35,7 @@ extension Checkpointer {
     private static func runName(
         _ options: CheckpointerOptions, _ store: CheckpointStore, _ history: RunHistory
     ) throws(CheckpointError) -> String {
-        // Several ranks do not restore from the mirror.
+        // Several ranks, which need not all have the mirror, are told the name.
         guard options.run == nil, history.ownNames.isEmpty, store.meeting == nil,
             let copied = copiedHistory(of: store), !copied.ownNames.isEmpty,
             !copied.ownNames.contains(store.defaultRunName)

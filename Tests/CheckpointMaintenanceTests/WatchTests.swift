@@ -30,6 +30,7 @@ struct WatchTests {
         var status = status(7, .captured, written: 5)
         (status.committedCount, status.failedCount, status.lastStep, status.lastDuration) = (1, 2, 3, 4)
         (status.lastStall, status.lastBytes, status.lastNewBytes) = (5, 6, 7)
+        (status.mirroredCount, status.mirroredStep) = (8, 9)
         var buffer = [UInt8](repeating: 0xFF, count: SaveStatus.bytes)
         status.encode(into: &buffer, digest: Hashing.digest)
         #expect(SaveStatus(decoding: buffer, digest: Hashing.digest) == status)
@@ -84,6 +85,18 @@ struct WatchTests {
         #expect(tracker.observe(.init(status: nil, names: [name(1), name(2)])).contains(.committed(name(2), nil)))
     }
 
+    @Test("what a writer has mirrored is told once")
+    func mirrored() {
+        var mirrored = status(2, .idle)
+        (mirrored.mirroredCount, mirrored.mirroredStep) = (1, 2)
+        var tracker = WatchTracker(WatchSample(status: status(2, .idle), names: []))
+        _ = tracker.observe(WatchSample(status: status(2, .idle), names: []))
+        #expect(tracker.observe(WatchSample(status: mirrored, names: [])) == [.mirrored(step: 2)])
+        #expect(tracker.observe(WatchSample(status: mirrored, names: [])).isEmpty)
+        mirrored.mirroredCount = 2
+        #expect(tracker.observe(WatchSample(status: mirrored, names: [])) == [.mirrored(step: 2)])
+    }
+
     @Test("events make a record, and those of an earlier save do not spoil that of a later one")
     func events() {
         var status = SaveStatus(run: run)
@@ -94,6 +107,8 @@ struct WatchTests {
         status.observe(.progress(step: 5, writtenBytes: 20, totalBytes: 20))
         status.observe(.durable(step: 5))
         #expect(status.step == 6 && status.phase == .capturing && status.written == 0)
+        status.observe(.mirrored(step: 5, newBytes: 1))
+        #expect(status.mirroredCount == 1 && status.mirroredStep == 5 && status.step == 6)
         status.observe(.failed(step: 6, CheckpointError(.io, "x")))
         #expect(status.phase == .failed && status.failedCount == 1 && !status.isSaving)
     }

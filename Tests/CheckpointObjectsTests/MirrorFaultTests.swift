@@ -113,34 +113,6 @@ struct MirrorFaultTests {
         #expect(warnings.withLock { $0.count } == 1)
     }
 
-    @Test("Several ranks are told that they cannot resume from a mirror, and none waits for that")
-    func severalRanks() throws {
-        try train(1...2, mirror: mirrorPath)
-        try FileManager.default.removeItem(atPath: path)
-        let results = Monitor<[Int: Result<Int?, any Error>]>([:], rank: .unchecked)
-        let threads = try (0..<2).map { rank in
-            try WorkerThread(name: "rank-\(rank)") { [path, mirrorPath] in
-                let result = Result {
-                    var ranks = RankGroup(rank: rank, worldSize: 2, launch: "job")
-                    ranks.startTimeout = .seconds(60)
-                    let store = try CheckpointStore.open(
-                        path, for: .writing, ranks: ranks,
-                        mirror: rank == 0 ? BackgroundMirror(.directory(mirrorPath)) : nil)
-                    var options = smallOptions(workers: 2)
-                    options.run = "experiment"
-                    let checkpointer = try Checkpointer(
-                        store: store, state: TestTensors(sizes: Self.sizes), options: options)
-                    return try checkpointer.resume()?.step
-                }
-                results.withLock { $0[rank] = result }
-            }
-        }
-        for thread in threads { thread.join() }
-        let ended = results.withLock { $0 }
-        expect(.unsupported, "ckpt mirror \(mirrorPath) \(path)") { _ = try ended[0]?.get() }
-        expect(.cancelled, "only in the mirror") { _ = try ended[1]?.get() }
-    }
-
     @Test("Who waits for the mirror is told of what could not be sent")
     func waiting() throws {
         try train(1...2)

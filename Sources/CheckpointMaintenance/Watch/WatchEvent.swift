@@ -18,6 +18,8 @@ package enum WatchEvent: Sendable, Equatable {
     case restarted(ManifestName)
     case removed(ManifestName)
     case failed(step: Int)
+    /// The writer has sent a checkpoint to the store's mirror.
+    case mirrored(step: Int)
     /// What several ranks have done of their save has changed.
     case ranks(RankedSave)
 

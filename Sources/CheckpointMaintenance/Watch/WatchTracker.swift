@@ -30,6 +30,12 @@ package struct WatchTracker: Sendable {
             events.append(.committed(name, Self.took(name, next.status)))
         }
         events += last.names.filter { !new.contains($0) }.map { .removed($0) }
+        if let status = next.status, status.mirroredCount > 0 {
+            let before = last.status?.process == status.process ? last.status : nil
+            if before?.mirroredCount != status.mirroredCount {
+                events.append(.mirrored(step: status.mirroredStep))
+            }
+        }
         if let ranks = next.ranks, ranks != last.ranks { events.append(.ranks(ranks)) }
         guard let status = next.status else { return events }
         let before = last.status?.run == status.run ? last.status : nil

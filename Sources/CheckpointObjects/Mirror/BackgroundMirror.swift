@@ -34,7 +34,8 @@ public struct BackgroundMirror: CheckpointMirror {
     ///   - place: a mirror of the same store, or nothing yet.
     ///   - bytesPerSecond: maximum speed; nil for none.
     ///   - policy: the checkpoints that the mirror keeps, whatever the store itself keeps; nil for
-    ///     all. The newest of each run, tagged and pinned ones always stay.
+    ///     all. The newest of each run, tagged and pinned ones always stay. What the policy would
+    ///     remove at once is not sent.
     public init(
         _ place: StoreMirror.Place, bytesPerSecond: Int? = nil,
         keeping policy: RetentionPolicy? = nil
@@ -154,12 +155,21 @@ public struct BackgroundMirror: CheckpointMirror {
         if case .place(.directory(let path)) = target {
             try MirrorIdentity.requireApart(path, from: store)
         }
+        let policy = MirrorPolicy(policy)
         return try MirrorFollower(
             .init(
                 connect: { cancellation throws(CheckpointError) in
                     try connect(store, cancellation)
                 },
-                tidyUp: { () throws(CheckpointError) in try prune() },
+                tidyUp: { () throws(CheckpointError) in
+                    if let policy { try prune(policy.rules) }
+                },
+                unwanted: { mirrored throws(CheckpointError) in
+                    guard let policy else { return [] }
+                    return try policy.unwanted(in: store, mirrored: mirrored) {
+                        () throws(CheckpointError) in try openStore()
+                    }
+                },
                 newestAtStart: store.files.names().last, tidyEvery: prunesEvery),
             onEvent: onEvent)
     }
@@ -177,10 +187,7 @@ public struct BackgroundMirror: CheckpointMirror {
     }
 
     /// Removes from the mirror what the policy does not keep.
-    private func prune() throws(CheckpointError) {
-        guard var policy, !policy.isEmpty else { return }
-        // A policy that leaves only the newest checkpoint of a run is meant so here.
-        policy.keepLast = max(policy.keepLast ?? 1, 1)
+    private func prune(_ policy: RetentionPolicy) throws(CheckpointError) {
         let copy = try open(for: .maintaining)
         _ = try copy.prune(policy)
         try copy.close()

@@ -11,6 +11,9 @@ final class MirrorFollower: MirrorFollowing {
         var connect: @Sendable (Cancellation) throws(CheckpointError) -> StoreMirror
         /// Removes from the mirror what it no longer keeps; called after something was sent.
         var tidyUp: @Sendable () throws(CheckpointError) -> Void
+        /// Returns the checkpoints that need not be sent; gets what the mirror has.
+        var unwanted:
+            @Sendable (Set<ManifestName>) throws(CheckpointError) -> Set<ManifestName> = { _ in [] }
         /// The newest checkpoint of the store when it was opened; nil if it had none.
         var newestAtStart: ManifestName?
         /// Longest time between two looks at the store, which other processes may change, too.
@@ -128,55 +131,33 @@ final class MirrorFollower: MirrorFollowing {
         return mirror
     }
 
+    /// Memory of the thread from round to round.
+    private struct History {
+        var pause = pauses.first
+        /// The last cause of a failure that was reported.
+        var reported: String?
+        /// When the mirror was tidied, and whether something was sent since.
+        var tidied: ContinuousClock.Instant?
+        var isUntidy = true
+        var newestAtStart: ManifestName?
+    }
+
     private static func run(
         _ work: Work, _ cancellation: Cancellation, _ state: Monitor<State>,
         _ onEvent: @Sendable (MirrorEvent) -> Void
     ) {
-        var pause = pauses.first
-        /// The last cause of a failure that was reported.
-        var reported: String?
-        /// When the mirror was tidied; true if something was sent since, in any round.
-        var (tidied, isUntidy): (ContinuousClock.Instant?, Bool) = (nil, true)
-        var newestAtStart = work.newestAtStart
+        var history = History(newestAtStart: work.newestAtStart)
         while !cancellation.isCancelled {
             let changes = state.withLock { state in
                 state.isAsked = false
                 return state.changes
             }
             do throws(CheckpointError) {
-                let mirror = try connected(work, cancellation, state)
-                let report = try mirror.synchronize(cancellation: cancellation) {
-                    state.withLock { $0.changes } > changes
-                } onMirrored: { row in
-                    isUntidy = true
-                    onEvent(.mirrored(step: row.step, newBytes: row.newBytes))
-                }
-                isUntidy = isUntidy || report.markCount > 0
-                let step = report.newestStep(after: newestAtStart)
-                if let step { onEvent(.ahead(step: step)) }
-                newestAtStart = nil
-                // A damaged checkpoint keeps nothing else from being sent.
-                let damage = report.checkpoints.first { $0.outcome == .failed }?.error
-                if let damage, reported != Self.cause(of: damage) {
-                    onEvent(.failed(damage))
-                    reported = Self.cause(of: damage)
-                }
                 // A newer checkpoint comes first.
-                guard report.isComplete else { continue }
-                if isUntidy, tidied.map({ $0.duration(to: .now) >= work.tidyEvery }) ?? true {
-                    try work.tidyUp()
-                    (tidied, isUntidy) = (.now, false)
+                guard try round(changes, work, cancellation, state, &history, onEvent) else {
+                    continue
                 }
-                state.withLock { state in  // What is damaged is not in the mirror.
-                    state.failure = damage.map { ($0, changes) }
-                    if damage == nil { state.mirrored = max(state.mirrored, changes) }
-                    state.obstacle = nil
-                }
-                if damage == nil {
-                    if reported != nil { onEvent(.recovered) }
-                    reported = nil
-                }
-                pause = pauses.first
+                history.pause = pauses.first
                 _ = state.waitFor(timeout: work.lookEvery) {
                     $0.isStopped || $0.changes > changes ? true : nil
                 }
@@ -187,15 +168,59 @@ final class MirrorFollower: MirrorFollowing {
                 } else {
                     state.withLock { $0.failure = (error, changes) }
                     let cause = Self.cause(of: error)
-                    if reported != cause { onEvent(.failed(error)) }
-                    reported = cause
+                    if history.reported != cause { onEvent(.failed(error)) }
+                    history.reported = cause
                 }
                 // New checkpoints do not end the pause: they would fail, too.
-                _ = state.waitFor(timeout: error.code == .busy ? pauses.first : pause) { state in
-                    state.isStopped || state.isAsked ? true : nil
-                }
-                pause = min(pause * 2, pauses.longest)
+                let pause = error.code == .busy ? pauses.first : history.pause
+                _ = state.waitFor(timeout: pause) { $0.isStopped || $0.isAsked ? true : nil }
+                history.pause = min(history.pause * 2, pauses.longest)
             }
         }
+    }
+
+    /// Brings the mirror up to date once.
+    ///
+    /// - Returns: false if a newer checkpoint has come, and not everything was sent.
+    private static func round(
+        _ changes: Int, _ work: Work, _ cancellation: Cancellation, _ state: Monitor<State>,
+        _ history: inout History, _ onEvent: @Sendable (MirrorEvent) -> Void
+    ) throws(CheckpointError) -> Bool {
+        let mirror = try connected(work, cancellation, state)
+        let report = try mirror.synchronize(cancellation: cancellation) {
+            state.withLock { $0.changes } > changes
+        } onMirrored: { row in
+            history.isUntidy = true
+            onEvent(.mirrored(step: row.step, newBytes: row.newBytes))
+        } onProgress: { _, _ in
+        } unwanted: { mirrored throws(CheckpointError) in
+            try work.unwanted(mirrored)
+        }
+        if report.markCount > 0 { history.isUntidy = true }
+        let step = report.newestStep(after: history.newestAtStart)
+        if let step { onEvent(.ahead(step: step)) }
+        history.newestAtStart = nil
+        // A damaged checkpoint keeps nothing else from being sent.
+        let damage = report.checkpoints.first { $0.outcome == .failed }?.error
+        if let damage, history.reported != Self.cause(of: damage) {
+            onEvent(.failed(damage))
+            history.reported = Self.cause(of: damage)
+        }
+        guard report.isComplete else { return false }
+        let isTime = history.tidied.map { $0.duration(to: .now) >= work.tidyEvery } ?? true
+        if history.isUntidy, isTime {
+            try work.tidyUp()
+            (history.tidied, history.isUntidy) = (.now, false)
+        }
+        state.withLock { state in  // What is damaged is not in the mirror.
+            state.failure = damage.map { ($0, changes) }
+            if damage == nil { state.mirrored = max(state.mirrored, changes) }
+            state.obstacle = nil
+        }
+        if damage == nil {
+            if history.reported != nil { onEvent(.recovered) }
+            history.reported = nil
+        }
+        return true
     }
 }

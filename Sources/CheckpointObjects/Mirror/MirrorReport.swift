@@ -10,6 +10,8 @@ public struct MirrorReport: Sendable {
             case mirrored
             /// It was there already.
             case present
+            /// The mirror would remove it at once, by its own rules.
+            case unwanted
             /// It was removed from the store meanwhile.
             case gone
             case failed
@@ -31,6 +33,9 @@ public struct MirrorReport: Sendable {
     public internal(set) var isComplete = true
     /// Tags and pins that were written or removed.
     public internal(set) var markCount = 0
+    /// How the mirror shows that it has received what is sent; nil in a directory, or if nothing
+    /// had to be looked at.
+    public internal(set) var transferCheck: TransferCheck?
     /// Number of objects that were sent.
     public internal(set) var objectCount = 0
 

@@ -23,6 +23,8 @@ public final class StoreMirror: Sendable {
     private struct State {
         /// Manifests that are known to be the same in both stores, with their hashes.
         var same: [ManifestName: Hash128] = [:]
+        /// Those that the mirror would remove at once.
+        var unwanted: Set<ManifestName> = []
         /// The checkpoint that is being sent.
         var sending: ManifestName?
         /// Tags and pins as they were mirrored last; nil before.
@@ -114,55 +116,50 @@ public final class StoreMirror: Sendable {
         onMirrored: (MirrorReport.Row) -> Void = { _ in },
         onProgress: (_ sent: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(CheckpointError) -> MirrorReport {
+        try synchronize(
+            cancellation: cancellation, isOutdated: isOutdated, onMirrored: onMirrored,
+            onProgress: onProgress
+        ) { _ throws(CheckpointError) in [] }
+    }
+
+    /// Brings the mirror up to date, but for checkpoints that it would remove at once.
+    ///
+    /// - Parameter unwanted: returns those, of the store's checkpoints; gets what the mirror has.
+    func synchronize(
+        cancellation: Cancellation, isOutdated: () -> Bool,
+        onMirrored: (MirrorReport.Row) -> Void, onProgress: (_ sent: Int, _ total: Int) -> Void,
+        unwanted: (Set<ManifestName>) throws(CheckpointError) -> Set<ManifestName>
+    ) throws(CheckpointError) -> MirrorReport {
         if let report = try upToDateReport() { return report }
         let sender = MirrorSender(
             source: source, target: target, limiter: limiter, cancellation: cancellation)
-        // Somebody may have begun another mirror there since this object was created.
-        if try !MirrorIdentity(source: source, target: target).check() {
-            try sender.create(MirrorIdentity.key, from: source.directories.identity)
-        }
-        guard let lock = try lock.take() else {
-            throw CheckpointError(
-                .busy,
-                "another process sends to \(target.description), or removes its checkpoints",
-                remedy: "Wait until it has finished, and run the same command again")
-        }
+        let lock = try begin(sender)
         defer { withExtendedLifetime(lock) {} }
-        let replacement = MirrorReplacement(target: target, directories: self.lock.directories)
-        try failing { () throws(ObjectStoreError) in
-            try removeLeavings()
-            // What a mirror that was killed has written is not sent again.
-            for kind in ["segments/", "parts/", "manifests/", "tags/", "pins/"] {
-                try target.settle(kind)
-            }
-        }
         var present = try Present(
             manifests: names(below: "manifests/"), segments: names(below: "segments/"),
-            replacement: replacement)
+            replacement: MirrorReplacement(target: target, directories: self.lock.directories))
         var report = MirrorReport()
+        report.transferCheck = target.transferCheck
         let names = try source.files.names()
-        report.newestOnlyThere = present.manifests.subtracting(names.map(\.description))
-            .compactMap { ManifestName($0) }.max()
+        let mirrored = Set(present.manifests.compactMap { ManifestName($0) })
+        report.newestOnlyThere = mirrored.subtracting(names).max()
+        let unwanted = try unwanted(mirrored)
+        state.withLock { $0.unwanted = unwanted }
         for name in names.reversed() {
+            guard !unwanted.contains(name) else {
+                report.checkpoints.append(
+                    .init(step: name.step, outcome: .unwanted, newBytes: 0))
+                continue
+            }
             try cancellation.check("the mirror", remedy: Self.remedy)
-            var row = MirrorReport.Row(step: name.step, outcome: .present, newBytes: 0)
-            state.withLock { $0.sending = name }
-            defer { state.withLock { $0.sending = nil } }
-            do throws(CheckpointError) {
-                row.outcome = try mirror(
-                    name, sender, &present, &row.newBytes, &report, onProgress)
-            } catch {
+            let row = send(name, sender, &present, &report, onProgress)
+            report.checkpoints.append(row)
+            if let error = row.error {
                 try cancellation.check("the mirror", remedy: Self.remedy)
-                row.outcome = isGone(name) ? .gone : .failed
-                row.error = error
                 // What ends the connection ends the rest, too.
                 let isOfOne = error.code == .damaged || error.code == .unsupported
-                guard isOfOne || row.outcome == .gone else {
-                    report.checkpoints.append(row)
-                    throw error
-                }
+                guard isOfOne || row.outcome == .gone else { throw error }
             }
-            report.checkpoints.append(row)
             guard row.outcome == .mirrored else { continue }
             onMirrored(row)
             if isOutdated() {
@@ -174,6 +171,28 @@ public final class StoreMirror: Sendable {
         report.markCount = try marks.send(to: target, by: sender)
         state.withLock { $0.marks = marks }
         return report
+    }
+
+    /// Takes the mirror's lock, and brings in order what a mirror that was killed has left.
+    private func begin(_ sender: MirrorSender) throws(CheckpointError) -> any FileLock {
+        // Somebody may have begun another mirror there since this object was created.
+        if try !MirrorIdentity(source: source, target: target).check() {
+            try sender.create(MirrorIdentity.key, from: source.directories.identity)
+        }
+        guard let lock = try lock.take() else {
+            throw CheckpointError(
+                .busy,
+                "another process sends to \(target.description), or removes its checkpoints",
+                remedy: "Wait until it has finished, and run the same command again")
+        }
+        try failing { () throws(ObjectStoreError) in
+            try removeLeavings()
+            // What it has written is not sent again.
+            for kind in ["segments/", "parts/", "manifests/", "tags/", "pins/"] {
+                try target.settle(kind)
+            }
+        }
+        return lock
     }
 
     /// Removes what a mirror that was killed has begun to write. Nobody else writes while the lock
@@ -210,6 +229,11 @@ public final class StoreMirror: Sendable {
         guard try MirroredMarks(of: source) == marks else { return nil }
         var report = MirrorReport()
         for name in try source.files.names().reversed() {
+            if known.unwanted.contains(name) {
+                report.checkpoints.append(
+                    .init(step: name.step, outcome: .unwanted, newBytes: 0))
+                continue
+            }
             do throws(CheckpointError) {
                 guard let hash = known.same[name],
                     try source.files.identity(of: name).hash == hash
@@ -225,6 +249,23 @@ public final class StoreMirror: Sendable {
         var manifests: Set<String>
         var segments: Set<String>
         var replacement: MirrorReplacement
+    }
+
+    /// Sends one checkpoint, and tells what came of it.
+    private func send(
+        _ name: ManifestName, _ sender: MirrorSender, _ present: inout Present,
+        _ report: inout MirrorReport, _ onProgress: (Int, Int) -> Void
+    ) -> MirrorReport.Row {
+        var row = MirrorReport.Row(step: name.step, outcome: .present, newBytes: 0)
+        state.withLock { $0.sending = name }
+        defer { state.withLock { $0.sending = nil } }
+        do throws(CheckpointError) {
+            row.outcome = try mirror(name, sender, &present, &row.newBytes, &report, onProgress)
+        } catch {
+            row.outcome = isGone(name) ? .gone : .failed
+            row.error = error
+        }
+        return row
     }
 
     private func mirror(

@@ -26,6 +26,16 @@ extension CheckpointStore {
         }
     }
 
+    /// Returns the checkpoints that a reference may mean; empty if there are none.
+    func candidatesIfAny(
+        _ reference: CheckpointReference
+    ) throws(CheckpointError) -> [ManifestName] {
+        do { return try candidates(reference) } catch {
+            guard error.code == .notFound else { throw error }
+            return []
+        }
+    }
+
     private func newestFirst() throws(CheckpointError) -> [ManifestName] {
         try files.names().reversed()
     }

@@ -1,5 +1,6 @@
 internal import CheckpointCatalog
 internal import CheckpointFormat
+internal import CheckpointSegments
 public import CheckpointState
 
 extension CheckpointStore {
@@ -52,20 +53,24 @@ extension CheckpointStore {
     ///   - mode: whether state and checkpoint must have the same names.
     ///   - types: whether a tensor must have the same element type.
     ///   - threads: number of reading threads, at least 1.
+    ///   - help: the mirror, if it is to be asked.
     /// - Returns: the report.
     /// - Throws: as `restore`, and code `cancelled` if another rank cannot restore it.
-    package func restoreTogether(
+    func restoreTogether(
         _ reference: CheckpointReference, into provider: any StateProvider, mode: RestoreMode,
-        types: RestoreTypes, threads: Int
+        types: RestoreTypes, threads: Int, _ help: MirrorHelp? = nil
     ) throws(CheckpointError) -> RestoreReport {
         let target = try RestoreTarget(provider, nil, mode, types, threads) { _ in }
-        let (found, skipped) = try walkBackTogether(reference.walksBack, target.selection) {
-            manifest throws(CheckpointError) in
+        let (found, skipped) = try walkBackTogether(
+            reference.walksBack, target.selection, help
+        ) { manifest, _ throws(CheckpointError) in
             try PlannedRestore(manifest, into: target)
-        } restore: { planned throws(CheckpointError) in
-            try planned.run(in: self)
-        } among: { () throws(CheckpointError) in
-            try candidates(reference)
+        } restore: { planned, store throws(CheckpointError) in
+            var report = try planned.run(in: store)
+            if store !== self { try report.come(from: store, at: help?.copy?.place ?? "") }
+            return report
+        } among: { store throws(CheckpointError) in
+            try store.candidates(reference)
         }
         guard var report = found else { throw try missing(reference, skipped) }
         report.skipped = skipped
@@ -81,48 +86,67 @@ extension CheckpointStore {
     ///   - mode: whether state and checkpoint must have the same names.
     ///   - types: whether a tensor must have the same element type.
     ///   - threads: number of reading threads, at least 1.
-    ///   - ifNone: called if training in this store saved none in the run; of several ranks, on
-    ///     rank 0, and its error fails all of them.
+    ///   - help: of several ranks, the mirror, if it is to be asked.
     /// - Returns: the report; nil if training in this store saved none in the run.
-    /// - Throws: as `restore`, and the error of `ifNone`.
-    package func restoreNewest(
+    /// - Throws: as `restore`.
+    func restoreNewest(
         ofRun run: String, into provider: any StateProvider, mode: RestoreMode,
-        types: RestoreTypes, threads: Int,
-        ifNone: () throws(CheckpointError) -> Void = { () throws(CheckpointError) in }
+        types: RestoreTypes, threads: Int, _ help: MirrorHelp? = nil
     ) throws(CheckpointError) -> RestoreReport? {
         let target = try RestoreTarget(provider, nil, mode, types, threads) { _ in }
         var history = try runHistory()
-        var line = history.line(of: run)
-        guard !line.isEmpty || meeting != nil else {
-            try ifNone()
-            return nil
+        guard !history.line(of: run).isEmpty || meeting != nil else { return nil }
+        var copied: RunHistory?
+        func known(_ store: CheckpointStore) throws(CheckpointError) -> RunHistory {
+            guard store !== self else { return history }
+            if let copied { return copied }
+            let found = try store.runHistory()
+            copied = found
+            return found
         }
         var isFirst = true
-        let (found, skipped) = try walkBackTogether(true, target.selection) {
-            manifest throws(CheckpointError) -> PlannedRestore? in
+        let (found, skipped) = try walkBackTogether(true, target.selection, help) {
+            manifest, store throws(CheckpointError) -> PlannedRestore? in
             // The catalog, which may be wrong, has chosen the line.
-            guard history.contains(RunMember(manifest), in: run) else { return nil }
+            guard try known(store).contains(RunMember(manifest), in: run) else { return nil }
             return try PlannedRestore(manifest, into: target)
-        } restore: { planned throws(CheckpointError) in
-            try planned.run(in: self)
-        } among: { () throws(CheckpointError) in
-            if !isFirst {
-                history = try runHistory()
-                line = history.line(of: run)
+        } restore: { planned, store throws(CheckpointError) in
+            var report = try planned.run(in: store)
+            let history = try known(store)
+            if store !== self {
+                try report.come(from: store, at: help?.copy?.place ?? "")
+                report.place = history.place(of: report.run, in: run)
             }
+            report.continuedBranch = history.branch(of: run)
+            return report
+        } among: { store throws(CheckpointError) in
+            if store === self, !isFirst { history = try self.runHistory() }
             isFirst = false
-            if line.isEmpty { try ifNone() }
-            return line
+            return try known(store).line(of: run)
         }
         guard var report = found else {
             if skipped.isEmpty { return nil }
-            throw try missing(.latestOfRun(run), skipped)
+            throw try lost(run, history, skipped, help)
         }
         report.skipped = skipped
-        report.continuedBranch = history.branch(of: run)
+        guard report.mirror == nil else { return report }
         report.passedOver = history.passedOver(
             newerThan: ManifestName(run: report.run, step: report.step),
-            at: report.createdMilliseconds, in: run, line: line)
+            at: report.createdMilliseconds, in: run, line: history.line(of: run))
         return report
+    }
+
+    /// Returns the error of a run none of whose checkpoints could be restored.
+    private func lost(
+        _ run: String, _ history: RunHistory, _ skipped: [CheckpointError], _ help: MirrorHelp?
+    ) throws(CheckpointError) -> CheckpointError {
+        guard history.line(of: run).isEmpty, let first = skipped.first else {
+            return try missing(.latestOfRun(run), skipped)
+        }
+        let command = help?.copy.map { ": ckpt mirror \($0.place) \(directories.root)" } ?? ""
+        return CheckpointError(
+            .unsupported,
+            "run \(run) is only in the mirror, and not every rank can restore it: \(first)",
+            remedy: "Give all ranks the same mirror, or copy the checkpoints back first\(command)")
     }
 }

@@ -1,5 +1,3 @@
-internal import CheckpointFormat
-
 /// Answer of a rank to rank 0 about a checkpoint that all ranks were to compare or restore.
 enum RestoreAnswer: Equatable {
     case succeeded
@@ -47,10 +45,10 @@ enum RestoreAnswer: Equatable {
     ///   - answers: the answers, by rank.
     ///   - next: what it says if all have succeeded.
     ///   - walksBack: false if no other checkpoint is meant.
-    ///   - names: the checkpoints that are left, best first.
+    ///   - candidates: the checkpoints that are left, best first.
     static func word(
         after answers: [RestoreAnswer], next: RestoreOrder, walksBack: Bool,
-        _ names: inout ArraySlice<ManifestName>
+        _ candidates: inout ArraySlice<RestoreCandidate>
     ) -> RestoreOrder {
         var damage: [String] = []
         var isMeant = true
@@ -65,6 +63,6 @@ enum RestoreAnswer: Equatable {
             }
         }
         if damage.isEmpty, isMeant { return next }
-        return RestoreOrder(next: names.popFirst(), damage)
+        return RestoreOrder(next: candidates.popFirst(), damage)
     }
 }

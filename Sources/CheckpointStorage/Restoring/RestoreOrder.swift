@@ -1,11 +1,9 @@
-internal import CheckpointFormat
-
 /// Message of rank 0 to the others while they look together for a checkpoint to restore.
 enum RestoreOrder: Equatable {
     /// Say whether this one fits. The texts say what is wrong with the one before.
-    case compare(ManifestName, [String])
+    case compare(RestoreCandidate, [String])
     /// It fits every rank: restore it.
-    case restore(ManifestName)
+    case restore(RestoreCandidate)
     /// Every rank has restored the checkpoint.
     case done
     /// There is no other. The texts say what is wrong with the one before.
@@ -17,8 +15,8 @@ enum RestoreOrder: Equatable {
     private static let textBytesMax = RankMeeting.bytesMax - 128
 
     /// The word for the next checkpoint, if there is one.
-    init(next name: ManifestName?, _ damage: [String]) {
-        self = name.map { .compare($0, damage) } ?? .nothing(damage)
+    init(next candidate: RestoreCandidate?, _ damage: [String]) {
+        self = candidate.map { .compare($0, damage) } ?? .nothing(damage)
     }
 
     /// Parses a word; nil if it is none.
@@ -28,7 +26,7 @@ enum RestoreOrder: Equatable {
         let rest = Array(lines.dropFirst())
         switch lines.first {
         case "compare", "restore":
-            guard let name = rest.first.flatMap({ ManifestName($0) }) else { return nil }
+            guard let name = rest.first.flatMap({ RestoreCandidate($0) }) else { return nil }
             let isComparison = lines.first == "compare"
             self = isComparison ? .compare(name, Array(rest.dropFirst())) : .restore(name)
         case "done": self = .done
@@ -41,8 +39,8 @@ enum RestoreOrder: Equatable {
     func encoded() -> [UInt8] {
         let lines =
             switch self {
-            case .compare(let name, let damage): ["compare", "\(name)"] + damage.map(Self.line)
-            case .restore(let name): ["restore", "\(name)"]
+            case .compare(let name, let damage): ["compare", name.text] + damage.map(Self.line)
+            case .restore(let name): ["restore", name.text]
             case .done: ["done"]
             case .nothing(let damage): ["nothing"] + damage.map(Self.line)
             case .stop(let text): ["stop", Self.line(text)]

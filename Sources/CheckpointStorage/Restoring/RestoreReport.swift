@@ -54,6 +54,18 @@ public struct RestoreReport: Sendable {
     /// Time of creation, in milliseconds since 1970.
     package var createdMilliseconds: Int
 
+    /// Notes that the checkpoint came from the mirror, by which a run goes on as it stands there.
+    ///
+    /// - Parameters:
+    ///   - copy: the copy of the store in the mirror.
+    ///   - mirror: name of its place.
+    mutating func come(
+        from copy: CheckpointStore, at mirror: String
+    ) throws(CheckpointError) {
+        self.mirror = mirror
+        newestRestart = max(run, try copy.files.names().last?.run ?? run)
+    }
+
     init(
         _ manifest: Manifest, _ match: RestoreMatch, _ plan: RestorePlan, overflowCount: Int,
         defaultRunName: String

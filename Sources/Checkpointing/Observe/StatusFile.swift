@@ -83,8 +83,9 @@ final class StatusFile: Sendable {
             switch event {
             // `save` must not wait for the write.
             case .started: return false
-            // `ckpt watch` shows the duration, size and stall of a save with its commit.
-            case .committed: return state.becomesDue(at: now, isUrgent: true)
+            // `ckpt watch` shows the duration, size and stall of a save with its commit. What was
+            // mirrored is seldom, and may be the last event for long.
+            case .committed, .mirrored: return state.becomesDue(at: now, isUrgent: true)
             default: return state.becomesDue(at: now, isUrgent: false)
             }
         }
@@ -125,7 +126,8 @@ extension SaveStatus {
         case .failed(let step, _):
             failedCount += 1
             if step == self.step { phase = .failed }
-        case .progress, .captured, .durable, .mirrored, .warning: break
+        case .mirrored(let step, _): (mirroredCount, mirroredStep) = (mirroredCount + 1, step)
+        case .progress, .captured, .durable, .warning: break
         }
     }
 

@@ -90,7 +90,7 @@ struct Mirror: StoreVerb {
                 Output.line("mirrored step \(row.step), sent \(Output.size(row.newBytes))")
             case .failed:
                 Output.warn("step \(row.step) was not mirrored: \(row.error.map { "\($0)" } ?? "?")")
-            case .present, .gone: continue
+            case .present, .gone, .unwanted: continue
             }
         }
         let sent = report.checkpoints.count { $0.outcome == .mirrored }
@@ -113,7 +113,9 @@ struct Mirror: StoreVerb {
             .object([
                 .init("new_bytes", .count(report.newBytes)),
                 .init("objects", .count(report.objectCount)),
-                .init("marks", .count(report.markCount)), .init("checkpoints", .array(rows)),
+                .init("marks", .count(report.markCount)),
+                .init("transfer_check", report.transferCheck.map { .string($0.rawValue) } ?? .null),
+                .init("checkpoints", .array(rows)),
             ]))
     }
 }

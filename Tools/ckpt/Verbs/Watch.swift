@@ -144,6 +144,7 @@ extension WatchEvent {
         case .restarted(let name): "restart \(name.run)"
         case .removed(let name): "step \(name.step): deleted"
         case .failed(let step): "step \(step): save FAILED"
+        case .mirrored(let step): "step \(step): mirrored"
         case .ranks(let ranks): Self.text(ranks)
         }
     }
@@ -191,6 +192,7 @@ extension WatchEvent {
         case .started(let step): return event("started", [.init("step", .count(step))])
         case .failed(let step): return event("failed", [.init("step", .count(step))])
         case .restarted(let name): return event("restarted", [.init("run", .hex(name.run))])
+        case .mirrored(let step): return event("mirrored", [.init("step", .count(step))])
         case .removed(let name): return event("removed", [.init("run", .hex(name.run)), .init("step", .count(name.step))])
         case .ranks(let save):
             return event(
