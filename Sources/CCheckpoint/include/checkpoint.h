@@ -188,9 +188,10 @@ typedef struct ckpt_mirror {
 
 /* Opens a store in a directory for writing, with a mirror. While a checkpointer is open, a thread of
  * the lowest priority sends each checkpoint to the mirror after it is committed (CKPT_EVENT_MIRRORED).
- * ckpt_resume takes from the mirror what the directory has lost or finds damaged; a directory that is
- * missing or empty becomes the store that the mirror is of. `ranks` may be NULL: this process saves
- * alone. Of several processes, rank 0 sends.
+ * ckpt_resume and ckpt_restore take from the mirror what the directory has lost or finds damaged; a
+ * directory that is missing or empty becomes the store that the mirror is of. `ranks` may be NULL:
+ * this process saves alone. Of several processes, rank 0 sends, and all must be given the mirror to
+ * restore from it.
  * Fails as ckpt_store_open and ckpt_store_open_ranks, and with UNSUPPORTED (a library without
  * mirrors). If the mirror is the store itself, lies in it, or is the mirror of another one,
  * ckpt_checkpointer_open fails with MISUSE. */

@@ -13,7 +13,9 @@ from ._retention import Retention
 
 @dataclasses.dataclass(frozen=True)
 class Mirror:
-    """A second copy of a store in a directory, which a checkpointer of the store keeps up to date.
+    """A second copy of a store, which a checkpointer of the store keeps up to date.
+
+    Of several processes, rank 0 sends, and all must be given the mirror to restore from it.
 
     Attributes:
         place: a directory, or "s3://BUCKET/PREFIX": a mirror of the same store, or nothing yet.
