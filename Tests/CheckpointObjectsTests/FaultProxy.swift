@@ -64,10 +64,17 @@ final class FaultProxy: Sendable {
         var manner: Manner?
         var refused = 0
 
+        /// Addresses that were answered with an expired token.
+        var expired: Set<String> = []
+
         /// Returns what happens to a request of this number.
-        func fault(of request: Int) -> Fault? {
+        mutating func fault(of request: Int, to uri: String) -> Fault? {
             guard period > 0 else { return request == target ? fault : nil }
-            return request % period == period - 1 ? quick[request / period % quick.count] : nil
+            guard request % period == period - 1 else { return nil }
+            let fault = quick[request / period % quick.count]
+            guard case .expiredToken = fault else { return fault }
+            // New credentials that have expired, too, are an error, and not what is tested.
+            return expired.insert(uri).inserted ? fault : nil
         }
         /// Removes the object of a path.
         var remove: @Sendable (String) -> Void = { _ in }
@@ -151,11 +158,10 @@ final class FaultProxy: Sendable {
     }
 
     private func handle(_ arrived: Arrived, _ channel: any Channel) {
-        let plan = state.withLock { state in
+        let (plan, fault) = state.withLock { state in
             defer { state.count += 1 }
-            return state
+            return (state, state.fault(of: state.count, to: arrived.head.uri))
         }
-        let fault = plan.fault(of: plan.count)
         // The request is passed on by a thread of its own, which may wait.
         Thread.detachNewThread {
             if let manner = plan.manner {

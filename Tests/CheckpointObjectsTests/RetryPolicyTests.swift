@@ -25,11 +25,19 @@ struct RetryPolicyTests {
 
     @Test("After the last attempt there is none")
     func attempts() {
-        #expect(pause(after: 9) != nil)
-        #expect(pause(after: 10) == nil)
+        #expect(pause(after: 15) != nil)
+        #expect(pause(after: 16) == nil)
         var single = policy
         single.attempts = 1
         #expect(single.pause(after: 1, wish: nil, elapsed: .zero, draw: 1) == nil)
+    }
+
+    @Test("A store that starts again within 45 seconds is waited for")
+    func outage() {
+        for draw in [0.0, 1] {
+            let pauses = (1..<policy.attempts).compactMap { pause(after: $0, draw: draw) }
+            #expect(pauses.reduce(0, +) > 45 && pauses.reduce(0, +) < 100, "\(pauses)")
+        }
     }
 
     @Test("A store that asks to wait is obeyed for at most a minute")

@@ -23,7 +23,7 @@ package struct S3Settings: Sendable {
     /// Greatest number of requests for one operation.
     package var attemptsMax: Sourced<Int>
     /// This number if the user sets none.
-    static let attemptsUsual = 10
+    static let attemptsUsual = 16
     package var isDualStack: Sourced<Bool>
     package var isFIPS: Sourced<Bool>
     /// True if requests are sent without a signature.

@@ -119,7 +119,7 @@ struct S3SettingsTests {
         let usual = try resolve(["AWS_PROFILE": "quiet", "SSL_CERT_FILE": "/ssl.pem"])
         #expect(usual.region == Sourced("us-east-1", source: "default"))
         #expect(usual.certificateFile == Sourced("/ssl.pem", source: "SSL_CERT_FILE"))
-        #expect(usual.attemptsMax == Sourced(10, source: "default"))
+        #expect(usual.attemptsMax == Sourced(16, source: "default"))
         #expect(usual.isPayloadSigned == Sourced(false, source: "default"))
         #expect(usual.encryption == nil)
         #expect(usual.requestHeaders.isEmpty)
